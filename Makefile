@@ -1,0 +1,137 @@
+# sse-gateway. `make run` and `make test` are the two commands to know; `make help` lists the rest.
+#
+#   SANITIZER=address   AddressSanitizer and UndefinedBehaviorSanitizer, built under build/address
+#   SANITIZER=thread    ThreadSanitizer, built under build/thread
+
+CC        ?= cc
+PREFIX    ?= /usr/local
+DESTDIR   ?=
+SANITIZER ?=
+BUILD     ?= build$(addprefix /,$(SANITIZER))
+VERSION   := 0.1.0
+
+PKGS      := hiredis openssl jansson libxxhash
+WARN      := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wformat=2 -Wvla
+HARDEN    := -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE
+HARDEN_LD := -pie -Wl,-z,relro,-z,now -Wl,-z,noexecstack
+OPT       := -O2 -g
+ifeq ($(SANITIZER),address)
+  SAN     := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+  OPT     := -O1 -g
+else ifeq ($(SANITIZER),thread)
+  SAN     := -fsanitize=thread -fno-omit-frame-pointer
+  OPT     := -O1 -g
+else ifneq ($(SANITIZER),)
+  $(error SANITIZER=$(SANITIZER) is not known; use address or thread)
+else
+  HARDEN  += -D_FORTIFY_SOURCE=2
+endif
+
+CPPFLAGS  += -I. -D_GNU_SOURCE -DEV_COMPAT3=0 -DSSE_GATEWAY_VERSION='"$(VERSION)"'
+CFLAGS    += -std=c11 $(OPT) $(WARN) $(HARDEN) $(SAN) -pthread
+LDFLAGS   += $(HARDEN_LD) $(SAN) -pthread
+
+# Debian 13 has llhttp as a library; Debian 12 ships its C source in the package node-llhttp.
+ifneq ($(wildcard /usr/include/llhttp.h),)
+  LLHTTP_LIB := -lllhttp
+else
+  LLHTTP_SRC := /usr/share/llhttp
+  CPPFLAGS   += -isystem /usr/share/include/llhttp
+  LLHTTP_OBJ := $(addprefix $(BUILD)/llhttp/,api.o http.o llhttp.o)
+endif
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+LDLIBS     := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -linih -lev -lm $(LLHTTP_LIB)
+CPPFLAGS   += $(PKG_CFLAGS)
+
+MAINS       := gateway/main.c publisher-cli/main.c
+GATEWAY_SRC := $(filter-out $(MAINS),$(wildcard gateway/*/*.c))
+COMMON_SRC  := $(wildcard common/*.c)
+CLI_SRC     := $(filter-out $(MAINS),$(wildcard publisher-cli/*.c))
+SOURCES     := $(MAINS) $(GATEWAY_SRC) $(COMMON_SRC) $(CLI_SRC)
+LIB_OBJ     := $(patsubst %.c,$(BUILD)/%.o,$(GATEWAY_SRC) $(COMMON_SRC) $(CLI_SRC)) $(LLHTTP_OBJ)
+LIB         := $(BUILD)/libsse.a
+
+# tests/unit/ROOM/test_MODULE.c becomes one Check program each.
+UNIT_SRC := $(wildcard tests/unit/*/test_*.c)
+UNIT_BIN := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT_SRC))
+
+.PHONY: all run test test-unit unit-programs fuzz install uninstall format lint clean help dependencies
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(BUILD)/sse-gateway $(BUILD)/sse-publish
+
+$(BUILD)/sse-gateway: $(BUILD)/gateway/main.o $(LIB)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/sse-publish: $(BUILD)/publisher-cli/main.o $(LIB)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(LIB): $(LIB_OBJ)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(BUILD)/llhttp/%.o: $(LLHTTP_SRC)/%.c
+	@mkdir -p $(@D)
+	$(CC) -DLLHTTP_STRICT_MODE=1 -isystem /usr/share/include/llhttp -O2 -g $(HARDEN) $(SAN) -c -o $@ $<
+
+# A clear word instead of a page of errors where the packages are missing.
+$(BUILD)/.packages:
+	@sh deploy/local/dependencies --check build
+	@mkdir -p $(@D) && touch $@
+
+$(BUILD)/%.o: %.c | $(BUILD)/.packages
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs check) $(LDLIBS)
+
+unit-programs: $(UNIT_BIN)
+
+# The one way to a fresh machine: both install what Debian packages they miss, then build and do their work.
+run:
+	@deploy/local/run $(ARGS)
+
+test:
+	@tests/run $(ARGS)
+
+test-unit: unit-programs
+	@tests/run-unit $(UNIT_BIN)
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 0755 $(BUILD)/sse-gateway $(BUILD)/sse-publish $(DESTDIR)$(PREFIX)/bin/
+	install -m 0644 docs/man/sse-gateway.1 docs/man/sse-publish.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+
+uninstall:
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,sse-gateway sse-publish)
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/share/man/man1/,sse-gateway.1 sse-publish.1)
+
+FORMATTED = $(shell git ls-files '*.c' '*.h')
+format:
+	clang-format -i $(FORMATTED)
+
+lint:
+	clang-format --dry-run --Werror $(FORMATTED)
+	clang-tidy --quiet --warnings-as-errors='*' $(SOURCES) -- -std=c11 $(CPPFLAGS)
+	cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr --enable=warning,performance,portability \
+	  --suppress=missingIncludeSystem -I. gateway common publisher-cli
+
+clean:
+	rm -rf build
+
+help:
+	@printf '%s\n' \
+	  'make run         the whole tier on this machine: Redis, three gateways, NGINX, a page' \
+	  'make test        every test; installs what it needs' \
+	  'make test-unit   the quick loop: unit tests' \
+	  'make             build/sse-gateway and build/sse-publish' \
+	  'make install     PREFIX=/usr/local DESTDIR=' \
+	  'make format      clang-format over the tree' \
+	  'make lint        clang-format, clang-tidy, cppcheck' \
+	  'make fuzz        FUZZ_SECONDS=60: every fuzzer for so long' \
+	  'make clean'
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
