@@ -1,0 +1,34 @@
+// Redis URLs: redis://[user[:password]@]host[:port][/db], rediss://.., redis+unix://[user[:password]@]/path[?db=N],
+// redis+sentinel://h:p,h:p/NAME[/db], redis+cluster://h:p,h:p. Pure: no sockets. User, password and path are percent-decoded.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum redis_url_kind { REDIS_URL_TCP, REDIS_URL_TLS, REDIS_URL_UNIX, REDIS_URL_SENTINEL, REDIS_URL_CLUSTER };
+
+struct redis_endpoint {
+    char *host; // a name or an address (IPv6 without brackets)
+    unsigned short port;
+};
+
+struct redis_url {
+    enum redis_url_kind kind;
+    struct redis_endpoint *endpoints; // one for TCP and TLS, none for UNIX, one or more for the others
+    size_t endpoint_count;            // at most REDIS_URL_MAX_ENDPOINTS
+    char *unix_path;                  // UNIX only
+    char *master_name;                // SENTINEL only
+    char *user;                       // NULL where not given
+    char *password;                   // NULL where not given
+    unsigned db;                      // 0 where not given; always 0 on a cluster
+};
+
+#define REDIS_URL_MAX_ENDPOINTS 64
+
+// Parses `text` (borrowed). On success `out` owns its strings until redis_url_deinit. On failure returns false and writes one
+// line to `error` that says what is wrong and what is expected; the line never contains the password.
+bool redis_url_parse(const char *text, struct redis_url *out, char *error, size_t error_size);
+void redis_url_deinit(struct redis_url *url);
+
+// "redis://host:port/db" without user and password, for logs. Truncated to size; always terminated.
+void redis_url_describe(const struct redis_url *url, char *out, size_t size);

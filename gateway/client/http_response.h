@@ -1,0 +1,36 @@
+// Response heads and small whole responses (RFC 9112; problem details: RFC 9457). Pure: writes into the caller's buffer.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "gateway/client/http_request.h"
+
+#define HTTP_RESPONSE_HEAD_MAX 1024 // enough for any head this module writes (origin values are bounded)
+
+// How the answer names itself and treats other origins; made once from the options.
+struct http_policy {
+    const char *gateway_id;        // X-SSE-Gateway; header-safe
+    const char *const *cors_origins; // exact origins, or "*" as the only one; borrowed
+    size_t cors_origin_count;
+};
+
+// The head of an event stream: 200, chunked (none and close-delimited for HTTP/1.0), the headers of INTERFACE.md, CORS.
+// Returns its length, 0 where it does not fit.
+size_t http_stream_head(const struct http_policy *p, const struct http_request *req, char *out, size_t size);
+
+// A whole final error: status line, headers (Allow for 405, Retry-After: `retry_after_s` where > 0 for 503 and 429), and an
+// application/problem+json body {"type":"about:blank","title":..,"status":..,"detail":..}; `detail` may be NULL. `req` may be NULL (unparsed head). HEAD gets
+// no body (but its Content-Length). Always Connection: close. Returns its length, 0 where it does not fit.
+size_t http_problem(const struct http_policy *p, const struct http_request *req, int status, const char *detail,
+                    unsigned retry_after_s, const char *allow, char *out, size_t size);
+
+// The head of a whole answer of `body_len` bytes of `content_type` (Cache-Control: no-store). Connection: keep-alive or close.
+size_t http_answer_head(const struct http_policy *p, const struct http_request *req, int status,
+                        const char *content_type, size_t body_len, bool keep_alive, char *out, size_t size);
+
+// The answer to a CORS preflight (Fetch standard 4.8) or a plain OPTIONS: 204 with Allow (`allow`, e.g. "GET, HEAD, OPTIONS").
+size_t http_preflight(const struct http_policy *p, const struct http_request *req, const char *allow, char *out, size_t size);
+
+// Reason phrase of the statuses that the gateway sends; "Unknown" for others.
+const char *http_reason(int status);

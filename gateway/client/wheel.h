@@ -1,0 +1,35 @@
+// A timer wheel with a coarse tick, for heartbeats and deadlines of many thousands of streams: set, move and remove are O(1)
+// and take no memory beyond the entry. Pure: the caller brings the time. Not thread-safe; one per worker.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define WHEEL_TICK_MS 250u
+#define WHEEL_SLOTS 512u // one turn is 128 s; entries further away wait for the next turn
+
+// Embedded in what is timed. All zero is "not set".
+struct wheel_entry {
+    struct wheel_entry *prev, *next;
+    uint32_t tick; // when, in ticks since wheel_create
+};
+
+struct wheel;
+
+// `now_ms`: any monotonic clock, milliseconds. NULL when out of memory.
+struct wheel *wheel_create(uint64_t now_ms);
+// Entries that are still set are left as they are: they belong to the caller.
+void wheel_destroy(struct wheel *w);
+
+// (Re)sets `e` to fire at the first wheel_advance whose now_ms >= at_ms, rounded up to a tick; never early.
+void wheel_set(struct wheel *w, struct wheel_entry *e, uint64_t at_ms);
+// No effect on an entry that is not set.
+void wheel_remove(struct wheel *w, struct wheel_entry *e);
+
+// Fires all entries due at `now_ms`: each is removed, then passed to `on_due`, which may set it (or any other) again or remove
+// others. An entry set during the call to a time already past fires in the next call, not in this one. Returns how many fired.
+// A clock that jumped far ahead (suspend) costs at most one turn of the wheel.
+size_t wheel_advance(struct wheel *w, uint64_t now_ms, void (*on_due)(struct wheel_entry *e, void *ctx), void *ctx);
+
+// Entries that are set.
+size_t wheel_count(const struct wheel *w);

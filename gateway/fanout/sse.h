@@ -1,0 +1,34 @@
+// Event stream bytes (WHATWG HTML 9.2.5, 9.2.6). Pure: an event in, the bytes of one HTTP chunk out.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct sse_event {
+    // Borrowed, not terminated; NULL where absent. Values have been checked: no CR, LF or NUL in event and id.
+    const char *event, *id;
+    size_t event_len, id_len;
+    bool has_retry;
+    uint32_t retry_ms;
+    // NULL: no data line (a block that fires nothing). Empty: one empty data line (fires with an empty string).
+    // Split on CRLF, LF and CR into "data: " lines.
+    const char *data;
+    size_t data_len;
+};
+
+// True where the bytes hold no NUL and are valid UTF-8 (RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF).
+// Fast on ASCII: this runs over every message.
+bool sse_text_valid(const char *text, size_t len);
+
+// Bytes of the event block, blank line included.
+size_t sse_encoded_size(const struct sse_event *e);
+
+// Writes the event block. `out` has room for sse_encoded_size(e) bytes; returns the end.
+char *sse_encode(const struct sse_event *e, char *out);
+
+// Chunk framing (RFC 9112 section 7.1) around `payload` bytes: "<hex>\r\n" before, "\r\n" after.
+#define SSE_CHUNK_HEAD_MAX 10
+#define SSE_CHUNK_TAIL 2
+// Writes the chunk-size line to `out` (room for SSE_CHUNK_HEAD_MAX); returns its length. `payload` is below 2^32.
+size_t sse_chunk_head(size_t payload, char *out);
