@@ -1,0 +1,65 @@
+// What the gateway counts. One set per thread, written by that thread alone; the exporter reads all sets and sums them
+// (process/metrics.c), so counting costs one plain add and no shared cache line.
+#pragma once
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+// symbol, Prometheus name (after "sse_gateway_"), labels, kind, help. Rows with the same name stand together.
+#define COUNTERS(X)                                                                                          \
+    X(STREAMS_OPEN, "connections", "", "gauge", "Event streams that are open")                               \
+    X(STREAMS_OPENED, "connections_total", "", "counter", "Event streams opened since the start")            \
+    X(SOCKETS_ACCEPTED, "sockets_accepted_total", "", "counter", "Client connections accepted")              \
+    X(SOCKETS_OPEN, "sockets", "", "gauge", "Client connections of any kind that are open")                  \
+    X(ACCEPT_PAUSES, "accept_pauses_total", "", "counter", "Times accepting paused for want of descriptors") \
+    X(MESSAGES_RECEIVED, "messages_received_total", "", "counter", "Messages received from Redis")           \
+    X(MESSAGE_BYTES, "message_bytes_total", "", "counter", "Payload bytes received from Redis")              \
+    X(DROPPED_TOO_LARGE, "messages_dropped_total", "reason=\"too_large\"", "counter", "Messages dropped")    \
+    X(DROPPED_NOT_TEXT, "messages_dropped_total", "reason=\"not_text\"", "counter", "")                      \
+    X(DROPPED_ENVELOPE, "messages_dropped_total", "reason=\"bad_envelope\"", "counter", "")                  \
+    X(DROPPED_PLAIN, "messages_dropped_total", "reason=\"not_envelope\"", "counter", "")                     \
+    X(DROPPED_BACKLOG, "messages_dropped_total", "reason=\"backlog\"", "counter", "")                        \
+    X(DROPPED_MEMORY, "messages_dropped_total", "reason=\"out_of_memory\"", "counter", "")                   \
+    X(DROPPED_UNWANTED, "messages_dropped_total", "reason=\"no_subscriber\"", "counter", "")                 \
+    X(DELIVERIES, "deliveries_total", "", "counter", "Events handed to streams")                             \
+    X(WRITES, "writes_total", "", "counter", "System calls that wrote to clients")                           \
+    X(BYTES_SENT, "sent_bytes_total", "", "counter", "Bytes written to clients")                             \
+    X(WRITES_BLOCKED, "writes_blocked_total", "", "counter", "Times a client's socket took less than all")   \
+    X(HEARTBEATS, "heartbeats_total", "", "counter", "Heartbeats sent")                                      \
+    X(GAPS, "gaps_total", "", "counter", "gateway:gap events made")                                          \
+    X(QUEUED_BYTES, "queued_bytes", "", "gauge", "Bytes that wait for slow clients")                         \
+    X(SUBSCRIPTIONS, "subscriptions", "", "gauge", "Channels subscribed to in Redis")                        \
+    X(REDIS_CONNECTS, "redis_connects_total", "", "counter", "Connections made to Redis")                    \
+    X(REDIS_CONNECTED, "redis_connected", "", "gauge", "1 while the subscriber connection to Redis is up")   \
+    X(REDIS_ERRORS, "redis_errors_total", "", "counter", "Error replies from Redis")                         \
+    X(CANARIES_SENT, "canaries_sent_total", "", "counter", "Canary messages published")                      \
+    X(CANARIES_BACK, "canaries_received_total", "", "counter", "Canary messages that came back")
+
+enum counter {
+#define X(symbol, name, labels, kind, help) COUNTER_##symbol,
+    COUNTERS(X)
+#undef X
+    COUNTER_COUNT
+};
+
+struct counters {
+    _Atomic uint64_t value[COUNTER_COUNT];
+};
+
+// By the owning thread only. A gauge goes down by adding a negative number (the sum over threads stays right).
+static inline void counter_add(struct counters *c, enum counter which, int64_t n)
+{
+    uint64_t now = atomic_load_explicit(&c->value[which], memory_order_relaxed);
+    atomic_store_explicit(&c->value[which], now + (uint64_t)n, memory_order_relaxed);
+}
+
+static inline void counter_set(struct counters *c, enum counter which, uint64_t n)
+{
+    atomic_store_explicit(&c->value[which], n, memory_order_relaxed);
+}
+
+// Any thread.
+static inline uint64_t counter_read(const struct counters *c, enum counter which)
+{
+    return atomic_load_explicit(&c->value[which], memory_order_relaxed);
+}
