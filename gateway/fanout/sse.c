@@ -1,0 +1,207 @@
+#include "gateway/fanout/sse.h"
+
+#include <string.h>
+
+// Where a line of the data ends: at the nearer of the next LF and the next CR. Each is looked for only once
+// it has been passed, so that memchr reads every byte at most twice however many lines there are.
+struct line_scan {
+    const char *end;
+    const char *lf, *cr; // the next one at or after the current line; `end` where there is none
+};
+
+static const char *find(const char *from, const char *end, char c)
+{
+    const char *at = memchr(from, c, (size_t)(end - from));
+    return at != NULL ? at : end;
+}
+
+static struct line_scan line_scan_start(const char *text, size_t len)
+{
+    const char *end = text + len;
+    return (struct line_scan){.end = end, .lf = find(text, end, '\n'), .cr = find(text, end, '\r')};
+}
+
+// The end of the line that begins at `line`; `*next` is the begin of the one after it, NULL where this line
+// is the last.
+static const char *line_end(struct line_scan *s, const char *line, const char **next)
+{
+    if (s->lf < line)
+        s->lf = find(line, s->end, '\n');
+    if (s->cr < line)
+        s->cr = find(line, s->end, '\r');
+    const char *stop = s->lf < s->cr ? s->lf : s->cr;
+    bool crlf = s->end - stop >= 2 && stop[0] == '\r' && stop[1] == '\n'; // one break
+    *next = stop == s->end ? NULL : stop + (crlf ? 2 : 1);
+    return stop;
+}
+
+#define ONES 0x0101010101010101u
+#define HIGHS 0x8080808080808080u
+
+static uint64_t load64(const char *p)
+{
+    uint64_t word;
+    memcpy(&word, p, sizeof(word));
+    return word;
+}
+
+// Zero where all eight bytes are in 0x01-0x7f: a byte above has its high bit set, and a zero byte borrows and
+// sets it.
+static uint64_t odd_bytes(uint64_t word)
+{
+    return (word | (word - ONES)) & HIGHS;
+}
+
+// Skips bytes of 0x01-0x7f. Stops at the end or at the first other byte.
+static const char *skip_ascii(const char *p, const char *end)
+{
+    while (end - p >= 32 && (odd_bytes(load64(p)) | odd_bytes(load64(p + 8)) | odd_bytes(load64(p + 16)) |
+                             odd_bytes(load64(p + 24))) == 0)
+        p += 32;
+    while (end - p >= 8 && odd_bytes(load64(p)) == 0)
+        p += 8;
+    while (p<end && * p> 0 && (unsigned char)*p < 0x80)
+        p++;
+    return p;
+}
+
+static bool is_tail(unsigned char byte)
+{
+    return (byte & 0xc0) == 0x80;
+}
+
+// Length of the well-formed sequence of two or more bytes at `p` (the table of RFC 3629 section 4), 0 where
+// there is none.
+static size_t sequence_length(const unsigned char *p, size_t room)
+{
+    if (p[0] >= 0xc2 && p[0] <= 0xdf)
+        return room >= 2 && is_tail(p[1]) ? 2 : 0;
+    if (p[0] >= 0xe0 && p[0] <= 0xef) {
+        unsigned char low = p[0] == 0xe0 ? 0xa0 : 0x80;  // below: overlong
+        unsigned char high = p[0] == 0xed ? 0x9f : 0xbf; // above: surrogates
+        return room >= 3 && p[1] >= low && p[1] <= high && is_tail(p[2]) ? 3 : 0;
+    }
+    if (p[0] >= 0xf0 && p[0] <= 0xf4) {
+        unsigned char low = p[0] == 0xf0 ? 0x90 : 0x80;  // below: overlong
+        unsigned char high = p[0] == 0xf4 ? 0x8f : 0xbf; // above: beyond U+10FFFF
+        return room >= 4 && p[1] >= low && p[1] <= high && is_tail(p[2]) && is_tail(p[3]) ? 4 : 0;
+    }
+    return 0;
+}
+
+bool sse_text_valid(const char *text, size_t len)
+{
+    if (len == 0)
+        return true; // `text` may be NULL
+    const char *p = text, *end = text + len;
+    while ((p = skip_ascii(p, end)) < end) {
+        // A run of other scripts stays in this loop: the search for eight ASCII bytes would fail at every
+        // character.
+        do {
+            size_t n = sequence_length((const unsigned char *)p, (size_t)(end - p));
+            if (n == 0)
+                return false;
+            p += n;
+        } while (p < end && (unsigned char)*p >= 0x80);
+    }
+    return true;
+}
+
+static size_t decimal_digits(uint32_t n)
+{
+    size_t digits = 1;
+    for (; n >= 10; n /= 10)
+        digits++;
+    return digits;
+}
+
+#define FIELD_SIZE(name) (sizeof(name) - 1 + 2 + 1) // "name", ": ", LF
+
+static size_t data_size(const char *data, size_t len)
+{
+    if (len == 0)
+        return FIELD_SIZE("data");
+    struct line_scan scan = line_scan_start(data, len);
+    size_t size = 0;
+    for (const char *line = data, *next; line != NULL; line = next)
+        size += FIELD_SIZE("data") + (size_t)(line_end(&scan, line, &next) - line);
+    return size;
+}
+
+size_t sse_encoded_size(const struct sse_event *e)
+{
+    size_t size = 1; // the blank line
+    if (e->event != NULL)
+        size += FIELD_SIZE("event") + e->event_len;
+    if (e->id != NULL)
+        size += FIELD_SIZE("id") + e->id_len;
+    if (e->has_retry)
+        size += FIELD_SIZE("retry") + decimal_digits(e->retry_ms);
+    if (e->data != NULL)
+        size += data_size(e->data, e->data_len);
+    return size;
+}
+
+static char *put(char *out, const char *bytes, size_t len)
+{
+    if (len > 0)
+        memcpy(out, bytes, len);
+    return out + len;
+}
+
+// The space is always there: a decoder drops one, and a value that begins with a space keeps its own.
+static char *put_field(char *out, const char *name, const char *value, size_t len)
+{
+    out = put(out, name, strlen(name));
+    out = put(out, ": ", 2);
+    out = put(out, value, len);
+    *out = '\n';
+    return out + 1;
+}
+
+static char *put_retry(char *out, uint32_t ms)
+{
+    char digits[10];
+    size_t n = decimal_digits(ms);
+    for (size_t i = n; i > 0; i--, ms /= 10)
+        digits[i - 1] = (char)('0' + ms % 10);
+    return put_field(out, "retry", digits, n);
+}
+
+static char *put_data(char *out, const char *data, size_t len)
+{
+    if (len == 0)
+        return put_field(out, "data", NULL, 0);
+    struct line_scan scan = line_scan_start(data, len);
+    for (const char *line = data, *next; line != NULL; line = next) {
+        const char *stop = line_end(&scan, line, &next);
+        out = put_field(out, "data", line, (size_t)(stop - line));
+    }
+    return out;
+}
+
+char *sse_encode(const struct sse_event *e, char *out)
+{
+    if (e->event != NULL)
+        out = put_field(out, "event", e->event, e->event_len);
+    if (e->id != NULL)
+        out = put_field(out, "id", e->id, e->id_len);
+    if (e->has_retry)
+        out = put_retry(out, e->retry_ms);
+    if (e->data != NULL)
+        out = put_data(out, e->data, e->data_len);
+    *out = '\n';
+    return out + 1;
+}
+
+size_t sse_chunk_head(size_t payload, char *out)
+{
+    size_t digits = 1;
+    for (size_t rest = payload >> 4; rest > 0; rest >>= 4)
+        digits++;
+    for (size_t i = digits; i > 0; i--, payload >>= 4)
+        out[i - 1] = "0123456789abcdef"[payload & 15];
+    out[digits] = '\r';
+    out[digits + 1] = '\n';
+    return digits + 2;
+}
