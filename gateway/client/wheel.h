@@ -22,12 +22,14 @@ struct wheel *wheel_create(uint64_t now_ms);
 void wheel_destroy(struct wheel *w);
 
 // (Re)sets `e` to fire at the first wheel_advance whose now_ms >= at_ms, rounded up to a tick; never early.
+// A time further away than 8 years fires after 8 years.
 void wheel_set(struct wheel *w, struct wheel_entry *e, uint64_t at_ms);
 // No effect on an entry that is not set.
 void wheel_remove(struct wheel *w, struct wheel_entry *e);
 
 // Fires all entries due at `now_ms`: each is removed, then passed to `on_due`, which may set it (or any other) again or remove
 // others. An entry set during the call to a time already past fires in the next call, not in this one. Returns how many fired.
+// Callbacks must not advance or destroy the wheel.
 // A clock that jumped far ahead (suspend) costs at most one turn of the wheel.
 size_t wheel_advance(struct wheel *w, uint64_t now_ms, void (*on_due)(struct wheel_entry *e, void *ctx), void *ctx);
 
