@@ -1,0 +1,252 @@
+#include "gateway/client/http_response.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+// Appends to the caller's buffer; after the first piece that does not fit, the whole is void.
+struct writer {
+    char *out;
+    size_t size, len;
+    bool full;
+};
+
+static void put_bytes(struct writer *w, const char *bytes, size_t len)
+{
+    if (w->full || len > w->size - w->len) {
+        w->full = true;
+        return;
+    }
+    memcpy(w->out + w->len, bytes, len);
+    w->len += len;
+}
+
+static void put(struct writer *w, const char *text)
+{
+    put_bytes(w, text, strlen(text));
+}
+
+__attribute__((format(printf, 2, 3))) static void put_format(struct writer *w, const char *format, ...)
+{
+    char line[256];
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(line, sizeof(line), format, args);
+    va_end(args);
+    if (n < 0 || (size_t)n >= sizeof(line))
+        w->full = true;
+    else
+        put_bytes(w, line, (size_t)n);
+}
+
+static void put_field(struct writer *w, const char *name, const char *value)
+{
+    put(w, name);
+    put(w, ": ");
+    put(w, value);
+    put(w, "\r\n");
+}
+
+static size_t written(const struct writer *w)
+{
+    return w->full ? 0 : w->len;
+}
+
+const char *http_reason(int status)
+{
+    static const struct {
+        int status;
+        const char *reason;
+    } reasons[] = {
+        {200, "OK"},
+        {204, "No Content"},
+        {400, "Bad Request"},
+        {401, "Unauthorized"},
+        {403, "Forbidden"},
+        {404, "Not Found"},
+        {405, "Method Not Allowed"},
+        {406, "Not Acceptable"},
+        {408, "Request Timeout"},
+        {413, "Content Too Large"},
+        {414, "URI Too Long"},
+        {417, "Expectation Failed"},
+        {429, "Too Many Requests"},
+        {431, "Request Header Fields Too Large"},
+        {500, "Internal Server Error"},
+        {501, "Not Implemented"},
+        {503, "Service Unavailable"},
+        {505, "HTTP Version Not Supported"},
+    };
+    for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
+        if (reasons[i].status == status)
+            return reasons[i].reason;
+    return "Unknown";
+}
+
+static bool any_origin(const struct http_policy *p)
+{
+    return p->cors_origin_count == 1 && strcmp(p->cors_origins[0], "*") == 0;
+}
+
+// The configured origin that the request names, byte for byte; NULL where there is none. Answers carry this
+// one, so that no byte of the request ever gets into a head.
+static const char *allowed_origin(const struct http_policy *p, const struct http_request *req)
+{
+    if (any_origin(p))
+        return "*";
+    if (req == NULL || req->origin.at == NULL)
+        return NULL;
+    for (size_t i = 0; i < p->cors_origin_count; i++)
+        if (strlen(p->cors_origins[i]) == req->origin.len &&
+            memcmp(p->cors_origins[i], req->origin.at, req->origin.len) == 0)
+            return p->cors_origins[i];
+    return NULL;
+}
+
+// Fetch standard 3.3. `Vary` also where the origin does not match: a cache must not give that answer to one
+// that does.
+static void put_cors(struct writer *w, const struct http_policy *p, const struct http_request *req)
+{
+    if (p->cors_origin_count == 0)
+        return;
+    const char *origin = allowed_origin(p, req);
+    if (!any_origin(p))
+        put_field(w, "Vary", "Origin");
+    if (origin == NULL)
+        return;
+    put_field(w, "Access-Control-Allow-Origin", origin);
+    if (!any_origin(p))
+        put_field(w, "Access-Control-Allow-Credentials", "true");
+    put_field(w, "Access-Control-Expose-Headers", "X-SSE-Gateway");
+}
+
+// What every head begins with. The version is ours, not the client's (RFC 9110 section 6.2).
+static struct writer begin(const struct http_policy *p, const struct http_request *req, int status, char *out,
+                           size_t size)
+{
+    struct writer w = {.out = out, .size = size};
+    put_format(&w, "HTTP/1.1 %d %s\r\n", status, http_reason(status));
+    if (p->date != NULL)
+        put_field(&w, "Date", p->date);
+    put_field(&w, "X-SSE-Gateway", p->gateway_id);
+    put_field(&w, "X-Content-Type-Options", "nosniff");
+    put_cors(&w, p, req);
+    return w;
+}
+
+static void put_connection(struct writer *w, bool keep_alive)
+{
+    put_field(w, "Connection", keep_alive ? "keep-alive" : "close");
+}
+
+size_t http_stream_head(const struct http_policy *p, const struct http_request *req, char *out, size_t size)
+{
+    struct writer w = begin(p, req, 200, out, size);
+    put_field(&w, "Content-Type", "text/event-stream");
+    put_field(&w, "Cache-Control", "no-store, no-transform");
+    put_field(&w, "X-Accel-Buffering", "no");
+    if (!req->http_1_0)
+        put_field(&w, "Transfer-Encoding", "chunked");
+    put_connection(&w, false);
+    put(&w, "\r\n");
+    return written(&w);
+}
+
+static void put_entity(struct writer *w, const char *content_type, size_t body_len, bool keep_alive)
+{
+    put_field(w, "Content-Type", content_type);
+    put_format(w, "Content-Length: %zu\r\n", body_len);
+    put_field(w, "Cache-Control", "no-store");
+    put_connection(w, keep_alive);
+    put(w, "\r\n");
+}
+
+size_t http_answer_head(const struct http_policy *p, const struct http_request *req, int status,
+                        const char *content_type, size_t body_len, bool keep_alive, char *out, size_t size)
+{
+    struct writer w = begin(p, req, status, out, size);
+    put_entity(&w, content_type, body_len, keep_alive);
+    return written(&w);
+}
+
+// As the inside of a JSON string. The detail may hold bytes that a client sent, in any encoding: what is not
+// printable ASCII is escaped as if it were Latin-1. Stops in front of what no longer fits.
+static void put_json_text(struct writer *w, const char *text)
+{
+    for (; *text != '\0' && w->size - w->len >= 6; text++) {
+        unsigned char c = (unsigned char)*text;
+        if (c < 0x20 || c >= 0x7f)
+            put_format(w, "\\u%04x", c);
+        else if (c == '"' || c == '\\')
+            put_format(w, "\\%c", c);
+        else
+            put_bytes(w, text, 1);
+    }
+}
+
+// Room for an answer without the detail is always there: the rest of the text is bounded.
+static size_t problem_body(int status, const char *detail, char *out, size_t size)
+{
+    static const char tail[] = "\"}\n";
+    struct writer w = {.out = out, .size = size - sizeof(tail)};
+    put_format(&w, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d", http_reason(status), status);
+    if (detail != NULL) {
+        put(&w, ",\"detail\":\"");
+        put_json_text(&w, detail);
+    }
+    w.size = size;
+    put(&w, detail != NULL ? tail : tail + 1);
+    return w.len;
+}
+
+size_t http_problem(const struct http_policy *p, const struct http_request *req, int status,
+                    const char *detail, unsigned retry_after_s, const char *allow, char *out, size_t size)
+{
+    char body[1024];
+    size_t body_len = problem_body(status, detail, body, sizeof(body));
+
+    struct writer w = begin(p, req, status, out, size);
+    if (allow != NULL)
+        put_field(&w, "Allow", allow);
+    if (status == 401) // RFC 9110 section 15.5.2 wants one
+        put_field(&w, "WWW-Authenticate", "Bearer realm=\"sse\"");
+    if (retry_after_s > 0)
+        put_format(&w, "Retry-After: %u\r\n", retry_after_s);
+    put_entity(&w, "application/problem+json", body_len, false);
+    if (req == NULL || req->method != HTTP_HEAD)
+        put_bytes(&w, body, body_len);
+    return written(&w);
+}
+
+size_t http_preflight(const struct http_policy *p, const struct http_request *req, const char *allow,
+                      char *out, size_t size)
+{
+    struct writer w = begin(p, req, 204, out, size);
+    put_field(&w, "Allow", allow);
+    bool preflight = req->origin.at != NULL && req->request_method.at != NULL;
+    if (preflight && allowed_origin(p, req) != NULL)
+        put(&w, "Access-Control-Allow-Methods: GET, HEAD\r\n"
+                "Access-Control-Allow-Headers: Authorization, Last-Event-ID, Cache-Control\r\n"
+                "Access-Control-Max-Age: 7200\r\n");
+    put_field(&w, "Cache-Control", "no-store");
+    put_connection(&w, false);
+    put(&w, "\r\n");
+    return written(&w);
+}
+
+void http_date(int64_t unix_s, char *out)
+{
+    static const char days[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+    static const char months[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                     "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    time_t t = (time_t)unix_s;
+    struct tm tm;
+    if (gmtime_r(&t, &tm) == NULL)
+        memset(&tm, 0, sizeof(tm));
+    // Not strftime: its names follow the locale. Precisions and remainders tell the compiler that the text
+    // fits.
+    (void)snprintf(out, HTTP_DATE_SIZE, "%.3s, %02u %.3s %04u %02u:%02u:%02u GMT", days[tm.tm_wday],
+                   (unsigned)tm.tm_mday % 100, months[tm.tm_mon], (unsigned)(tm.tm_year + 1900) % 10000,
+                   (unsigned)tm.tm_hour % 100, (unsigned)tm.tm_min % 100, (unsigned)tm.tm_sec % 100);
+}

@@ -1,0 +1,353 @@
+// Answers have the headers that the contract names, and no byte of a client gets into a head unescaped.
+#include <check.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gateway/client/http_response.h"
+
+static const char *const origins[] = {"https://app.example", "https://two.example:8443"};
+static const char *const star[] = {"*"};
+
+static const struct http_policy plain = {.gateway_id = "gw1:8080"};
+static const struct http_policy exact = {
+    .gateway_id = "gw1:8080", .cors_origins = origins, .cors_origin_count = 2};
+static const struct http_policy any = {
+    .gateway_id = "gw1:8080", .cors_origins = star, .cors_origin_count = 1};
+
+static struct http_text text(const char *s)
+{
+    return (struct http_text){.at = s, .len = s != NULL ? strlen(s) : 0};
+}
+
+static struct http_request from(const char *origin)
+{
+    return (struct http_request){.origin = text(origin)};
+}
+
+static char out[HTTP_PROBLEM_MAX + 1];
+
+static void check_out(size_t len, const char *want)
+{
+    ck_assert_uint_gt(len, 0);
+    out[len] = '\0';
+    ck_assert_str_eq(out, want);
+}
+
+static void check_has(size_t len, const char *line)
+{
+    ck_assert_uint_gt(len, 0);
+    out[len] = '\0';
+    ck_assert_msg(strstr(out, line) != NULL, "no \"%s\" in:\n%s", line, out);
+}
+
+static void check_has_not(size_t len, const char *line)
+{
+    out[len] = '\0';
+    ck_assert_msg(strstr(out, line) == NULL, "\"%s\" in:\n%s", line, out);
+}
+
+START_TEST(stream_head)
+{
+    struct http_request req = from(NULL);
+    check_out(http_stream_head(&plain, &req, out, HTTP_RESPONSE_HEAD_MAX),
+              "HTTP/1.1 200 OK\r\n"
+              "X-SSE-Gateway: gw1:8080\r\n"
+              "X-Content-Type-Options: nosniff\r\n"
+              "Content-Type: text/event-stream\r\n"
+              "Cache-Control: no-store, no-transform\r\n"
+              "X-Accel-Buffering: no\r\n"
+              "Transfer-Encoding: chunked\r\n"
+              "Connection: close\r\n"
+              "\r\n");
+    req.http_1_0 = true;
+    size_t n = http_stream_head(&plain, &req, out, HTTP_RESPONSE_HEAD_MAX);
+    check_has_not(n, "Transfer-Encoding");
+    check_has(n, "Connection: close\r\n");
+}
+END_TEST
+
+// Every kind of answer, so that a rule can be checked on each.
+static size_t write_answer(int kind, const struct http_policy *p, const struct http_request *req, size_t size)
+{
+    switch (kind) {
+    case 0:
+        return http_stream_head(p, req, out, size);
+    case 1:
+        return http_problem(p, req, 503, "busy", 3, NULL, out, size);
+    case 2:
+        return http_answer_head(p, req, 200, "application/json", 17, true, out, size);
+    default:
+        return http_preflight(p, req, "GET, HEAD, OPTIONS", out, size);
+    }
+}
+#define KINDS 4
+
+START_TEST(a_known_origin_is_let_in_with_credentials)
+{
+    struct http_request req = from("https://two.example:8443");
+    size_t n = write_answer(_i, &exact, &req, HTTP_PROBLEM_MAX);
+    check_has(n, "\r\nVary: Origin\r\n");
+    check_has(n, "\r\nAccess-Control-Allow-Origin: https://two.example:8443\r\n");
+    check_has(n, "\r\nAccess-Control-Allow-Credentials: true\r\n");
+    check_has(n, "\r\nAccess-Control-Expose-Headers: X-SSE-Gateway\r\n");
+}
+END_TEST
+
+START_TEST(an_unknown_origin_is_not_let_in)
+{
+    static const char *const unknown[] = {
+        NULL,
+        "",
+        "null",
+        "https://app.example.evil",
+        "https://app.exampl",
+        "HTTPS://APP.EXAMPLE",
+        "*",
+        "https://app.example\r\nX: y",
+    };
+    for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++) {
+        struct http_request req = from(unknown[i]);
+        size_t n = write_answer(_i, &exact, &req, HTTP_PROBLEM_MAX);
+        check_has(n, "\r\nVary: Origin\r\n");
+        check_has_not(n, "Access-Control");
+        check_has_not(n, "X: y");
+    }
+}
+END_TEST
+
+START_TEST(any_origin_comes_without_credentials)
+{
+    static const char *const some[] = {NULL, "https://x.example"};
+    for (size_t i = 0; i < 2; i++) {
+        struct http_request req = from(some[i]);
+        size_t n = write_answer(_i, &any, &req, HTTP_PROBLEM_MAX);
+        check_has(n, "\r\nAccess-Control-Allow-Origin: *\r\n");
+        check_has(n, "\r\nAccess-Control-Expose-Headers: X-SSE-Gateway\r\n");
+        check_has_not(n, "Credentials");
+        check_has_not(n, "Vary");
+    }
+}
+END_TEST
+
+START_TEST(no_cors_where_none_is_configured)
+{
+    struct http_request req = from("https://app.example");
+    size_t n = write_answer(_i, &plain, &req, HTTP_PROBLEM_MAX);
+    check_has_not(n, "Access-Control-Allow-Origin");
+    check_has_not(n, "Vary");
+}
+END_TEST
+
+START_TEST(an_answer_that_does_not_fit_is_none)
+{
+    struct http_request req = from("https://app.example");
+    size_t whole = write_answer(_i, &exact, &req, HTTP_PROBLEM_MAX);
+    ck_assert_uint_gt(whole, 0);
+    for (size_t size = 0; size < whole; size++)
+        ck_assert_uint_eq(write_answer(_i, &exact, &req, size), 0);
+    ck_assert_uint_eq(write_answer(_i, &exact, &req, whole), whole);
+}
+END_TEST
+
+START_TEST(every_answer_has_a_date_where_the_policy_has)
+{
+    struct http_policy dated = plain;
+    dated.date = "Sun, 06 Nov 1994 08:49:37 GMT";
+    struct http_request req = from(NULL);
+    check_has(write_answer(_i, &dated, &req, HTTP_PROBLEM_MAX),
+              "\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n");
+    check_has_not(write_answer(_i, &plain, &req, HTTP_PROBLEM_MAX), "Date:");
+}
+END_TEST
+
+// The body of the problem in `out`, parsed; its length is the one announced.
+static json_t *problem_json(size_t len)
+{
+    out[len] = '\0';
+    char *body = strstr(out, "\r\n\r\n");
+    ck_assert_ptr_nonnull(body);
+    body += 4;
+    const char *announced = strstr(out, "\r\nContent-Length: ");
+    ck_assert_ptr_nonnull(announced);
+    ck_assert_uint_eq(strtoul(announced + 18, NULL, 10), strlen(body));
+    json_error_t error;
+    json_t *json = json_loads(body, 0, &error);
+    ck_assert_msg(json != NULL, "%s: %s", error.text, body);
+    return json;
+}
+
+START_TEST(problems)
+{
+    static const struct {
+        int status;
+        const char *reason;
+    } cases[] = {{400, "Bad Request"},
+                 {401, "Unauthorized"},
+                 {403, "Forbidden"},
+                 {404, "Not Found"},
+                 {405, "Method Not Allowed"},
+                 {406, "Not Acceptable"},
+                 {408, "Request Timeout"},
+                 {413, "Content Too Large"},
+                 {414, "URI Too Long"},
+                 {417, "Expectation Failed"},
+                 {429, "Too Many Requests"},
+                 {431, "Request Header Fields Too Large"},
+                 {500, "Internal Server Error"},
+                 {501, "Not Implemented"},
+                 {503, "Service Unavailable"},
+                 {505, "HTTP Version Not Supported"}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        size_t n = http_problem(&plain, NULL, cases[i].status, "why", 0, NULL, out, HTTP_PROBLEM_MAX);
+        char line[80];
+        snprintf(line, sizeof(line), "HTTP/1.1 %d %s\r\n", cases[i].status, cases[i].reason);
+        check_has(n, line);
+        ck_assert_ptr_eq(strstr(out, line), out);
+        check_has(n, "\r\nContent-Type: application/problem+json\r\n");
+        check_has(n, "\r\nConnection: close\r\n");
+        check_has(n, "\r\nCache-Control: no-store\r\n");
+        check_has_not(n, "Retry-After");
+        json_t *json = problem_json(n);
+        ck_assert_str_eq(json_string_value(json_object_get(json, "type")), "about:blank");
+        ck_assert_str_eq(json_string_value(json_object_get(json, "title")), cases[i].reason);
+        ck_assert_int_eq(json_integer_value(json_object_get(json, "status")), cases[i].status);
+        ck_assert_str_eq(json_string_value(json_object_get(json, "detail")), "why");
+        json_decref(json);
+    }
+    ck_assert_str_eq(http_reason(299), "Unknown");
+}
+END_TEST
+
+START_TEST(problem_without_detail)
+{
+    size_t n = http_problem(&plain, NULL, 404, NULL, 0, NULL, out, HTTP_PROBLEM_MAX);
+    json_t *json = problem_json(n);
+    ck_assert_ptr_null(json_object_get(json, "detail"));
+    json_decref(json);
+}
+END_TEST
+
+START_TEST(problem_headers)
+{
+    struct http_request head = {.method = HTTP_HEAD};
+    size_t n = http_problem(&plain, NULL, 405, NULL, 0, "GET, HEAD, OPTIONS", out, HTTP_PROBLEM_MAX);
+    check_has(n, "\r\nAllow: GET, HEAD, OPTIONS\r\n");
+    check_has(http_problem(&plain, NULL, 503, NULL, 7, NULL, out, HTTP_PROBLEM_MAX),
+              "\r\nRetry-After: 7\r\n");
+    check_has(http_problem(&plain, NULL, 401, NULL, 0, NULL, out, HTTP_PROBLEM_MAX),
+              "\r\nWWW-Authenticate: Bearer ");
+    n = http_problem(&plain, &head, 404, NULL, 0, NULL, out, HTTP_PROBLEM_MAX);
+    check_has(n, "\r\nContent-Length: ");
+    check_has_not(n, "Content-Length: 0");
+    check_has_not(n, "about:blank");
+}
+END_TEST
+
+START_TEST(any_byte_may_be_in_a_detail)
+{
+    char detail[256];
+    for (int i = 1; i < 256; i++)
+        detail[i - 1] = (char)i;
+    detail[255] = '\0';
+    size_t n = http_problem(&plain, NULL, 400, detail, 0, NULL, out, HTTP_PROBLEM_MAX);
+    json_t *json = problem_json(n);
+    const char *decoded = json_string_value(json_object_get(json, "detail"));
+    for (int i = 1; i < 0x80; i++)
+        ck_assert_int_eq(decoded[i - 1], i);
+    json_decref(json);
+}
+END_TEST
+
+START_TEST(a_long_detail_is_cut)
+{
+    static const char fills[] = {'a', '"', '\n', '\x80'};
+    char detail[4096];
+    for (size_t i = 0; i < sizeof(fills); i++)
+        for (size_t len = 0; len < sizeof(detail); len += len < 1100 ? 1 : 1000) {
+            memset(detail, fills[i], len);
+            detail[len] = '\0';
+            json_t *json =
+                problem_json(http_problem(&plain, NULL, 431, detail, 0, NULL, out, HTTP_PROBLEM_MAX));
+            json_decref(json);
+        }
+}
+END_TEST
+
+START_TEST(answer_head)
+{
+    struct http_request req = from(NULL);
+    check_out(http_answer_head(&plain, &req, 200, "application/json", 17, true, out, HTTP_RESPONSE_HEAD_MAX),
+              "HTTP/1.1 200 OK\r\n"
+              "X-SSE-Gateway: gw1:8080\r\n"
+              "X-Content-Type-Options: nosniff\r\n"
+              "Content-Type: application/json\r\n"
+              "Content-Length: 17\r\n"
+              "Cache-Control: no-store\r\n"
+              "Connection: keep-alive\r\n"
+              "\r\n");
+    check_has(http_answer_head(&plain, &req, 503, "text/plain", 0, false, out, HTTP_RESPONSE_HEAD_MAX),
+              "Content-Length: 0\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n");
+}
+END_TEST
+
+START_TEST(preflight)
+{
+    struct http_request req = from("https://app.example");
+    req.method = HTTP_OPTIONS;
+    req.request_method = text("GET");
+    size_t n = http_preflight(&exact, &req, "GET, HEAD, OPTIONS", out, HTTP_RESPONSE_HEAD_MAX);
+    check_has(n, "HTTP/1.1 204 No Content\r\n");
+    check_has(n, "\r\nAllow: GET, HEAD, OPTIONS\r\n");
+    check_has(n, "\r\nAccess-Control-Allow-Methods: GET, HEAD\r\n");
+    check_has(n, "\r\nAccess-Control-Allow-Headers: Authorization, Last-Event-ID, Cache-Control\r\n");
+    check_has(n, "\r\nAccess-Control-Max-Age: ");
+    check_has_not(n, "Content-Length"); // RFC 9110 section 8.6
+    req.origin = text("https://evil.example");
+    n = http_preflight(&exact, &req, "GET, HEAD, OPTIONS", out, HTTP_RESPONSE_HEAD_MAX);
+    check_has(n, "HTTP/1.1 204 No Content\r\n");
+    check_has_not(n, "Access-Control");
+    check_has(http_preflight(&any, &req, "GET", out, HTTP_RESPONSE_HEAD_MAX), "Access-Control-Allow-Methods");
+}
+END_TEST
+
+START_TEST(dates)
+{
+    char date[HTTP_DATE_SIZE];
+    http_date(784111777, date);
+    ck_assert_str_eq(date, "Sun, 06 Nov 1994 08:49:37 GMT");
+    http_date(0, date);
+    ck_assert_str_eq(date, "Thu, 01 Jan 1970 00:00:00 GMT");
+    http_date(1709210096, date);
+    ck_assert_str_eq(date, "Thu, 29 Feb 2024 12:34:56 GMT");
+    http_date(INT64_MAX, date); // no such year: some text, no crash
+    http_date(INT64_MIN, date);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("http_response");
+    TCase *t = tcase_create("http_response");
+    tcase_add_test(t, stream_head);
+    tcase_add_loop_test(t, a_known_origin_is_let_in_with_credentials, 0, KINDS);
+    tcase_add_loop_test(t, an_unknown_origin_is_not_let_in, 0, KINDS);
+    tcase_add_loop_test(t, any_origin_comes_without_credentials, 0, KINDS);
+    tcase_add_loop_test(t, no_cors_where_none_is_configured, 0, KINDS);
+    tcase_add_loop_test(t, an_answer_that_does_not_fit_is_none, 0, KINDS);
+    tcase_add_loop_test(t, every_answer_has_a_date_where_the_policy_has, 0, KINDS);
+    tcase_add_test(t, problems);
+    tcase_add_test(t, problem_without_detail);
+    tcase_add_test(t, problem_headers);
+    tcase_add_test(t, any_byte_may_be_in_a_detail);
+    tcase_add_test(t, a_long_detail_is_cut);
+    tcase_add_test(t, answer_head);
+    tcase_add_test(t, preflight);
+    tcase_add_test(t, dates);
+    suite_add_tcase(s, t);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_ENV);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
