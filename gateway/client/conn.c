@@ -1,0 +1,207 @@
+#include "gateway/client/conn.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+
+#define IOV_MAX_PER_WRITE 64
+#define FINISH_TIMEOUT_MS 5000u
+#define LINGER_TIMEOUT_MS 2000u
+
+void conn_set_deadline(struct conn *c, uint32_t in_ms)
+{
+    wheel_set(conn_table_of(c)->wheel, &c->deadline, clock_monotonic_ms() + in_ms);
+}
+
+static void conn_mark_dirty(struct conn *c)
+{
+    struct conn_table *t = conn_table_of(c);
+    if (c->dirty || c->blocked)
+        return;
+    c->dirty = true;
+    c->mark_next = t->dirty;
+    t->dirty = c;
+}
+
+void conn_send(struct conn *c, struct frame *f)
+{
+    struct conn_table *t = conn_table_of(c);
+    if (c->state == CONN_CLOSED || c->state == CONN_LINGER) {
+        frame_release(f);
+        return;
+    }
+    if (!c->queue)
+        c->queue = outq_borrow(&t->outqs, c->body_only);
+    if (!f || !c->queue || !outq_push(c->queue, f)) {
+        frame_release(f);
+        conn_close(c, CLOSE_OUT_OF_MEMORY);
+        return;
+    }
+    counter_add(t->counters, COUNTER_QUEUED_BYTES, (int64_t)frame_bytes(f, c->body_only).iov_len);
+    conn_mark_dirty(c);
+}
+
+static void conn_watch(struct conn *c, int events)
+{
+    struct conn_table *t = conn_table_of(c);
+    ev_io_stop(t->loop, &c->io);
+    ev_io_modify(&c->io, events);
+    ev_io_start(t->loop, &c->io);
+}
+
+static void conn_queue_drop(struct conn *c)
+{
+    struct conn_table *t = conn_table_of(c);
+    if (!c->queue)
+        return;
+    counter_add(t->counters, COUNTER_QUEUED_BYTES, -(int64_t)c->queue->bytes);
+    outq_return(&t->outqs, c->queue);
+    c->queue = NULL;
+}
+
+void conn_leave_state(struct conn *c, enum conn_state next)
+{
+    if (c->state == CONN_HEAD)
+        free(c->head);
+    else if (c->state == CONN_WAITING)
+        free(c->origin);
+    c->discarded = 0;
+    c->state = (uint8_t)next;
+}
+
+void conn_close(struct conn *c, enum close_reason reason)
+{
+    struct conn_table *t = conn_table_of(c);
+    if (c->state == CONN_CLOSED)
+        return;
+    // The first reason is the true one: a client that goes while its stream is being ended was ended.
+    if (c->state != CONN_FINISHING && c->state != CONN_LINGER)
+        c->reason = (uint8_t)reason;
+    conn_leave_state(c, CONN_CLOSED);
+    ev_io_stop(t->loop, &c->io);
+    wheel_remove(t->wheel, &c->deadline);
+    conn_queue_drop(c);
+    // A dirty connection is found by the flush, which then puts it here.
+    if (!c->dirty) {
+        c->mark_next = t->closing;
+        t->closing = c;
+    }
+}
+
+void conn_destroy(struct conn *c)
+{
+    struct conn_table *t = conn_table_of(c);
+    if (t->hub)
+        hub_leave(t->hub, &c->subscriber);
+    if (c->is_stream) {
+        counter_add(t->counters, COUNTER_STREAMS_OPEN, -1);
+        atomic_fetch_add_explicit(&t->closes[c->reason], 1, memory_order_relaxed);
+    }
+    counter_add(t->counters, COUNTER_SOCKETS_OPEN, -1);
+    (void)close(c->io.fd); // on Linux the descriptor is gone even where close reports an error
+    if (c->prev)
+        c->prev->next = c->next;
+    else
+        t->all = c->next;
+    if (c->next)
+        c->next->prev = c->prev;
+    t->count--;
+    free(c);
+}
+
+void conn_finish(struct conn *c, enum close_reason reason)
+{
+    if (c->state == CONN_CLOSED || c->state == CONN_FINISHING || c->state == CONN_LINGER)
+        return;
+    conn_leave_state(c, CONN_FINISHING);
+    c->reason = (uint8_t)reason;
+    conn_set_deadline(c, FINISH_TIMEOUT_MS);
+    conn_mark_dirty(c);
+}
+
+// All is written. Closing now could make the kernel answer unread input with RST, which destroys what the peer has not read
+// yet (RFC 9112 section 9.6): so half-close, and wait for the peer.
+static void conn_linger(struct conn *c)
+{
+    if (shutdown(c->io.fd, SHUT_WR) != 0) {
+        conn_close(c, CLOSE_WRITE_FAILED);
+        return;
+    }
+    c->state = CONN_LINGER;
+    conn_set_deadline(c, LINGER_TIMEOUT_MS);
+}
+
+static void conn_blocked(struct conn *c)
+{
+    if (c->blocked)
+        return;
+    c->blocked = true;
+    counter_add(conn_table_of(c)->counters, COUNTER_WRITES_BLOCKED, 1);
+    conn_watch(c, EV_READ | EV_WRITE);
+}
+
+static void conn_written(struct conn *c)
+{
+    conn_queue_drop(c);
+    if (c->blocked) {
+        c->blocked = false;
+        conn_watch(c, EV_READ);
+    }
+    if (c->state == CONN_FINISHING)
+        conn_linger(c);
+}
+
+// One system call. Returns the bytes that the socket took; where it took none, the connection is blocked or closed.
+static size_t conn_write(struct conn *c, struct iovec *iov, int count)
+{
+    struct conn_table *t = conn_table_of(c);
+    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = (size_t)count};
+    ssize_t n;
+    do {
+        n = sendmsg(c->io.fd, &msg, MSG_NOSIGNAL);
+        counter_add(t->counters, COUNTER_WRITES, 1);
+    } while (n < 0 && errno == EINTR);
+    if (n >= 0) {
+        counter_add(t->counters, COUNTER_BYTES_SENT, n);
+        c->last_write_ms = (uint32_t)t->now_ms;
+        return (size_t)n;
+    }
+    if (errno == EAGAIN || errno == EWOULDBLOCK)
+        conn_blocked(c);
+    else
+        conn_close(c, CLOSE_WRITE_FAILED);
+    return 0;
+}
+
+void conn_flush(struct conn *c)
+{
+    while (c->queue && c->queue->bytes > 0) {
+        struct iovec iov[IOV_MAX_PER_WRITE];
+        size_t n = conn_write(c, iov, outq_gather(c->queue, iov, IOV_MAX_PER_WRITE));
+        if (n == 0)
+            return;
+        outq_consume(c->queue, n);
+        counter_add(conn_table_of(c)->counters, COUNTER_QUEUED_BYTES, -(int64_t)n);
+    }
+    if (c->state != CONN_CLOSED)
+        conn_written(c);
+}
+
+void conn_send_now(struct conn *c, struct frame *f)
+{
+    struct iovec iov = frame_bytes(f, c->body_only);
+    size_t n = 0;
+    if (!c->queue) {
+        n = conn_write(c, &iov, 1);
+        if (n == iov.iov_len || c->state == CONN_CLOSED)
+            return;
+    }
+    conn_send(c, frame_retain(f));
+    if (n > 0 && c->queue) {
+        outq_consume(c->queue, n);
+        counter_add(conn_table_of(c)->counters, COUNTER_QUEUED_BYTES, -(int64_t)n);
+    }
+}

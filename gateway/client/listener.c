@@ -1,0 +1,260 @@
+#include "gateway/client/listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "common/log.h"
+
+#define BACKLOG 4096
+// Accepts per turn of the loop: a crowd at the door must not keep those inside waiting.
+#define ACCEPT_BUDGET 64
+#define PAUSE_S 0.2
+#define UNIX_PREFIX "unix:"
+
+static bool set_option(int fd, int level, int name, int value)
+{
+    return setsockopt(fd, level, name, &value, sizeof value) == 0;
+}
+
+// "ADDR:PORT" or "[V6]:PORT" -> node and service. False where it is neither.
+static bool split_address(const char *address, char *node, size_t node_size, const char **service)
+{
+    const char *colon = strrchr(address, ':');
+    if (!colon || colon[1] == '\0')
+        return false;
+    const char *begin = address;
+    const char *end = colon;
+    if (*begin == '[') {
+        if (end == begin || end[-1] != ']')
+            return false;
+        begin++;
+        end--;
+    } else if (memchr(begin, ':', (size_t)(end - begin))) {
+        return false; // an IPv6 address without brackets
+    }
+    size_t len = (size_t)(end - begin);
+    if (len == 0 || len >= node_size)
+        return false;
+    memcpy(node, begin, len);
+    node[len] = '\0';
+    *service = colon + 1;
+    return true;
+}
+
+static int tcp_listen(const struct sockaddr *sa, socklen_t len, bool share)
+{
+    int fd = socket(sa->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    // What is set here is inherited by each accepted socket: no system call per client.
+    if (set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) && set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) &&
+        (!share || set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1)) &&
+        (sa->sa_family != AF_INET6 || set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)) && bind(fd, sa, len) == 0 &&
+        listen(fd, BACKLOG) == 0)
+        return fd;
+    int saved = errno;
+    (void)close(fd);
+    errno = saved;
+    return -1;
+}
+
+static void close_all(const int *fds, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        (void)close(fds[i]);
+}
+
+static bool bind_tcp(const struct addrinfo *ai, size_t count, int *fds, struct sockaddr_storage *at)
+{
+    // A first socket that shares with nobody: SO_REUSEPORT alone would quietly split the port with another gateway.
+    int probe = tcp_listen(ai->ai_addr, ai->ai_addrlen, false);
+    if (probe < 0)
+        return false;
+    socklen_t len = sizeof *at;
+    bool named = getsockname(probe, (struct sockaddr *)at, &len) == 0;
+    (void)close(probe);
+    if (!named)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        fds[i] = tcp_listen((struct sockaddr *)at, len, true);
+        if (fds[i] < 0) {
+            close_all(fds, i);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool listen_tcp(const char *address, size_t count, int *fds, char *bound, size_t bound_size, char *error,
+                       size_t error_size)
+{
+    char node[256];
+    const char *service;
+    if (!split_address(address, node, sizeof node, &service)) {
+        snprintf(error, error_size, "\"%s\" is not ADDR:PORT, [V6]:PORT or unix:PATH", address);
+        return false;
+    }
+    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+    struct addrinfo *ai;
+    int rc = getaddrinfo(node, service, &hints, &ai);
+    if (rc != 0) {
+        snprintf(error, error_size, "cannot resolve \"%s\": %s", address, gai_strerror(rc));
+        return false;
+    }
+    struct sockaddr_storage at;
+    bool ok = bind_tcp(ai, count, fds, &at);
+    if (!ok) {
+        int failure = errno;
+        snprintf(error, error_size, "cannot listen on %s: %s%s", address, strerror(failure),
+                 failure == EADDRINUSE ? "; stop what uses the port, or choose another one" : "");
+    }
+    freeaddrinfo(ai);
+    if (ok) {
+        unsigned port = ntohs(at.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&at)->sin6_port
+                                                       : ((struct sockaddr_in *)&at)->sin_port);
+        snprintf(bound, bound_size, strchr(node, ':') ? "[%s]:%u" : "%s:%u", node, port);
+    }
+    return ok;
+}
+
+// A socket file that nobody listens on is left over from a gateway that was killed.
+static void remove_stale(const struct sockaddr_un *sa)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return;
+    if (connect(fd, (const struct sockaddr *)sa, sizeof *sa) != 0 && errno == ECONNREFUSED)
+        (void)unlink(sa->sun_path);
+    (void)close(fd);
+}
+
+static bool listen_unix(const char *path, size_t count, int *fds, char *error, size_t error_size)
+{
+    struct sockaddr_un sa = {.sun_family = AF_UNIX};
+    if (strlen(path) == 0 || strlen(path) >= sizeof sa.sun_path) {
+        snprintf(error, error_size, "the path of a unix socket has 1 to %zu bytes", sizeof sa.sun_path - 1);
+        return false;
+    }
+    memcpy(sa.sun_path, path, strlen(path));
+    remove_stale(&sa);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&sa, sizeof sa) != 0 || listen(fd, BACKLOG) != 0) {
+        snprintf(error, error_size, "cannot listen on unix:%s: %s", path, strerror(errno));
+        if (fd >= 0)
+            (void)close(fd);
+        return false;
+    }
+    fds[0] = fd;
+    for (size_t i = 1; i < count; i++) {
+        fds[i] = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+        if (fds[i] < 0) {
+            snprintf(error, error_size, "cannot listen on unix:%s: %s", path, strerror(errno));
+            close_all(fds, i);
+            return false;
+        }
+    }
+    return true;
+}
+
+bool listener_bind(const char *address, size_t count, int *fds, char *bound, size_t bound_size, char *error,
+                   size_t error_size)
+{
+    if (strncmp(address, UNIX_PREFIX, strlen(UNIX_PREFIX)) != 0)
+        return listen_tcp(address, count, fds, bound, bound_size, error, error_size);
+    snprintf(bound, bound_size, "%s", address);
+    return listen_unix(address + strlen(UNIX_PREFIX), count, fds, error, error_size);
+}
+
+// Out of descriptors: a ready listening socket would spin the loop. One waiting client is let in on the reserve and let go, so
+// that it sees an end and not a hang; then the door is closed for a moment.
+static void listener_starved(struct listener *l)
+{
+    struct ev_loop *loop = l->table->loop;
+    int failure = errno;
+    if (l->reserve >= 0) {
+        (void)close(l->reserve);
+        int fd = accept4(l->io.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0)
+            (void)close(fd);
+        l->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    }
+    counter_add(l->table->counters, COUNTER_ACCEPT_PAUSES, 1);
+    if (ev_now(loop) - l->last_log >= 1.0) {
+        l->last_log = ev_now(loop);
+        log_error("listener", "cannot accept: %s; raise the limit of open files (ulimit -n, LimitNOFILE=)", strerror(failure));
+    }
+    ev_io_stop(loop, &l->io);
+    ev_timer_set(&l->pause, PAUSE_S, 0.);
+    ev_timer_start(loop, &l->pause);
+}
+
+// Returns false when there is nobody left to accept, or no descriptor to do it with.
+static bool listener_accept(struct listener *l)
+{
+    int fd = accept4(l->io.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) {
+        conn_table_add(l->table, fd);
+        return true;
+    }
+    switch (errno) {
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+        listener_starved(l);
+        return false;
+    case EAGAIN:
+        return false;
+    default: // the client that was next has gone already (accept(2), "Error handling")
+        return true;
+    }
+}
+
+static void on_acceptable(struct ev_loop *loop, ev_io *w, int events)
+{
+    (void)loop, (void)events;
+    for (int i = 0; i < ACCEPT_BUDGET && listener_accept(w->data); i++)
+        ;
+}
+
+static void on_pause_over(struct ev_loop *loop, ev_timer *w, int events)
+{
+    (void)events;
+    struct listener *l = w->data;
+    ev_io_start(loop, &l->io);
+}
+
+void listener_start(struct listener *l, struct conn_table *t, int fd)
+{
+    *l = (struct listener){.table = t};
+    l->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    ev_io_init(&l->io, on_acceptable, fd, EV_READ);
+    l->io.data = l;
+    ev_timer_init(&l->pause, on_pause_over, 0., 0.);
+    l->pause.data = l;
+    ev_io_start(t->loop, &l->io);
+}
+
+void listener_close(struct listener *l)
+{
+    if (!l->table || l->io.fd < 0)
+        return;
+    // Bounded: clients that come faster than this are met by the reset that they would get a moment later anyway.
+    for (int i = 0; i < BACKLOG && listener_accept(l); i++)
+        ;
+    ev_io_stop(l->table->loop, &l->io);
+    ev_timer_stop(l->table->loop, &l->pause);
+    (void)close(l->io.fd);
+    if (l->reserve >= 0)
+        (void)close(l->reserve);
+    l->io.fd = -1;
+}

@@ -1,0 +1,53 @@
+// What waits to be written to one client: references to frames, never copies. A stream that keeps up has no queue at all;
+// queues come from a pool of the worker and go back when they are empty.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "gateway/fanout/frame.h"
+
+#define OUTQ_INLINE 8u
+
+struct outq {
+    struct frame **ring; // `small`, or an allocation when more than OUTQ_INLINE wait
+    uint32_t head, count, capacity;
+    uint32_t head_sent; // bytes of the first frame that the socket has taken
+    size_t bytes;       // not yet taken, over all frames
+    bool body_only;     // HTTP/1.0: no chunk framing
+    union {
+        struct frame *small[OUTQ_INLINE];
+        struct outq *next_free;
+    };
+};
+
+struct outq_pool {
+    struct outq *free;
+    uint32_t free_count;
+};
+
+// NULL when out of memory.
+struct outq *outq_borrow(struct outq_pool *pool, bool body_only);
+// Releases what still waits, and the queue. `q` may be NULL.
+void outq_return(struct outq_pool *pool, struct outq *q);
+// Gives a part of the pool back to the allocator: called now and then, so that a burst leaves no memory behind.
+void outq_pool_trim(struct outq_pool *pool);
+void outq_pool_deinit(struct outq_pool *pool);
+
+// Appends `f`; the queue takes the caller's reference. False when out of memory: the reference is still the caller's.
+bool outq_push(struct outq *q, struct frame *f);
+// Fills `iov` with what is to be sent next; returns how many entries.
+int outq_gather(const struct outq *q, struct iovec *iov, int max);
+// The socket took `n` bytes (at most q->bytes).
+void outq_consume(struct outq *q, size_t n);
+// Drops all frames of which no byte has been sent: what remains is the rest of a whole event. Returns how many were dropped.
+uint32_t outq_drop_unstarted(struct outq *q);
+
+// The bytes of `f` as this kind of stream sends them.
+static inline struct iovec frame_bytes(const struct frame *f, bool body_only)
+{
+    return (struct iovec){.iov_base = (void *)(uintptr_t)(f->wire + (body_only ? f->body_at : 0)),
+                          .iov_len = body_only ? f->body_len : f->wire_len};
+}

@@ -1,0 +1,172 @@
+#include "gateway/client/stream.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/jitter.h"
+#include "gateway/client/request.h"
+
+// Redis answers SUBSCRIBE within a round trip; a stream that still waits after this is refused and comes back.
+#define CONFIRM_TIMEOUT_MS 5000u
+#define RETRY_LINE_MAX 64
+
+static bool stream_join(struct conn *c, const struct stream_request *want)
+{
+    struct hub_name *names = calloc(want->channel_count, sizeof *names);
+    if (!names)
+        return false;
+    for (size_t i = 0; i < want->channel_count; i++)
+        names[i] = (struct hub_name){.text = want->channels[i].name, .len = want->channels[i].len};
+    bool joined = hub_join(conn_table_of(c)->hub, &c->subscriber, names, want->channel_count);
+    free(names);
+    return joined;
+}
+
+void stream_begin(struct conn *c, const struct http_request *req, const struct stream_request *want)
+{
+    char *origin = NULL;
+    if (req->origin.at && !(origin = strndup(req->origin.at, req->origin.len))) {
+        conn_close(c, CLOSE_OUT_OF_MEMORY);
+        return;
+    }
+    conn_leave_state(c, CONN_WAITING);
+    c->origin = origin;
+    c->control = want->control;
+    c->body_only = req->http_1_0;
+    if (!stream_join(c, want))
+        conn_close(c, CLOSE_OUT_OF_MEMORY);
+    else if (hub_is_confirmed(&c->subscriber))
+        stream_open(c);
+    else
+        conn_set_deadline(c, CONFIRM_TIMEOUT_MS);
+}
+
+// What the answer needs of a request that is long gone.
+static struct http_request stream_asked(const struct conn *c)
+{
+    struct http_request req = {.method = HTTP_GET, .http_1_0 = c->body_only};
+    if (c->origin)
+        req.origin = (struct http_text){.at = c->origin, .len = strlen(c->origin)};
+    return req;
+}
+
+void stream_refuse(struct conn *c, const char *why)
+{
+    struct http_request req = stream_asked(c);
+    request_refuse(c, &req, why);
+}
+
+// gateway:open for those who asked: {"gateway":"gw-1","channels":{"news":"fresh"}}.
+static struct frame *stream_open_event(const struct conn *c)
+{
+    json_t *channels = json_object();
+    for (uint32_t i = 0; i < c->subscriber.count; i++) {
+        size_t len;
+        const char *name = hub_channel_name(&c->subscriber, i, &len);
+        char key[CHANNEL_NAME_MAX + 1];
+        memcpy(key, name, len);
+        key[len] = '\0';
+        if (json_object_set_new(channels, key, json_string("fresh")) != 0)
+            break; // out of memory: jansson frees what it was given
+    }
+    json_t *open = json_pack("{s:s, s:o}", "gateway", conn_table_of(c)->settings->policy.gateway_id, "channels", channels);
+    char *text = open ? json_dumps(open, JSON_COMPACT) : NULL;
+    json_decref(open);
+    if (!text)
+        return NULL;
+    struct sse_event event = {.event = "gateway:open", .event_len = 12, .data = text, .data_len = strlen(text)};
+    struct frame *f = frame_create(&event, 0, NULL, 0);
+    free(text);
+    return f;
+}
+
+void stream_open(struct conn *c)
+{
+    struct conn_table *t = conn_table_of(c);
+    struct http_request req = stream_asked(c);
+    size_t head_len = http_stream_head(&t->settings->policy, &req, t->scratch, SCRATCH_SIZE);
+    char retry[RETRY_LINE_MAX];
+    int retry_len = snprintf(retry, sizeof retry, "retry: %u\n", t->settings->retry_ms);
+    conn_leave_state(c, CONN_STREAM);
+    c->is_stream = true;
+    counter_add(t->counters, COUNTER_STREAMS_OPEN, 1);
+    counter_add(t->counters, COUNTER_STREAMS_OPENED, 1);
+    // Queued together, so they leave in one write.
+    conn_send(c, head_len ? frame_from_bytes(t->scratch, head_len, false) : NULL);
+    conn_send(c, frame_from_bytes(retry, (size_t)retry_len, true));
+    if (c->control)
+        conn_send(c, stream_open_event(c));
+    if (c->state == CONN_STREAM)
+        conn_set_deadline(c, t->settings->heartbeat_ms);
+}
+
+static struct frame *stream_close_event(enum close_reason reason)
+{
+    char data[64];
+    int len = snprintf(data, sizeof data, "{\"reason\":\"%s\"}", close_reason_name(reason));
+    struct sse_event event = {.event = "gateway:close", .event_len = 13, .data = data, .data_len = (size_t)len};
+    return frame_create(&event, 0, NULL, 0);
+}
+
+void stream_end(struct conn *c, enum close_reason reason)
+{
+    struct conn_table *t = conn_table_of(c);
+    if (c->state != CONN_STREAM)
+        return;
+    if (c->control)
+        conn_send(c, stream_close_event(reason));
+    // Jitter, or all browsers come back in the same instant. The blank line: some clients read no further (FACTS.md).
+    char retry[RETRY_LINE_MAX];
+    uint32_t ms = jitter_ms(&t->random, t->settings->retry_ms);
+    int len = snprintf(retry, sizeof retry, "retry: %u\n\n", ms);
+    conn_send(c, frame_from_bytes(retry, (size_t)len, true));
+    if (!c->body_only)
+        conn_send(c, frame_from_bytes("0\r\n\r\n", 5, false));
+    // It stays in the hub until it is freed: this may be called in the midst of a fan-out.
+    conn_finish(c, reason);
+}
+
+// A client that reads too slowly ends itself, not others. The event that is on its way does not count: one larger than the
+// limit can be delivered, too.
+static void stream_check_limit(struct conn *c)
+{
+    struct conn_table *t = conn_table_of(c);
+    struct outq *q = c->queue;
+    if (c->state != CONN_STREAM || !q || q->bytes <= t->settings->queue_limit || q->count < 2)
+        return;
+    size_t before = q->bytes;
+    outq_drop_unstarted(q);
+    counter_add(t->counters, COUNTER_QUEUED_BYTES, (int64_t)q->bytes - (int64_t)before);
+    stream_end(c, CLOSE_SLOW);
+}
+
+void stream_deliver(struct conn *c, struct frame *f)
+{
+    if (c->state != CONN_STREAM)
+        return;
+    struct conn_table *t = conn_table_of(c);
+    counter_add(t->counters, COUNTER_DELIVERIES, 1);
+    if (t->coalesce)
+        conn_send(c, frame_retain(f));
+    else
+        conn_send_now(c, f);
+    if (c->blocked)
+        stream_check_limit(c);
+}
+
+void stream_heartbeat(struct conn *c)
+{
+    struct conn_table *t = conn_table_of(c);
+    uint32_t idle = (uint32_t)t->now_ms - c->last_write_ms;
+    uint32_t every = t->settings->heartbeat_ms;
+    // Something that still waits will be as good as a heartbeat.
+    if (idle >= every && !c->queue) {
+        counter_add(t->counters, COUNTER_HEARTBEATS, 1);
+        conn_send(c, frame_retain(t->heartbeat));
+        idle = 0;
+    }
+    if (c->state == CONN_STREAM)
+        conn_set_deadline(c, idle < every ? every - idle : every);
+}

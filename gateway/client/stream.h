@@ -1,0 +1,17 @@
+// The life of an event stream on a connection: opened when Redis has confirmed its channels, kept alive, ended cleanly.
+#pragma once
+
+#include "gateway/client/conn.h"
+
+// The connection asked for a stream that may be had: subscribes it, and opens it now or when Redis confirms.
+void stream_begin(struct conn *c, const struct http_request *req, const struct stream_request *want);
+// All channels are confirmed: sends the head and the first bytes.
+void stream_open(struct conn *c);
+// Still waiting, and will not be served here: refuses it (`why` is static text).
+void stream_refuse(struct conn *c, const char *why);
+// Ends with whole events, `retry:`, `gateway:close` for those who asked, and a last chunk.
+void stream_end(struct conn *c, enum close_reason reason);
+// A frame of one of its channels.
+void stream_deliver(struct conn *c, struct frame *f);
+// The deadline of a stream: a heartbeat is due unless something was written meanwhile.
+void stream_heartbeat(struct conn *c);
