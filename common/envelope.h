@@ -1,5 +1,6 @@
-// The payload with fields that publishers may send (INTERFACE.md, "Publishing"): "\x1eSSE/1\n", lines "event: ..", "id: ..",
-// "retry: ..", a blank line, then the body verbatim. Pure; shared by the gateway (decode) and sse-publish (encode).
+// The payload with fields that publishers may send (INTERFACE.md, "Publishing"): "\x1eSSE/1\n", lines "event:
+// ..", "id: ..", "retry: ..", a blank line, then the body verbatim. Pure; shared by the gateway (decode) and
+// sse-publish (encode).
 #pragma once
 
 #include <stdbool.h>
@@ -17,15 +18,17 @@ struct envelope {
 enum envelope_result {
     ENVELOPE_OK,
     ENVELOPE_NONE,    // the payload does not begin with the seven bytes of an envelope: it is plain text
-    ENVELOPE_INVALID, // it does, but breaks a rule (CR or NUL in a value, retry that is no number, no blank line, event "gateway:..")
+    ENVELOPE_INVALID, // it does, but breaks a rule (CR or NUL in a value, retry that is no number, no blank
+                      // line, event "gateway:..")
 };
 
-// Decodes `payload`. Unknown fields are ignored; the last of a repeated field counts; one space after the colon is dropped.
+// Decodes `payload`. Unknown fields are ignored; the last of a repeated field counts; one space after the
+// colon is dropped.
 enum envelope_result envelope_decode(const char *payload, size_t len, struct envelope *out);
 
 // Bytes that envelope_encode writes. Fields with a NULL pointer are left out.
 size_t envelope_encoded_size(const struct envelope *e);
 
-// Writes the envelope to `out`, which has room for envelope_encoded_size. Returns the bytes written, or 0 where a field breaks a
-// rule (CR, LF or NUL in event or id, event that begins with "gateway:").
+// Writes the envelope to `out`, which has room for envelope_encoded_size. Returns the bytes written, or 0
+// where a field breaks a rule (CR, LF or NUL in event or id, event that begins with "gateway:").
 size_t envelope_encode(const struct envelope *e, char *out);

@@ -1,5 +1,6 @@
-// Redis URLs: redis://[user[:password]@]host[:port][/db], rediss://.., redis+unix://[user[:password]@]/path[?db=N],
-// redis+sentinel://h:p,h:p/NAME[/db], redis+cluster://h:p,h:p. Pure: no sockets. User, password and path are percent-decoded.
+// Redis URLs: redis://[user[:password]@]host[:port][/db], rediss://..,
+// redis+unix://[user[:password]@]/path[?db=N], redis+sentinel://h:p,h:p/NAME[/db], redis+cluster://h:p,h:p.
+// Pure: no sockets. User, password and path are percent-decoded.
 #pragma once
 
 #include <stdbool.h>
@@ -25,8 +26,9 @@ struct redis_url {
 
 #define REDIS_URL_MAX_ENDPOINTS 64
 
-// Parses `text` (borrowed). On success `out` owns its strings until redis_url_deinit. On failure returns false and writes one
-// line to `error` that says what is wrong and what is expected; the line never contains the password.
+// Parses `text` (borrowed). On success `out` owns its strings until redis_url_deinit. On failure returns
+// false and writes one line to `error` that says what is wrong and what is expected; the line never contains
+// the password.
 bool redis_url_parse(const char *text, struct redis_url *out, char *error, size_t error_size);
 void redis_url_deinit(struct redis_url *url);
 
