@@ -1,0 +1,169 @@
+#include "gateway/redis/canary.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/jitter.h"
+#include "common/log.h"
+#include "gateway/redis/redis_conn.h"
+
+#define EVERY_S 2.0
+#define MISSED_MAX 2u
+#define REPLY_MAX 65536u
+
+struct canary {
+    struct canary_settings settings;
+    struct redis_conn *conn;
+    struct ev_loop *loop;
+    ev_timer timer;
+    char channel[48];
+    uint64_t number;  // of the newest canary
+    unsigned missed;  // in a row
+    bool listening;   // the subscriber has the channel
+    bool flying;      // sent and not back yet
+    bool taken;       // Redis took the newest
+    bool proven;
+};
+
+static void set_proven(struct canary *c, bool proven)
+{
+    if (c->proven == proven)
+        return;
+    c->proven = proven;
+    c->settings.on_proven(c->settings.ctx, proven);
+}
+
+static void canary_send(struct canary *c)
+{
+    char number[24];
+    if (!c->listening || !redis_conn_is_ready(c->conn))
+        return;
+    snprintf(number, sizeof number, "%" PRIu64, ++c->number);
+    const char *publish[] = {"PUBLISH", c->channel, number};
+    c->taken = false;
+    c->flying = redis_conn_send(c->conn, 3, publish, NULL);
+    if (c->flying)
+        counter_add(c->settings.counters, COUNTER_CANARIES_SENT, 1);
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
+{
+    (void)loop, (void)events;
+    struct canary *c = w->data;
+    // One that could not even be sent is as good as lost.
+    if (c->flying || !c->listening || !redis_conn_is_ready(c->conn))
+        c->missed++;
+    if (c->missed >= MISSED_MAX) {
+        if (c->proven)
+            log_error("redis", "%u canaries in a row did not come back: delivery is not proven, not ready", c->missed);
+        set_proven(c, false);
+        if (c->flying && c->taken) {
+            c->missed = 0;
+            c->flying = false;
+            c->settings.on_deaf(c->settings.ctx);
+        }
+    }
+    canary_send(c);
+}
+
+static void on_ready(void *ctx)
+{
+    canary_send(ctx);
+}
+
+static bool on_reply(void *ctx, void *reply)
+{
+    struct canary *c = ctx;
+    redisReply *r = reply;
+    if (r->type == REDIS_REPLY_INTEGER)
+        c->taken = true;
+    else if (r->type == REDIS_REPLY_ERROR) {
+        counter_add(c->settings.counters, COUNTER_REDIS_ERRORS, 1);
+        if (c->missed == 0)
+            log_warn("redis", "cannot publish the canary on %s: %s", c->channel, r->str);
+    }
+    freeReplyObject(r);
+    return true;
+}
+
+static void on_skipped(void *ctx, size_t len)
+{
+    (void)ctx, (void)len; // no reply to PUBLISH or PING is that large
+}
+
+static void on_down(void *ctx)
+{
+    struct canary *c = ctx;
+    c->taken = false;
+}
+
+struct canary *canary_create(struct ev_loop *loop, const struct canary_settings *settings)
+{
+    struct canary *c = calloc(1, sizeof *c);
+    if (!c)
+        return NULL;
+    c->settings = *settings;
+    c->loop = loop;
+    // Not guessable, and not the gateway's id: two gateways may have been given the same.
+    snprintf(c->channel, sizeof c->channel, "sse:canary:%016" PRIx64, jitter_seed());
+    struct redis_conn_settings conn = {
+        .url = settings->url,
+        .purpose = "canary",
+        .client_name = settings->client_name,
+        .max_bulk = REPLY_MAX,
+        .on_ready = on_ready,
+        .on_reply = on_reply,
+        .on_skipped = on_skipped,
+        .on_down = on_down,
+        .ctx = c,
+    };
+    c->conn = redis_conn_create(loop, &conn);
+    if (!c->conn) {
+        free(c);
+        return NULL;
+    }
+    ev_timer_init(&c->timer, on_timer, EVERY_S, EVERY_S);
+    c->timer.data = c;
+    ev_timer_start(loop, &c->timer);
+    return c;
+}
+
+void canary_destroy(struct canary *c)
+{
+    if (!c)
+        return;
+    ev_timer_stop(c->loop, &c->timer);
+    redis_conn_destroy(c->conn);
+    free(c);
+}
+
+const char *canary_channel(const struct canary *c)
+{
+    return c->channel;
+}
+
+void canary_listen(struct canary *c)
+{
+    c->listening = true;
+    canary_send(c);
+}
+
+void canary_back(struct canary *c, const char *payload, size_t len)
+{
+    char number[24];
+    int n = snprintf(number, sizeof number, "%" PRIu64, c->number);
+    if (len != (size_t)n || memcmp(payload, number, len) != 0)
+        return; // an older one, or a stranger's
+    counter_add(c->settings.counters, COUNTER_CANARIES_BACK, 1);
+    c->flying = false;
+    c->missed = 0;
+    set_proven(c, true);
+}
+
+void canary_lost(struct canary *c)
+{
+    c->listening = c->flying = false;
+    set_proven(c, false);
+}

@@ -1,0 +1,61 @@
+// Which channels this process wants from Redis, for which workers, and how far Redis is told. Pure: no sockets, no clock.
+//
+//      wanted --> FRESH --SUBSCRIBE sent--> SENT --confirmed--> ACTIVE
+//                   ^                        |                    |
+//                   +-- connection lost -----+--------------------+
+// When the last worker leaves, the channel lingers before it is unsubscribed: in a reconnect storm the same channels come back.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "common/map.h"
+
+enum interest_state { INTEREST_FRESH, INTEREST_SENT, INTEREST_ACTIVE, INTEREST_DENIED };
+
+struct interest {
+    struct map_entry entry; // key is name
+    uint64_t workers;       // a bit for each that wants it
+    uint64_t gap_told;      // a bit for each worker that was told of a loss, until a message reaches it again
+    enum interest_state state;
+    bool was_active; // before the connection was lost: there may be a hole
+    bool lingering;
+    uint32_t batch; // the SUBSCRIBE command that it went out with
+    uint64_t linger_until_ms;
+    TAILQ_ENTRY(interest) in_state;  // FRESH: set->fresh; SENT: set->sent
+    TAILQ_ENTRY(interest) in_linger; // set->lingering, oldest first
+    char name[];
+};
+
+TAILQ_HEAD(interest_list, interest);
+
+struct interest_set {
+    struct map map;
+    struct interest_list fresh, sent, lingering;
+    uint32_t next_batch;
+};
+
+void interest_init(struct interest_set *set);
+void interest_deinit(struct interest_set *set);
+
+// Worker `worker` wants the channel. NULL when out of memory.
+struct interest *interest_want(struct interest_set *set, unsigned worker, uint64_t hash, const char *name, size_t len);
+// It does not any more. With the last one gone, the channel lingers until `until_ms` (or goes at once if Redis was never told).
+void interest_unwant(struct interest_set *set, unsigned worker, uint64_t hash, const char *name, size_t len,
+                     uint64_t until_ms);
+struct interest *interest_find(const struct interest_set *set, uint64_t hash, const char *name, size_t len);
+
+// Moves up to `max` channels from FRESH to SENT as one batch: to be subscribed in one command. Returns how many.
+size_t interest_take_batch(struct interest_set *set, struct interest **out, size_t max);
+// Redis confirmed: SENT becomes ACTIVE. Returns the channel, NULL where it was not SENT.
+struct interest *interest_confirm(struct interest_set *set, uint64_t hash, const char *name, size_t len);
+// Redis refused the oldest batch. A batch of one is DENIED, and returned; a larger one will be sent again one by one, since one
+// channel that an ACL forbids must not hurt the others (NULL then).
+struct interest *interest_refuse_oldest(struct interest_set *set);
+// The connection is lost: what is still wanted is FRESH again, `last` (may be NULL) behind all others; what lingered is forgotten.
+void interest_reset(struct interest_set *set, struct interest *last);
+
+// Takes up to `max` channels whose linger is over at `now_ms` out of the set: to be unsubscribed, then free()d by the caller.
+size_t interest_take_expired(struct interest_set *set, uint64_t now_ms, struct interest **out, size_t max);

@@ -1,0 +1,402 @@
+#include "gateway/redis/redis_conn.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/buf.h"
+#include "common/jitter.h"
+#include "common/log.h"
+#include "gateway/redis/redis_socket.h"
+
+#define CONNECT_TIMEOUT_S 3.0
+// Silence of PING_AFTER_S is broken by a PING; no byte for DEAD_AFTER_S is a dead server.
+#define PING_AFTER_S 3.0
+#define DEAD_AFTER_S 9.0
+#define BACKOFF_MIN_MS 50u
+#define BACKOFF_MAX_MS 1000u
+// The reader is fed in pieces of this size: it copies, and moves what is left to the front.
+#define READ_SIZE 16384
+// Reads per turn, so that timers and mail have their turn in a flood. The socket is read again at once.
+#define READS_PER_TURN 16
+
+enum link_state { LINK_DOWN, LINK_CONNECTING, LINK_GREETING, LINK_READY };
+
+struct redis_conn {
+    struct redis_conn_settings settings;
+    struct ev_loop *loop;
+    ev_io io;
+    ev_timer timer; // DOWN: backoff; CONNECTING and GREETING: timeout; READY: silence
+    ev_prepare flush;
+    enum link_state state;
+    redisReader *reader;
+    struct buf out;
+    size_t out_sent;
+    size_t skip;        // bytes of an oversized bulk that are still to come
+    unsigned greetings; // replies to AUTH, SELECT and CLIENT SETNAME that are still to come
+    uint32_t backoff_ms;
+    uint64_t random;
+    double last_read;
+    bool said_down; // the log has the news
+    char where[256];
+};
+
+static bool reader_renew(struct redis_conn *c, bool greeting)
+{
+    if (c->reader)
+        redisReaderFree(c->reader);
+    // While greeting, the replies are plain: read as ordinary objects.
+    c->reader = greeting || !c->settings.functions ? redisReaderCreate()
+                                                   : redisReaderCreateWithFunctions(c->settings.functions);
+    if (c->reader && !greeting)
+        c->reader->privdata = c->settings.ctx;
+    return c->reader != NULL;
+}
+
+static void watch(struct redis_conn *c, int events)
+{
+    if ((c->io.events & (EV_READ | EV_WRITE)) == events && ev_is_active(&c->io))
+        return;
+    int fd = c->io.fd;
+    ev_io_stop(c->loop, &c->io);
+    ev_io_set(&c->io, fd, events);
+    ev_io_start(c->loop, &c->io);
+}
+
+static void set_timer(struct redis_conn *c, double in_s)
+{
+    ev_timer_stop(c->loop, &c->timer);
+    ev_timer_set(&c->timer, in_s, 0.);
+    ev_timer_start(c->loop, &c->timer);
+}
+
+static void close_socket(struct redis_conn *c)
+{
+    if (c->io.fd < 0)
+        return;
+    ev_io_stop(c->loop, &c->io);
+    (void)close(c->io.fd);
+    c->io.fd = -1;
+}
+
+static void redis_conn_down(struct redis_conn *c, const char *why)
+{
+    bool was_ready = c->state == LINK_READY;
+    close_socket(c);
+    c->state = LINK_DOWN;
+    buf_clear(&c->out);
+    c->out_sent = c->skip = 0;
+    c->backoff_ms = was_ready ? BACKOFF_MIN_MS : c->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : c->backoff_ms * 2;
+    // Once per outage: the same line every second helps nobody.
+    if (was_ready || !c->said_down)
+        log_warn("redis", "%s connection to %s: %s; trying again until it works", c->settings.purpose, c->where, why);
+    c->said_down = true;
+    // Evenly from half the backoff to all of it.
+    set_timer(c, jitter_ms(&c->random, c->backoff_ms / 2) / 1000.0);
+    if (was_ready)
+        c->settings.on_down(c->settings.ctx);
+}
+
+static bool out_command(struct redis_conn *c, int argc, const char **argv, const size_t *lens)
+{
+    char *text;
+    // The return type has changed between releases of hiredis: negative where it failed.
+    long long len = (long long)redisFormatCommandArgv(&text, argc, argv, lens);
+    if (len < 0)
+        return false;
+    bool ok = buf_append(&c->out, text, (size_t)len);
+    redisFreeCommand(text);
+    return ok;
+}
+
+static void link_ready(struct redis_conn *c)
+{
+    if (!reader_renew(c, false)) {
+        redis_conn_down(c, "out of memory");
+        return;
+    }
+    c->state = LINK_READY;
+    c->backoff_ms = BACKOFF_MIN_MS;
+    log_info("redis", "%s connection to %s is up", c->settings.purpose, c->where);
+    c->said_down = false;
+    set_timer(c, PING_AFTER_S);
+    c->settings.on_ready(c->settings.ctx);
+}
+
+// AUTH, SELECT, CLIENT SETNAME, as needed; all are sent at once, and every reply is awaited.
+static bool greet(struct redis_conn *c)
+{
+    const struct redis_url *url = c->settings.url;
+    c->greetings = 0;
+    if (url->password) {
+        // Without a user in the form that servers before Redis 6 know, too.
+        const char *with_user[] = {"AUTH", url->user, url->password};
+        const char *without[] = {"AUTH", url->password};
+        if (!(url->user ? out_command(c, 3, with_user, NULL) : out_command(c, 2, without, NULL)))
+            return false;
+        c->greetings++;
+    }
+    if (url->db != 0) {
+        char db[16];
+        snprintf(db, sizeof db, "%u", url->db);
+        const char *select[] = {"SELECT", db};
+        if (!out_command(c, 2, select, NULL))
+            return false;
+        c->greetings++;
+    }
+    const char *name[] = {"CLIENT", "SETNAME", c->settings.client_name};
+    c->greetings++;
+    return out_command(c, 3, name, NULL);
+}
+
+static void link_connected(struct redis_conn *c)
+{
+    int failure = 0;
+    socklen_t len = sizeof failure;
+    if (getsockopt(c->io.fd, SOL_SOCKET, SO_ERROR, &failure, &len) != 0)
+        failure = errno;
+    if (failure != 0) {
+        redis_conn_down(c, strerror(failure));
+        return;
+    }
+    c->state = LINK_GREETING;
+    if (!reader_renew(c, true) || !greet(c)) {
+        redis_conn_down(c, "out of memory");
+        return;
+    }
+    watch(c, EV_READ | EV_WRITE);
+}
+
+static void link_connect(struct redis_conn *c)
+{
+    char error[256];
+    int fd = redis_socket_connect(c->settings.url, error, sizeof error);
+    if (fd < 0) {
+        redis_conn_down(c, error);
+        return;
+    }
+    c->state = LINK_CONNECTING;
+    ev_io_set(&c->io, fd, EV_WRITE);
+    ev_io_start(c->loop, &c->io);
+    set_timer(c, CONNECT_TIMEOUT_S);
+}
+
+static void on_greeting(struct redis_conn *c, redisReply *reply)
+{
+    // The last one is SETNAME, a courtesy that an ACL may forbid; only a missing password makes its refusal matter.
+    bool bad = reply->type == REDIS_REPLY_ERROR && (c->greetings > 1 || strncmp(reply->str, "NOAUTH", 6) == 0);
+    char why[256];
+    if (bad)
+        snprintf(why, sizeof why, "Redis refuses: %s", reply->str);
+    freeReplyObject(reply);
+    if (bad)
+        redis_conn_down(c, why);
+    else if (--c->greetings == 0)
+        link_ready(c);
+}
+
+// The reader buffers a bulk string whole. One that is too large is cut out of the stream instead: what has come of it goes with
+// the reader, what is still to come is skipped. The bulk is the last element of its reply, so the next byte begins a new one.
+static bool guard_bulk(struct redis_conn *c)
+{
+    redisReader *r = c->reader;
+    if (r->ridx < 0 || r->pos >= r->len || r->rstack[r->ridx].type != REDIS_REPLY_STRING || r->buf[r->pos] == '\r')
+        return true;
+    const char *end = memchr(r->buf + r->pos, '\n', r->len - r->pos);
+    if (!end)
+        return true;
+    size_t have = r->len - r->pos - (size_t)(end + 1 - (r->buf + r->pos));
+    unsigned long long bulk = strtoull(r->buf + r->pos + (r->buf[r->pos] == '$'), NULL, 10);
+    if (bulk <= c->settings.max_bulk)
+        return true;
+    bool last = r->ridx == 0 || r->rstack[r->ridx].idx + 1 == (long long)r->rstack[r->ridx - 1].elements;
+    if (!last || bulk > SIZE_MAX - 2 || have > bulk + 2)
+        return false;
+    c->skip = (size_t)bulk + 2 - have;
+    c->settings.on_skipped(c->settings.ctx, (size_t)bulk);
+    return reader_renew(c, false);
+}
+
+// Feeds one piece and acts on every whole reply. False where the connection went down meanwhile.
+static bool take_bytes(struct redis_conn *c, const char *bytes, size_t len)
+{
+    size_t skipped = c->skip < len ? c->skip : len;
+    c->skip -= skipped;
+    bytes += skipped;
+    len -= skipped;
+    if (len == 0)
+        return true;
+    if (redisReaderFeed(c->reader, bytes, len) != REDIS_OK) {
+        redis_conn_down(c, c->reader->errstr);
+        return false;
+    }
+    for (;;) {
+        void *reply = NULL;
+        bool greeting = c->state == LINK_GREETING;
+        if (redisReaderGetReply(c->reader, &reply) != REDIS_OK) {
+            redis_conn_down(c, c->reader->errstr);
+            return false;
+        }
+        if (!reply)
+            break;
+        if (greeting)
+            on_greeting(c, reply);
+        else if (!c->settings.on_reply(c->settings.ctx, reply))
+            redis_conn_down(c, "an answer that makes no sense");
+        if (c->state < LINK_GREETING)
+            return false;
+    }
+    if (c->state == LINK_READY && !guard_bulk(c)) {
+        redis_conn_down(c, "a reply that is too large");
+        return false;
+    }
+    return true;
+}
+
+static void on_readable(struct redis_conn *c)
+{
+    char bytes[READ_SIZE];
+    for (int i = 0; i < READS_PER_TURN; i++) {
+        ssize_t n = recv(c->io.fd, bytes, sizeof bytes, 0);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+            return;
+        if (n <= 0) {
+            redis_conn_down(c, n == 0 ? "closed by the server" : strerror(errno));
+            return;
+        }
+        c->last_read = ev_now(c->loop);
+        if (!take_bytes(c, bytes, (size_t)n) || (size_t)n < sizeof bytes)
+            return;
+    }
+}
+
+static void link_flush(struct redis_conn *c)
+{
+    while (c->out_sent < c->out.len) {
+        ssize_t n = send(c->io.fd, c->out.data + c->out_sent, c->out.len - c->out_sent, MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+            watch(c, EV_READ | EV_WRITE);
+            return;
+        }
+        if (n < 0) {
+            redis_conn_down(c, strerror(errno));
+            return;
+        }
+        c->out_sent += (size_t)n;
+    }
+    buf_clear(&c->out);
+    c->out_sent = 0;
+    watch(c, EV_READ);
+}
+
+static void on_io(struct ev_loop *loop, ev_io *w, int events)
+{
+    (void)loop;
+    struct redis_conn *c = w->data;
+    if (c->state == LINK_CONNECTING) {
+        link_connected(c);
+        return;
+    }
+    if (events & EV_READ)
+        on_readable(c);
+    if ((events & EV_WRITE) && c->state >= LINK_GREETING)
+        link_flush(c);
+}
+
+static void on_flush(struct ev_loop *loop, ev_prepare *w, int events)
+{
+    (void)loop, (void)events;
+    struct redis_conn *c = w->data;
+    if (c->state >= LINK_GREETING && c->out.len > 0 && !(c->io.events & EV_WRITE))
+        link_flush(c);
+}
+
+static void on_silence(struct redis_conn *c)
+{
+    double silent = ev_now(c->loop) - c->last_read;
+    if (silent >= DEAD_AFTER_S) {
+        redis_conn_down(c, "no answer to PING");
+        return;
+    }
+    const char *ping[] = {"PING"};
+    if (silent >= PING_AFTER_S && !out_command(c, 1, ping, NULL)) {
+        redis_conn_down(c, "out of memory");
+        return;
+    }
+    set_timer(c, PING_AFTER_S);
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
+{
+    (void)loop, (void)events;
+    struct redis_conn *c = w->data;
+    switch (c->state) {
+    case LINK_DOWN:
+        link_connect(c);
+        break;
+    case LINK_CONNECTING:
+    case LINK_GREETING:
+        redis_conn_down(c, "no answer in time");
+        break;
+    case LINK_READY:
+        on_silence(c);
+        break;
+    }
+}
+
+struct redis_conn *redis_conn_create(struct ev_loop *loop, const struct redis_conn_settings *settings)
+{
+    struct redis_conn *c = calloc(1, sizeof *c);
+    if (!c)
+        return NULL;
+    c->settings = *settings;
+    c->loop = loop;
+    c->backoff_ms = BACKOFF_MIN_MS;
+    c->random = jitter_seed();
+    redis_url_describe(settings->url, c->where, sizeof c->where);
+    ev_io_init(&c->io, on_io, -1, 0);
+    c->io.data = c;
+    ev_timer_init(&c->timer, on_timer, 0., 0.);
+    c->timer.data = c;
+    ev_timer_start(loop, &c->timer);
+    ev_prepare_init(&c->flush, on_flush);
+    c->flush.data = c;
+    ev_prepare_start(loop, &c->flush);
+    return c;
+}
+
+void redis_conn_destroy(struct redis_conn *c)
+{
+    if (!c)
+        return;
+    close_socket(c);
+    ev_timer_stop(c->loop, &c->timer);
+    ev_prepare_stop(c->loop, &c->flush);
+    if (c->reader)
+        redisReaderFree(c->reader);
+    buf_free(&c->out);
+    free(c);
+}
+
+bool redis_conn_send(struct redis_conn *c, int argc, const char **argv, const size_t *lens)
+{
+    return c->state == LINK_READY && out_command(c, argc, argv, lens);
+}
+
+bool redis_conn_is_ready(const struct redis_conn *c)
+{
+    return c->state == LINK_READY;
+}
+
+void redis_conn_replace(struct redis_conn *c, const char *why)
+{
+    if (c->state != LINK_DOWN)
+        redis_conn_down(c, why);
+}

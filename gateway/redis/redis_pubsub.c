@@ -1,0 +1,199 @@
+#include "gateway/redis/redis_pubsub.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/pattern.h"
+
+#define BATCH_MAX 512
+
+enum push_kind { PUSH_OTHER, PUSH_MESSAGE, PUSH_SUBSCRIBE };
+
+struct redis_pubsub {
+    struct redis_pubsub_settings settings;
+    struct redis_conn *conn;
+    // The push that is being read: ["message", channel, payload] or ["subscribe", channel, count].
+    enum push_kind kind;
+    char channel[CHANNEL_NAME_MAX];
+    size_t channel_len; // 0: longer than any of ours
+    char error[256];    // of an error reply, else empty
+};
+
+static bool text_is(const char *text, size_t len, const char *s)
+{
+    return len == strlen(s) && memcmp(text, s, len) == 0;
+}
+
+static void read_payload(struct redis_pubsub *p, const char *text, size_t len)
+{
+    if (p->kind != PUSH_MESSAGE || p->channel_len == 0)
+        return;
+    if (len > p->settings.max_message)
+        p->settings.on_too_large(p->settings.ctx, p->channel, p->channel_len, len);
+    else
+        p->settings.on_message(p->settings.ctx, p->channel, p->channel_len, text, len);
+}
+
+// The functions that hiredis calls for each element, before the whole reply is there. None may return NULL: that is out of memory
+// to the reader.
+static void *create_string(const redisReadTask *task, char *text, size_t len)
+{
+    struct redis_pubsub *p = task->privdata;
+    if (!task->parent) {
+        if (task->type == REDIS_REPLY_ERROR)
+            snprintf(p->error, sizeof p->error, "%.*s", (int)(len < 255 ? len : 255), text);
+        return p;
+    }
+    switch ((int)task->idx) {
+    case 0:
+        p->kind = text_is(text, len, "message")     ? PUSH_MESSAGE
+                  : text_is(text, len, "subscribe") ? PUSH_SUBSCRIBE
+                                                    : PUSH_OTHER;
+        p->channel_len = 0;
+        break;
+    case 1:
+        if (len <= sizeof p->channel) {
+            memcpy(p->channel, text, len);
+            p->channel_len = len;
+        }
+        break;
+    case 2:
+        read_payload(p, text, len);
+        break;
+    default:
+        break;
+    }
+    return p;
+}
+
+static void *create_integer(const redisReadTask *task, long long value)
+{
+    (void)value;
+    struct redis_pubsub *p = task->privdata;
+    if (task->parent && task->idx == 2 && p->kind == PUSH_SUBSCRIBE && p->channel_len > 0)
+        p->settings.on_subscribed(p->settings.ctx, p->channel, p->channel_len);
+    return p;
+}
+
+#if HIREDIS_MAJOR >= 1
+static void *create_array(const redisReadTask *task, size_t elements)
+#else
+static void *create_array(const redisReadTask *task, int elements)
+#endif
+{
+    (void)elements;
+    return task->privdata;
+}
+
+static void *create_nil(const redisReadTask *task)
+{
+    return task->privdata;
+}
+
+static void free_object(void *reply)
+{
+    (void)reply; // nothing was allocated
+}
+
+static redisReplyObjectFunctions functions = {
+    .createString = create_string,
+    .createArray = create_array,
+    .createInteger = create_integer,
+    .createNil = create_nil,
+    .freeObject = free_object,
+};
+
+static bool on_reply(void *ctx, void *reply)
+{
+    (void)reply;
+    struct redis_pubsub *p = ctx;
+    if (p->error[0]) {
+        p->settings.on_error(p->settings.ctx, p->error);
+        p->error[0] = '\0';
+    }
+    return true;
+}
+
+static void on_skipped(void *ctx, size_t len)
+{
+    struct redis_pubsub *p = ctx;
+    if (p->kind == PUSH_MESSAGE && p->channel_len > 0)
+        p->settings.on_too_large(p->settings.ctx, p->channel, p->channel_len, len);
+}
+
+static void on_ready(void *ctx)
+{
+    struct redis_pubsub *p = ctx;
+    p->kind = PUSH_OTHER;
+    p->error[0] = '\0';
+    p->settings.on_ready(p->settings.ctx);
+}
+
+static void on_down(void *ctx)
+{
+    struct redis_pubsub *p = ctx;
+    p->settings.on_down(p->settings.ctx);
+}
+
+struct redis_pubsub *redis_pubsub_create(struct ev_loop *loop, const struct redis_pubsub_settings *settings)
+{
+    struct redis_pubsub *p = calloc(1, sizeof *p);
+    if (!p)
+        return NULL;
+    p->settings = *settings;
+    struct redis_conn_settings conn = {
+        .url = settings->url,
+        .purpose = "subscriber",
+        .client_name = settings->client_name,
+        .max_bulk = settings->max_message,
+        .functions = &functions,
+        .on_ready = on_ready,
+        .on_reply = on_reply,
+        .on_skipped = on_skipped,
+        .on_down = on_down,
+        .ctx = p,
+    };
+    p->conn = redis_conn_create(loop, &conn);
+    if (!p->conn) {
+        free(p);
+        return NULL;
+    }
+    return p;
+}
+
+void redis_pubsub_destroy(struct redis_pubsub *p)
+{
+    if (!p)
+        return;
+    redis_conn_destroy(p->conn);
+    free(p);
+}
+
+bool redis_pubsub_is_ready(const struct redis_pubsub *p)
+{
+    return redis_conn_is_ready(p->conn);
+}
+
+bool redis_pubsub_command(struct redis_pubsub *p, const char *command, const char *const *names, const size_t *lens,
+                          size_t count)
+{
+    const char *argv[BATCH_MAX + 1] = {command};
+    size_t argl[BATCH_MAX + 1] = {strlen(command)};
+    while (count > 0) {
+        size_t n = count < BATCH_MAX ? count : BATCH_MAX;
+        memcpy(argv + 1, names, n * sizeof *argv);
+        memcpy(argl + 1, lens, n * sizeof *argl);
+        if (!redis_conn_send(p->conn, (int)n + 1, argv, argl))
+            return false;
+        names += n;
+        lens += n;
+        count -= n;
+    }
+    return true;
+}
+
+void redis_pubsub_replace(struct redis_pubsub *p, const char *why)
+{
+    redis_conn_replace(p->conn, why);
+}

@@ -1,0 +1,130 @@
+#include "gateway/threads/mailbox.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define INITIAL_CAPACITY 64u
+// An array that a burst has blown up is given back once it is empty again.
+#define KEEP_CAPACITY 16384u
+
+struct mail_array {
+    struct mail *mails;
+    size_t count, capacity;
+};
+
+struct mailbox {
+    struct ev_loop *loop;
+    ev_async wake;
+    void (*on_mail)(void *ctx, const struct mail *mail, bool last);
+    void *ctx;
+    size_t frame_limit;
+
+    pthread_mutex_t lock; // guards what follows
+    struct mail_array in;
+    size_t frame_bytes;
+
+    struct mail_array out; // the receiver's alone: swapped with `in`
+};
+
+struct channel_name *channel_name_create(uint64_t hash, const char *text, size_t len)
+{
+    struct channel_name *n = malloc(sizeof *n + len);
+    if (!n)
+        return NULL;
+    n->hash = hash;
+    n->len = len;
+    memcpy(n->text, text, len);
+    return n;
+}
+
+static bool mail_has_name(const struct mail *m)
+{
+    return m->kind == MAIL_CONFIRMED || m->kind == MAIL_GAP || m->kind == MAIL_WANTED || m->kind == MAIL_UNWANTED;
+}
+
+static void on_wake(struct ev_loop *loop, ev_async *w, int events)
+{
+    (void)loop, (void)events;
+    struct mailbox *box = w->data;
+    pthread_mutex_lock(&box->lock);
+    struct mail_array batch = box->in;
+    box->in = box->out;
+    box->frame_bytes = 0;
+    pthread_mutex_unlock(&box->lock);
+    for (size_t i = 0; i < batch.count; i++)
+        box->on_mail(box->ctx, &batch.mails[i], i + 1 == batch.count);
+    batch.count = 0;
+    if (batch.capacity > KEEP_CAPACITY) {
+        free(batch.mails);
+        batch = (struct mail_array){0};
+    }
+    box->out = batch;
+}
+
+struct mailbox *mailbox_create(struct ev_loop *loop, size_t frame_limit,
+                               void (*on_mail)(void *ctx, const struct mail *mail, bool last), void *ctx)
+{
+    struct mailbox *box = calloc(1, sizeof *box);
+    if (!box)
+        return NULL;
+    box->loop = loop;
+    box->frame_limit = frame_limit;
+    box->on_mail = on_mail;
+    box->ctx = ctx;
+    if (pthread_mutex_init(&box->lock, NULL) != 0) {
+        free(box);
+        return NULL;
+    }
+    ev_async_init(&box->wake, on_wake);
+    box->wake.data = box;
+    ev_async_start(loop, &box->wake);
+    return box;
+}
+
+void mailbox_destroy(struct mailbox *box)
+{
+    if (!box)
+        return;
+    ev_async_stop(box->loop, &box->wake);
+    for (size_t i = 0; i < box->in.count; i++) {
+        if (box->in.mails[i].kind == MAIL_FRAME)
+            frame_release(box->in.mails[i].frame);
+        else if (mail_has_name(&box->in.mails[i]))
+            free(box->in.mails[i].name);
+    }
+    free(box->in.mails);
+    free(box->out.mails);
+    pthread_mutex_destroy(&box->lock);
+    free(box);
+}
+
+static bool mail_append(struct mail_array *a, const struct mail *mail)
+{
+    if (a->count == a->capacity) {
+        size_t capacity = a->capacity ? a->capacity * 2 : INITIAL_CAPACITY;
+        struct mail *mails = realloc(a->mails, capacity * sizeof *mails);
+        if (!mails)
+            return false;
+        a->mails = mails;
+        a->capacity = capacity;
+    }
+    a->mails[a->count++] = *mail;
+    return true;
+}
+
+bool mailbox_post(struct mailbox *box, const struct mail *mail)
+{
+    size_t bytes = mail->kind == MAIL_FRAME ? mail->frame->wire_len : 0;
+    pthread_mutex_lock(&box->lock);
+    bool was_empty = box->in.count == 0;
+    // A single frame larger than the limit may pass an empty box.
+    bool ok = (bytes == 0 || box->frame_bytes == 0 || box->frame_bytes + bytes <= box->frame_limit) &&
+              mail_append(&box->in, mail);
+    if (ok)
+        box->frame_bytes += bytes;
+    pthread_mutex_unlock(&box->lock);
+    if (ok && was_empty)
+        ev_async_send(box->loop, &box->wake);
+    return ok;
+}

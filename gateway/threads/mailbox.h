@@ -1,0 +1,57 @@
+// The only way between threads: many may post, one loop receives. The receiver is woken only when its box was empty, takes all
+// that is there at once, and works on it without the lock.
+#pragma once
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "gateway/fanout/frame.h"
+
+// A channel's name on its way between threads. Belongs to the mail; the receiver frees it.
+struct channel_name {
+    uint64_t hash;
+    size_t len;
+    char text[];
+};
+
+// NULL when out of memory.
+struct channel_name *channel_name_create(uint64_t hash, const char *text, size_t len);
+
+enum mail_kind {
+    // bus -> worker
+    MAIL_FRAME,       // a frame for a channel's streams
+    MAIL_CONFIRMED,   // Redis confirmed the subscription of `name`
+    MAIL_UNCONFIRMED, // the connection to Redis is gone
+    MAIL_GAP,         // messages of `name` were lost on the way here
+    // worker -> bus
+    MAIL_WANTED,   // first stream for `name` on worker `from`
+    MAIL_UNWANTED, // last one left
+    // main -> any
+    MAIL_DRAIN,
+    MAIL_STOP,
+    // worker -> main
+    MAIL_EMPTY, // worker `from` drains and has no connection left
+};
+
+struct mail {
+    uint16_t kind; // enum mail_kind
+    uint16_t from; // worker
+    union {
+        struct frame *frame;
+        struct channel_name *name;
+    };
+};
+
+struct mailbox;
+
+// Delivers to `on_mail` on `loop`'s thread, in the order of posting (per poster). The callee owns what the mail refers to.
+// `last` is true for the last one of a batch. `frame_limit`: bytes of frames that may wait. NULL when out of memory.
+struct mailbox *mailbox_create(struct ev_loop *loop, size_t frame_limit,
+                               void (*on_mail)(void *ctx, const struct mail *mail, bool last), void *ctx);
+// On the receiver's thread, or when it has ended. Frees what was not received.
+void mailbox_destroy(struct mailbox *box);
+
+// Any thread. False where a frame does not fit under the limit, or out of memory: what the mail refers to is still the caller's.
+bool mailbox_post(struct mailbox *box, const struct mail *mail);

@@ -1,0 +1,223 @@
+#include "gateway/threads/worker.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "gateway/client/listener.h"
+
+// Frames that are collected before each stream gets its one write: bounds what one turn can hold.
+#define FRAMES_PER_FLUSH 64u
+#define ALIVE_EVERY_S 1.0
+
+struct worker {
+    struct worker_settings settings;
+    struct ev_loop *loop;
+    struct conn_table table;
+    struct counters counters;
+    struct mailbox *inbox;
+    struct mailbox *bus, *main;
+    struct listener listeners[LISTEN_MAX];
+    unsigned unflushed; // frames since the last flush
+    ev_timer alive;
+    ev_prepare watch_empty;
+    _Atomic uint64_t alive_at;
+    pthread_t thread;
+    bool running, told_empty;
+};
+
+static void on_interest(void *ctx, uint64_t hash, const char *name, size_t len, bool wanted)
+{
+    struct worker *w = ctx;
+    struct mail mail = {.kind = wanted ? MAIL_WANTED : MAIL_UNWANTED,
+                        .from = (uint16_t)w->settings.index,
+                        .name = channel_name_create(hash, name, len)};
+    if (mail.name && mailbox_post(w->bus, &mail))
+        return;
+    // A stream whose channel is never confirmed is refused when its deadline comes; a subscription too many costs a little.
+    free(mail.name);
+    log_error("worker", "out of memory: channel %.*s could not be %s", (int)len, name, wanted ? "subscribed" : "released");
+}
+
+static void worker_flush(struct worker *w)
+{
+    conn_table_flush(&w->table);
+    w->unflushed = 0;
+}
+
+static void worker_deliver(struct worker *w, struct frame *f, bool last)
+{
+    // A frame alone is written at once; of several, each stream gets what is its own in one write.
+    if (!last)
+        w->table.coalesce = true;
+    hub_deliver(w->table.hub, f);
+    frame_release(f);
+    if (++w->unflushed == FRAMES_PER_FLUSH)
+        worker_flush(w);
+}
+
+static void worker_announce_gap(struct worker *w, const struct channel_name *name)
+{
+    char data[CHANNEL_NAME_MAX + 64];
+    // A channel's name has no byte that JSON would escape (common/pattern.h).
+    int len = snprintf(data, sizeof data, "{\"channel\":\"%.*s\",\"from\":null,\"to\":null}", (int)name->len, name->text);
+    struct sse_event event = {.event = "gateway:gap", .event_len = 11, .data = data, .data_len = (size_t)len};
+    struct frame *f = frame_create(&event, name->hash, name->text, name->len);
+    if (!f)
+        return;
+    counter_add(&w->counters, COUNTER_GAPS, 1);
+    w->table.coalesce = true;
+    hub_deliver(w->table.hub, f);
+    frame_release(f);
+}
+
+static void worker_drain(struct worker *w)
+{
+    // First the door, then the guests: what stood in the queue is let in and sent elsewhere with a clean answer.
+    w->table.draining = true;
+    for (size_t i = 0; i < w->settings.listen_count; i++)
+        listener_close(&w->listeners[i]);
+    conn_table_drain(&w->table);
+}
+
+static void on_mail(void *ctx, const struct mail *mail, bool last)
+{
+    struct worker *w = ctx;
+    switch ((enum mail_kind)mail->kind) {
+    case MAIL_FRAME:
+        worker_deliver(w, mail->frame, last);
+        break;
+    case MAIL_CONFIRMED:
+        hub_confirm(w->table.hub, mail->name->hash, mail->name->text, mail->name->len);
+        free(mail->name);
+        break;
+    case MAIL_GAP:
+        worker_announce_gap(w, mail->name);
+        free(mail->name);
+        break;
+    case MAIL_UNCONFIRMED:
+        hub_unconfirm_all(w->table.hub);
+        break;
+    case MAIL_DRAIN:
+        worker_drain(w);
+        break;
+    case MAIL_STOP:
+        ev_break(w->loop, EVBREAK_ALL);
+        break;
+    default:
+        break;
+    }
+    if (last) {
+        worker_flush(w);
+        w->table.coalesce = false;
+    }
+}
+
+static void on_alive(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop, (void)events;
+    struct worker *w = timer->data;
+    atomic_store_explicit(&w->alive_at, clock_monotonic_ms(), memory_order_relaxed);
+}
+
+static void on_watch_empty(struct ev_loop *loop, ev_prepare *p, int events)
+{
+    (void)loop, (void)events;
+    struct worker *w = p->data;
+    if (!w->table.draining || w->table.count > 0 || w->told_empty)
+        return;
+    struct mail mail = {.kind = MAIL_EMPTY, .from = (uint16_t)w->settings.index};
+    w->told_empty = mailbox_post(w->main, &mail);
+}
+
+struct worker *worker_create(const struct worker_settings *settings)
+{
+    struct worker *w = calloc(1, sizeof *w);
+    if (!w)
+        return NULL;
+    w->settings = *settings;
+    w->loop = ev_loop_new(EVBACKEND_EPOLL);
+    if (!w->loop)
+        goto fail;
+    w->inbox = mailbox_create(w->loop, settings->backlog_limit, on_mail, w);
+    if (!w->inbox || !conn_table_init(&w->table, w->loop, settings->client, &settings->hooks, &w->counters) ||
+        !conn_table_enable_streams(&w->table, on_interest, w))
+        goto fail;
+    // After the table's own: it sees the turn's sweep done.
+    ev_prepare_init(&w->watch_empty, on_watch_empty);
+    ev_set_priority(&w->watch_empty, EV_MINPRI);
+    w->watch_empty.data = w;
+    ev_prepare_start(w->loop, &w->watch_empty);
+    ev_timer_init(&w->alive, on_alive, 0., ALIVE_EVERY_S);
+    w->alive.data = w;
+    ev_timer_start(w->loop, &w->alive);
+    atomic_store(&w->alive_at, clock_monotonic_ms());
+    return w;
+fail: // out of memory at the start, which the caller makes fatal
+    mailbox_destroy(w->inbox);
+    if (w->loop)
+        ev_loop_destroy(w->loop);
+    free(w);
+    return NULL;
+}
+
+static void *worker_run(void *arg)
+{
+    struct worker *w = arg;
+    for (size_t i = 0; i < w->settings.listen_count; i++)
+        listener_start(&w->listeners[i], &w->table, w->settings.listen_fds[i]);
+    ev_run(w->loop, 0);
+    for (size_t i = 0; i < w->settings.listen_count; i++)
+        listener_close(&w->listeners[i]);
+    conn_table_deinit(&w->table);
+    return NULL;
+}
+
+bool worker_start(struct worker *w, struct mailbox *bus, struct mailbox *main)
+{
+    w->bus = bus;
+    w->main = main;
+    // Signals are the main thread's: a thread inherits the mask of its creator (pthread_sigmask(3)).
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    w->running = pthread_create(&w->thread, NULL, worker_run, w) == 0;
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return w->running;
+}
+
+struct mailbox *worker_mailbox(struct worker *w)
+{
+    return w->inbox;
+}
+
+void worker_destroy(struct worker *w)
+{
+    if (!w)
+        return;
+    if (w->running)
+        pthread_join(w->thread, NULL);
+    else
+        conn_table_deinit(&w->table);
+    mailbox_destroy(w->inbox);
+    ev_loop_destroy(w->loop);
+    free(w);
+}
+
+const struct counters *worker_counters(const struct worker *w)
+{
+    return &w->counters;
+}
+
+uint64_t worker_closes(const struct worker *w, enum close_reason reason)
+{
+    return atomic_load_explicit(&w->table.closes[reason], memory_order_relaxed);
+}
+
+uint64_t worker_alive_at(const struct worker *w)
+{
+    return atomic_load_explicit(&w->alive_at, memory_order_relaxed);
+}

@@ -1,0 +1,37 @@
+// A worker: one thread with its own loop, listeners, connections, hub. Nothing in it is locked; others reach it by mail.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "gateway/client/conn_table.h"
+#include "gateway/threads/mailbox.h"
+
+#define WORKERS_MAX 64 // a bit each in the bus's interest
+
+struct worker;
+
+struct worker_settings {
+    unsigned index; // 0 .. WORKERS_MAX - 1
+    const struct client_settings *client;
+    struct client_hooks hooks;
+    size_t backlog_limit; // bytes of frames that may wait for this worker
+    const int *listen_fds; // taken
+    size_t listen_count;
+};
+
+// NULL when out of memory. The thread is not running yet. `settings` is copied, what it points to is borrowed.
+struct worker *worker_create(const struct worker_settings *settings);
+// Starts the thread. Interest goes to `bus`, MAIL_EMPTY to `main`. False where there can be no thread.
+bool worker_start(struct worker *w, struct mailbox *bus, struct mailbox *main);
+// Where the bus and main post: frames, MAIL_DRAIN, MAIL_STOP. Any thread.
+struct mailbox *worker_mailbox(struct worker *w);
+// Waits for the thread (post MAIL_STOP first) and frees. `w` may be NULL.
+void worker_destroy(struct worker *w);
+
+// Read by any thread.
+const struct counters *worker_counters(const struct worker *w);
+uint64_t worker_closes(const struct worker *w, enum close_reason reason);
+// Monotonic milliseconds of the last sign of life of its loop.
+uint64_t worker_alive_at(const struct worker *w);
