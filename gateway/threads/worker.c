@@ -1,13 +1,12 @@
 #include "gateway/threads/worker.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "common/clock.h"
 #include "common/log.h"
 #include "gateway/client/listener.h"
+#include "gateway/threads/thread.h"
 
 // Frames that are collected before each stream gets its one write: bounds what one turn can hold.
 #define FRAMES_PER_FLUSH 64u
@@ -180,12 +179,7 @@ bool worker_start(struct worker *w, struct mailbox *bus, struct mailbox *main)
 {
     w->bus = bus;
     w->main = main;
-    // Signals are the main thread's: a thread inherits the mask of its creator (pthread_sigmask(3)).
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    w->running = pthread_create(&w->thread, NULL, worker_run, w) == 0;
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    w->running = thread_start(&w->thread, worker_run, w);
     return w->running;
 }
 

@@ -8,12 +8,12 @@
 #include "gateway/client/conn_table.h"
 #include "gateway/threads/mailbox.h"
 
-#define WORKERS_MAX 64 // a bit each in the bus's interest
+#define WORKERS_MAX 63 // a bit each in the interest of the bus, which keeps one for itself
 
 struct worker;
 
 struct worker_settings {
-    unsigned index; // 0 .. WORKERS_MAX - 1
+    unsigned index; // below WORKERS_MAX
     const struct client_settings *client;
     struct client_hooks hooks;
     size_t backlog_limit; // bytes of frames that may wait for this worker

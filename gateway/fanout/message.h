@@ -1,0 +1,30 @@
+// A message from Redis becomes a frame, or is dropped for a reason that is counted. Pure.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "gateway/fanout/counters.h"
+#include "gateway/fanout/frame.h"
+
+// What a payload may be (INTERFACE.md, --payload).
+enum payload_mode { PAYLOAD_AUTO, PAYLOAD_TEXT, PAYLOAD_ENVELOPE };
+
+struct payload_rule {
+    char *pattern; // of channels; owned
+    enum payload_mode mode;
+};
+
+// The first rule whose pattern matches counts; without one, auto.
+struct payload_policy {
+    struct payload_rule *rules;
+    size_t count;
+};
+
+// Reads rules written "PATTERN=MODE" or "MODE" (for all channels). On failure false and the rest of a sentence `"x" ...` in `error`.
+bool payload_rule_parse(const char *text, struct payload_rule *rule, char *error, size_t error_size);
+void payload_policy_deinit(struct payload_policy *p);
+
+// The frame of a message, or NULL with the counter of the reason in `dropped`. Nothing given is kept.
+struct frame *message_frame(const struct payload_policy *policy, uint64_t hash, const char *channel, size_t channel_len,
+                            const char *payload, size_t len, enum counter *dropped);

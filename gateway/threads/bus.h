@@ -1,0 +1,37 @@
+// The bus: the thread that owns every connection to Redis. It knows which worker wants which channel, keeps Redis told, and turns
+// each message into one frame for the workers that want it. It never waits for a worker: the socket to Redis is always drained.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/redis_url.h"
+#include "gateway/fanout/counters.h"
+#include "gateway/fanout/message.h"
+#include "gateway/threads/mailbox.h"
+
+struct bus;
+
+struct bus_settings {
+    const struct redis_url *redis; // borrowed, kind TCP or UNIX
+    const char *client_name;       // borrowed
+    size_t max_message;            // bytes
+    struct payload_policy payload; // borrowed rules
+    struct mailbox *const *workers; // borrowed; where frames go, by index
+    size_t worker_count;
+};
+
+// NULL when out of memory. The thread is not running yet.
+struct bus *bus_create(const struct bus_settings *settings);
+// False where there can be no thread.
+bool bus_start(struct bus *b);
+// Where workers and main post: MAIL_WANTED, MAIL_UNWANTED, MAIL_STOP. Any thread.
+struct mailbox *bus_mailbox(struct bus *b);
+// Waits for the thread (post MAIL_STOP first) and frees. After the workers have ended. `b` may be NULL.
+void bus_destroy(struct bus *b);
+
+// Read by any thread.
+bool bus_is_proven(const struct bus *b); // a canary came back lately: what is published is delivered
+const struct counters *bus_counters(const struct bus *b);
+uint64_t bus_alive_at(const struct bus *b); // monotonic milliseconds of the last sign of life
