@@ -1,0 +1,291 @@
+#include "gateway/client/http_request.h"
+
+#include <string.h>
+
+#include "gateway/client/http_accept.h"
+#include "gateway/client/http_fields.h"
+#include "gateway/client/http_target.h"
+
+// The order of work: scan_head finds the end of the head and refuses bytes that no line may hold;
+// request_line reads the first line; http_fields (llhttp) splits the rest into fields, which on_field checks
+// one by one; policy_status checks what only the whole of them tells.
+
+#define METHOD_MAX 24 // longer than any registered method
+#define LEADING_LINES_MAX 2
+
+struct head_reader {
+    struct http_request *out;
+    struct http_text authority; // of a target in absolute-form
+    struct http_accept accept;
+    bool content_length, body, transfer_encoding, expect, connection_close, connection_keep_alive;
+};
+
+// ---- the head as a whole
+
+// Bytes of the empty lines before the request line (RFC 9112 section 2.2).
+static size_t leading_lines(const char *head, size_t len)
+{
+    size_t n = 0;
+    while (n < (LEADING_LINES_MAX + 1) * 2 && len - n >= 2 && head[n] == '\r' && head[n + 1] == '\n')
+        n += 2;
+    return n;
+}
+
+static bool byte_allowed(const char *head, size_t i)
+{
+    unsigned char c = (unsigned char)head[i];
+    unsigned char before = i > 0 ? (unsigned char)head[i - 1] : 0;
+    if (c == '\n' || before == '\r')
+        return c == '\n' && before == '\r'; // neither without the other
+    if (before == '\n' && (c == ' ' || c == '\t'))
+        return false; // obs-fold, or a blank before the first field
+    // 0x80 and above: obs-text is legal in values (RFC 9110 section 5.5) and met there (cookies, user
+    // agents). What the gateway itself reads is checked by its own grammar.
+    return (c >= 0x20 && c != 0x7f) || c == '\t' || c == '\r';
+}
+
+// Looks for the empty line that ends the head which begins at `start`.
+static enum http_parse scan_head(const char *head, size_t len, size_t start, size_t *scanned,
+                                 size_t *head_len)
+{
+    for (size_t i = *scanned; i < len; i++) {
+        if (!byte_allowed(head, i))
+            return HTTP_PARSE_ERROR;
+        if (head[i] == '\n' && i >= start + 2 && head[i - 2] == '\n') {
+            *scanned = *head_len = i + 1;
+            return HTTP_PARSE_DONE;
+        }
+    }
+    *scanned = len;
+    return HTTP_PARSE_MORE;
+}
+
+// Refuses what cannot become a request line as soon as its first bytes are there: 400, 501, or 0 where it
+// may.
+static int method_status(const char *line, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (line[i] == ' ' && i > 0)
+            return 0;
+        if (line[i] == '\r' && i == 0)
+            return 0; // half of an empty line
+        if (!http_is_token(line[i]))
+            return 400;
+        if (i == METHOD_MAX)
+            return 501; // RFC 9112 section 3
+    }
+    return 0;
+}
+
+// ---- the request line
+
+static enum http_method method_of(struct http_text name) // case-sensitive (RFC 9110 section 9.1)
+{
+    static const struct {
+        const char *name;
+        enum http_method method;
+    } methods[] = {{"GET", HTTP_GET}, {"HEAD", HTTP_HEAD}, {"OPTIONS", HTTP_OPTIONS}, {"POST", HTTP_POST}};
+    for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
+        if (strlen(methods[i].name) == name.len && memcmp(methods[i].name, name.at, name.len) == 0)
+            return methods[i].method;
+    return HTTP_OTHER;
+}
+
+static int version_status(struct http_text version, bool *http_1_0)
+{
+    if (version.len != 8 || memcmp(version.at, "HTTP/", 5) != 0 || !http_is_digit(version.at[5]) ||
+        version.at[6] != '.' || !http_is_digit(version.at[7]))
+        return 400;
+    if (version.at[5] != '1' || version.at[7] > '1')
+        return 505;
+    *http_1_0 = version.at[7] == '0';
+    return 0;
+}
+
+static bool read_target(struct head_reader *r)
+{
+    struct http_target parts;
+    if (!http_target_split(r->out->target, &parts))
+        return false;
+    r->out->path = parts.path;
+    r->out->query = parts.query;
+    r->authority = parts.authority;
+    return parts.path.at[0] == '/' || r->out->method == HTTP_OPTIONS; // "*" (RFC 9112 section 3.2.4)
+}
+
+// Reads the line of `len` bytes (without CRLF); method_status has passed it.
+static int request_line(struct head_reader *r, const char *line, size_t len)
+{
+    const char *end = line + len;
+    const char *target = memchr(line, ' ', len);
+    const char *version = target != NULL ? memchr(target + 1, ' ', (size_t)(end - target - 1)) : NULL;
+    if (version == NULL)
+        return 400;
+    struct http_text method = {line, (size_t)(target - line)};
+    r->out->method = method_of(method);
+    r->out->target = (struct http_text){target + 1, (size_t)(version - target - 1)};
+    int status =
+        version_status((struct http_text){version + 1, (size_t)(end - version - 1)}, &r->out->http_1_0);
+    if (status != 0)
+        return status;
+    if (http_text_is(method, "CONNECT"))
+        return 501; // no proxy; its target has a form of its own
+    if (r->out->target.len > HTTP_TARGET_MAX)
+        return 414;
+    return read_target(r) ? 0 : 400;
+}
+
+// ---- the fields
+
+static void scan_connection(struct head_reader *r, struct http_text value)
+{
+    while (value.len > 0) {
+        const char *comma = memchr(value.at, ',', value.len);
+        size_t len = comma != NULL ? (size_t)(comma - value.at) : value.len;
+        struct http_text token = http_text_trim((struct http_text){value.at, len});
+        r->connection_close |= http_text_is(token, "close");
+        r->connection_keep_alive |= http_text_is(token, "keep-alive");
+        if (comma == NULL)
+            break;
+        value = (struct http_text){comma + 1, value.len - len - 1};
+    }
+}
+
+static bool content_length_valid(struct head_reader *r, struct http_text value)
+{
+    if (r->content_length || value.len == 0)
+        return false;
+    r->content_length = true;
+    for (size_t i = 0; i < value.len; i++) {
+        if (!http_is_digit(value.at[i]))
+            return false;
+        r->body |= value.at[i] != '0';
+    }
+    return true;
+}
+
+// Where a field that the gateway reads is kept; NULL for the others.
+static struct http_text *kept_field(struct http_request *out, struct http_text name)
+{
+    const struct {
+        const char *name;
+        struct http_text *kept;
+    } fields[] = {
+        {"host", &out->host},
+        {"origin", &out->origin},
+        {"cookie", &out->cookie},
+        {"last-event-id", &out->last_event_id},
+        {"authorization", &out->authorization},
+        {"access-control-request-method", &out->request_method},
+    };
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+        if (http_text_is(name, fields[i].name))
+            return fields[i].kept;
+    return NULL;
+}
+
+// One whole field. False where it may not be.
+static bool on_field(void *ctx, struct http_text name, struct http_text value)
+{
+    struct head_reader *r = ctx;
+    struct http_text *kept = kept_field(r->out, name);
+    if (kept != NULL) {
+        if (kept->at != NULL)
+            return false; // each of these may be there once
+        *kept = value;
+    } else if (http_text_is(name, "accept")) {
+        if (r->out->accept.at == NULL)
+            r->out->accept = value;
+        http_accept_scan(&r->accept, value);
+    } else if (http_text_is(name, "connection")) {
+        scan_connection(r, value);
+    } else if (http_text_is(name, "content-length")) {
+        return content_length_valid(r, value);
+    } else if (http_text_is(name, "transfer-encoding")) {
+        r->transfer_encoding = true;
+    } else if (http_text_is(name, "expect")) {
+        r->expect = true;
+    } else if (http_text_is(name, "x-forwarded-for")) {
+        r->out->forwarded_for = value;
+    }
+    return true;
+}
+
+// What only the whole of the fields tells.
+static int policy_status(const struct head_reader *r)
+{
+    const struct http_request *out = r->out;
+    if (out->host.at == NULL && !out->http_1_0)
+        return 400;
+    if (out->host.at != NULL && !http_authority_valid(out->host))
+        return 400;
+    // RFC 9112 section 3.2.2 lets the target win over Host; one who sends two different hosts is up to
+    // something.
+    if (r->authority.at != NULL && out->host.at != NULL && !http_text_same(r->authority, out->host))
+        return 400;
+    if (r->transfer_encoding)
+        return r->content_length ? 400 : 501;
+    if (r->expect)
+        return 417;
+    if (r->body && (out->method == HTTP_GET || out->method == HTTP_HEAD || out->method == HTTP_OPTIONS))
+        return 413;
+    return 0;
+}
+
+// Reads the whole head that begins with its request line.
+static int read_head(const char *head, size_t len, struct http_request *out)
+{
+    *out = (struct http_request){0};
+    struct head_reader r = {.out = out};
+    const char *line_end = memchr(head, '\r', len);
+    int status = request_line(&r, head, (size_t)(line_end - head));
+    if (status != 0)
+        return status;
+    const char *after_method = out->target.at - 1;
+    switch (http_fields_read(after_method, len - (size_t)(after_method - head), on_field, &r)) {
+    case HTTP_FIELDS_BAD:
+        return 400;
+    case HTTP_FIELDS_ENCODING:
+        r.transfer_encoding = true; // refused below like any other
+        break;
+    case HTTP_FIELDS_OK:
+        break;
+    }
+    // Nobody reads bodies: what follows one must not be taken for a request.
+    out->keep_alive = !r.connection_close && !r.body && (!out->http_1_0 || r.connection_keep_alive);
+    out->accepts_event_stream = http_accept_event_stream(&r.accept);
+    out->accepts_json = http_accept_json(&r.accept);
+    return policy_status(&r);
+}
+
+static enum http_parse refuse(int *status, int why)
+{
+    *status = why;
+    return HTTP_PARSE_ERROR;
+}
+
+enum http_parse http_request_parse(const char *head, size_t len, size_t *scanned, struct http_request *out,
+                                   size_t *head_len, int *status)
+{
+    bool full = len >= HTTP_HEAD_MAX;
+    if (full)
+        len = HTTP_HEAD_MAX;
+    size_t start = leading_lines(head, len);
+    if (start > LEADING_LINES_MAX * 2)
+        return refuse(status, 400);
+    int why = method_status(head + start, len - start);
+    if (why != 0)
+        return refuse(status, why);
+    switch (scan_head(head, len, start, scanned, head_len)) {
+    case HTTP_PARSE_ERROR:
+        return refuse(status, 400);
+    case HTTP_PARSE_MORE:
+        if (!full)
+            return HTTP_PARSE_MORE;
+        return refuse(status, memchr(head + start, '\n', len - start) == NULL ? 414 : 431);
+    case HTTP_PARSE_DONE:
+        break;
+    }
+    why = read_head(head + start, *head_len - start, out);
+    return why == 0 ? HTTP_PARSE_DONE : refuse(status, why);
+}

@@ -1,0 +1,26 @@
+// Pieces of a request: bytes borrowed from its head, and the few things that the readers of a head ask of
+// them. Pure.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct http_text {
+    const char *at; // borrowed from the head; NULL where absent. Not terminated.
+    size_t len;
+};
+
+// True where `text` equals the terminated string `s` without regard to ASCII case. Absent equals nothing.
+bool http_text_is(struct http_text text, const char *s);
+
+// True where both are the same without regard to ASCII case.
+bool http_text_same(struct http_text a, struct http_text b);
+
+// Without SP and TAB at either end (OWS, RFC 9110 section 5.6.3).
+struct http_text http_text_trim(struct http_text text);
+
+// Bytes, whatever the locale.
+bool http_is_digit(char c);
+bool http_is_alnum(char c);
+bool http_is_token(char c); // RFC 9110 section 5.6.2
+int http_hex_value(char c); // 0-15, -1 where it is no hexadecimal digit

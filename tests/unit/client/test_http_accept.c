@@ -1,0 +1,68 @@
+// A client is turned away only where its Accept excludes what the gateway has (RFC 9110 section 12.5.1).
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gateway/client/http_accept.h"
+
+static const struct {
+    const char *lines[2]; // of one field; NULL: no more
+    bool event_stream, json;
+} accepts[] = {
+    {{NULL}, true, true},
+    {{""}, true, true},
+    {{","}, true, true},
+    {{"*/*"}, true, true},
+    {{"*"}, true, true},
+    {{"text/event-stream"}, true, false},
+    {{"TEXT/Event-Stream"}, true, false},
+    {{"text/html, text/event-stream"}, true, false},
+    {{"text/html,text/event-stream;q=0.1"}, true, false},
+    {{"text/*"}, true, false},
+    {{"application/*"}, false, true},
+    {{"application/json"}, false, true},
+    {{"text/html"}, false, false},
+    {{"text/event-stream;q=0, */*"}, false, true},
+    {{"*/*, text/event-stream;q=0"}, false, true},
+    {{"*/*;q=0.5, text/*;q=0"}, false, true},
+    {{"text/*;q=0, text/event-stream"}, true, false},
+    {{"text/event-stream, */*;q=0"}, true, false},
+    {{"*/*;q=0"}, false, false},
+    {{"*/* ; Q=0.000"}, false, false},
+    {{"*/*;q=0.001"}, true, true},
+    {{"text/event-stream;charset=utf-8;q=0.9"}, true, false},
+    {{"text/event-stream;x=\"a,b;q=0\""}, true, false},
+    {{"text/html;x=\"a\\\", text/event-stream\""}, false, false},
+    {{"text/event-streams"}, false, false},
+    {{"text/event-strea"}, false, false},
+    {{"text"}, false, false},
+    {{"text/html", "text/event-stream"}, true, false},
+    {{"text/event-stream;q=0", "*/*"}, false, true},
+    {{"text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2"}, true, true}, // HttpURLConnection
+};
+
+START_TEST(accept_is_negotiated)
+{
+    struct http_accept a = {0};
+    for (int i = 0; i < 2; i++) {
+        const char *line = accepts[_i].lines[i];
+        if (line != NULL)
+            http_accept_scan(&a, (struct http_text){line, strlen(line)});
+    }
+    ck_assert_int_eq(http_accept_event_stream(&a), accepts[_i].event_stream);
+    ck_assert_int_eq(http_accept_json(&a), accepts[_i].json);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("http_accept");
+    TCase *t = tcase_create("http_accept");
+    tcase_add_loop_test(t, accept_is_negotiated, 0, (int)(sizeof(accepts) / sizeof(accepts[0])));
+    suite_add_tcase(s, t);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_ENV);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
