@@ -1,4 +1,5 @@
-// What a GET /stream asks for, read from its query and headers and checked (INTERFACE.md, "Subscribing"). Pure.
+// What a GET /stream asks for, read from its query and headers and checked (INTERFACE.md, "Subscribing").
+// Pure.
 #pragma once
 
 #include <stdbool.h>
@@ -17,15 +18,18 @@ struct stream_channel {
 struct stream_request {
     struct stream_channel *channels; // distinct, in the order asked; owned; room for `channel_cap`
     size_t channel_count, channel_cap;
-    char last_event_id[LAST_EVENT_ID_MAX + 1]; // "" where absent; header, else last_event_id, else lastEventId
-    bool control;                              // &control=1
+    char
+        last_event_id[LAST_EVENT_ID_MAX + 1]; // "" where absent; header, else last_event_id, else lastEventId
+    bool control;                             // &control=1
 };
 
 // `max_channels`: room for so many channels, the limit of stream_request_parse. False when out of memory.
 bool stream_request_init(struct stream_request *s, size_t max_channels);
 void stream_request_deinit(struct stream_request *s);
 
-// Reads `req` into `s` (reusable: what it held is forgotten). Returns 0, or the status 400 with one line in `detail` that says
-// what is wrong (which parameter, which rule). Duplicate channels count once. Unknown parameters are ignored. A last event id
-// that is too long or has a byte outside A-Z a-z 0-9 - _ . ~ is kept as "?" (it is foreign: never an error, never passed on).
-int stream_request_parse(struct stream_request *s, const struct http_request *req, char *detail, size_t detail_size);
+// Reads `req` into `s` (reusable: what it held is forgotten). Returns 0, or the status 400 with one line in
+// `detail` that says what is wrong (which parameter, which rule). Duplicate channels count once. Unknown
+// parameters are ignored. A last event id that is too long or has a byte outside A-Z a-z 0-9 - _ . ~ is kept
+// as "?" (it is foreign: never an error, never passed on).
+int stream_request_parse(struct stream_request *s, const struct http_request *req, char *detail,
+                         size_t detail_size);

@@ -1,0 +1,161 @@
+#include "gateway/client/stream_request.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gateway/client/http_target.h"
+
+#define CHANNEL_PARAMETER_MIN (sizeof("channel=x&") - 1)
+#define SHOWN_NAME_MAX 64 // bytes of a wrong name that an error repeats
+
+struct refusal {
+    char *text;
+    size_t size;
+};
+
+__attribute__((format(printf, 2, 3))) static int refuse(struct refusal why, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(why.text, why.size, format, args); // cut where it does not fit
+    va_end(args);
+    return 400;
+}
+
+bool stream_request_init(struct stream_request *s, size_t max_channels)
+{
+    // No target can name more, whatever the limit is.
+    size_t room = HTTP_TARGET_MAX / CHANNEL_PARAMETER_MIN + 1;
+    *s = (struct stream_request){.channel_cap = max_channels < room ? max_channels : room};
+    s->channels = calloc(s->channel_cap > 0 ? s->channel_cap : 1, sizeof(*s->channels));
+    return s->channels != NULL;
+}
+
+void stream_request_deinit(struct stream_request *s)
+{
+    free(s->channels);
+    *s = (struct stream_request){0};
+}
+
+static bool text_equals(struct http_text text, const char *s)
+{
+    return text.len == strlen(s) && memcmp(text.at, s, text.len) == 0;
+}
+
+static int refuse_name(struct refusal why, struct http_text name, enum channel_name_result result)
+{
+    int shown = name.len < SHOWN_NAME_MAX ? (int)name.len : SHOWN_NAME_MAX;
+    const char *more = name.len > SHOWN_NAME_MAX ? "..." : "";
+    switch (result) {
+    case CHANNEL_NAME_OK:
+        break;
+    case CHANNEL_NAME_EMPTY:
+        return refuse(why, "a channel parameter is empty; write ?channel=NAME");
+    case CHANNEL_NAME_TOO_LONG:
+        return refuse(why, "channel \"%.*s%s\" is longer than %d bytes", shown, name.at, more,
+                      CHANNEL_NAME_MAX);
+    case CHANNEL_NAME_BAD_BYTE:
+        return refuse(why, "channel \"%.*s%s\" has a byte other than A-Z a-z 0-9 _ . : @ / -", shown, name.at,
+                      more);
+    case CHANNEL_NAME_RESERVED:
+        return refuse(why, "channel \"%.*s%s\" is reserved: names must not begin with \"__\" or \"sse:\"",
+                      shown, name.at, more);
+    }
+    return 0;
+}
+
+static bool has_channel(const struct stream_request *s, struct http_text name)
+{
+    for (size_t i = 0; i < s->channel_count; i++)
+        if (s->channels[i].len == name.len && memcmp(s->channels[i].name, name.at, name.len) == 0)
+            return true;
+    return false;
+}
+
+static int add_channel(struct stream_request *s, struct http_text name, struct refusal why)
+{
+    int status = refuse_name(why, name, channel_name_check(name.at, name.len));
+    if (status != 0 || has_channel(s, name))
+        return status;
+    if (s->channel_count == s->channel_cap)
+        return refuse(why, "more than %zu channels; open another stream for the rest", s->channel_cap);
+    struct stream_channel *channel = &s->channels[s->channel_count++];
+    memcpy(channel->name, name.at, name.len);
+    channel->name[name.len] = '\0';
+    channel->len = name.len;
+    return 0;
+}
+
+static bool is_id_byte(char c)
+{
+    return http_is_alnum(c) || c == '-' || c == '_' || c == '.' || c == '~';
+}
+
+// An id that no gateway has made is "?": the client has one, but it means nothing here.
+static void set_last_event_id(struct stream_request *s, struct http_text id)
+{
+    bool ours = id.len <= LAST_EVENT_ID_MAX;
+    for (size_t i = 0; ours && i < id.len; i++)
+        ours = is_id_byte(id.at[i]);
+    if (!ours)
+        id = (struct http_text){"?", 1};
+    memcpy(s->last_event_id, id.at, id.len);
+    s->last_event_id[id.len] = '\0';
+}
+
+// Where the last event id was found, the better the lower.
+enum id_source { ID_HEADER, ID_SNAKE_CASE, ID_CAMEL_CASE, ID_NONE };
+
+struct query_reader {
+    struct stream_request *s;
+    enum id_source id_source;
+    struct refusal why;
+};
+
+static void offer_last_event_id(struct query_reader *r, enum id_source source, struct http_text id)
+{
+    if (source >= r->id_source || id.len == 0)
+        return; // an empty one is as good as none, the first of equals counts
+    r->id_source = source;
+    set_last_event_id(r->s, id);
+}
+
+static int on_parameter(struct query_reader *r, struct http_text name, struct http_text value)
+{
+    if (text_equals(name, "channel"))
+        return add_channel(r->s, value, r->why);
+    if (text_equals(name, "last_event_id"))
+        offer_last_event_id(r, ID_SNAKE_CASE, value);
+    else if (text_equals(name, "lastEventId"))
+        offer_last_event_id(r, ID_CAMEL_CASE, value);
+    else if (text_equals(name, "control"))
+        r->s->control = text_equals(value, "1");
+    return 0;
+}
+
+int stream_request_parse(struct stream_request *s, const struct http_request *req, char *detail,
+                         size_t detail_size)
+{
+    struct query_reader r = {.s = s, .id_source = ID_NONE, .why = {detail, detail_size}};
+    s->channel_count = 0;
+    s->last_event_id[0] = '\0';
+    s->control = false;
+    if (req->last_event_id.at != NULL)
+        offer_last_event_id(&r, ID_HEADER, req->last_event_id);
+
+    char decoded[HTTP_TARGET_MAX]; // any parameter fits: decoding never makes it longer
+    struct http_text rest = req->query, name, value;
+    int more;
+    while ((more = http_query_next(&rest, decoded, sizeof(decoded), &name, &value)) > 0) {
+        int status = on_parameter(&r, name, value);
+        if (status != 0)
+            return status;
+    }
+    if (more < 0)
+        return refuse(r.why, "the query has a broken percent-encoding or an encoded NUL");
+    if (s->channel_count == 0)
+        return refuse(r.why, "no channel; write ?channel=NAME, several times for several channels");
+    return 0;
+}

@@ -1,0 +1,241 @@
+// What a stream asks for is read as the contract says, and what it must not ask for is refused with a line
+// that says why.
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gateway/client/stream_request.h"
+
+#define MAX_CHANNELS 3
+
+static struct stream_request asked;
+static char detail[256];
+
+static void setup(void)
+{
+    ck_assert(stream_request_init(&asked, MAX_CHANNELS));
+}
+
+static void teardown(void)
+{
+    stream_request_deinit(&asked);
+}
+
+static int parse(const char *query, const char *last_event_id_header)
+{
+    struct http_request req = {0};
+    if (query != NULL)
+        req.query = (struct http_text){query, strlen(query)};
+    if (last_event_id_header != NULL)
+        req.last_event_id = (struct http_text){last_event_id_header, strlen(last_event_id_header)};
+    return stream_request_parse(&asked, &req, detail, sizeof(detail));
+}
+
+static void check_channels(const char *want) // separated by commas
+{
+    char got[512] = "";
+    size_t len = 0;
+    for (size_t i = 0; i < asked.channel_count; i++) {
+        ck_assert_uint_eq(strlen(asked.channels[i].name), asked.channels[i].len);
+        len +=
+            (size_t)snprintf(got + len, sizeof(got) - len, "%s%s", i > 0 ? "," : "", asked.channels[i].name);
+    }
+    ck_assert_str_eq(got, want);
+}
+
+static void check_refused(const char *query, const char *word)
+{
+    ck_assert_int_eq(parse(query, NULL), 400);
+    ck_assert_msg(strstr(detail, word) != NULL, "no \"%s\" in: %s", word, detail);
+}
+
+START_TEST(channels)
+{
+    ck_assert_int_eq(parse("channel=user:42", NULL), 0);
+    check_channels("user:42");
+    ck_assert_int_eq(parse("channel=b&x=y&channel=a", NULL), 0);
+    check_channels("b,a");
+    ck_assert_int_eq(parse("channel=A-Z_.:%40%2F-9", NULL), 0);
+    check_channels("A-Z_.:@/-9");
+    ck_assert_int_eq(parse("token=%20+&channel=a&unknown", NULL), 0);
+    check_channels("a");
+}
+END_TEST
+
+START_TEST(channels_asked_twice_count_once)
+{
+    ck_assert_int_eq(parse("channel=a&channel=b&channel=a&channel=c&channel=%61&channel=b", NULL), 0);
+    check_channels("a,b,c");
+}
+END_TEST
+
+START_TEST(too_many_channels)
+{
+    check_refused("channel=a&channel=b&channel=c&channel=d", "more than 3 channels");
+}
+END_TEST
+
+START_TEST(bad_channels)
+{
+    char longest[200] = "channel=", longer[208];
+    memset(longest + 8, 'x', CHANNEL_NAME_MAX);
+    ck_assert_int_eq(parse(longest, NULL), 0);
+    (void)snprintf(longer, sizeof(longer), "%sx", longest);
+    check_refused(longer, "longer than 128");
+    check_refused(NULL, "no channel");
+    check_refused("", "no channel");
+    check_refused("Channel=a", "no channel"); // names of parameters are case-sensitive
+    check_refused("channel", "empty");
+    check_refused("channel=", "empty");
+    check_refused("channel=a&channel=", "empty");
+    check_refused("channel=a+b", "\"a b\"");
+    check_refused("channel=a*", "byte other");
+    check_refused("channel=%C3%A9", "byte other");
+    check_refused("channel=__sse", "reserved");
+    check_refused("channel=sse:x", "reserved");
+    check_refused("channel=a%00", "percent-encoding");
+    check_refused("channel=a&x=%", "percent-encoding");
+}
+END_TEST
+
+START_TEST(a_refusal_fits_its_room)
+{
+    struct http_request req = {0};
+    char small[8];
+    ck_assert_int_eq(stream_request_parse(&asked, &req, small, sizeof(small)), 400);
+    ck_assert_str_eq(small, "no chan");
+    char *query = malloc(4096); // a name of any length, not repeated whole
+    ck_assert_ptr_nonnull(query);
+    memset(query, 'x', 4095);
+    query[4095] = '\0';
+    memcpy(query, "channel=", 8);
+    check_refused(query, "xxx...\" is longer");
+    free(query);
+}
+END_TEST
+
+START_TEST(last_event_id_from_header_then_query)
+{
+    static const struct {
+        const char *query, *header, *want;
+    } cases[] = {
+        {"channel=a", NULL, ""},
+        {"channel=a", "h", "h"},
+        {"channel=a&last_event_id=q&lastEventId=c", "h", "h"},
+        {"channel=a&last_event_id=q&lastEventId=c", NULL, "q"},
+        {"lastEventId=c&last_event_id=q&channel=a", NULL, "q"},
+        {"lastEventId=c&channel=a", NULL, "c"},
+        {"channel=a&last_event_id=q", "", "q"},
+        {"channel=a&last_event_id=&lastEventId=c", "", "c"},
+        {"channel=a&last_event_id=1&last_event_id=2", NULL, "1"},
+        {"channel=a&last_event_id=earliest", NULL, "earliest"},
+        {"channel=a&last_event_id=%61-_.~9Z", NULL, "a-_.~9Z"},
+        {"channel=a&LASTEVENTID=c", NULL, ""},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        ck_assert_int_eq(parse(cases[i].query, cases[i].header), 0);
+        ck_assert_str_eq(asked.last_event_id, cases[i].want);
+    }
+}
+END_TEST
+
+START_TEST(a_foreign_last_event_id_is_a_question_mark)
+{
+    static const char *const foreign[] = {"a b", "a\tb", "a\xff", "a/b", "?", "a:b", "\"x\"", "{}"};
+    for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++) {
+        ck_assert_int_eq(parse("channel=a", foreign[i]), 0);
+        ck_assert_str_eq(asked.last_event_id, "?");
+    }
+    ck_assert_int_eq(parse("channel=a&last_event_id=%0A", NULL), 0);
+    ck_assert_str_eq(asked.last_event_id, "?");
+    char id[LAST_EVENT_ID_MAX + 2];
+    memset(id, 'i', sizeof(id));
+    id[LAST_EVENT_ID_MAX] = '\0';
+    ck_assert_int_eq(parse("channel=a", id), 0);
+    ck_assert_str_eq(asked.last_event_id, id);
+    id[LAST_EVENT_ID_MAX] = 'i';
+    id[LAST_EVENT_ID_MAX + 1] = '\0';
+    ck_assert_int_eq(parse("channel=a", id), 0);
+    ck_assert_str_eq(asked.last_event_id, "?");
+}
+END_TEST
+
+START_TEST(control_is_one_or_off)
+{
+    static const struct {
+        const char *query;
+        bool want;
+    } cases[] = {
+        {"channel=a", false},
+        {"channel=a&control=1", true},
+        {"control=1&channel=a", true},
+        {"channel=a&control", false},
+        {"channel=a&control=0", false},
+        {"channel=a&control=true", false},
+        {"channel=a&control=11", false},
+        {"channel=a&control=%31", true},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        ck_assert_int_eq(parse(cases[i].query, NULL), 0);
+        ck_assert_int_eq(asked.control, cases[i].want);
+    }
+}
+END_TEST
+
+START_TEST(what_was_read_before_is_forgotten)
+{
+    ck_assert_int_eq(parse("channel=a&channel=b&control=1", "7"), 0);
+    ck_assert_int_eq(parse("channel=c", NULL), 0);
+    check_channels("c");
+    ck_assert_str_eq(asked.last_event_id, "");
+    ck_assert(!asked.control);
+    ck_assert_int_eq(parse("channel=*", NULL), 400);
+    ck_assert_int_eq(parse("channel=d", NULL), 0);
+    check_channels("d");
+}
+END_TEST
+
+START_TEST(the_longest_target_fits_whatever_the_limit)
+{
+    struct stream_request many;
+    ck_assert(stream_request_init(&many, SIZE_MAX));
+    char *query = malloc(HTTP_TARGET_MAX);
+    ck_assert_ptr_nonnull(query);
+    size_t len = 0, count = 0;
+    for (; len + 16 < HTTP_TARGET_MAX; count++)
+        len += (size_t)sprintf(query + len, "channel=%zx&", count);
+    struct http_request req = {.query = {query, len}};
+    ck_assert_int_eq(stream_request_parse(&many, &req, detail, sizeof(detail)), 0);
+    ck_assert_uint_eq(many.channel_count, count);
+    memset(query, 'v', HTTP_TARGET_MAX); // one parameter, as long as a target can be
+    memcpy(query, "channel=a&v=", 12);
+    req.query.len = HTTP_TARGET_MAX - 2;
+    ck_assert_int_eq(stream_request_parse(&many, &req, detail, sizeof(detail)), 0);
+    free(query);
+    stream_request_deinit(&many);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("stream_request");
+    TCase *t = tcase_create("stream_request");
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, channels);
+    tcase_add_test(t, channels_asked_twice_count_once);
+    tcase_add_test(t, too_many_channels);
+    tcase_add_test(t, bad_channels);
+    tcase_add_test(t, a_refusal_fits_its_room);
+    tcase_add_test(t, last_event_id_from_header_then_query);
+    tcase_add_test(t, a_foreign_last_event_id_is_a_question_mark);
+    tcase_add_test(t, control_is_one_or_off);
+    tcase_add_test(t, what_was_read_before_is_forgotten);
+    tcase_add_test(t, the_longest_target_fits_whatever_the_limit);
+    suite_add_tcase(s, t);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_ENV);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
