@@ -1,0 +1,122 @@
+// A private redis-server in a folder of its own, and the ways to publish to it that are not ours.
+
+import fs from 'node:fs';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { command } from './command.mjs';
+import { freePort } from './ports.mjs';
+import { Process } from './process.mjs';
+import { until, within } from './wait.mjs';
+
+export class Redis {
+    static async start(scope, { password, config = [] } = {}) {
+        const redis = new Redis();
+        redis.scope = scope;
+        redis.port = await freePort();
+        redis.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'sse-redis-'));
+        redis.socket = path.join(redis.folder, 'redis.sock');
+        redis.password = password;
+        redis.config = config;
+        scope.defer(() => fs.rmSync(redis.folder, { recursive: true, force: true }));
+        await redis.run();
+        return redis;
+    }
+
+    get url() {
+        const auth = this.password ? `:${encodeURIComponent(this.password)}@` : '';
+        return `redis://${auth}127.0.0.1:${this.port}`;
+    }
+
+    /** Starts the server (again). Resolves when it answers. */
+    async run() {
+        const args = ['--port', String(this.port), '--bind', '127.0.0.1', '--unixsocket', this.socket, '--dir', this.folder,
+            '--save', '', '--appendonly', 'no', '--daemonize', 'no', ...this.config];
+        if (this.password) args.push('--requirepass', this.password);
+        this.process = new Process(this.scope, 'redis', 'redis-server', args);
+        await this.process.ready('answers PING', () => this.pings(), { every: 5 });
+    }
+
+    async pings() {
+        return /^\+PONG|^-NOAUTH/.test(await talk(this.port, 'PING\r\n'));
+    }
+
+    /** Ends it as a crash would. */
+    async kill() {
+        this.process.signal('SIGKILL');
+        await this.process.exit();
+    }
+
+    /** redis-cli with `args`; resolves to what it printed, without the last newline. */
+    async cli(args, { input, ok = true } = {}) {
+        const auth = this.password ? { REDISCLI_AUTH: this.password } : {};
+        const run = await command('redis-cli', ['-p', String(this.port), ...args], { input, env: auth });
+        if (ok && run.code !== 0) throw new Error(`redis-cli ${args.join(' ')}: ${run.err}${run.out}`);
+        return run.out.replace(/\n$/, '');
+    }
+
+    /** PUBLISH through redis-cli; the payload may hold any bytes. Resolves to the number of receivers. */
+    async publish(channel, payload) {
+        return Number(await this.cli(['-x', 'PUBLISH', channel], { input: payload }));
+    }
+
+    async numsub(...channels) {
+        const lines = (await this.cli(['PUBSUB', 'NUMSUB', ...channels])).split('\n');
+        return new Map(channels.map((c, i) => [c, Number(lines[2 * i + 1])]));
+    }
+
+    /** Resolves when `count` connections are subscribed to `channel`. */
+    async subscribed(channel, count, options) {
+        await until(`${count} subscribers of ${channel}`, async () => (await this.numsub(channel)).get(channel) === count, options);
+    }
+
+    /** Publishes [channel, payload] pairs over one connection, pipelined, in order; resolves when all are done. */
+    publishAll(pairs, ms = 60000) {
+        return within(ms, `${pairs.length} messages published`, new Promise((resolve, reject) => {
+            const socket = net.connect(this.port, '127.0.0.1');
+            let lines = 0;
+            const wanted = pairs.length + (this.password ? 1 : 0);
+            socket.on('error', reject);
+            socket.on('data', (data) => {
+                for (const byte of data) if (byte === 10) lines++;
+                if (data.includes('-ERR')) reject(new Error(data.toString()));
+                if (lines >= wanted) {
+                    socket.destroy();
+                    resolve();
+                }
+            });
+            if (this.password) socket.write(resp(['AUTH', this.password]));
+            writeAll(socket, pairs);
+        }));
+    }
+}
+
+async function writeAll(socket, pairs) {
+    const BATCH = 500;
+    for (let i = 0; i < pairs.length; i += BATCH) {
+        const parts = pairs.slice(i, i + BATCH).map(([channel, payload]) => resp(['PUBLISH', channel, payload]));
+        if (!socket.write(Buffer.concat(parts))) {
+            await new Promise((resolve) => socket.once('drain', resolve).once('close', resolve));
+        }
+    }
+}
+
+function resp(args) {
+    const parts = [Buffer.from(`*${args.length}\r\n`)];
+    for (const arg of args) {
+        const bytes = Buffer.from(arg);
+        parts.push(Buffer.from(`$${bytes.length}\r\n`), bytes, Buffer.from('\r\n'));
+    }
+    return Buffer.concat(parts);
+}
+
+function talk(port, text) {
+    return new Promise((resolve, reject) => {
+        const socket = net.connect(port, '127.0.0.1', () => socket.write(text));
+        socket.once('data', (data) => {
+            socket.destroy();
+            resolve(data.toString());
+        });
+        socket.once('error', reject);
+    });
+}

@@ -1,0 +1,148 @@
+// One event stream over a bare socket. Light enough for thousands, and strict: the framing, the UTF-8 and the end of the
+// stream are checked, not repaired.
+
+import net from 'node:net';
+import { ChunkedDecoder } from './chunked.mjs';
+import { SseDecoder } from './sse_decoder.mjs';
+import { until, within } from './wait.mjs';
+
+export class Stream {
+    status = 0;
+    headers = {};
+    events = [];
+    /** How it ended: undefined while open, 'clean' (last chunk, then FIN), 'cut' (FIN or RST before that), 'closed' (by us). */
+    end = undefined;
+    /** What was wrong with the bytes, if anything: a broken framing, invalid UTF-8, a NUL. */
+    fault = undefined;
+    /** Payload of each chunk and all bytes of the body, where `keep` was asked for. */
+    chunks = [];
+    body = '';
+
+    #head = Buffer.alloc(0);
+    #decoder = new SseDecoder((event) => (this.onEvent ? this.onEvent(event) : this.events.push(event)));
+    #strict = new TextDecoder('utf-8', { fatal: true });
+    #chunked = null;
+    #chunk = [];
+
+    /**
+     * Connects and asks for `path`. `keep`: keep chunks and body. `onEvent`: takes the events instead of the list.
+     * Resolves when the head of the answer is there.
+     */
+    static async open(port, path, { headers = {}, host = '127.0.0.1', ms = 30000, ...options } = {}) {
+        const stream = new Stream();
+        Object.assign(stream, options);
+        const lines = Object.entries({ Host: `${host}:${port}`, Accept: 'text/event-stream', ...headers }).map(([k, v]) => `${k}: ${v}\r\n`);
+        stream.start(port, host, `GET ${path} HTTP/1.1\r\n${lines.join('')}\r\n`);
+        await within(ms, `an answer to GET ${path}`, stream.answered);
+        return stream;
+    }
+
+    start(port, host, request) {
+        this.answered = new Promise((resolve, reject) => Object.assign(this, { resolve, reject }));
+        this.closed = new Promise((resolve) => (this.onClosed = resolve));
+        this.answered.catch(() => {});
+        const socket = (this.socket = net.connect({ port, host, noDelay: true }, () => socket.write(request)));
+        socket.on('data', (bytes) => this.#take(bytes));
+        socket.on('end', () => this.#ended());
+        socket.on('error', (error) => this.#ended(error));
+        socket.on('close', () => this.#ended());
+    }
+
+    get retry() {
+        return this.#decoder.retry;
+    }
+
+    get lastEventId() {
+        return this.#decoder.lastEventId;
+    }
+
+    get open() {
+        return this.end === undefined;
+    }
+
+    get gateway() {
+        return this.headers['x-sse-gateway'];
+    }
+
+    close() {
+        this.end ??= 'closed';
+        this.socket.destroy();
+    }
+
+    /** Resolves when `count` events are there; throws where the stream ends or breaks before. */
+    async count(count, options) {
+        await until(`${count} events`, () => {
+            if (this.fault) throw fatal(this.fault);
+            if (this.events.length >= count) return true;
+            if (!this.open) throw fatal(`the stream ended (${this.end}) after ${this.events.length} of ${count} events`);
+            throw new Error(`${this.events.length} events`);
+        }, options);
+        return this.events;
+    }
+
+    async ended(ms = 15000) {
+        await within(ms, 'the end of the stream', this.closed);
+        return this.end;
+    }
+
+    #take(bytes) {
+        if (this.fault) return;
+        try {
+            if (this.status === 0) bytes = this.#takeHead(bytes);
+            if (bytes.length > 0) this.#chunked ? this.#chunked.push(bytes) : this.#payload(bytes);
+        } catch (error) {
+            this.fault = error.message;
+            this.reject(error);
+        }
+    }
+
+    #takeHead(bytes) {
+        this.#head = Buffer.concat([this.#head, bytes]);
+        const end = this.#head.indexOf('\r\n\r\n');
+        if (end < 0) return Buffer.alloc(0);
+        const [first, ...lines] = this.#head.subarray(0, end).toString('latin1').split('\r\n');
+        for (const line of lines) {
+            const colon = line.indexOf(':');
+            this.headers[line.slice(0, colon).toLowerCase()] = line.slice(colon + 1).trim();
+        }
+        this.status = Number(first.split(' ')[1]);
+        if (this.headers['transfer-encoding'] === 'chunked') {
+            this.#chunked = new ChunkedDecoder({
+                data: (part) => this.#payload(part),
+                chunk: () => this.#wholeChunk(),
+                last: () => {},
+            });
+        }
+        const rest = this.#head.subarray(end + 4);
+        this.#head = null;
+        this.resolve(this);
+        return rest;
+    }
+
+    #payload(bytes) {
+        if (bytes.includes(0)) throw new Error('a NUL in the stream');
+        const text = this.#strict.decode(bytes, { stream: true }); // throws where it is not UTF-8
+        if (this.keep) {
+            this.body += text;
+            this.#chunk.push(Buffer.from(bytes));
+        }
+        this.#decoder.push(bytes);
+    }
+
+    #wholeChunk() {
+        if (!this.keep) return;
+        this.chunks.push(Buffer.concat(this.#chunk));
+        this.#chunk = [];
+    }
+
+    #ended(error) {
+        this.end ??= !error && this.#chunked?.done ? 'clean' : 'cut';
+        this.socket.destroy();
+        this.reject(error ?? new Error('the connection ended before the answer'));
+        this.onClosed();
+    }
+}
+
+function fatal(message) {
+    return Object.assign(new Error(message), { fatal: true });
+}
