@@ -2,6 +2,7 @@
 #
 #   SANITIZER=address   AddressSanitizer and UndefinedBehaviorSanitizer, built under build/address
 #   SANITIZER=thread    ThreadSanitizer, built under build/thread
+#   V=1                 show whole commands
 
 CC        ?= cc
 PREFIX    ?= /usr/local
@@ -55,6 +56,13 @@ LIB         := $(BUILD)/libsse.a
 UNIT_SRC := $(wildcard tests/unit/*/test_*.c)
 UNIT_BIN := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT_SRC))
 
+ifeq ($(V),1)
+  SAY     := @:
+else
+  SAY     := @printf '  %s %s\n'
+  Q       := @
+endif
+
 .PHONY: all run test test-unit unit-programs fuzz install uninstall format lint clean help dependencies
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -62,10 +70,12 @@ UNIT_BIN := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT_SRC))
 all: $(BUILD)/sse-gateway $(BUILD)/sse-publish
 
 $(BUILD)/sse-gateway: $(BUILD)/gateway/main.o $(LIB)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(SAY) LD $@
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(BUILD)/sse-publish: $(BUILD)/publisher-cli/main.o $(LIB)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(SAY) LD $@
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(LIB): $(LIB_OBJ)
 	@rm -f $@
@@ -73,7 +83,8 @@ $(LIB): $(LIB_OBJ)
 
 $(BUILD)/llhttp/%.o: $(LLHTTP_SRC)/%.c
 	@mkdir -p $(@D)
-	$(CC) -DLLHTTP_STRICT_MODE=1 -isystem /usr/share/include/llhttp -O2 -g $(HARDEN) $(SAN) -c -o $@ $<
+	$(SAY) CC $<
+	$(Q)$(CC) -DLLHTTP_STRICT_MODE=1 -isystem /usr/share/include/llhttp -O2 -g $(HARDEN) $(SAN) -c -o $@ $<
 
 # A clear word instead of a page of errors where the packages are missing.
 $(BUILD)/.packages:
@@ -82,11 +93,13 @@ $(BUILD)/.packages:
 
 $(BUILD)/%.o: %.c | $(BUILD)/.packages
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(SAY) CC $<
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs check) $(LDLIBS)
+	$(SAY) LD $@
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs check) $(LDLIBS)
 
 unit-programs: $(UNIT_BIN)
 

@@ -12,7 +12,8 @@ static bool is_anonymous(const struct client_settings *settings, const struct st
     return false;
 }
 
-int auth_check(const struct client_settings *settings, const struct stream_request *want, char *detail, size_t detail_size)
+int auth_check(const struct client_settings *settings, const struct stream_request *want, char *detail,
+               size_t detail_size)
 {
     for (size_t i = 0; i < want->channel_count; i++) {
         if (is_anonymous(settings, &want->channels[i]))

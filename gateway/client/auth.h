@@ -4,4 +4,5 @@
 #include "gateway/client/conn_table.h"
 
 // Returns 0, or the status 403 with one line in `detail`, where a channel is not open to this client.
-int auth_check(const struct client_settings *settings, const struct stream_request *want, char *detail, size_t detail_size);
+int auth_check(const struct client_settings *settings, const struct stream_request *want, char *detail,
+               size_t detail_size);

@@ -122,8 +122,8 @@ void conn_finish(struct conn *c, enum close_reason reason)
     conn_mark_dirty(c);
 }
 
-// All is written. Closing now could make the kernel answer unread input with RST, which destroys what the peer has not read
-// yet (RFC 9112 section 9.6): so half-close, and wait for the peer.
+// All is written. Closing now could make the kernel answer unread input with RST, which destroys what the
+// peer has not read yet (RFC 9112 section 9.6): so half-close, and wait for the peer.
 static void conn_linger(struct conn *c)
 {
     if (shutdown(c->io.fd, SHUT_WR) != 0) {
@@ -154,7 +154,8 @@ static void conn_written(struct conn *c)
         conn_linger(c);
 }
 
-// One system call. Returns the bytes that the socket took; where it took none, the connection is blocked or closed.
+// One system call. Returns the bytes that the socket took; where it took none, the connection is blocked or
+// closed.
 static size_t conn_write(struct conn *c, struct iovec *iov, int count)
 {
     struct conn_table *t = conn_table_of(c);

@@ -3,7 +3,8 @@
 //      HEAD --whole request--> WAITING --Redis confirmed--> STREAM
 //        |  \--page, error--\     |                           |
 //        |                   v    v                           v
-//        |                  FINISHING (what is queued goes out, then FIN) --> LINGER (until the peer's FIN) --> closed
+//        |                  FINISHING (what is queued goes out, then FIN) --> LINGER (until the peer's FIN)
+//        --> closed
 //        +--keep-alive page: back to HEAD
 #pragma once
 
@@ -44,8 +45,8 @@ struct conn {
     bool is_stream : 1;     // was counted as an open stream
 };
 
-// Queues `f` for the end of the turn, and takes the caller's reference. No effect on a connection that is over. `f` may be
-// NULL, which is out of memory: the connection ends.
+// Queues `f` for the end of the turn, and takes the caller's reference. No effect on a connection that is
+// over. `f` may be NULL, which is out of memory: the connection ends.
 void conn_send(struct conn *c, struct frame *f);
 // Writes `f` (borrowed) at once where nothing waits before it, and queues what the socket does not take.
 void conn_send_now(struct conn *c, struct frame *f);

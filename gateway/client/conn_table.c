@@ -13,9 +13,11 @@
 #include "gateway/client/request.h"
 #include "gateway/client/stream.h"
 
-// A stream's client has nothing to say: one that sends more than this is ended, so that it cannot make us read for ever.
+// A stream's client has nothing to say: one that sends more than this is ended, so that it cannot make us
+// read for ever.
 #define NOISE_MAX 65536u
-// While draining, a connection on which no request has begun has this long to send one (it gets a refusal) or is closed.
+// While draining, a connection on which no request has begun has this long to send one (it gets a refusal) or
+// is closed.
 #define DRAIN_IDLE_MS 1000u
 
 const char *close_reason_name(enum close_reason reason)
@@ -121,7 +123,8 @@ bool conn_table_init(struct conn_table *t, struct ev_loop *loop, const struct cl
     t->wheel = wheel_create(t->now_ms);
     t->scratch = malloc(SCRATCH_SIZE);
     t->heartbeat = frame_from_bytes(":\n", 2, true);
-    if (!t->wheel || !t->scratch || !t->heartbeat || !stream_request_init(&t->request, settings->max_channels))
+    if (!t->wheel || !t->scratch || !t->heartbeat ||
+        !stream_request_init(&t->request, settings->max_channels))
         return false;
     ev_prepare_init(&t->end_of_turn, on_end_of_turn);
     t->end_of_turn.data = t;
@@ -133,7 +136,8 @@ bool conn_table_init(struct conn_table *t, struct ev_loop *loop, const struct cl
 }
 
 bool conn_table_enable_streams(struct conn_table *t,
-                               void (*on_interest)(void *ctx, uint64_t hash, const char *name, size_t len, bool wanted),
+                               void (*on_interest)(void *ctx, uint64_t hash, const char *name, size_t len,
+                                                   bool wanted),
                                void *ctx)
 {
     struct hub_events events = {

@@ -1,8 +1,10 @@
-// The client side of one loop: its connections, the pools and timers that they share, and the turn. One thread.
+// The client side of one loop: its connections, the pools and timers that they share, and the turn. One
+// thread.
 //
-// A turn is one round of the event loop. Within it frames are queued on connections, which become dirty, and connections that
-// are over are marked. At its end (an ev_prepare watcher, just before the loop sleeps) every dirty connection gets one write,
-// and what was marked is freed: so nothing is freed under the feet of a fan-out.
+// A turn is one round of the event loop. Within it frames are queued on connections, which become dirty, and
+// connections that are over are marked. At its end (an ev_prepare watcher, just before the loop sleeps) every
+// dirty connection gets one write, and what was marked is freed: so nothing is freed under the feet of a
+// fan-out.
 #pragma once
 
 #include <ev.h>
@@ -38,7 +40,7 @@ enum close_reason {
 #define X(symbol, name) CLOSE_##symbol,
     CLOSE_REASONS(X)
 #undef X
-    CLOSE_REASON_COUNT
+        CLOSE_REASON_COUNT
 };
 
 const char *close_reason_name(enum close_reason reason);
@@ -85,7 +87,7 @@ struct conn_table {
     struct outq_pool outqs;
     struct stream_request request; // scratch of the one request that is being read
     struct frame *heartbeat;
-    char *scratch; // SCRATCH_SIZE bytes that are nobody's between two calls
+    char *scratch;      // SCRATCH_SIZE bytes that are nobody's between two calls
     struct conn *all;   // every connection
     struct conn *dirty; // have something to write at the end of the turn
     struct conn *closing;
@@ -100,13 +102,14 @@ struct conn_table {
 
 #define SCRATCH_SIZE 65536u
 
-// Sets up `t` on `loop` (borrowed, as are settings and counters). With `streams` it has a hub, whose interest goes to
-// `on_interest`. False when out of memory.
+// Sets up `t` on `loop` (borrowed, as are settings and counters). With `streams` it has a hub, whose interest
+// goes to `on_interest`. False when out of memory.
 bool conn_table_init(struct conn_table *t, struct ev_loop *loop, const struct client_settings *settings,
                      const struct client_hooks *hooks, struct counters *counters);
 // Gives the table a hub: it can hold streams.
 bool conn_table_enable_streams(struct conn_table *t,
-                               void (*on_interest)(void *ctx, uint64_t hash, const char *name, size_t len, bool wanted),
+                               void (*on_interest)(void *ctx, uint64_t hash, const char *name, size_t len,
+                                                   bool wanted),
                                void *ctx);
 // Closes every connection at once.
 void conn_table_deinit(struct conn_table *t);
@@ -114,8 +117,10 @@ void conn_table_deinit(struct conn_table *t);
 // Takes over a connected socket (non-blocking, close-on-exec).
 void conn_table_add(struct conn_table *t, int fd);
 
-// Writes what is queued and frees what is over; the loop does so itself before it sleeps. Call between batches of frames.
+// Writes what is queued and frees what is over; the loop does so itself before it sleeps. Call between
+// batches of frames.
 void conn_table_flush(struct conn_table *t);
 
-// Ends every stream with whole events, its own jittered retry and a clean last chunk; from now on new requests are refused.
+// Ends every stream with whole events, its own jittered retry and a clean last chunk; from now on new
+// requests are refused.
 void conn_table_drain(struct conn_table *t);

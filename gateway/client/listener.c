@@ -58,8 +58,8 @@ static int tcp_listen(const struct sockaddr *sa, socklen_t len, bool share)
     // What is set here is inherited by each accepted socket: no system call per client.
     if (set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) && set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) &&
         (!share || set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1)) &&
-        (sa->sa_family != AF_INET6 || set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)) && bind(fd, sa, len) == 0 &&
-        listen(fd, BACKLOG) == 0)
+        (sa->sa_family != AF_INET6 || set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)) &&
+        bind(fd, sa, len) == 0 && listen(fd, BACKLOG) == 0)
         return fd;
     int saved = errno;
     (void)close(fd);
@@ -75,7 +75,8 @@ static void close_all(const int *fds, size_t count)
 
 static bool bind_tcp(const struct addrinfo *ai, size_t count, int *fds, struct sockaddr_storage *at)
 {
-    // A first socket that shares with nobody: SO_REUSEPORT alone would quietly split the port with another gateway.
+    // A first socket that shares with nobody: SO_REUSEPORT alone would quietly split the port with another
+    // gateway.
     int probe = tcp_listen(ai->ai_addr, ai->ai_addrlen, false);
     if (probe < 0)
         return false;
@@ -94,8 +95,8 @@ static bool bind_tcp(const struct addrinfo *ai, size_t count, int *fds, struct s
     return true;
 }
 
-static bool listen_tcp(const char *address, size_t count, int *fds, char *bound, size_t bound_size, char *error,
-                       size_t error_size)
+static bool listen_tcp(const char *address, size_t count, int *fds, char *bound, size_t bound_size,
+                       char *error, size_t error_size)
 {
     char node[256];
     const char *service;
@@ -174,8 +175,8 @@ bool listener_bind(const char *address, size_t count, int *fds, char *bound, siz
     return listen_unix(address + strlen(UNIX_PREFIX), count, fds, error, error_size);
 }
 
-// Out of descriptors: a ready listening socket would spin the loop. One waiting client is let in on the reserve and let go, so
-// that it sees an end and not a hang; then the door is closed for a moment.
+// Out of descriptors: a ready listening socket would spin the loop. One waiting client is let in on the
+// reserve and let go, so that it sees an end and not a hang; then the door is closed for a moment.
 static void listener_starved(struct listener *l)
 {
     struct ev_loop *loop = l->table->loop;
@@ -190,7 +191,8 @@ static void listener_starved(struct listener *l)
     counter_add(l->table->counters, COUNTER_ACCEPT_PAUSES, 1);
     if (ev_now(loop) - l->last_log >= 1.0) {
         l->last_log = ev_now(loop);
-        log_error("listener", "cannot accept: %s; raise the limit of open files (ulimit -n, LimitNOFILE=)", strerror(failure));
+        log_error("listener", "cannot accept: %s; raise the limit of open files (ulimit -n, LimitNOFILE=)",
+                  strerror(failure));
     }
     ev_io_stop(loop, &l->io);
     ev_timer_set(&l->pause, PAUSE_S, 0.);
@@ -248,7 +250,8 @@ void listener_close(struct listener *l)
 {
     if (!l->table || l->io.fd < 0)
         return;
-    // Bounded: clients that come faster than this are met by the reset that they would get a moment later anyway.
+    // Bounded: clients that come faster than this are met by the reset that they would get a moment later
+    // anyway.
     for (int i = 0; i < BACKLOG && listener_accept(l); i++)
         ;
     ev_io_stop(l->table->loop, &l->io);

@@ -1,4 +1,5 @@
-// Listening sockets: bound before the threads start, so that a port in use is one clear error; then watched by one loop each.
+// Listening sockets: bound before the threads start, so that a port in use is one clear error; then watched
+// by one loop each.
 #pragma once
 
 #include <ev.h>
@@ -17,13 +18,15 @@ struct listener {
     double last_log;
 };
 
-// Binds `address` ("ADDR:PORT", "[V6]:PORT", "unix:PATH"; borrowed) and listens, once for each of `count` loops, into fds[count].
-// TCP: one socket a loop with SO_REUSEPORT, so the kernel spreads connections; unix: one socket, duplicated. Port 0 takes a free
-// one. On failure nothing stays open, false, and one line in `error`. `bound` gets the address as bound, for the log.
+// Binds `address` ("ADDR:PORT", "[V6]:PORT", "unix:PATH"; borrowed) and listens, once for each of `count`
+// loops, into fds[count]. TCP: one socket a loop with SO_REUSEPORT, so the kernel spreads connections; unix:
+// one socket, duplicated. Port 0 takes a free one. On failure nothing stays open, false, and one line in
+// `error`. `bound` gets the address as bound, for the log.
 bool listener_bind(const char *address, size_t count, int *fds, char *bound, size_t bound_size, char *error,
                    size_t error_size);
 
 // Accepts on `fd` (taken) into `t` from now on.
 void listener_start(struct listener *l, struct conn_table *t, int fd);
-// Accepts all that is queued already, then closes the socket: what the kernel has let in is not reset. No effect when closed.
+// Accepts all that is queued already, then closes the socket: what the kernel has let in is not reset. No
+// effect when closed.
 void listener_close(struct listener *l);

@@ -1,5 +1,5 @@
-// What waits to be written to one client: references to frames, never copies. A stream that keeps up has no queue at all;
-// queues come from a pool of the worker and go back when they are empty.
+// What waits to be written to one client: references to frames, never copies. A stream that keeps up has no
+// queue at all; queues come from a pool of the worker and go back when they are empty.
 #pragma once
 
 #include <stdbool.h>
@@ -32,17 +32,20 @@ struct outq_pool {
 struct outq *outq_borrow(struct outq_pool *pool, bool body_only);
 // Releases what still waits, and the queue. `q` may be NULL.
 void outq_return(struct outq_pool *pool, struct outq *q);
-// Gives a part of the pool back to the allocator: called now and then, so that a burst leaves no memory behind.
+// Gives a part of the pool back to the allocator: called now and then, so that a burst leaves no memory
+// behind.
 void outq_pool_trim(struct outq_pool *pool);
 void outq_pool_deinit(struct outq_pool *pool);
 
-// Appends `f`; the queue takes the caller's reference. False when out of memory: the reference is still the caller's.
+// Appends `f`; the queue takes the caller's reference. False when out of memory: the reference is still the
+// caller's.
 bool outq_push(struct outq *q, struct frame *f);
 // Fills `iov` with what is to be sent next; returns how many entries.
 int outq_gather(const struct outq *q, struct iovec *iov, int max);
 // The socket took `n` bytes (at most q->bytes).
 void outq_consume(struct outq *q, size_t n);
-// Drops all frames of which no byte has been sent: what remains is the rest of a whole event. Returns how many were dropped.
+// Drops all frames of which no byte has been sent: what remains is the rest of a whole event. Returns how
+// many were dropped.
 uint32_t outq_drop_unstarted(struct outq *q);
 
 // The bytes of `f` as this kind of stream sends them.

@@ -29,7 +29,8 @@ static void answer_problem(struct conn *c, const struct http_request *req, int s
     answer(c, len, CLOSE_BAD_REQUEST);
 }
 
-// A browser gives up for good on anything but 200 and an event stream; so that is what it gets, with a time to come back.
+// A browser gives up for good on anything but 200 and an event stream; so that is what it gets, with a time
+// to come back.
 static void refuse_with_retry(struct conn *c, const struct http_request *req)
 {
     struct conn_table *t = conn_table_of(c);
@@ -52,7 +53,8 @@ void request_refuse(struct conn *c, const struct http_request *req, const char *
         refuse_with_retry(c, req);
         return;
     }
-    size_t len = http_problem(&t->settings->policy, req, 503, why, RETRY_AFTER_S, NULL, t->scratch, SCRATCH_SIZE);
+    size_t len =
+        http_problem(&t->settings->policy, req, 503, why, RETRY_AFTER_S, NULL, t->scratch, SCRATCH_SIZE);
     answer(c, len, CLOSE_REFUSED);
 }
 
@@ -70,7 +72,8 @@ static void request_stream(struct conn *c, const struct http_request *req)
     struct stream_request *want = &t->request;
     char detail[DETAIL_MAX];
     if (req->method == HTTP_OPTIONS) {
-        answer(c, http_preflight(&t->settings->policy, req, ALLOWED, t->scratch, SCRATCH_SIZE), CLOSE_ANSWERED);
+        answer(c, http_preflight(&t->settings->policy, req, ALLOWED, t->scratch, SCRATCH_SIZE),
+               CLOSE_ANSWERED);
         return;
     }
     if (req->method != HTTP_GET && req->method != HTTP_HEAD) {
@@ -92,7 +95,8 @@ static void request_stream(struct conn *c, const struct http_request *req)
         answer(c, http_stream_head(&t->settings->policy, req, t->scratch, SCRATCH_SIZE), CLOSE_ANSWERED);
         return;
     }
-    const char *why = t->draining ? "This gateway is draining; another one will serve you." : t->hooks.refuse(t->hooks.ctx);
+    const char *why =
+        t->draining ? "This gateway is draining; another one will serve you." : t->hooks.refuse(t->hooks.ctx);
     if (why)
         request_refuse(c, req, why);
     else
@@ -113,8 +117,8 @@ static void request_page(struct conn *c, const struct http_request *req)
         return;
     }
     bool keep = req->keep_alive && !t->draining;
-    size_t len = http_answer_head(&t->settings->policy, req, page.status, page.content_type, page.body_len, keep,
-                                  t->scratch, SCRATCH_SIZE);
+    size_t len = http_answer_head(&t->settings->policy, req, page.status, page.content_type, page.body_len,
+                                  keep, t->scratch, SCRATCH_SIZE);
     conn_send(c, len && page.body ? frame_from_bytes(t->scratch, len, false) : NULL);
     if (req->method == HTTP_GET && page.body_len)
         conn_send(c, frame_from_bytes(page.body, page.body_len, false));

@@ -3,8 +3,8 @@
 
 #include "gateway/client/conn.h"
 
-// Reads a request head from `bytes` and acts on it. Returns the bytes used, 0 where more are needed. Afterwards the state of
-// the connection tells whether another request may follow (HEAD).
+// Reads a request head from `bytes` and acts on it. Returns the bytes used, 0 where more are needed.
+// Afterwards the state of the connection tells whether another request may follow (HEAD).
 size_t request_read(struct conn *c, const char *bytes, size_t len, size_t *scanned);
 
 // The deadline for the head has passed.

@@ -8,7 +8,8 @@
 #include "common/jitter.h"
 #include "gateway/client/request.h"
 
-// Redis answers SUBSCRIBE within a round trip; a stream that still waits after this is refused and comes back.
+// Redis answers SUBSCRIBE within a round trip; a stream that still waits after this is refused and comes
+// back.
 #define CONFIRM_TIMEOUT_MS 5000u
 #define RETRY_LINE_MAX 64
 
@@ -71,12 +72,14 @@ static struct frame *stream_open_event(const struct conn *c)
         if (json_object_set_new(channels, key, json_string("fresh")) != 0)
             break; // out of memory: jansson frees what it was given
     }
-    json_t *open = json_pack("{s:s, s:o}", "gateway", conn_table_of(c)->settings->policy.gateway_id, "channels", channels);
+    json_t *open = json_pack("{s:s, s:o}", "gateway", conn_table_of(c)->settings->policy.gateway_id,
+                             "channels", channels);
     char *text = open ? json_dumps(open, JSON_COMPACT) : NULL;
     json_decref(open);
     if (!text)
         return NULL;
-    struct sse_event event = {.event = "gateway:open", .event_len = 12, .data = text, .data_len = strlen(text)};
+    struct sse_event event = {
+        .event = "gateway:open", .event_len = 12, .data = text, .data_len = strlen(text)};
     struct frame *f = frame_create(&event, 0, NULL, 0);
     free(text);
     return f;
@@ -106,7 +109,8 @@ static struct frame *stream_close_event(enum close_reason reason)
 {
     char data[64];
     int len = snprintf(data, sizeof data, "{\"reason\":\"%s\"}", close_reason_name(reason));
-    struct sse_event event = {.event = "gateway:close", .event_len = 13, .data = data, .data_len = (size_t)len};
+    struct sse_event event = {
+        .event = "gateway:close", .event_len = 13, .data = data, .data_len = (size_t)len};
     return frame_create(&event, 0, NULL, 0);
 }
 
@@ -117,7 +121,8 @@ void stream_end(struct conn *c, enum close_reason reason)
         return;
     if (c->control)
         conn_send(c, stream_close_event(reason));
-    // Jitter, or all browsers come back in the same instant. The blank line: some clients read no further (FACTS.md).
+    // Jitter, or all browsers come back in the same instant. The blank line: some clients read no further
+    // (FACTS.md).
     char retry[RETRY_LINE_MAX];
     uint32_t ms = jitter_ms(&t->random, t->settings->retry_ms);
     int len = snprintf(retry, sizeof retry, "retry: %u\n\n", ms);
@@ -128,8 +133,8 @@ void stream_end(struct conn *c, enum close_reason reason)
     conn_finish(c, reason);
 }
 
-// A client that reads too slowly ends itself, not others. The event that is on its way does not count: one larger than the
-// limit can be delivered, too.
+// A client that reads too slowly ends itself, not others. The event that is on its way does not count: one
+// larger than the limit can be delivered, too.
 static void stream_check_limit(struct conn *c)
 {
     struct conn_table *t = conn_table_of(c);

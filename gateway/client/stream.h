@@ -1,4 +1,5 @@
-// The life of an event stream on a connection: opened when Redis has confirmed its channels, kept alive, ended cleanly.
+// The life of an event stream on a connection: opened when Redis has confirmed its channels, kept alive,
+// ended cleanly.
 #pragma once
 
 #include "gateway/client/conn.h"

@@ -1,5 +1,6 @@
-// A timer wheel with a coarse tick, for heartbeats and deadlines of many thousands of streams: set, move and remove are O(1)
-// and take no memory beyond the entry. Pure: the caller brings the time. Not thread-safe; one per worker.
+// A timer wheel with a coarse tick, for heartbeats and deadlines of many thousands of streams: set, move and
+// remove are O(1) and take no memory beyond the entry. Pure: the caller brings the time. Not thread-safe; one
+// per worker.
 #pragma once
 
 #include <stddef.h>
@@ -27,11 +28,12 @@ void wheel_set(struct wheel *w, struct wheel_entry *e, uint64_t at_ms);
 // No effect on an entry that is not set.
 void wheel_remove(struct wheel *w, struct wheel_entry *e);
 
-// Fires all entries due at `now_ms`: each is removed, then passed to `on_due`, which may set it (or any other) again or remove
-// others. An entry set during the call to a time already past fires in the next call, not in this one. Returns how many fired.
-// Callbacks must not advance or destroy the wheel.
-// A clock that jumped far ahead (suspend) costs at most one turn of the wheel.
-size_t wheel_advance(struct wheel *w, uint64_t now_ms, void (*on_due)(struct wheel_entry *e, void *ctx), void *ctx);
+// Fires all entries due at `now_ms`: each is removed, then passed to `on_due`, which may set it (or any
+// other) again or remove others. An entry set during the call to a time already past fires in the next call,
+// not in this one. Returns how many fired. Callbacks must not advance or destroy the wheel. A clock that
+// jumped far ahead (suspend) costs at most one turn of the wheel.
+size_t wheel_advance(struct wheel *w, uint64_t now_ms, void (*on_due)(struct wheel_entry *e, void *ctx),
+                     void *ctx);
 
 // Entries that are set.
 size_t wheel_count(const struct wheel *w);

@@ -1,5 +1,5 @@
-// What the gateway counts. One set per thread, written by that thread alone; the exporter reads all sets and sums them
-// (process/metrics.c), so counting costs one plain add and no shared cache line.
+// What the gateway counts. One set per thread, written by that thread alone; the exporter reads all sets and
+// sums them (process/metrics.c), so counting costs one plain add and no shared cache line.
 #pragma once
 
 #include <stdatomic.h>
@@ -39,14 +39,15 @@ enum counter {
 #define X(symbol, name, labels, kind, help) COUNTER_##symbol,
     COUNTERS(X)
 #undef X
-    COUNTER_COUNT
+        COUNTER_COUNT
 };
 
 struct counters {
     _Atomic uint64_t value[COUNTER_COUNT];
 };
 
-// By the owning thread only. A gauge goes down by adding a negative number (the sum over threads stays right).
+// By the owning thread only. A gauge goes down by adding a negative number (the sum over threads stays
+// right).
 static inline void counter_add(struct counters *c, enum counter which, int64_t n)
 {
     uint64_t now = atomic_load_explicit(&c->value[which], memory_order_relaxed);

@@ -23,12 +23,13 @@ struct frame {
     char wire[];
 };
 
-// The frame of `event` for `channel` (copied; NULL with length 0 for none), in one chunk. One reference, the caller's.
-// NULL when out of memory or when the event is 4 GiB or more. Any thread.
+// The frame of `event` for `channel` (copied; NULL with length 0 for none), in one chunk. One reference, the
+// caller's. NULL when out of memory or when the event is 4 GiB or more. Any thread.
 struct frame *frame_create(const struct sse_event *event, uint64_t channel_hash, const char *channel,
                            size_t channel_len);
 
-// A frame of `len` body bytes that are copied: in a chunk of its own, or as they are (`chunked` false: wire is body).
+// A frame of `len` body bytes that are copied: in a chunk of its own, or as they are (`chunked` false: wire
+// is body).
 struct frame *frame_from_bytes(const char *bytes, size_t len, bool chunked);
 
 // Any thread. frame_release frees with the last reference.

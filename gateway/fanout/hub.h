@@ -2,7 +2,8 @@
 //
 //      map: name -> channel ---- slots[] ---> subscriber (embedded in a connection)
 //                      ^                          |
-//                      +------ subscription[] <---+        both directions, so that leaving is O(channels of the stream)
+//                      +------ subscription[] <---+        both directions, so that leaving is O(channels of
+//                      the stream)
 #pragma once
 
 #include <stdbool.h>
@@ -45,7 +46,8 @@ struct hub *hub_create(const struct hub_events *events);
 // No subscriber may be in it.
 void hub_destroy(struct hub *h);
 
-// Enters `s` (all zero) for all the names, which are distinct. False when out of memory: `s` is in no channel then.
+// Enters `s` (all zero) for all the names, which are distinct. False when out of memory: `s` is in no channel
+// then.
 bool hub_join(struct hub *h, struct subscriber *s, const struct hub_name *names, size_t count);
 // Takes `s` out of all its channels. No effect where it is in none.
 void hub_leave(struct hub *h, struct subscriber *s);

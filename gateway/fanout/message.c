@@ -74,8 +74,8 @@ static bool message_event(enum payload_mode mode, const char *payload, size_t le
     return true;
 }
 
-struct frame *message_frame(const struct payload_policy *policy, uint64_t hash, const char *channel, size_t channel_len,
-                            const char *payload, size_t len, enum counter *dropped)
+struct frame *message_frame(const struct payload_policy *policy, uint64_t hash, const char *channel,
+                            size_t channel_len, const char *payload, size_t len, enum counter *dropped)
 {
     struct sse_event event;
     if (!message_event(payload_mode_of(policy, channel, channel_len), payload, len, &event, dropped))

@@ -21,10 +21,11 @@ struct payload_policy {
     size_t count;
 };
 
-// Reads rules written "PATTERN=MODE" or "MODE" (for all channels). On failure false and the rest of a sentence `"x" ...` in `error`.
+// Reads rules written "PATTERN=MODE" or "MODE" (for all channels). On failure false and the rest of a
+// sentence `"x" ...` in `error`.
 bool payload_rule_parse(const char *text, struct payload_rule *rule, char *error, size_t error_size);
 void payload_policy_deinit(struct payload_policy *p);
 
 // The frame of a message, or NULL with the counter of the reason in `dropped`. Nothing given is kept.
-struct frame *message_frame(const struct payload_policy *policy, uint64_t hash, const char *channel, size_t channel_len,
-                            const char *payload, size_t len, enum counter *dropped);
+struct frame *message_frame(const struct payload_policy *policy, uint64_t hash, const char *channel,
+                            size_t channel_len, const char *payload, size_t len, enum counter *dropped);

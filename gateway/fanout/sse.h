@@ -6,19 +6,20 @@
 #include <stdint.h>
 
 struct sse_event {
-    // Borrowed, not terminated; NULL where absent. Values have been checked: no CR, LF or NUL in event and id.
+    // Borrowed, not terminated; NULL where absent. Values have been checked: no CR, LF or NUL in event and
+    // id.
     const char *event, *id;
     size_t event_len, id_len;
     bool has_retry;
     uint32_t retry_ms;
-    // NULL: no data line (a block that fires nothing). Empty: one empty data line (fires with an empty string).
-    // Split on CRLF, LF and CR into "data: " lines.
+    // NULL: no data line (a block that fires nothing). Empty: one empty data line (fires with an empty
+    // string). Split on CRLF, LF and CR into "data: " lines.
     const char *data;
     size_t data_len;
 };
 
-// True where the bytes hold no NUL and are valid UTF-8 (RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF).
-// Fast on ASCII: this runs over every message.
+// True where the bytes hold no NUL and are valid UTF-8 (RFC 3629: no overlong forms, no surrogates, nothing
+// above U+10FFFF). Fast on ASCII: this runs over every message.
 bool sse_text_valid(const char *text, size_t len);
 
 // Bytes of the event block, blank line included.
@@ -30,5 +31,6 @@ char *sse_encode(const struct sse_event *e, char *out);
 // Chunk framing (RFC 9112 section 7.1) around `payload` bytes: "<hex>\r\n" before, "\r\n" after.
 #define SSE_CHUNK_HEAD_MAX 10
 #define SSE_CHUNK_TAIL 2
-// Writes the chunk-size line to `out` (room for SSE_CHUNK_HEAD_MAX); returns its length. `payload` is below 2^32.
+// Writes the chunk-size line to `out` (room for SSE_CHUNK_HEAD_MAX); returns its length. `payload` is below
+// 2^32.
 size_t sse_chunk_head(size_t payload, char *out);

@@ -19,11 +19,11 @@ struct canary {
     struct ev_loop *loop;
     ev_timer timer;
     char channel[48];
-    uint64_t number;  // of the newest canary
-    unsigned missed;  // in a row
-    bool listening;   // the subscriber has the channel
-    bool flying;      // sent and not back yet
-    bool taken;       // Redis took the newest
+    uint64_t number; // of the newest canary
+    unsigned missed; // in a row
+    bool listening;  // the subscriber has the channel
+    bool flying;     // sent and not back yet
+    bool taken;      // Redis took the newest
     bool proven;
 };
 
@@ -57,7 +57,8 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
         c->missed++;
     if (c->missed >= MISSED_MAX) {
         if (c->proven)
-            log_error("redis", "%u canaries in a row did not come back: delivery is not proven, not ready", c->missed);
+            log_error("redis", "%u canaries in a row did not come back: delivery is not proven, not ready",
+                      c->missed);
         set_proven(c, false);
         if (c->flying && c->taken) {
             c->missed = 0;

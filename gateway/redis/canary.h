@@ -1,5 +1,5 @@
-// Proof of delivery: a message published on one connection must come back on the subscriber's. A subscriber can be connected and
-// deaf for ever; nothing but a message that comes back shows that it is not.
+// Proof of delivery: a message published on one connection must come back on the subscriber's. A subscriber
+// can be connected and deaf for ever; nothing but a message that comes back shows that it is not.
 #pragma once
 
 #include <ev.h>

@@ -52,7 +52,8 @@ struct interest *interest_find(const struct interest_set *set, uint64_t hash, co
     return e ? interest_of(e) : NULL;
 }
 
-struct interest *interest_want(struct interest_set *set, unsigned worker, uint64_t hash, const char *name, size_t len)
+struct interest *interest_want(struct interest_set *set, unsigned worker, uint64_t hash, const char *name,
+                               size_t len)
 {
     struct interest *i = interest_find(set, hash, name, len);
     if (!i) {

@@ -1,9 +1,11 @@
-// Which channels this process wants from Redis, for which workers, and how far Redis is told. Pure: no sockets, no clock.
+// Which channels this process wants from Redis, for which workers, and how far Redis is told. Pure: no
+// sockets, no clock.
 //
 //      wanted --> FRESH --SUBSCRIBE sent--> SENT --confirmed--> ACTIVE
 //                   ^                        |                    |
 //                   +-- connection lost -----+--------------------+
-// When the last worker leaves, the channel lingers before it is unsubscribed: in a reconnect storm the same channels come back.
+// When the last worker leaves, the channel lingers before it is unsubscribed: in a reconnect storm the same
+// channels come back.
 #pragma once
 
 #include <stdbool.h>
@@ -41,21 +43,26 @@ void interest_init(struct interest_set *set);
 void interest_deinit(struct interest_set *set);
 
 // Worker `worker` wants the channel. NULL when out of memory.
-struct interest *interest_want(struct interest_set *set, unsigned worker, uint64_t hash, const char *name, size_t len);
-// It does not any more. With the last one gone, the channel lingers until `until_ms` (or goes at once if Redis was never told).
+struct interest *interest_want(struct interest_set *set, unsigned worker, uint64_t hash, const char *name,
+                               size_t len);
+// It does not any more. With the last one gone, the channel lingers until `until_ms` (or goes at once if
+// Redis was never told).
 void interest_unwant(struct interest_set *set, unsigned worker, uint64_t hash, const char *name, size_t len,
                      uint64_t until_ms);
 struct interest *interest_find(const struct interest_set *set, uint64_t hash, const char *name, size_t len);
 
-// Moves up to `max` channels from FRESH to SENT as one batch: to be subscribed in one command. Returns how many.
+// Moves up to `max` channels from FRESH to SENT as one batch: to be subscribed in one command. Returns how
+// many.
 size_t interest_take_batch(struct interest_set *set, struct interest **out, size_t max);
 // Redis confirmed: SENT becomes ACTIVE. Returns the channel, NULL where it was not SENT.
 struct interest *interest_confirm(struct interest_set *set, uint64_t hash, const char *name, size_t len);
-// Redis refused the oldest batch. A batch of one is DENIED, and returned; a larger one will be sent again one by one, since one
-// channel that an ACL forbids must not hurt the others (NULL then).
+// Redis refused the oldest batch. A batch of one is DENIED, and returned; a larger one will be sent again one
+// by one, since one channel that an ACL forbids must not hurt the others (NULL then).
 struct interest *interest_refuse_oldest(struct interest_set *set);
-// The connection is lost: what is still wanted is FRESH again, `last` (may be NULL) behind all others; what lingered is forgotten.
+// The connection is lost: what is still wanted is FRESH again, `last` (may be NULL) behind all others; what
+// lingered is forgotten.
 void interest_reset(struct interest_set *set, struct interest *last);
 
-// Takes up to `max` channels whose linger is over at `now_ms` out of the set: to be unsubscribed, then free()d by the caller.
+// Takes up to `max` channels whose linger is over at `now_ms` out of the set: to be unsubscribed, then
+// free()d by the caller.
 size_t interest_take_expired(struct interest_set *set, uint64_t now_ms, struct interest **out, size_t max);

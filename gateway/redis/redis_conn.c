@@ -89,10 +89,13 @@ static void redis_conn_down(struct redis_conn *c, const char *why)
     c->state = LINK_DOWN;
     buf_clear(&c->out);
     c->out_sent = c->skip = 0;
-    c->backoff_ms = was_ready ? BACKOFF_MIN_MS : c->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : c->backoff_ms * 2;
+    c->backoff_ms = was_ready                            ? BACKOFF_MIN_MS
+                    : c->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS
+                                                         : c->backoff_ms * 2;
     // Once per outage: the same line every second helps nobody.
     if (was_ready || !c->said_down)
-        log_warn("redis", "%s connection to %s: %s; trying again until it works", c->settings.purpose, c->where, why);
+        log_warn("redis", "%s connection to %s: %s; trying again until it works", c->settings.purpose,
+                 c->where, why);
     c->said_down = true;
     // Evenly from half the backoff to all of it.
     set_timer(c, jitter_ms(&c->random, c->backoff_ms / 2) / 1000.0);
@@ -186,8 +189,10 @@ static void link_connect(struct redis_conn *c)
 
 static void on_greeting(struct redis_conn *c, redisReply *reply)
 {
-    // The last one is SETNAME, a courtesy that an ACL may forbid; only a missing password makes its refusal matter.
-    bool bad = reply->type == REDIS_REPLY_ERROR && (c->greetings > 1 || strncmp(reply->str, "NOAUTH", 6) == 0);
+    // The last one is SETNAME, a courtesy that an ACL may forbid; only a missing password makes its refusal
+    // matter.
+    bool bad =
+        reply->type == REDIS_REPLY_ERROR && (c->greetings > 1 || strncmp(reply->str, "NOAUTH", 6) == 0);
     char why[256];
     if (bad)
         snprintf(why, sizeof why, "Redis refuses: %s", reply->str);
@@ -198,12 +203,14 @@ static void on_greeting(struct redis_conn *c, redisReply *reply)
         link_ready(c);
 }
 
-// The reader buffers a bulk string whole. One that is too large is cut out of the stream instead: what has come of it goes with
-// the reader, what is still to come is skipped. The bulk is the last element of its reply, so the next byte begins a new one.
+// The reader buffers a bulk string whole. One that is too large is cut out of the stream instead: what has
+// come of it goes with the reader, what is still to come is skipped. The bulk is the last element of its
+// reply, so the next byte begins a new one.
 static bool guard_bulk(struct redis_conn *c)
 {
     redisReader *r = c->reader;
-    if (r->ridx < 0 || r->pos >= r->len || r->rstack[r->ridx].type != REDIS_REPLY_STRING || r->buf[r->pos] == '\r')
+    if (r->ridx < 0 || r->pos >= r->len || r->rstack[r->ridx].type != REDIS_REPLY_STRING ||
+        r->buf[r->pos] == '\r')
         return true;
     const char *end = memchr(r->buf + r->pos, '\n', r->len - r->pos);
     if (!end)

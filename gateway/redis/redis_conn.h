@@ -1,5 +1,6 @@
-// One connection to one Redis server under libev: connects, authenticates, notices when the server is dead, and tries again with
-// jittered backoff, for ever. RESP2 over hiredis' reader; the socket is ours (DESIGN.md says why). The bus thread's alone.
+// One connection to one Redis server under libev: connects, authenticates, notices when the server is dead,
+// and tries again with jittered backoff, for ever. RESP2 over hiredis' reader; the socket is ours (DESIGN.md
+// says why). The bus thread's alone.
 #pragma once
 
 #include <ev.h>
@@ -16,14 +17,16 @@ struct redis_conn_settings {
     const char *purpose;         // for logs: "subscriber"; static
     const char *client_name;     // CLIENT SETNAME; borrowed
     size_t max_bulk;             // bytes; a larger bulk string is skipped, never buffered
-    // How replies are built (read.h of hiredis); `privdata` is `ctx` below. NULL: redisReply objects, which on_reply frees.
+    // How replies are built (read.h of hiredis); `privdata` is `ctx` below. NULL: redisReply objects, which
+    // on_reply frees.
     redisReplyObjectFunctions *functions;
 
     void (*on_ready)(void *ctx); // connected and authenticated: commands may be sent
     // A whole reply. False: it makes no sense here, and the connection is to be replaced.
     bool (*on_reply)(void *ctx, void *reply);
-    void (*on_skipped)(void *ctx, size_t len); // the bulk of the reply that is being read was larger than max_bulk
-    void (*on_down)(void *ctx);                // a connection that was ready is gone
+    void (*on_skipped)(void *ctx,
+                       size_t len); // the bulk of the reply that is being read was larger than max_bulk
+    void (*on_down)(void *ctx);     // a connection that was ready is gone
     void *ctx;
 };
 
@@ -31,8 +34,8 @@ struct redis_conn_settings {
 struct redis_conn *redis_conn_create(struct ev_loop *loop, const struct redis_conn_settings *settings);
 void redis_conn_destroy(struct redis_conn *c);
 
-// Queues a command; all that is queued leaves at the end of the turn. Only while ready; lost when the connection goes down.
-// False when not ready or out of memory.
+// Queues a command; all that is queued leaves at the end of the turn. Only while ready; lost when the
+// connection goes down. False when not ready or out of memory.
 bool redis_conn_send(struct redis_conn *c, int argc, const char **argv, const size_t *lens);
 
 bool redis_conn_is_ready(const struct redis_conn *c);

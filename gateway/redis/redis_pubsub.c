@@ -35,8 +35,8 @@ static void read_payload(struct redis_pubsub *p, const char *text, size_t len)
         p->settings.on_message(p->settings.ctx, p->channel, p->channel_len, text, len);
 }
 
-// The functions that hiredis calls for each element, before the whole reply is there. None may return NULL: that is out of memory
-// to the reader.
+// The functions that hiredis calls for each element, before the whole reply is there. None may return NULL:
+// that is out of memory to the reader.
 static void *create_string(const redisReadTask *task, char *text, size_t len)
 {
     struct redis_pubsub *p = task->privdata;
@@ -175,8 +175,8 @@ bool redis_pubsub_is_ready(const struct redis_pubsub *p)
     return redis_conn_is_ready(p->conn);
 }
 
-bool redis_pubsub_command(struct redis_pubsub *p, const char *command, const char *const *names, const size_t *lens,
-                          size_t count)
+bool redis_pubsub_command(struct redis_pubsub *p, const char *command, const char *const *names,
+                          const size_t *lens, size_t count)
 {
     const char *argv[BATCH_MAX + 1] = {command};
     size_t argl[BATCH_MAX + 1] = {strlen(command)};

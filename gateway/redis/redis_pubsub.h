@@ -1,4 +1,5 @@
-// Pub/Sub over one redis_conn (RESP2): what subscribers are sent is read straight from the reader's buffer, with no reply objects.
+// Pub/Sub over one redis_conn (RESP2): what subscribers are sent is read straight from the reader's buffer,
+// with no reply objects.
 #pragma once
 
 #include <stdbool.h>
@@ -19,7 +20,8 @@ struct redis_pubsub_settings {
     void (*on_message)(void *ctx, const char *channel, size_t channel_len, const char *payload, size_t len);
     void (*on_too_large)(void *ctx, const char *channel, size_t channel_len, size_t len);
     void (*on_subscribed)(void *ctx, const char *channel, size_t channel_len);
-    void (*on_error)(void *ctx, const char *text); // Redis refused the oldest command that is not answered yet
+    void (*on_error)(void *ctx,
+                     const char *text); // Redis refused the oldest command that is not answered yet
     void *ctx;
 };
 
@@ -29,7 +31,7 @@ void redis_pubsub_destroy(struct redis_pubsub *p);
 
 bool redis_pubsub_is_ready(const struct redis_pubsub *p);
 // "SUBSCRIBE" or "UNSUBSCRIBE" for `count` names. False when not ready or out of memory.
-bool redis_pubsub_command(struct redis_pubsub *p, const char *command, const char *const *names, const size_t *lens,
-                          size_t count);
+bool redis_pubsub_command(struct redis_pubsub *p, const char *command, const char *const *names,
+                          const size_t *lens, size_t count);
 // Gives the connection up and makes a new one.
 void redis_pubsub_replace(struct redis_pubsub *p, const char *why);

@@ -31,7 +31,8 @@ static int connect_unix(const char *path, char *error, size_t error_size)
 {
     struct sockaddr_un sa = {.sun_family = AF_UNIX};
     if (strlen(path) >= sizeof sa.sun_path) {
-        snprintf(error, error_size, "the path of a unix socket has at most %zu bytes", sizeof sa.sun_path - 1);
+        snprintf(error, error_size, "the path of a unix socket has at most %zu bytes",
+                 sizeof sa.sun_path - 1);
         return -1;
     }
     memcpy(sa.sun_path, path, strlen(path));

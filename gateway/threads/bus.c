@@ -54,17 +54,20 @@ static void drop_log(struct bus *b, enum counter reason, const char *channel, si
     if (b->drop_logged_at[reason] && now - b->drop_logged_at[reason] < DROP_LOG_EVERY_MS)
         return;
     b->drop_logged_at[reason] = now;
-    log_warn("bus", "dropped a message of %zu bytes on channel %.*s: %s (more of this kind are counted, not logged)", len,
-             (int)channel_len, channel, why[reason]);
+    log_warn("bus",
+             "dropped a message of %zu bytes on channel %.*s: %s (more of this kind are counted, not logged)",
+             len, (int)channel_len, channel, why[reason]);
 }
 
 static bool bus_post_name(struct bus *b, size_t worker, enum mail_kind kind, const struct interest *i)
 {
-    struct mail mail = {.kind = (uint16_t)kind, .name = channel_name_create(i->entry.hash, i->name, i->entry.len)};
+    struct mail mail = {.kind = (uint16_t)kind,
+                        .name = channel_name_create(i->entry.hash, i->name, i->entry.len)};
     if (mail.name && mailbox_post(b->settings.workers[worker], &mail))
         return true;
     free(mail.name);
-    log_error("bus", "out of memory: worker %zu was not told about channel %.*s", worker, (int)i->entry.len, i->name);
+    log_error("bus", "out of memory: worker %zu was not told about channel %.*s", worker, (int)i->entry.len,
+              i->name);
     return false;
 }
 
@@ -131,11 +134,11 @@ static void on_subscribed(void *ctx, const char *channel, size_t channel_len)
     struct interest *i = interest_confirm(&b->interest, map_hash(channel, channel_len), channel, channel_len);
     if (!i)
         return;
-    counter_add(&b->counters, COUNTER_SUBSCRIPTIONS, 1);
     if (i->workers & UINT64_C(1) << CANARY_BIT) {
         canary_listen(b->canary);
         return;
     }
+    counter_add(&b->counters, COUNTER_SUBSCRIPTIONS, 1);
     for (size_t w = 0; w < b->settings.worker_count; w++) {
         if (!(i->workers & UINT64_C(1) << w))
             continue;
@@ -152,7 +155,8 @@ static void on_redis_error(void *ctx, const char *text)
     counter_add(&b->counters, COUNTER_REDIS_ERRORS, 1);
     struct interest *denied = interest_refuse_oldest(&b->interest);
     if (denied)
-        log_warn("redis", "cannot subscribe to %.*s: %s; its streams are refused", (int)denied->entry.len, denied->name, text);
+        log_warn("redis", "cannot subscribe to %.*s: %s; its streams are refused", (int)denied->entry.len,
+                 denied->name, text);
 }
 
 static void on_redis_ready(void *ctx)
@@ -270,7 +274,8 @@ static void on_mail(void *ctx, const struct mail *mail, bool last)
     }
 }
 
-static void start_timer(struct bus *b, ev_timer *timer, void (*on_fire)(struct ev_loop *, ev_timer *, int), double every_s)
+static void start_timer(struct bus *b, ev_timer *timer, void (*on_fire)(struct ev_loop *, ev_timer *, int),
+                        double every_s)
 {
     ev_timer_init(timer, on_fire, every_s, every_s);
     timer->data = b;

@@ -1,5 +1,6 @@
-// The bus: the thread that owns every connection to Redis. It knows which worker wants which channel, keeps Redis told, and turns
-// each message into one frame for the workers that want it. It never waits for a worker: the socket to Redis is always drained.
+// The bus: the thread that owns every connection to Redis. It knows which worker wants which channel, keeps
+// Redis told, and turns each message into one frame for the workers that want it. It never waits for a
+// worker: the socket to Redis is always drained.
 #pragma once
 
 #include <stdbool.h>
@@ -14,10 +15,10 @@
 struct bus;
 
 struct bus_settings {
-    const struct redis_url *redis; // borrowed, kind TCP or UNIX
-    const char *client_name;       // borrowed
-    size_t max_message;            // bytes
-    struct payload_policy payload; // borrowed rules
+    const struct redis_url *redis;  // borrowed, kind TCP or UNIX
+    const char *client_name;        // borrowed
+    size_t max_message;             // bytes
+    struct payload_policy payload;  // borrowed rules
     struct mailbox *const *workers; // borrowed; where frames go, by index
     size_t worker_count;
 };

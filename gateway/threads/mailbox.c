@@ -40,7 +40,8 @@ struct channel_name *channel_name_create(uint64_t hash, const char *text, size_t
 
 static bool mail_has_name(const struct mail *m)
 {
-    return m->kind == MAIL_CONFIRMED || m->kind == MAIL_GAP || m->kind == MAIL_WANTED || m->kind == MAIL_UNWANTED;
+    return m->kind == MAIL_CONFIRMED || m->kind == MAIL_GAP || m->kind == MAIL_WANTED ||
+           m->kind == MAIL_UNWANTED;
 }
 
 static void on_wake(struct ev_loop *loop, ev_async *w, int events)

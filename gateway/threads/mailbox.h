@@ -1,5 +1,5 @@
-// The only way between threads: many may post, one loop receives. The receiver is woken only when its box was empty, takes all
-// that is there at once, and works on it without the lock.
+// The only way between threads: many may post, one loop receives. The receiver is woken only when its box was
+// empty, takes all that is there at once, and works on it without the lock.
 #pragma once
 
 #include <ev.h>
@@ -46,12 +46,14 @@ struct mail {
 
 struct mailbox;
 
-// Delivers to `on_mail` on `loop`'s thread, in the order of posting (per poster). The callee owns what the mail refers to.
-// `last` is true for the last one of a batch. `frame_limit`: bytes of frames that may wait. NULL when out of memory.
+// Delivers to `on_mail` on `loop`'s thread, in the order of posting (per poster). The callee owns what the
+// mail refers to. `last` is true for the last one of a batch. `frame_limit`: bytes of frames that may wait.
+// NULL when out of memory.
 struct mailbox *mailbox_create(struct ev_loop *loop, size_t frame_limit,
                                void (*on_mail)(void *ctx, const struct mail *mail, bool last), void *ctx);
 // On the receiver's thread, or when it has ended. Frees what was not received.
 void mailbox_destroy(struct mailbox *box);
 
-// Any thread. False where a frame does not fit under the limit, or out of memory: what the mail refers to is still the caller's.
+// Any thread. False where a frame does not fit under the limit, or out of memory: what the mail refers to is
+// still the caller's.
 bool mailbox_post(struct mailbox *box, const struct mail *mail);

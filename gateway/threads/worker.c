@@ -36,9 +36,11 @@ static void on_interest(void *ctx, uint64_t hash, const char *name, size_t len, 
                         .name = channel_name_create(hash, name, len)};
     if (mail.name && mailbox_post(w->bus, &mail))
         return;
-    // A stream whose channel is never confirmed is refused when its deadline comes; a subscription too many costs a little.
+    // A stream whose channel is never confirmed is refused when its deadline comes; a subscription too many
+    // costs a little.
     free(mail.name);
-    log_error("worker", "out of memory: channel %.*s could not be %s", (int)len, name, wanted ? "subscribed" : "released");
+    log_error("worker", "out of memory: channel %.*s could not be %s", (int)len, name,
+              wanted ? "subscribed" : "released");
 }
 
 static void worker_flush(struct worker *w)
@@ -62,7 +64,8 @@ static void worker_announce_gap(struct worker *w, const struct channel_name *nam
 {
     char data[CHANNEL_NAME_MAX + 64];
     // A channel's name has no byte that JSON would escape (common/pattern.h).
-    int len = snprintf(data, sizeof data, "{\"channel\":\"%.*s\",\"from\":null,\"to\":null}", (int)name->len, name->text);
+    int len = snprintf(data, sizeof data, "{\"channel\":\"%.*s\",\"from\":null,\"to\":null}", (int)name->len,
+                       name->text);
     struct sse_event event = {.event = "gateway:gap", .event_len = 11, .data = data, .data_len = (size_t)len};
     struct frame *f = frame_create(&event, name->hash, name->text, name->len);
     if (!f)
@@ -75,7 +78,8 @@ static void worker_announce_gap(struct worker *w, const struct channel_name *nam
 
 static void worker_drain(struct worker *w)
 {
-    // First the door, then the guests: what stood in the queue is let in and sent elsewhere with a clean answer.
+    // First the door, then the guests: what stood in the queue is let in and sent elsewhere with a clean
+    // answer.
     w->table.draining = true;
     for (size_t i = 0; i < w->settings.listen_count; i++)
         listener_close(&w->listeners[i]);

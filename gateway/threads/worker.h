@@ -1,4 +1,5 @@
-// A worker: one thread with its own loop, listeners, connections, hub. Nothing in it is locked; others reach it by mail.
+// A worker: one thread with its own loop, listeners, connections, hub. Nothing in it is locked; others reach
+// it by mail.
 #pragma once
 
 #include <stdbool.h>
@@ -16,12 +17,13 @@ struct worker_settings {
     unsigned index; // below WORKERS_MAX
     const struct client_settings *client;
     struct client_hooks hooks;
-    size_t backlog_limit; // bytes of frames that may wait for this worker
+    size_t backlog_limit;  // bytes of frames that may wait for this worker
     const int *listen_fds; // taken
     size_t listen_count;
 };
 
-// NULL when out of memory. The thread is not running yet. `settings` is copied, what it points to is borrowed.
+// NULL when out of memory. The thread is not running yet. `settings` is copied, what it points to is
+// borrowed.
 struct worker *worker_create(const struct worker_settings *settings);
 // Starts the thread. Interest goes to `bus`, MAIL_EMPTY to `main`. False where there can be no thread.
 bool worker_start(struct worker *w, struct mailbox *bus, struct mailbox *main);

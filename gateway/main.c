@@ -1,0 +1,249 @@
+// Sets the modules up in order, runs, undoes them in reverse.
+//
+//      main thread     signals, drain, admin listener
+//      bus thread      every connection to Redis
+//      worker threads  listeners, connections, streams
+
+#include <errno.h>
+#include <ev.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/map.h"
+#include "gateway/client/listener.h"
+#include "gateway/process/admin.h"
+#include "gateway/process/config.h"
+#include "gateway/process/drain.h"
+#include "gateway/process/health.h"
+
+#define EXIT_USAGE 2
+#define HEAD_TIMEOUT_MS 10000u
+// Descriptors that are no client's: Redis, loops, listeners, logs.
+#define DESCRIPTORS_RESERVED 64u
+
+struct gateway {
+    struct config config;
+    struct client_settings client;
+    struct status status;
+    struct counters counters; // of the main thread
+    struct ev_loop *loop;
+    struct mailbox *inbox;
+    struct mailbox *worker_boxes[WORKERS_MAX];
+    struct worker *workers[WORKERS_MAX];
+    int listen_fds[LISTEN_MAX][WORKERS_MAX];
+    int worker_fds[WORKERS_MAX][LISTEN_MAX];
+    int admin_fd;
+    struct bus *bus;
+    struct admin admin;
+    struct drain drain;
+};
+
+static int usage_error(const char *error)
+{
+    fprintf(stderr, "sse-gateway: %s\n", error);
+    return EXIT_USAGE;
+}
+
+static void raise_descriptor_limit(struct gateway *g)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 && getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    g->status.capacity = limit.rlim_cur > DESCRIPTORS_RESERVED ? limit.rlim_cur - DESCRIPTORS_RESERVED : 0;
+}
+
+static bool bind_all(struct gateway *g)
+{
+    char error[512], bound[300];
+    const struct config *c = &g->config;
+    for (size_t i = 0; i < c->listen.count; i++) {
+        if (!listener_bind(c->listen.items[i], c->workers, g->listen_fds[i], bound, sizeof bound, error,
+                           sizeof error)) {
+            log_error("listener", "--listen: %s", error);
+            return false;
+        }
+        for (size_t w = 0; w < c->workers; w++)
+            g->worker_fds[w][i] = g->listen_fds[i][w];
+        log_info("listener", "streams at http://%s%s", bound, c->path);
+    }
+    g->admin_fd = -1;
+    if (strcmp(c->admin_listen, "off") == 0)
+        return true;
+    if (!listener_bind(c->admin_listen, 1, &g->admin_fd, bound, sizeof bound, error, sizeof error)) {
+        log_error("listener", "--admin-listen: %s", error);
+        return false;
+    }
+    log_info("listener", "metrics at http://%s/metrics", bound);
+    return true;
+}
+
+static const char *on_refuse(void *ctx)
+{
+    const struct gateway *g = ctx;
+    return health_refusal(&g->status);
+}
+
+static bool on_page(void *ctx, const char *path, size_t path_len, struct client_page *out)
+{
+    const struct gateway *g = ctx;
+    return health_page(&g->status, path, path_len, out);
+}
+
+static void on_mail(void *ctx, const struct mail *mail, bool last)
+{
+    (void)last;
+    struct gateway *g = ctx;
+    if (mail->kind == MAIL_EMPTY)
+        drain_worker_empty(&g->drain);
+}
+
+static void fill_settings(struct gateway *g)
+{
+    const struct config *c = &g->config;
+    g->client = (struct client_settings){
+        .stream_path = c->path,
+        .policy = {.gateway_id = c->id,
+                   .cors_origins = (const char *const *)c->cors_origin.items,
+                   .cors_origin_count = c->cors_origin.count},
+        .anonymous = (const char *const *)c->anonymous.items,
+        .anonymous_count = c->anonymous.count,
+        .max_channels = c->max_channels,
+        .heartbeat_ms = (uint32_t)c->heartbeat_ms,
+        .retry_ms = (uint32_t)c->retry_ms,
+        .queue_limit = c->queue_limit,
+        .refuse_with_status = c->refusal == REFUSAL_STATUS,
+        .head_timeout_ms = HEAD_TIMEOUT_MS,
+    };
+}
+
+static bool create_workers(struct gateway *g)
+{
+    const struct config *c = &g->config;
+    for (size_t i = 0; i < c->workers; i++) {
+        struct worker_settings settings = {
+            .index = (unsigned)i,
+            .client = &g->client,
+            .hooks = {.refuse = on_refuse, .page = on_page, .ctx = g},
+            .backlog_limit = c->backlog_limit,
+            .listen_fds = g->worker_fds[i],
+            .listen_count = c->listen.count,
+        };
+        g->workers[i] = worker_create(&settings);
+        if (!g->workers[i])
+            return false;
+        g->worker_boxes[i] = worker_mailbox(g->workers[i]);
+        g->status.worker_count = i + 1;
+    }
+    return true;
+}
+
+static bool create_bus(struct gateway *g)
+{
+    struct bus_settings settings = {
+        .redis = &g->config.redis_url,
+        .client_name = "sse-gateway",
+        .max_message = g->config.max_message,
+        .payload = g->config.payload,
+        .workers = g->worker_boxes,
+        .worker_count = g->config.workers,
+    };
+    g->bus = bus_create(&settings);
+    return g->bus != NULL;
+}
+
+static bool gateway_setup(struct gateway *g)
+{
+    fill_settings(g);
+    g->status.id = g->config.id;
+    g->status.workers = g->workers;
+    g->status.admin = &g->counters;
+    g->status.started_at = clock_monotonic_ms();
+    g->loop = ev_default_loop(EVBACKEND_EPOLL);
+    if (!map_seed() || !g->loop || !(g->inbox = mailbox_create(g->loop, 0, on_mail, g)) ||
+        !create_workers(g) || !create_bus(g)) {
+        log_error("main", "cannot start: out of memory or descriptors");
+        return false;
+    }
+    g->status.bus = g->bus;
+    return admin_start(&g->admin, g->loop, &g->client, &g->counters, &g->status, g->admin_fd);
+}
+
+static bool gateway_start(struct gateway *g)
+{
+    drain_watch(&g->drain, g->loop, &g->status, g->workers, g->config.drain_timeout_ms);
+    bool ok = bus_start(g->bus);
+    for (size_t i = 0; ok && i < g->config.workers; i++)
+        ok = worker_start(g->workers[i], bus_mailbox(g->bus), g->inbox);
+    if (!ok)
+        log_error("main", "cannot start a thread: %s", strerror(errno));
+    return ok;
+}
+
+static void gateway_teardown(struct gateway *g)
+{
+    struct mail stop = {.kind = MAIL_STOP};
+    for (size_t i = 0; i < g->status.worker_count; i++)
+        while (!mailbox_post(g->worker_boxes[i], &stop)) // memory comes back: others free it
+            (void)usleep(1000);
+    for (size_t i = 0; i < g->status.worker_count; i++)
+        worker_destroy(g->workers[i]);
+    g->status.worker_count = 0;
+    if (g->bus) {
+        while (!mailbox_post(bus_mailbox(g->bus), &stop))
+            (void)usleep(1000);
+        bus_destroy(g->bus);
+    }
+    mailbox_destroy(g->inbox);
+}
+
+static int gateway_run(struct gateway *g)
+{
+    int code = EXIT_FAILURE;
+    raise_descriptor_limit(g);
+    if (!bind_all(g))
+        return code;
+    if (gateway_setup(g)) {
+        if (gateway_start(g)) {
+            log_info("main", "sse-gateway %s, id %s, %zu workers", SSE_GATEWAY_VERSION, g->config.id,
+                     g->status.worker_count);
+            ev_run(g->loop, 0);
+            code = EXIT_SUCCESS;
+        }
+        admin_stop(&g->admin);
+    }
+    gateway_teardown(g);
+    log_info("main", "stopped");
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    char error[512];
+    static struct gateway gateway; // large, and alone in this process
+    struct gateway *g = &gateway;
+    if (!config_load(&g->config, argc, argv, error, sizeof error))
+        return usage_error(error);
+    int code = EXIT_SUCCESS;
+    if (g->config.help) {
+        options_print_help(config_options(), stdout);
+    } else if (g->config.version) {
+        printf("sse-gateway %s\n", SSE_GATEWAY_VERSION);
+    } else if (g->config.print_config) {
+        options_print_config(config_options(), &g->config, stdout);
+    } else if (!g->config.check_config) {
+        log_setup((enum log_level)g->config.log_level, (enum log_format)g->config.log_format, g->config.id);
+        signal(SIGPIPE, SIG_IGN); // a client that went is an error of its write, not a signal
+        code = gateway_run(g);
+    }
+    config_free(&g->config);
+    return fflush(stdout) == 0 ? code : EXIT_FAILURE;
+}

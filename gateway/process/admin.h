@@ -1,0 +1,21 @@
+// The admin listener, served by the main thread's loop: health, metrics.
+#pragma once
+
+#include <ev.h>
+#include <stdbool.h>
+
+#include "gateway/client/conn_table.h"
+#include "gateway/client/listener.h"
+#include "gateway/process/status.h"
+
+struct admin {
+    struct status *status; // borrowed
+    struct conn_table table;
+    struct listener listener;
+    bool listening;
+};
+
+// Serves on `fd` (taken; -1 for none) by `loop`. `settings` as for workers. False when out of memory.
+bool admin_start(struct admin *a, struct ev_loop *loop, const struct client_settings *settings,
+                 struct counters *counters, struct status *status, int fd);
+void admin_stop(struct admin *a);

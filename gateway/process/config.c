@@ -1,0 +1,396 @@
+#include "gateway/process/config.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/pattern.h"
+#include "gateway/client/listener.h"
+#include "gateway/threads/worker.h"
+
+#define PASSWORD_MAX 512
+
+static const char *const refusals[] = {"retry", "status", NULL};
+static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
+static const char *const log_formats[] = {"text", "json", NULL};
+
+static bool check_pattern(const char *text, char *error, size_t error_size)
+{
+    if (pattern_valid(text))
+        return true;
+    snprintf(error, error_size, "is no channel pattern; write for example news or public:*");
+    return false;
+}
+
+static bool check_payload(const char *text, char *error, size_t error_size)
+{
+    struct payload_rule rule;
+    if (!payload_rule_parse(text, &rule, error, error_size))
+        return false;
+    free(rule.pattern);
+    return true;
+}
+
+// An origin is scheme://host[:port] and nothing else (RFC 6454 section 6.2).
+static bool check_origin(const char *text, char *error, size_t error_size)
+{
+    const char *host = strstr(text, "://");
+    if (strcmp(text, "*") == 0 || (host && host > text && host[3] && !strpbrk(host + 3, "/?#@ \t\"")))
+        return true;
+    snprintf(error, error_size, "is no origin; write for example https://app.example.com");
+    return false;
+}
+
+static bool check_path(const char *text, char *error, size_t error_size)
+{
+    size_t len = strlen(text);
+    if (len >= 2 && text[0] == '/' && text[len - 1] != '/' && !strpbrk(text, "?# %"))
+        return true;
+    snprintf(error, error_size, "is no path for streams; write for example /stream");
+    return false;
+}
+
+static bool check_id(const char *text, char *error, size_t error_size)
+{
+    size_t len = strlen(text);
+    for (size_t i = 0; i < len; i++)
+        if (text[i] <= ' ' || text[i] > '~' || text[i] == '"' || text[i] == '\\')
+            len = 0;
+    if (len >= 1 && len <= 128)
+        return true;
+    snprintf(error, error_size,
+             "is no id; use 1 to 128 printable ASCII characters without blanks and quotes");
+    return false;
+}
+
+#define AT(field) .offset = offsetof(struct config, field)
+
+static const struct option_spec specs[] = {
+    {.name = "config",
+     .argument = "FILE",
+     .group = "General",
+     .type = OPTION_STRING,
+     AT(file),
+     .help = "INI file with any of these options as keys"},
+    {.name = "check-config",
+     .type = OPTION_FLAG,
+     .properties = OPTION_COMMAND_LINE,
+     AT(check_config),
+     .help = "Check the options and exit"},
+    {.name = "print-config",
+     .type = OPTION_FLAG,
+     .properties = OPTION_COMMAND_LINE,
+     AT(print_config),
+     .help = "Print the options in force as an INI file and exit"},
+    {.name = "version",
+     .letter = 'V',
+     .type = OPTION_FLAG,
+     .properties = OPTION_ENDS,
+     AT(version),
+     .help = "Print the version and exit"},
+    {.name = "help",
+     .letter = 'h',
+     .type = OPTION_FLAG,
+     .properties = OPTION_ENDS,
+     AT(help),
+     .help = "Print this and exit"},
+    {.name = "id",
+     .argument = "NAME",
+     .type = OPTION_STRING,
+     AT(id),
+     .default_note = "host:port",
+     .check = check_id,
+     .help = "Name of this gateway in logs, metrics and X-SSE-Gateway"},
+    {.name = "workers",
+     .argument = "N",
+     .type = OPTION_UINT,
+     AT(workers),
+     .default_note = "number of cores",
+     .min = 1,
+     .max = WORKERS_MAX,
+     .help = "Threads that serve clients, each with its own loop"},
+
+    {.name = "listen",
+     .argument = "ADDR:PORT",
+     .group = "Listening",
+     .type = OPTION_LIST,
+     AT(listen),
+     .default_text = "0.0.0.0:8080",
+     .help = "Where clients connect: ADDR:PORT, [V6]:PORT or unix:PATH; repeatable"},
+    {.name = "admin-listen",
+     .argument = "ADDR:PORT",
+     .type = OPTION_STRING,
+     AT(admin_listen),
+     .default_text = "127.0.0.1:9180",
+     .help = "Where metrics are served; off for nowhere"},
+    {.name = "path",
+     .argument = "PATH",
+     .type = OPTION_STRING,
+     AT(path),
+     .default_text = "/stream",
+     .check = check_path,
+     .help = "Path of the event streams"},
+
+    {.name = "redis",
+     .argument = "URL",
+     .group = "Redis",
+     .type = OPTION_STRING,
+     .properties = OPTION_SECRET_URL,
+     AT(redis),
+     .default_text = "redis://127.0.0.1:6379",
+     .help = "redis://[USER:PASSWORD@]HOST[:PORT][/DB] or redis+unix://[USER:PASSWORD@]/PATH[?db=N]"},
+    {.name = "redis-password-file",
+     .argument = "FILE",
+     .type = OPTION_STRING,
+     AT(redis_password_file),
+     .help = "File with the password for Redis, instead of one in the URL"},
+    {.name = "max-message",
+     .argument = "SIZE",
+     .type = OPTION_SIZE,
+     AT(max_message),
+     .default_text = "1MiB",
+     .min = 1,
+     .max = 512u << 20,
+     .help = "Larger messages are dropped and counted"},
+    {.name = "payload",
+     .argument = "RULE",
+     .type = OPTION_LIST,
+     AT(payload_rules),
+     .check = check_payload,
+     .default_note = "auto",
+     .help = "What payloads may be: auto, text (everything is data) or envelope (nothing else is let in), or "
+             "PATTERN=MODE for "
+             "some channels; repeatable, the first that matches counts"},
+    {.name = "backlog-limit",
+     .argument = "SIZE",
+     .type = OPTION_SIZE,
+     AT(backlog_limit),
+     .default_text = "64MiB",
+     .min = 1 << 20,
+     .max = (uint64_t)64 << 30,
+     .help = "Bytes of messages that may wait for one worker; more are dropped, counted and announced with "
+             "gateway:gap"},
+
+    {.name = "anonymous",
+     .argument = "PATTERN",
+     .group = "Access",
+     .type = OPTION_LIST,
+     AT(anonymous),
+     .check = check_pattern,
+     .help = "Channels open to all, * at the end of a pattern; repeatable"},
+    {.name = "cors-origin",
+     .argument = "ORIGIN",
+     .type = OPTION_LIST,
+     AT(cors_origin),
+     .check = check_origin,
+     .help = "Origin whose pages may read streams, or * for all without credentials; repeatable"},
+
+    {.name = "max-channels",
+     .argument = "N",
+     .group = "Limits",
+     .type = OPTION_UINT,
+     AT(max_channels),
+     .default_text = "64",
+     .min = 1,
+     .max = 1024,
+     .help = "Channels per stream"},
+    {.name = "queue-limit",
+     .argument = "SIZE",
+     .type = OPTION_SIZE,
+     AT(queue_limit),
+     .default_text = "256KiB",
+     .min = 1,
+     .max = (uint64_t)1 << 30,
+     .help = "Bytes that may wait for one client, beside the event on its way; then it is closed"},
+    {.name = "refusal",
+     .argument = "KIND",
+     .type = OPTION_ENUM,
+     AT(refusal),
+     .default_text = "retry",
+     .names = refusals,
+     .help = "How to refuse for a while (draining, Redis not ready): retry answers 200 with a time to come "
+             "back, which browsers "
+             "heed; status answers 503, for a proxy that tries the next gateway"},
+
+    {.name = "heartbeat",
+     .argument = "TIME",
+     .group = "Timing",
+     .type = OPTION_DURATION,
+     AT(heartbeat_ms),
+     .default_text = "15s",
+     .min = 250,
+     .max = 86400000,
+     .help = "A comment is sent on streams silent for so long"},
+    {.name = "retry",
+     .argument = "TIME",
+     .type = OPTION_DURATION,
+     AT(retry_ms),
+     .default_text = "2s",
+     .min = 1,
+     .max = 86400000,
+     .help = "How long clients wait before they reconnect"},
+    {.name = "drain-timeout",
+     .argument = "TIME",
+     .type = OPTION_DURATION,
+     AT(drain_timeout_ms),
+     .default_text = "30s",
+     .max = 86400000,
+     .help = "After SIGTERM, exit at the latest after so long"},
+
+    {.name = "log-level",
+     .argument = "LEVEL",
+     .group = "Logging",
+     .type = OPTION_ENUM,
+     AT(log_level),
+     .default_text = "info",
+     .names = log_levels,
+     .help = "Least level that is logged, to standard error"},
+    {.name = "log-format",
+     .argument = "FORMAT",
+     .type = OPTION_ENUM,
+     AT(log_format),
+     .names = log_formats,
+     .default_note = "text on a terminal, else json",
+     .help = "Shape of log lines"},
+};
+
+static const struct option_table table = {
+    .program = "sse-gateway",
+    .synopsis = "[OPTION]...",
+    .purpose = "Holds browsers' event streams and sends them what is published to Redis.",
+    .prefix = "SSE_GATEWAY_",
+    .config_option = "config",
+    .specs = specs,
+    .count = sizeof specs / sizeof *specs,
+};
+
+const struct option_table *config_options(void)
+{
+    return &table;
+}
+
+static bool read_password(struct config *c, char *error, size_t error_size)
+{
+    char text[PASSWORD_MAX + 2];
+    FILE *f = fopen(c->redis_password_file, "re");
+    if (!f) {
+        snprintf(error, error_size, "--redis-password-file: cannot read %s: %s", c->redis_password_file,
+                 strerror(errno));
+        return false;
+    }
+    size_t len = fread(text, 1, sizeof text - 1, f);
+    bool failed = ferror(f) != 0;
+    (void)fclose(f);
+    text[len] = '\0';
+    text[strcspn(text, "\r\n")] = '\0';
+    if (failed || text[0] == '\0' || len > PASSWORD_MAX) {
+        snprintf(error, error_size, "--redis-password-file: %s must hold one line of 1 to %d bytes",
+                 c->redis_password_file, PASSWORD_MAX);
+        return false;
+    }
+    free(c->redis_url.password);
+    c->redis_url.password = strdup(text);
+    return c->redis_url.password != NULL;
+}
+
+static bool derive_redis(struct config *c, char *error, size_t error_size)
+{
+    char why[256];
+    if (!redis_url_parse(c->redis, &c->redis_url, why, sizeof why)) {
+        snprintf(error, error_size, "--redis: %s", why);
+        return false;
+    }
+    if (c->redis_url.kind != REDIS_URL_TCP && c->redis_url.kind != REDIS_URL_UNIX) {
+        snprintf(error, error_size, "--redis: this version speaks redis:// and redis+unix:// only");
+        return false;
+    }
+    return !c->redis_password_file || read_password(c, error, error_size);
+}
+
+static bool derive_payload(struct config *c)
+{
+    c->payload.rules = calloc(c->payload_rules.count + 1, sizeof *c->payload.rules);
+    if (!c->payload.rules)
+        return false;
+    char ignored[128]; // each was checked when the options were read
+    for (size_t i = 0; i < c->payload_rules.count; i++, c->payload.count++)
+        if (!payload_rule_parse(c->payload_rules.items[i], &c->payload.rules[i], ignored, sizeof ignored))
+            return false;
+    return true;
+}
+
+static bool derive_defaults(struct config *c)
+{
+    cpu_set_t cpus;
+    // The cores that this process may use, which in a container are fewer than the machine's.
+    if (c->workers == OPTION_UNSET)
+        c->workers = sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? (uint64_t)CPU_COUNT(&cpus) : 1;
+    if (c->workers > WORKERS_MAX)
+        c->workers = WORKERS_MAX;
+    if (c->log_format < 0)
+        c->log_format = isatty(STDERR_FILENO) ? LOG_FORMAT_TEXT : LOG_FORMAT_JSON;
+    if (c->id)
+        return true;
+    char host[256], id[300];
+    if (gethostname(host, sizeof host) != 0)
+        return false;
+    host[sizeof host - 1] = '\0';
+    const char *port = strrchr(c->listen.items[0], ':');
+    snprintf(id, sizeof id, "%.100s%.20s", host, port ? port : "");
+    c->id = strdup(id);
+    return c->id != NULL;
+}
+
+static bool check_whole(const struct config *c, char *error, size_t error_size)
+{
+    if (c->listen.count == 0 || c->listen.count > LISTEN_MAX) {
+        snprintf(error, error_size, "--listen: give 1 to %d addresses", LISTEN_MAX);
+        return false;
+    }
+    for (size_t i = 0; c->cors_origin.count > 1 && i < c->cors_origin.count; i++) {
+        if (strcmp(c->cors_origin.items[i], "*") == 0) {
+            snprintf(error, error_size, "--cors-origin: * stands alone or not at all");
+            return false;
+        }
+    }
+    if (c->anonymous.count == 0) {
+        snprintf(error, error_size,
+                 "nobody could subscribe to anything: open channels to all with --anonymous PATTERN (for "
+                 "example --anonymous "
+                 "'public:*')");
+        return false;
+    }
+    return true;
+}
+
+bool config_load(struct config *c, int argc, char **argv, char *error, size_t error_size)
+{
+    int first;
+    *c = (struct config){0};
+    if (!options_load(&table, argc, argv, c, &first, error, error_size))
+        return false;
+    if (c->help || c->version)
+        return true;
+    snprintf(error, error_size, "out of memory");
+    bool ok = true;
+    if (first < argc) {
+        snprintf(error, error_size, "\"%s\" is no option; try --help", argv[first]);
+        ok = false;
+    }
+    ok = ok && check_whole(c, error, error_size) && derive_redis(c, error, error_size) && derive_payload(c) &&
+         derive_defaults(c);
+    if (!ok)
+        config_free(c);
+    return ok;
+}
+
+void config_free(struct config *c)
+{
+    redis_url_deinit(&c->redis_url);
+    payload_policy_deinit(&c->payload);
+    options_free(&table, c);
+}

@@ -1,0 +1,35 @@
+// The gateway's options: the table, the values, and what follows from them. Read once, before any thread
+// starts.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/options.h"
+#include "common/redis_url.h"
+#include "gateway/fanout/message.h"
+
+struct config {
+    // Filled by the option table.
+    char *file, *id, *admin_listen, *path, *redis, *redis_password_file;
+    struct option_list listen, anonymous, cors_origin, payload_rules;
+    uint64_t workers, max_channels;
+    uint64_t heartbeat_ms, retry_ms, drain_timeout_ms;
+    uint64_t queue_limit, max_message, backlog_limit;
+    int refusal, log_level, log_format;
+    bool check_config, print_config, version, help;
+
+    // Derived from them.
+    struct redis_url redis_url;
+    struct payload_policy payload;
+};
+
+enum refusal { REFUSAL_RETRY, REFUSAL_STATUS };
+
+// The table, for --help, the manual and the tests of both.
+const struct option_table *config_options(void);
+
+// Reads flags, environment and file. On failure false, and one line in `error`; nothing is left to free then.
+bool config_load(struct config *config, int argc, char **argv, char *error, size_t error_size);
+void config_free(struct config *config);

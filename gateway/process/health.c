@@ -1,0 +1,83 @@
+#include "gateway/process/health.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+
+// Loops show a sign of life every second; one that is silent for so long is stuck.
+#define STUCK_AFTER_MS 10000u
+
+static bool path_is(const char *path, size_t len, const char *s)
+{
+    return len == strlen(s) && memcmp(path, s, len) == 0;
+}
+
+static bool is_alive(const struct status *s)
+{
+    uint64_t now = clock_monotonic_ms();
+    bool alive = bus_alive_at(s->bus) + STUCK_AFTER_MS > now;
+    for (size_t i = 0; i < s->worker_count; i++)
+        alive = alive && worker_alive_at(s->workers[i]) + STUCK_AFTER_MS > now;
+    return alive;
+}
+
+const char *health_refusal(const struct status *s)
+{
+    if (atomic_load(&s->draining))
+        return "This gateway is draining; another one will serve you.";
+    if (!bus_is_proven(s->bus))
+        return "This gateway has no proof that Redis delivers; try again.";
+    return NULL;
+}
+
+static void page_text(struct client_page *out, int status, const char *text)
+{
+    out->status = status;
+    out->content_type = "text/plain; charset=utf-8";
+    out->body = strdup(text);
+    out->body_len = out->body ? strlen(out->body) : 0;
+}
+
+static void page_ready(const struct status *s, struct client_page *out)
+{
+    // 404 while draining: HAProxy's disable-on-404 reads it as drain.
+    if (atomic_load(&s->draining))
+        page_text(out, 404, "draining\n");
+    else if (!bus_is_proven(s->bus))
+        page_text(out, 503, "not ready: no proof that Redis delivers\n");
+    else
+        page_text(out, 200, "ready\n");
+}
+
+static void page_detailed(const struct status *s, struct client_page *out)
+{
+    bool draining = atomic_load(&s->draining), proven = bus_is_proven(s->bus), alive = is_alive(s);
+    json_t *json =
+        json_pack("{s:s, s:s, s:b, s:b, s:b, s:{s:b, s:b, s:I}, s:I, s:I, s:I, s:I}", "id", s->id, "version",
+                  SSE_GATEWAY_VERSION, "live", alive, "ready", proven && !draining, "draining", draining,
+                  "redis", "connected", status_count(s, COUNTER_REDIS_CONNECTED) > 0, "delivery_proven",
+                  proven, "subscriptions", (json_int_t)status_count(s, COUNTER_SUBSCRIPTIONS), "connections",
+                  (json_int_t)status_count(s, COUNTER_STREAMS_OPEN), "capacity", (json_int_t)s->capacity,
+                  "workers", (json_int_t)s->worker_count, "uptime_seconds",
+                  (json_int_t)((clock_monotonic_ms() - s->started_at) / 1000));
+    out->status = 200;
+    out->content_type = "application/json";
+    out->body = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
+    out->body_len = out->body ? strlen(out->body) : 0;
+    json_decref(json);
+}
+
+bool health_page(const struct status *s, const char *path, size_t path_len, struct client_page *out)
+{
+    if (path_is(path, path_len, "/health/live"))
+        page_text(out, is_alive(s) ? 200 : 503, is_alive(s) ? "live\n" : "a thread is stuck\n");
+    else if (path_is(path, path_len, "/health/ready"))
+        page_ready(s, out);
+    else if (path_is(path, path_len, "/health/detailed"))
+        page_detailed(s, out);
+    else
+        return false;
+    return true;
+}

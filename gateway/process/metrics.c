@@ -1,0 +1,121 @@
+#include "gateway/process/metrics.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/buf.h"
+#include "common/clock.h"
+
+#define PREFIX "sse_gateway_"
+
+struct row {
+    const char *name, *labels, *kind, *help;
+};
+
+static const struct row rows[] = {
+#define X(symbol, name, labels, kind, help) {name, labels, kind, help},
+    COUNTERS(X)
+#undef X
+};
+
+static bool print_head(struct buf *b, const char *name, const char *kind, const char *help)
+{
+    return buf_printf(b, "# HELP " PREFIX "%s %s.\n# TYPE " PREFIX "%s %s\n", name, help, name, kind);
+}
+
+static bool print_counters(struct buf *b, const struct status *s)
+{
+    bool ok = true;
+    for (int i = 0; i < COUNTER_COUNT; i++) {
+        const struct row *r = &rows[i];
+        if (i == 0 || strcmp(r->name, rows[i - 1].name) != 0)
+            ok = ok && print_head(b, r->name, r->kind, r->help);
+        const char *open = r->labels[0] ? "{" : "", *close = r->labels[0] ? "}" : "";
+        ok = ok && buf_printf(b, PREFIX "%s%s%s%s %" PRIu64 "\n", r->name, open, r->labels, close,
+                              status_count(s, (enum counter)i));
+    }
+    return ok;
+}
+
+static bool print_closes(struct buf *b, const struct status *s)
+{
+    bool ok = print_head(b, "closes_total", "counter", "Event streams ended, by reason");
+    for (int i = 0; i < CLOSE_REASON_COUNT; i++)
+        ok =
+            ok && buf_printf(b, PREFIX "closes_total{reason=\"%s\"} %" PRIu64 "\n",
+                             close_reason_name((enum close_reason)i), status_closes(s, (enum close_reason)i));
+    return ok;
+}
+
+static bool print_gauge(struct buf *b, const char *name, const char *help, uint64_t value)
+{
+    return print_head(b, name, "gauge", help) && buf_printf(b, PREFIX "%s %" PRIu64 "\n", name, value);
+}
+
+// Resident memory, from the second field of /proc/self/statm (proc(5)); 0 where it cannot be read.
+static uint64_t resident_bytes(void)
+{
+    unsigned long long size, resident = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+    if (!f)
+        return 0;
+    if (fscanf(f, "%llu %llu", &size, &resident) != 2)
+        resident = 0;
+    (void)fclose(f);
+    return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static bool print_process(struct buf *b, const struct status *s)
+{
+    return print_gauge(b, "ready", "1 while new streams are let in",
+                       bus_is_proven(s->bus) && !atomic_load(&s->draining)) &&
+           print_gauge(b, "draining", "1 while the gateway drains", atomic_load(&s->draining)) &&
+           print_gauge(b, "capacity", "Event streams that the limit of open files allows", s->capacity) &&
+           print_gauge(b, "workers", "Threads that serve clients", s->worker_count) &&
+           print_gauge(b, "uptime_seconds", "Seconds since the start",
+                       (clock_monotonic_ms() - s->started_at) / 1000) &&
+           print_gauge(b, "resident_memory_bytes", "Memory of the process", resident_bytes()) &&
+           print_head(b, "build_info", "gauge", "Version and id of this gateway") &&
+           buf_printf(b, PREFIX "build_info{version=\"%s\",id=\"%s\"} 1\n", SSE_GATEWAY_VERSION, s->id);
+}
+
+static void page_prometheus(const struct status *s, struct client_page *out)
+{
+    struct buf b = {0};
+    bool ok = print_counters(&b, s) && print_closes(&b, s) && print_process(&b, s);
+    if (!ok)
+        buf_free(&b); // an answer without a body is out of memory to the connection
+    out->status = 200;
+    out->content_type = "text/plain; version=0.0.4; charset=utf-8";
+    out->body = b.data;
+    out->body_len = b.len;
+}
+
+static void page_balancer(const struct status *s, struct client_page *out)
+{
+    uint64_t open = status_count(s, COUNTER_STREAMS_OPEN);
+    double load = s->capacity ? (double)open / (double)s->capacity : 1.0;
+    json_t *json = json_pack("{s:s, s:I, s:I, s:b, s:f}", "id", s->id, "connections", (json_int_t)open,
+                             "capacity", (json_int_t)s->capacity, "draining", atomic_load(&s->draining),
+                             "load", load > 1.0 ? 1.0 : load);
+    out->status = 200;
+    out->content_type = "application/json";
+    out->body = json ? json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(4)) : NULL;
+    out->body_len = out->body ? strlen(out->body) : 0;
+    json_decref(json);
+}
+
+bool metrics_page(const struct status *s, const char *path, size_t path_len, struct client_page *out)
+{
+    if (path_len == strlen("/metrics") && memcmp(path, "/metrics", path_len) == 0)
+        page_prometheus(s, out);
+    else if (path_len == strlen("/metrics/sse") && memcmp(path, "/metrics/sse", path_len) == 0)
+        page_balancer(s, out);
+    else
+        return false;
+    return true;
+}

@@ -1,0 +1,26 @@
+// The parts of the process that health and metrics look at. All of it is read by any thread.
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "gateway/threads/bus.h"
+#include "gateway/threads/worker.h"
+
+struct status {
+    const char *id;
+    struct worker *const *workers;
+    size_t worker_count;
+    const struct bus *bus;
+    const struct counters *admin; // counters of the main thread
+    uint64_t capacity;            // streams that the limit of open files allows
+    uint64_t started_at;          // monotonic milliseconds
+    _Atomic bool draining;
+};
+
+// Sum of one counter over all threads.
+uint64_t status_count(const struct status *s, enum counter which);
+// Streams ended for `reason`.
+uint64_t status_closes(const struct status *s, enum close_reason reason);
