@@ -1,5 +1,7 @@
 #include "common/log.h"
 
+#include "common/utf8.h"
+
 #include <jansson.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -23,44 +25,15 @@ static _Atomic int current_level = LOG_LEVEL_INFO;
 static enum log_format current_format = LOG_FORMAT_TEXT;
 static char current_id[ID_MAX_BYTES];
 
-// Length of the UTF-8 sequence at `s` (RFC 3629: no surrogates, nothing overlong), or 0 where there is none.
-static size_t utf8_sequence(const unsigned char *s)
-{
-    unsigned char low = 0x80, high = 0xBF;
-    size_t len;
-
-    if (s[0] < 0x80)
-        return 1;
-    if (s[0] >= 0xC2 && s[0] <= 0xDF) {
-        len = 2;
-    } else if (s[0] >= 0xE0 && s[0] <= 0xEF) {
-        len = 3;
-        low = s[0] == 0xE0 ? 0xA0 : 0x80;
-        high = s[0] == 0xED ? 0x9F : 0xBF;
-    } else if (s[0] >= 0xF0 && s[0] <= 0xF4) {
-        len = 4;
-        low = s[0] == 0xF0 ? 0x90 : 0x80;
-        high = s[0] == 0xF4 ? 0x8F : 0xBF;
-    } else {
-        return 0;
-    }
-    if (s[1] < low || s[1] > high)
-        return 0;
-    // The terminating NUL is no continuation byte, so this never reads behind it.
-    for (size_t i = 2; i < len; i++) {
-        if (s[i] < 0x80 || s[i] > 0xBF)
-            return 0;
-    }
-    return len;
-}
-
 // True for what a terminal or a line based reader would act on: C0, DEL and C1 (U+0080 to U+009F).
-static bool is_control(const unsigned char *s)
+static bool is_control(const char *s)
 {
-    return s[0] < 0x20 || s[0] == 0x7F || (s[0] == 0xC2 && s[1] < 0xA0);
+    unsigned char first = (unsigned char)s[0];
+
+    return first < 0x20 || first == 0x7F || (first == 0xC2 && (unsigned char)s[1] < 0xA0);
 }
 
-static size_t escape_byte(unsigned char byte, char out[5])
+static size_t escape_byte(char byte, char out[5])
 {
     switch (byte) {
     case '\n':
@@ -73,7 +46,7 @@ static size_t escape_byte(unsigned char byte, char out[5])
         memcpy(out, "\\t", 3);
         return 2;
     default:
-        return (size_t)snprintf(out, 5, "\\x%02x", byte);
+        return (size_t)snprintf(out, 5, "\\x%02x", (unsigned)(unsigned char)byte);
     }
 }
 
@@ -82,19 +55,19 @@ static size_t escape_byte(unsigned char byte, char out[5])
 static void escape_text(const char *in, char *out, size_t size)
 {
     static const char mark[] = "...";
-    const unsigned char *s = (const unsigned char *)in;
+    const char *end = in + strlen(in);
     size_t used = 0;
 
-    while (*s) {
-        size_t len = utf8_sequence(s);
+    while (in < end) {
+        size_t len = utf8_sequence(in, (size_t)(end - in));
         char escaped[5];
-        const char *piece = (const char *)s;
+        const char *piece = in;
         size_t piece_len = len;
 
-        if (len == 0 || is_control(s)) {
+        if (len == 0 || is_control(in)) {
             len = 1;
             piece = escaped;
-            piece_len = escape_byte(*s, escaped);
+            piece_len = escape_byte(*in, escaped);
         }
         if (used + piece_len + sizeof(mark) > size) {
             memcpy(out + used, mark, sizeof(mark));
@@ -102,7 +75,7 @@ static void escape_text(const char *in, char *out, size_t size)
         }
         memcpy(out + used, piece, piece_len);
         used += piece_len;
-        s += len;
+        in += len;
     }
     out[used] = '\0';
 }

@@ -194,7 +194,7 @@ static char *copy_checked(const struct option_spec *spec, const char *text, char
 
     if (spec->check && !spec->check(text, reason, sizeof(reason))) {
         if (spec->properties & (OPTION_SECRET | OPTION_SECRET_URL))
-            snprintf(error, error_size, "the value %s", reason);
+            snprintf(error, error_size, "%s", reason);
         else
             refuse(text, reason, error, error_size);
         return NULL;

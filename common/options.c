@@ -67,18 +67,23 @@ static size_t edit_distance(const char *a, const char *b)
     return row[b_len];
 }
 
-// The one name that `name` is most likely meant to be, or NULL.
+// The name that `name` is most likely meant to be, cut short or mistyped, or NULL. A short word may have
+// fewer mistakes: with two, "tol" is "url".
 static const char *nearest_name(const struct option_table *table, const char *name)
 {
     const char *best = NULL;
     size_t best_distance = 3;
 
-    if (strlen(name) >= NAME_MAX_BYTES)
+    if (*name == '\0' || strlen(name) >= NAME_MAX_BYTES)
         return NULL;
+    for (size_t i = 0; i < table->count; i++) {
+        if (strncmp(table->specs[i].name, name, strlen(name)) == 0)
+            return table->specs[i].name;
+    }
     for (size_t i = 0; i < table->count; i++) {
         size_t distance = edit_distance(name, table->specs[i].name);
 
-        if (distance < best_distance && distance < strlen(name)) {
+        if (distance < best_distance && distance * 3 <= strlen(name)) {
             best = table->specs[i].name;
             best_distance = distance;
         }
@@ -256,9 +261,9 @@ static bool refuse_unknown(struct loading *loading, const char *text, int letter
         snprintf(loading->error, loading->error_size, "unknown option %.*s; did you mean --%s?", len, text,
                  nearest);
     else
-        snprintf(loading->error, loading->error_size,
-                 "unknown option %.*s; where it is not meant as one, write -- before it",
-                 len < NAME_MAX_BYTES ? len : NAME_MAX_BYTES, text);
+        snprintf(loading->error, loading->error_size, "unknown option %.*s%s",
+                 len < NAME_MAX_BYTES ? len : NAME_MAX_BYTES, text,
+                 letter ? "; if it is no option, put -- before it" : "; --help lists all");
     return false;
 }
 
@@ -269,12 +274,39 @@ static bool refuse_missing(struct loading *loading, const struct option_spec *sp
     return false;
 }
 
+// getopt_long takes any unique beginning of a name for the name. A script that uses one breaks when an option
+// is added, so it is refused. `text` is the argument that held the name.
+static bool is_abbreviated(const struct option_spec *spec, const char *text)
+{
+    return strncmp(text, "--", 2) == 0 && strcspn(text + 2, "=") != strlen(spec->name);
+}
+
+// One answer of getopt_long.
+static bool use_found(struct loading *loading, int found, char **argv)
+{
+    const struct option_spec *spec = spec_of(loading->table, found == ':' ? optopt : found);
+    bool separate = optarg && optarg == argv[optind - 1];
+    const char *text = argv[optind - (separate ? 2 : 1)];
+    char reason[REASON_MAX_BYTES] = "";
+
+    if (spec == NULL)
+        return refuse_unknown(loading, text, found == '?' ? (unsigned char)optopt : 0);
+    if (found >= FIRST_OPTION && is_abbreviated(spec, text))
+        return refuse_unknown(loading, text, 0);
+    if (found == ':')
+        return refuse_missing(loading, spec);
+    if (use_value(loading, spec, SOURCE_COMMAND_LINE, optarg ? optarg : "yes", reason, sizeof(reason)))
+        return true;
+    snprintf(loading->error, loading->error_size, "--%s: %s", spec->name, reason);
+    return false;
+}
+
 // `*ends` tells that an option like --help was met.
 static bool load_command_line(struct loading *loading, int argc, char **argv, int *first_argument, bool *ends)
 {
     const struct option_table *table = loading->table;
     struct option *longs = calloc(table->count + 1, sizeof(*longs));
-    char *shorts = calloc(table->count + 1, 2), reason[REASON_MAX_BYTES] = "";
+    char *shorts = calloc(table->count + 1, 2);
     bool ok = longs && shorts;
     int found;
 
@@ -287,19 +319,8 @@ static bool load_command_line(struct loading *loading, int argc, char **argv, in
     opterr = 0;
     *ends = false;
     while (ok && !*ends && (found = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
-        const struct option_spec *spec = spec_of(table, found == ':' ? optopt : found);
-
-        if (spec == NULL) {
-            ok = refuse_unknown(loading, argv[optind - 1], found == '?' ? (unsigned char)optopt : 0);
-        } else if (found == ':') {
-            ok = refuse_missing(loading, spec);
-        } else if (!use_value(loading, spec, SOURCE_COMMAND_LINE, optarg ? optarg : "yes", reason,
-                              sizeof(reason))) {
-            snprintf(loading->error, loading->error_size, "--%s: %s", spec->name, reason);
-            ok = false;
-        } else {
-            *ends = spec->properties & OPTION_ENDS;
-        }
+        ok = use_found(loading, found, argv);
+        *ends = ok && (spec_of(table, found)->properties & OPTION_ENDS);
     }
     *first_argument = optind;
 

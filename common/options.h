@@ -35,8 +35,8 @@ enum option_property {
     OPTION_SECRET = 1,       // --print-config and errors never show the value
     OPTION_SECRET_URL = 2,   // the same for what stands before the '@' of a URL
     OPTION_COMMAND_LINE = 4, // neither in the environment nor in a file
-    OPTION_ENDS =
-        8, // a flag like --help: nothing after it and no other source is looked at. Implies the one above.
+    OPTION_ENDS = 8,         // a flag like --help: nothing else is looked at any more; implies the one above
+    OPTION_HIDDEN = 16,      // not in --help
 };
 
 struct option_spec {
@@ -48,12 +48,11 @@ struct option_spec {
     unsigned properties;      // of enum option_property
     size_t offset;            // of the value in the caller's struct
     const char *default_text; // as in the environment; NULL for none
-    const char *default_note; // what --help says of the default where default_text does not say it ("number
-                              // of cores")
+    const char *default_note; // what --help says instead of default_text: "number of cores"
     uint64_t min, max;        // numbers only, in their unit; max 0: no limit
     const char *const *names; // OPTION_ENUM: ends with NULL
-    // Optional, for a string or a list item: false and the rest of the sentence `"x" ...` in `error`, where
-    // it cannot be used.
+    // Optional, for a string or a list item that cannot be used: returns false and writes what is wrong with
+    // it, to stand after `"x" ` ("is no address; write ADDR:PORT"). For a secret it stands alone.
     bool (*check)(const char *text, char *error, size_t error_size);
     const char *help; // a sentence or two, without the default
 };

@@ -124,7 +124,8 @@ void options_print_help(const struct option_table *table, FILE *out)
             fprintf(out, "\n%s:\n", spec->group);
         else if (i == 0)
             fputc('\n', out);
-        print_option(spec, out);
+        if (!(spec->properties & OPTION_HIDDEN))
+            print_option(spec, out);
     }
     print_sources(table, out);
     if (table->epilogue)

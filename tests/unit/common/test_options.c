@@ -308,9 +308,15 @@ static const struct {
     {{"--heartbeat"}, "--heartbeat needs a value: --heartbeat TIME"},
     {{"--hartbeat", "5s"}, "unknown option --hartbeat; did you mean --heartbeat?"},
     {{"--hartbeat=5s"}, "unknown option --hartbeat; did you mean --heartbeat?"},
-    {{"--wat"}, "unknown option --wat; where it is not meant as one, write -- before it"},
-    {{"-5"}, "unknown option -5; where it is not meant as one, write -- before it"},
-    {{"-qx"}, "unknown option -x; where it is not meant as one, write -- before it"},
+    {{"--wat"}, "unknown option --wat; --help lists all"},
+    {{"--heartbea", "5s"}, "unknown option --heartbea; did you mean --heartbeat?"},
+    {{"--heartbea=5s"}, "unknown option --heartbea; did you mean --heartbeat?"},
+    {{"--tol", "0.5"}, "unknown option --tol; did you mean --tolerance?"},
+    {{"--lrl", "x"}, "unknown option --lrl; did you mean --url?"},
+    {{"--xyl", "x"}, "unknown option --xyl; --help lists all"},
+    {{"--qui"}, "unknown option --qui; did you mean --quiet?"},
+    {{"-5"}, "unknown option -5; if it is no option, put -- before it"},
+    {{"-qx"}, "unknown option -x; if it is no option, put -- before it"},
 };
 
 START_TEST(a_mistake_gets_one_clear_line)

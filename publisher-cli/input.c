@@ -1,0 +1,104 @@
+#include "publisher-cli/input.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define READ_SIZE 65536
+
+void input_init(struct input *input, int fd, size_t max)
+{
+    *input = (struct input){.fd = fd, .max = max};
+}
+
+void input_deinit(struct input *input)
+{
+    free(input->bytes);
+    input->bytes = NULL;
+}
+
+// Bytes of [text, text + len) without one LF or CRLF at the end.
+static size_t without_line_break(const char *text, size_t len)
+{
+    if (len > 0 && text[len - 1] == '\n') {
+        len--;
+        if (len > 0 && text[len - 1] == '\r')
+            len--;
+    }
+    return len;
+}
+
+static enum input_result hand_over(struct input *input, size_t end, const char **text, size_t *len)
+{
+    *text = input->bytes + input->start;
+    *len = without_line_break(*text, end - input->start);
+    input->start = input->scanned = end;
+    return *len > input->max ? INPUT_TOO_LONG : INPUT_LINE;
+}
+
+enum input_result input_next_line(struct input *input, const char **line, size_t *len)
+{
+    size_t left = input->end - input->scanned;
+    const char *line_break = left ? memchr(input->bytes + input->scanned, '\n', left) : NULL;
+
+    if (line_break)
+        return hand_over(input, (size_t)(line_break - input->bytes) + 1, line, len);
+    input->scanned = input->end;
+    if (!input->ended)
+        return input->end - input->start > input->max + 1 ? INPUT_TOO_LONG : INPUT_PENDING;
+    return input->start < input->end ? hand_over(input, input->end, line, len) : INPUT_END;
+}
+
+// Makes room for one read: moves what is left to the front, or doubles. Doubling stops by itself, as what is
+// left is bounded.
+static bool make_room(struct input *input)
+{
+    size_t used = input->end - input->start, wanted = input->capacity ? input->capacity : READ_SIZE * 2;
+    char *grown;
+
+    if (input->start > 0) {
+        memmove(input->bytes, input->bytes + input->start, used);
+        input->scanned -= input->start;
+        input->end = used;
+        input->start = 0;
+    }
+    while (wanted - used < READ_SIZE)
+        wanted *= 2;
+    if (wanted == input->capacity)
+        return true;
+    grown = realloc(input->bytes, wanted);
+    if (grown == NULL)
+        return false;
+    input->bytes = grown;
+    input->capacity = wanted;
+    return true;
+}
+
+enum input_result input_fill(struct input *input)
+{
+    ssize_t n;
+
+    if (!make_room(input)) {
+        errno = ENOMEM;
+        return INPUT_ERROR;
+    }
+    do {
+        n = read(input->fd, input->bytes + input->end, READ_SIZE);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return INPUT_ERROR;
+    input->ended = n == 0;
+    input->end += (size_t)n;
+    return INPUT_PENDING;
+}
+
+enum input_result input_read_all(struct input *input, const char **text, size_t *len)
+{
+    // Two bytes above the bound may be a line break that does not count.
+    while (!input->ended && input->end <= input->max + 2) {
+        if (input_fill(input) == INPUT_ERROR)
+            return INPUT_ERROR;
+    }
+    return hand_over(input, input->end, text, len);
+}

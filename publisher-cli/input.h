@@ -1,0 +1,37 @@
+// Standard input, whole or line by line. Never more than a bound in memory, and a line is handed over as soon
+// as it is there, so that `tail -f | sse-publish --lines` is live.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum input_result {
+    INPUT_LINE,    // a line, or all of it
+    INPUT_PENDING, // no whole line is at hand: call input_fill, which may block
+    INPUT_END,
+    INPUT_TOO_LONG, // a line, or all of it, has more than the bound
+    INPUT_ERROR,    // read failed: errno. Or memory ran out: ENOMEM
+};
+
+struct input {
+    int fd;      // borrowed
+    size_t max;  // bytes of a line, or of all
+    char *bytes; // owned
+    size_t capacity;
+    size_t start, scanned,
+        end; // what is not handed over is [start, end); up to `scanned` there is no line break
+    bool ended;
+};
+
+void input_init(struct input *input, int fd, size_t max);
+void input_deinit(struct input *input);
+
+// The next line, without its LF or CRLF; the last one may lack it. Borrowed until the next call.
+enum input_result input_next_line(struct input *input, const char **line, size_t *len);
+
+// One read(2). INPUT_PENDING is success here: call input_next_line again.
+enum input_result input_fill(struct input *input);
+
+// All to the end, without one line break at the end (so that `echo hi` says "hi"). Borrowed until
+// input_deinit.
+enum input_result input_read_all(struct input *input, const char **text, size_t *len);

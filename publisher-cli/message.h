@@ -1,0 +1,31 @@
+// From what the user gives (fields and data) to the bytes that Redis carries. Pure.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct message_fields {
+    const char *event, *id; // NULL where not given
+    bool has_retry;
+    uint32_t retry_ms;
+};
+
+// Room for payloads that need an envelope, used again for each message. Begins as zeroes; free `bytes` at the
+// end.
+struct message_buffer {
+    char *bytes;
+    size_t capacity;
+};
+
+// False, with one line in `error`, where a field cannot be sent.
+bool message_fields_check(const struct message_fields *fields, char *error, size_t error_size);
+
+// The payload for `data`: the data itself where it says all, else an envelope around it in `buffer`. Data
+// that looks like an envelope gets one, so that it arrives as the text it is. `fields` have been checked.
+// False where memory ran out.
+bool message_compose(const struct message_fields *fields, const char *data, size_t len,
+                     struct message_buffer *buffer, const char **payload, size_t *payload_len);
+
+// NULL, or why gateways will drop a message with this data: no event stream can carry it.
+const char *message_undeliverable(const char *data, size_t len);

@@ -1,0 +1,235 @@
+#include "publisher-cli/input.h"
+
+#include <check.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MAX 1000000
+
+static int fds[2];
+static struct input input;
+
+static void open_pipe(size_t max)
+{
+    ck_assert_int_eq(pipe(fds), 0);
+    input_init(&input, fds[0], max);
+}
+
+static void write_text(const char *text, size_t len)
+{
+    ck_assert_int_eq(write(fds[1], text, len), (ssize_t)len);
+}
+
+static void end(void)
+{
+    close(fds[1]);
+}
+
+static void teardown(void)
+{
+    input_deinit(&input);
+    close(fds[0]);
+}
+
+// The next line, reading as often as is needed.
+static enum input_result next(const char **line, size_t *len)
+{
+    enum input_result result;
+
+    while ((result = input_next_line(&input, line, len)) == INPUT_PENDING) {
+        result = input_fill(&input);
+        if (result != INPUT_PENDING)
+            break;
+    }
+    return result;
+}
+
+static void assert_line(const char *expected, size_t expected_len)
+{
+    const char *line;
+    size_t len;
+
+    ck_assert_int_eq(next(&line, &len), INPUT_LINE);
+    ck_assert_uint_eq(len, expected_len);
+    ck_assert_int_eq(memcmp(line, expected, len), 0);
+}
+
+static void assert_end(void)
+{
+    const char *line;
+    size_t len;
+
+    ck_assert_int_eq(next(&line, &len), INPUT_END);
+}
+
+START_TEST(lines_lose_their_line_break)
+{
+    open_pipe(MAX);
+    write_text("a\n\nb\r\n\r\nc\rd\ne\0f\nlast", 20);
+    end();
+    assert_line("a", 1);
+    assert_line("", 0);
+    assert_line("b", 1);
+    assert_line("", 0);
+    assert_line("c\rd", 3);
+    assert_line("e\0f", 3);
+    assert_line("last", 4);
+    assert_end();
+}
+END_TEST
+
+START_TEST(no_input_is_no_line)
+{
+    open_pipe(MAX);
+    end();
+    assert_end();
+}
+END_TEST
+
+// What makes `tail -f` live: a line that is there is handed over before the next read, which would block.
+START_TEST(a_line_does_not_wait_for_more)
+{
+    const char *line;
+    size_t len;
+
+    open_pipe(MAX);
+    write_text("one\ntwo\nhal", 11);
+    ck_assert_int_eq(input_fill(&input), INPUT_PENDING);
+    ck_assert_int_eq(input_next_line(&input, &line, &len), INPUT_LINE);
+    ck_assert_int_eq(input_next_line(&input, &line, &len), INPUT_LINE);
+    ck_assert_int_eq(input_next_line(&input, &line, &len), INPUT_PENDING);
+    write_text("f\n", 2);
+    ck_assert_int_eq(input_fill(&input), INPUT_PENDING);
+    assert_line("half", 4);
+    end();
+}
+END_TEST
+
+// Written by a child, since a pipe holds less than this.
+START_TEST(many_long_lines_come_whole)
+{
+    static char expected[300000];
+    const size_t lengths[] = {1, 65535, 65536, 65537, 131072, 262143, 299999, 0, 3};
+    size_t count = sizeof(lengths) / sizeof(lengths[0]);
+
+    for (size_t i = 0; i < sizeof(expected); i++)
+        expected[i] = (char)('a' + i % 23);
+    open_pipe(MAX);
+    if (fork() == 0) {
+        for (size_t i = 0; i < count; i++) {
+            if (write(fds[1], expected, lengths[i]) < 0 || write(fds[1], "\n", 1) < 0)
+                _exit(1);
+        }
+        _exit(0);
+    }
+    end();
+    for (size_t i = 0; i < count; i++)
+        assert_line(expected, lengths[i]);
+    assert_end();
+}
+END_TEST
+
+START_TEST(a_line_is_bounded)
+{
+    const char *line;
+    size_t len;
+
+    open_pipe(10);
+    write_text("0123456789\n0123456789\r\n01234567890\n", 35);
+    end();
+    assert_line("0123456789", 10);
+    assert_line("0123456789", 10);
+    ck_assert_int_eq(next(&line, &len), INPUT_TOO_LONG);
+}
+END_TEST
+
+START_TEST(an_endless_line_is_noticed_before_its_end)
+{
+    const char *line;
+    size_t len;
+
+    open_pipe(10);
+    write_text("0123456789012", 13);
+    ck_assert_int_eq(next(&line, &len), INPUT_TOO_LONG);
+    end();
+}
+END_TEST
+
+static const struct {
+    const char *text;
+    size_t len;
+    const char *expected;
+    size_t expected_len;
+} wholes[] = {
+    {"", 0, "", 0},           {"hi\n", 3, "hi", 2},
+    {"hi", 2, "hi", 2},       {"hi\r\n", 4, "hi", 2},
+    {"hi\n\n", 4, "hi\n", 3}, {"\n", 1, "", 0},
+    {"a\nb\n", 4, "a\nb", 3}, {"a\0b", 3, "a\0b", 3},
+    {"hi\r", 3, "hi\r", 3},   {"0123456789\n", 11, "0123456789", 10},
+};
+
+START_TEST(all_of_it_loses_one_line_break_at_the_end)
+{
+    const char *text;
+    size_t len;
+
+    open_pipe(10);
+    write_text(wholes[_i].text, wholes[_i].len);
+    end();
+    ck_assert_int_eq(input_read_all(&input, &text, &len), INPUT_LINE);
+    ck_assert_uint_eq(len, wholes[_i].expected_len);
+    ck_assert_int_eq(memcmp(text, wholes[_i].expected, len), 0);
+}
+END_TEST
+
+START_TEST(all_of_it_is_bounded)
+{
+    const char *text;
+    size_t len;
+
+    open_pipe(10);
+    write_text("01234567890\n", 12);
+    end();
+    ck_assert_int_eq(input_read_all(&input, &text, &len), INPUT_TOO_LONG);
+}
+END_TEST
+
+START_TEST(a_failed_read_is_told)
+{
+    const char *text;
+    size_t len;
+
+    open_pipe(10);
+    input.fd = fds[1];
+    ck_assert_int_eq(input_read_all(&input, &text, &len), INPUT_ERROR);
+    ck_assert_int_eq(errno, EBADF);
+    end();
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("input");
+    TCase *tcase = tcase_create("input");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    tcase_add_checked_fixture(tcase, NULL, teardown);
+    tcase_add_test(tcase, lines_lose_their_line_break);
+    tcase_add_test(tcase, no_input_is_no_line);
+    tcase_add_test(tcase, a_line_does_not_wait_for_more);
+    tcase_add_test(tcase, many_long_lines_come_whole);
+    tcase_add_test(tcase, a_line_is_bounded);
+    tcase_add_test(tcase, an_endless_line_is_noticed_before_its_end);
+    tcase_add_loop_test(tcase, all_of_it_loses_one_line_break_at_the_end, 0,
+                        sizeof(wholes) / sizeof(wholes[0]));
+    tcase_add_test(tcase, all_of_it_is_bounded);
+    tcase_add_test(tcase, a_failed_read_is_told);
+    suite_add_tcase(suite, tcase);
+    srunner_run_all(runner, CK_ENV);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,117 @@
+#include "publisher-cli/message.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAGIC "\x1eSSE/1\n"
+#define BYTES(text) text, sizeof(text) - 1
+
+static const struct {
+    struct message_fields fields;
+    const char *data;
+    size_t data_len;
+    const char *payload;
+    size_t payload_len;
+} messages[] = {
+    {{0}, BYTES("hello"), BYTES("hello")},
+    {{0}, BYTES(""), BYTES("")},
+    {{0}, BYTES("{\"a\": 1}\n"), BYTES("{\"a\": 1}\n")},
+    {{0}, BYTES("a\0\xff"), BYTES("a\0\xff")},
+    {{.event = "order"}, BYTES("x"), BYTES(MAGIC "event: order\n\nx")},
+    {{.event = ""}, BYTES("x"), BYTES(MAGIC "event: \n\nx")},
+    {{.id = "7"}, BYTES("x"), BYTES(MAGIC "id: 7\n\nx")},
+    {{.has_retry = true, .retry_ms = 0}, BYTES("x"), BYTES(MAGIC "retry: 0\n\nx")},
+    {{"order", "7", true, 50}, BYTES("x\ny"), BYTES(MAGIC "event: order\nid: 7\nretry: 50\n\nx\ny")},
+    // What would be taken for an envelope is wrapped in one: it is data, whoever wrote it.
+    {{0}, BYTES(MAGIC "event: evil\n\nx"), BYTES(MAGIC "\n" MAGIC "event: evil\n\nx")},
+    {{0}, BYTES(MAGIC), BYTES(MAGIC "\n" MAGIC)},
+    {{0}, BYTES("\x1eSSE/1"), BYTES("\x1eSSE/1")},
+};
+
+START_TEST(a_payload_says_what_was_given)
+{
+    struct message_buffer buffer = {0};
+    const char *payload;
+    size_t len;
+
+    ck_assert(message_compose(&messages[_i].fields, messages[_i].data, messages[_i].data_len, &buffer,
+                              &payload, &len));
+    ck_assert_uint_eq(len, messages[_i].payload_len);
+    ck_assert_int_eq(memcmp(payload, messages[_i].payload, len), 0);
+    free(buffer.bytes);
+}
+END_TEST
+
+START_TEST(a_buffer_serves_many_messages)
+{
+    struct message_buffer buffer = {0};
+    struct message_fields fields = {.event = "e"};
+    const char *payload;
+    size_t len;
+    static const char *const data[] = {"long enough to make it grow", "short",
+                                       "and this is longer than all before it"};
+
+    for (size_t i = 0; i < 3; i++) {
+        ck_assert(message_compose(&fields, data[i], strlen(data[i]), &buffer, &payload, &len));
+        ck_assert_uint_eq(len, strlen(MAGIC "event: e\n\n") + strlen(data[i]));
+        ck_assert_int_eq(memcmp(payload + len - strlen(data[i]), data[i], strlen(data[i])), 0);
+    }
+    free(buffer.bytes);
+}
+END_TEST
+
+static const struct {
+    struct message_fields fields;
+    const char *expected; // NULL: fine
+} checks[] = {
+    {{0}, NULL},
+    {{.event = "order", .id = "gateway:1"}, NULL},
+    {{.event = "caf\xc3\xa9", .id = ""}, NULL},
+    {{.event = "gateway"}, NULL},
+    {{.event = "a\nb"}, "--event: the value has a line break, which this field cannot carry"},
+    {{.id = "\r"}, "--id: the value has a line break, which this field cannot carry"},
+    {{.event = "gateway:gap"},
+     "--event: names that begin with \"gateway:\" are for gateways alone; choose another"},
+    {{.id = "\xff"}, "--id: the value is not UTF-8 text"},
+};
+
+START_TEST(fields_are_checked)
+{
+    char error[256] = "";
+
+    ck_assert_int_eq(message_fields_check(&checks[_i].fields, error, sizeof(error)),
+                     checks[_i].expected == NULL);
+    if (checks[_i].expected)
+        ck_assert_str_eq(error, checks[_i].expected);
+}
+END_TEST
+
+START_TEST(what_no_stream_can_carry_is_known)
+{
+    ck_assert_ptr_null(message_undeliverable(BYTES("caf\xc3\xa9 \xf0\x9f\x98\x80\r\n\x1b")));
+    ck_assert_ptr_null(message_undeliverable("", 0));
+    ck_assert_str_eq(message_undeliverable(BYTES("a\0b")), "it holds a NUL byte");
+    ck_assert_str_eq(message_undeliverable(BYTES("a\xc3")), "it is not UTF-8 text");
+}
+END_TEST
+
+#define LOOP(test, cases) tcase_add_loop_test(tcase, test, 0, sizeof(cases) / sizeof((cases)[0]))
+
+int main(void)
+{
+    Suite *suite = suite_create("message");
+    TCase *tcase = tcase_create("message");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    LOOP(a_payload_says_what_was_given, messages);
+    tcase_add_test(tcase, a_buffer_serves_many_messages);
+    LOOP(fields_are_checked, checks);
+    tcase_add_test(tcase, what_no_stream_can_carry_is_known);
+    suite_add_tcase(suite, tcase);
+    srunner_run_all(runner, CK_ENV);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
