@@ -171,10 +171,10 @@ size_t http_answer_head(const struct http_policy *p, const struct http_request *
 }
 
 // As the inside of a JSON string. The detail may hold bytes that a client sent, in any encoding: what is not
-// printable ASCII is escaped as if it were Latin-1. Stops in front of what no longer fits.
-static void put_json_text(struct writer *w, const char *text)
+// printable ASCII is escaped as if it were Latin-1. Stops where less than `reserve` bytes would be left.
+static void put_json_text(struct writer *w, const char *text, size_t reserve)
 {
-    for (; *text != '\0' && w->size - w->len >= 6; text++) {
+    for (; *text != '\0' && w->size - w->len >= sizeof("\\u00ff") - 1 + reserve; text++) {
         unsigned char c = (unsigned char)*text;
         if (c < 0x20 || c >= 0x7f)
             put_format(w, "\\u%04x", c);
@@ -185,17 +185,16 @@ static void put_json_text(struct writer *w, const char *text)
     }
 }
 
-// Room for an answer without the detail is always there: the rest of the text is bounded.
+// A problem without its detail always fits: the rest of the text is bounded.
 static size_t problem_body(int status, const char *detail, char *out, size_t size)
 {
     static const char tail[] = "\"}\n";
-    struct writer w = {.out = out, .size = size - sizeof(tail)};
+    struct writer w = {.out = out, .size = size};
     put_format(&w, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d", http_reason(status), status);
     if (detail != NULL) {
         put(&w, ",\"detail\":\"");
-        put_json_text(&w, detail);
+        put_json_text(&w, detail, sizeof(tail) - 1);
     }
-    w.size = size;
     put(&w, detail != NULL ? tail : tail + 1);
     return w.len;
 }

@@ -18,9 +18,9 @@ struct stream_channel {
 struct stream_request {
     struct stream_channel *channels; // distinct, in the order asked; owned; room for `channel_cap`
     size_t channel_count, channel_cap;
-    char
-        last_event_id[LAST_EVENT_ID_MAX + 1]; // "" where absent; header, else last_event_id, else lastEventId
-    bool control;                             // &control=1
+    // "" where absent; header, else last_event_id, else lastEventId
+    char last_event_id[LAST_EVENT_ID_MAX + 1];
+    bool control; // &control=1
 };
 
 // `max_channels`: room for so many channels, the limit of stream_request_parse. False when out of memory.

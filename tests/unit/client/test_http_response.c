@@ -264,13 +264,14 @@ START_TEST(a_long_detail_is_cut)
     static const char fills[] = {'a', '"', '\n', '\x80'};
     char detail[4096];
     for (size_t i = 0; i < sizeof(fills); i++)
-        for (size_t len = 0; len < sizeof(detail); len += len < 1100 ? 1 : 1000) {
-            memset(detail, fills[i], len);
-            detail[len] = '\0';
-            json_t *json =
-                problem_json(http_problem(&plain, NULL, 431, detail, 0, NULL, out, HTTP_PROBLEM_MAX));
-            json_decref(json);
-        }
+        for (size_t len = 0; len < sizeof(detail); len += len < 1100 ? 1 : 1000)
+            for (size_t shift = 0; shift < 6 && shift <= len; shift++) { // where in an escape the room ends
+                memset(detail, fills[i], len);
+                memset(detail, 'a', shift);
+                detail[len] = '\0';
+                size_t n = http_problem(&plain, NULL, 431, detail, 0, NULL, out, HTTP_PROBLEM_MAX);
+                json_decref(problem_json(n));
+            }
 }
 END_TEST
 
@@ -303,6 +304,10 @@ START_TEST(preflight)
     check_has(n, "\r\nAccess-Control-Allow-Headers: Authorization, Last-Event-ID, Cache-Control\r\n");
     check_has(n, "\r\nAccess-Control-Max-Age: ");
     check_has_not(n, "Content-Length"); // RFC 9110 section 8.6
+    req.request_method.at = NULL;       // a plain OPTIONS
+    check_has_not(http_preflight(&exact, &req, "GET", out, HTTP_RESPONSE_HEAD_MAX),
+                  "Access-Control-Allow-Methods");
+    req.request_method = text("GET");
     req.origin = text("https://evil.example");
     n = http_preflight(&exact, &req, "GET, HEAD, OPTIONS", out, HTTP_RESPONSE_HEAD_MAX);
     check_has(n, "HTTP/1.1 204 No Content\r\n");

@@ -1,0 +1,179 @@
+// Whatever bytes arrive, and in whatever pieces: the same answer, nothing read or pointed at outside of the
+// head, and no request let through that a second look, written without the parser's code, finds ambiguous.
+#include <ctype.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "gateway/client/http_request.h"
+#include "gateway/client/stream_request.h"
+
+#define CHECK(condition)                                                                                     \
+    do {                                                                                                     \
+        if (!(condition)) {                                                                                  \
+            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);                          \
+            abort();                                                                                         \
+        }                                                                                                    \
+    } while (0)
+
+struct verdict {
+    enum http_parse result;
+    int status;
+    size_t head_len;
+    struct http_request req;
+};
+
+static char *must_alloc(size_t size)
+{
+    char *p = malloc(size > 0 ? size : 1);
+    CHECK(p != NULL);
+    return p;
+}
+
+static void check_status(int status)
+{
+    static const int allowed[] = {400, 413, 414, 417, 431, 501, 505};
+    for (size_t i = 0; i < sizeof(allowed) / sizeof(allowed[0]); i++)
+        if (allowed[i] == status)
+            return;
+    CHECK(!"a status that the header names");
+}
+
+// Feeds `step` bytes more at a time, as a connection does.
+static struct verdict feed(const char *bytes, size_t len, size_t step)
+{
+    struct verdict v = {.result = HTTP_PARSE_MORE};
+    size_t scanned = 0;
+    for (size_t n = step < len ? step : len;; n = len - n > step ? n + step : len) {
+        v.result = http_request_parse(bytes, n, &scanned, &v.req, &v.head_len, &v.status);
+        CHECK(scanned <= n);
+        if (v.result != HTTP_PARSE_MORE || n == len)
+            return v;
+        CHECK(n < HTTP_HEAD_MAX);
+    }
+}
+
+static void check_inside(struct http_text t, const char *head, size_t len)
+{
+    if (t.at == NULL || t.len == 0)
+        return;
+    if (t.len == 1 && t.at[0] == '/' && (t.at < head || t.at >= head + len))
+        return; // the path of "http://host"
+    CHECK(t.at >= head && t.len <= len && t.at - head <= (ptrdiff_t)(len - t.len));
+    for (size_t i = 0; i < t.len; i++) {
+        unsigned char c = (unsigned char)t.at[i];
+        CHECK(c != '\r' && c != '\n' && c != 0x7f && (c >= 0x20 || c == '\t'));
+    }
+}
+
+// Lines of the head that begin with `name` in any case, followed by a colon or by what some parsers skip
+// before one.
+static int count_fields(const char *head, size_t len, const char *name)
+{
+    int count = 0;
+    size_t name_len = strlen(name);
+    for (size_t i = 0; i + name_len + 1 < len; i++) {
+        bool at_line = i > 0 && (head[i - 1] == '\n' || head[i - 1] == '\r' || head[i - 1] == '\0');
+        if (at_line && strncasecmp(head + i, name, name_len) == 0 &&
+            strchr(": \t\r\n", head[i + name_len]) != NULL)
+            count++;
+    }
+    return count;
+}
+
+static void check_unambiguous(const struct http_request *req, const char *head, size_t len)
+{
+    CHECK(len >= 4 && memcmp(head + len - 4, "\r\n\r\n", 4) == 0);
+    size_t start = 0;
+    while (head[start] == '\r' || head[start] == '\n')
+        start++;
+    CHECK(start <= 4);
+    for (size_t i = start; i + 4 < len; i++) {
+        CHECK(memcmp(head + i, "\r\n\r\n", 4) != 0);
+        CHECK(head[i] != '\0');
+        CHECK(head[i] != '\r' || head[i + 1] == '\n');
+        CHECK(head[i] != '\n' || (i > 0 && head[i - 1] == '\r' && head[i + 1] != ' ' && head[i + 1] != '\t'));
+    }
+    int hosts = count_fields(head, len, "host"), lengths = count_fields(head, len, "content-length");
+    CHECK(hosts == 1 || (hosts == 0 && req->http_1_0));
+    CHECK(count_fields(head, len, "transfer-encoding") == 0);
+    CHECK(count_fields(head, len, "expect") == 0);
+    CHECK(lengths <= 1);
+    CHECK(req->target.len <= HTTP_TARGET_MAX && len <= HTTP_HEAD_MAX);
+    CHECK(req->path.len > 0 && (req->path.at[0] == '/' || req->path.at[0] == '*'));
+    CHECK(!req->keep_alive || count_fields(head, len, "connection") > 0 || !req->http_1_0);
+    for (size_t i = 0; i < req->target.len; i++)
+        CHECK(isgraph((unsigned char)req->target.at[i]) && req->target.at[i] != '#');
+}
+
+static void check_request(const struct verdict *v, const char *bytes, size_t len)
+{
+    const struct http_request *req = &v->req;
+    CHECK(v->head_len > 0 && v->head_len <= len);
+    const struct http_text texts[] = {req->target,         req->path,          req->query,
+                                      req->host,           req->accept,        req->origin,
+                                      req->last_event_id,  req->authorization, req->cookie,
+                                      req->request_method, req->forwarded_for};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        check_inside(texts[i], bytes, v->head_len);
+    check_unambiguous(req, bytes, v->head_len);
+
+    struct stream_request stream;
+    char detail[64];
+    CHECK(stream_request_init(&stream, 8));
+    int status = stream_request_parse(&stream, req, detail, sizeof(detail));
+    CHECK(status == 0 || status == 400);
+    CHECK(status == 0 ? stream.channel_count > 0 && stream.channel_count <= 8 : strlen(detail) > 0);
+    stream_request_deinit(&stream);
+}
+
+static void check_bytes(const char *bytes, size_t len, size_t step)
+{
+    struct verdict once = feed(bytes, len, len), pieces = feed(bytes, len, step);
+    CHECK(once.result == pieces.result);
+    if (once.result == HTTP_PARSE_ERROR) {
+        CHECK(once.status == pieces.status);
+        check_status(once.status);
+    } else if (once.result == HTTP_PARSE_DONE) {
+        CHECK(once.head_len == pieces.head_len);
+        check_request(&once, bytes, len);
+        struct verdict alone =
+            feed(bytes, once.head_len, once.head_len); // what follows the head changes nothing
+        CHECK(alone.result == HTTP_PARSE_DONE && alone.head_len == once.head_len);
+        CHECK(alone.req.keep_alive == once.req.keep_alive && alone.req.method == once.req.method);
+    } else {
+        CHECK(len < HTTP_HEAD_MAX);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len);
+
+// Input: a frame to put the rest into (so that all of it need not be guessed), the size of pieces, the rest.
+int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len)
+{
+    static const struct {
+        const char *front, *back;
+    } frames[] = {
+        {"", ""},
+        {"GET ", " HTTP/1.1\r\nHost: h\r\n\r\n"},
+        {"GET / HTTP/1.1\r\nHost: h\r\n", "\r\n\r\n"},
+        {"POST / HTTP/1.0\r\n", "\r\n\r\n"},
+        {"GET / HTTP/1.1\r\nHost: ", "\r\n\r\n"},
+        {"OPTIONS /stream?channel=", " HTTP/1.1\r\nHost: h\r\n\r\nGET "},
+        {"GET / HTTP/1.1\r\nHost: h\r\nAccept: ", "\r\n\r\n"},
+        {"GET / HTTP/1.1\r\nHost: h\r\nConnection: ", "\r\n\r\n"},
+    };
+    if (len < 2)
+        return 0;
+    const char *front = frames[input[0] % 8].front, *back = frames[input[0] % 8].back;
+    size_t front_len = strlen(front), back_len = strlen(back), total = front_len + len - 2 + back_len;
+    char *bytes = must_alloc(total);
+    memcpy(bytes, front, front_len);
+    memcpy(bytes + front_len, input + 2, len - 2);
+    memcpy(bytes + front_len + len - 2, back, back_len);
+    check_bytes(bytes, total, (size_t)input[1] + 1);
+    free(bytes);
+    return 0;
+}
