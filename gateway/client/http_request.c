@@ -137,7 +137,15 @@ static int request_line(struct head_reader *r, const char *line, size_t len)
 
 // ---- the fields
 
-static void scan_connection(struct head_reader *r, struct http_text value)
+static bool on_accept(struct head_reader *r, struct http_text value)
+{
+    if (r->out->accept.at == NULL)
+        r->out->accept = value;
+    http_accept_scan(&r->accept, value);
+    return true;
+}
+
+static bool on_connection(struct head_reader *r, struct http_text value)
 {
     while (value.len > 0) {
         const char *comma = memchr(value.at, ',', value.len);
@@ -149,9 +157,10 @@ static void scan_connection(struct head_reader *r, struct http_text value)
             break;
         value = (struct http_text){comma + 1, value.len - len - 1};
     }
+    return true;
 }
 
-static bool content_length_valid(struct head_reader *r, struct http_text value)
+static bool on_content_length(struct head_reader *r, struct http_text value)
 {
     if (r->content_length || value.len == 0)
         return false;
@@ -164,13 +173,54 @@ static bool content_length_valid(struct head_reader *r, struct http_text value)
     return true;
 }
 
-// Where a field that the gateway reads is kept; NULL for the others.
-static struct http_text *kept_field(struct http_request *out, struct http_text name)
+static bool on_transfer_encoding(struct head_reader *r, struct http_text value)
 {
+    (void)value;
+    r->transfer_encoding = true;
+    return true;
+}
+
+static bool on_expect(struct head_reader *r, struct http_text value)
+{
+    (void)value;
+    r->expect = true;
+    return true;
+}
+
+static bool on_forwarded_for(struct head_reader *r, struct http_text value)
+{
+    r->out->forwarded_for = value;
+    return true;
+}
+
+static bool keep_once(struct http_text *kept, struct http_text value)
+{
+    if (kept->at != NULL)
+        return false;
+    *kept = value;
+    return true;
+}
+
+// One whole field. False where it may not be.
+static bool on_field(void *ctx, struct http_text name, struct http_text value)
+{
+    struct head_reader *r = ctx;
+    struct http_request *out = r->out;
+    static const struct {
+        const char *name;
+        bool (*read)(struct head_reader *r, struct http_text value);
+    } readers[] = {
+        {"accept", on_accept},
+        {"connection", on_connection},
+        {"content-length", on_content_length},
+        {"transfer-encoding", on_transfer_encoding},
+        {"expect", on_expect},
+        {"x-forwarded-for", on_forwarded_for},
+    };
     const struct {
         const char *name;
         struct http_text *kept;
-    } fields[] = {
+    } singles[] = {
         {"host", &out->host},
         {"origin", &out->origin},
         {"cookie", &out->cookie},
@@ -178,36 +228,12 @@ static struct http_text *kept_field(struct http_request *out, struct http_text n
         {"authorization", &out->authorization},
         {"access-control-request-method", &out->request_method},
     };
-    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
-        if (http_text_is(name, fields[i].name))
-            return fields[i].kept;
-    return NULL;
-}
-
-// One whole field. False where it may not be.
-static bool on_field(void *ctx, struct http_text name, struct http_text value)
-{
-    struct head_reader *r = ctx;
-    struct http_text *kept = kept_field(r->out, name);
-    if (kept != NULL) {
-        if (kept->at != NULL)
-            return false; // each of these may be there once
-        *kept = value;
-    } else if (http_text_is(name, "accept")) {
-        if (r->out->accept.at == NULL)
-            r->out->accept = value;
-        http_accept_scan(&r->accept, value);
-    } else if (http_text_is(name, "connection")) {
-        scan_connection(r, value);
-    } else if (http_text_is(name, "content-length")) {
-        return content_length_valid(r, value);
-    } else if (http_text_is(name, "transfer-encoding")) {
-        r->transfer_encoding = true;
-    } else if (http_text_is(name, "expect")) {
-        r->expect = true;
-    } else if (http_text_is(name, "x-forwarded-for")) {
-        r->out->forwarded_for = value;
-    }
+    for (size_t i = 0; i < sizeof(readers) / sizeof(readers[0]); i++)
+        if (http_text_is(name, readers[i].name))
+            return readers[i].read(r, value);
+    for (size_t i = 0; i < sizeof(singles) / sizeof(singles[0]); i++)
+        if (http_text_is(name, singles[i].name))
+            return keep_once(singles[i].kept, value);
     return true;
 }
 
