@@ -63,7 +63,7 @@ else
   Q       := @
 endif
 
-.PHONY: all run test test-unit unit-programs fuzz install uninstall format lint clean help dependencies
+.PHONY: all run test test-unit unit-programs fuzz bench bench-programs install uninstall format lint clean help dependencies
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -114,6 +114,23 @@ test:
 test-unit: unit-programs
 	@tests/run-unit $(UNIT_BIN)
 
+# What is measured against the gateway, and what measures.
+$(BUILD)/bench/load: $(BUILD)/tests/bench/load.o $(BUILD)/tests/bench/histogram.o $(LIB)
+	@mkdir -p $(@D)
+	$(SAY) LD $@
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/bench/floor: $(BUILD)/tests/bench/floor.o
+	@mkdir -p $(@D)
+	$(SAY) LD $@
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+bench-programs: all $(BUILD)/bench/load $(BUILD)/bench/floor
+
+# QUICK=1: under two minutes, with fewer streams and one round.
+bench:
+	@tests/bench/bench $(if $(QUICK),--quick) $(ARGS)
+
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 0755 $(BUILD)/sse-gateway $(BUILD)/sse-publish $(DESTDIR)$(PREFIX)/bin/
@@ -145,6 +162,7 @@ help:
 	  'make install     PREFIX=/usr/local DESTDIR=' \
 	  'make format      clang-format over the tree' \
 	  'make lint        clang-format, clang-tidy, cppcheck' \
+	  'make bench       the gateway beside its peers, measured in turn; QUICK=1: under two minutes' \
 	  'make fuzz        FUZZ_SECONDS=60: every fuzzer for so long' \
 	  'make clean'
 

@@ -1,0 +1,107 @@
+// What is measured, one function each: (server, context, size) -> figures. A server is started afresh for each.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Conversation, cpuMicroseconds, ownBytes, start, stop, waitFor } from './process.mjs';
+import { root } from './servers.mjs';
+
+async function withServer(server, context, body) {
+  const running = await server.start(context);
+  try {
+    return await body(running);
+  } finally {
+    await stop(running.child);
+  }
+}
+
+async function withLoad(running, context, { streams, channels, first = 0 }, body) {
+  const child = start(context.loadCore, [join(root, 'build/bench/load'), '--port', String(running.port), '--redis-port',
+    String(context.redisPort), '--streams', String(streams), '--channels', String(channels), '--first', String(first),
+    ...running.load], { log: context.log('load'), pipe: true });
+  try {
+    return await body(new Conversation(child));
+  } finally {
+    await stop(child);
+  }
+}
+
+// Runs one command of the load and says what the server's CPU did meanwhile.
+async function measured(running, load, command) {
+  const before = cpuMicroseconds(running.child.pid);
+  const result = await load.ask(command);
+  // The server may still be at it when the last delivery has arrived: a delivery is counted with its tail.
+  return { ...result, cpu: cpuMicroseconds(running.child.pid) - before };
+}
+
+function deliveries(result) {
+  return {
+    cpu_us_per_delivery: result.cpu / result.deliveries,
+    lost: result.lost, duplicated: result.duplicated, reordered: result.reordered, closed: result.closed,
+    latency_us: result.latency_us, last_us: result.last_us, seconds: result.seconds,
+  };
+}
+
+// Accepting, memory of idle streams, one channel to all, and bursts of 10: all on the same streams.
+export async function oneChannel(server, context, { streams, messages, rate }) {
+  return withServer(server, context, async (running) => {
+    const empty = ownBytes(running.child.pid);
+    return withLoad(running, context, { streams, channels: 1 }, async (load) => {
+      const opened = await measured(running, load, 'open');
+      await load.ask('hold 1');
+      const bytes = (ownBytes(running.child.pid) - empty) / streams;
+      await load.ask('publish 3 10 1 100'); // warms up
+      const single = await measured(running, load, `publish ${messages} ${rate} 1 100`);
+      const burst = await measured(running, load, `publish ${messages * 4} ${rate * 2} 10 100`);
+      return {
+        accept_us: opened.cpu / streams,
+        accepts_per_second: streams / opened.seconds,
+        bytes_per_stream: bytes,
+        single: deliveries(single),
+        burst: deliveries(burst),
+      };
+    });
+  });
+}
+
+export async function manyChannels(server, context, { streams, messages, rate }) {
+  return withServer(server, context, (running) => withLoad(running, context, { streams, channels: streams }, async (load) => {
+    await load.ask('open');
+    await load.ask('hold 1');
+    await load.ask('publish 2000 2000 10 100');
+    return deliveries(await measured(running, load, `publish ${messages} ${rate} 20 100`));
+  }));
+}
+
+export async function latency(server, context, { streams, messages, rate }) {
+  return withServer(server, context, (running) => withLoad(running, context, { streams, channels: 1 }, async (load) => {
+    await load.ask('open');
+    await load.ask(`publish ${rate} ${rate} 1 100`);
+    return deliveries(await measured(running, load, `publish ${messages} ${rate} 1 100`));
+  }));
+}
+
+// 20,000 descriptors a process: the streams of the server and of the load are bounded by it.
+export async function idle(server, context, { streams, seconds }) {
+  return withServer(server, context, (running) => withLoad(running, context, { streams, channels: 1 }, async (load) => {
+    await load.ask('open');
+    await load.ask('hold 16'); // the first heartbeat of all is over, the steady state is reached
+    const held = await measured(running, load, `hold ${seconds}`);
+    return { core_share: held.cpu / 1e6 / seconds, closed: held.closed, streams };
+  }));
+}
+
+// All that one Redis can publish, with the gateway subscribed, and without (`publish` of a channel nobody listens to).
+export async function ingest(server, context, { messages }) {
+  return withServer(server, context, (running) => withLoad(running, context, { streams: 1, channels: 1 }, async (load) => {
+    await load.ask('open');
+    const result = await measured(running, load, `publish ${messages} 0 50 100`);
+    return { ...deliveries(result), per_second: messages / result.seconds };
+  }));
+}
+
+export function machine() {
+  const cpu = /^model name\s*: (.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1] ?? 'unknown';
+  const kernel = readFileSync('/proc/sys/kernel/osrelease', 'utf8').trim();
+  return { cpu, kernel };
+}
+
+export { waitFor };

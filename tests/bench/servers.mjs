@@ -1,0 +1,110 @@
+// The servers that are measured. Each: { name, about, start(context) -> { child, port, load: [arguments for the load] } }.
+// `context` has core, redisPort, folder, log(name).
+import { connect } from 'node:net';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { freePort, start, waitFor } from './process.mjs';
+
+export const root = join(import.meta.dirname, '..', '..');
+
+function accepts(port) {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, '127.0.0.1', () => { socket.destroy(); resolve(true); });
+    socket.on('error', reject);
+  });
+}
+
+async function listening(name, child, port) {
+  await waitFor(`${name} listening`, () => accepts(port));
+  if (child.exitCode !== null) throw new Error(`${name} ended at once; see its log`);
+}
+
+const floor = {
+  name: 'floor',
+  about: 'one thread, one send() per socket and message (tests/bench/floor.c)',
+  async start(context) {
+    const port = await freePort();
+    const child = start(context.core, [join(root, 'build/bench/floor'), String(port), String(context.redisPort)],
+      { log: context.log('floor') });
+    await listening('floor', child, port);
+    return { child, port, load: [] };
+  },
+};
+
+export function gateway({ workers = 1, core } = {}) {
+  return {
+    name: workers === 1 ? 'gateway' : `gateway, ${workers} workers`,
+    about: 'sse-gateway',
+    async start(context) {
+      const port = await freePort();
+      const admin = await freePort();
+      const child = start(core ?? context.core, [join(root, 'build/sse-gateway'), '--anonymous', '*', '--id', 'bench',
+        '--listen', `127.0.0.1:${port}`, '--admin-listen', `127.0.0.1:${admin}`, '--workers', String(workers),
+        '--redis', `redis://127.0.0.1:${context.redisPort}`, '--heartbeat', '15s', '--log-level', 'warn'],
+      { log: context.log('gateway') });
+      await waitFor('the gateway ready', async () => (await fetch(`http://127.0.0.1:${admin}/health/ready`)).ok);
+      return { child, port, admin, load: [] };
+    },
+  };
+}
+
+const nchanModule = '/usr/lib/nginx/modules/ngx_nchan_module.so';
+const nchan = {
+  name: 'Nchan',
+  about: 'NGINX with Nchan and Redis (Debian: libnginx-mod-nchan)',
+  available: () => existsSync(nchanModule),
+  async start(context) {
+    const port = await freePort();
+    const prefix = join(context.folder, 'nchan');
+    mkdirSync(join(prefix, 'temp'), { recursive: true });
+    writeFileSync(join(prefix, 'nginx.conf'), `
+load_module ${nchanModule};
+daemon off;
+worker_processes 1;
+worker_rlimit_nofile 20000;
+pid ${prefix}/nginx.pid;
+error_log ${context.log('nchan')} error;
+events { worker_connections 19000; }
+http {
+  access_log off;
+  client_body_temp_path ${prefix}/temp; proxy_temp_path ${prefix}/temp; fastcgi_temp_path ${prefix}/temp;
+  uwsgi_temp_path ${prefix}/temp; scgi_temp_path ${prefix}/temp;
+  keepalive_requests 1000000;
+  nchan_shared_memory_size 512m;
+  upstream redis_server { nchan_redis_server redis://127.0.0.1:${context.redisPort}; }
+  server {
+    listen 127.0.0.1:${port} backlog=4096;
+    location = /sub { nchan_subscriber eventsource; nchan_channel_id $arg_channel; nchan_redis_pass redis_server;
+                      nchan_subscriber_first_message newest; nchan_message_timeout 10s; }
+    location = /pub { nchan_publisher; nchan_channel_id $arg_channel; nchan_redis_pass redis_server; nchan_message_timeout 10s; }
+  }
+}
+`);
+    const child = start(context.core, ['nginx', '-p', prefix, '-c', join(prefix, 'nginx.conf')], { log: context.log('nchan') });
+    await listening('Nchan', child, port);
+    return { child, port, load: ['--path', '/sub?channel=', '--post', '/pub?channel='] };
+  },
+};
+
+function node(name, about, script) {
+  return {
+    name,
+    about,
+    available: () => existsSync(join(import.meta.dirname, 'node_modules')),
+    async start(context) {
+      const port = await freePort();
+      const child = start(context.core, [process.execPath, join(import.meta.dirname, 'peers', script), String(port),
+        String(context.redisPort)], { log: context.log(script) });
+      await listening(name, child, port);
+      return { child, port, load: [] };
+    },
+  };
+}
+
+export const peers = [
+  floor,
+  gateway(),
+  nchan,
+  node('Node, plain http', 'Node.js http with ioredis', 'node_http.mjs'),
+  node('Node, better-sse', 'Node.js with better-sse and ioredis', 'node_better_sse.mjs'),
+].filter((server) => server.available?.() ?? true);

@@ -1,0 +1,94 @@
+// The targets, and what was measured against each. A ratio is taken within each round; its median over the rounds counts.
+
+function median(numbers) {
+  const sorted = [...numbers].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+function figure(rounds, path) {
+  return rounds.map((round) => path.split('.').reduce((value, key) => value?.[key], round));
+}
+
+export function typical(results, scenario, server, path) {
+  const rounds = results.scenarios[scenario]?.servers[server];
+  return rounds ? median(figure(rounds, path)) : undefined;
+}
+
+function ratio(results, scenario, path, base = 'floor', basePath = path, server = 'gateway') {
+  const servers = results.scenarios[scenario]?.servers;
+  if (!servers?.[server] || !servers[base]) return undefined;
+  const above = figure(servers[server], path);
+  const below = figure(servers[base], basePath);
+  return median(above.map((value, i) => value / below[i]));
+}
+
+function total(results, field) {
+  let sum = 0;
+  for (const one of Object.values(results.scenarios))
+    for (const round of one.servers.gateway ?? [])
+      for (const part of [round, round.single, round.burst]) sum += part?.[field] ?? 0;
+  return sum;
+}
+
+// work, what is measured, limit, unit, value
+function rows(results) {
+  return [
+    ['one channel, 100 B', 'CPU per delivery over the floor', 1.10, 'x', ratio(results, 'one_channel', 'single.cpu_us_per_delivery')],
+    ['bursts of 10', 'CPU per delivery over the floor (single messages)', 0.30, 'x',
+      ratio(results, 'one_channel', 'burst.cpu_us_per_delivery', 'floor', 'single.cpu_us_per_delivery')],
+    ['one channel per stream', 'CPU per delivery over the floor', 1.5, 'x', ratio(results, 'many_channels', 'cpu_us_per_delivery')],
+    ['2,048 streams, 20 messages/s', 'p99 of the last stream served, over the floor', 1.15, 'x', ratio(results, 'latency_2048', 'last_us.p99')],
+    ['64 streams, 20 messages/s', 'p99 latency', 2500, 'us', typical(results, 'latency_64', 'gateway', 'latency_us.p99')],
+    ['idle plain stream', 'own memory', 512, 'B', typical(results, 'one_channel', 'gateway', 'bytes_per_stream')],
+    ['accepting', 'CPU per stream over the floor', 1.5, 'x', ratio(results, 'one_channel', 'accept_us')],
+    ['ingest', 'time for all that Redis takes, over the floor', 1.1, 'x', ratio(results, 'ingest', 'seconds')],
+    ['idle, heartbeats every 15 s', 'share of a core for 20,000 streams', 0.02, '',
+      (typical(results, 'idle', 'gateway', 'core_share') / results.scenarios.idle?.size.streams) * 20000 || undefined],
+    ['2 workers', 'CPU per delivery over 1 worker', 1.1, 'x',
+      ratio(results, 'workers_2', 'single.cpu_us_per_delivery', 'gateway', undefined, 'gateway, 2 workers')],
+    ['everything', 'lost, duplicated, reordered', 0, '',
+      total(results, 'lost') + total(results, 'duplicated') + total(results, 'reordered')],
+  ];
+}
+
+export function judge(results) {
+  return rows(results)
+    .filter(([, , , , value]) => value !== undefined && !Number.isNaN(value))
+    .map(([work, what, limit, unit, value]) => ({ work, what, limit, unit, value, holds: value <= limit }));
+}
+
+function number(value) {
+  if (value === undefined || Number.isNaN(value)) return '';
+  return Math.abs(value) >= 100 ? Math.round(value).toLocaleString('en') : value.toPrecision(3);
+}
+
+function markdown(head, body) {
+  const line = (cells) => `| ${cells.join(' | ')} |\n`;
+  return line(head) + line(head.map((_, i) => (i === 0 ? '---' : '---:'))) + body.map(line).join('');
+}
+
+export function table(results, verdicts) {
+  const names = [...new Set(Object.values(results.scenarios).flatMap((one) => Object.keys(one.servers)))];
+  const columns = [
+    ['CPU us per delivery', 'one_channel', 'single.cpu_us_per_delivery'],
+    ['same, bursts of 10', 'one_channel', 'burst.cpu_us_per_delivery'],
+    ['same, own channels', 'many_channels', 'cpu_us_per_delivery'],
+    ['accept us', 'one_channel', 'accept_us'],
+    ['B per stream', 'one_channel', 'bytes_per_stream'],
+    ['p50 us, 64', 'latency_64', 'latency_us.p50'],
+    ['p99 us, 64', 'latency_64', 'latency_us.p99'],
+    ['last p99 us, 2,048', 'latency_2048', 'last_us.p99'],
+    ['messages/s taken', 'ingest', 'per_second'],
+  ];
+  const { one_channel: one, many_channels: many } = results.scenarios;
+  const sizes = [one && `${one.size.streams} streams on one channel`, many && `${many.size.streams} streams with a channel each`];
+  return `Measured on ${results.when} (${results.machine.cpu}, Linux ${results.machine.kernel}), ${results.rounds} round(s), ` +
+    `server on core 0, load and Redis on core 1; ${sizes.filter(Boolean).join('; ')}.\n\n` +
+    markdown(['server', ...columns.map(([head]) => head)],
+      names.filter((name) => columns.some(([, scenario, path]) => typical(results, scenario, name, path) !== undefined))
+        .map((name) => [name, ...columns.map(([, scenario, path]) => number(typical(results, scenario, name, path)))])) +
+    '\n' +
+    markdown(['target', 'measured as', 'limit', 'measured', 'holds'],
+      verdicts.map((v) => [v.work, v.what, `${v.limit} ${v.unit}`.trim(), `${number(v.value)} ${v.unit}`.trim(), v.holds ? 'yes' : '**no**']));
+}
