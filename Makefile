@@ -22,6 +22,11 @@ ifeq ($(SANITIZER),address)
 else ifeq ($(SANITIZER),thread)
   SAN     := -fsanitize=thread -fno-omit-frame-pointer
   OPT     := -O1 -g
+else ifeq ($(SANITIZER),fuzz)
+  # What `make fuzz` builds; no one needs to type it. libFuzzer is part of clang.
+  CC      := clang
+  SAN     := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+  OPT     := -O1 -g
 else ifneq ($(SANITIZER),)
   $(error SANITIZER=$(SANITIZER) is not known; use address or thread)
 else
@@ -63,7 +68,7 @@ else
   Q       := @
 endif
 
-.PHONY: all run test test-unit unit-programs fuzz bench bench-programs install uninstall format lint clean help dependencies
+.PHONY: all run test test-unit unit-programs fuzz fuzz-programs bench bench-programs install uninstall format lint clean help dependencies
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -103,6 +108,29 @@ $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(LIB)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs check) $(LDLIBS)
 
 unit-programs: $(UNIT_BIN)
+
+# tests/fuzz/fuzz_MODULE.c becomes one libFuzzer program each. All of them share FUZZ_SECONDS. What they learn stays in
+# build/fuzz/corpus, so that the next run begins where this one ended; a crash is left in build/fuzz/crash-MODULE-*.
+FUZZ_SECONDS ?= 60
+FUZZ_SRC     := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZ_BIN     := $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(FUZZ_SRC))
+FUZZ_SHARE   := $(shell echo $$(($(FUZZ_SECONDS) / $(or $(words $(FUZZ_SRC)),1) + 1)))
+
+$(BUILD)/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(LIB)
+	$(SAY) LD $@
+	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
+
+fuzz-programs: $(FUZZ_BIN)
+	@for program in $^; do \
+	  name=$${program##*/fuzz_}; log=$(BUILD)/$$name.log; mkdir -p $(BUILD)/corpus/$$name; \
+	  $$program -max_total_time=$(FUZZ_SHARE) -artifact_prefix=$(BUILD)/crash-$$name- -print_final_stats=1 \
+	    $(BUILD)/corpus/$$name >$$log 2>&1 || { cat $$log; echo "fuzz_$$name failed, see above"; exit 1; }; \
+	  sed -n "s/^stat::number_of_executed_units: */fuzz_$$name: no failure in $(FUZZ_SHARE) s, inputs tried: /p" $$log; \
+	done
+
+fuzz:
+	@command -v clang >/dev/null || { echo 'make fuzz needs clang (Debian: apt-get install clang)' >&2; exit 1; }
+	@$(MAKE) --no-print-directory SANITIZER=fuzz fuzz-programs
 
 # The one way to a fresh machine: both install what Debian packages they miss, then build and do their work.
 run:

@@ -8,6 +8,9 @@
 #include <string.h>
 #include <strings.h>
 
+// The largest number with a fraction. Not that anyone wants it: it bounds its text.
+#define FLOAT_MAX 1000000000
+
 struct unit {
     const char *name;
     uint64_t factor;
@@ -112,6 +115,21 @@ static void format_number(uint64_t number, const struct unit *units, char out[OP
     snprintf(out, OPTION_NUMBER_TEXT, "%" PRIu64 "%s", number / units->factor, units->name);
 }
 
+// Never with an exponent, which parse_float does not take.
+static bool format_float(double number, char out[OPTION_NUMBER_TEXT])
+{
+    size_t len;
+
+    if (isnan(number))
+        return false;
+    len = (size_t)snprintf(out, OPTION_NUMBER_TEXT, "%.9f", number);
+    while (out[len - 1] == '0')
+        out[--len] = '\0';
+    if (out[len - 1] == '.')
+        out[--len] = '\0';
+    return true;
+}
+
 static bool parse_uint(const struct option_spec *spec, const char *text, uint64_t *out, char *error,
                        size_t error_size)
 {
@@ -142,13 +160,14 @@ static bool parse_float(const struct option_spec *spec, const char *text, double
                         size_t error_size)
 {
     char *end, reason[80];
+    uint64_t max = spec->max ? spec->max : FLOAT_MAX;
     double number = strtod(text, &end);
 
     // strtod would also take a sign, hexadecimal, "inf" and "nan".
     if (text[strspn(text, "0123456789.")] != '\0' || end == text || *end != '\0' || !isfinite(number))
         return refuse(text, "is not a number; write for example 0.1", error, error_size);
-    if (number < (double)spec->min || (spec->max && number > (double)spec->max)) {
-        snprintf(reason, sizeof(reason), "is not between %" PRIu64 " and %" PRIu64, spec->min, spec->max);
+    if (number < (double)spec->min || number > (double)max) {
+        snprintf(reason, sizeof(reason), "is not between %" PRIu64 " and %" PRIu64, spec->min, max);
         return refuse(text, reason, error, error_size);
     }
     *out = number;
@@ -304,8 +323,7 @@ bool option_value_format(const struct option_spec *spec, const void *values, cha
         format_number(*(const uint64_t *)value, units_of(spec->type), out);
         return *(const uint64_t *)value != OPTION_UNSET;
     case OPTION_FLOAT:
-        snprintf(out, OPTION_NUMBER_TEXT, "%.6g", *(const double *)value);
-        return !isnan(*(const double *)value);
+        return format_float(*(const double *)value, out);
     case OPTION_ENUM:
         if (*(const int *)value < 0)
             return false;

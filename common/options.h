@@ -54,7 +54,7 @@ struct option_spec {
     // Optional, for a string or a list item that cannot be used: returns false and writes what is wrong with
     // it, to stand after `"x" ` ("is no address; write ADDR:PORT"). For a secret it stands alone.
     bool (*check)(const char *text, char *error, size_t error_size);
-    const char *help; // a sentence or two, without the default
+    const char *help; // a sentence without its full stop, the choices of an enum and the default
 };
 
 struct option_table {

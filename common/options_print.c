@@ -53,12 +53,8 @@ static void compose_help(const struct option_spec *spec, char out[HELP_TEXT_MAX]
     size_t used = (size_t)snprintf(out, HELP_TEXT_MAX, "%s", spec->help);
 
     for (size_t i = 0; spec->type == OPTION_ENUM && spec->names[i] && used < HELP_TEXT_MAX; i++)
-        used +=
-            (size_t)snprintf(out + used, HELP_TEXT_MAX - used, "%s%s", i ? ", " : " One of ", spec->names[i]);
-    if (spec->type == OPTION_ENUM && used < HELP_TEXT_MAX)
-        used += (size_t)snprintf(out + used, HELP_TEXT_MAX - used, ".");
-    if (spec->type == OPTION_LIST && used < HELP_TEXT_MAX)
-        used += (size_t)snprintf(out + used, HELP_TEXT_MAX - used, " Repeatable.");
+        used += (size_t)snprintf(out + used, HELP_TEXT_MAX - used, "%s%s", i ? ", " : "; one of ",
+                                 spec->names[i]);
     if (shown && used < HELP_TEXT_MAX)
         snprintf(out + used, HELP_TEXT_MAX - used, " (default: %s)", shown);
 }
@@ -132,12 +128,13 @@ void options_print_help(const struct option_table *table, FILE *out)
         print_paragraph(out, table->epilogue);
 }
 
+// What common/ini.c would not read back: it trims blanks, and a line ends a value.
 static bool ini_can_hold(const char *text)
 {
     size_t len = strlen(text);
 
-    return strpbrk(text, "\r\n") == NULL &&
-           (len == 0 || (!isblank((unsigned char)text[0]) && !isblank((unsigned char)text[len - 1])));
+    return strchr(text, '\n') == NULL &&
+           (len == 0 || (!strchr(" \t\r", text[0]) && !strchr(" \t\r", text[len - 1])));
 }
 
 static void print_text(const struct option_spec *spec, const char *text, FILE *out)

@@ -500,7 +500,7 @@ START_TEST(help_shows_every_option_within_80_columns)
             ck_assert_msg(strstr(text, name) != NULL, "%s in\n%s", name, text);
         }
     }
-    ck_assert_ptr_nonnull(strstr(text, "One of red, green."));
+    ck_assert_ptr_nonnull(strstr(text, "; one of red, green"));
     ck_assert_ptr_nonnull(strstr(text, "DEMO_NAME"));
     while ((line = strsep(&rest, "\n")) != NULL)
         ck_assert_uint_le(strlen(line), 80);
