@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <ev.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,15 +51,31 @@ static int usage_error(const char *error)
     return EXIT_USAGE;
 }
 
-static void raise_descriptor_limit(struct gateway *g)
+// As many streams as the limit of open files allows, or as were asked for; false where the limit is too low
+// for that.
+static bool set_capacity(struct gateway *g)
 {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return;
-    limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 && getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return;
-    g->status.capacity = limit.rlim_cur > DESCRIPTORS_RESERVED ? limit.rlim_cur - DESCRIPTORS_RESERVED : 0;
+    uint64_t asked = g->config.max_connections;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit); // what is in force is read below
+    }
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur <= DESCRIPTORS_RESERVED) {
+        log_error("main", "the limit of open files is too low; raise it (ulimit -n, LimitNOFILE=)");
+        return false;
+    }
+    uint64_t allowed = limit.rlim_cur - DESCRIPTORS_RESERVED;
+    if (asked != OPTION_UNSET && asked > allowed) {
+        log_error("main",
+                  "--max-connections %" PRIu64 " needs %" PRIu64 " open files, but %" PRIu64
+                  " are allowed; raise the "
+                  "limit (ulimit -n, LimitNOFILE=)",
+                  asked, asked + DESCRIPTORS_RESERVED, (uint64_t)limit.rlim_cur);
+        return false;
+    }
+    g->status.limits.max_streams = asked == OPTION_UNSET ? allowed : asked;
+    return true;
 }
 
 static bool bind_all(struct gateway *g)
@@ -120,6 +137,7 @@ static void fill_settings(struct gateway *g)
         .heartbeat_ms = (uint32_t)c->heartbeat_ms,
         .retry_ms = (uint32_t)c->retry_ms,
         .queue_limit = c->queue_limit,
+        .drop_oldest = c->slow_client == SLOW_CLIENT_DROP_OLDEST,
         .refuse_with_status = c->refusal == REFUSAL_STATUS,
         .head_timeout_ms = HEAD_TIMEOUT_MS,
     };
@@ -133,6 +151,7 @@ static bool create_workers(struct gateway *g)
             .index = (unsigned)i,
             .client = &g->client,
             .hooks = {.refuse = on_refuse, .page = on_page, .ctx = g},
+            .limits = &g->status.limits,
             .backlog_limit = c->backlog_limit,
             .listen_fds = g->worker_fds[i],
             .listen_count = c->listen.count,
@@ -208,8 +227,7 @@ static void gateway_teardown(struct gateway *g)
 static int gateway_run(struct gateway *g)
 {
     int code = EXIT_FAILURE;
-    raise_descriptor_limit(g);
-    if (!bind_all(g))
+    if (!set_capacity(g) || !bind_all(g))
         return code;
     if (gateway_setup(g)) {
         if (gateway_start(g)) {

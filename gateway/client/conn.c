@@ -96,6 +96,8 @@ void conn_destroy(struct conn *c)
     struct conn_table *t = conn_table_of(c);
     if (t->hub)
         hub_leave(t->hub, &c->subscriber);
+    if (c->has_place)
+        limits_leave(t->limits);
     if (c->is_stream) {
         counter_add(t->counters, COUNTER_STREAMS_OPEN, -1);
         atomic_fetch_add_explicit(&t->closes[c->reason], 1, memory_order_relaxed);
@@ -154,6 +156,12 @@ static void conn_written(struct conn *c)
         conn_linger(c);
 }
 
+// The kernel gave the peer up: nothing was acknowledged for TCP_USER_TIMEOUT, or the way there is gone.
+bool conn_is_lost(int failure)
+{
+    return failure == ETIMEDOUT || failure == EHOSTUNREACH || failure == ENETUNREACH || failure == ENETDOWN;
+}
+
 // One system call. Returns the bytes that the socket took; where it took none, the connection is blocked or
 // closed.
 static size_t conn_write(struct conn *c, struct iovec *iov, int count)
@@ -162,7 +170,9 @@ static size_t conn_write(struct conn *c, struct iovec *iov, int count)
     struct msghdr msg = {.msg_iov = iov, .msg_iovlen = (size_t)count};
     ssize_t n;
     do {
-        n = sendmsg(c->io.fd, &msg, MSG_NOSIGNAL);
+        // For a single piece send() is the cheaper call.
+        n = count == 1 ? send(c->io.fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL)
+                       : sendmsg(c->io.fd, &msg, MSG_NOSIGNAL);
         counter_add(t->counters, COUNTER_WRITES, 1);
     } while (n < 0 && errno == EINTR);
     if (n >= 0) {
@@ -173,7 +183,7 @@ static size_t conn_write(struct conn *c, struct iovec *iov, int count)
     if (errno == EAGAIN || errno == EWOULDBLOCK)
         conn_blocked(c);
     else
-        conn_close(c, CLOSE_WRITE_FAILED);
+        conn_close(c, conn_is_lost(errno) ? CLOSE_REAPED : CLOSE_WRITE_FAILED);
     return 0;
 }
 

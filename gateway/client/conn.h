@@ -42,6 +42,7 @@ struct conn {
     bool blocked : 1;       // the socket is full; waits for EV_WRITE
     bool body_only : 1;     // HTTP/1.0
     bool control : 1;       // wants gateway:open and gateway:close
+    bool has_place : 1;     // counts in the limits
     bool is_stream : 1;     // was counted as an open stream
 };
 
@@ -56,6 +57,8 @@ void conn_finish(struct conn *c, enum close_reason reason);
 void conn_close(struct conn *c, enum close_reason reason);
 // Writes what is queued until the socket is full.
 void conn_flush(struct conn *c);
+// True where `failure` (an errno of a socket) says that the peer is not reached any more.
+bool conn_is_lost(int failure);
 // Frees; by the table only.
 void conn_destroy(struct conn *c);
 // The state is left: forgets what belongs to it alone.

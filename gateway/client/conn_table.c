@@ -8,7 +8,7 @@
 
 #include "common/clock.h"
 #include "common/jitter.h"
-#include "common/log.h"
+#include "common/memory.h"
 #include "gateway/client/conn.h"
 #include "gateway/client/request.h"
 #include "gateway/client/stream.h"
@@ -63,6 +63,15 @@ static void on_deadline(struct wheel_entry *e, void *ctx)
     }
 }
 
+// What libev keeps per descriptor in its table, which grows by doubling: twice sizeof(ANFD).
+#define EV_BYTES_PER_FD 32u
+
+static size_t conn_table_bytes(const struct conn_table *t)
+{
+    return t->count * (memory_block(sizeof(struct conn)) + EV_BYTES_PER_FD) +
+           t->outqs.total * memory_block(sizeof(struct outq)) + (t->hub ? hub_bytes(t->hub) : 0);
+}
+
 static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
 {
     (void)loop, (void)events;
@@ -70,6 +79,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
     t->now_ms = clock_monotonic_ms();
     wheel_advance(t->wheel, t->now_ms, on_deadline, t);
     outq_pool_trim(&t->outqs);
+    counter_set(t->counters, COUNTER_CONNECTION_BYTES, conn_table_bytes(t));
 }
 
 void conn_table_flush(struct conn_table *t)
@@ -135,13 +145,14 @@ bool conn_table_init(struct conn_table *t, struct ev_loop *loop, const struct cl
     return true;
 }
 
-bool conn_table_enable_streams(struct conn_table *t,
+bool conn_table_enable_streams(struct conn_table *t, struct limits *limits,
                                void (*on_interest)(void *ctx, uint64_t hash, const char *name, size_t len,
                                                    bool wanted),
                                void *ctx)
 {
     struct hub_events events = {
         .on_interest = on_interest, .on_frame = on_frame, .on_confirmed = on_confirmed, .ctx = ctx};
+    t->limits = limits;
     t->hub = hub_create(&events);
     return t->hub != NULL;
 }
@@ -221,7 +232,7 @@ static void on_readable(struct conn *c)
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
         return;
     if (n <= 0) {
-        conn_close(c, CLOSE_CLIENT_GONE);
+        conn_close(c, n < 0 && conn_is_lost(errno) ? CLOSE_REAPED : CLOSE_CLIENT_GONE);
         return;
     }
     if (c->state == CONN_HEAD) {

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "gateway/client/http_response.h"
+#include "gateway/client/limits.h"
 #include "gateway/client/outq.h"
 #include "gateway/client/stream_request.h"
 #include "gateway/client/wheel.h"
@@ -26,6 +27,7 @@ struct conn;
     X(CLIENT_GONE, "client_gone")                                                                            \
     X(WRITE_FAILED, "write_failed")                                                                          \
     X(DRAIN, "drain")                                                                                        \
+    X(REAPED, "reaped")                                                                                      \
     X(SLOW, "slow")                                                                                          \
     X(ANSWERED, "answered")                                                                                  \
     X(BAD_REQUEST, "bad_request")                                                                            \
@@ -54,6 +56,7 @@ struct client_settings {
     size_t max_channels;
     uint32_t heartbeat_ms, retry_ms;
     size_t queue_limit; // bytes
+    bool drop_oldest;   // --slow-client
     bool refuse_with_status;
     uint32_t head_timeout_ms;
 };
@@ -81,6 +84,7 @@ struct conn_table {
     struct client_hooks hooks;
     struct hub *hub; // NULL: no streams here (the admin listener)
     struct counters *counters;
+    struct limits *limits;
     _Atomic uint64_t closes[CLOSE_REASON_COUNT]; // streams ended, by reason; read by any thread
 
     struct wheel *wheel;
@@ -106,8 +110,8 @@ struct conn_table {
 // goes to `on_interest`. False when out of memory.
 bool conn_table_init(struct conn_table *t, struct ev_loop *loop, const struct client_settings *settings,
                      const struct client_hooks *hooks, struct counters *counters);
-// Gives the table a hub: it can hold streams.
-bool conn_table_enable_streams(struct conn_table *t,
+// Gives the table a hub: it can hold streams, within `limits` (borrowed).
+bool conn_table_enable_streams(struct conn_table *t, struct limits *limits,
                                void (*on_interest)(void *ctx, uint64_t hash, const char *name, size_t len,
                                                    bool wanted),
                                void *ctx);

@@ -18,6 +18,9 @@
 // Accepts per turn of the loop: a crowd at the door must not keep those inside waiting.
 #define ACCEPT_BUDGET 64
 #define PAUSE_S 0.2
+// A peer that acknowledges nothing for so long is gone (tcp(7), TCP_USER_TIMEOUT): with a heartbeat at least
+// every --heartbeat, a half-open stream is noticed within that and 20 s.
+#define UNACKNOWLEDGED_MS 18000
 #define UNIX_PREFIX "unix:"
 
 static bool set_option(int fd, int level, int name, int value)
@@ -57,6 +60,7 @@ static int tcp_listen(const struct sockaddr *sa, socklen_t len, bool share)
         return -1;
     // What is set here is inherited by each accepted socket: no system call per client.
     if (set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) && set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) &&
+        set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS) &&
         (!share || set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1)) &&
         (sa->sa_family != AF_INET6 || set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)) &&
         bind(fd, sa, len) == 0 && listen(fd, BACKLOG) == 0)

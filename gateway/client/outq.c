@@ -16,12 +16,15 @@ struct outq *outq_borrow(struct outq_pool *pool, bool body_only)
         q = malloc(sizeof *q);
         if (!q)
             return NULL;
+        pool->total++;
     }
     q->ring = q->small;
     q->capacity = OUTQ_INLINE;
     q->head = q->count = q->head_sent = 0;
     q->bytes = 0;
+    q->taken = 0;
     q->body_only = body_only;
+    q->watched = false;
     return q;
 }
 
@@ -46,6 +49,7 @@ void outq_pool_trim(struct outq_pool *pool)
         struct outq *q = pool->free;
         pool->free = q->next_free;
         pool->free_count--;
+        pool->total--;
         free(q);
     }
 }
@@ -99,6 +103,7 @@ int outq_gather(const struct outq *q, struct iovec *iov, int max)
 void outq_consume(struct outq *q, size_t n)
 {
     q->bytes -= n;
+    q->taken += n;
     n += q->head_sent;
     while (q->count > 0) {
         struct frame *f = q->ring[q->head];
@@ -113,15 +118,79 @@ void outq_consume(struct outq *q, size_t n)
     q->head_sent = (uint32_t)n;
 }
 
+static struct frame **outq_at(const struct outq *q, uint32_t i)
+{
+    return &q->ring[(q->head + i) & (q->capacity - 1)];
+}
+
+static uint32_t outq_started(const struct outq *q)
+{
+    return q->head_sent > 0 ? 1 : 0;
+}
+
+static size_t frame_size(const struct outq *q, const struct frame *f)
+{
+    return frame_bytes(f, q->body_only).iov_len;
+}
+
 uint32_t outq_drop_unstarted(struct outq *q)
 {
-    uint32_t keep = q->head_sent > 0 ? 1 : 0;
     uint32_t dropped = 0;
-    while (q->count > keep) {
-        struct frame *f = q->ring[(q->head + --q->count) & (q->capacity - 1)];
-        q->bytes -= frame_bytes(f, q->body_only).iov_len;
+    while (q->count > outq_started(q)) {
+        struct frame *f = *outq_at(q, --q->count);
+        q->bytes -= frame_size(q, f);
         frame_release(f);
         dropped++;
     }
     return dropped;
+}
+
+struct frame *outq_take_oldest(struct outq *q)
+{
+    uint32_t i = outq_started(q);
+    while (i < q->count && ((*outq_at(q, i))->is_gap || (*outq_at(q, i))->channel_len == 0))
+        i++;
+    if (i >= q->count)
+        return NULL;
+    struct frame *f = *outq_at(q, i);
+    // The few before it move up by one.
+    for (; i > 0; i--)
+        *outq_at(q, i) = *outq_at(q, i - 1);
+    q->head = (q->head + 1) & (q->capacity - 1);
+    q->count--;
+    q->bytes -= frame_size(q, f);
+    return f;
+}
+
+bool outq_insert_first(struct outq *q, struct frame *f)
+{
+    if (q->count == q->capacity && !outq_grow(q))
+        return false;
+    q->head = (q->head - 1) & (q->capacity - 1);
+    q->count++;
+    if (q->head_sent > 0) {
+        *outq_at(q, 0) = *outq_at(q, 1);
+        *outq_at(q, 1) = f;
+    } else {
+        *outq_at(q, 0) = f;
+    }
+    q->bytes += frame_size(q, f);
+    return true;
+}
+
+bool outq_has_gap(const struct outq *q, const struct frame *f)
+{
+    for (uint32_t i = 0; i < q->count; i++) {
+        const struct frame *g = *outq_at(q, i);
+        if (g->is_gap && g->channel_hash == f->channel_hash)
+            return true;
+        if (!g->is_gap && i >= outq_started(q))
+            break; // gaps stand before all events
+    }
+    return false;
+}
+
+size_t outq_waiting_bytes(const struct outq *q)
+{
+    return q->count == 0 ? 0 : q->bytes - (frame_size(q, *outq_at(q, 0)) - q->head_sent);
 }

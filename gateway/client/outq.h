@@ -16,7 +16,9 @@ struct outq {
     uint32_t head, count, capacity;
     uint32_t head_sent; // bytes of the first frame that the socket has taken
     size_t bytes;       // not yet taken, over all frames
+    uint64_t taken;     // bytes taken since the last look at its progress
     bool body_only;     // HTTP/1.0: no chunk framing
+    bool watched;       // has been looked at before
     union {
         struct frame *small[OUTQ_INLINE];
         struct outq *next_free;
@@ -25,7 +27,7 @@ struct outq {
 
 struct outq_pool {
     struct outq *free;
-    uint32_t free_count;
+    uint32_t free_count, total; // in the pool; in the pool and borrowed
 };
 
 // NULL when out of memory.
@@ -47,6 +49,17 @@ void outq_consume(struct outq *q, size_t n);
 // Drops all frames of which no byte has been sent: what remains is the rest of a whole event. Returns how
 // many were dropped.
 uint32_t outq_drop_unstarted(struct outq *q);
+
+// Takes the oldest event that may be dropped out of the queue: not started, of a channel, and no gap. NULL
+// where there is none. The reference is the caller's.
+struct frame *outq_take_oldest(struct outq *q);
+// Puts `f` before all that has not been started; takes the reference. False when out of memory: the reference
+// is still the caller's.
+bool outq_insert_first(struct outq *q, struct frame *f);
+// True where a gap for the channel of `f` waits before all events (or is on its way).
+bool outq_has_gap(const struct outq *q, const struct frame *f);
+// Bytes that wait behind the frame that is on its way.
+size_t outq_waiting_bytes(const struct outq *q);
 
 // The bytes of `f` as this kind of stream sends them.
 static inline struct iovec frame_bytes(const struct frame *f, bool body_only)

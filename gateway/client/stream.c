@@ -7,6 +7,7 @@
 
 #include "common/jitter.h"
 #include "gateway/client/request.h"
+#include "gateway/client/slow_client.h"
 
 // Redis answers SUBSCRIBE within a round trip; a stream that still waits after this is refused and comes
 // back.
@@ -27,12 +28,19 @@ static bool stream_join(struct conn *c, const struct stream_request *want)
 
 void stream_begin(struct conn *c, const struct http_request *req, const struct stream_request *want)
 {
+    struct conn_table *t = conn_table_of(c);
     char *origin = NULL;
     if (req->origin.at && !(origin = strndup(req->origin.at, req->origin.len))) {
         conn_close(c, CLOSE_OUT_OF_MEMORY);
         return;
     }
+    if (!limits_enter(t->limits)) {
+        free(origin);
+        request_refuse(c, req, "This gateway is full; another one will serve you.");
+        return;
+    }
     conn_leave_state(c, CONN_WAITING);
+    c->has_place = true;
     c->origin = origin;
     c->control = want->control;
     c->body_only = req->http_1_0;
@@ -133,20 +141,6 @@ void stream_end(struct conn *c, enum close_reason reason)
     conn_finish(c, reason);
 }
 
-// A client that reads too slowly ends itself, not others. The event that is on its way does not count: one
-// larger than the limit can be delivered, too.
-static void stream_check_limit(struct conn *c)
-{
-    struct conn_table *t = conn_table_of(c);
-    struct outq *q = c->queue;
-    if (c->state != CONN_STREAM || !q || q->bytes <= t->settings->queue_limit || q->count < 2)
-        return;
-    size_t before = q->bytes;
-    outq_drop_unstarted(q);
-    counter_add(t->counters, COUNTER_QUEUED_BYTES, (int64_t)q->bytes - (int64_t)before);
-    stream_end(c, CLOSE_SLOW);
-}
-
 void stream_deliver(struct conn *c, struct frame *f)
 {
     if (c->state != CONN_STREAM)
@@ -158,7 +152,7 @@ void stream_deliver(struct conn *c, struct frame *f)
     else
         conn_send_now(c, f);
     if (c->blocked)
-        stream_check_limit(c);
+        slow_client_check(c);
 }
 
 void stream_heartbeat(struct conn *c)
@@ -166,8 +160,11 @@ void stream_heartbeat(struct conn *c)
     struct conn_table *t = conn_table_of(c);
     uint32_t idle = (uint32_t)t->now_ms - c->last_write_ms;
     uint32_t every = t->settings->heartbeat_ms;
-    // Something that still waits will be as good as a heartbeat.
-    if (idle >= every && !c->queue) {
+    // Something that still waits is as good as a heartbeat.
+    if (c->queue) {
+        slow_client_check_progress(c);
+        idle = 0;
+    } else if (idle >= every) {
         counter_add(t->counters, COUNTER_HEARTBEATS, 1);
         conn_send(c, frame_retain(t->heartbeat));
         idle = 0;

@@ -25,8 +25,12 @@
     X(WRITES, "writes_total", "", "counter", "System calls that wrote to clients")                           \
     X(BYTES_SENT, "sent_bytes_total", "", "counter", "Bytes written to clients")                             \
     X(WRITES_BLOCKED, "writes_blocked_total", "", "counter", "Times a client's socket took less than all")   \
+    X(SLOW_DROPPED, "events_dropped_total", "reason=\"slow_client\"", "counter",                             \
+      "Events dropped for one client")                                                                       \
     X(HEARTBEATS, "heartbeats_total", "", "counter", "Heartbeats sent")                                      \
     X(GAPS, "gaps_total", "", "counter", "gateway:gap events made")                                          \
+    X(CONNECTION_BYTES, "connection_bytes", "", "gauge",                                                     \
+      "Memory that client connections and their channels take")                                              \
     X(QUEUED_BYTES, "queued_bytes", "", "gauge", "Bytes that wait for slow clients")                         \
     X(SUBSCRIPTIONS, "subscriptions", "", "gauge", "Channels subscribed to in Redis")                        \
     X(REDIS_CONNECTS, "redis_connects_total", "", "counter", "Connections made to Redis")                    \

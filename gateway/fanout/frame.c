@@ -18,6 +18,7 @@ static struct frame *frame_alloc(size_t body_len, bool chunked, size_t channel_l
     f->body_len = (uint32_t)body_len;
     f->body_at = (uint16_t)head_len;
     f->channel_len = (uint16_t)channel_len;
+    f->is_gap = false;
     f->channel_hash = 0;
     f->channel = f->wire + wire_len;
     memcpy(f->wire, head, head_len);

@@ -17,6 +17,7 @@ struct frame {
     uint32_t wire_len;
     uint32_t body_len;
     uint16_t body_at;     // where the body begins in wire
+    bool is_gap;          // gateway:gap: stands for events that were lost
     uint16_t channel_len; // 0: belongs to no channel (heartbeats, ends of streams)
     uint64_t channel_hash;
     char *channel; // inside this allocation, behind wire

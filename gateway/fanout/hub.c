@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/map.h"
+#include "common/memory.h"
 
 struct slot {
     struct subscriber *subscriber;
@@ -22,6 +23,7 @@ struct hub_channel {
 struct hub {
     struct map channels;
     struct hub_events events;
+    size_t bytes; // of all but the map
 };
 
 static struct hub_channel *channel_of(struct map_entry *e)
@@ -62,27 +64,40 @@ static struct hub_channel *channel_create(struct hub *h, uint64_t hash, const st
         free(c);
         return NULL;
     }
+    h->bytes += memory_block(sizeof *c + name->len);
     return c;
+}
+
+static size_t slots_bytes(uint32_t capacity)
+{
+    return capacity ? memory_block(capacity * sizeof(struct slot)) : 0;
+}
+
+// False where there is no memory; a shrink that fails costs memory, nothing else.
+static bool channel_resize(struct hub *h, struct hub_channel *c, uint32_t capacity)
+{
+    struct slot *slots = realloc(c->slots, capacity * sizeof *slots);
+    if (!slots)
+        return false;
+    h->bytes += slots_bytes(capacity) - slots_bytes(c->capacity);
+    c->slots = slots;
+    c->capacity = capacity;
+    return true;
 }
 
 static void channel_destroy(struct hub *h, struct hub_channel *c)
 {
     map_remove(&h->channels, &c->entry);
+    h->bytes -= memory_block(sizeof *c + c->entry.len) + slots_bytes(c->capacity);
     free(c->slots);
     free(c);
 }
 
-static bool channel_add(struct hub_channel *c, struct subscriber *s, uint32_t subscription)
+static bool channel_add(struct hub *h, struct hub_channel *c, struct subscriber *s, uint32_t subscription)
 {
-    if (c->count == c->capacity) {
-        // One slot at first: a channel of one user has one stream.
-        uint32_t capacity = c->capacity ? c->capacity * 2 : 1;
-        struct slot *slots = realloc(c->slots, capacity * sizeof *slots);
-        if (!slots)
-            return false;
-        c->slots = slots;
-        c->capacity = capacity;
-    }
+    // One slot at first: a channel of one user has one stream.
+    if (c->count == c->capacity && !channel_resize(h, c, c->capacity ? c->capacity * 2 : 1))
+        return false;
     s->subscriptions[subscription] = (struct subscription){.channel = c, .slot = c->count};
     c->slots[c->count++] = (struct slot){.subscriber = s, .subscription = subscription};
     return true;
@@ -98,11 +113,7 @@ static void channel_drop(struct hub *h, const struct subscription *gone)
         h->events.on_interest(h->events.ctx, c->entry.hash, c->name, c->entry.len, false);
         channel_destroy(h, c);
     } else if (c->capacity >= 8 && c->count * 4 <= c->capacity) {
-        struct slot *slots = realloc(c->slots, c->capacity / 2 * sizeof *slots);
-        if (slots) { // a shrink that fails costs memory, nothing else
-            c->slots = slots;
-            c->capacity /= 2;
-        }
+        (void)channel_resize(h, c, c->capacity / 2);
     }
 }
 
@@ -113,7 +124,7 @@ static bool hub_join_one(struct hub *h, struct subscriber *s, const struct hub_n
     struct hub_channel *c = e ? channel_of(e) : channel_create(h, hash, name);
     if (!c)
         return false;
-    if (!channel_add(c, s, s->count)) {
+    if (!channel_add(h, c, s, s->count)) {
         if (c->count == 0)
             channel_destroy(h, c);
         return false;
@@ -131,6 +142,9 @@ bool hub_join(struct hub *h, struct subscriber *s, const struct hub_name *names,
     s->count = 0;
     if (!s->subscriptions)
         return false;
+    if (s->subscriptions != &s->one)
+        h->bytes += memory_block(count * sizeof *s->subscriptions);
+    s->allotted = (uint32_t)count;
     for (size_t i = 0; i < count; i++) {
         if (!hub_join_one(h, s, &names[i])) {
             hub_leave(h, s);
@@ -146,8 +160,10 @@ void hub_leave(struct hub *h, struct subscriber *s)
         return;
     for (uint32_t i = 0; i < s->count; i++)
         channel_drop(h, &s->subscriptions[i]);
-    if (s->subscriptions != &s->one)
+    if (s->subscriptions != &s->one) {
+        h->bytes -= memory_block(s->allotted * sizeof *s->subscriptions);
         free(s->subscriptions);
+    }
     s->subscriptions = NULL;
     s->count = 0;
 }
@@ -195,6 +211,11 @@ void hub_unconfirm_all(struct hub *h)
 size_t hub_channel_count(const struct hub *h)
 {
     return h->channels.count;
+}
+
+size_t hub_bytes(const struct hub *h)
+{
+    return h->bytes + map_bytes(&h->channels);
 }
 
 const char *hub_channel_name(const struct subscriber *s, size_t i, size_t *len)

@@ -23,7 +23,7 @@ struct subscription {
 struct subscriber {
     struct subscription *subscriptions; // `one` or an allocation; NULL while it is in no hub
     struct subscription one;            // most streams have a single channel
-    uint32_t count;
+    uint32_t count, allotted;           // subscriptions, and room for them
 };
 
 struct hub_name {
@@ -62,5 +62,7 @@ void hub_confirm(struct hub *h, uint64_t hash, const char *name, size_t len);
 void hub_unconfirm_all(struct hub *h);
 
 size_t hub_channel_count(const struct hub *h);
+// Memory that channels, their slots and the subscriptions outside of subscribers take.
+size_t hub_bytes(const struct hub *h);
 // The i-th channel's name of a subscriber; `len` gets its length.
 const char *hub_channel_name(const struct subscriber *s, size_t i, size_t *len);

@@ -14,6 +14,7 @@
 
 #define PASSWORD_MAX 512
 
+static const char *const slow_clients[] = {"close", "drop-oldest", NULL};
 static const char *const refusals[] = {"retry", "status", NULL};
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
 static const char *const log_formats[] = {"text", "json", NULL};
@@ -189,6 +190,15 @@ static const struct option_spec specs[] = {
      .check = check_origin,
      .help = "Origin whose pages may read streams, or * for all without credentials; repeatable"},
 
+    {.name = "max-connections",
+     .argument = "N",
+     .group = "Limits",
+     .type = OPTION_UINT,
+     AT(max_connections),
+     .default_note = "what the limit of open files allows",
+     .min = 1,
+     .max = 100000000,
+     .help = "Streams that the gateway holds; more are refused (see --refusal)"},
     {.name = "max-channels",
      .argument = "N",
      .group = "Limits",
@@ -205,7 +215,16 @@ static const struct option_spec specs[] = {
      .default_text = "256KiB",
      .min = 1,
      .max = (uint64_t)1 << 30,
-     .help = "Bytes that may wait for one client, beside the event on its way; then it is closed"},
+     .help = "Bytes that may wait for one client, beside the event on its way; then --slow-client decides"},
+    {.name = "slow-client",
+     .argument = "KIND",
+     .type = OPTION_ENUM,
+     AT(slow_client),
+     .default_text = "close",
+     .names = slow_clients,
+     .help = "What happens over --queue-limit: close ends the stream, and the client comes back; drop-oldest "
+             "drops whole "
+             "events, oldest first, and sends gateway:gap in their place"},
     {.name = "refusal",
      .argument = "KIND",
      .type = OPTION_ENUM,

@@ -14,10 +14,10 @@ struct config {
     // Filled by the option table.
     char *file, *id, *admin_listen, *path, *redis, *redis_password_file;
     struct option_list listen, anonymous, cors_origin, payload_rules;
-    uint64_t workers, max_channels;
+    uint64_t workers, max_channels, max_connections;
     uint64_t heartbeat_ms, retry_ms, drain_timeout_ms;
     uint64_t queue_limit, max_message, backlog_limit;
-    int refusal, log_level, log_format;
+    int refusal, slow_client, log_level, log_format;
     bool check_config, print_config, version, help;
 
     // Derived from them.
@@ -25,6 +25,7 @@ struct config {
     struct payload_policy payload;
 };
 
+enum slow_client { SLOW_CLIENT_CLOSE, SLOW_CLIENT_DROP_OLDEST };
 enum refusal { REFUSAL_RETRY, REFUSAL_STATUS };
 
 // The table, for --help, the manual and the tests of both.

@@ -29,6 +29,8 @@ const char *health_refusal(const struct status *s)
         return "This gateway is draining; another one will serve you.";
     if (!bus_is_proven(s->bus))
         return "This gateway has no proof that Redis delivers; try again.";
+    if (limits_full(&s->limits))
+        return "This gateway is full; another one will serve you.";
     return NULL;
 }
 
@@ -47,6 +49,8 @@ static void page_ready(const struct status *s, struct client_page *out)
         page_text(out, 404, "draining\n");
     else if (!bus_is_proven(s->bus))
         page_text(out, 503, "not ready: no proof that Redis delivers\n");
+    else if (limits_full(&s->limits))
+        page_text(out, 503, "not ready: full\n");
     else
         page_text(out, 200, "ready\n");
 }
@@ -59,8 +63,8 @@ static void page_detailed(const struct status *s, struct client_page *out)
                   SSE_GATEWAY_VERSION, "live", alive, "ready", proven && !draining, "draining", draining,
                   "redis", "connected", status_count(s, COUNTER_REDIS_CONNECTED) > 0, "delivery_proven",
                   proven, "subscriptions", (json_int_t)status_count(s, COUNTER_SUBSCRIPTIONS), "connections",
-                  (json_int_t)status_count(s, COUNTER_STREAMS_OPEN), "capacity", (json_int_t)s->capacity,
-                  "workers", (json_int_t)s->worker_count, "uptime_seconds",
+                  (json_int_t)status_count(s, COUNTER_STREAMS_OPEN), "capacity",
+                  (json_int_t)s->limits.max_streams, "workers", (json_int_t)s->worker_count, "uptime_seconds",
                   (json_int_t)((clock_monotonic_ms() - s->started_at) / 1000));
     out->status = 200;
     out->content_type = "application/json";

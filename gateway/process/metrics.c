@@ -9,6 +9,7 @@
 
 #include "common/buf.h"
 #include "common/clock.h"
+#include "gateway/process/health.h"
 
 #define PREFIX "sse_gateway_"
 
@@ -71,10 +72,9 @@ static uint64_t resident_bytes(void)
 
 static bool print_process(struct buf *b, const struct status *s)
 {
-    return print_gauge(b, "ready", "1 while new streams are let in",
-                       bus_is_proven(s->bus) && !atomic_load(&s->draining)) &&
+    return print_gauge(b, "ready", "1 while new streams are let in", health_refusal(s) == NULL) &&
            print_gauge(b, "draining", "1 while the gateway drains", atomic_load(&s->draining)) &&
-           print_gauge(b, "capacity", "Event streams that the limit of open files allows", s->capacity) &&
+           print_gauge(b, "capacity", "Event streams that --max-connections allows", s->limits.max_streams) &&
            print_gauge(b, "workers", "Threads that serve clients", s->worker_count) &&
            print_gauge(b, "uptime_seconds", "Seconds since the start",
                        (clock_monotonic_ms() - s->started_at) / 1000) &&
@@ -98,10 +98,10 @@ static void page_prometheus(const struct status *s, struct client_page *out)
 static void page_balancer(const struct status *s, struct client_page *out)
 {
     uint64_t open = status_count(s, COUNTER_STREAMS_OPEN);
-    double load = s->capacity ? (double)open / (double)s->capacity : 1.0;
+    double load = s->limits.max_streams ? (double)open / (double)s->limits.max_streams : 1.0;
     json_t *json = json_pack("{s:s, s:I, s:I, s:b, s:f}", "id", s->id, "connections", (json_int_t)open,
-                             "capacity", (json_int_t)s->capacity, "draining", atomic_load(&s->draining),
-                             "load", load > 1.0 ? 1.0 : load);
+                             "capacity", (json_int_t)s->limits.max_streams, "draining",
+                             atomic_load(&s->draining), "load", load > 1.0 ? 1.0 : load);
     out->status = 200;
     out->content_type = "application/json";
     out->body = json ? json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(4)) : NULL;

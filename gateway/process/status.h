@@ -15,7 +15,7 @@ struct status {
     size_t worker_count;
     const struct bus *bus;
     const struct counters *admin; // counters of the main thread
-    uint64_t capacity;            // streams that the limit of open files allows
+    struct limits limits;         // of all workers
     uint64_t started_at;          // monotonic milliseconds
     _Atomic bool draining;
 };

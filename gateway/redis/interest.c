@@ -3,6 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/memory.h"
+
+size_t interest_bytes(const struct interest_set *set)
+{
+    return set->bytes + map_bytes(&set->map);
+}
+
 static struct interest *interest_of(struct map_entry *e)
 {
     return (struct interest *)((char *)e - offsetof(struct interest, entry));
@@ -66,6 +73,7 @@ struct interest *interest_want(struct interest_set *set, unsigned worker, uint64
             free(i);
             return NULL;
         }
+        set->bytes += memory_block(sizeof *i + len);
         enter_fresh(set, i);
     } else if (i->state == INTEREST_DENIED) {
         enter_fresh(set, i); // rights may have been given meanwhile
@@ -81,6 +89,7 @@ static void interest_remove(struct interest_set *set, struct interest *i)
     leave_state(set, i);
     stop_linger(set, i);
     map_remove(&set->map, &i->entry);
+    set->bytes -= memory_block(sizeof *i + i->entry.len);
 }
 
 void interest_unwant(struct interest_set *set, unsigned worker, uint64_t hash, const char *name, size_t len,

@@ -37,7 +37,11 @@ struct interest_set {
     struct map map;
     struct interest_list fresh, sent, lingering;
     uint32_t next_batch;
+    size_t bytes; // of all but the map
 };
+
+// Memory that the set takes.
+size_t interest_bytes(const struct interest_set *set);
 
 void interest_init(struct interest_set *set);
 void interest_deinit(struct interest_set *set);

@@ -241,6 +241,7 @@ static void on_alive(struct ev_loop *loop, ev_timer *timer, int events)
     (void)loop, (void)events;
     struct bus *b = timer->data;
     atomic_store_explicit(&b->alive_at, clock_monotonic_ms(), memory_order_relaxed);
+    counter_set(&b->counters, COUNTER_CONNECTION_BYTES, interest_bytes(&b->interest));
 }
 
 static void bus_wanted(struct bus *b, unsigned worker, const struct channel_name *name)

@@ -1,11 +1,11 @@
 #include "gateway/threads/worker.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/clock.h"
 #include "common/log.h"
 #include "gateway/client/listener.h"
+#include "gateway/fanout/gap.h"
 #include "gateway/threads/thread.h"
 
 // Frames that are collected before each stream gets its one write: bounds what one turn can hold.
@@ -62,12 +62,7 @@ static void worker_deliver(struct worker *w, struct frame *f, bool last)
 
 static void worker_announce_gap(struct worker *w, const struct channel_name *name)
 {
-    char data[CHANNEL_NAME_MAX + 64];
-    // A channel's name has no byte that JSON would escape (common/pattern.h).
-    int len = snprintf(data, sizeof data, "{\"channel\":\"%.*s\",\"from\":null,\"to\":null}", (int)name->len,
-                       name->text);
-    struct sse_event event = {.event = "gateway:gap", .event_len = 11, .data = data, .data_len = (size_t)len};
-    struct frame *f = frame_create(&event, name->hash, name->text, name->len);
+    struct frame *f = gap_frame(name->hash, name->text, name->len);
     if (!f)
         return;
     counter_add(&w->counters, COUNTER_GAPS, 1);
@@ -147,7 +142,7 @@ struct worker *worker_create(const struct worker_settings *settings)
         goto fail;
     w->inbox = mailbox_create(w->loop, settings->backlog_limit, on_mail, w);
     if (!w->inbox || !conn_table_init(&w->table, w->loop, settings->client, &settings->hooks, &w->counters) ||
-        !conn_table_enable_streams(&w->table, on_interest, w))
+        !conn_table_enable_streams(&w->table, settings->limits, on_interest, w))
         goto fail;
     // After the table's own: it sees the turn's sweep done.
     ev_prepare_init(&w->watch_empty, on_watch_empty);

@@ -17,6 +17,7 @@ struct worker_settings {
     unsigned index; // below WORKERS_MAX
     const struct client_settings *client;
     struct client_hooks hooks;
+    struct limits *limits; // shared by all workers
     size_t backlog_limit;  // bytes of frames that may wait for this worker
     const int *listen_fds; // taken
     size_t listen_count;

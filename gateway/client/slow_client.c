@@ -1,0 +1,61 @@
+#include "gateway/client/slow_client.h"
+
+#include "gateway/client/stream.h"
+#include "gateway/fanout/gap.h"
+
+// Bytes that a client must take per heartbeat interval while more wait for it.
+#define PROGRESS_MIN 1024u
+
+// Whole events go, oldest first, and gateway:gap stands in their place: one for each channel, however many
+// were dropped.
+static void drop_oldest(struct conn *c)
+{
+    struct conn_table *t = conn_table_of(c);
+    struct frame *f;
+    while (c->queue->bytes > t->settings->queue_limit && (f = outq_take_oldest(c->queue))) {
+        counter_add(t->counters, COUNTER_SLOW_DROPPED, 1);
+        struct frame *gap = NULL;
+        if (!outq_has_gap(c->queue, f)) {
+            gap = gap_frame(f->channel_hash, f->channel, f->channel_len);
+            counter_add(t->counters, COUNTER_GAPS, 1);
+            if (!gap || !outq_insert_first(c->queue, gap)) {
+                // A loss that cannot be told must not pass in silence: then the stream ends, and its client
+                // comes back.
+                frame_release(gap);
+                frame_release(f);
+                conn_close(c, CLOSE_OUT_OF_MEMORY);
+                return;
+            }
+        }
+        frame_release(f);
+    }
+}
+
+void slow_client_check(struct conn *c)
+{
+    struct conn_table *t = conn_table_of(c);
+    // The event that is on its way does not count: one larger than the limit can be delivered, too.
+    if (c->state != CONN_STREAM || !c->queue || outq_waiting_bytes(c->queue) <= t->settings->queue_limit)
+        return;
+    size_t before = c->queue->bytes;
+    if (t->settings->drop_oldest)
+        drop_oldest(c);
+    else
+        counter_add(t->counters, COUNTER_SLOW_DROPPED, outq_drop_unstarted(c->queue));
+    if (c->state == CONN_CLOSED)
+        return;
+    counter_add(t->counters, COUNTER_QUEUED_BYTES, (int64_t)c->queue->bytes - (int64_t)before);
+    if (!t->settings->drop_oldest)
+        stream_end(c, CLOSE_SLOW);
+}
+
+void slow_client_check_progress(struct conn *c)
+{
+    struct outq *q = c->queue;
+    bool watched = q->watched;
+    uint64_t taken = q->taken;
+    q->watched = true;
+    q->taken = 0;
+    if (watched && taken < PROGRESS_MIN)
+        conn_close(c, CLOSE_SLOW);
+}

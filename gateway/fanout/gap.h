@@ -1,0 +1,11 @@
+// gateway:gap, the event that says that events of a channel were lost (INTERFACE.md, "Control events").
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "gateway/fanout/frame.h"
+
+// A gap of unknown extent: {"channel":..,"from":null,"to":null}. `channel` is a checked name
+// (common/pattern.h), so nothing in it needs escaping. NULL when out of memory.
+struct frame *gap_frame(uint64_t channel_hash, const char *channel, size_t channel_len);
