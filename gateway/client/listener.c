@@ -53,6 +53,45 @@ static bool split_address(const char *address, char *node, size_t node_size, con
     return true;
 }
 
+// Numbers only: a name could stand for several addresses, and a service's name for a port that nobody meant.
+static struct addrinfo *parse_address(const char *address)
+{
+    char node[INET6_ADDRSTRLEN + 1];
+    const char *service;
+    char *end;
+    struct addrinfo hints = {.ai_family = AF_UNSPEC,
+                             .ai_socktype = SOCK_STREAM,
+                             .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE};
+    struct addrinfo *ai;
+    if (!split_address(address, node, sizeof node, &service))
+        return NULL;
+    unsigned long port = strtoul(service, &end, 10); // getaddrinfo takes 65536 for 0
+    if (service[0] < '0' || service[0] > '9' || *end != '\0' || port > 65535)
+        return NULL;
+    return getaddrinfo(node, service, &hints, &ai) == 0 ? ai : NULL;
+}
+
+static const char *unix_path(const char *address)
+{
+    return strncmp(address, UNIX_PREFIX, strlen(UNIX_PREFIX)) == 0 ? address + strlen(UNIX_PREFIX) : NULL;
+}
+
+bool listener_check(const char *address, char *error, size_t error_size)
+{
+    const char *path = unix_path(address);
+    if (path) {
+        size_t most = sizeof((struct sockaddr_un *)0)->sun_path - 1;
+        snprintf(error, error_size, "is no unix socket; its path has 1 to %zu bytes", most);
+        return path[0] != '\0' && strlen(path) <= most;
+    }
+    struct addrinfo *ai = parse_address(address);
+    if (ai)
+        freeaddrinfo(ai);
+    snprintf(error, error_size,
+             "is no address; write for example 127.0.0.1:8080, [::1]:8080 or unix:/run/sse.sock");
+    return ai != NULL;
+}
+
 static int tcp_listen(const struct sockaddr *sa, socklen_t len, bool share)
 {
     int fd = socket(sa->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -102,19 +141,9 @@ static bool bind_tcp(const struct addrinfo *ai, size_t count, int *fds, struct s
 static bool listen_tcp(const char *address, size_t count, int *fds, char *bound, size_t bound_size,
                        char *error, size_t error_size)
 {
-    char node[256];
-    const char *service;
-    if (!split_address(address, node, sizeof node, &service)) {
-        snprintf(error, error_size, "\"%s\" is not ADDR:PORT, [V6]:PORT or unix:PATH", address);
-        return false;
-    }
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
-    struct addrinfo *ai;
-    int rc = getaddrinfo(node, service, &hints, &ai);
-    if (rc != 0) {
-        snprintf(error, error_size, "cannot resolve \"%s\": %s", address, gai_strerror(rc));
-        return false;
-    }
+    struct addrinfo *ai = parse_address(address);
+    if (!ai)
+        return listener_check(address, error, error_size);
     struct sockaddr_storage at;
     bool ok = bind_tcp(ai, count, fds, &at);
     if (!ok) {
@@ -126,7 +155,7 @@ static bool listen_tcp(const char *address, size_t count, int *fds, char *bound,
     if (ok) {
         unsigned port = ntohs(at.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&at)->sin6_port
                                                        : ((struct sockaddr_in *)&at)->sin_port);
-        snprintf(bound, bound_size, strchr(node, ':') ? "[%s]:%u" : "%s:%u", node, port);
+        snprintf(bound, bound_size, "%.*s:%u", (int)(strrchr(address, ':') - address), address, port);
     }
     return ok;
 }
@@ -145,11 +174,7 @@ static void remove_stale(const struct sockaddr_un *sa)
 static bool listen_unix(const char *path, size_t count, int *fds, char *error, size_t error_size)
 {
     struct sockaddr_un sa = {.sun_family = AF_UNIX};
-    if (strlen(path) == 0 || strlen(path) >= sizeof sa.sun_path) {
-        snprintf(error, error_size, "the path of a unix socket has 1 to %zu bytes", sizeof sa.sun_path - 1);
-        return false;
-    }
-    memcpy(sa.sun_path, path, strlen(path));
+    memcpy(sa.sun_path, path, strnlen(path, sizeof sa.sun_path - 1));
     remove_stale(&sa);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0 || bind(fd, (struct sockaddr *)&sa, sizeof sa) != 0 || listen(fd, BACKLOG) != 0) {
@@ -173,10 +198,11 @@ static bool listen_unix(const char *path, size_t count, int *fds, char *error, s
 bool listener_bind(const char *address, size_t count, int *fds, char *bound, size_t bound_size, char *error,
                    size_t error_size)
 {
-    if (strncmp(address, UNIX_PREFIX, strlen(UNIX_PREFIX)) != 0)
+    const char *path = unix_path(address);
+    if (!path)
         return listen_tcp(address, count, fds, bound, bound_size, error, error_size);
     snprintf(bound, bound_size, "%s", address);
-    return listen_unix(address + strlen(UNIX_PREFIX), count, fds, error, error_size);
+    return listen_unix(path, count, fds, error, error_size);
 }
 
 // Out of descriptors: a ready listening socket would spin the loop. One waiting client is let in on the

@@ -18,7 +18,11 @@ struct listener {
     double last_log;
 };
 
-// Binds `address` ("ADDR:PORT", "[V6]:PORT", "unix:PATH"; borrowed) and listens, once for each of `count`
+// True where `address` is "ADDR:PORT", "[V6]:PORT" (numbers) or "unix:PATH"; else the rest of a sentence `"x"
+// ...` in `error`.
+bool listener_check(const char *address, char *error, size_t error_size);
+
+// Binds `address` (checked; borrowed) and listens, once for each of `count`
 // loops, into fds[count]. TCP: one socket a loop with SO_REUSEPORT, so the kernel spreads connections; unix:
 // one socket, duplicated. Port 0 takes a free one. On failure nothing stays open, false, and one line in
 // `error`. `bound` gets the address as bound, for the log.

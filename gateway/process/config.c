@@ -36,6 +36,11 @@ static bool check_payload(const char *text, char *error, size_t error_size)
     return true;
 }
 
+static bool check_admin_listen(const char *text, char *error, size_t error_size)
+{
+    return strcmp(text, "off") == 0 || listener_check(text, error, error_size);
+}
+
 // An origin is scheme://host[:port] and nothing else (RFC 6454 section 6.2).
 static bool check_origin(const char *text, char *error, size_t error_size)
 {
@@ -121,12 +126,14 @@ static const struct option_spec specs[] = {
      .type = OPTION_LIST,
      AT(listen),
      .default_text = "0.0.0.0:8080",
+     .check = listener_check,
      .help = "Where clients connect: ADDR:PORT, [V6]:PORT or unix:PATH; repeatable"},
     {.name = "admin-listen",
      .argument = "ADDR:PORT",
      .type = OPTION_STRING,
      AT(admin_listen),
      .default_text = "127.0.0.1:9180",
+     .check = check_admin_listen,
      .help = "Where metrics are served; off for nowhere"},
     {.name = "path",
      .argument = "PATH",

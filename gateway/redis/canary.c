@@ -112,6 +112,7 @@ struct canary *canary_create(struct ev_loop *loop, const struct canary_settings 
     struct redis_conn_settings conn = {
         .url = settings->url,
         .purpose = "canary",
+        .quiet = true,
         .client_name = settings->client_name,
         .max_bulk = REPLY_MAX,
         .on_ready = on_ready,

@@ -93,9 +93,13 @@ static void redis_conn_down(struct redis_conn *c, const char *why)
                     : c->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS
                                                          : c->backoff_ms * 2;
     // Once per outage: the same line every second helps nobody.
-    if (was_ready || !c->said_down)
-        log_warn("redis", "%s connection to %s: %s; trying again until it works", c->settings.purpose,
-                 c->where, why);
+    if (was_ready || !c->said_down) {
+        if (c->settings.quiet)
+            log_debug("redis", "%s connection to %s: %s", c->settings.purpose, c->where, why);
+        else
+            log_warn("redis", "%s connection to %s: %s; trying again until it works", c->settings.purpose,
+                     c->where, why);
+    }
     c->said_down = true;
     // Evenly from half the backoff to all of it.
     set_timer(c, jitter_ms(&c->random, c->backoff_ms / 2) / 1000.0);
@@ -123,7 +127,10 @@ static void link_ready(struct redis_conn *c)
     }
     c->state = LINK_READY;
     c->backoff_ms = BACKOFF_MIN_MS;
-    log_info("redis", "%s connection to %s is up", c->settings.purpose, c->where);
+    if (c->settings.quiet)
+        log_debug("redis", "%s connection to %s is up", c->settings.purpose, c->where);
+    else
+        log_info("redis", "%s connection to %s is up", c->settings.purpose, c->where);
     c->said_down = false;
     set_timer(c, PING_AFTER_S);
     c->settings.on_ready(c->settings.ctx);

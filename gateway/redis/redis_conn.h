@@ -16,7 +16,8 @@ struct redis_conn_settings {
     const struct redis_url *url; // borrowed; kind TCP or UNIX
     const char *purpose;         // for logs: "subscriber"; static
     const char *client_name;     // CLIENT SETNAME; borrowed
-    size_t max_bulk;             // bytes; a larger bulk string is skipped, never buffered
+    bool quiet;      // its outages are another connection's news, too: log them for debugging only
+    size_t max_bulk; // bytes; a larger bulk string is skipped, never buffered
     // How replies are built (read.h of hiredis); `privdata` is `ctx` below. NULL: redisReply objects, which
     // on_reply frees.
     redisReplyObjectFunctions *functions;
