@@ -1,0 +1,149 @@
+#include "gateway/fanout/frame.h"
+
+#include <check.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct sse_event data_event(const char *data, size_t len)
+{
+    return (struct sse_event){.data = data, .data_len = len};
+}
+
+static void check_body(const struct frame *f, const char *body)
+{
+    ck_assert_uint_eq(f->body_len, strlen(body));
+    ck_assert_mem_eq(f->wire + f->body_at, body, f->body_len);
+}
+
+START_TEST(an_event_is_one_chunk)
+{
+    struct sse_event event = data_event("hello", 5);
+    struct frame *f = frame_create(&event, 42, "news", 4);
+    static const char wire[] = "d\r\ndata: hello\n\n\r\n";
+    ck_assert_uint_eq(f->wire_len, strlen(wire));
+    ck_assert_mem_eq(f->wire, wire, f->wire_len);
+    check_body(f, "data: hello\n\n");
+    frame_release(f);
+}
+END_TEST
+
+// The chunk's head announces exactly the bytes between it and the tail, whatever its number of digits.
+START_TEST(the_head_of_the_chunk_tells_its_length)
+{
+    static const size_t sizes[] = {0, 1, 7, 8, 247, 248, 4087, 4088, 65527, 65528, 1 << 20};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        char *data = malloc(sizes[i] + 1), *end;
+        memset(data, 'x', sizes[i]);
+        struct sse_event event = data_event(data, sizes[i]);
+        struct frame *f = frame_create(&event, 0, NULL, 0);
+        ck_assert_uint_eq(strtoul(f->wire, &end, 16), f->body_len);
+        ck_assert_int_eq(memcmp(end, "\r\n", 2), 0);
+        ck_assert_ptr_eq(end + 2, f->wire + f->body_at);
+        ck_assert_uint_eq(f->body_at + f->body_len + 2, f->wire_len);
+        ck_assert_mem_eq(f->wire + f->wire_len - 4, "\n\n\r\n", 4);
+        ck_assert_uint_eq(f->body_len, sizes[i] + strlen("data: \n\n"));
+        frame_release(f);
+        free(data);
+    }
+}
+END_TEST
+
+START_TEST(the_channel_is_a_copy)
+{
+    char channel[] = "user:42", data[] = "x";
+    struct sse_event event = data_event(data, 1);
+    struct frame *f = frame_create(&event, 4711, channel, strlen(channel));
+    memset(channel, '!', strlen(channel));
+    *data = '!';
+    ck_assert_uint_eq(f->channel_hash, 4711);
+    ck_assert_uint_eq(f->channel_len, 7);
+    ck_assert_mem_eq(f->channel, "user:42", 7);
+    check_body(f, "data: x\n\n");
+    frame_release(f);
+}
+END_TEST
+
+START_TEST(bytes_are_taken_as_they_are)
+{
+    struct frame *chunked = frame_from_bytes(":\n", 2, true), *plain = frame_from_bytes(":\n", 2, false);
+    ck_assert_uint_eq(chunked->wire_len, 7);
+    ck_assert_mem_eq(chunked->wire, "2\r\n:\n\r\n", 7);
+    check_body(chunked, ":\n");
+    ck_assert_uint_eq(plain->wire_len, 2);
+    check_body(plain, ":\n");
+    ck_assert_uint_eq(chunked->channel_len, 0);
+    ck_assert_uint_eq(plain->channel_len, 0);
+    frame_release(chunked);
+    frame_release(plain);
+}
+END_TEST
+
+START_TEST(too_large_an_event_is_refused)
+{
+    static const char byte = 'x';
+    ck_assert_ptr_null(frame_from_bytes(&byte, UINT32_MAX, true));
+    ck_assert_ptr_null(frame_from_bytes(&byte, (size_t)UINT32_MAX + 5, true));
+}
+END_TEST
+
+START_TEST(releasing_nothing_is_fine)
+{
+    frame_release(NULL);
+}
+END_TEST
+
+// Reads the frame up to its own release, as workers do: a frame freed too early, or read after the last
+// release without order, is what the sanitizers see here.
+static void *reader(void *arg)
+{
+    struct frame *f = arg;
+    size_t sum = 0;
+    for (int round = 0; round < 200; round++) {
+        frame_retain(f);
+        for (uint32_t i = 0; i < f->wire_len; i++)
+            sum += (unsigned char)f->wire[i];
+        frame_release(f);
+    }
+    frame_release(f);
+    return (void *)(sum / 200);
+}
+
+START_TEST(threads_share_a_frame_until_the_last_lets_go)
+{
+    enum { THREADS = 4 };
+    struct sse_event event = data_event("shared", 6);
+    for (int round = 0; round < 20; round++) {
+        pthread_t threads[THREADS];
+        void *sums[THREADS];
+        struct frame *f = frame_create(&event, 1, "c", 1);
+        for (int i = 0; i < THREADS; i++)
+            ck_assert_int_eq(pthread_create(&threads[i], NULL, reader, frame_retain(f)), 0);
+        frame_release(f);
+        for (int i = 0; i < THREADS; i++)
+            pthread_join(threads[i], &sums[i]);
+        for (int i = 1; i < THREADS; i++)
+            ck_assert_ptr_eq(sums[i], sums[0]);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("frame");
+    TCase *tcase = tcase_create("frame");
+    tcase_add_test(tcase, an_event_is_one_chunk);
+    tcase_add_test(tcase, the_head_of_the_chunk_tells_its_length);
+    tcase_add_test(tcase, the_channel_is_a_copy);
+    tcase_add_test(tcase, bytes_are_taken_as_they_are);
+    tcase_add_test(tcase, too_large_an_event_is_refused);
+    tcase_add_test(tcase, releasing_nothing_is_fine);
+    tcase_add_test(tcase, threads_share_a_frame_until_the_last_lets_go);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,357 @@
+#include "gateway/fanout/hub.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/jitter.h"
+#include "common/map.h"
+
+enum { STREAMS = 40, CHANNELS = 12 };
+
+static struct hub *hub;
+static struct stream {
+    struct subscriber subscriber;
+    unsigned frames, confirmed;
+    struct frame *last;
+} streams[STREAMS];
+
+// By channel: is it wanted, as the bus was told, and how often was it told.
+static bool wanted[CHANNELS];
+static unsigned told;
+static char names[CHANNELS][16];
+
+static struct hub_name name_of(size_t channel)
+{
+    return (struct hub_name){.text = names[channel], .len = strlen(names[channel])};
+}
+
+static uint64_t hash_of(size_t channel)
+{
+    return map_hash(names[channel], strlen(names[channel]));
+}
+
+static size_t channel_named(const char *name, size_t len)
+{
+    for (size_t c = 0; c < CHANNELS; c++)
+        if (len == strlen(names[c]) && memcmp(names[c], name, len) == 0)
+            return c;
+    ck_abort_msg("unknown channel %.*s", (int)len, name);
+    return CHANNELS;
+}
+
+static void on_interest(void *ctx, uint64_t hash, const char *name, size_t len, bool is_wanted)
+{
+    size_t c = channel_named(name, len);
+    if (ctx != &hub || hash != hash_of(c) || wanted[c] == is_wanted)
+        ck_abort_msg("told %d of channel %zu again", is_wanted, c);
+    wanted[c] = is_wanted;
+    told++;
+}
+
+static void on_frame(void *ctx, struct subscriber *s, struct frame *f)
+{
+    struct stream *stream = (struct stream *)s;
+    if (ctx != &hub)
+        ck_abort_msg("not the context that was given");
+    stream->frames++;
+    stream->last = f;
+}
+
+static void on_confirmed(void *ctx, struct subscriber *s)
+{
+    ck_assert_ptr_eq(ctx, &hub);
+    ((struct stream *)s)->confirmed++;
+}
+
+static void setup(void)
+{
+    struct hub_events events = {
+        .on_interest = on_interest, .on_frame = on_frame, .on_confirmed = on_confirmed, .ctx = &hub};
+    ck_assert(map_seed());
+    for (size_t c = 0; c < CHANNELS; c++)
+        snprintf(names[c], sizeof names[c], "channel:%zu", c);
+    hub = hub_create(&events);
+    ck_assert_ptr_nonnull(hub);
+}
+
+static void teardown(void)
+{
+    for (size_t i = 0; i < STREAMS; i++)
+        hub_leave(hub, &streams[i].subscriber);
+    ck_assert_uint_eq(hub_channel_count(hub), 0);
+    hub_destroy(hub);
+}
+
+static struct stream *join(size_t i, const size_t *channels, size_t count)
+{
+    struct hub_name list[CHANNELS];
+    for (size_t n = 0; n < count; n++)
+        list[n] = name_of(channels[n]);
+    ck_assert(hub_join(hub, &streams[i].subscriber, list, count));
+    return &streams[i];
+}
+
+#define JOIN(i, ...)                                                                                         \
+    join(i, (const size_t[]){__VA_ARGS__}, sizeof((const size_t[]){__VA_ARGS__}) / sizeof(size_t))
+
+static void leave(size_t i)
+{
+    hub_leave(hub, &streams[i].subscriber);
+}
+
+static size_t deliver(size_t channel)
+{
+    struct sse_event event = {.data = "x", .data_len = 1};
+    struct frame *f = frame_create(&event, hash_of(channel), names[channel], strlen(names[channel]));
+    for (size_t i = 0; i < STREAMS; i++) {
+        streams[i].frames = 0;
+        streams[i].last = NULL;
+    }
+    size_t count = hub_deliver(hub, f);
+    for (size_t i = 0; i < STREAMS; i++)
+        if (streams[i].frames > 0)
+            ck_assert_ptr_eq(streams[i].last, f);
+    ck_assert_uint_eq(atomic_load(&f->refs), 1); // borrowed
+    frame_release(f);
+    return count;
+}
+
+static void confirm(size_t channel)
+{
+    hub_confirm(hub, hash_of(channel), names[channel], strlen(names[channel]));
+}
+
+START_TEST(the_bus_is_told_of_the_first_that_comes_and_the_last_that_goes)
+{
+    JOIN(0, 3);
+    ck_assert(wanted[3] && told == 1);
+    JOIN(1, 3);
+    leave(0);
+    ck_assert(wanted[3] && told == 1);
+    leave(1);
+    ck_assert(!wanted[3] && told == 2);
+    JOIN(0, 3);
+    ck_assert(wanted[3] && told == 3);
+}
+END_TEST
+
+START_TEST(a_frame_goes_to_the_streams_of_its_channel_and_no_other)
+{
+    JOIN(0, 1);
+    JOIN(1, 1, 2);
+    JOIN(2, 2);
+    ck_assert_uint_eq(deliver(1), 2);
+    ck_assert_uint_eq(streams[0].frames, 1);
+    ck_assert_uint_eq(streams[1].frames, 1);
+    ck_assert_uint_eq(streams[2].frames, 0);
+    ck_assert_uint_eq(deliver(5), 0);
+}
+END_TEST
+
+START_TEST(leaving_twice_or_without_joining_has_no_effect)
+{
+    leave(7);
+    JOIN(0, 1, 2);
+    leave(0);
+    leave(0);
+    ck_assert_uint_eq(told, 4);
+    ck_assert_ptr_null(streams[0].subscriber.subscriptions);
+}
+END_TEST
+
+START_TEST(a_stream_knows_the_names_of_its_channels_in_order)
+{
+    static const size_t channels[] = {4, 2, 9};
+    size_t len;
+    join(0, channels, 3);
+    ck_assert_uint_eq(streams[0].subscriber.count, 3);
+    for (size_t i = 0; i < 3; i++) {
+        const char *name = hub_channel_name(&streams[0].subscriber, i, &len);
+        ck_assert_uint_eq(channel_named(name, len), channels[i]);
+    }
+}
+END_TEST
+
+START_TEST(a_stream_is_confirmed_with_its_last_channel_and_once)
+{
+    struct stream *both = JOIN(0, 1, 2), *one = JOIN(1, 1);
+    ck_assert(!hub_is_confirmed(&both->subscriber));
+    confirm(1);
+    ck_assert_uint_eq(both->confirmed, 0);
+    ck_assert_uint_eq(one->confirmed, 1);
+    confirm(2);
+    ck_assert_uint_eq(both->confirmed, 1);
+    ck_assert(hub_is_confirmed(&both->subscriber));
+    confirm(1); // again: nobody waits for it
+    confirm(2);
+    ck_assert_uint_eq(both->confirmed, 1);
+    ck_assert_uint_eq(one->confirmed, 1);
+    confirm(11); // nobody's
+}
+END_TEST
+
+START_TEST(who_comes_to_a_confirmed_channel_is_confirmed)
+{
+    JOIN(0, 1);
+    confirm(1);
+    ck_assert(hub_is_confirmed(&JOIN(1, 1)->subscriber));
+    ck_assert(!hub_is_confirmed(&JOIN(2, 1, 2)->subscriber));
+}
+END_TEST
+
+START_TEST(a_channel_that_was_left_by_all_must_be_confirmed_anew)
+{
+    JOIN(0, 1);
+    confirm(1);
+    leave(0);
+    ck_assert(!hub_is_confirmed(&JOIN(0, 1)->subscriber));
+}
+END_TEST
+
+START_TEST(without_redis_nothing_is_confirmed)
+{
+    JOIN(0, 1, 2);
+    JOIN(1, 3);
+    for (size_t c = 1; c <= 3; c++)
+        confirm(c);
+    hub_unconfirm_all(hub);
+    ck_assert(!hub_is_confirmed(&streams[0].subscriber));
+    ck_assert(!hub_is_confirmed(&streams[1].subscriber));
+    confirm(3);
+    ck_assert(hub_is_confirmed(&streams[1].subscriber));
+    ck_assert_uint_eq(streams[1].confirmed, 2);
+}
+END_TEST
+
+START_TEST(a_stream_without_channels_is_not_confirmed)
+{
+    struct subscriber nobody = {0};
+    ck_assert(!hub_is_confirmed(&nobody));
+}
+END_TEST
+
+// An assertion of Check writes to a file, so in what is done a million times only the broken ones may be
+// made.
+#define CHECK_EACH(i, count, condition)                                                                      \
+    for (size_t i = 0; i < (count); i++)                                                                     \
+        if (!(condition))                                                                                    \
+    ck_abort_msg("%s: not so for %zu", #condition, i)
+
+// The model: a table of who is in what, looked through from end to end for every question.
+static bool in[STREAMS][CHANNELS];
+static bool joined[STREAMS], confirmed[CHANNELS];
+static uint64_t random_state = 0xb0b;
+
+static size_t random_below(size_t n)
+{
+    return jitter_next(&random_state) % n;
+}
+
+static size_t model_count(size_t channel)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < STREAMS; i++)
+        count += in[i][channel];
+    return count;
+}
+
+static bool model_confirmed(size_t i)
+{
+    for (size_t c = 0; c < CHANNELS; c++)
+        if (in[i][c] && !confirmed[c])
+            return false;
+    return joined[i];
+}
+
+static void random_join_or_leave(void)
+{
+    size_t i = random_below(STREAMS), channels[CHANNELS], count = 0;
+    if (joined[i]) {
+        leave(i);
+        memset(in[i], 0, sizeof in[i]);
+    } else {
+        // Mostly one channel, at times nearly all.
+        size_t chance = random_below(2) ? 1 : random_below(10) + 1, one = random_below(CHANNELS);
+        for (size_t c = 0; c < CHANNELS; c++)
+            if ((in[i][c] = c == one || random_below(11) < chance - 1))
+                channels[count++] = c;
+        join(i, channels, count);
+    }
+    joined[i] = !joined[i];
+    for (size_t c = 0; c < CHANNELS; c++)
+        confirmed[c] = confirmed[c] && model_count(c) > 0;
+}
+
+static void random_deliver(void)
+{
+    size_t c = random_below(CHANNELS);
+    ck_assert_uint_eq(deliver(c), model_count(c));
+    CHECK_EACH(i, STREAMS, streams[i].frames == in[i][c]);
+}
+
+static void random_confirm(void)
+{
+    bool before[STREAMS];
+    size_t c = random_below(CHANNELS);
+    for (size_t i = 0; i < STREAMS; i++) {
+        before[i] = model_confirmed(i);
+        streams[i].confirmed = 0;
+    }
+    confirm(c);
+    confirmed[c] = model_count(c) > 0;
+    CHECK_EACH(i, STREAMS, streams[i].confirmed == (!before[i] && model_confirmed(i)));
+}
+
+static void check_as_model(void)
+{
+    size_t channels = 0;
+    for (size_t c = 0; c < CHANNELS; c++)
+        channels += model_count(c) > 0;
+    ck_assert_uint_eq(hub_channel_count(hub), channels);
+    CHECK_EACH(c, CHANNELS, wanted[c] == (model_count(c) > 0));
+    CHECK_EACH(i, STREAMS, hub_is_confirmed(&streams[i].subscriber) == model_confirmed(i));
+}
+
+START_TEST(behaves_as_a_table_of_who_is_in_what)
+{
+    for (int step = 0; step < 10000; step++) {
+        size_t dice = random_below(100);
+        if (dice < 60)
+            random_join_or_leave();
+        else if (dice < 80)
+            random_deliver();
+        else if (dice < 99)
+            random_confirm();
+        else {
+            hub_unconfirm_all(hub);
+            memset(confirmed, 0, sizeof confirmed);
+        }
+        check_as_model();
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("hub");
+    TCase *tcase = tcase_create("hub");
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_test(tcase, the_bus_is_told_of_the_first_that_comes_and_the_last_that_goes);
+    tcase_add_test(tcase, a_frame_goes_to_the_streams_of_its_channel_and_no_other);
+    tcase_add_test(tcase, leaving_twice_or_without_joining_has_no_effect);
+    tcase_add_test(tcase, a_stream_knows_the_names_of_its_channels_in_order);
+    tcase_add_test(tcase, a_stream_is_confirmed_with_its_last_channel_and_once);
+    tcase_add_test(tcase, who_comes_to_a_confirmed_channel_is_confirmed);
+    tcase_add_test(tcase, a_channel_that_was_left_by_all_must_be_confirmed_anew);
+    tcase_add_test(tcase, without_redis_nothing_is_confirmed);
+    tcase_add_test(tcase, a_stream_without_channels_is_not_confirmed);
+    tcase_add_test(tcase, behaves_as_a_table_of_who_is_in_what);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

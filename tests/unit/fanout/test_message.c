@@ -1,0 +1,174 @@
+#include "gateway/fanout/message.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TEXT(s) (s), sizeof(s) - 1
+#define MAGIC "\x1eSSE/1\n"
+
+static struct payload_policy policy;
+static struct payload_rule rules[8];
+
+static void use_rules(const char *const *texts)
+{
+    char error[256];
+    policy = (struct payload_policy){.rules = rules};
+    for (; *texts; texts++)
+        ck_assert_msg(payload_rule_parse(*texts, &rules[policy.count++], error, sizeof error), "%s", error);
+}
+
+static void free_rules(void)
+{
+    for (size_t i = 0; i < policy.count; i++)
+        free(rules[i].pattern);
+}
+
+#define DROPPED_NOT -1
+
+static const struct {
+    const char *mode, *payload;
+    size_t len;
+    const char *body; // what is sent, where it is not dropped
+    int dropped;      // enum counter, or DROPPED_NOT
+} messages[] = {
+    {"auto", TEXT("hello"), "data: hello\n\n", DROPPED_NOT},
+    {"auto", TEXT(""), "data: \n\n", DROPPED_NOT},
+    {"auto", TEXT(" x"), "data:  x\n\n", DROPPED_NOT},
+    {"auto", TEXT("{\"a\":1}"), "data: {\"a\":1}\n\n", DROPPED_NOT},
+    {"auto", TEXT("a\n\nevent: evil"), "data: a\ndata: \ndata: event: evil\n\n", DROPPED_NOT},
+    {"auto", TEXT("data: x"), "data: data: x\n\n", DROPPED_NOT},
+    {"auto", TEXT("a\0b"), NULL, COUNTER_DROPPED_NOT_TEXT},
+    {"auto", TEXT("a\xff"), NULL, COUNTER_DROPPED_NOT_TEXT},
+    {"auto", TEXT("\xed\xa0\x80"), NULL, COUNTER_DROPPED_NOT_TEXT},
+    {"auto", TEXT("\xc3\xa9"), "data: \xc3\xa9\n\n", DROPPED_NOT},
+    {"auto", TEXT(MAGIC "\nbody"), "data: body\n\n", DROPPED_NOT},
+    {"auto", TEXT(MAGIC "event: order\nid: 7\nretry: 500\n\na\nb"),
+     "event: order\nid: 7\nretry: 500\ndata: a\ndata: b\n\n", DROPPED_NOT},
+    {"auto", TEXT(MAGIC "color: red\n\nbody"), "data: body\n\n", DROPPED_NOT},
+    {"auto", TEXT(MAGIC "event: a\rb\n\nbody"), NULL, COUNTER_DROPPED_ENVELOPE},
+    {"auto", TEXT(MAGIC "id: a\0b\n\nbody"), NULL, COUNTER_DROPPED_ENVELOPE},
+    {"auto", TEXT(MAGIC "retry: soon\n\nbody"), NULL, COUNTER_DROPPED_ENVELOPE},
+    {"auto", TEXT(MAGIC "event: gateway:gap\n\nbody"), NULL, COUNTER_DROPPED_ENVELOPE},
+    {"auto", TEXT(MAGIC "event: x"), NULL, COUNTER_DROPPED_ENVELOPE},
+    {"auto", TEXT(MAGIC "event: \xff\n\nbody"), NULL, COUNTER_DROPPED_NOT_TEXT},
+    {"auto", TEXT(MAGIC "id: \xff\n\nbody"), NULL, COUNTER_DROPPED_NOT_TEXT},
+    {"auto", TEXT(MAGIC "\nbo\0dy"), NULL, COUNTER_DROPPED_NOT_TEXT},
+    {"auto", TEXT("\x1eSSE/2\nx"), "data: \x1eSSE/2\ndata: x\n\n", DROPPED_NOT},
+    {"text", TEXT("hello"), "data: hello\n\n", DROPPED_NOT},
+    {"text", TEXT(MAGIC "event: x\n\nbody"), "data: \x1eSSE/1\ndata: event: x\ndata: \ndata: body\n\n",
+     DROPPED_NOT},
+    {"text", TEXT(MAGIC "event: x"), "data: \x1eSSE/1\ndata: event: x\n\n", DROPPED_NOT},
+    {"text", TEXT("\0"), NULL, COUNTER_DROPPED_NOT_TEXT},
+    {"envelope", TEXT(MAGIC "event: x\n\nbody"), "event: x\ndata: body\n\n", DROPPED_NOT},
+    {"envelope", TEXT("hello"), NULL, COUNTER_DROPPED_PLAIN},
+    {"envelope", TEXT(""), NULL, COUNTER_DROPPED_PLAIN},
+    {"envelope", TEXT("\xff"), NULL, COUNTER_DROPPED_PLAIN},
+    {"envelope", TEXT(MAGIC "retry: -1\n\nbody"), NULL, COUNTER_DROPPED_ENVELOPE},
+};
+
+START_TEST(a_payload_becomes_its_event_or_is_dropped_for_its_reason)
+{
+    use_rules((const char *const[]){messages[_i].mode, NULL});
+    // In memory of its own size: AddressSanitizer sees one byte too many.
+    char *payload = malloc(messages[_i].len);
+    memcpy(payload, messages[_i].payload, messages[_i].len);
+    enum counter dropped = COUNTER_COUNT;
+    struct frame *f = message_frame(&policy, 7, "news", 4, payload, messages[_i].len, &dropped);
+    free(payload);
+    if (messages[_i].dropped != DROPPED_NOT) {
+        ck_assert_ptr_null(f);
+        ck_assert_int_eq((int)dropped, messages[_i].dropped);
+    } else {
+        ck_assert_ptr_nonnull(f);
+        ck_assert_uint_eq(f->body_len, strlen(messages[_i].body));
+        ck_assert_mem_eq(f->wire + f->body_at, messages[_i].body, f->body_len);
+        ck_assert_uint_eq(f->channel_hash, 7);
+        ck_assert_uint_eq(f->channel_len, 4);
+        ck_assert_mem_eq(f->channel, "news", 4);
+    }
+    frame_release(f);
+    free_rules();
+}
+END_TEST
+
+// Which mode a channel has, seen by what becomes of a plain payload and of an envelope.
+static enum payload_mode mode_of(const char *channel)
+{
+    enum counter dropped;
+    struct frame *plain = message_frame(&policy, 0, channel, strlen(channel), TEXT("x"), &dropped);
+    struct frame *envelope = message_frame(&policy, 0, channel, strlen(channel), TEXT(MAGIC "\nx"), &dropped);
+    enum payload_mode mode = !plain                                        ? PAYLOAD_ENVELOPE
+                             : envelope->body_len == strlen("data: x\n\n") ? PAYLOAD_AUTO
+                                                                           : PAYLOAD_TEXT;
+    frame_release(plain);
+    frame_release(envelope);
+    return mode;
+}
+
+START_TEST(the_first_rule_that_matches_counts)
+{
+    use_rules((const char *const[]){"chat:lobby=envelope", "chat:*=text", "chat:*=envelope", NULL});
+    ck_assert_int_eq(mode_of("chat:lobby"), PAYLOAD_ENVELOPE);
+    ck_assert_int_eq(mode_of("chat:lobby2"), PAYLOAD_TEXT);
+    ck_assert_int_eq(mode_of("chat"), PAYLOAD_AUTO);
+    ck_assert_int_eq(mode_of("news"), PAYLOAD_AUTO);
+    free_rules();
+    use_rules((const char *const[]){"user:*=auto", "envelope", "news=text", NULL});
+    ck_assert_int_eq(mode_of("user:1"), PAYLOAD_AUTO);
+    ck_assert_int_eq(mode_of("news"), PAYLOAD_ENVELOPE);
+    free_rules();
+}
+END_TEST
+
+START_TEST(without_rules_every_channel_is_auto)
+{
+    use_rules((const char *const[]){NULL});
+    ck_assert_int_eq(mode_of("news"), PAYLOAD_AUTO);
+}
+END_TEST
+
+static const char *const bad_rules[] = {"",         "json",        "AUTO",       "text ", "=text",
+                                        "chat:*",   "chat:*=",     "a b=text",   "*",     "chat*x=text",
+                                        "a=b=text", "chat:*=Text", "text=chat:*"};
+
+START_TEST(a_rule_that_is_none_is_refused_with_an_example)
+{
+    struct payload_rule rule;
+    char error[256] = "";
+    ck_assert(!payload_rule_parse(bad_rules[_i], &rule, error, sizeof error));
+    ck_assert_str_eq(error, "is not auto, text, envelope or PATTERN=MODE; write for example chat:*=text");
+    ck_assert_ptr_null(rule.pattern);
+}
+END_TEST
+
+START_TEST(a_policy_frees_its_rules)
+{
+    char error[256];
+    struct payload_policy p = {.rules = calloc(2, sizeof *p.rules), .count = 2};
+    ck_assert(payload_rule_parse("a:*=text", &p.rules[0], error, sizeof error));
+    ck_assert(payload_rule_parse("envelope", &p.rules[1], error, sizeof error));
+    payload_policy_deinit(&p);
+    ck_assert_uint_eq(p.count, 0);
+    payload_policy_deinit(&p); // once more is harmless
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("message");
+    TCase *tcase = tcase_create("message");
+    tcase_add_loop_test(tcase, a_payload_becomes_its_event_or_is_dropped_for_its_reason, 0,
+                        sizeof messages / sizeof *messages);
+    tcase_add_test(tcase, the_first_rule_that_matches_counts);
+    tcase_add_test(tcase, without_rules_every_channel_is_auto);
+    tcase_add_loop_test(tcase, a_rule_that_is_none_is_refused_with_an_example, 0,
+                        sizeof bad_rules / sizeof *bad_rules);
+    tcase_add_test(tcase, a_policy_frees_its_rules);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
