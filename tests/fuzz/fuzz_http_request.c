@@ -1,6 +1,7 @@
 // Whatever bytes arrive, and in whatever pieces: the same answer, nothing read or pointed at outside of the
 // head, and no request let through that a second look, written without the parser's code, finds ambiguous.
 #include <ctype.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -148,9 +149,62 @@ static void check_bytes(const char *bytes, size_t len, size_t step)
     }
 }
 
+// Words that a fuzzer would have to guess letter by letter.
+static const char *const words[] = {
+    "\r\n",
+    "Host: h",
+    "Content-Length: ",
+    "Transfer-Encoding: ",
+    "chunked",
+    "Connection: ",
+    "close",
+    "keep-alive",
+    "Expect: ",
+    "100-continue",
+    "Upgrade: h2c",
+    "Accept: ",
+    "GET / ",
+    "POST / ",
+    "OPTIONS ",
+    "CONNECT h:1 ",
+    "HTTP/1.1",
+    "HTTP/1.0",
+    "http://h",
+    "/stream?",
+    "channel=",
+    "&",
+    "Origin: ",
+    "Cookie: ",
+    "%00",
+    "Authorization: ",
+    "Last-Event-ID: ",
+    "text/event-stream",
+    ";q=0",
+    "\r\n\r\n",
+    "X: ",
+    "HTTP/2.0",
+};
+#define WORDS (sizeof(words) / sizeof(words[0]))
+#define WORD_MAX 24
+
+// Copies `input`; with `expand`, bytes 0x80 to 0x9f become words. `out` has room for len * WORD_MAX. Returns
+// the end.
+static char *put_input(char *out, const uint8_t *input, size_t len, bool expand)
+{
+    for (size_t i = 0; i < len; i++) {
+        const char *word =
+            expand && input[i] >= 0x80 && input[i] < 0x80 + WORDS ? words[input[i] - 0x80] : NULL;
+        size_t n = word != NULL ? strlen(word) : 1;
+        memcpy(out, word != NULL ? word : (const char *)input + i, n);
+        out += n;
+    }
+    return out;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len);
 
-// Input: a frame to put the rest into (so that all of it need not be guessed), the size of pieces, the rest.
+// Input: a frame to put the rest into (so that all of it need not be guessed) and whether it holds words, the
+// size of pieces, the rest.
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len)
 {
     static const struct {
@@ -168,12 +222,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len)
     if (len < 2)
         return 0;
     const char *front = frames[input[0] % 8].front, *back = frames[input[0] % 8].back;
-    size_t front_len = strlen(front), back_len = strlen(back), total = front_len + len - 2 + back_len;
-    char *bytes = must_alloc(total);
-    memcpy(bytes, front, front_len);
-    memcpy(bytes + front_len, input + 2, len - 2);
-    memcpy(bytes + front_len + len - 2, back, back_len);
+    char *scratch = must_alloc(strlen(front) + len * WORD_MAX + strlen(back)), *end = scratch;
+    end = put_input(end, (const uint8_t *)front, strlen(front), false);
+    end = put_input(end, input + 2, len - 2, input[0] >= 0x80);
+    end = put_input(end, (const uint8_t *)back, strlen(back), false);
+    size_t total = (size_t)(end - scratch);
+    char *bytes = must_alloc(total); // of exactly that size, so that reads past the end are seen
+    memcpy(bytes, scratch, total);
     check_bytes(bytes, total, (size_t)input[1] + 1);
     free(bytes);
+    free(scratch);
     return 0;
 }
