@@ -12,6 +12,7 @@
 #include "gateway/redis/interest.h"
 #include "gateway/redis/redis_pubsub.h"
 #include "gateway/threads/thread.h"
+#include "gateway/threads/worker.h"
 
 // The canary is one more that wants a channel, beside the workers: it is resubscribed as they are.
 #define CANARY_BIT 63u
@@ -19,18 +20,27 @@
 #define LINGER_CHECK_S 0.5
 #define ALIVE_EVERY_S 1.0
 #define BATCH 256
+#define OUTBOX_MAX 64u
 // A sender of bad messages must not fill the log.
 #define DROP_LOG_EVERY_MS 60000u
 
+// Frames for one worker that are posted together: a burst from Redis wakes it once, and reaches each stream
+// in one write.
+struct outbox {
+    struct mail mails[OUTBOX_MAX];
+    size_t count;
+};
+
 struct bus {
     struct bus_settings settings;
+    struct outbox outboxes[WORKERS_MAX];
     struct ev_loop *loop;
     struct mailbox *inbox;
     struct redis_pubsub *pubsub;
     struct canary *canary;
     struct interest_set interest;
     struct counters counters;
-    ev_prepare subscribe;
+    ev_prepare end_of_turn;
     ev_timer linger, alive;
     uint64_t drop_logged_at[COUNTER_COUNT];
     _Atomic bool proven;
@@ -59,6 +69,35 @@ static void drop_log(struct bus *b, enum counter reason, const char *channel, si
              len, (int)channel_len, channel, why[reason]);
 }
 
+static void bus_tell_gap(struct bus *b, struct interest *i, size_t worker);
+
+// A frame that worker `w` has no room for.
+static void bus_drop(struct bus *b, size_t w, struct frame *f)
+{
+    drop_log(b, COUNTER_DROPPED_BACKLOG, f->channel, f->channel_len, f->body_len);
+    struct interest *i = interest_find(&b->interest, f->channel_hash, f->channel, f->channel_len);
+    if (i)
+        bus_tell_gap(b, i, w);
+    frame_release(f);
+}
+
+static void outbox_flush(struct bus *b, size_t w)
+{
+    struct outbox *o = &b->outboxes[w];
+    // Behind the first that is refused nothing gets through: each channel's loss is told before its next
+    // message.
+    for (size_t i = mailbox_post_all(b->settings.workers[w], o->mails, o->count); i < o->count; i++)
+        bus_drop(b, w, o->mails[i].frame);
+    o->count = 0;
+}
+
+// Mail that is no frame keeps its place behind the frames before it.
+static bool bus_post(struct bus *b, size_t w, const struct mail *mail)
+{
+    outbox_flush(b, w);
+    return mailbox_post(b->settings.workers[w], mail);
+}
+
 static bool bus_post_name(struct bus *b, size_t worker, enum mail_kind kind, const struct interest *i)
 {
     struct mail mail = {.kind = (uint16_t)kind,
@@ -71,7 +110,7 @@ static bool bus_post_name(struct bus *b, size_t worker, enum mail_kind kind, con
     return false;
 }
 
-// One loss, told once: before the next message that gets through, or alone.
+// One loss, told once: gap_told says that nothing of the channel got through since.
 static void bus_tell_gap(struct bus *b, struct interest *i, size_t worker)
 {
     uint64_t bit = UINT64_C(1) << worker;
@@ -79,20 +118,23 @@ static void bus_tell_gap(struct bus *b, struct interest *i, size_t worker)
         i->gap_told |= bit;
 }
 
-static void bus_post_frame(struct bus *b, struct interest *i, struct frame *f, size_t len)
+static void bus_post_frame(struct bus *b, struct interest *i, struct frame *f)
 {
     for (size_t w = 0; w < b->settings.worker_count; w++) {
         uint64_t bit = UINT64_C(1) << w;
         if (!(i->workers & bit))
             continue;
+        struct outbox *o = &b->outboxes[w];
         struct mail mail = {.kind = MAIL_FRAME, .frame = frame_retain(f)};
-        if (mailbox_post(b->settings.workers[w], &mail)) {
+        if (!(i->gap_told & bit)) {
+            o->mails[o->count++] = mail;
+            if (o->count == OUTBOX_MAX)
+                outbox_flush(b, w);
+        } else if (bus_post(b, w, &mail)) {
             i->gap_told &= ~bit;
-            continue;
+        } else {
+            bus_drop(b, w, f);
         }
-        frame_release(f);
-        drop_log(b, COUNTER_DROPPED_BACKLOG, i->name, i->entry.len, len);
-        bus_tell_gap(b, i, w);
     }
 }
 
@@ -117,7 +159,7 @@ static void on_message(void *ctx, const char *channel, size_t channel_len, const
         drop_log(b, reason, channel, channel_len, len);
         return;
     }
-    bus_post_frame(b, i, f, len);
+    bus_post_frame(b, i, f);
     frame_release(f);
 }
 
@@ -142,6 +184,7 @@ static void on_subscribed(void *ctx, const char *channel, size_t channel_len)
     for (size_t w = 0; w < b->settings.worker_count; w++) {
         if (!(i->workers & UINT64_C(1) << w))
             continue;
+        outbox_flush(b, w); // names keep their place behind the frames before them
         if (i->was_active)
             bus_tell_gap(b, i, w); // what was published while the connection was lost
         (void)bus_post_name(b, w, MAIL_CONFIRMED, i);
@@ -178,7 +221,7 @@ static void on_redis_down(void *ctx)
                    interest_find(&b->interest, map_hash(name, strlen(name)), name, strlen(name)));
     struct mail mail = {.kind = MAIL_UNCONFIRMED};
     for (size_t w = 0; w < b->settings.worker_count; w++)
-        if (!mailbox_post(b->settings.workers[w], &mail))
+        if (!bus_post(b, w, &mail))
             log_error("bus", "out of memory: worker %zu was not told that Redis is gone", w);
 }
 
@@ -207,11 +250,14 @@ static bool bus_command(struct bus *b, const char *command, struct interest *con
     return redis_pubsub_command(b->pubsub, command, names, lens, count);
 }
 
-// At the end of a turn: all that was wanted in it goes out in few commands.
-static void on_subscribe(struct ev_loop *loop, ev_prepare *p, int events)
+// At the end of a turn: its messages go to the workers, and all that was wanted in it goes out in few
+// commands.
+static void on_end_of_turn(struct ev_loop *loop, ev_prepare *p, int events)
 {
     (void)loop, (void)events;
     struct bus *b = p->data;
+    for (size_t w = 0; w < b->settings.worker_count; w++)
+        outbox_flush(b, w);
     struct interest *batch[BATCH];
     size_t n;
     while (redis_pubsub_is_ready(b->pubsub) && (n = interest_take_batch(&b->interest, batch, BATCH)) > 0)
@@ -325,10 +371,10 @@ struct bus *bus_create(const struct bus_settings *settings)
     if (!b->inbox || !bus_open_redis(b))
         goto fail;
     // Before the connection's own end of turn, which writes what is queued here.
-    ev_prepare_init(&b->subscribe, on_subscribe);
-    ev_set_priority(&b->subscribe, EV_MAXPRI);
-    b->subscribe.data = b;
-    ev_prepare_start(b->loop, &b->subscribe);
+    ev_prepare_init(&b->end_of_turn, on_end_of_turn);
+    ev_set_priority(&b->end_of_turn, EV_MAXPRI);
+    b->end_of_turn.data = b;
+    ev_prepare_start(b->loop, &b->end_of_turn);
     start_timer(b, &b->linger, on_linger, LINGER_CHECK_S);
     start_timer(b, &b->alive, on_alive, ALIVE_EVERY_S);
     atomic_store(&b->alive_at, clock_monotonic_ms());

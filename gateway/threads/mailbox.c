@@ -114,18 +114,33 @@ static bool mail_append(struct mail_array *a, const struct mail *mail)
     return true;
 }
 
-bool mailbox_post(struct mailbox *box, const struct mail *mail)
+// Under the lock.
+static bool mail_accept(struct mailbox *box, const struct mail *mail)
 {
     size_t bytes = mail->kind == MAIL_FRAME ? mail->frame->wire_len : 0;
+    // A single frame larger than the limit may pass an empty box.
+    if (bytes > 0 && box->frame_bytes > 0 && box->frame_bytes + bytes > box->frame_limit)
+        return false;
+    if (!mail_append(&box->in, mail))
+        return false;
+    box->frame_bytes += bytes;
+    return true;
+}
+
+size_t mailbox_post_all(struct mailbox *box, const struct mail *mails, size_t count)
+{
+    size_t taken = 0;
     pthread_mutex_lock(&box->lock);
     bool was_empty = box->in.count == 0;
-    // A single frame larger than the limit may pass an empty box.
-    bool ok = (bytes == 0 || box->frame_bytes == 0 || box->frame_bytes + bytes <= box->frame_limit) &&
-              mail_append(&box->in, mail);
-    if (ok)
-        box->frame_bytes += bytes;
+    while (taken < count && mail_accept(box, &mails[taken]))
+        taken++;
     pthread_mutex_unlock(&box->lock);
-    if (ok && was_empty)
+    if (taken > 0 && was_empty)
         ev_async_send(box->loop, &box->wake);
-    return ok;
+    return taken;
+}
+
+bool mailbox_post(struct mailbox *box, const struct mail *mail)
+{
+    return mailbox_post_all(box, mail, 1) == 1;
 }

@@ -57,3 +57,6 @@ void mailbox_destroy(struct mailbox *box);
 // Any thread. False where a frame does not fit under the limit, or out of memory: what the mail refers to is
 // still the caller's.
 bool mailbox_post(struct mailbox *box, const struct mail *mail);
+// Posts in order until one is refused as above; returns how many were taken. One lock and at most one wake-up
+// for all.
+size_t mailbox_post_all(struct mailbox *box, const struct mail *mails, size_t count);
