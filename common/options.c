@@ -83,7 +83,7 @@ static const char *nearest_name(const struct option_table *table, const char *na
     for (size_t i = 0; i < table->count; i++) {
         size_t distance = edit_distance(name, table->specs[i].name);
 
-        if (distance < best_distance && distance * 3 <= strlen(name)) {
+        if (distance < best_distance && distance * 2 < strlen(name)) {
             best = table->specs[i].name;
             best_distance = distance;
         }
