@@ -207,20 +207,18 @@ static bool gateway_start(struct gateway *g)
     return ok;
 }
 
+// Threads first, then what they share: workers post to the bus until they have ended, and the bus to the
+// workers.
 static void gateway_teardown(struct gateway *g)
 {
-    struct mail stop = {.kind = MAIL_STOP};
     for (size_t i = 0; i < g->status.worker_count; i++)
-        while (!mailbox_post(g->worker_boxes[i], &stop)) // memory comes back: others free it
-            (void)usleep(1000);
+        worker_stop(g->workers[i]);
+    if (g->bus)
+        bus_stop(g->bus);
     for (size_t i = 0; i < g->status.worker_count; i++)
         worker_destroy(g->workers[i]);
     g->status.worker_count = 0;
-    if (g->bus) {
-        while (!mailbox_post(bus_mailbox(g->bus), &stop))
-            (void)usleep(1000);
-        bus_destroy(g->bus);
-    }
+    bus_destroy(g->bus);
     mailbox_destroy(g->inbox);
 }
 

@@ -123,10 +123,14 @@ static void request_page(struct conn *c, const struct http_request *req)
     if (req->method == HTTP_GET && page.body_len)
         conn_send(c, frame_from_bytes(page.body, page.body_len, false));
     free(page.body);
-    if (!keep)
-        conn_finish(c, CLOSE_ANSWERED);
-    else if (c->state == CONN_HEAD)
+    // The next request is read when this answer is out: one that sends requests and reads no answers is let
+    // go.
+    if (keep)
+        conn_flush(c);
+    if (keep && !c->queue && c->state == CONN_HEAD)
         conn_set_deadline(c, KEEP_ALIVE_IDLE_MS);
+    else
+        conn_finish(c, CLOSE_ANSWERED);
 }
 
 static bool is_stream_path(const struct conn_table *t, struct http_text path)

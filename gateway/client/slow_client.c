@@ -8,7 +8,8 @@
 
 // Whole events go, oldest first, and gateway:gap stands in their place: one for each channel, however many
 // were dropped.
-static void drop_oldest(struct conn *c)
+// False when out of memory.
+static bool drop_oldest(struct conn *c)
 {
     struct conn_table *t = conn_table_of(c);
     struct frame *f;
@@ -23,29 +24,40 @@ static void drop_oldest(struct conn *c)
                 // comes back.
                 frame_release(gap);
                 frame_release(f);
-                conn_close(c, CLOSE_OUT_OF_MEMORY);
-                return;
+                return false;
             }
         }
         frame_release(f);
     }
+    return true;
+}
+
+static bool over_limit(const struct conn *c)
+{
+    // The event that is on its way does not count: one larger than the limit can be delivered, too.
+    return c->state == CONN_STREAM && c->queue &&
+           outq_waiting_bytes(c->queue) > conn_table_of(c)->settings->queue_limit;
 }
 
 void slow_client_check(struct conn *c)
 {
     struct conn_table *t = conn_table_of(c);
-    // The event that is on its way does not count: one larger than the limit can be delivered, too.
-    if (c->state != CONN_STREAM || !c->queue || outq_waiting_bytes(c->queue) <= t->settings->queue_limit)
+    if (!over_limit(c))
+        return;
+    // In a burst the loop had no chance to see that the socket has room again.
+    conn_flush(c);
+    if (!over_limit(c))
         return;
     size_t before = c->queue->bytes;
+    bool told = true;
     if (t->settings->drop_oldest)
-        drop_oldest(c);
+        told = drop_oldest(c);
     else
         counter_add(t->counters, COUNTER_SLOW_DROPPED, outq_drop_unstarted(c->queue));
-    if (c->state == CONN_CLOSED)
-        return;
     counter_add(t->counters, COUNTER_QUEUED_BYTES, (int64_t)c->queue->bytes - (int64_t)before);
-    if (!t->settings->drop_oldest)
+    if (!told)
+        conn_close(c, CLOSE_OUT_OF_MEMORY);
+    else if (!t->settings->drop_oldest)
         stream_end(c, CLOSE_SLOW);
 }
 

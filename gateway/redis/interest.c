@@ -21,6 +21,7 @@ void interest_init(struct interest_set *set)
     map_init(&set->map);
     TAILQ_INIT(&set->fresh);
     TAILQ_INIT(&set->sent);
+    TAILQ_INIT(&set->denied);
     TAILQ_INIT(&set->lingering);
 }
 
@@ -38,6 +39,8 @@ static void leave_state(struct interest_set *set, struct interest *i)
         TAILQ_REMOVE(&set->fresh, i, in_state);
     else if (i->state == INTEREST_SENT)
         TAILQ_REMOVE(&set->sent, i, in_state);
+    else if (i->state == INTEREST_DENIED)
+        TAILQ_REMOVE(&set->denied, i, in_state);
 }
 
 static void enter_fresh(struct interest_set *set, struct interest *i)
@@ -75,8 +78,6 @@ struct interest *interest_want(struct interest_set *set, unsigned worker, uint64
         }
         set->bytes += memory_block(sizeof *i + len);
         enter_fresh(set, i);
-    } else if (i->state == INTEREST_DENIED) {
-        enter_fresh(set, i); // rights may have been given meanwhile
     }
     stop_linger(set, i);
     i->workers |= UINT64_C(1) << worker;
@@ -153,6 +154,7 @@ struct interest *interest_refuse_oldest(struct interest_set *set)
     if (!second || second->batch != first->batch) {
         TAILQ_REMOVE(&set->sent, first, in_state);
         first->state = INTEREST_DENIED;
+        TAILQ_INSERT_TAIL(&set->denied, first, in_state);
         first->batch = 0;
         return first;
     }
@@ -161,6 +163,16 @@ struct interest *interest_refuse_oldest(struct interest_set *set)
         enter_fresh(set, first);
     }
     return NULL;
+}
+
+void interest_retry_denied(struct interest_set *set)
+{
+    struct interest *i;
+    while ((i = TAILQ_FIRST(&set->denied))) {
+        leave_state(set, i);
+        i->batch = 1; // goes alone
+        enter_fresh(set, i);
+    }
 }
 
 void interest_reset(struct interest_set *set, struct interest *last)
@@ -187,8 +199,13 @@ void interest_reset(struct interest_set *set, struct interest *last)
 size_t interest_take_expired(struct interest_set *set, uint64_t now_ms, struct interest **out, size_t max)
 {
     size_t n = 0;
-    struct interest *i;
-    while (n < max && (i = TAILQ_FIRST(&set->lingering)) && i->linger_until_ms <= now_ms) {
+    struct interest *next;
+    for (struct interest *i = TAILQ_FIRST(&set->lingering); i && n < max && i->linger_until_ms <= now_ms;
+         i = next) {
+        next = TAILQ_NEXT(i, in_linger);
+        // Redis still owes the answer to its SUBSCRIBE, which must find it here.
+        if (i->state == INTEREST_SENT)
+            continue;
         interest_remove(set, i);
         out[n++] = i;
     }

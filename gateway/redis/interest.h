@@ -26,7 +26,7 @@ struct interest {
     bool lingering;
     uint32_t batch; // the SUBSCRIBE command that it went out with
     uint64_t linger_until_ms;
-    TAILQ_ENTRY(interest) in_state;  // FRESH: set->fresh; SENT: set->sent
+    TAILQ_ENTRY(interest) in_state;  // FRESH, SENT, DENIED: the list of that name
     TAILQ_ENTRY(interest) in_linger; // set->lingering, oldest first
     char name[];
 };
@@ -35,7 +35,7 @@ TAILQ_HEAD(interest_list, interest);
 
 struct interest_set {
     struct map map;
-    struct interest_list fresh, sent, lingering;
+    struct interest_list fresh, sent, denied, lingering;
     uint32_t next_batch;
     size_t bytes; // of all but the map
 };
@@ -63,6 +63,8 @@ struct interest *interest_confirm(struct interest_set *set, uint64_t hash, const
 // Redis refused the oldest batch. A batch of one is DENIED, and returned; a larger one will be sent again one
 // by one, since one channel that an ACL forbids must not hurt the others (NULL then).
 struct interest *interest_refuse_oldest(struct interest_set *set);
+// What was DENIED is FRESH again: rights may have been given meanwhile.
+void interest_retry_denied(struct interest_set *set);
 // The connection is lost: what is still wanted is FRESH again, `last` (may be NULL) behind all others; what
 // lingered is forgotten.
 void interest_reset(struct interest_set *set, struct interest *last);

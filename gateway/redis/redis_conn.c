@@ -38,6 +38,7 @@ struct redis_conn {
     size_t skip;        // bytes of an oversized bulk that are still to come
     unsigned greetings; // replies to AUTH, SELECT and CLIENT SETNAME that are still to come
     uint32_t backoff_ms;
+    unsigned attempt; // since the last that succeeded
     uint64_t random;
     double last_read;
     bool said_down; // the log has the news
@@ -183,7 +184,7 @@ static void link_connected(struct redis_conn *c)
 static void link_connect(struct redis_conn *c)
 {
     char error[256];
-    int fd = redis_socket_connect(c->settings.url, error, sizeof error);
+    int fd = redis_socket_connect(c->settings.url, c->attempt++, error, sizeof error);
     if (fd < 0) {
         redis_conn_down(c, error);
         return;

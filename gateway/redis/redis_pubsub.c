@@ -7,6 +7,7 @@
 #include "common/pattern.h"
 
 #define BATCH_MAX 512
+#define BULK_MIN 1024u
 
 enum push_kind { PUSH_OTHER, PUSH_MESSAGE, PUSH_SUBSCRIBE };
 
@@ -146,7 +147,8 @@ struct redis_pubsub *redis_pubsub_create(struct ev_loop *loop, const struct redi
         .url = settings->url,
         .purpose = "subscriber",
         .client_name = settings->client_name,
-        .max_bulk = settings->max_message,
+        // Names and kinds are bulk strings, too.
+        .max_bulk = settings->max_message > BULK_MIN ? settings->max_message : BULK_MIN,
         .functions = &functions,
         .on_ready = on_ready,
         .on_reply = on_reply,

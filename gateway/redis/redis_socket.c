@@ -42,7 +42,7 @@ static int connect_unix(const char *path, char *error, size_t error_size)
     return fd;
 }
 
-int redis_socket_connect(const struct redis_url *url, char *error, size_t error_size)
+int redis_socket_connect(const struct redis_url *url, unsigned attempt, char *error, size_t error_size)
 {
     if (url->kind == REDIS_URL_UNIX)
         return connect_unix(url->unix_path, error, error_size);
@@ -55,9 +55,13 @@ int redis_socket_connect(const struct redis_url *url, char *error, size_t error_
         snprintf(error, error_size, "cannot resolve the name: %s", gai_strerror(rc));
         return -1;
     }
-    int fd = -1;
-    for (struct addrinfo *ai = found; ai && fd < 0; ai = ai->ai_next)
-        fd = connect_to(ai->ai_addr, ai->ai_addrlen);
+    unsigned count = 0;
+    for (struct addrinfo *ai = found; ai; ai = ai->ai_next)
+        count++;
+    struct addrinfo *chosen = found;
+    for (unsigned skip = attempt % count; skip > 0; skip--)
+        chosen = chosen->ai_next;
+    int fd = connect_to(chosen->ai_addr, chosen->ai_addrlen);
     if (fd < 0)
         snprintf(error, error_size, "%s", strerror(errno));
     freeaddrinfo(found);

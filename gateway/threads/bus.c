@@ -18,6 +18,7 @@
 #define CANARY_BIT 63u
 #define LINGER_MS 5000u
 #define LINGER_CHECK_S 0.5
+#define RETRY_DENIED_S 5.0
 #define ALIVE_EVERY_S 1.0
 #define BATCH 256
 #define OUTBOX_MAX 64u
@@ -41,7 +42,7 @@ struct bus {
     struct interest_set interest;
     struct counters counters;
     ev_prepare end_of_turn;
-    ev_timer linger, alive;
+    ev_timer linger, retry_denied, alive;
     uint64_t drop_logged_at[COUNTER_COUNT];
     _Atomic bool proven;
     _Atomic uint64_t alive_at;
@@ -282,6 +283,13 @@ static void on_linger(struct ev_loop *loop, ev_timer *timer, int events)
     }
 }
 
+static void on_retry_denied(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop, (void)events;
+    struct bus *b = timer->data;
+    interest_retry_denied(&b->interest);
+}
+
 static void on_alive(struct ev_loop *loop, ev_timer *timer, int events)
 {
     (void)loop, (void)events;
@@ -376,6 +384,7 @@ struct bus *bus_create(const struct bus_settings *settings)
     b->end_of_turn.data = b;
     ev_prepare_start(b->loop, &b->end_of_turn);
     start_timer(b, &b->linger, on_linger, LINGER_CHECK_S);
+    start_timer(b, &b->retry_denied, on_retry_denied, RETRY_DENIED_S);
     start_timer(b, &b->alive, on_alive, ALIVE_EVERY_S);
     atomic_store(&b->alive_at, clock_monotonic_ms());
     return b;
@@ -402,12 +411,17 @@ struct mailbox *bus_mailbox(struct bus *b)
     return b->inbox;
 }
 
+void bus_stop(struct bus *b)
+{
+    if (b->running)
+        thread_stop(b->thread, b->inbox);
+    b->running = false;
+}
+
 void bus_destroy(struct bus *b)
 {
     if (!b)
         return;
-    if (b->running)
-        pthread_join(b->thread, NULL);
     redis_pubsub_destroy(b->pubsub);
     canary_destroy(b->canary);
     mailbox_destroy(b->inbox);

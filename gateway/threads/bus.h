@@ -29,7 +29,9 @@ struct bus *bus_create(const struct bus_settings *settings);
 bool bus_start(struct bus *b);
 // Where workers and main post: MAIL_WANTED, MAIL_UNWANTED, MAIL_STOP. Any thread.
 struct mailbox *bus_mailbox(struct bus *b);
-// Waits for the thread (post MAIL_STOP first) and frees. After the workers have ended. `b` may be NULL.
+// Ends the thread and waits for it. After the workers have stopped, before they are destroyed.
+void bus_stop(struct bus *b);
+// After bus_stop, or where the thread was never started. `b` may be NULL.
 void bus_destroy(struct bus *b);
 
 // Read by any thread.

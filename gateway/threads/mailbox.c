@@ -7,6 +7,7 @@
 #define INITIAL_CAPACITY 64u
 // An array that a burst has blown up is given back once it is empty again.
 #define KEEP_CAPACITY 16384u
+#define MAILS_PER_TURN 256u
 
 struct mail_array {
     struct mail *mails;
@@ -25,6 +26,7 @@ struct mailbox {
     size_t frame_bytes;
 
     struct mail_array out; // the receiver's alone: swapped with `in`
+    size_t next;           // of `out`
 };
 
 struct channel_name *channel_name_create(uint64_t hash, const char *text, size_t len)
@@ -44,23 +46,50 @@ static bool mail_has_name(const struct mail *m)
            m->kind == MAIL_UNWANTED;
 }
 
-static void on_wake(struct ev_loop *loop, ev_async *w, int events)
+static void mails_release(const struct mail_array *a, size_t from)
 {
-    (void)loop, (void)events;
-    struct mailbox *box = w->data;
+    for (size_t i = from; i < a->count; i++) {
+        if (a->mails[i].kind == MAIL_FRAME)
+            frame_release(a->mails[i].frame);
+        else if (mail_has_name(&a->mails[i]))
+            free(a->mails[i].name);
+    }
+}
+
+// Takes what is there, once what was taken before is worked off.
+static void mailbox_take(struct mailbox *box)
+{
+    struct mail_array empty = box->out;
+    if (empty.capacity > KEEP_CAPACITY) {
+        free(empty.mails);
+        empty = (struct mail_array){0};
+    }
+    empty.count = 0;
     pthread_mutex_lock(&box->lock);
-    struct mail_array batch = box->in;
-    box->in = box->out;
+    box->out = box->in;
+    box->in = empty;
     box->frame_bytes = 0;
     pthread_mutex_unlock(&box->lock);
-    for (size_t i = 0; i < batch.count; i++)
-        box->on_mail(box->ctx, &batch.mails[i], i + 1 == batch.count);
-    batch.count = 0;
-    if (batch.capacity > KEEP_CAPACITY) {
-        free(batch.mails);
-        batch = (struct mail_array){0};
+    box->next = 0;
+}
+
+static void on_wake(struct ev_loop *loop, ev_async *w, int events)
+{
+    (void)events;
+    struct mailbox *box = w->data;
+    bool took = box->next == box->out.count;
+    if (took)
+        mailbox_take(box);
+    // Not all at once: sockets that have room again and clients at the door wait for their turn of the loop.
+    size_t end = box->out.count - box->next > MAILS_PER_TURN ? box->next + MAILS_PER_TURN : box->out.count;
+    while (box->next < end) {
+        const struct mail *mail = &box->out.mails[box->next++];
+        box->on_mail(box->ctx, mail, box->next == end);
     }
-    box->out = batch;
+    // By way of the loop's next round. Who posts wakes an empty box only, so what came while this batch was
+    // worked on is ours to see.
+    if (box->next < box->out.count || !took)
+        ev_async_send(loop, w);
 }
 
 struct mailbox *mailbox_create(struct ev_loop *loop, size_t frame_limit,
@@ -88,12 +117,8 @@ void mailbox_destroy(struct mailbox *box)
     if (!box)
         return;
     ev_async_stop(box->loop, &box->wake);
-    for (size_t i = 0; i < box->in.count; i++) {
-        if (box->in.mails[i].kind == MAIL_FRAME)
-            frame_release(box->in.mails[i].frame);
-        else if (mail_has_name(&box->in.mails[i]))
-            free(box->in.mails[i].name);
-    }
+    mails_release(&box->out, box->next);
+    mails_release(&box->in, 0);
     free(box->in.mails);
     free(box->out.mails);
     pthread_mutex_destroy(&box->lock);

@@ -1,6 +1,7 @@
 #include "gateway/threads/thread.h"
 
 #include <signal.h>
+#include <time.h>
 
 bool thread_start(pthread_t *thread, void *(*run)(void *), void *arg)
 {
@@ -11,4 +12,14 @@ bool thread_start(pthread_t *thread, void *(*run)(void *), void *arg)
         return false;
     bool started = pthread_create(thread, NULL, run, arg) == 0;
     return pthread_sigmask(SIG_SETMASK, &old, NULL) == 0 && started;
+}
+
+void thread_stop(pthread_t thread, struct mailbox *inbox)
+{
+    const struct mail stop = {.kind = MAIL_STOP};
+    const struct timespec moment = {.tv_nsec = 1000000};
+    // Out of memory passes: the receiver empties its box.
+    while (!mailbox_post(inbox, &stop))
+        (void)nanosleep(&moment, NULL);
+    (void)pthread_join(thread, NULL);
 }

@@ -25,7 +25,7 @@ struct worker {
     ev_prepare watch_empty;
     _Atomic uint64_t alive_at;
     pthread_t thread;
-    bool running, told_empty;
+    bool running, stopped, told_empty;
 };
 
 static void on_interest(void *ctx, uint64_t hash, const char *name, size_t len, bool wanted)
@@ -187,13 +187,20 @@ struct mailbox *worker_mailbox(struct worker *w)
     return w->inbox;
 }
 
+void worker_stop(struct worker *w)
+{
+    if (!w->running)
+        return;
+    thread_stop(w->thread, w->inbox);
+    w->running = false;
+    w->stopped = true;
+}
+
 void worker_destroy(struct worker *w)
 {
     if (!w)
         return;
-    if (w->running)
-        pthread_join(w->thread, NULL);
-    else
+    if (!w->stopped)
         conn_table_deinit(&w->table);
     mailbox_destroy(w->inbox);
     ev_loop_destroy(w->loop);

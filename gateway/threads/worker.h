@@ -30,7 +30,9 @@ struct worker *worker_create(const struct worker_settings *settings);
 bool worker_start(struct worker *w, struct mailbox *bus, struct mailbox *main);
 // Where the bus and main post: frames, MAIL_DRAIN, MAIL_STOP. Any thread.
 struct mailbox *worker_mailbox(struct worker *w);
-// Waits for the thread (post MAIL_STOP first) and frees. `w` may be NULL.
+// Ends the thread and waits for it. Until the bus has stopped, too, it may still be posted to.
+void worker_stop(struct worker *w);
+// After worker_stop, or where the thread was never started. `w` may be NULL.
 void worker_destroy(struct worker *w);
 
 // Read by any thread.
