@@ -8,8 +8,6 @@
 #include "gateway/fanout/gap.h"
 #include "gateway/threads/thread.h"
 
-// Frames that are collected before each stream gets its one write: bounds what one turn can hold.
-#define FRAMES_PER_FLUSH 64u
 #define ALIVE_EVERY_S 1.0
 
 struct worker {
@@ -20,7 +18,6 @@ struct worker {
     struct mailbox *inbox;
     struct mailbox *bus, *main;
     struct listener listeners[LISTEN_MAX];
-    unsigned unflushed; // frames since the last flush
     ev_timer alive;
     ev_prepare watch_empty;
     _Atomic uint64_t alive_at;
@@ -43,12 +40,6 @@ static void on_interest(void *ctx, uint64_t hash, const char *name, size_t len, 
               wanted ? "subscribed" : "released");
 }
 
-static void worker_flush(struct worker *w)
-{
-    conn_table_flush(&w->table);
-    w->unflushed = 0;
-}
-
 static void worker_deliver(struct worker *w, struct frame *f, bool last)
 {
     // A frame alone is written at once; of several, each stream gets what is its own in one write.
@@ -56,8 +47,6 @@ static void worker_deliver(struct worker *w, struct frame *f, bool last)
         w->table.coalesce = true;
     hub_deliver(w->table.hub, f);
     frame_release(f);
-    if (++w->unflushed == FRAMES_PER_FLUSH)
-        worker_flush(w);
 }
 
 static void worker_announce_gap(struct worker *w, const struct channel_name *name)
@@ -109,7 +98,7 @@ static void on_mail(void *ctx, const struct mail *mail, bool last)
         break;
     }
     if (last) {
-        worker_flush(w);
+        conn_table_flush(&w->table);
         w->table.coalesce = false;
     }
 }
