@@ -289,6 +289,9 @@ static const struct {
      "--heartbeat: \"99999999999999999999h\" is too large; the most is 1h"},
     {{"--heartbeat", "18446744073709551h"},
      "--heartbeat: \"18446744073709551h\" is too large; the most is 1h"},
+    // 2^57 hours are 0 ms in 64 bits.
+    {{"--heartbeat", "144115188075855872h"},
+     "--heartbeat: \"144115188075855872h\" is too large; the most is 1h"},
     {{"--queue-limit", "1"}, "--queue-limit: \"1\" is too small; the least is 1KiB"},
     {{"--queue-limit", "1MB"},
      "--queue-limit: \"1MB\" is not a size; write for example 4096, 256KiB or 1MiB"},
