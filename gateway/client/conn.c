@@ -98,10 +98,9 @@ void conn_destroy(struct conn *c)
         hub_leave(t->hub, &c->subscriber);
     if (c->has_place)
         limits_leave(t->limits);
-    if (c->is_stream) {
+    if (c->is_stream)
         counter_add(t->counters, COUNTER_STREAMS_OPEN, -1);
-        atomic_fetch_add_explicit(&t->closes[c->reason], 1, memory_order_relaxed);
-    }
+    atomic_fetch_add_explicit(&t->closes[c->reason], 1, memory_order_relaxed);
     counter_add(t->counters, COUNTER_SOCKETS_OPEN, -1);
     (void)close(c->io.fd); // on Linux the descriptor is gone even where close reports an error
     if (c->prev)

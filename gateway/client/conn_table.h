@@ -85,7 +85,7 @@ struct conn_table {
     struct hub *hub; // NULL: no streams here (the admin listener)
     struct counters *counters;
     struct limits *limits;
-    _Atomic uint64_t closes[CLOSE_REASON_COUNT]; // streams ended, by reason; read by any thread
+    _Atomic uint64_t closes[CLOSE_REASON_COUNT]; // connections ended, by reason; read by any thread
 
     struct wheel *wheel;
     struct outq_pool outqs;

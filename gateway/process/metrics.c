@@ -44,7 +44,7 @@ static bool print_counters(struct buf *b, const struct status *s)
 
 static bool print_closes(struct buf *b, const struct status *s)
 {
-    bool ok = print_head(b, "closes_total", "counter", "Event streams ended, by reason");
+    bool ok = print_head(b, "closes_total", "counter", "Client connections ended, by reason");
     for (int i = 0; i < CLOSE_REASON_COUNT; i++)
         ok =
             ok && buf_printf(b, PREFIX "closes_total{reason=\"%s\"} %" PRIu64 "\n",

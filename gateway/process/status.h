@@ -22,5 +22,5 @@ struct status {
 
 // Sum of one counter over all threads.
 uint64_t status_count(const struct status *s, enum counter which);
-// Streams ended for `reason`.
+// Connections ended for `reason`.
 uint64_t status_closes(const struct status *s, enum close_reason reason);
