@@ -46,7 +46,7 @@ else
   LLHTTP_OBJ := $(addprefix $(BUILD)/llhttp/,api.o http.o llhttp.o)
 endif
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-LDLIBS     := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -linih -lev -lm $(LLHTTP_LIB)
+LDLIBS     := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lev -lm $(LLHTTP_LIB)
 CPPFLAGS   += $(PKG_CFLAGS)
 
 MAINS       := gateway/main.c publisher-cli/main.c

@@ -128,7 +128,7 @@ static void fill_settings(struct gateway *g)
     const struct config *c = &g->config;
     g->client = (struct client_settings){
         .stream_path = c->path,
-        .policy = {.gateway_id = c->id,
+        .policy = {.gateway_id = c->name,
                    .cors_origins = (const char *const *)c->cors_origin.items,
                    .cors_origin_count = c->cors_origin.count},
         .anonymous = (const char *const *)c->anonymous.items,
@@ -182,7 +182,7 @@ static bool create_bus(struct gateway *g)
 static bool gateway_setup(struct gateway *g)
 {
     fill_settings(g);
-    g->status.id = g->config.id;
+    g->status.id = g->config.name;
     g->status.workers = g->workers;
     g->status.admin = &g->counters;
     g->status.started_at = clock_monotonic_ms();
@@ -229,7 +229,7 @@ static int gateway_run(struct gateway *g)
         return code;
     if (gateway_setup(g)) {
         if (gateway_start(g)) {
-            log_info("main", "sse-gateway %s, id %s, %zu workers", SSE_GATEWAY_VERSION, g->config.id,
+            log_info("main", "sse-gateway %s, id %s, %zu workers", SSE_GATEWAY_VERSION, g->config.name,
                      g->status.worker_count);
             ev_run(g->loop, 0);
             code = EXIT_SUCCESS;
@@ -256,7 +256,7 @@ int main(int argc, char **argv)
     } else if (g->config.print_config) {
         options_print_config(config_options(), &g->config, stdout);
     } else if (!g->config.check_config) {
-        log_setup((enum log_level)g->config.log_level, (enum log_format)g->config.log_format, g->config.id);
+        log_setup((enum log_level)g->config.log_level, (enum log_format)g->config.log_format, g->config.name);
         signal(SIGPIPE, SIG_IGN); // a client that went is an error of its write, not a signal
         code = gateway_run(g);
     }

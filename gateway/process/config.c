@@ -36,6 +36,17 @@ static bool check_payload(const char *text, char *error, size_t error_size)
     return true;
 }
 
+static bool check_redis(const char *text, char *error, size_t error_size)
+{
+    struct redis_url url;
+    if (!redis_url_parse(text, &url, error, error_size))
+        return false;
+    bool spoken = url.kind == REDIS_URL_TCP || url.kind == REDIS_URL_UNIX;
+    redis_url_deinit(&url);
+    snprintf(error, error_size, "is of a kind that this version does not speak; it speaks redis:// and redis+unix://");
+    return spoken;
+}
+
 static bool check_admin_listen(const char *text, char *error, size_t error_size)
 {
     return strcmp(text, "off") == 0 || listener_check(text, error, error_size);
@@ -150,6 +161,7 @@ static const struct option_spec specs[] = {
      .properties = OPTION_SECRET_URL,
      AT(redis),
      .default_text = "redis://127.0.0.1:6379",
+     .check = check_redis,
      .help = "redis://[USER:PASSWORD@]HOST[:PORT][/DB] or redis+unix://[USER:PASSWORD@]/PATH[?db=N]"},
     {.name = "redis-password-file",
      .argument = "FILE",
@@ -325,15 +337,8 @@ static bool read_password(struct config *c, char *error, size_t error_size)
 
 static bool derive_redis(struct config *c, char *error, size_t error_size)
 {
-    char why[256];
-    if (!redis_url_parse(c->redis, &c->redis_url, why, sizeof why)) {
-        snprintf(error, error_size, "--redis: %s", why);
+    if (!redis_url_parse(c->redis, &c->redis_url, error, error_size)) // out of memory: it was checked before
         return false;
-    }
-    if (c->redis_url.kind != REDIS_URL_TCP && c->redis_url.kind != REDIS_URL_UNIX) {
-        snprintf(error, error_size, "--redis: this version speaks redis:// and redis+unix:// only");
-        return false;
-    }
     return !c->redis_password_file || read_password(c, error, error_size);
 }
 
@@ -359,16 +364,17 @@ static bool derive_defaults(struct config *c)
         c->workers = WORKERS_MAX;
     if (c->log_format < 0)
         c->log_format = isatty(STDERR_FILENO) ? LOG_FORMAT_TEXT : LOG_FORMAT_JSON;
-    if (c->id)
+    if (c->id) {
+        snprintf(c->name, sizeof c->name, "%s", c->id);
         return true;
-    char host[256], id[300];
+    }
+    char host[256];
     if (gethostname(host, sizeof host) != 0)
         return false;
     host[sizeof host - 1] = '\0';
     const char *port = strrchr(c->listen.items[0], ':');
-    snprintf(id, sizeof id, "%.100s%.20s", host, port ? port : "");
-    c->id = strdup(id);
-    return c->id != NULL;
+    snprintf(c->name, sizeof c->name, "%.100s%.20s", host, port ? port : "");
+    return true;
 }
 
 static bool check_whole(const struct config *c, char *error, size_t error_size)

@@ -21,6 +21,7 @@ struct config {
     bool check_config, print_config, version, help;
 
     // Derived from them.
+    char name[300]; // --id, or host:port
     struct redis_url redis_url;
     struct payload_policy payload;
 };
