@@ -2,10 +2,10 @@
 
 import fs from 'node:fs';
 import http from 'node:http';
-import os from 'node:os';
 import path from 'node:path';
 import { freePort } from './ports.mjs';
 import { Process } from './process.mjs';
+import { tempFolder } from './temp.mjs';
 
 export class Nginx {
     /** `files`: name -> text of files that it serves beside the streams. */
@@ -13,9 +13,7 @@ export class Nginx {
         const nginx = new Nginx();
         nginx.port = await freePort();
         nginx.url = `http://127.0.0.1:${nginx.port}`;
-        const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'sse-nginx-'));
-        fs.chmodSync(folder, 0o755); // as root, its workers are another user
-        scope.defer(() => fs.rmSync(folder, { recursive: true, force: true }));
+        const folder = tempFolder(scope, 'nginx');
         fs.mkdirSync(path.join(folder, 'html'));
         nginx.html = path.join(folder, 'html');
         for (const [name, text] of Object.entries(files)) fs.writeFileSync(path.join(nginx.html, name), text);

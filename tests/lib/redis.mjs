@@ -1,12 +1,11 @@
 // A private redis-server in a folder of its own, and the ways to publish to it that are not ours.
 
-import fs from 'node:fs';
 import net from 'node:net';
-import os from 'node:os';
 import path from 'node:path';
 import { command } from './command.mjs';
 import { freePort } from './ports.mjs';
 import { Process } from './process.mjs';
+import { tempFolder } from './temp.mjs';
 import { until, within } from './wait.mjs';
 
 export class Redis {
@@ -14,11 +13,10 @@ export class Redis {
         const redis = new Redis();
         redis.scope = scope;
         redis.port = await freePort();
-        redis.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'sse-redis-'));
+        redis.folder = tempFolder(scope, 'redis');
         redis.socket = path.join(redis.folder, 'redis.sock');
         redis.password = password;
         redis.config = config;
-        scope.defer(() => fs.rmSync(redis.folder, { recursive: true, force: true }));
         await redis.run();
         return redis;
     }

@@ -11,6 +11,7 @@ export default async function* reporter(source) {
     let passed = 0;
     let failed = 0;
     for await (const { type, data } of source) {
+        if (type === 'test:stderr') yield indent(data.message.trimEnd());
         if (type !== 'test:pass' && type !== 'test:fail') continue;
         if (data.details?.type === 'suite' || data.skip || data.todo) continue;
         const ms = `${String(Math.round(data.details.duration_ms)).padStart(6)} ms`;

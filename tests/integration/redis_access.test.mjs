@@ -1,0 +1,150 @@
+// Ways to reach Redis, and what a person is told where it cannot be reached.
+
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { test } from 'node:test';
+import { Gateway } from '../lib/gateway.mjs';
+import { freePort } from '../lib/ports.mjs';
+import { Redis } from '../lib/redis.mjs';
+import { scopeOf } from '../lib/scope.mjs';
+import { openStream } from '../lib/streams.mjs';
+import { until } from '../lib/wait.mjs';
+
+async function works(scope, redis, gateway) {
+    const stream = await openStream(scope, gateway.port, '/stream?channel=a');
+    await redis.publish('a', 'x');
+    await stream.count(1);
+}
+
+const clients = async (redis) => (await redis.cli(['CLIENT', 'LIST'])).split('\n').filter((line) => !/cmd=client/.test(line));
+
+test('a password in the URL', async (t) => {
+    const scope = scopeOf(t);
+    const redis = await Redis.start(scope, { password: 'p@ss:/ w%rd' });
+    const gateway = await Gateway.start(scope, { redis });
+    await works(scope, redis, gateway);
+    assert.ok(!gateway.process.log().includes('p%40ss') && !gateway.process.log().includes('p@ss'), 'the password is in no log');
+});
+
+test('a user and a password of an ACL', async (t) => {
+    const scope = scopeOf(t);
+    const redis = await Redis.start(scope);
+    await redis.cli(['ACL', 'SETUSER', 'gw', 'on', '>secret', '+@pubsub', '+@connection', '+ping', '+select', '+role', '+info', '+@scripting', '&*', '~*']);
+    await redis.cli(['ACL', 'SETUSER', 'default', '-@pubsub', '+pubsub|numsub', '+publish']);
+    const gateway = await Gateway.start(scope, { redisUrl: `redis://gw:secret@127.0.0.1:${redis.port}` });
+    await works(scope, redis, gateway);
+});
+
+test('a password from --redis-password-file', async (t) => {
+    const scope = scopeOf(t);
+    const redis = await Redis.start(scope, { password: 'from-a-file' });
+    const file = path.join(scope.folder, 'password.txt');
+    fs.writeFileSync(file, 'from-a-file\n', { mode: 0o600 });
+    const gateway = await Gateway.start(scope, { redisUrl: `redis://127.0.0.1:${redis.port}`, args: ['--redis-password-file', file] });
+    await works(scope, redis, gateway);
+});
+
+test('a database in the URL', async (t) => {
+    const scope = scopeOf(t);
+    const redis = await Redis.start(scope);
+    const gateway = await Gateway.start(scope, { redisUrl: `${redis.url}/3` });
+    await works(scope, redis, gateway);
+    const theirs = await clients(redis);
+    assert.ok(theirs.length >= 1);
+    for (const line of theirs) assert.match(line, /\bdb=3\b/);
+});
+
+test('a unix socket', async (t) => {
+    const scope = scopeOf(t);
+    const redis = await Redis.start(scope);
+    const gateway = await Gateway.start(scope, { redisUrl: `redis+unix://${redis.socket}` });
+    await works(scope, redis, gateway);
+    for (const line of await clients(redis)) assert.ok(line.includes(redis.socket), line);
+});
+
+test('a host name', async (t) => {
+    const scope = scopeOf(t);
+    const redis = await Redis.start(scope);
+    const gateway = await Gateway.start(scope, { redisUrl: `redis://localhost:${redis.port}` });
+    await works(scope, redis, gateway);
+});
+
+/** Waits for a line that matches, gives the gateway the time of several more attempts, and counts the lines. */
+async function saidOnce(gateway, pattern) {
+    await gateway.process.logged(pattern);
+    const attempts = await gateway.metric('redis_connects_total');
+    await until('more attempts, or their time', async () => (await gateway.metric('redis_connects_total')) > attempts + 3 || process.uptime() > saidOnce.until,
+        { ms: 20000, every: 100 });
+    return gateway.process.log().split('\n').filter((line) => pattern.test(line)).length;
+}
+
+test('a wrong password is said once, is not ready, and is tried again', async (t) => {
+    const scope = scopeOf(t);
+    const redis = await Redis.start(scope, { password: 'right' });
+    const gateway = await Gateway.start(scope, { redisUrl: `redis://:wrong@127.0.0.1:${redis.port}`, ready: 'live' });
+    saidOnce.until = process.uptime() + 6;
+    const lines = await saidOnce(gateway, /WRONGPASS|password/i);
+    assert.ok(lines >= 1 && lines <= 2, `${lines} lines (one for each connection at most):\n${gateway.process.log()}`);
+    assert.equal((await gateway.get('/health/ready')).status, 503);
+    assert.ok(!/:wrong|wrong@/.test(gateway.process.log()));
+    await redis.cli(['CONFIG', 'SET', 'requirepass', 'wrong']);
+    redis.password = 'wrong';
+    await gateway.process.ready('is ready', () => gateway.ready());
+    await works(scope, redis, gateway);
+});
+
+test('no password where one is needed is said, and not ready', async (t) => {
+    const scope = scopeOf(t);
+    const redis = await Redis.start(scope, { password: 'right' });
+    const gateway = await Gateway.start(scope, { redisUrl: `redis://127.0.0.1:${redis.port}`, ready: 'live' });
+    await gateway.process.logged(/NOAUTH|password/i);
+    assert.equal((await gateway.get('/health/ready')).status, 503);
+});
+
+test('a gateway starts without Redis, says so once, and is ready when Redis appears', async (t) => {
+    const scope = scopeOf(t);
+    const redis = await Redis.start(scope);
+    await redis.kill();
+    const gateway = await Gateway.start(scope, { redis, ready: 'live' });
+    const refused = new RegExp(`127\\.0\\.0\\.1:${redis.port}.*(refused|unreachable|cannot|failed)`, 'i');
+    saidOnce.until = process.uptime() + 4;
+    const lines = await saidOnce(gateway, refused);
+    assert.ok(lines >= 1 && lines <= 2, `${lines} lines (one for each connection at most):\n${gateway.process.log()}`);
+    assert.equal((await gateway.get('/health/ready')).status, 503);
+    await redis.run();
+    await gateway.process.ready('is ready', () => gateway.ready(), { ms: 5000 });
+    await works(scope, redis, gateway);
+});
+
+test('something that is not Redis is not ready, and said', async (t) => {
+    const scope = scopeOf(t);
+    const { createServer } = await import('node:net');
+    const port = await freePort();
+    const server = createServer((socket) => {
+        socket.on('error', () => {});
+        socket.end('HTTP/1.1 400 Bad Request\r\n\r\n');
+    });
+    await new Promise((resolve) => server.listen(port, '127.0.0.1', resolve));
+    scope.defer(() => server.close());
+    const gateway = await Gateway.start(scope, { redisUrl: `redis://127.0.0.1:${port}`, ready: 'live' });
+    await gateway.process.logged(new RegExp(`"(warn|error)".*127\\.0\\.0\\.1:${port}`));
+    assert.equal((await gateway.get('/health/ready')).status, 503);
+});
+
+test('a server that accepts and never answers does not hang the gateway', async (t) => {
+    const scope = scopeOf(t);
+    const { createServer } = await import('node:net');
+    const port = await freePort();
+    let connects = 0;
+    const server = createServer((socket) => {
+        connects++;
+        socket.on('error', () => {});
+        scope.defer(() => socket.destroy());
+    });
+    await new Promise((resolve) => server.listen(port, '127.0.0.1', resolve));
+    scope.defer(() => server.close());
+    const gateway = await Gateway.start(scope, { redisUrl: `redis://127.0.0.1:${port}`, ready: 'live' });
+    await until('it gives up and tries again', () => connects > 4, { ms: 30000 });
+    assert.equal((await gateway.get('/health/ready')).status, 503);
+});
