@@ -4,7 +4,7 @@
 export class SseDecoder {
     #utf8 = new TextDecoder('utf-8'); // replaces what is invalid, drops one leading BOM, as "UTF-8 decode" does
     #line = '';
-    #skipLf = false; // the last character was a CR: an LF that comes next belongs to it
+    #skipLf = false; // the text so far ended with a CR: an LF that comes next belongs to it
     #data = '';
     #type = '';
     #lastId = '';
@@ -20,23 +20,20 @@ export class SseDecoder {
     }
 
     push(bytes) {
-        const text = this.#utf8.decode(bytes, { stream: true });
-        for (const character of text) this.#take(character);
-    }
-
-    #take(character) {
-        if (this.#skipLf) {
+        let text = this.#utf8.decode(bytes, { stream: true });
+        if (this.#skipLf && text !== '') {
             this.#skipLf = false;
-            if (character === '\n') return;
+            if (text.startsWith('\n')) text = text.slice(1);
         }
-        if (character === '\r' || character === '\n') {
-            this.#skipLf = character === '\r';
-            const line = this.#line;
+        let start = 0;
+        for (const { index, 0: lineEnd } of text.matchAll(/\r\n|\r|\n/g)) {
+            const line = this.#line + text.slice(start, index);
             this.#line = '';
+            start = index + lineEnd.length;
             this.#takeLine(line);
-        } else {
-            this.#line += character;
         }
+        this.#line += text.slice(start);
+        this.#skipLf ||= text.endsWith('\r');
     }
 
     #takeLine(line) {

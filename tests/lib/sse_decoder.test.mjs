@@ -26,6 +26,8 @@ test('decoder: LF, CR and CRLF end a line, also where a read cuts CRLF in two', 
     assert.deepEqual(datas('data: a\rdata: b\r\ndata: c\n\r\n'), ['a\nb\nc']);
     assert.deepEqual(datas('data: a\r', '\ndata: b\r\n', '\r', '\ndata: c\n\n'), ['a\nb', 'c']);
     assert.deepEqual(datas('data: a\r\r'), ['a']);
+    assert.deepEqual(datas('data: a\r', '', '\n', '\n'), ['a']);
+    assert.deepEqual(datas(...'data: a\r\ndata: b\rdata: c\n\n\r\n\rdata: d\r\n\n'), ['a\nb\nc', 'd']);
 });
 
 test('decoder: an unfinished event at the end is discarded', () => {

@@ -110,7 +110,8 @@ export class Stream {
             this.#chunked = new ChunkedDecoder({
                 data: (part) => this.#payload(part),
                 chunk: () => this.#wholeChunk(),
-                last: () => {},
+                // A connection that stays open for more requests (NGINX does that) ends its stream here.
+                last: () => /close/i.test(this.headers.connection ?? '') || setImmediate(() => this.#ended()),
             });
         }
         const rest = this.#head.subarray(end + 4);

@@ -1,0 +1,84 @@
+// Health pages, on both listeners.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Gateway } from '../lib/gateway.mjs';
+import { RawConnection, exchange } from '../lib/raw_http.mjs';
+import { Redis } from '../lib/redis.mjs';
+import { scopeOf, sharedScope } from '../lib/scope.mjs';
+import { openStreams } from '../lib/streams.mjs';
+import { startTier } from '../lib/tier.mjs';
+import { until } from '../lib/wait.mjs';
+
+const shared = sharedScope();
+const { gateway } = await startTier(shared);
+
+for (const listener of ['public', 'admin']) {
+    const port = listener === 'public' ? gateway.port : gateway.adminPort;
+
+    test(`live, ready and detailed on the ${listener} listener`, async () => {
+        assert.equal((await gateway.get('/health/live', { port })).status, 200);
+        assert.equal((await gateway.get('/health/ready', { port })).status, 200);
+        const detailed = await gateway.get('/health/detailed', { port });
+        assert.equal(detailed.status, 200);
+        assert.match(detailed.headers['content-type'], /^application\/json/);
+        assert.match(detailed.headers['cache-control'], /no-store/);
+        const json = JSON.parse(detailed.body);
+        assert.equal(json.id, gateway.id);
+        assert.equal(json.ready, true);
+        assert.equal(json.draining, false);
+    });
+
+    test(`one connection serves many health checks on the ${listener} listener, also pipelined`, async (t) => {
+        const connection = new RawConnection(port);
+        t.after(() => connection.close());
+        const check = 'GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n';
+        connection.send(check + check);
+        await until('two answers', () => connection.text.split('200 OK').length === 3);
+        connection.send(check);
+        await until('a third', () => connection.text.split('200 OK').length === 4);
+        connection.send('GET /health/live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
+        await connection.closed;
+        assert.equal(connection.text.split('200 OK').length, 5);
+    });
+
+    test(`HEAD and HTTP/1.0 work for health checks on the ${listener} listener`, async () => {
+        const head = await exchange(port, 'HEAD /health/ready HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
+        assert.equal(head.status, 200);
+        assert.equal(head.body, '');
+        const old = await exchange(port, 'GET /health/ready HTTP/1.0\r\n\r\n');
+        assert.equal(old.status, 200);
+        assert.equal(Number(old.headers['content-length']), old.body.length);
+    });
+}
+
+test('POST to a health page is 405, an unknown page 404', async () => {
+    assert.equal((await exchange(gateway.port, 'POST /health/live HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n')).status, 405);
+    assert.equal((await exchange(gateway.adminPort, 'GET /health/nothing HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')).status, 404);
+});
+
+test('streams are not served on the admin listener', async () => {
+    const answer = await exchange(gateway.adminPort, 'GET /stream?channel=a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
+    assert.equal(answer.status, 404);
+});
+
+test('health is answered under many streams and messages', async (t) => {
+    const scope = scopeOf(t);
+    const { redis, gateway } = await startTier(scope, { args: ['--queue-limit', '16MiB'] });
+    await openStreams(scope, Array(100).fill({ port: gateway.port, path: '/stream?channel=a' }));
+    const busy = redis.publishAll(Array.from({ length: 1000 }, () => ['a', 'x'.repeat(100)]));
+    for (let i = 0; i < 20; i++) assert.equal((await gateway.get('/health/ready', { ms: 2000 })).status, 200);
+    await busy;
+});
+
+test('a gateway that Redis has not proven yet is live and not ready', async (t) => {
+    const scope = scopeOf(t);
+    const redis = await Redis.start(scope);
+    await redis.kill();
+    const gateway = await Gateway.start(scope, { redis, ready: 'live' });
+    for (const port of [gateway.port, gateway.adminPort]) {
+        assert.equal((await gateway.get('/health/ready', { port })).status, 503);
+        assert.equal((await gateway.get('/health/live', { port })).status, 200);
+        assert.equal(JSON.parse((await gateway.get('/health/detailed', { port })).body).ready, false);
+    }
+});

@@ -1,0 +1,170 @@
+// Options: what is wrong is said in one line that helps, with status 2; what is right means what it says.
+
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import net from 'node:net';
+import path from 'node:path';
+import { test } from 'node:test';
+import { command } from '../lib/command.mjs';
+import { Gateway } from '../lib/gateway.mjs';
+import { GATEWAY } from '../lib/paths.mjs';
+import { freePort } from '../lib/ports.mjs';
+import { scopeOf } from '../lib/scope.mjs';
+import { openStream } from '../lib/streams.mjs';
+import { startTier } from '../lib/tier.mjs';
+
+const run = (args, options) => command(GATEWAY, args, { ms: 5000, ...options });
+const FINE = ['--anonymous', '*'];
+
+function isUsageError(result, ...mentions) {
+    assert.equal(result.code, 2, `status ${result.code ?? result.signal}: ${result.err}${result.out}`);
+    assert.equal(result.out, '');
+    assert.match(result.err, /^[^\n]+\n$/, 'one line');
+    for (const mention of mentions) assert.ok(result.err.includes(mention), `${JSON.stringify(mention)} in: ${result.err}`);
+}
+
+const BAD = {
+    'an unknown option': [['--no-such-thing'], '--no-such-thing'],
+    'an option without its value': [['--listen'], '--listen'],
+    'an argument that is no option': [['gateway.ini'], 'gateway.ini'],
+    'a listener without a port': [['--listen', '127.0.0.1'], '--listen', '127.0.0.1'],
+    'a port that is no number': [['--listen', '127.0.0.1:http'], '--listen', 'http'],
+    'a port beyond 65535': [['--listen', '127.0.0.1:65536'], '--listen', '65536'],
+    'an address that is none': [['--listen', '300.1.1.1:80'], '--listen', '300.1.1.1'],
+    'a Redis URL of another kind': [['--redis', 'http://127.0.0.1'], '--redis', 'redis://'],
+    'a Redis URL with a bad port': [['--redis', 'redis://127.0.0.1:x'], '--redis'],
+    'a Redis database that is no number': [['--redis', 'redis://127.0.0.1/x'], '--redis'],
+    'a time without a unit that makes sense': [['--heartbeat', '15 parsecs'], '--heartbeat', '15 parsecs'],
+    'a negative time': [['--retry', '-1s'], '--retry'],
+    'a size that is none': [['--queue-limit', 'big'], '--queue-limit', 'big'],
+    'a size beyond numbers': [['--max-message', '99999999999999999999GiB'], '--max-message'],
+    'a number that is none': [['--workers', 'two'], '--workers', 'two'],
+    'no workers': [['--workers', '0'], '--workers'],
+    'no channels': [['--max-channels', '0'], '--max-channels'],
+    'an unknown word': [['--refusal', 'maybe'], '--refusal', 'maybe'],
+    'an unknown log level': [['--log-level', 'chatty'], '--log-level', 'chatty'],
+    'a pattern with a star in the middle': [['--anonymous', 'a*b'], '--anonymous', 'a*b'],
+    'an origin that is none': [['--cors-origin', 'app.example'], '--cors-origin', 'app.example'],
+    'a path without a slash': [['--path', 'stream'], '--path', 'stream'],
+    'an id with a line end': [['--id', 'a\r\nSet-Cookie: x'], '--id'],
+    'a config file that is not there': [['--config', '/nonexistent/gateway.ini'], '/nonexistent/gateway.ini'],
+    'a password file that is not there': [['--redis-password-file', '/nonexistent/password'], '/nonexistent/password'],
+};
+
+for (const [name, [args, ...mentions]] of Object.entries(BAD)) {
+    test(`exit 2 and one line for ${name}`, async () => isUsageError(await run([...FINE, ...args]), ...mentions));
+}
+
+test('with neither keys nor --anonymous it refuses to start, and says what to do', async () => {
+    isUsageError(await run([]), '--anonymous');
+});
+
+test('a bad value in the environment names its variable', async () => {
+    const result = await run(FINE, { env: { SSE_GATEWAY_MAX_CHANNELS: 'many' } });
+    isUsageError(result, 'many');
+    assert.match(result.err, /SSE_GATEWAY_MAX_CHANNELS|--max-channels/);
+});
+
+test('an unknown key in the config file is an error with file and line', async (t) => {
+    const file = path.join(scopeOf(t).folder, 'gateway.ini');
+    fs.writeFileSync(file, '# a comment\nanonymous = *\n\nmax-chanels = 3\n');
+    isUsageError(await run(['--config', file]), file, '4', 'max-chanels');
+});
+
+test('a bad value in the config file is an error with file and line', async (t) => {
+    const file = path.join(scopeOf(t).folder, 'gateway.ini');
+    fs.writeFileSync(file, 'anonymous = *\nheartbeat = soon\n');
+    isUsageError(await run(['--config', file]), file, '2', 'heartbeat');
+});
+
+test('flag over environment over file over default', async (t) => {
+    const file = path.join(scopeOf(t).folder, 'gateway.ini');
+    fs.writeFileSync(file, 'anonymous = *\nmax-channels = 11\nretry = 11s\nheartbeat = 11s\n');
+    const env = { SSE_GATEWAY_RETRY: '22s', SSE_GATEWAY_HEARTBEAT: '22s' };
+    const result = await run(['--config', file, '--heartbeat', '33s', '--print-config'], { env });
+    assert.equal(result.code, 0, result.err);
+    const value = (name) => result.out.match(new RegExp(`^${name} *= *(.*)$`, 'm'))?.[1];
+    assert.equal(value('max-channels'), '11');
+    assert.equal(value('retry'), '22s');
+    assert.equal(value('heartbeat'), '33s');
+    assert.equal(value('path'), '/stream');
+});
+
+test('what --print-config prints is a config file that means the same', async (t) => {
+    const file = path.join(scopeOf(t).folder, 'gateway.ini');
+    const args = ['--anonymous', 'a:*', '--anonymous', 'b', '--max-channels', '7', '--heartbeat', '20s', '--cors-origin', 'https://a.example'];
+    const first = await run([...args, '--print-config']);
+    assert.equal(first.code, 0, first.err);
+    fs.writeFileSync(file, first.out);
+    const second = await run(['--config', file, '--print-config']);
+    assert.equal(second.code, 0, second.err);
+    const settings = (text) => text.split('\n').filter((line) => line && !/^[#;[]|^config\b/.test(line));
+    assert.deepEqual(settings(second.out), settings(first.out));
+});
+
+test('no output shows the password of Redis', async () => {
+    const url = 'redis://user:hunter2@127.0.0.1:1/0';
+    const printed = await run([...FINE, '--redis', url, '--print-config']);
+    assert.equal(printed.code, 0, printed.err);
+    const wrong = await run([...FINE, '--redis', `${url}x`]);
+    assert.equal(wrong.code, 2);
+    for (const text of [printed.out, printed.err, wrong.out, wrong.err]) assert.ok(!text.includes('hunter2'), text);
+});
+
+test('--help lists the options, --version the version, --check-config checks; all exit 0', async () => {
+    const help = await run(['--help']);
+    assert.equal(help.code, 0);
+    for (const option of ['--listen', '--redis', '--anonymous', '--refusal', '--queue-limit', '--drain-timeout']) assert.ok(help.out.includes(option), option);
+    const version = await run(['--version']);
+    assert.equal(version.code, 0);
+    assert.match(version.out, /\d+\.\d+\.\d+/);
+    assert.equal((await run([...FINE, '--check-config'])).code, 0);
+    isUsageError(await run([...FINE, '--check-config', '--retry', 'x']), '--retry');
+});
+
+function portTaken(result, port) {
+    assert.ok(result.code > 0, `status ${result.code}: ${result.err}`);
+    const lines = result.err.trim().split('\n').filter((line) => line.includes(String(port)));
+    assert.equal(lines.length, 1, result.err);
+    assert.match(lines[0], /in use|taken|busy/i);
+}
+
+test('a port that is in use ends the start with one line that names it', async (t) => {
+    const scope = scopeOf(t);
+    const port = await freePort();
+    const server = net.createServer();
+    await new Promise((resolve) => server.listen(port, '127.0.0.1', resolve));
+    scope.defer(() => server.close());
+    const admin = `127.0.0.1:${await freePort()}`;
+    portTaken(await run([...FINE, '--listen', `127.0.0.1:${port}`, '--admin-listen', admin]), port);
+    portTaken(await run([...FINE, '--listen', `127.0.0.1:${await freePort()}`, '--admin-listen', `127.0.0.1:${port}`]), port);
+});
+
+test('a second gateway on the same port does not start, and does not take connections from the first', async (t) => {
+    const { gateway } = await startTier(scopeOf(t));
+    portTaken(await run([...FINE, '--listen', `127.0.0.1:${gateway.port}`, '--admin-listen', `127.0.0.1:${await freePort()}`]), gateway.port);
+});
+
+test('several listeners, IPv6 and a unix socket among them', async (t) => {
+    const scope = scopeOf(t);
+    const { redis } = await startTier(scope);
+    const second = await freePort();
+    const third = await freePort();
+    const gateway = await Gateway.start(scope, { redis, args: ['--listen', `127.0.0.1:${second}`, '--listen', `[::1]:${third}`, '--listen', `unix:${redis.folder}/gw.sock`] });
+    const streams = await Promise.all([
+        openStream(scope, gateway.port, '/stream?channel=a'),
+        openStream(scope, second, '/stream?channel=a'),
+        openStream(scope, third, '/stream?channel=a', { host: '::1', headers: { Host: 'a' } }),
+    ]);
+    const unix = await command('curl', ['-sS', '--max-time', '5', '--unix-socket', `${redis.folder}/gw.sock`, 'http://a/health/ready', '-o', '/dev/null', '-w', '%{http_code}']);
+    assert.equal(unix.out, '200', unix.err);
+    await redis.publish('a', 'x');
+    await Promise.all(streams.map((s) => s.count(1)));
+});
+
+test('log lines are JSON where standard error is no terminal', async (t) => {
+    const { gateway } = await startTier(scopeOf(t));
+    const lines = gateway.process.log().trim().split('\n');
+    assert.ok(lines.length > 0);
+    for (const line of lines) assert.equal(typeof JSON.parse(line), 'object', line);
+});

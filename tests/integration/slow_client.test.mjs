@@ -1,0 +1,72 @@
+// A client that does not read delays nobody, costs a bounded queue, and is ended.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { scopeOf } from '../lib/scope.mjs';
+import { openStream, openStreams } from '../lib/streams.mjs';
+import { startTier } from '../lib/tier.mjs';
+import { until } from '../lib/wait.mjs';
+
+const CHUNK = 200_000;
+
+test('a client that never reads does not delay others, and is ended beyond --queue-limit', async (t) => {
+    const scope = scopeOf(t);
+    const { redis, gateway } = await startTier(scope, { args: ['--queue-limit', '128KiB'] });
+    const slow = await openStream(scope, gateway.port, '/stream?channel=a&channel=b', { keep: true });
+    slow.socket.pause();
+    const others = await openStreams(scope, Array(20).fill({ port: gateway.port, path: '/stream?channel=a' }));
+
+    let sent = 0;
+    await until('the slow one to be ended', async () => {
+        await redis.publishAll([['a', `${sent++} ${'x'.repeat(CHUNK)}`]]);
+        await Promise.all(others.map((s) => s.count(sent, { ms: 5000, every: 2 })));
+        return (await gateway.metric('closes_total', { reason: 'slow' })) === 1;
+    }, { ms: 60000, every: 0 });
+    assert.ok(sent > 1);
+    await gateway.metricIs('connections', others.length);
+    for (const stream of others) {
+        assert.ok(stream.open);
+        assert.deepEqual(stream.events.map((e) => Number(e.data.split(' ')[0])), Array.from({ length: sent }, (_, i) => i));
+    }
+
+    slow.socket.resume(); // what it gets is a beginning of the messages, whole and without a hole
+    await slow.ended();
+    assert.deepEqual(slow.events.map((e) => Number(e.data.split(' ')[0])), slow.events.map((_, i) => i));
+    await gateway.metricIs('queued_bytes', 0);
+});
+
+test('a client that reads slowly, but reads, gets everything', async (t) => {
+    const scope = scopeOf(t);
+    const { redis, gateway } = await startTier(scope, { args: ['--queue-limit', '8MiB'] });
+    const stream = await openStream(scope, gateway.port, '/stream?channel=a');
+    stream.socket.pause();
+    let sent = 0;
+    await until('bytes that wait in the gateway', async () => {
+        await redis.publishAll([['a', `${sent++} ${'x'.repeat(CHUNK)}`]]);
+        return (await gateway.metric('queued_bytes')) > 1_000_000;
+    }, { every: 0, ms: 30000 });
+    const trickle = setInterval(() => {
+        stream.socket.resume();
+        setTimeout(() => stream.socket.pause(), 2);
+    }, 4);
+    t.after(() => clearInterval(trickle));
+    await stream.count(sent, { ms: 60000 });
+    assert.deepEqual(stream.events.map((e) => Number(e.data.split(' ')[0])), Array.from({ length: sent }, (_, i) => i));
+    await gateway.metricIs('queued_bytes', 0);
+});
+
+test('a slow client of one channel does not hold up Redis: other channels flow', async (t) => {
+    const scope = scopeOf(t);
+    const { redis, gateway } = await startTier(scope, { args: ['--queue-limit', '64MiB'] });
+    const slow = await openStream(scope, gateway.port, '/stream?channel=big');
+    slow.socket.pause();
+    const other = await openStream(scope, gateway.port, '/stream?channel=small');
+    for (let i = 0; i < 40; i++) {
+        await redis.publishAll([['big', 'x'.repeat(500_000)], ['small', String(i)]]);
+        await other.count(i + 1, { ms: 5000, every: 1 });
+    }
+    assert.ok(slow.open);
+    slow.close();
+    await gateway.metricIs('connections', 1);
+    await gateway.metricIs('queued_bytes', 0);
+});
