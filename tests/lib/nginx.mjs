@@ -16,7 +16,10 @@ export class Nginx {
         const folder = tempFolder(scope, 'nginx');
         fs.mkdirSync(path.join(folder, 'html'));
         nginx.html = path.join(folder, 'html');
-        for (const [name, text] of Object.entries(files)) fs.writeFileSync(path.join(nginx.html, name), text);
+        for (const [name, text] of Object.entries(files)) {
+            fs.mkdirSync(path.dirname(path.join(nginx.html, name)), { recursive: true });
+            fs.writeFileSync(path.join(nginx.html, name), text);
+        }
         const file = path.join(folder, 'nginx.conf');
         fs.writeFileSync(file, config({ folder, port: nginx.port, servers: gateways.map((g) => `127.0.0.1:${g.port}`) }));
         nginx.process = new Process(scope, 'nginx', 'nginx', ['-p', folder, '-c', file, '-e', 'stderr', '-g', 'daemon off;']);
@@ -46,7 +49,7 @@ events { worker_connections 8192; }
 http {
     access_log off;
 ${temp}
-    types { text/html html; text/javascript js mjs; }
+    types { text/html html; text/javascript js; }
     default_type text/plain;
     upstream gateways {
         zone gateways 256k;
@@ -56,7 +59,7 @@ ${servers.map((s) => `        server ${s} max_fails=0;`).join('\n')}
     server {
         listen 127.0.0.1:${port} backlog=4096;
         location = /alive { return 204; }
-        location / { root ${folder}/html; }
+        location / { root ${folder}/html; try_files $uri $uri.js =404; }
         location /stream {
             proxy_pass http://gateways;
             proxy_http_version 1.1;

@@ -29,7 +29,7 @@ export class Redis {
     /** Starts the server (again). Resolves when it answers. */
     async run() {
         const args = ['--port', String(this.port), '--bind', '127.0.0.1', '--unixsocket', this.socket, '--dir', this.folder,
-            '--save', '', '--appendonly', 'no', '--daemonize', 'no', ...this.config];
+            '--save', '', '--appendonly', 'no', '--daemonize', 'no', '--loglevel', 'warning', ...this.config];
         if (this.password) args.push('--requirepass', this.password);
         this.process = new Process(this.scope, 'redis', 'redis-server', args);
         await this.process.ready('answers PING', () => this.pings(), { every: 5 });

@@ -1,0 +1,29 @@
+// Event stream clients that others wrote for Node.js, behind one small face:
+//
+//   connect(url, types) -> { events: [{ type, data, lastEventId }], opens(), state(): 'open' | 'connecting' | 'closed', close() }
+
+import { EventSource as EventSource4 } from 'eventsource-4';
+import EventSource2 from 'eventsource-2';
+import { EventSource as UndiciEventSource } from 'undici';
+
+const STATES = ['connecting', 'open', 'closed'];
+
+function client(EventSource) {
+    return (url, types = ['message']) => {
+        const events = [];
+        const source = new EventSource(url);
+        let opens = 0;
+        source.onopen = () => opens++;
+        for (const type of types) {
+            source.addEventListener(type, (event) => events.push({ type: event.type, data: event.data, lastEventId: event.lastEventId }));
+        }
+        source.onerror = () => {}; // eventsource 2 throws where nobody listens
+        return { events, opens: () => opens, state: () => STATES[source.readyState], close: () => source.close() };
+    };
+}
+
+export const NODE_CLIENTS = {
+    'eventsource 2': client(EventSource2),
+    'eventsource 4': client(EventSource4),
+    undici: client(UndiciEventSource),
+};
