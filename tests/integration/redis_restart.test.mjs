@@ -49,6 +49,8 @@ test('Redis killed and started again under 1,000 streams: none closes, all chann
     await redis.kill();
     const killed = performance.now();
     await becomes(gateway, 503, { ms: 5000 });
+    const noes = () => watch.answers.filter(([, status]) => status === 503).length;
+    await until('it to have said so many times', () => noes() >= 20);
     assert.ok((await gateway.get('/health/live')).status === 200, 'alive without Redis');
     assert.equal(await gateway.metric('redis_connected'), 0);
 
@@ -71,7 +73,6 @@ test('Redis killed and started again under 1,000 streams: none closes, all chann
     assert.equal(streams.filter((s) => !s.open || s.fault).length, 0, 'streams that closed');
     const during = watch.answers.filter(([when]) => when > killed && when < back);
     const firstNo = during.findIndex(([, status]) => status === 503);
-    assert.ok(firstNo >= 0);
     assert.ok(during.slice(firstNo).every(([, status]) => status === 503), 'not ready, and then ready while Redis was down');
     assert.equal(await gateway.metric('redis_connected'), 1);
 });
