@@ -8,6 +8,8 @@
 #include "common/clock.h"
 
 #define IOV_MAX_PER_WRITE 64
+// What is queued at the end has so long while the client takes it, and so long without that.
+#define FINISH_MAX_MS 60000u
 #define FINISH_TIMEOUT_MS 5000u
 #define LINGER_TIMEOUT_MS 2000u
 
@@ -119,6 +121,7 @@ void conn_finish(struct conn *c, enum close_reason reason)
         return;
     conn_leave_state(c, CONN_FINISHING);
     c->reason = (uint8_t)reason;
+    c->give_up_ms = clock_monotonic_ms() + FINISH_MAX_MS;
     conn_set_deadline(c, FINISH_TIMEOUT_MS);
     conn_mark_dirty(c);
 }
@@ -177,6 +180,8 @@ static size_t conn_write(struct conn *c, struct iovec *iov, int count)
     if (n >= 0) {
         counter_add(t->counters, COUNTER_BYTES_SENT, n);
         c->last_write_ms = (uint32_t)t->now_ms;
+        if (c->state == CONN_FINISHING && c->give_up_ms > t->now_ms + FINISH_TIMEOUT_MS)
+            conn_set_deadline(c, FINISH_TIMEOUT_MS);
         return (size_t)n;
     }
     if (errno == EAGAIN || errno == EWOULDBLOCK)

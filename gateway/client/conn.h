@@ -33,7 +33,8 @@ struct conn {
     union {
         struct conn_head *head; // HEAD: or NULL
         char *origin;           // WAITING: the Origin header, for the answer; or NULL
-        uint64_t discarded;     // STREAM and later: bytes the client sent although nothing more is read
+        uint64_t discarded;     // STREAM: bytes the client sent although nothing more is read
+        uint64_t give_up_ms;    // FINISHING: cut off then, progress or not
     };
     uint32_t last_write_ms; // low bits of the monotonic clock
     uint8_t state;          // enum conn_state

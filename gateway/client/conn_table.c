@@ -10,12 +10,10 @@
 #include "common/jitter.h"
 #include "common/memory.h"
 #include "gateway/client/conn.h"
+#include "gateway/client/conn_read.h"
 #include "gateway/client/request.h"
 #include "gateway/client/stream.h"
 
-// A stream's client has nothing to say: one that sends more than this is ended, so that it cannot make us
-// read for ever.
-#define NOISE_MAX 65536u
 // While draining, a connection on which no request has begun has this long to send one (it gets a refusal) or
 // is closed.
 #define DRAIN_IDLE_MS 1000u
@@ -74,9 +72,10 @@ static size_t conn_table_bytes(const struct conn_table *t)
 
 static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
 {
-    (void)loop, (void)events;
+    (void)events;
     struct conn_table *t = w->data;
     t->now_ms = clock_monotonic_ms();
+    http_date((int64_t)ev_now(loop), t->date);
     wheel_advance(t->wheel, t->now_ms, on_deadline, t);
     outq_pool_trim(&t->outqs);
     counter_set(t->counters, COUNTER_CONNECTION_BYTES, conn_table_bytes(t));
@@ -130,6 +129,9 @@ bool conn_table_init(struct conn_table *t, struct ev_loop *loop, const struct cl
     *t = (struct conn_table){.loop = loop, .settings = settings, .hooks = *hooks, .counters = counters};
     t->random = jitter_seed();
     t->now_ms = clock_monotonic_ms();
+    t->policy = settings->policy;
+    t->policy.date = t->date;
+    http_date((int64_t)ev_now(loop), t->date);
     t->wheel = wheel_create(t->now_ms);
     t->scratch = malloc(SCRATCH_SIZE);
     t->heartbeat = frame_from_bytes(":\n", 2, true);
@@ -146,7 +148,7 @@ bool conn_table_init(struct conn_table *t, struct ev_loop *loop, const struct cl
 }
 
 bool conn_table_enable_streams(struct conn_table *t, struct limits *limits,
-                               void (*on_interest)(void *ctx, uint64_t hash, const char *name, size_t len,
+                               bool (*on_interest)(void *ctx, uint64_t hash, const char *name, size_t len,
                                                    bool wanted),
                                void *ctx)
 {
@@ -172,86 +174,12 @@ void conn_table_deinit(struct conn_table *t)
     free(t->scratch);
 }
 
-// Keeps what has come of a head for the next read. False when out of memory.
-static bool head_keep(struct conn *c, const char *bytes, size_t len, size_t scanned)
-{
-    struct conn_head *head = malloc(sizeof *head + len);
-    if (!head)
-        return false;
-    *head = (struct conn_head){.len = len, .scanned = scanned};
-    memcpy(head->bytes, bytes, len);
-    c->head = head;
-    return true;
-}
-
-// Requests one after another, while the connection is one that may send another.
-static void conn_take_requests(struct conn *c, const char *bytes, size_t len, size_t scanned)
-{
-    while (c->state == CONN_HEAD && len > 0) {
-        size_t used = request_read(c, bytes, len, &scanned);
-        if (used == 0) {
-            if (!head_keep(c, bytes, len, scanned))
-                conn_close(c, CLOSE_OUT_OF_MEMORY);
-            return;
-        }
-        bytes += used;
-        len -= used;
-        scanned = 0;
-    }
-}
-
-static void conn_read_head(struct conn *c, const char *bytes, size_t len)
-{
-    struct conn_table *t = conn_table_of(c);
-    if (!c->head) {
-        // From here the client has so long for its whole head.
-        conn_set_deadline(c, t->settings->head_timeout_ms);
-        conn_take_requests(c, bytes, len, 0);
-        return;
-    }
-    struct conn_head *old = c->head;
-    size_t total = old->len + len;
-    char *whole = malloc(total);
-    if (!whole) {
-        conn_close(c, CLOSE_OUT_OF_MEMORY);
-        return;
-    }
-    memcpy(whole, old->bytes, old->len);
-    memcpy(whole + old->len, bytes, len);
-    size_t scanned = old->scanned;
-    free(old);
-    c->head = NULL;
-    conn_take_requests(c, whole, total, scanned);
-    free(whole);
-}
-
-static void on_readable(struct conn *c)
-{
-    char bytes[HTTP_HEAD_MAX];
-    ssize_t n = recv(c->io.fd, bytes, sizeof bytes, 0);
-    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
-        return;
-    if (n <= 0) {
-        conn_close(c, n < 0 && conn_is_lost(errno) ? CLOSE_REAPED : CLOSE_CLIENT_GONE);
-        return;
-    }
-    if (c->state == CONN_HEAD) {
-        conn_read_head(c, bytes, (size_t)n);
-        return;
-    }
-    if (c->state == CONN_WAITING)
-        return; // counted from STREAM on; the Origin is held in the same place until then
-    c->discarded += (uint64_t)n;
-    if (c->discarded > NOISE_MAX)
-        conn_close(c, CLOSE_NOISY);
-}
-
 static void on_io(struct ev_loop *loop, ev_io *w, int events)
 {
     (void)loop;
     struct conn *c = (struct conn *)w;
     if (events & EV_READ)
-        on_readable(c);
+        conn_read(c);
     if ((events & EV_WRITE) && c->state != CONN_CLOSED)
         conn_flush(c);
 }
@@ -276,7 +204,7 @@ void conn_table_add(struct conn_table *t, int fd)
     conn_set_deadline(c, t->draining ? DRAIN_IDLE_MS : t->settings->head_timeout_ms);
     ev_io_start(t->loop, &c->io);
     // The request is usually there already: one wake-up less.
-    on_readable(c);
+    conn_read(c);
 }
 
 void conn_table_drain(struct conn_table *t)

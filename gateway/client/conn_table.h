@@ -33,7 +33,6 @@ struct conn;
     X(BAD_REQUEST, "bad_request")                                                                            \
     X(REFUSED, "refused")                                                                                    \
     X(HEAD_TIMEOUT, "head_timeout")                                                                          \
-    X(NOT_SUBSCRIBED, "not_subscribed")                                                                      \
     X(NOISY, "noisy")                                                                                        \
     X(OUT_OF_MEMORY, "out_of_memory")                                                                        \
     X(STOPPED, "stopped")
@@ -81,6 +80,8 @@ struct client_hooks {
 struct conn_table {
     struct ev_loop *loop;
     const struct client_settings *settings;
+    struct http_policy policy; // of the settings, with our date
+    char date[HTTP_DATE_SIZE];
     struct client_hooks hooks;
     struct hub *hub; // NULL: no streams here (the admin listener)
     struct counters *counters;
@@ -106,13 +107,12 @@ struct conn_table {
 
 #define SCRATCH_SIZE 65536u
 
-// Sets up `t` on `loop` (borrowed, as are settings and counters). With `streams` it has a hub, whose interest
-// goes to `on_interest`. False when out of memory.
+// Sets up `t` on `loop` (borrowed, as are settings and counters), without streams. False when out of memory.
 bool conn_table_init(struct conn_table *t, struct ev_loop *loop, const struct client_settings *settings,
                      const struct client_hooks *hooks, struct counters *counters);
 // Gives the table a hub: it can hold streams, within `limits` (borrowed).
 bool conn_table_enable_streams(struct conn_table *t, struct limits *limits,
-                               void (*on_interest)(void *ctx, uint64_t hash, const char *name, size_t len,
+                               bool (*on_interest)(void *ctx, uint64_t hash, const char *name, size_t len,
                                                    bool wanted),
                                void *ctx);
 // Closes every connection at once.

@@ -262,6 +262,8 @@ static void on_pause_over(struct ev_loop *loop, ev_timer *w, int events)
 {
     (void)events;
     struct listener *l = w->data;
+    if (l->reserve < 0) // another thread was quicker to take it
+        l->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
     ev_io_start(loop, &l->io);
 }
 

@@ -25,7 +25,7 @@ static void answer_problem(struct conn *c, const struct http_request *req, int s
 {
     struct conn_table *t = conn_table_of(c);
     const char *allow = status == 405 ? ALLOWED : NULL;
-    size_t len = http_problem(&t->settings->policy, req, status, detail, 0, allow, t->scratch, SCRATCH_SIZE);
+    size_t len = http_problem(&t->policy, req, status, detail, 0, allow, t->scratch, SCRATCH_SIZE);
     answer(c, len, CLOSE_BAD_REQUEST);
 }
 
@@ -37,7 +37,7 @@ static void refuse_with_retry(struct conn *c, const struct http_request *req)
     char retry[64];
     uint32_t ms = jitter_ms(&t->random, t->settings->retry_ms);
     int retry_len = snprintf(retry, sizeof retry, "retry: %u\n\n", ms);
-    size_t len = http_stream_head(&t->settings->policy, req, t->scratch, SCRATCH_SIZE);
+    size_t len = http_stream_head(&t->policy, req, t->scratch, SCRATCH_SIZE);
     c->body_only = req->http_1_0;
     conn_send(c, len ? frame_from_bytes(t->scratch, len, false) : NULL);
     conn_send(c, frame_from_bytes(retry, (size_t)retry_len, true));
@@ -53,8 +53,7 @@ void request_refuse(struct conn *c, const struct http_request *req, const char *
         refuse_with_retry(c, req);
         return;
     }
-    size_t len =
-        http_problem(&t->settings->policy, req, 503, why, RETRY_AFTER_S, NULL, t->scratch, SCRATCH_SIZE);
+    size_t len = http_problem(&t->policy, req, 503, why, RETRY_AFTER_S, NULL, t->scratch, SCRATCH_SIZE);
     answer(c, len, CLOSE_REFUSED);
 }
 
@@ -72,8 +71,7 @@ static void request_stream(struct conn *c, const struct http_request *req)
     struct stream_request *want = &t->request;
     char detail[DETAIL_MAX];
     if (req->method == HTTP_OPTIONS) {
-        answer(c, http_preflight(&t->settings->policy, req, ALLOWED, t->scratch, SCRATCH_SIZE),
-               CLOSE_ANSWERED);
+        answer(c, http_preflight(&t->policy, req, ALLOWED, t->scratch, SCRATCH_SIZE), CLOSE_ANSWERED);
         return;
     }
     if (req->method != HTTP_GET && req->method != HTTP_HEAD) {
@@ -92,7 +90,7 @@ static void request_stream(struct conn *c, const struct http_request *req)
         return;
     }
     if (req->method == HTTP_HEAD) {
-        answer(c, http_stream_head(&t->settings->policy, req, t->scratch, SCRATCH_SIZE), CLOSE_ANSWERED);
+        answer(c, http_stream_head(&t->policy, req, t->scratch, SCRATCH_SIZE), CLOSE_ANSWERED);
         return;
     }
     const char *why =
@@ -117,8 +115,8 @@ static void request_page(struct conn *c, const struct http_request *req)
         return;
     }
     bool keep = req->keep_alive && !t->draining;
-    size_t len = http_answer_head(&t->settings->policy, req, page.status, page.content_type, page.body_len,
-                                  keep, t->scratch, SCRATCH_SIZE);
+    size_t len = http_answer_head(&t->policy, req, page.status, page.content_type, page.body_len, keep,
+                                  t->scratch, SCRATCH_SIZE);
     conn_send(c, len && page.body ? frame_from_bytes(t->scratch, len, false) : NULL);
     if (req->method == HTTP_GET && page.body_len)
         conn_send(c, frame_from_bytes(page.body, page.body_len, false));

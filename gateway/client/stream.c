@@ -45,7 +45,7 @@ void stream_begin(struct conn *c, const struct http_request *req, const struct s
     c->control = want->control;
     c->body_only = req->http_1_0;
     if (!stream_join(c, want))
-        conn_close(c, CLOSE_OUT_OF_MEMORY);
+        stream_refuse(c, "This gateway is too busy; try again.");
     else if (hub_is_confirmed(&c->subscriber))
         stream_open(c);
     else
@@ -97,7 +97,7 @@ void stream_open(struct conn *c)
 {
     struct conn_table *t = conn_table_of(c);
     struct http_request req = stream_asked(c);
-    size_t head_len = http_stream_head(&t->settings->policy, &req, t->scratch, SCRATCH_SIZE);
+    size_t head_len = http_stream_head(&t->policy, &req, t->scratch, SCRATCH_SIZE);
     char retry[RETRY_LINE_MAX];
     int retry_len = snprintf(retry, sizeof retry, "retry: %u\n", t->settings->retry_ms);
     conn_leave_state(c, CONN_STREAM);

@@ -110,7 +110,7 @@ static void channel_drop(struct hub *h, const struct subscription *gone)
     c->slots[gone->slot] = moved;
     moved.subscriber->subscriptions[moved.subscription].slot = gone->slot;
     if (c->count == 0) {
-        h->events.on_interest(h->events.ctx, c->entry.hash, c->name, c->entry.len, false);
+        (void)h->events.on_interest(h->events.ctx, c->entry.hash, c->name, c->entry.len, false);
         channel_destroy(h, c);
     } else if (c->capacity >= 8 && c->count * 4 <= c->capacity) {
         (void)channel_resize(h, c, c->capacity / 2);
@@ -129,9 +129,11 @@ static bool hub_join_one(struct hub *h, struct subscriber *s, const struct hub_n
             channel_destroy(h, c);
         return false;
     }
+    if (c->count == 1 && !h->events.on_interest(h->events.ctx, hash, c->name, c->entry.len, true)) {
+        channel_destroy(h, c);
+        return false;
+    }
     s->count++;
-    if (c->count == 1)
-        h->events.on_interest(h->events.ctx, hash, c->name, c->entry.len, true);
     return true;
 }
 

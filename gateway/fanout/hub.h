@@ -32,8 +32,9 @@ struct hub_name {
 };
 
 struct hub_events {
-    // The first subscriber of a channel came, or its last one left. Tell the bus.
-    void (*on_interest)(void *ctx, uint64_t hash, const char *name, size_t len, bool wanted);
+    // The first subscriber of a channel came, or its last one left. Tell the bus. False where that cannot be
+    // told, which fails the join; a leave must not fail.
+    bool (*on_interest)(void *ctx, uint64_t hash, const char *name, size_t len, bool wanted);
     // A frame for `s`. Must neither add to nor remove from the hub; mark what is to go, and remove it later.
     void (*on_frame)(void *ctx, struct subscriber *s, struct frame *f);
     // All channels of `s` are confirmed now: nothing published from here on is missed.

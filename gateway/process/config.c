@@ -43,7 +43,8 @@ static bool check_redis(const char *text, char *error, size_t error_size)
         return false;
     bool spoken = url.kind == REDIS_URL_TCP || url.kind == REDIS_URL_UNIX;
     redis_url_deinit(&url);
-    snprintf(error, error_size, "is of a kind that this version does not speak; it speaks redis:// and redis+unix://");
+    snprintf(error, error_size,
+             "is of a kind that this version does not speak; it speaks redis:// and redis+unix://");
     return spoken;
 }
 

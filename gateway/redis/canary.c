@@ -149,6 +149,7 @@ const char *canary_channel(const struct canary *c)
 void canary_listen(struct canary *c)
 {
     c->listening = true;
+    c->missed = 0;
     canary_send(c);
 }
 

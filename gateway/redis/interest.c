@@ -51,8 +51,10 @@ static void enter_fresh(struct interest_set *set, struct interest *i)
 
 static void stop_linger(struct interest_set *set, struct interest *i)
 {
-    if (i->lingering)
+    if (i->lingering) {
         TAILQ_REMOVE(&set->lingering, i, in_linger);
+        set->lingering_count--;
+    }
     i->lingering = false;
 }
 
@@ -110,6 +112,7 @@ void interest_unwant(struct interest_set *set, unsigned worker, uint64_t hash, c
     i->lingering = true;
     i->linger_until_ms = until_ms;
     TAILQ_INSERT_TAIL(&set->lingering, i, in_linger);
+    set->lingering_count++;
 }
 
 size_t interest_take_batch(struct interest_set *set, struct interest **out, size_t max)
@@ -142,6 +145,7 @@ struct interest *interest_confirm(struct interest_set *set, uint64_t hash, const
     TAILQ_REMOVE(&set->sent, i, in_state);
     i->state = INTEREST_ACTIVE;
     i->batch = 0;
+    i->told_denied = false;
     return i;
 }
 

@@ -24,7 +24,8 @@ struct interest {
     enum interest_state state;
     bool was_active; // before the connection was lost: there may be a hole
     bool lingering;
-    uint32_t batch; // the SUBSCRIBE command that it went out with
+    bool told_denied; // the log has it
+    uint32_t batch;   // the SUBSCRIBE command that it went out with
     uint64_t linger_until_ms;
     TAILQ_ENTRY(interest) in_state;  // FRESH, SENT, DENIED: the list of that name
     TAILQ_ENTRY(interest) in_linger; // set->lingering, oldest first
@@ -37,6 +38,7 @@ struct interest_set {
     struct map map;
     struct interest_list fresh, sent, denied, lingering;
     uint32_t next_batch;
+    size_t lingering_count;
     size_t bytes; // of all but the map
 };
 

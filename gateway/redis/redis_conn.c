@@ -13,7 +13,8 @@
 #include "gateway/redis/redis_socket.h"
 
 #define CONNECT_TIMEOUT_S 3.0
-// Silence of PING_AFTER_S is broken by a PING; no byte for DEAD_AFTER_S is a dead server.
+// Silence of PING_AFTER_S is broken by a PING; no byte for DEAD_AFTER_S is a dead server, noticed at the next
+// PING.
 #define PING_AFTER_S 3.0
 #define DEAD_AFTER_S 9.0
 #define BACKOFF_MIN_MS 50u
@@ -211,13 +212,23 @@ static void on_greeting(struct redis_conn *c, redisReply *reply)
         link_ready(c);
 }
 
+// The task that the reader is at; from 1.0 on they are allocated one by one.
+static const redisReadTask *reader_task(const redisReader *r, int depth)
+{
+#if HIREDIS_MAJOR >= 1
+    return r->task[depth];
+#else
+    return &r->rstack[depth];
+#endif
+}
+
 // The reader buffers a bulk string whole. One that is too large is cut out of the stream instead: what has
 // come of it goes with the reader, what is still to come is skipped. The bulk is the last element of its
 // reply, so the next byte begins a new one.
 static bool guard_bulk(struct redis_conn *c)
 {
     redisReader *r = c->reader;
-    if (r->ridx < 0 || r->pos >= r->len || r->rstack[r->ridx].type != REDIS_REPLY_STRING ||
+    if (r->ridx < 0 || r->pos >= r->len || reader_task(r, r->ridx)->type != REDIS_REPLY_STRING ||
         r->buf[r->pos] == '\r')
         return true;
     const char *end = memchr(r->buf + r->pos, '\n', r->len - r->pos);
@@ -227,7 +238,8 @@ static bool guard_bulk(struct redis_conn *c)
     unsigned long long bulk = strtoull(r->buf + r->pos + (r->buf[r->pos] == '$'), NULL, 10);
     if (bulk <= c->settings.max_bulk)
         return true;
-    bool last = r->ridx == 0 || r->rstack[r->ridx].idx + 1 == (long long)r->rstack[r->ridx - 1].elements;
+    bool last =
+        r->ridx == 0 || reader_task(r, r->ridx)->idx + 1 == (long long)reader_task(r, r->ridx - 1)->elements;
     if (!last || bulk > SIZE_MAX - 2 || have > bulk + 2)
         return false;
     c->skip = (size_t)bulk + 2 - have;

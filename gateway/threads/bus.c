@@ -18,6 +18,7 @@
 #define CANARY_BIT 63u
 #define LINGER_MS 5000u
 #define LINGER_CHECK_S 0.5
+#define LINGERING_MAX 16384u // channels; beyond it the oldest goes at once
 #define RETRY_DENIED_S 5.0
 #define ALIVE_EVERY_S 1.0
 #define BATCH 256
@@ -198,9 +199,16 @@ static void on_redis_error(void *ctx, const char *text)
     struct bus *b = ctx;
     counter_add(&b->counters, COUNTER_REDIS_ERRORS, 1);
     struct interest *denied = interest_refuse_oldest(&b->interest);
-    if (denied)
-        log_warn("redis", "cannot subscribe to %.*s: %s; its streams are refused", (int)denied->entry.len,
-                 denied->name, text);
+    if (!denied)
+        return;
+    if (denied->was_active)
+        for (size_t w = 0; w < b->settings.worker_count; w++)
+            if (denied->workers & UINT64_C(1) << w)
+                bus_tell_gap(b, denied, w);
+    if (!denied->told_denied)
+        log_warn("redis", "cannot subscribe to %.*s: %s; its new streams are refused until Redis allows it",
+                 (int)denied->entry.len, denied->name, text);
+    denied->told_denied = true;
 }
 
 static void on_redis_ready(void *ctx)
@@ -266,21 +274,28 @@ static void on_end_of_turn(struct ev_loop *loop, ev_prepare *p, int events)
             redis_pubsub_replace(b->pubsub, "out of memory");
 }
 
+static void bus_unsubscribe_expired(struct bus *b, uint64_t now_ms, size_t max)
+{
+    struct interest *batch[BATCH];
+    size_t n;
+    while (max > 0 &&
+           (n = interest_take_expired(&b->interest, now_ms, batch, max < BATCH ? max : BATCH)) > 0) {
+        max -= n;
+        for (size_t i = 0; i < n; i++)
+            if (batch[i]->state == INTEREST_ACTIVE)
+                counter_add(&b->counters, COUNTER_SUBSCRIPTIONS, -1);
+        if (!bus_command(b, "UNSUBSCRIBE", batch, n) && redis_pubsub_is_ready(b->pubsub))
+            redis_pubsub_replace(b->pubsub, "out of memory");
+        for (size_t i = 0; i < n; i++)
+            free(batch[i]);
+    }
+}
+
 static void on_linger(struct ev_loop *loop, ev_timer *timer, int events)
 {
     (void)loop, (void)events;
     struct bus *b = timer->data;
-    struct interest *batch[BATCH];
-    size_t n;
-    while ((n = interest_take_expired(&b->interest, clock_monotonic_ms(), batch, BATCH)) > 0) {
-        if (!bus_command(b, "UNSUBSCRIBE", batch, n) && redis_pubsub_is_ready(b->pubsub))
-            redis_pubsub_replace(b->pubsub, "out of memory");
-        for (size_t i = 0; i < n; i++) {
-            if (batch[i]->state == INTEREST_ACTIVE)
-                counter_add(&b->counters, COUNTER_SUBSCRIPTIONS, -1);
-            free(batch[i]);
-        }
-    }
+    bus_unsubscribe_expired(b, clock_monotonic_ms(), SIZE_MAX);
 }
 
 static void on_retry_denied(struct ev_loop *loop, ev_timer *timer, int events)
@@ -320,6 +335,8 @@ static void on_mail(void *ctx, const struct mail *mail, bool last)
         interest_unwant(&b->interest, mail->from, mail->name->hash, mail->name->text, mail->name->len,
                         clock_monotonic_ms() + LINGER_MS);
         free(mail->name);
+        if (b->interest.lingering_count > LINGERING_MAX)
+            bus_unsubscribe_expired(b, UINT64_MAX, b->interest.lingering_count - LINGERING_MAX);
         break;
     case MAIL_STOP:
         ev_break(b->loop, EVBREAK_ALL);

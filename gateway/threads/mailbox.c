@@ -8,6 +8,7 @@
 // An array that a burst has blown up is given back once it is empty again.
 #define KEEP_CAPACITY 16384u
 #define MAILS_PER_TURN 256u
+#define WANTED_MAX 65536u
 
 struct mail_array {
     struct mail *mails;
@@ -145,6 +146,9 @@ static bool mail_accept(struct mailbox *box, const struct mail *mail)
     size_t bytes = mail->kind == MAIL_FRAME ? mail->frame->wire_len : 0;
     // A single frame larger than the limit may pass an empty box.
     if (bytes > 0 && box->frame_bytes > 0 && box->frame_bytes + bytes > box->frame_limit)
+        return false;
+    // A storm of streams with new channels is refused at the door before it piles up here.
+    if (mail->kind == MAIL_WANTED && box->in.count >= WANTED_MAX)
         return false;
     if (!mail_append(&box->in, mail))
         return false;

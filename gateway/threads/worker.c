@@ -25,19 +25,18 @@ struct worker {
     bool running, stopped, told_empty;
 };
 
-static void on_interest(void *ctx, uint64_t hash, const char *name, size_t len, bool wanted)
+static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, bool wanted)
 {
     struct worker *w = ctx;
     struct mail mail = {.kind = wanted ? MAIL_WANTED : MAIL_UNWANTED,
                         .from = (uint16_t)w->settings.index,
                         .name = channel_name_create(hash, name, len)};
     if (mail.name && mailbox_post(w->bus, &mail))
-        return;
-    // A stream whose channel is never confirmed is refused when its deadline comes; a subscription too many
-    // costs a little.
+        return true;
     free(mail.name);
-    log_error("worker", "out of memory: channel %.*s could not be %s", (int)len, name,
-              wanted ? "subscribed" : "released");
+    if (!wanted) // costs a subscription too many, until the channel is wanted and left again
+        log_error("worker", "out of memory: channel %.*s could not be released", (int)len, name);
+    return false;
 }
 
 static void worker_deliver(struct worker *w, struct frame *f, bool last)

@@ -41,13 +41,14 @@ static size_t channel_named(const char *name, size_t len)
     return CHANNELS;
 }
 
-static void on_interest(void *ctx, uint64_t hash, const char *name, size_t len, bool is_wanted)
+static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, bool is_wanted)
 {
     size_t c = channel_named(name, len);
     if (ctx != &hub || hash != hash_of(c) || wanted[c] == is_wanted)
         ck_abort_msg("told %d of channel %zu again", is_wanted, c);
     wanted[c] = is_wanted;
     told++;
+    return true;
 }
 
 static void on_frame(void *ctx, struct subscriber *s, struct frame *f)
