@@ -68,7 +68,7 @@ else
   Q       := @
 endif
 
-.PHONY: all run test test-unit unit-programs fuzz fuzz-programs bench bench-programs install uninstall format lint clean help dependencies
+.PHONY: all run test test-unit unit-programs fuzz fuzz-programs bench bench-programs install uninstall format lint clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 

@@ -10,6 +10,7 @@
 #include "common/buf.h"
 #include "common/jitter.h"
 #include "common/log.h"
+#include "gateway/redis/lookup.h"
 #include "gateway/redis/redis_socket.h"
 
 #define CONNECT_TIMEOUT_S 3.0
@@ -24,16 +25,17 @@
 // Reads per turn, so that timers and mail have their turn in a flood. The socket is read again at once.
 #define READS_PER_TURN 16
 
-enum link_state { LINK_DOWN, LINK_CONNECTING, LINK_GREETING, LINK_READY };
+enum link_state { LINK_DOWN, LINK_RESOLVING, LINK_CONNECTING, LINK_GREETING, LINK_READY };
 
 struct redis_conn {
     struct redis_conn_settings settings;
     struct ev_loop *loop;
     ev_io io;
-    ev_timer timer; // DOWN: backoff; CONNECTING and GREETING: timeout; READY: silence
+    ev_timer timer; // DOWN: backoff; RESOLVING, CONNECTING, GREETING: timeout; READY: silence
     ev_prepare flush;
     enum link_state state;
     redisReader *reader;
+    struct lookup *lookup; // of the server's name, while it runs
     struct buf out;
     size_t out_sent;
     size_t skip;        // bytes of an oversized bulk that are still to come
@@ -182,17 +184,52 @@ static void link_connected(struct redis_conn *c)
     watch(c, EV_READ | EV_WRITE);
 }
 
-static void link_connect(struct redis_conn *c)
+static void link_opened(struct redis_conn *c, int fd)
 {
-    char error[256];
-    int fd = redis_socket_connect(c->settings.url, c->attempt++, error, sizeof error);
     if (fd < 0) {
-        redis_conn_down(c, error);
+        redis_conn_down(c, strerror(errno));
         return;
     }
     c->state = LINK_CONNECTING;
     ev_io_set(&c->io, fd, EV_WRITE);
     ev_io_start(c->loop, &c->io);
+    set_timer(c, CONNECT_TIMEOUT_S);
+}
+
+static void on_resolved(void *ctx, const struct addrinfo *found, const char *error)
+{
+    struct redis_conn *c = ctx;
+    // Too late for this attempt: then the answer is thrown away, and the next attempt asks again.
+    if (c->state == LINK_RESOLVING && found)
+        link_opened(c, redis_socket_tcp(found, c->attempt++));
+    else if (c->state == LINK_RESOLVING)
+        redis_conn_down(c, error);
+    lookup_release(c->lookup);
+    c->lookup = NULL;
+}
+
+static void link_connect(struct redis_conn *c)
+{
+    const struct redis_url *url = c->settings.url;
+    if (url->kind == REDIS_URL_UNIX) {
+        link_opened(c, redis_socket_unix(url->unix_path));
+        return;
+    }
+    const struct redis_endpoint *at = &url->endpoints[0];
+    struct addrinfo *numeric = lookup_numeric(at->host, at->port);
+    if (numeric) {
+        link_opened(c, redis_socket_tcp(numeric, 0));
+        freeaddrinfo(numeric);
+        return;
+    }
+    // A lookup that takes longer than an attempt is awaited by the next one: never more than one at a time.
+    if (!c->lookup)
+        c->lookup = lookup_start(c->loop, at->host, at->port, on_resolved, c);
+    if (!c->lookup) {
+        redis_conn_down(c, "no memory or thread to resolve its name");
+        return;
+    }
+    c->state = LINK_RESOLVING;
     set_timer(c, CONNECT_TIMEOUT_S);
 }
 
@@ -368,6 +405,9 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
     case LINK_DOWN:
         link_connect(c);
         break;
+    case LINK_RESOLVING:
+        redis_conn_down(c, "its name is not resolved in time");
+        break;
     case LINK_CONNECTING:
     case LINK_GREETING:
         redis_conn_down(c, "no answer in time");
@@ -404,6 +444,7 @@ void redis_conn_destroy(struct redis_conn *c)
     if (!c)
         return;
     close_socket(c);
+    lookup_release(c->lookup);
     ev_timer_stop(c->loop, &c->timer);
     ev_prepare_stop(c->loop, &c->flush);
     if (c->reader)

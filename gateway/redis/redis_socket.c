@@ -1,11 +1,8 @@
 #include "gateway/redis/redis_socket.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -27,43 +24,23 @@ static int connect_to(const struct sockaddr *sa, socklen_t len)
     return -1;
 }
 
-static int connect_unix(const char *path, char *error, size_t error_size)
+int redis_socket_unix(const char *path)
 {
     struct sockaddr_un sa = {.sun_family = AF_UNIX};
     if (strlen(path) >= sizeof sa.sun_path) {
-        snprintf(error, error_size, "the path of a unix socket has at most %zu bytes",
-                 sizeof sa.sun_path - 1);
+        errno = ENAMETOOLONG;
         return -1;
     }
     memcpy(sa.sun_path, path, strlen(path));
-    int fd = connect_to((struct sockaddr *)&sa, sizeof sa);
-    if (fd < 0)
-        snprintf(error, error_size, "%s", strerror(errno));
-    return fd;
+    return connect_to((struct sockaddr *)&sa, sizeof sa);
 }
 
-int redis_socket_connect(const struct redis_url *url, unsigned attempt, char *error, size_t error_size)
+int redis_socket_tcp(const struct addrinfo *found, unsigned attempt)
 {
-    if (url->kind == REDIS_URL_UNIX)
-        return connect_unix(url->unix_path, error, error_size);
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-    struct addrinfo *found;
-    char port[8];
-    snprintf(port, sizeof port, "%u", url->endpoints[0].port);
-    int rc = getaddrinfo(url->endpoints[0].host, port, &hints, &found);
-    if (rc != 0) {
-        snprintf(error, error_size, "cannot resolve the name: %s", gai_strerror(rc));
-        return -1;
-    }
     unsigned count = 0;
-    for (struct addrinfo *ai = found; ai; ai = ai->ai_next)
+    for (const struct addrinfo *ai = found; ai; ai = ai->ai_next)
         count++;
-    struct addrinfo *chosen = found;
     for (unsigned skip = attempt % count; skip > 0; skip--)
-        chosen = chosen->ai_next;
-    int fd = connect_to(chosen->ai_addr, chosen->ai_addrlen);
-    if (fd < 0)
-        snprintf(error, error_size, "%s", strerror(errno));
-    freeaddrinfo(found);
-    return fd;
+        found = found->ai_next;
+    return connect_to(found->ai_addr, found->ai_addrlen);
 }

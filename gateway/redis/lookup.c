@@ -1,0 +1,123 @@
+#include "gateway/redis/lookup.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+struct lookup {
+    _Atomic int holders; // the loop and the thread; the last one frees
+    int done;            // eventfd: written by the thread when `failure` and `found` are there
+    int failure;         // of getaddrinfo
+    struct addrinfo *found;
+    char service[8];
+
+    // The loop's alone.
+    struct ev_loop *loop;
+    ev_io io;
+    void (*on_done)(void *ctx, const struct addrinfo *found, const char *error);
+    void *ctx;
+
+    char host[];
+};
+
+static void lookup_drop(struct lookup *l)
+{
+    if (atomic_fetch_sub(&l->holders, 1) != 1)
+        return;
+    if (l->found)
+        freeaddrinfo(l->found);
+    (void)close(l->done);
+    free(l);
+}
+
+static void *lookup_run(void *arg)
+{
+    struct lookup *l = arg;
+    const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    l->failure = getaddrinfo(l->host, l->service, &hints, &l->found);
+    if (l->failure != 0)
+        l->found = NULL;
+    const uint64_t one = 1;
+    // An eventfd that was never written takes a number without waiting; were it not so, the loop's timeout is
+    // the way out.
+    if (write(l->done, &one, sizeof one) != (ssize_t)sizeof one)
+        l->failure = EAI_SYSTEM;
+    lookup_drop(l);
+    return NULL;
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *w, int events)
+{
+    (void)events;
+    struct lookup *l = w->data;
+    uint64_t number;
+    if (read(l->done, &number, sizeof number) != (ssize_t)sizeof number)
+        return;
+    ev_io_stop(loop, w);
+    l->on_done(l->ctx, l->found, l->failure ? gai_strerror(l->failure) : NULL);
+}
+
+static bool lookup_thread(struct lookup *l)
+{
+    pthread_t thread;
+    sigset_t all, old;
+    sigfillset(&all);
+    if (pthread_sigmask(SIG_SETMASK, &all, &old) != 0)
+        return false;
+    atomic_store(&l->holders, 2);
+    bool started = pthread_create(&thread, NULL, lookup_run, l) == 0 && pthread_detach(thread) == 0;
+    if (!started)
+        atomic_store(&l->holders, 1);
+    return pthread_sigmask(SIG_SETMASK, &old, NULL) == 0 && started;
+}
+
+struct lookup *lookup_start(struct ev_loop *loop, const char *host, unsigned short port,
+                            void (*on_done)(void *ctx, const struct addrinfo *found, const char *error),
+                            void *ctx)
+{
+    struct lookup *l = calloc(1, sizeof *l + strlen(host) + 1);
+    if (!l)
+        return NULL;
+    memcpy(l->host, host, strlen(host) + 1);
+    snprintf(l->service, sizeof l->service, "%u", port);
+    l->loop = loop;
+    l->on_done = on_done;
+    l->ctx = ctx;
+    atomic_store(&l->holders, 1);
+    l->done = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (l->done < 0) {
+        free(l);
+        return NULL;
+    }
+    ev_io_init(&l->io, on_readable, l->done, EV_READ);
+    l->io.data = l;
+    if (!lookup_thread(l)) {
+        lookup_drop(l);
+        return NULL;
+    }
+    ev_io_start(loop, &l->io);
+    return l;
+}
+
+void lookup_release(struct lookup *l)
+{
+    if (!l)
+        return;
+    ev_io_stop(l->loop, &l->io);
+    lookup_drop(l);
+}
+
+struct addrinfo *lookup_numeric(const char *host, unsigned short port)
+{
+    const struct addrinfo hints = {
+        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
+    struct addrinfo *found;
+    char service[8];
+    snprintf(service, sizeof service, "%u", port);
+    return getaddrinfo(host, service, &hints, &found) == 0 ? found : NULL;
+}

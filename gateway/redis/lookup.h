@@ -1,0 +1,22 @@
+// Name resolution off the loop: getaddrinfo(3) may take half a minute, and a bus that waits for it delivers
+// nothing. A lookup is one detached thread, which shares nothing with the loop but the lookup itself and a
+// descriptor that becomes readable.
+#pragma once
+
+#include <ev.h>
+#include <netdb.h>
+#include <stdbool.h>
+
+struct lookup;
+
+// Begins to resolve `host` and `port` (copied). `on_done` is called on the loop's thread, once: with the
+// addresses (owned by the lookup), or NULL and one line. NULL where there is no memory, descriptor or thread.
+struct lookup *lookup_start(struct ev_loop *loop, const char *host, unsigned short port,
+                            void (*on_done)(void *ctx, const struct addrinfo *found, const char *error),
+                            void *ctx);
+// Forgets it, whether it is done or not: `on_done` is not called any more. `l` may be NULL.
+void lookup_release(struct lookup *l);
+
+// The address of a host that is one already, without asking anybody; NULL where it is a name. freeaddrinfo is
+// the caller's.
+struct addrinfo *lookup_numeric(const char *host, unsigned short port);
