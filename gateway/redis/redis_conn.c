@@ -11,6 +11,7 @@
 #include "common/jitter.h"
 #include "common/log.h"
 #include "gateway/redis/lookup.h"
+#include "gateway/redis/redis_reader.h"
 #include "gateway/redis/redis_socket.h"
 
 #define CONNECT_TIMEOUT_S 3.0
@@ -20,7 +21,6 @@
 #define DEAD_AFTER_S 9.0
 #define BACKOFF_MIN_MS 50u
 #define BACKOFF_MAX_MS 1000u
-// The reader is fed in pieces of this size: it copies, and moves what is left to the front.
 #define READ_SIZE 16384
 // Reads per turn, so that timers and mail have their turn in a flood. The socket is read again at once.
 #define READS_PER_TURN 16
@@ -34,11 +34,10 @@ struct redis_conn {
     ev_timer timer; // DOWN: backoff; RESOLVING, CONNECTING, GREETING: timeout; READY: silence
     ev_prepare flush;
     enum link_state state;
-    redisReader *reader;
+    struct redis_reader reader;
     struct lookup *lookup; // of the server's name, while it runs
     struct buf out;
     size_t out_sent;
-    size_t skip;        // bytes of an oversized bulk that are still to come
     unsigned greetings; // replies to AUTH, SELECT and CLIENT SETNAME that are still to come
     uint32_t backoff_ms;
     unsigned attempt; // since the last that succeeded
@@ -48,16 +47,11 @@ struct redis_conn {
     char where[256];
 };
 
-static bool reader_renew(struct redis_conn *c, bool greeting)
+// While greeting, replies are plain, and read as ordinary objects.
+static bool reader_reset(struct redis_conn *c, bool greeting)
 {
-    if (c->reader)
-        redisReaderFree(c->reader);
-    // While greeting, the replies are plain: read as ordinary objects.
-    c->reader = greeting || !c->settings.functions ? redisReaderCreate()
-                                                   : redisReaderCreateWithFunctions(c->settings.functions);
-    if (c->reader && !greeting)
-        c->reader->privdata = c->settings.ctx;
-    return c->reader != NULL;
+    const struct redis_conn_settings *s = &c->settings;
+    return redis_reader_reset(&c->reader, greeting ? NULL : s->functions, s->ctx, s->max_bulk);
 }
 
 static void watch(struct redis_conn *c, int events)
@@ -92,7 +86,7 @@ static void redis_conn_down(struct redis_conn *c, const char *why)
     close_socket(c);
     c->state = LINK_DOWN;
     buf_clear(&c->out);
-    c->out_sent = c->skip = 0;
+    c->out_sent = 0;
     c->backoff_ms = was_ready                            ? BACKOFF_MIN_MS
                     : c->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS
                                                          : c->backoff_ms * 2;
@@ -125,7 +119,7 @@ static bool out_command(struct redis_conn *c, int argc, const char **argv, const
 
 static void link_ready(struct redis_conn *c)
 {
-    if (!reader_renew(c, false)) {
+    if (!reader_reset(c, false)) {
         redis_conn_down(c, "out of memory");
         return;
     }
@@ -177,7 +171,7 @@ static void link_connected(struct redis_conn *c)
         return;
     }
     c->state = LINK_GREETING;
-    if (!reader_renew(c, true) || !greet(c)) {
+    if (!reader_reset(c, true) || !greet(c)) {
         redis_conn_down(c, "out of memory");
         return;
     }
@@ -249,75 +243,39 @@ static void on_greeting(struct redis_conn *c, redisReply *reply)
         link_ready(c);
 }
 
-// The task that the reader is at; from 1.0 on they are allocated one by one.
-static const redisReadTask *reader_task(const redisReader *r, int depth)
+static void on_reply(struct redis_conn *c, void *reply)
 {
-#if HIREDIS_MAJOR >= 1
-    return r->task[depth];
-#else
-    return &r->rstack[depth];
-#endif
-}
-
-// The reader buffers a bulk string whole. One that is too large is cut out of the stream instead: what has
-// come of it goes with the reader, what is still to come is skipped. The bulk is the last element of its
-// reply, so the next byte begins a new one.
-static bool guard_bulk(struct redis_conn *c)
-{
-    redisReader *r = c->reader;
-    if (r->ridx < 0 || r->pos >= r->len || reader_task(r, r->ridx)->type != REDIS_REPLY_STRING ||
-        r->buf[r->pos] == '\r')
-        return true;
-    const char *end = memchr(r->buf + r->pos, '\n', r->len - r->pos);
-    if (!end)
-        return true;
-    size_t have = r->len - r->pos - (size_t)(end + 1 - (r->buf + r->pos));
-    unsigned long long bulk = strtoull(r->buf + r->pos + (r->buf[r->pos] == '$'), NULL, 10);
-    if (bulk <= c->settings.max_bulk)
-        return true;
-    bool last =
-        r->ridx == 0 || reader_task(r, r->ridx)->idx + 1 == (long long)reader_task(r, r->ridx - 1)->elements;
-    if (!last || bulk > SIZE_MAX - 2 || have > bulk + 2)
-        return false;
-    c->skip = (size_t)bulk + 2 - have;
-    c->settings.on_skipped(c->settings.ctx, (size_t)bulk);
-    return reader_renew(c, false);
+    if (c->state == LINK_GREETING)
+        on_greeting(c, reply);
+    else if (!c->settings.on_reply(c->settings.ctx, reply))
+        redis_conn_down(c, "an answer that makes no sense");
 }
 
 // Feeds one piece and acts on every whole reply. False where the connection went down meanwhile.
 static bool take_bytes(struct redis_conn *c, const char *bytes, size_t len)
 {
-    size_t skipped = c->skip < len ? c->skip : len;
-    c->skip -= skipped;
-    bytes += skipped;
-    len -= skipped;
-    if (len == 0)
-        return true;
-    if (redisReaderFeed(c->reader, bytes, len) != REDIS_OK) {
-        redis_conn_down(c, c->reader->errstr);
+    if (!redis_reader_feed(&c->reader, bytes, len)) {
+        redis_conn_down(c, c->reader.error);
         return false;
     }
-    for (;;) {
-        void *reply = NULL;
-        bool greeting = c->state == LINK_GREETING;
-        if (redisReaderGetReply(c->reader, &reply) != REDIS_OK) {
-            redis_conn_down(c, c->reader->errstr);
-            return false;
-        }
-        if (!reply)
+    while (c->state >= LINK_GREETING) {
+        void *reply;
+        size_t skipped;
+        switch (redis_reader_next(&c->reader, &reply, &skipped)) {
+        case REDIS_READ_REPLY:
+            on_reply(c, reply);
             break;
-        if (greeting)
-            on_greeting(c, reply);
-        else if (!c->settings.on_reply(c->settings.ctx, reply))
-            redis_conn_down(c, "an answer that makes no sense");
-        if (c->state < LINK_GREETING)
-            return false;
+        case REDIS_READ_MORE:
+            return true;
+        case REDIS_READ_SKIPPED:
+            c->settings.on_skipped(c->settings.ctx, skipped);
+            return true;
+        case REDIS_READ_ERROR:
+            redis_conn_down(c, c->reader.error);
+            break;
+        }
     }
-    if (c->state == LINK_READY && !guard_bulk(c)) {
-        redis_conn_down(c, "a reply that is too large");
-        return false;
-    }
-    return true;
+    return false;
 }
 
 static void on_readable(struct redis_conn *c)
@@ -447,8 +405,7 @@ void redis_conn_destroy(struct redis_conn *c)
     lookup_release(c->lookup);
     ev_timer_stop(c->loop, &c->timer);
     ev_prepare_stop(c->loop, &c->flush);
-    if (c->reader)
-        redisReaderFree(c->reader);
+    redis_reader_deinit(&c->reader);
     buf_free(&c->out);
     free(c);
 }
