@@ -1,0 +1,429 @@
+// What each call does, one at a time. test_interest_model.c plays whole lives.
+#include "gateway/redis/interest.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct interest_set set;
+
+static void setup(void)
+{
+    ck_assert(map_seed());
+    interest_init(&set);
+}
+
+static void teardown(void)
+{
+    interest_deinit(&set);
+}
+
+static struct interest *want(unsigned worker, const char *name)
+{
+    struct interest *i = interest_want(&set, worker, map_hash(name, strlen(name)), name, strlen(name));
+    ck_assert_ptr_nonnull(i);
+    return i;
+}
+
+static void unwant(unsigned worker, const char *name, uint64_t until_ms)
+{
+    interest_unwant(&set, worker, map_hash(name, strlen(name)), name, strlen(name), until_ms);
+}
+
+static struct interest *find(const char *name)
+{
+    return interest_find(&set, map_hash(name, strlen(name)), name, strlen(name));
+}
+
+static struct interest *confirm(const char *name)
+{
+    return interest_confirm(&set, map_hash(name, strlen(name)), name, strlen(name));
+}
+
+// The names of the next batch, joined: "a b".
+static const char *batch(size_t max)
+{
+    static char text[256];
+    struct interest *taken[16];
+    size_t n = interest_take_batch(&set, taken, max);
+    text[0] = '\0';
+    for (size_t i = 0; i < n; i++) {
+        strcat(text, i ? " " : "");
+        strncat(text, taken[i]->name, taken[i]->entry.len);
+        ck_assert_int_eq(taken[i]->state, INTEREST_SENT);
+    }
+    return text;
+}
+
+// The same for what is unsubscribed.
+static const char *expired(uint64_t now_ms, size_t max)
+{
+    static char text[256];
+    struct interest *taken[16];
+    size_t n = interest_take_expired(&set, now_ms, taken, max);
+    text[0] = '\0';
+    for (size_t i = 0; i < n; i++) {
+        strcat(text, i ? " " : "");
+        strncat(text, taken[i]->name, taken[i]->entry.len);
+        free(taken[i]);
+    }
+    return text;
+}
+
+static void activate(const char *name)
+{
+    want(0, name);
+    ck_assert_str_eq(batch(1), name);
+    ck_assert_ptr_nonnull(confirm(name));
+}
+
+START_TEST(a_wanted_channel_is_sent_once_and_active_once_confirmed)
+{
+    struct interest *a = want(3, "a");
+    ck_assert_int_eq(a->state, INTEREST_FRESH);
+    ck_assert_str_eq(batch(16), "a");
+    ck_assert_str_eq(batch(16), "");
+    ck_assert_ptr_eq(confirm("a"), a);
+    ck_assert_int_eq(a->state, INTEREST_ACTIVE);
+    ck_assert_uint_eq(a->workers, 1u << 3);
+    ck_assert_ptr_null(confirm("a")); // said once
+    ck_assert_str_eq(batch(16), "");
+}
+END_TEST
+
+START_TEST(many_that_want_a_channel_share_one_subscription)
+{
+    struct interest *a = want(0, "a");
+    ck_assert_ptr_eq(want(5, "a"), a);
+    ck_assert_ptr_eq(want(63, "a"), a);
+    ck_assert_uint_eq(a->workers, UINT64_C(1) | UINT64_C(1) << 5 | UINT64_C(1) << 63);
+    ck_assert_str_eq(batch(16), "a");
+    confirm("a");
+    ck_assert_ptr_eq(want(7, "a"), a);
+    ck_assert_int_eq(a->state, INTEREST_ACTIVE);
+    ck_assert_str_eq(batch(16), "");
+}
+END_TEST
+
+START_TEST(channels_leave_in_the_order_they_were_wanted_and_no_more_than_fit)
+{
+    want(0, "a"), want(0, "b"), want(0, "c"), want(1, "a"), want(0, "d");
+    ck_assert_str_eq(batch(3), "a b c");
+    want(0, "e");
+    ck_assert_str_eq(batch(3), "d e");
+}
+END_TEST
+
+START_TEST(a_channel_that_redis_was_not_told_of_goes_at_once)
+{
+    want(0, "a");
+    unwant(0, "a", 5000);
+    ck_assert_ptr_null(find("a"));
+    ck_assert_str_eq(batch(16), "");
+    unwant(0, "a", 5000); // nobody's: no effect
+}
+END_TEST
+
+START_TEST(a_channel_is_kept_while_anyone_wants_it)
+{
+    activate("a");
+    want(1, "a");
+    unwant(0, "a", 5000);
+    ck_assert(!find("a")->lingering);
+    ck_assert_str_eq(expired(UINT64_MAX, 16), "");
+    unwant(1, "a", 5000);
+    ck_assert(find("a")->lingering);
+}
+END_TEST
+
+START_TEST(a_channel_lingers_until_its_time_and_not_a_millisecond_less)
+{
+    activate("a");
+    unwant(0, "a", 5000);
+    ck_assert_str_eq(expired(4999, 16), "");
+    ck_assert_ptr_nonnull(find("a"));
+    ck_assert_str_eq(expired(5000, 16), "a");
+    ck_assert_ptr_null(find("a"));
+    ck_assert_str_eq(expired(UINT64_MAX, 16), "");
+}
+END_TEST
+
+START_TEST(who_comes_back_while_it_lingers_finds_it_active)
+{
+    activate("a");
+    unwant(0, "a", 5000);
+    ck_assert_int_eq(want(1, "a")->state, INTEREST_ACTIVE);
+    ck_assert_str_eq(expired(UINT64_MAX, 16), "");
+    ck_assert_str_eq(batch(16), "");
+    unwant(1, "a", 7000);
+    ck_assert_str_eq(expired(6999, 16), ""); // the second time counts
+    ck_assert_str_eq(expired(7000, 16), "a");
+}
+END_TEST
+
+START_TEST(leaving_twice_does_not_prolong_the_linger)
+{
+    activate("a");
+    unwant(0, "a", 5000);
+    unwant(0, "a", 9000);
+    ck_assert_str_eq(expired(5000, 16), "a");
+}
+END_TEST
+
+START_TEST(what_lingers_goes_oldest_first_and_no_more_than_fit)
+{
+    activate("a"), activate("b"), activate("c");
+    unwant(0, "c", 100), unwant(0, "a", 200), unwant(0, "b", 300);
+    ck_assert_str_eq(expired(250, 16), "c a");
+    ck_assert_str_eq(expired(299, 16), "");
+    unwant(0, "b", 300);
+    activate("d");
+    unwant(0, "d", 300);
+    ck_assert_str_eq(expired(1000, 1), "b");
+    ck_assert_str_eq(expired(1000, 1), "d");
+}
+END_TEST
+
+// Redis answers in order, and its answer to a batch is told by the oldest that is still SENT: were that one
+// taken away, the next batch would get its answer.
+START_TEST(a_channel_is_not_unsubscribed_before_redis_has_answered)
+{
+    want(0, "a");
+    ck_assert_str_eq(batch(16), "a");
+    unwant(0, "a", 100);
+    ck_assert_str_eq(expired(100, 16), "");
+    want(0, "b");
+    ck_assert_str_eq(batch(16), "b");
+    unwant(0, "b", 200);
+    ck_assert_ptr_eq(interest_refuse_oldest(&set), find("a"));
+    ck_assert_str_eq(expired(200, 16), "a");
+    ck_assert_ptr_eq(confirm("b"), find("b"));
+    ck_assert_str_eq(expired(200, 16), "b");
+}
+END_TEST
+
+START_TEST(a_channel_that_is_refused_alone_is_denied)
+{
+    struct interest *a = want(0, "a");
+    batch(16);
+    ck_assert_ptr_eq(interest_refuse_oldest(&set), a);
+    ck_assert_int_eq(a->state, INTEREST_DENIED);
+    ck_assert_str_eq(batch(16), "");
+    ck_assert_ptr_null(confirm("a"));
+}
+END_TEST
+
+START_TEST(a_refused_batch_is_sent_again_one_by_one)
+{
+    want(0, "a"), want(0, "b"), want(0, "c");
+    ck_assert_str_eq(batch(16), "a b c");
+    want(0, "d"), want(0, "e");
+    ck_assert_str_eq(batch(16), "d e");
+    ck_assert_ptr_null(interest_refuse_oldest(&set));
+    ck_assert_str_eq(batch(16), "a");
+    ck_assert_str_eq(batch(16), "b");
+    ck_assert_str_eq(batch(16), "c");
+    ck_assert_str_eq(batch(16), "");
+    // The answers, in the order of the commands.
+    confirm("d"), confirm("e"), confirm("a");
+    ck_assert_ptr_eq(interest_refuse_oldest(&set), find("b"));
+    confirm("c");
+    ck_assert_int_eq(find("a")->state, INTEREST_ACTIVE);
+    ck_assert_int_eq(find("b")->state, INTEREST_DENIED);
+    ck_assert_int_eq(find("c")->state, INTEREST_ACTIVE);
+}
+END_TEST
+
+START_TEST(what_goes_alone_does_not_travel_with_new_channels)
+{
+    want(0, "a"), want(0, "b");
+    batch(16);
+    want(0, "c");
+    interest_refuse_oldest(&set);
+    want(0, "d");
+    ck_assert_str_eq(batch(16), "c");
+    ck_assert_str_eq(batch(16), "a");
+    ck_assert_str_eq(batch(16), "b");
+    ck_assert_str_eq(batch(16), "d");
+}
+END_TEST
+
+START_TEST(a_refusal_that_nothing_waits_for_has_no_effect)
+{
+    ck_assert_ptr_null(interest_refuse_oldest(&set));
+    activate("a");
+    ck_assert_ptr_null(interest_refuse_oldest(&set));
+    ck_assert_int_eq(find("a")->state, INTEREST_ACTIVE);
+}
+END_TEST
+
+static void deny(const char *name)
+{
+    want(0, name);
+    ck_assert_str_eq(batch(1), name);
+    ck_assert_ptr_eq(interest_refuse_oldest(&set), find(name));
+}
+
+// Else each new stream of a forbidden channel would cost Redis a command.
+START_TEST(who_wants_a_denied_channel_does_not_have_it_tried_again)
+{
+    deny("a");
+    ck_assert_int_eq(want(1, "a")->state, INTEREST_DENIED);
+    ck_assert_str_eq(batch(16), "");
+}
+END_TEST
+
+START_TEST(denied_channels_are_tried_again_one_by_one_when_it_is_time)
+{
+    deny("a"), deny("b");
+    want(0, "c");
+    interest_retry_denied(&set);
+    want(0, "d");
+    ck_assert_str_eq(batch(16), "c");
+    ck_assert_str_eq(batch(16), "a");
+    ck_assert_str_eq(batch(16), "b");
+    ck_assert_str_eq(batch(16), "d");
+    confirm("c");
+    ck_assert_ptr_nonnull(confirm("a")); // rights have been given meanwhile
+    ck_assert_ptr_eq(interest_refuse_oldest(&set), find("b"));
+    ck_assert_int_eq(find("a")->state, INTEREST_ACTIVE);
+    ck_assert_int_eq(find("b")->state, INTEREST_DENIED);
+}
+END_TEST
+
+START_TEST(a_denied_channel_goes_with_the_last_who_wanted_it)
+{
+    deny("a");
+    unwant(0, "a", 5000);
+    ck_assert_ptr_null(find("a"));
+    interest_retry_denied(&set);
+    ck_assert_str_eq(batch(16), "");
+}
+END_TEST
+
+START_TEST(after_a_reset_all_that_is_wanted_is_fresh_in_one_batch)
+{
+    activate("a");
+    want(0, "b"), want(0, "c");
+    batch(16);
+    interest_refuse_oldest(&set); // b and c are to go alone
+    want(0, "d");
+    ck_assert_str_eq(batch(1), "b");
+    interest_refuse_oldest(&set); // b is denied
+    interest_reset(&set, NULL);
+    ck_assert_uint_eq(strlen(batch(16)), strlen("a b c d"));
+    ck_assert_ptr_nonnull(confirm("a"));
+    ck_assert_ptr_nonnull(confirm("b"));
+    ck_assert_ptr_nonnull(confirm("c"));
+    ck_assert_ptr_nonnull(confirm("d"));
+}
+END_TEST
+
+START_TEST(after_a_reset_only_what_was_active_may_have_a_hole)
+{
+    activate("a");
+    want(0, "b");
+    batch(16);
+    want(0, "c");
+    interest_reset(&set, NULL);
+    ck_assert(find("a")->was_active);
+    ck_assert(!find("b")->was_active);
+    ck_assert(!find("c")->was_active);
+    interest_reset(&set, NULL); // lost again before it was confirmed
+    ck_assert(find("a")->was_active);
+}
+END_TEST
+
+START_TEST(after_a_reset_what_lingered_is_forgotten)
+{
+    activate("a"), activate("b");
+    unwant(0, "a", 5000);
+    interest_reset(&set, NULL);
+    ck_assert_ptr_null(find("a"));
+    ck_assert_str_eq(batch(16), "b");
+    ck_assert_str_eq(expired(UINT64_MAX, 16), "");
+}
+END_TEST
+
+START_TEST(after_a_reset_the_last_comes_last)
+{
+    struct interest *canary = want(63, "canary");
+    for (char name[] = "a"; *name <= 'e'; ++*name)
+        want(0, name);
+    batch(16);
+    interest_reset(&set, canary);
+    ck_assert_str_ne(batch(5), "");
+    ck_assert_str_eq(batch(16), "canary");
+}
+END_TEST
+
+START_TEST(a_confirmation_of_what_was_not_asked_has_no_effect)
+{
+    ck_assert_ptr_null(confirm("a"));
+    want(0, "a");
+    ck_assert_ptr_null(confirm("a")); // of an older connection, say
+    ck_assert_int_eq(find("a")->state, INTEREST_FRESH);
+}
+END_TEST
+
+START_TEST(a_worker_that_comes_anew_was_told_of_no_loss)
+{
+    struct interest *a = want(0, "a");
+    want(1, "a");
+    a->gap_told = 3;
+    unwant(0, "a", 5000);
+    want(0, "a");
+    ck_assert_uint_eq(a->gap_told, 2);
+}
+END_TEST
+
+START_TEST(memory_is_accounted_for_and_given_back)
+{
+    size_t empty = interest_bytes(&set);
+    activate("a"), activate("b");
+    want(0, "c");
+    ck_assert_uint_ge(interest_bytes(&set), empty + 3 * sizeof(struct interest));
+    unwant(0, "a", 1), unwant(0, "c", 1);
+    ck_assert_str_eq(expired(1, 16), "a");
+    unwant(0, "b", 1);
+    interest_reset(&set, NULL);
+    ck_assert_uint_eq(interest_bytes(&set), map_bytes(&set.map));
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("interest");
+    TCase *tcase = tcase_create("interest");
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_test(tcase, a_wanted_channel_is_sent_once_and_active_once_confirmed);
+    tcase_add_test(tcase, many_that_want_a_channel_share_one_subscription);
+    tcase_add_test(tcase, channels_leave_in_the_order_they_were_wanted_and_no_more_than_fit);
+    tcase_add_test(tcase, a_channel_that_redis_was_not_told_of_goes_at_once);
+    tcase_add_test(tcase, a_channel_is_kept_while_anyone_wants_it);
+    tcase_add_test(tcase, a_channel_lingers_until_its_time_and_not_a_millisecond_less);
+    tcase_add_test(tcase, who_comes_back_while_it_lingers_finds_it_active);
+    tcase_add_test(tcase, leaving_twice_does_not_prolong_the_linger);
+    tcase_add_test(tcase, what_lingers_goes_oldest_first_and_no_more_than_fit);
+    tcase_add_test(tcase, a_channel_is_not_unsubscribed_before_redis_has_answered);
+    tcase_add_test(tcase, a_channel_that_is_refused_alone_is_denied);
+    tcase_add_test(tcase, a_refused_batch_is_sent_again_one_by_one);
+    tcase_add_test(tcase, what_goes_alone_does_not_travel_with_new_channels);
+    tcase_add_test(tcase, a_refusal_that_nothing_waits_for_has_no_effect);
+    tcase_add_test(tcase, who_wants_a_denied_channel_does_not_have_it_tried_again);
+    tcase_add_test(tcase, denied_channels_are_tried_again_one_by_one_when_it_is_time);
+    tcase_add_test(tcase, a_denied_channel_goes_with_the_last_who_wanted_it);
+    tcase_add_test(tcase, after_a_reset_all_that_is_wanted_is_fresh_in_one_batch);
+    tcase_add_test(tcase, after_a_reset_only_what_was_active_may_have_a_hole);
+    tcase_add_test(tcase, after_a_reset_what_lingered_is_forgotten);
+    tcase_add_test(tcase, after_a_reset_the_last_comes_last);
+    tcase_add_test(tcase, a_confirmation_of_what_was_not_asked_has_no_effect);
+    tcase_add_test(tcase, a_worker_that_comes_anew_was_told_of_no_loss);
+    tcase_add_test(tcase, memory_is_accounted_for_and_given_back);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

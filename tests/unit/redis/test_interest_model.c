@@ -1,0 +1,396 @@
+// Long random lives of an interest set against a naive one, and against a Redis that forbids some channels.
+#include "gateway/redis/interest.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/jitter.h"
+
+enum { CHANNELS = 24, WORKERS = 3, BATCH = 8, STEPS = 20000 };
+
+// The model: what is known of each channel, in an array; lists are arrays of channel numbers.
+struct model_channel {
+    bool there, lingering, was_active, alone;
+    enum interest_state state;
+    uint64_t workers, until;
+    uint32_t batch;
+};
+
+struct numbers {
+    size_t items[CHANNELS], count;
+};
+
+static struct interest_set set;
+static struct model_channel model[CHANNELS];
+static struct numbers fresh, sent, denied, lingering;
+static uint32_t batches;
+static uint64_t now, random_state;
+static char names[CHANNELS][8];
+
+// An assertion of Check writes to a file: only the broken ones may be made here.
+#define CHECK(condition)                                                                                     \
+    do {                                                                                                     \
+        if (!(condition))                                                                                    \
+            ck_abort_msg("not so: %s", #condition);                                                          \
+    } while (0)
+
+static size_t random_below(size_t n)
+{
+    return jitter_next(&random_state) % n;
+}
+
+static void append(struct numbers *list, size_t c)
+{
+    list->items[list->count++] = c;
+}
+
+static void take_out(struct numbers *list, size_t c)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < list->count; i++)
+        if (list->items[i] != c)
+            list->items[kept++] = list->items[i];
+    CHECK(kept + 1 == list->count);
+    list->count = kept;
+}
+
+static void setup(void)
+{
+    ck_assert(map_seed());
+    interest_init(&set);
+    for (size_t c = 0; c < CHANNELS; c++)
+        snprintf(names[c], sizeof names[c], "c%zu", c);
+    memset(model, 0, sizeof model);
+    fresh.count = sent.count = denied.count = lingering.count = batches = 0;
+    now = 1000;
+    random_state = 2024;
+}
+
+static void teardown(void)
+{
+    interest_deinit(&set);
+}
+
+#define NAME(c) map_hash(names[c], strlen(names[c])), names[c], strlen(names[c])
+
+static size_t number_of(const struct interest *i)
+{
+    for (size_t c = 0; c < CHANNELS; c++)
+        if (strlen(names[c]) == i->entry.len && memcmp(names[c], i->name, i->entry.len) == 0)
+            return c;
+    ck_abort_msg("an unknown channel");
+    return CHANNELS;
+}
+
+static void forget(size_t c)
+{
+    struct numbers *const lists[] = {[INTEREST_FRESH] = &fresh,
+                                     [INTEREST_SENT] = &sent,
+                                     [INTEREST_DENIED] = &denied,
+                                     [INTEREST_ACTIVE] = NULL};
+    if (lists[model[c].state])
+        take_out(lists[model[c].state], c);
+    if (model[c].lingering)
+        take_out(&lingering, c);
+    model[c] = (struct model_channel){.there = false};
+}
+
+static void step_want(void)
+{
+    size_t c = random_below(CHANNELS);
+    unsigned worker = (unsigned)random_below(WORKERS);
+    struct model_channel *m = &model[c];
+    if (!m->there) {
+        m->there = true;
+        m->state = INTEREST_FRESH;
+        append(&fresh, c);
+    }
+    if (m->lingering)
+        take_out(&lingering, c);
+    m->lingering = false;
+    m->workers |= 1u << worker;
+    CHECK(interest_want(&set, worker, NAME(c)) != NULL);
+}
+
+static void step_unwant(void)
+{
+    size_t c = random_below(CHANNELS);
+    unsigned worker = (unsigned)random_below(WORKERS);
+    struct model_channel *m = &model[c];
+    uint64_t until = now + 500;
+    interest_unwant(&set, worker, NAME(c), until);
+    if (!m->there)
+        return;
+    m->workers &= ~(UINT64_C(1) << worker);
+    if (m->workers != 0 || m->lingering)
+        return;
+    if (m->state == INTEREST_FRESH || m->state == INTEREST_DENIED) {
+        forget(c);
+        return;
+    }
+    m->lingering = true;
+    m->until = until;
+    append(&lingering, c);
+}
+
+// As many as fit and may go together; what was refused with others goes alone.
+static size_t model_batch(size_t max)
+{
+    size_t n = 0;
+    while (n < fresh.count && n < max && !model[fresh.items[n]].alone)
+        n++;
+    return n == 0 && fresh.count > 0 ? 1 : n;
+}
+
+static void step_take_batch(void)
+{
+    struct interest *taken[BATCH];
+    size_t max = 1 + random_below(BATCH), n = model_batch(max);
+    CHECK(interest_take_batch(&set, taken, max) == n);
+    batches += n > 0;
+    for (size_t i = 0; i < n; i++) {
+        size_t c = fresh.items[0];
+        CHECK(number_of(taken[i]) == c);
+        take_out(&fresh, c);
+        append(&sent, c);
+        model[c].state = INTEREST_SENT;
+        model[c].batch = batches;
+    }
+}
+
+static void step_confirm(void)
+{
+    // Mostly the one whose turn it is, at times any.
+    size_t c = sent.count > 0 && random_below(10) ? sent.items[0] : random_below(CHANNELS);
+    struct model_channel *m = &model[c];
+    struct interest *i = interest_confirm(&set, NAME(c));
+    CHECK((i != NULL) == (m->there && m->state == INTEREST_SENT));
+    if (!i)
+        return;
+    CHECK(number_of(i) == c);
+    take_out(&sent, c);
+    m->state = INTEREST_ACTIVE;
+    m->alone = false;
+}
+
+static void step_refuse(void)
+{
+    struct interest *refused = interest_refuse_oldest(&set);
+    if (sent.count == 0) {
+        CHECK(refused == NULL);
+        return;
+    }
+    uint32_t batch = model[sent.items[0]].batch;
+    bool single = sent.count == 1 || model[sent.items[1]].batch != batch;
+    CHECK((refused != NULL) == single);
+    while (sent.count > 0 && model[sent.items[0]].batch == batch) {
+        size_t c = sent.items[0];
+        take_out(&sent, c);
+        model[c].state = single ? INTEREST_DENIED : INTEREST_FRESH;
+        model[c].alone = !single;
+        append(single ? &denied : &fresh, c);
+        CHECK(!single || number_of(refused) == c);
+    }
+}
+
+static void step_retry_denied(void)
+{
+    interest_retry_denied(&set);
+    for (; denied.count > 0; take_out(&denied, denied.items[0])) {
+        model[denied.items[0]].state = INTEREST_FRESH;
+        model[denied.items[0]].alone = true;
+        append(&fresh, denied.items[0]);
+    }
+}
+
+static void step_reset(void)
+{
+    size_t last = random_below(CHANNELS);
+    while (lingering.count > 0)
+        forget(lingering.items[0]);
+    bool with_last = model[last].there;
+    interest_reset(&set, with_last ? interest_find(&set, NAME(last)) : NULL);
+    size_t there = 0, walked = 0;
+    for (size_t c = 0; c < CHANNELS; c++) {
+        model[c].was_active |= model[c].there && model[c].state == INTEREST_ACTIVE;
+        model[c].state = INTEREST_FRESH;
+        model[c].alone = false;
+        there += model[c].there;
+    }
+    sent.count = denied.count = fresh.count = 0;
+    // In which order they go out is the set's choice, but for the last: the model takes it over.
+    struct interest *i;
+    TAILQ_FOREACH(i, &set.fresh, in_state)
+    {
+        size_t c = number_of(i);
+        CHECK(model[c].there && ++walked <= there);
+        append(&fresh, c);
+    }
+    CHECK(walked == there);
+    CHECK(!with_last || fresh.items[fresh.count - 1] == last);
+}
+
+static void step_expire(void)
+{
+    struct interest *taken[BATCH];
+    now += random_below(400);
+    size_t max = 1 + random_below(BATCH), n = interest_take_expired(&set, now, taken, max), expected = 0;
+    for (size_t i = 0; i < lingering.count && expected < max;) {
+        size_t c = lingering.items[i];
+        if (model[c].until > now || model[c].state == INTEREST_SENT) {
+            i++;
+            continue;
+        }
+        CHECK(expected < n && number_of(taken[expected]) == c);
+        free(taken[expected++]);
+        forget(c);
+    }
+    CHECK(n == expected);
+}
+
+static void check_as_model(void)
+{
+    size_t there = 0;
+    for (size_t c = 0; c < CHANNELS; c++) {
+        const struct model_channel *m = &model[c];
+        const struct interest *i = interest_find(&set, NAME(c));
+        CHECK((i != NULL) == m->there);
+        there += m->there;
+        if (!i)
+            continue;
+        CHECK(i->state == m->state);
+        CHECK(i->workers == m->workers);
+        CHECK(i->lingering == m->lingering);
+        CHECK(i->was_active == m->was_active);
+        CHECK(m->workers != 0 || m->lingering);
+    }
+    CHECK(set.map.count == there);
+}
+
+START_TEST(behaves_as_a_table_and_three_lists_do)
+{
+    static const struct {
+        unsigned share;
+        void (*run)(void);
+    } steps[] = {{30, step_want},  {25, step_unwant}, {15, step_take_batch},  {15, step_confirm},
+                 {5, step_refuse}, {8, step_expire},  {1, step_retry_denied}, {1, step_reset}};
+    random_state += (uint64_t)_i;
+    for (int step = 0; step < STEPS; step++) {
+        size_t dice = random_below(100), i = 0;
+        for (; dice >= steps[i].share; i++)
+            dice -= steps[i].share;
+        steps[i].run();
+        check_as_model();
+    }
+}
+END_TEST
+
+// A Redis that answers in order, one answer an UNSUBSCRIBE or a batch: the batch is subscribed whole, or
+// refused whole where one of its channels is forbidden (as Redis does with ACLs).
+struct command {
+    size_t channels[BATCH], count;
+};
+
+static struct command queue[STEPS];
+static size_t queue_head, queue_tail;
+static bool forbidden[CHANNELS], subscribed[CHANNELS];
+
+static void redis_send(void)
+{
+    struct interest *taken[BATCH];
+    struct command *command = &queue[queue_tail];
+    command->count = interest_take_batch(&set, taken, BATCH);
+    for (size_t i = 0; i < command->count; i++)
+        command->channels[i] = number_of(taken[i]);
+    queue_tail += command->count > 0;
+}
+
+static void redis_answer(void)
+{
+    if (queue_head == queue_tail)
+        return;
+    const struct command *command = &queue[queue_head++];
+    bool refused = false;
+    for (size_t i = 0; i < command->count; i++)
+        refused |= forbidden[command->channels[i]];
+    if (refused) {
+        struct interest *alone = interest_refuse_oldest(&set);
+        CHECK(!alone || forbidden[number_of(alone)]);
+        return;
+    }
+    for (size_t i = 0; i < command->count; i++) {
+        size_t c = command->channels[i];
+        subscribed[c] = true;
+        struct interest *confirmed = interest_confirm(&set, NAME(c));
+        CHECK(!confirmed || number_of(confirmed) == c);
+    }
+}
+
+static void redis_unsubscribe(void)
+{
+    struct interest *taken[BATCH];
+    now += random_below(1000);
+    size_t n = interest_take_expired(&set, now, taken, BATCH);
+    for (size_t i = 0; i < n; i++) {
+        subscribed[number_of(taken[i])] = false;
+        free(taken[i]);
+    }
+}
+
+static void want_or_not(void)
+{
+    size_t c = random_below(CHANNELS);
+    struct interest *i = interest_find(&set, NAME(c));
+    if (i && i->workers)
+        interest_unwant(&set, 0, NAME(c), now + 500);
+    else
+        CHECK(interest_want(&set, 0, NAME(c)) != NULL);
+}
+
+START_TEST(one_forbidden_channel_never_hurts_another)
+{
+    random_state += (uint64_t)_i;
+    queue_head = queue_tail = 0;
+    for (size_t c = 0; c < CHANNELS; c++) {
+        forbidden[c] = random_below(4) == 0;
+        subscribed[c] = false;
+    }
+    for (int step = 0; step < STEPS; step++) {
+        static void (*const steps[])(void) = {want_or_not, redis_send, redis_answer, redis_unsubscribe};
+        steps[random_below(4)]();
+        if (random_below(200) == 0)
+            interest_retry_denied(&set);
+    }
+    // Left alone, it comes to rest with every allowed channel subscribed and every other one denied.
+    for (int turn = 0; turn < 100; turn++) {
+        redis_send();
+        redis_answer();
+    }
+    ck_assert_uint_eq(queue_head, queue_tail);
+    for (size_t c = 0; c < CHANNELS; c++) {
+        struct interest *i = interest_find(&set, NAME(c));
+        if (i && i->workers) {
+            ck_assert_int_eq(i->state, forbidden[c] ? INTEREST_DENIED : INTEREST_ACTIVE);
+            ck_assert_int_eq(subscribed[c], !forbidden[c]);
+        }
+        ck_assert(i || !subscribed[c]); // nothing is left subscribed that nobody knows of
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("interest model");
+    TCase *tcase = tcase_create("interest model");
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_loop_test(tcase, behaves_as_a_table_and_three_lists_do, 0, 4);
+    tcase_add_loop_test(tcase, one_forbidden_channel_never_hurts_another, 0, 20);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
