@@ -82,6 +82,8 @@ static void teardown(void)
     for (size_t i = 0; i < STREAMS; i++)
         hub_leave(hub, &streams[i].subscriber);
     ck_assert_uint_eq(hub_channel_count(hub), 0);
+    // Of all that was accounted for, the smallest table remains.
+    ck_assert_uint_le(hub_bytes(hub), 16 * sizeof(void *));
     hub_destroy(hub);
 }
 
