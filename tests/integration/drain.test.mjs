@@ -177,6 +177,41 @@ test('a second SIGTERM ends at once', async (t) => {
     assert.equal(end.signal, null);
 });
 
+test('a second SIGTERM in the midst of a flood of messages ends without a crash', async (t) => {
+    const scope = scopeOf(t);
+    const { redis, gateway } = await startTier(scope, { workers: 4, args: ['--queue-limit', '64MiB'] });
+    const streams = await openStreams(scope, Array.from({ length: 80 }, (_, i) => ({ port: gateway.port, path: `/stream?channel=a&channel=c:${i}`, onEvent: () => {} })));
+    const flood = redis.publishAll(Array.from({ length: 20000 }, (_, i) => [i % 2 ? 'a' : `c:${i % 80}`, 'x'.repeat(500)]));
+    gateway.terminate();
+    await until('drain', () => streams.some((s) => !s.open), { every: 1 });
+    gateway.terminate();
+    const end = await gateway.process.exit(10000); // a crash, or a report of a sanitizer, fails the test when the scope ends
+    assert.equal(end.signal, null);
+    await flood;
+});
+
+test('a client that reads slowly gets the rest and a clean last chunk after SIGTERM, though it takes its time', async (t) => {
+    const scope = scopeOf(t);
+    const { redis, gateway } = await startTier(scope, { args: ['--queue-limit', '64MiB'] });
+    const stream = await openStream(scope, gateway.port, '/stream?channel=a');
+    stream.socket.pause();
+    let sent = 0;
+    await until('bytes that wait', async () => {
+        await redis.publishAll([['a', `${sent++} ${'x'.repeat(200_000)}`]]);
+        return (await gateway.metric('queued_bytes')) > 1_000_000;
+    }, { every: 1 });
+    gateway.terminate();
+    const started = performance.now();
+    const trickle = setInterval(() => {
+        stream.socket.resume();
+        setImmediate(() => stream.open && performance.now() - started < 7000 && stream.socket.pause());
+    }, 800);
+    t.after(() => clearInterval(trickle));
+    assert.equal(await stream.ended(25000), 'clean');
+    assert.deepEqual(stream.events.map((e) => Number(e.data.split(' ')[0])), Array.from({ length: sent }, (_, i) => i));
+    assert.equal((await gateway.process.exit()).code, 0);
+});
+
 test('--drain-timeout bounds the wait for a client that does not read', async (t) => {
     const scope = scopeOf(t);
     const tier = await startTier(scope, { args: ['--drain-timeout', '1s'] });

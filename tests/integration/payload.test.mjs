@@ -86,3 +86,14 @@ test('--max-message sets what is too large', async (t) => {
     assert.deepEqual(stream.events.map((e) => e.data), ['y'.repeat(1000), 'end']);
     assert.equal(await gateway.metric('messages_dropped_total', { reason: 'too_large' }), 2);
 });
+
+test('a --max-message below the length of a channel name leaves the connection to Redis whole', async (t) => {
+    const scope = scopeOf(t);
+    const { redis, gateway } = await startTier(scope, { args: ['--max-message', '16'] });
+    const channel = 'c'.repeat(128);
+    const stream = await openStream(scope, gateway.port, `/stream?channel=${channel}`);
+    await redis.publishAll(Array.from({ length: 3000 }, (_, i) => [channel, i % 3 ? String(i) : 'longer than sixteen bytes']));
+    await stream.count(2000);
+    assert.deepEqual(stream.events.map((e) => e.data), Array.from({ length: 3000 }, (_, i) => String(i)).filter((_, i) => i % 3));
+    assert.equal(await gateway.metric('redis_connects_total'), 1);
+});

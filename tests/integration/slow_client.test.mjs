@@ -1,7 +1,9 @@
 // A client that does not read delays nobody, costs a bounded queue, and is ended.
 
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import { test } from 'node:test';
+import { Process } from '../lib/process.mjs';
 import { scopeOf } from '../lib/scope.mjs';
 import { openStream, openStreams } from '../lib/streams.mjs';
 import { startTier } from '../lib/tier.mjs';
@@ -68,5 +70,55 @@ test('a slow client of one channel does not hold up Redis: other channels flow',
     assert.ok(slow.open);
     slow.close();
     await gateway.metricIs('connections', 1);
+    await gateway.metricIs('queued_bytes', 0);
+});
+
+test('a burst of 30 MB does not make a client slow that reads as fast as it can', async (t) => {
+    const scope = scopeOf(t);
+    const { redis, gateway } = await startTier(scope, { args: ['--queue-limit', '4MiB'] });
+    const curl = new Process(scope, 'curl', 'curl', ['-sSN', `http://127.0.0.1:${gateway.port}/stream?channel=a`]);
+    await redis.subscribed('a', 1);
+    const body = 'x'.repeat(10_000);
+    await redis.publishAll([...Array.from({ length: 3000 }, () => ['a', body]), ['a', 'the end']]);
+    await until('the last message', () => curl.log().endsWith('data: the end\n\n'), { ms: 30000, every: 200 });
+    assert.equal(curl.log().split(`data: ${body}\n\n`).length - 1, 3000);
+    assert.equal(await gateway.metric('closes_total', { reason: 'slow' }), 0);
+    fs.truncateSync(curl.logFile); // 30 MB that nobody wants to see
+});
+
+test('--slow-client drop-oldest: the stream stays, and gateway:gap stands where events are missing', async (t) => {
+    const scope = scopeOf(t);
+    const { redis, gateway } = await startTier(scope, { args: ['--queue-limit', '256KiB', '--slow-client', 'drop-oldest'] });
+    const stream = await openStream(scope, gateway.port, '/stream?channel=a&channel=b');
+    stream.socket.pause();
+    let sent = 0;
+    await until('events to be dropped', async () => {
+        await redis.publishAll([['a', `${sent++} ${'x'.repeat(50_000)}`]]);
+        return (await gateway.metric('gaps_total')) > 0 && sent > 100;
+    }, { every: 0, ms: 30000 });
+    stream.socket.resume();
+    await redis.publishAll([['b', 'other'], ['a', `${sent} end`]]);
+    await until('the last event', () => stream.events.at(-1)?.data === `${sent} end`);
+
+    let expected = 0;
+    let gap = false;
+    let holes = 0;
+    for (const { type, data } of stream.events) {
+        if (type === 'gateway:gap') {
+            assert.equal(JSON.parse(data).channel, 'a');
+            gap = true;
+        } else if (data !== 'other') {
+            const number = Number(data.split(' ')[0]);
+            if (number !== expected) {
+                assert.ok(gap, `events ${expected} to ${number - 1} are missing without a word`);
+                holes++;
+            }
+            assert.ok(number >= expected, 'in order');
+            expected = number + 1;
+            gap = false;
+        }
+    }
+    assert.ok(holes > 0);
+    assert.ok(stream.open && stream.events.some((e) => e.data === 'other'));
     await gateway.metricIs('queued_bytes', 0);
 });

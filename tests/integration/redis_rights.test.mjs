@@ -1,0 +1,88 @@
+// What Redis refuses: channels that an ACL forbids, and commands while it is busy.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Gateway } from '../lib/gateway.mjs';
+import { Redis } from '../lib/redis.mjs';
+import { scopeOf } from '../lib/scope.mjs';
+import { openStream } from '../lib/streams.mjs';
+import { Stream } from '../lib/stream.mjs';
+import { until } from '../lib/wait.mjs';
+
+const USER = ['on', '>secret', '+@all', '~*'];
+
+async function start(scope, channels) {
+    const redis = await Redis.start(scope);
+    await redis.cli(['ACL', 'SETUSER', 'gw', ...USER, 'resetchannels', ...channels]);
+    const gateway = await Gateway.start(scope, { redisUrl: `redis://gw:secret@127.0.0.1:${redis.port}` });
+    return { redis, gateway };
+}
+
+/** Asks for streams until one stays open and hears what is published. */
+async function isServed(scope, redis, gateway, channel) {
+    await until(`a stream of ${channel} that hears`, async () => {
+        const stream = await Stream.open(gateway.port, `/stream?channel=${channel}`);
+        scope.defer(() => stream.close());
+        await redis.publish(channel, 'x');
+        const heard = await stream.count(1, { ms: 1000 }).then(() => true, () => false);
+        stream.close();
+        return heard;
+    }, { ms: 60000, every: 200 });
+}
+
+test('a channel that the ACL forbids is refused and logged, others work, and it is served once it is allowed', async (t) => {
+    const scope = scopeOf(t);
+    const { redis, gateway } = await start(scope, ['&ok*', '&sse:*']);
+    const fine = await openStream(scope, gateway.port, '/stream?channel=ok:1');
+    const refused = new Stream();
+    refused.start(gateway.port, '127.0.0.1', 'GET /stream?channel=bad HTTP/1.1\r\nHost: a\r\n\r\n');
+    scope.defer(() => refused.close());
+    await refused.ended(20000);
+    assert.ok(refused.status === 200 ? refused.end === 'clean' && refused.retry > 0 : refused.status >= 400, `${refused.status} ${refused.end}`);
+    await gateway.process.logged(/bad.*(NOPERM|permission)|(NOPERM|permission).*bad/i);
+    assert.ok(await gateway.ready(), 'one forbidden channel does not make the gateway unready');
+    await redis.publish('ok:1', 'x');
+    await fine.count(1);
+
+    await redis.cli(['ACL', 'SETUSER', 'gw', 'allchannels']);
+    await isServed(scope, redis, gateway, 'bad');
+});
+
+test('a channel that is forbidden under an open stream is not silent: a gap or an end; and it is served once allowed again', async (t) => {
+    const scope = scopeOf(t);
+    const { redis, gateway } = await start(scope, ['allchannels']);
+    const stream = await openStream(scope, gateway.port, '/stream?channel=shaky');
+    await redis.cli(['ACL', 'SETUSER', 'gw', 'resetchannels', '&ok*', '&sse:*']); // Redis drops the connection
+    await until('a gap or an end', () => !stream.open || stream.events.some((e) => e.type === 'gateway:gap'), { ms: 20000 });
+    assert.ok(stream.open || stream.end === 'clean');
+    await redis.cli(['ACL', 'SETUSER', 'gw', 'allchannels']);
+    await isServed(scope, redis, gateway, 'shaky');
+    if (stream.open) {
+        await until('the open stream to hear again', async () => {
+            await redis.publish('shaky', 'y');
+            return stream.events.some((e) => e.data === 'y');
+        }, { ms: 40000, every: 100 });
+    }
+});
+
+test('a gateway that reconnects while a script keeps Redis busy is ready, with all channels, once it is over', async (t) => {
+    const scope = scopeOf(t);
+    const redis = await Redis.start(scope, { config: ['--busy-reply-threshold', '50'] });
+    const gateway = await Gateway.start(scope, { redis });
+    const stream = await openStream(scope, gateway.port, '/stream?channel=a');
+    process.kill(gateway.process.pid, 'SIGSTOP');
+    scope.defer(() => gateway.process.running && process.kill(gateway.process.pid, 'SIGCONT'));
+    await redis.cli(['CLIENT', 'KILL', 'TYPE', 'pubsub']);
+    const script = redis.cli(['EVAL', 'while true do end', '0'], { ok: false }).catch(() => {});
+    await until('Redis to be busy', async () => (await redis.cli(['PING'], { ok: false })).startsWith('BUSY'));
+    process.kill(gateway.process.pid, 'SIGCONT');
+    await until('not ready', async () => !(await gateway.ready()), { ms: 20000 });
+    await redis.cli(['SCRIPT', 'KILL']);
+    await script;
+    await gateway.process.ready('is ready', () => gateway.ready(), { ms: 30000 });
+    await until('the stream to hear', async () => {
+        await redis.publish('a', 'x');
+        return stream.events.some((e) => e.data === 'x');
+    }, { ms: 10000, every: 100 });
+    assert.ok(stream.open);
+});
