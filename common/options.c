@@ -208,7 +208,7 @@ static bool load_file(struct loading *loading)
         return false;
     }
     ok = ini_read(in, filename, on_file_entry, loading, loading->error, loading->error_size);
-    fclose(in);
+    (void)fclose(in); // only read
     return ok;
 }
 

@@ -257,7 +257,7 @@ int main(int argc, char **argv)
         options_print_config(config_options(), &g->config, stdout);
     } else if (!g->config.check_config) {
         log_setup((enum log_level)g->config.log_level, (enum log_format)g->config.log_format, g->config.name);
-        signal(SIGPIPE, SIG_IGN); // a client that went is an error of its write, not a signal
+        (void)signal(SIGPIPE, SIG_IGN); // a client that went is an error of its write, not a signal
         code = gateway_run(g);
     }
     config_free(&g->config);

@@ -332,7 +332,7 @@ int main(int argc, char **argv)
 
     occupy_standard_descriptors();
     // A Redis that goes away is an error to report, not a silent death.
-    signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGPIPE, SIG_IGN);
     if (!options_load(&table, argc, argv, &settings, &first, error, sizeof(error)))
         return fail(EXIT_USAGE, error);
     if (settings.help)

@@ -144,7 +144,7 @@ static bool listen_tcp(const char *address, size_t count, int *fds, char *bound,
     struct addrinfo *ai = parse_address(address);
     if (!ai)
         return listener_check(address, error, error_size);
-    struct sockaddr_storage at;
+    struct sockaddr_storage at = {0};
     bool ok = bind_tcp(ai, count, fds, &at);
     if (!ok) {
         int failure = errno;
@@ -153,6 +153,7 @@ static bool listen_tcp(const char *address, size_t count, int *fds, char *bound,
     }
     freeaddrinfo(ai);
     if (ok) {
+        // NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): getsockname has filled it
         unsigned port = ntohs(at.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&at)->sin6_port
                                                        : ((struct sockaddr_in *)&at)->sin_port);
         snprintf(bound, bound_size, "%.*s:%u", (int)(strrchr(address, ':') - address), address, port);

@@ -169,6 +169,7 @@ bool outq_insert_first(struct outq *q, struct frame *f)
     q->head = (q->head - 1) & (q->capacity - 1);
     q->count++;
     if (q->head_sent > 0) {
+        // NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Assign): that which has begun stood there
         *outq_at(q, 0) = *outq_at(q, 1);
         *outq_at(q, 1) = f;
     } else {

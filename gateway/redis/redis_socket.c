@@ -37,8 +37,8 @@ int redis_socket_unix(const char *path)
 
 int redis_socket_tcp(const struct addrinfo *found, unsigned attempt)
 {
-    unsigned count = 0;
-    for (const struct addrinfo *ai = found; ai; ai = ai->ai_next)
+    unsigned count = 1; // there is always one
+    for (const struct addrinfo *ai = found->ai_next; ai; ai = ai->ai_next)
         count++;
     for (unsigned skip = attempt % count; skip > 0; skip--)
         found = found->ai_next;
