@@ -221,7 +221,6 @@ static const struct option_spec specs[] = {
      .help = "Streams that the gateway holds; more are refused (see --refusal)"},
     {.name = "max-channels",
      .argument = "N",
-     .group = "Limits",
      .type = OPTION_UINT,
      AT(max_channels),
      .default_text = "64",

@@ -58,14 +58,14 @@ static void page_ready(const struct status *s, struct client_page *out)
 static void page_detailed(const struct status *s, struct client_page *out)
 {
     bool draining = atomic_load(&s->draining), proven = bus_is_proven(s->bus), alive = is_alive(s);
-    json_t *json =
-        json_pack("{s:s, s:s, s:b, s:b, s:b, s:{s:b, s:b, s:I}, s:I, s:I, s:I, s:I}", "id", s->id, "version",
-                  SSE_GATEWAY_VERSION, "live", alive, "ready", proven && !draining, "draining", draining,
-                  "redis", "connected", status_count(s, COUNTER_REDIS_CONNECTED) > 0, "delivery_proven",
-                  proven, "subscriptions", (json_int_t)status_count(s, COUNTER_SUBSCRIPTIONS), "connections",
-                  (json_int_t)status_count(s, COUNTER_STREAMS_OPEN), "capacity",
-                  (json_int_t)s->limits.max_streams, "workers", (json_int_t)s->worker_count, "uptime_seconds",
-                  (json_int_t)((clock_monotonic_ms() - s->started_at) / 1000));
+    json_t *json = json_pack("{s:s, s:s, s:b, s:b, s:b, s:{s:b, s:b, s:I}, s:I, s:I, s:I, s:I}", "id", s->id,
+                             "version", SSE_GATEWAY_VERSION, "live", alive, "ready",
+                             health_refusal(s) == NULL, "draining", draining, "redis", "connected",
+                             status_count(s, COUNTER_REDIS_CONNECTED) > 0, "delivery_proven", proven,
+                             "subscriptions", (json_int_t)status_count(s, COUNTER_SUBSCRIPTIONS),
+                             "connections", (json_int_t)status_count(s, COUNTER_STREAMS_OPEN), "capacity",
+                             (json_int_t)s->limits.max_streams, "workers", (json_int_t)s->worker_count,
+                             "uptime_seconds", (json_int_t)((clock_monotonic_ms() - s->started_at) / 1000));
     out->status = 200;
     out->content_type = "application/json";
     out->body = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
