@@ -11,8 +11,8 @@
 #include "gateway/redis/canary.h"
 #include "gateway/redis/interest.h"
 #include "gateway/redis/redis_pubsub.h"
+#include "gateway/threads/delivery.h"
 #include "gateway/threads/thread.h"
-#include "gateway/threads/worker.h"
 
 // The canary is one more that wants a channel, beside the workers: it is resubscribed as they are.
 #define CANARY_BIT 63u
@@ -22,20 +22,10 @@
 #define RETRY_DENIED_S 5.0
 #define ALIVE_EVERY_S 1.0
 #define BATCH 256
-#define OUTBOX_MAX 64u
-// A sender of bad messages must not fill the log.
-#define DROP_LOG_EVERY_MS 60000u
-
-// Frames for one worker that are posted together: a burst from Redis wakes it once, and reaches each stream
-// in one write.
-struct outbox {
-    struct mail mails[OUTBOX_MAX];
-    size_t count;
-};
 
 struct bus {
     struct bus_settings settings;
-    struct outbox outboxes[WORKERS_MAX];
+    struct delivery delivery;
     struct ev_loop *loop;
     struct mailbox *inbox;
     struct redis_pubsub *pubsub;
@@ -44,101 +34,11 @@ struct bus {
     struct counters counters;
     ev_prepare end_of_turn;
     ev_timer linger, retry_denied, alive;
-    uint64_t drop_logged_at[COUNTER_COUNT];
     _Atomic bool proven;
     _Atomic uint64_t alive_at;
     pthread_t thread;
     bool running;
 };
-
-static void drop_log(struct bus *b, enum counter reason, const char *channel, size_t channel_len, size_t len)
-{
-    static const char *const why[COUNTER_COUNT] = {
-        [COUNTER_DROPPED_TOO_LARGE] = "it is larger than --max-message",
-        [COUNTER_DROPPED_NOT_TEXT] = "it is no UTF-8 text without NUL",
-        [COUNTER_DROPPED_ENVELOPE] = "its envelope breaks a rule",
-        [COUNTER_DROPPED_PLAIN] = "it has no envelope, and --payload wants one",
-        [COUNTER_DROPPED_BACKLOG] = "a worker is too far behind (--backlog-limit)",
-        [COUNTER_DROPPED_MEMORY] = "out of memory",
-    };
-    counter_add(&b->counters, reason, 1);
-    uint64_t now = clock_monotonic_ms();
-    if (b->drop_logged_at[reason] && now - b->drop_logged_at[reason] < DROP_LOG_EVERY_MS)
-        return;
-    b->drop_logged_at[reason] = now;
-    log_warn("bus",
-             "dropped a message of %zu bytes on channel %.*s: %s (more of this kind are counted, not logged)",
-             len, (int)channel_len, channel, why[reason]);
-}
-
-static void bus_tell_gap(struct bus *b, struct interest *i, size_t worker);
-
-// A frame that worker `w` has no room for.
-static void bus_drop(struct bus *b, size_t w, struct frame *f)
-{
-    drop_log(b, COUNTER_DROPPED_BACKLOG, f->channel, f->channel_len, f->body_len);
-    struct interest *i = interest_find(&b->interest, f->channel_hash, f->channel, f->channel_len);
-    if (i)
-        bus_tell_gap(b, i, w);
-    frame_release(f);
-}
-
-static void outbox_flush(struct bus *b, size_t w)
-{
-    struct outbox *o = &b->outboxes[w];
-    // Behind the first that is refused nothing gets through: each channel's loss is told before its next
-    // message.
-    for (size_t i = mailbox_post_all(b->settings.workers[w], o->mails, o->count); i < o->count; i++)
-        bus_drop(b, w, o->mails[i].frame);
-    o->count = 0;
-}
-
-// Mail that is no frame keeps its place behind the frames before it.
-static bool bus_post(struct bus *b, size_t w, const struct mail *mail)
-{
-    outbox_flush(b, w);
-    return mailbox_post(b->settings.workers[w], mail);
-}
-
-static bool bus_post_name(struct bus *b, size_t worker, enum mail_kind kind, const struct interest *i)
-{
-    struct mail mail = {.kind = (uint16_t)kind,
-                        .name = channel_name_create(i->entry.hash, i->name, i->entry.len)};
-    if (mail.name && mailbox_post(b->settings.workers[worker], &mail))
-        return true;
-    free(mail.name);
-    log_error("bus", "out of memory: worker %zu was not told about channel %.*s", worker, (int)i->entry.len,
-              i->name);
-    return false;
-}
-
-// One loss, told once: gap_told says that nothing of the channel got through since.
-static void bus_tell_gap(struct bus *b, struct interest *i, size_t worker)
-{
-    uint64_t bit = UINT64_C(1) << worker;
-    if (!(i->gap_told & bit) && bus_post_name(b, worker, MAIL_GAP, i))
-        i->gap_told |= bit;
-}
-
-static void bus_post_frame(struct bus *b, struct interest *i, struct frame *f)
-{
-    for (size_t w = 0; w < b->settings.worker_count; w++) {
-        uint64_t bit = UINT64_C(1) << w;
-        if (!(i->workers & bit))
-            continue;
-        struct outbox *o = &b->outboxes[w];
-        struct mail mail = {.kind = MAIL_FRAME, .frame = frame_retain(f)};
-        if (!(i->gap_told & bit)) {
-            o->mails[o->count++] = mail;
-            if (o->count == OUTBOX_MAX)
-                outbox_flush(b, w);
-        } else if (bus_post(b, w, &mail)) {
-            i->gap_told &= ~bit;
-        } else {
-            bus_drop(b, w, f);
-        }
-    }
-}
 
 static void on_message(void *ctx, const char *channel, size_t channel_len, const char *payload, size_t len)
 {
@@ -155,21 +55,14 @@ static void on_message(void *ctx, const char *channel, size_t channel_len, const
         counter_add(&b->counters, COUNTER_DROPPED_UNWANTED, 1);
         return;
     }
-    enum counter reason = COUNTER_DROPPED_MEMORY;
-    struct frame *f = message_frame(&b->settings.payload, hash, channel, channel_len, payload, len, &reason);
-    if (!f) {
-        drop_log(b, reason, channel, channel_len, len);
-        return;
-    }
-    bus_post_frame(b, i, f);
-    frame_release(f);
+    delivery_message(&b->delivery, i, payload, len);
 }
 
 static void on_too_large(void *ctx, const char *channel, size_t channel_len, size_t len)
 {
     struct bus *b = ctx;
     counter_add(&b->counters, COUNTER_MESSAGES_RECEIVED, 1);
-    drop_log(b, COUNTER_DROPPED_TOO_LARGE, channel, channel_len, len);
+    delivery_drop(&b->delivery, COUNTER_DROPPED_TOO_LARGE, channel, channel_len, len);
 }
 
 static void on_subscribed(void *ctx, const char *channel, size_t channel_len)
@@ -186,10 +79,9 @@ static void on_subscribed(void *ctx, const char *channel, size_t channel_len)
     for (size_t w = 0; w < b->settings.worker_count; w++) {
         if (!(i->workers & UINT64_C(1) << w))
             continue;
-        outbox_flush(b, w); // names keep their place behind the frames before them
         if (i->was_active)
-            bus_tell_gap(b, i, w); // what was published while the connection was lost
-        (void)bus_post_name(b, w, MAIL_CONFIRMED, i);
+            delivery_gap(&b->delivery, i, w); // what was published while the connection was lost
+        delivery_tell(&b->delivery, w, MAIL_CONFIRMED, i);
     }
     i->was_active = false;
 }
@@ -204,7 +96,7 @@ static void on_redis_error(void *ctx, const char *text)
     if (denied->was_active)
         for (size_t w = 0; w < b->settings.worker_count; w++)
             if (denied->workers & UINT64_C(1) << w)
-                bus_tell_gap(b, denied, w);
+                delivery_gap(&b->delivery, denied, w);
     if (!denied->told_denied)
         log_warn("redis", "cannot subscribe to %.*s: %s; its new streams are refused until Redis allows it",
                  (int)denied->entry.len, denied->name, text);
@@ -228,10 +120,7 @@ static void on_redis_down(void *ctx)
     // The canary's channel behind all others: when it is heard again, they are heard, too.
     interest_reset(&b->interest,
                    interest_find(&b->interest, map_hash(name, strlen(name)), name, strlen(name)));
-    struct mail mail = {.kind = MAIL_UNCONFIRMED};
-    for (size_t w = 0; w < b->settings.worker_count; w++)
-        if (!bus_post(b, w, &mail))
-            log_error("bus", "out of memory: worker %zu was not told that Redis is gone", w);
+    delivery_unconfirm(&b->delivery);
 }
 
 static void on_proven(void *ctx, bool proven)
@@ -265,8 +154,7 @@ static void on_end_of_turn(struct ev_loop *loop, ev_prepare *p, int events)
 {
     (void)loop, (void)events;
     struct bus *b = p->data;
-    for (size_t w = 0; w < b->settings.worker_count; w++)
-        outbox_flush(b, w);
+    delivery_flush(&b->delivery);
     struct interest *batch[BATCH];
     size_t n;
     while (redis_pubsub_is_ready(b->pubsub) && (n = interest_take_batch(&b->interest, batch, BATCH)) > 0)
@@ -319,7 +207,7 @@ static void bus_wanted(struct bus *b, unsigned worker, const struct channel_name
     if (!i)
         log_error("bus", "out of memory: channel %.*s is not subscribed", (int)name->len, name->text);
     else if (i->state == INTEREST_ACTIVE)
-        (void)bus_post_name(b, worker, MAIL_CONFIRMED, i);
+        delivery_tell(&b->delivery, worker, MAIL_CONFIRMED, i);
 }
 
 static void on_mail(void *ctx, const struct mail *mail, bool last)
@@ -389,6 +277,11 @@ struct bus *bus_create(const struct bus_settings *settings)
         return NULL;
     b->settings = *settings;
     interest_init(&b->interest);
+    b->delivery = (struct delivery){.interest = &b->interest,
+                                    .counters = &b->counters,
+                                    .payload = &b->settings.payload,
+                                    .workers = settings->workers,
+                                    .worker_count = settings->worker_count};
     b->loop = ev_loop_new(EVBACKEND_EPOLL);
     if (!b->loop)
         goto fail;

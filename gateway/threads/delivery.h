@@ -1,0 +1,48 @@
+// From a message to the workers that want it: made into a frame once, posted together with the others of the
+// turn. What cannot get through is counted, and its loss is told with gateway:gap. The bus thread's alone.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "gateway/fanout/counters.h"
+#include "gateway/fanout/message.h"
+#include "gateway/redis/interest.h"
+#include "gateway/threads/mailbox.h"
+#include "gateway/threads/worker.h"
+
+#define OUTBOX_MAX 64u
+
+// Frames for one worker that are posted together: a burst from Redis wakes it once, and reaches each stream
+// in one write.
+struct outbox {
+    struct mail mails[OUTBOX_MAX];
+    size_t count;
+};
+
+struct delivery {
+    // Borrowed.
+    struct interest_set *interest;
+    struct counters *counters;
+    const struct payload_policy *payload;
+    struct mailbox *const *workers;
+    size_t worker_count;
+
+    struct outbox outboxes[WORKERS_MAX];
+    uint64_t drop_logged_at[COUNTER_COUNT];
+};
+
+// A message of a channel that is wanted.
+void delivery_message(struct delivery *d, struct interest *i, const char *payload, size_t len);
+// Counts a message that is not delivered, and logs the first of its kind now and then.
+void delivery_drop(struct delivery *d, enum counter reason, const char *channel, size_t channel_len,
+                   size_t len);
+// Posts what has been collected: at the end of a turn.
+void delivery_flush(struct delivery *d);
+
+// Tells worker `w` about the channel (MAIL_CONFIRMED, MAIL_GAP), behind the frames before.
+void delivery_tell(struct delivery *d, size_t w, enum mail_kind kind, const struct interest *i);
+// Messages of the channel were lost for worker `w`: tells it once, until one gets through again.
+void delivery_gap(struct delivery *d, struct interest *i, size_t w);
+// The connection to Redis is gone: tells every worker, behind the frames before.
+void delivery_unconfirm(struct delivery *d);
