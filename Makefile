@@ -200,11 +200,12 @@ help:
 	  'make test        every test; installs what it needs' \
 	  'make test-unit   the quick loop: unit tests' \
 	  'make             build/sse-gateway and build/sse-publish' \
-	  'make install     PREFIX=/usr/local DESTDIR=' \
+	  'make install     PREFIX=/usr/local DESTDIR=; make uninstall likewise' \
 	  'make format      clang-format over the tree' \
 	  'make lint        rooms, clang-format, shellcheck, cppcheck, clang-tidy' \
 	  'make bench       the gateway beside its peers, measured in turn; QUICK=1: under two minutes' \
 	  'make fuzz        FUZZ_SECONDS=60: every fuzzer for so long' \
-	  'make clean'
+	  'make clean       takes build/ away' \
+  'SANITIZER=address or thread with any of them: built under build/SANITIZER; V=1: whole commands'
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
