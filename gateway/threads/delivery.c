@@ -29,26 +29,44 @@ void delivery_drop(struct delivery *d, enum counter reason, const char *channel,
              len, (int)channel_len, channel, why[reason]);
 }
 
+static bool tell(struct delivery *d, size_t w, enum mail_kind kind, const struct interest *i)
+{
+    struct mail mail = {.kind = (uint16_t)kind,
+                        .name = channel_name_create(i->entry.hash, i->name, i->entry.len)};
+    if (mail.name && mailbox_post(d->workers[w], &mail))
+        return true;
+    free(mail.name);
+    log_error("delivery", "out of memory: worker %zu was not told about channel %.*s", w, (int)i->entry.len,
+              i->name);
+    return false;
+}
+
+// gap_told says that nothing of the channel got through since it was told.
+static void tell_gap(struct delivery *d, struct interest *i, size_t w)
+{
+    uint64_t bit = UINT64_C(1) << w;
+    if (!(i->gap_told & bit) && tell(d, w, MAIL_GAP, i))
+        i->gap_told |= bit;
+}
+
 // A frame that worker `w` has no room for.
 static void refuse(struct delivery *d, size_t w, struct frame *f)
 {
     delivery_drop(d, COUNTER_DROPPED_BACKLOG, f->channel, f->channel_len, f->body_len);
     struct interest *i = interest_find(d->interest, f->channel_hash, f->channel, f->channel_len);
     if (i)
-        delivery_gap(d, i, w);
+        tell_gap(d, i, w);
     frame_release(f);
 }
 
 static void outbox_flush(struct delivery *d, size_t w)
 {
     struct outbox *o = &d->outboxes[w];
-    size_t count = o->count;
-    // Empty before losses are told, which flushes, too.
-    o->count = 0;
     // Behind the first that is refused nothing gets through: each channel's loss is told before its next
     // message.
-    for (size_t i = mailbox_post_all(d->workers[w], o->mails, count); i < count; i++)
+    for (size_t i = mailbox_post_all(d->workers[w], o->mails, o->count); i < o->count; i++)
         refuse(d, w, o->mails[i].frame);
+    o->count = 0;
 }
 
 void delivery_flush(struct delivery *d)
@@ -63,29 +81,16 @@ static bool post(struct delivery *d, size_t w, const struct mail *mail)
     return mailbox_post(d->workers[w], mail);
 }
 
-static bool tell(struct delivery *d, size_t w, enum mail_kind kind, const struct interest *i)
-{
-    struct mail mail = {.kind = (uint16_t)kind,
-                        .name = channel_name_create(i->entry.hash, i->name, i->entry.len)};
-    if (mail.name && post(d, w, &mail))
-        return true;
-    free(mail.name);
-    log_error("delivery", "out of memory: worker %zu was not told about channel %.*s", w, (int)i->entry.len,
-              i->name);
-    return false;
-}
-
 void delivery_tell(struct delivery *d, size_t w, enum mail_kind kind, const struct interest *i)
 {
+    outbox_flush(d, w);
     (void)tell(d, w, kind, i); // a stream that is not told is refused when its time is over
 }
 
-// gap_told says that nothing of the channel got through since it was told.
 void delivery_gap(struct delivery *d, struct interest *i, size_t w)
 {
-    uint64_t bit = UINT64_C(1) << w;
-    if (!(i->gap_told & bit) && tell(d, w, MAIL_GAP, i))
-        i->gap_told |= bit;
+    outbox_flush(d, w);
+    tell_gap(d, i, w);
 }
 
 void delivery_unconfirm(struct delivery *d)

@@ -1,0 +1,213 @@
+// Delivery to a worker with a small mailbox: what arrives, in which order, and where a loss is told. A real
+// mailbox on a real loop; the test plays the worker.
+#include "gateway/threads/delivery.h"
+
+#include <check.h>
+#include <ev.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/map.h"
+
+#define PAYLOAD 1000    // bytes
+#define ROOM (3 * 1050) // of the mailbox: three such messages, not four
+
+static struct ev_loop *loop;
+static struct mailbox *box;
+static struct interest_set set;
+static struct counters counters;
+static struct delivery *delivery;
+static const struct payload_policy policy;
+static char heard[512]; // what the worker got: "a1 b2 gap:a confirmed:a down"
+
+// A frame shows as its channel and the first byte of its data.
+static void on_mail(void *ctx, const struct mail *mail, bool last)
+{
+    (void)ctx, (void)last;
+    char word[64];
+    switch ((enum mail_kind)mail->kind) {
+    case MAIL_FRAME: {
+        const char *data = strstr(mail->frame->wire, "data: ");
+        snprintf(word, sizeof word, "%.*s%c", mail->frame->channel_len, mail->frame->channel, data[6]);
+        frame_release(mail->frame);
+        break;
+    }
+    case MAIL_GAP:
+    case MAIL_CONFIRMED:
+        snprintf(word, sizeof word, "%s:%.*s", mail->kind == MAIL_GAP ? "gap" : "confirmed",
+                 (int)mail->name->len, mail->name->text);
+        free(mail->name);
+        break;
+    case MAIL_UNCONFIRMED:
+        snprintf(word, sizeof word, "down");
+        break;
+    default:
+        ck_abort_msg("mail of kind %u", mail->kind);
+    }
+    size_t len = strlen(heard);
+    snprintf(heard + len, sizeof heard - len, "%s%s", len ? " " : "", word);
+}
+
+static void setup(void)
+{
+    static struct mailbox *boxes[1];
+    log_set_level(LOG_LEVEL_ERROR);
+    ck_assert(map_seed());
+    loop = ev_loop_new(0);
+    ck_assert_ptr_nonnull(loop);
+    box = mailbox_create(loop, ROOM, on_mail, NULL);
+    ck_assert_ptr_nonnull(box);
+    boxes[0] = box;
+    interest_init(&set);
+    counters = (struct counters){0};
+    delivery = calloc(1, sizeof *delivery);
+    ck_assert_ptr_nonnull(delivery);
+    *delivery = (struct delivery){
+        .interest = &set, .counters = &counters, .payload = &policy, .workers = boxes, .worker_count = 1};
+    ck_assert_ptr_nonnull(interest_want(&set, 0, map_hash("a", 1), "a", 1));
+    ck_assert_ptr_nonnull(interest_want(&set, 0, map_hash("b", 1), "b", 1));
+}
+
+static void teardown(void)
+{
+    mailbox_destroy(box);
+    interest_deinit(&set);
+    free(delivery);
+    ev_loop_destroy(loop);
+}
+
+static struct interest *channel(const char *name)
+{
+    return interest_find(&set, map_hash(name, 1), name, 1);
+}
+
+// "a1": one message to channel a, of 1s.
+static void message(const char *word)
+{
+    char payload[PAYLOAD];
+    memset(payload, word[1], sizeof payload);
+    delivery_message(delivery, channel((char[]){word[0], '\0'}), payload, sizeof payload);
+}
+
+// The worker's turn: all that is in its mailbox.
+static const char *hear(void)
+{
+    heard[0] = '\0';
+    ev_run(loop, EVRUN_NOWAIT);
+    return heard;
+}
+
+static uint64_t dropped(void)
+{
+    return counter_read(&counters, COUNTER_DROPPED_BACKLOG);
+}
+
+START_TEST(messages_of_a_turn_arrive_in_order_at_its_end)
+{
+    message("a1");
+    message("b2");
+    message("a3");
+    ck_assert_str_eq(hear(), "");
+    delivery_flush(delivery);
+    ck_assert_str_eq(hear(), "a1 b2 a3");
+    ck_assert_uint_eq(dropped(), 0);
+}
+END_TEST
+
+START_TEST(what_has_no_room_is_told_once_for_each_channel_behind_what_got_through)
+{
+    message("a1");
+    message("b2");
+    message("a3");
+    message("a4");
+    message("b5");
+    message("a6");
+    delivery_flush(delivery);
+    ck_assert_uint_eq(dropped(), 3);
+    ck_assert_str_eq(hear(), "a1 b2 a3 gap:a gap:b");
+}
+END_TEST
+
+START_TEST(a_loss_is_told_before_the_next_message_of_its_channel_and_again_when_there_is_another)
+{
+    const char *words[] = {"a1", "a2", "a3", "a4", "a5"};
+    for (int i = 0; i < 5; i++)
+        message(words[i]);
+    delivery_flush(delivery);
+    message("a6"); // still no room
+    delivery_flush(delivery);
+    ck_assert_uint_eq(dropped(), 3);
+    ck_assert_str_eq(hear(), "a1 a2 a3 gap:a");
+    for (int i = 0; i < 5; i++)
+        message(words[i]);
+    delivery_flush(delivery);
+    ck_assert_uint_eq(dropped(), 5);
+    ck_assert_str_eq(hear(), "a1 a2 a3 gap:a");
+}
+END_TEST
+
+START_TEST(a_full_outbox_goes_out_within_the_turn)
+{
+    for (unsigned i = 0; i < OUTBOX_MAX + 10; i++)
+        message("a1");
+    ck_assert_uint_eq(dropped(), OUTBOX_MAX + 10 - 3);
+    ck_assert_str_eq(hear(), "a1 a1 a1 gap:a");
+}
+END_TEST
+
+START_TEST(news_of_a_channel_keep_their_place_behind_messages)
+{
+    message("a1");
+    delivery_tell(delivery, 0, MAIL_CONFIRMED, channel("a"));
+    message("b2");
+    delivery_gap(delivery, channel("a"), 0);
+    delivery_gap(delivery, channel("a"), 0);
+    message("b3");
+    delivery_unconfirm(delivery);
+    ck_assert_str_eq(hear(), "a1 confirmed:a b2 gap:a b3 down");
+}
+END_TEST
+
+START_TEST(losses_found_while_a_gap_is_told_are_told_too)
+{
+    message("a1");
+    message("b2");
+    message("a3");
+    message("a4"); // lost
+    message("b5"); // lost
+    delivery_gap(delivery, channel("a"), 0);
+    ck_assert_uint_eq(dropped(), 2);
+    ck_assert_str_eq(hear(), "a1 b2 a3 gap:a gap:b");
+}
+END_TEST
+
+START_TEST(a_message_that_is_no_text_is_counted_and_no_gap)
+{
+    delivery_message(delivery, channel("a"), "\xff", 1);
+    delivery_flush(delivery);
+    ck_assert_uint_eq(counter_read(&counters, COUNTER_DROPPED_NOT_TEXT), 1);
+    ck_assert_str_eq(hear(), "");
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("delivery");
+    TCase *t = tcase_create("delivery");
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, messages_of_a_turn_arrive_in_order_at_its_end);
+    tcase_add_test(t, what_has_no_room_is_told_once_for_each_channel_behind_what_got_through);
+    tcase_add_test(t, a_loss_is_told_before_the_next_message_of_its_channel_and_again_when_there_is_another);
+    tcase_add_test(t, a_full_outbox_goes_out_within_the_turn);
+    tcase_add_test(t, news_of_a_channel_keep_their_place_behind_messages);
+    tcase_add_test(t, losses_found_while_a_gap_is_told_are_told_too);
+    tcase_add_test(t, a_message_that_is_no_text_is_counted_and_no_gap);
+    suite_add_tcase(s, t);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_ENV);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
