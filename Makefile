@@ -57,8 +57,9 @@ SOURCES     := $(MAINS) $(GATEWAY_SRC) $(COMMON_SRC) $(CLI_SRC)
 LIB_OBJ     := $(patsubst %.c,$(BUILD)/%.o,$(GATEWAY_SRC) $(COMMON_SRC) $(CLI_SRC)) $(LLHTTP_OBJ)
 LIB         := $(BUILD)/libsse.a
 
-# tests/unit/ROOM/test_MODULE.c becomes one Check program each.
+# tests/unit/ROOM/test_MODULE.c becomes one Check program each; tests/unit/lib is what they share.
 UNIT_SRC := $(wildcard tests/unit/*/test_*.c)
+UNIT_LIB := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/unit/lib/*.c))
 UNIT_BIN := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT_SRC))
 
 ifeq ($(V),1)
@@ -102,7 +103,7 @@ $(BUILD)/%.o: %.c | $(BUILD)/.packages
 	$(SAY) CC $<
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(LIB)
+$(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(UNIT_LIB) $(LIB)
 	@mkdir -p $(@D)
 	$(SAY) LD $@
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs check) $(LDLIBS)

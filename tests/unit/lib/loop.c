@@ -1,0 +1,22 @@
+#include "tests/unit/lib/loop.h"
+
+static void on_patience(struct ev_loop *loop, ev_timer *w, int events)
+{
+    (void)events;
+    *(bool *)w->data = true;
+    ev_break(loop, EVBREAK_ONE);
+}
+
+bool loop_run_until(struct ev_loop *loop, bool (*done)(void *ctx), void *ctx)
+{
+    bool over = false;
+    ev_timer patience;
+    ev_now_update(loop);
+    ev_timer_init(&patience, on_patience, LOOP_PATIENCE_S, 0.);
+    patience.data = &over;
+    ev_timer_start(loop, &patience);
+    while (!done(ctx) && !over)
+        ev_run(loop, EVRUN_ONCE);
+    ev_timer_stop(loop, &patience);
+    return !over;
+}

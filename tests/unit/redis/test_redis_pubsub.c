@@ -1,0 +1,583 @@
+// Against a real redis-server, started by each test.
+#include "gateway/redis/redis_pubsub.h"
+
+#include <check.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "common/buf.h"
+#include "common/jitter.h"
+#include "common/pattern.h"
+#include "tests/unit/lib/log_capture.h"
+#include "tests/unit/lib/loop.h"
+#include "tests/unit/lib/redis_server.h"
+#include "tests/unit/lib/relay.h"
+#include "tests/unit/lib/scratch.h"
+
+#define SMALL_LIMIT 64u
+
+static struct ev_loop *loop;
+static struct redis_server server;
+static struct redis_pubsub *pubsub;
+static redisContext *publisher;
+
+// What was heard, one line an event, so that order shows: "message news 5:hello".
+static struct buf heard;
+static unsigned ready, down, subscribed, messages, errors;
+static char last_error[256];
+
+static void on_ready(void *ctx)
+{
+    (void)ctx;
+    ready++;
+}
+
+static void on_down(void *ctx)
+{
+    (void)ctx;
+    down++;
+}
+
+static void on_message(void *ctx, const char *channel, size_t channel_len, const char *payload, size_t len)
+{
+    (void)ctx;
+    messages++;
+    if (!buf_printf(&heard, "message %.*s %zu:", (int)channel_len, channel, len) ||
+        !buf_append(&heard, payload, len) || !buf_append(&heard, "\n", 1))
+        ck_abort_msg("out of memory");
+}
+
+static void on_too_large(void *ctx, const char *channel, size_t channel_len, size_t len)
+{
+    (void)ctx;
+    messages++;
+    if (!buf_printf(&heard, "too large %.*s %zu\n", (int)channel_len, channel, len))
+        ck_abort_msg("out of memory");
+}
+
+static void on_subscribed(void *ctx, const char *channel, size_t channel_len)
+{
+    (void)ctx, (void)channel, (void)channel_len;
+    subscribed++;
+}
+
+static void on_error(void *ctx, const char *text)
+{
+    (void)ctx;
+    errors++;
+    snprintf(last_error, sizeof last_error, "%s", text);
+}
+
+static void setup(void)
+{
+    loop = ev_loop_new(EVFLAG_AUTO);
+    ck_assert_ptr_nonnull(loop);
+}
+
+static void teardown(void)
+{
+    redis_pubsub_destroy(pubsub);
+    if (publisher)
+        redisFree(publisher);
+    redis_server_kill(&server);
+    buf_free(&heard);
+    ev_loop_destroy(loop);
+}
+
+static void open_pubsub(size_t max_message)
+{
+    struct redis_pubsub_settings settings = {.url = &server.url,
+                                             .client_name = "a-gateway",
+                                             .max_message = max_message,
+                                             .on_ready = on_ready,
+                                             .on_down = on_down,
+                                             .on_message = on_message,
+                                             .on_too_large = on_too_large,
+                                             .on_subscribed = on_subscribed,
+                                             .on_error = on_error};
+    pubsub = redis_pubsub_create(loop, &settings);
+    ck_assert_ptr_nonnull(pubsub);
+}
+
+static bool reached(void *ctx)
+{
+    const unsigned *const *pair = ctx;
+    return *pair[0] >= *pair[1];
+}
+
+static void wait_for(const unsigned *counter, unsigned count)
+{
+    loop_wait(loop, reached, ((const unsigned *[]){counter, &count}));
+}
+
+static void command(const char *verb, const char *channel)
+{
+    size_t len = strlen(channel);
+    ck_assert(redis_pubsub_command(pubsub, verb, &channel, &len, 1));
+}
+
+static void subscribe(const char *channel)
+{
+    command("SUBSCRIBE", channel);
+    wait_for(&subscribed, subscribed + 1);
+}
+
+// A server, a connection that is ready, and one to publish with.
+static void begin(const char *const *arguments, size_t max_message)
+{
+    redis_server_start(&server, arguments);
+    publisher = redis_server_connect(&server);
+    open_pubsub(max_message);
+    wait_for(&ready, 1);
+}
+
+static long long publish(const char *channel, const void *payload, size_t len)
+{
+    return redis_do(publisher, "PUBLISH %s %b", channel, payload, len);
+}
+
+static void check_heard(const struct buf *expected)
+{
+    ck_assert_uint_eq(heard.len, expected->len);
+    if (heard.len > 0)
+        ck_assert_mem_eq(heard.data, expected->data, heard.len);
+}
+
+START_TEST(payloads_arrive_byte_for_byte)
+{
+    static const struct {
+        const char *bytes;
+        size_t len;
+    } payloads[] = {{"hello", 5},
+                    {"", 0},
+                    {"\r\n", 2},
+                    {"\r\n\r\n$3\r\nabc\r\n", 13},
+                    {"*3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$4\r\nevil\r\n", 38},
+                    {"\0\xff\0", 3},
+                    {"-ERR no error\r\n", 15}};
+    struct buf expected = {0};
+    begin(NULL, 1024);
+    subscribe("news");
+    for (size_t i = 0; i < sizeof payloads / sizeof *payloads; i++) {
+        ck_assert_int_eq(publish("news", payloads[i].bytes, payloads[i].len), 1);
+        ck_assert(buf_printf(&expected, "message news %zu:", payloads[i].len));
+        ck_assert(buf_append(&expected, payloads[i].bytes, payloads[i].len));
+        ck_assert(buf_append(&expected, "\n", 1));
+    }
+    wait_for(&messages, sizeof payloads / sizeof *payloads);
+    check_heard(&expected);
+    buf_free(&expected);
+}
+END_TEST
+
+START_TEST(messages_come_while_subscribed_and_no_longer)
+{
+    begin(NULL, 1024);
+    ck_assert_int_eq(publish("news", "early", 5), 0);
+    subscribe("news");
+    ck_assert_int_eq(publish("news", "now", 3), 1);
+    command("UNSUBSCRIBE", "news");
+    subscribe("other"); // answered after the UNSUBSCRIBE
+    ck_assert_int_eq(publish("news", "late", 4), 0);
+    ck_assert_int_eq(publish("other", "last", 4), 1);
+    wait_for(&messages, 2);
+    ck_assert(buf_append(&heard, "", 1));
+    ck_assert_str_eq(heard.data, "message news 3:now\nmessage other 4:last\n");
+}
+END_TEST
+
+static const size_t limits[] = {1, 63, 1000, 16384, 100000, 1 << 20};
+
+START_TEST(a_message_of_the_limit_arrives_and_a_larger_one_is_told)
+{
+    size_t limit = limits[_i], sizes[] = {limit, limit + 1, limit, 2 * limit + 7, 0, limit + 1, limit + 1};
+    struct buf expected = {0};
+    char *bytes = malloc(3 * limit + 8);
+    begin(NULL, limit);
+    subscribe("news");
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        memset(bytes, 'a' + (int)i, sizes[i]);
+        publish("news", bytes, sizes[i]);
+        if (sizes[i] > limit) {
+            ck_assert(buf_printf(&expected, "too large news %zu\n", sizes[i]));
+            continue;
+        }
+        ck_assert(buf_printf(&expected, "message news %zu:", sizes[i]));
+        ck_assert(buf_append(&expected, bytes, sizes[i]));
+        ck_assert(buf_append(&expected, "\n", 1));
+    }
+    wait_for(&messages, sizeof sizes / sizeof *sizes);
+    check_heard(&expected);
+    ck_assert_uint_eq(down, 0);
+    buf_free(&expected);
+    free(bytes);
+}
+END_TEST
+
+static long peak_kilobytes(void)
+{
+    struct rusage usage;
+    ck_assert_int_eq(getrusage(RUSAGE_SELF, &usage), 0);
+    return usage.ru_maxrss;
+}
+
+START_TEST(a_message_that_is_too_large_takes_no_memory)
+{
+    static const char *const arguments[] = {"--client-output-buffer-limit", "pubsub 0 0 0", NULL};
+    begin(arguments, 4096);
+    subscribe("news");
+    publish("news", "before", 6);
+    wait_for(&messages, 1);
+    long before = peak_kilobytes();
+    // Made in Redis, so that it is never in this process.
+    redis_do(publisher, "EVAL %s 0", "return redis.call('PUBLISH', 'news', string.rep('x', 33554432))");
+    publish("news", "after", 5);
+    wait_for(&messages, 3);
+    ck_assert_int_lt(peak_kilobytes() - before, 4096);
+    ck_assert(buf_append(&heard, "", 1));
+    ck_assert_str_eq(heard.data, "message news 6:before\ntoo large news 33554432\nmessage news 5:after\n");
+    ck_assert_uint_eq(down, 0);
+}
+END_TEST
+
+// The same, with a relay on the way that hands on what Redis sends in pieces.
+static void begin_relayed(struct relay *relay, size_t max_message)
+{
+    static char way[128];
+    redis_server_start(&server, NULL);
+    publisher = redis_server_connect(&server);
+    snprintf(way, sizeof way, "%s", scratch_path("relay.sock"));
+    relay_start(relay, loop, way, server.socket, 1);
+    server.url.unix_path = way;
+    open_pubsub(max_message);
+    wait_for(&ready, 1);
+}
+
+// Whatever is split wherever: a message, one that is too large, the answers to commands, the greeting.
+START_TEST(bytes_may_be_split_anywhere)
+{
+    enum { PIECES_MAX = 48 };
+    static const size_t sizes[] = {0, 1, 2, 63, 64, 65, 66, 600, 5};
+    const size_t count = sizeof sizes / sizeof *sizes;
+    size_t limit = _i == 0 ? SMALL_LIMIT : 1; // less than the names of channels and of pushes, too
+    struct relay relay;
+    struct buf expected = {0};
+    char payload[600], channel[32];
+    begin_relayed(&relay, limit);
+    memset(payload, 'x', sizeof payload);
+    for (unsigned piece = 1; piece <= PIECES_MAX; piece++) {
+        relay.piece = piece;
+        snprintf(channel, sizeof channel, "channel:%u", piece);
+        subscribe(channel);
+        for (size_t i = 0; i < count; i++) {
+            ck_assert_int_eq(publish(channel, payload, sizes[i]), 1);
+            ck_assert(sizes[i] > limit ? buf_printf(&expected, "too large %s %zu\n", channel, sizes[i])
+                                       : buf_printf(&expected, "message %s %zu:%.*s\n", channel, sizes[i],
+                                                    (int)sizes[i], payload));
+        }
+        wait_for(&messages, messages + (unsigned)count);
+    }
+    check_heard(&expected);
+    ck_assert_uint_gt(relay.pieces, 3000);
+    ck_assert_uint_eq(down, 0);
+    buf_free(&expected);
+    relay_stop(&relay);
+}
+END_TEST
+
+START_TEST(a_flood_arrives_whole_and_in_order)
+{
+    enum { COUNT = 20000 };
+    struct buf expected = {0};
+    uint64_t random = 1;
+    static char payload[700];
+    memset(payload, 'y', sizeof payload);
+    begin(NULL, 1024);
+    subscribe("a"), subscribe("b");
+    for (unsigned i = 0; i < COUNT; i++) {
+        const char *channel = jitter_next(&random) % 2 ? "a" : "b";
+        size_t len = 8 + jitter_next(&random) % (i % 50 ? 100 : 600);
+        snprintf(payload, 9, "%08u", i);
+        payload[8] = 'y';
+        redisAppendCommand(publisher, "PUBLISH %s %b", channel, payload, len);
+        if (!buf_printf(&expected, "message %s %zu:%.*s\n", channel, len, (int)len, payload))
+            ck_abort_msg("out of memory");
+    }
+    for (unsigned i = 0; i < COUNT; i++) {
+        void *reply = NULL;
+        if (redisGetReply(publisher, &reply) != REDIS_OK)
+            ck_abort_msg("%s", publisher->errstr);
+        freeReplyObject(reply);
+    }
+    wait_for(&messages, COUNT);
+    check_heard(&expected);
+    buf_free(&expected);
+}
+END_TEST
+
+START_TEST(more_channels_than_one_command_takes_are_all_subscribed)
+{
+    enum { COUNT = 1500 };
+    static char text[COUNT][16];
+    const char *names[COUNT];
+    size_t lens[COUNT];
+    for (size_t i = 0; i < COUNT; i++) {
+        names[i] = text[i];
+        lens[i] = (size_t)snprintf(text[i], sizeof text[i], "c:%zu", i);
+    }
+    begin(NULL, 1024);
+    ck_assert(redis_pubsub_command(pubsub, "SUBSCRIBE", names, lens, COUNT));
+    wait_for(&subscribed, COUNT);
+    ck_assert_int_eq(redis_info(publisher, "pubsub_channels"), COUNT);
+    ck_assert_int_eq(publish("c:0", "x", 1) + publish("c:749", "x", 1) + publish("c:1499", "x", 1), 3);
+    wait_for(&messages, 3);
+}
+END_TEST
+
+START_TEST(nothing_can_be_sent_before_the_connection_is_ready)
+{
+    const char *name = "news";
+    size_t len = 4;
+    redis_server_start(&server, NULL);
+    open_pubsub(1024);
+    ck_assert(!redis_pubsub_is_ready(pubsub));
+    ck_assert(!redis_pubsub_command(pubsub, "SUBSCRIBE", &name, &len, 1));
+    wait_for(&ready, 1);
+    ck_assert(redis_pubsub_is_ready(pubsub));
+}
+END_TEST
+
+START_TEST(a_forbidden_channel_is_an_error_and_the_connection_goes_on)
+{
+    begin(NULL, 1024);
+    redis_do(publisher, "ACL SETUSER default resetchannels &news");
+    command("SUBSCRIBE", "secret");
+    wait_for(&errors, 1);
+    ck_assert_ptr_nonnull(strstr(last_error, "NOPERM"));
+    subscribe("news");
+    ck_assert_int_eq(publish("news", "x", 1), 1);
+    wait_for(&messages, 1);
+    ck_assert_uint_eq(errors, 1);
+    ck_assert_uint_eq(down, 0);
+}
+END_TEST
+
+// No channel of a stream is that long; what comes of one must not pass for another channel's.
+START_TEST(a_channel_with_too_long_a_name_is_not_heard)
+{
+    char name[CHANNEL_NAME_MAX + 2];
+    memset(name, 'n', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    begin(NULL, 1024);
+    command("SUBSCRIBE", name);
+    subscribe("news");
+    ck_assert_int_eq(publish("news", "a", 1) + publish(name, "b", 1) + publish("news", "c", 1), 3);
+    subscribe(name + 1); // just short enough
+    ck_assert_int_eq(publish(name + 1, "d", 1), 1);
+    wait_for(&messages, 3);
+    ck_assert_uint_eq(subscribed, 2);
+    ck_assert_int_eq(strncmp(heard.data, "message news 1:a\nmessage news 1:c\nmessage nnnn", 46), 0);
+}
+END_TEST
+
+static bool has_tried(void *ctx)
+{
+    return redis_info(publisher, "total_connections_received") >= *(long long *)ctx;
+}
+
+static const struct {
+    const char *user, *password;
+    const char *said;
+    const char *cure; // a command for Redis
+} refused[] = {
+    {NULL, "wrong", "Redis refuses: WRONGPASS", "CONFIG SET requirepass wrong"},
+    {"nobody", "secret", "Redis refuses: WRONGPASS", "ACL SETUSER nobody on >secret +@all allchannels"},
+    {NULL, NULL, "Redis refuses: NOAUTH", "ACL SETUSER default nopass"},
+};
+
+START_TEST(a_refused_login_is_said_once_however_often_it_is_tried)
+{
+    static const char *const arguments[] = {"--requirepass", "secret", NULL};
+    redis_server_start(&server, arguments);
+    publisher = redis_server_connect(&server);
+    redis_do(publisher, "AUTH secret");
+    server.url.user = (char *)(uintptr_t)refused[_i].user;
+    server.url.password = (char *)(uintptr_t)refused[_i].password;
+    log_capture_start();
+    open_pubsub(1024);
+    long long tries = redis_info(publisher, "total_connections_received") + 4;
+    loop_wait(loop, has_tried, &tries);
+    ck_assert_uint_eq(log_capture_count(refused[_i].said), 1);
+    ck_assert_uint_eq(log_capture_count("subscriber connection"), 1);
+    ck_assert_uint_eq(log_capture_count("secret"), 0);
+    ck_assert_uint_eq(ready, 0);
+    ck_assert_uint_eq(down, 0); // it never was up
+    // Put right in Redis, it works without a restart, and that is said, too.
+    redis_do(publisher, refused[_i].cure);
+    wait_for(&ready, 1);
+    ck_assert_uint_eq(log_capture_count("is up"), 1);
+}
+END_TEST
+
+static bool client_is_listed(void *ctx)
+{
+    redisReply *reply = redisCommand(publisher, "CLIENT LIST");
+    ck_assert(reply && reply->type == REDIS_REPLY_STRING);
+    bool listed = strstr(reply->str, ctx) != NULL;
+    freeReplyObject(reply);
+    return listed;
+}
+
+START_TEST(user_password_database_and_name_are_told_to_redis)
+{
+    static const char *const arguments[] = {"--user", "gateway", "on",    ">pass&word",
+                                            "~*",     "&*",      "+@all", NULL};
+    server.url.user = (char *)(uintptr_t) "gateway";
+    server.url.password = (char *)(uintptr_t) "pass&word";
+    server.url.db = 3;
+    begin(arguments, 1024);
+    ck_assert(client_is_listed((char *)(uintptr_t) " name=a-gateway "));
+    ck_assert(client_is_listed((char *)(uintptr_t) " db=3 "));
+    ck_assert(client_is_listed((char *)(uintptr_t) " user=gateway "));
+}
+END_TEST
+
+START_TEST(a_database_that_is_not_there_is_said)
+{
+    log_capture_start();
+    redis_server_start(&server, NULL);
+    publisher = redis_server_connect(&server);
+    server.url.db = 99;
+    open_pubsub(1024);
+    long long tries = redis_info(publisher, "total_connections_received") + 2;
+    loop_wait(loop, has_tried, &tries);
+    ck_assert_uint_eq(log_capture_count("Redis refuses: ERR DB index is out of range"), 1);
+}
+END_TEST
+
+START_TEST(a_killed_server_is_told_and_found_again)
+{
+    log_capture_start();
+    begin(NULL, 1024);
+    subscribe("news");
+    redisFree(publisher);
+    redis_server_kill(&server);
+    wait_for(&down, 1);
+    ck_assert(!redis_pubsub_is_ready(pubsub));
+    ck_assert_uint_eq(ready, 1);
+    redis_server_start(&server, NULL);
+    wait_for(&ready, 2);
+    ck_assert_uint_eq(down, 1);
+    ck_assert_uint_eq(log_capture_count("trying again until it works"), 1);
+    ck_assert_uint_eq(log_capture_count("is up"), 2);
+    publisher = redis_server_connect(&server);
+    ck_assert_int_eq(publish("news", "x", 1), 0); // subscribing again is the owner's part
+    subscribe("news");
+    ck_assert_int_eq(publish("news", "y", 1), 1);
+    wait_for(&messages, 1);
+}
+END_TEST
+
+START_TEST(a_server_that_comes_late_is_found)
+{
+    redis_server_start(&server, NULL); // once, for its address
+    redis_server_kill(&server);
+    log_capture_start();
+    open_pubsub(1024);
+    while (log_capture_count("trying again until it works") == 0)
+        ev_run(loop, EVRUN_ONCE);
+    redis_server_start(&server, NULL);
+    wait_for(&ready, 1);
+    ck_assert_uint_eq(down, 0);
+    ck_assert_uint_eq(log_capture_count("trying again until it works"), 1);
+}
+END_TEST
+
+// A message cut off by the end of a connection must not be part of what the next one brings, and what was
+// still to be skipped of one that is too large must not be skipped there.
+START_TEST(half_a_message_is_forgotten_with_its_connection)
+{
+    static char payload[3000];
+    size_t len = _i == 0 ? 30 : sizeof payload;
+    struct relay relay;
+    memset(payload, 'p', sizeof payload);
+    begin_relayed(&relay, 1024);
+    subscribe("news");
+    for (size_t cut = 1; cut < 60; cut += 7) {
+        unsigned before = relay.pieces;
+        relay.piece = cut;
+        ck_assert_int_eq(publish("news", payload, len), 1);
+        wait_for(&relay.pieces, before + 2); // so the first has been read
+        redis_pubsub_replace(pubsub, "a test");
+        buf_clear(&heard); // that the large one is too large may be known already
+        relay.piece = 1000;
+        wait_for(&ready, ready + 1);
+        subscribe("news");
+        ck_assert_int_eq(publish("news", "whole", 5), 1);
+        wait_for(&messages, messages + 1);
+        ck_assert_mem_eq(heard.data, "message news 5:whole\n", heard.len);
+    }
+    relay_stop(&relay);
+}
+END_TEST
+
+START_TEST(commands_are_lost_with_their_connection)
+{
+    begin(NULL, 1024);
+    command("SUBSCRIBE", "news");
+    redis_pubsub_replace(pubsub, "a test"); // in the same turn: nothing has been sent
+    wait_for(&ready, 2);
+    subscribe("other");
+    ck_assert_uint_eq(subscribed, 1);
+    ck_assert_int_eq(redis_info(publisher, "pubsub_channels"), 1);
+}
+END_TEST
+
+START_TEST(a_connection_that_is_replaced_is_told_as_down_and_ready)
+{
+    begin(NULL, 1024);
+    redis_pubsub_replace(pubsub, "a test");
+    ck_assert_uint_eq(down, 1);
+    ck_assert(!redis_pubsub_is_ready(pubsub));
+    redis_pubsub_replace(pubsub, "a test"); // there is none to replace
+    ck_assert_uint_eq(down, 1);
+    wait_for(&ready, 2);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("redis_pubsub");
+    TCase *tcase = tcase_create("redis_pubsub");
+    tcase_add_unchecked_fixture(tcase, scratch_setup, scratch_teardown);
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_test(tcase, payloads_arrive_byte_for_byte);
+    tcase_add_test(tcase, messages_come_while_subscribed_and_no_longer);
+    tcase_add_loop_test(tcase, a_message_of_the_limit_arrives_and_a_larger_one_is_told, 0,
+                        sizeof limits / sizeof *limits);
+    tcase_add_test(tcase, a_message_that_is_too_large_takes_no_memory);
+    tcase_add_loop_test(tcase, bytes_may_be_split_anywhere, 0, 2);
+    tcase_add_test(tcase, a_flood_arrives_whole_and_in_order);
+    tcase_add_test(tcase, more_channels_than_one_command_takes_are_all_subscribed);
+    tcase_add_test(tcase, nothing_can_be_sent_before_the_connection_is_ready);
+    tcase_add_test(tcase, a_forbidden_channel_is_an_error_and_the_connection_goes_on);
+    tcase_add_test(tcase, a_channel_with_too_long_a_name_is_not_heard);
+    tcase_add_loop_test(tcase, a_refused_login_is_said_once_however_often_it_is_tried, 0,
+                        sizeof refused / sizeof *refused);
+    tcase_add_test(tcase, user_password_database_and_name_are_told_to_redis);
+    tcase_add_test(tcase, a_database_that_is_not_there_is_said);
+    tcase_add_test(tcase, a_killed_server_is_told_and_found_again);
+    tcase_add_test(tcase, a_server_that_comes_late_is_found);
+    tcase_add_loop_test(tcase, half_a_message_is_forgotten_with_its_connection, 0, 2);
+    tcase_add_test(tcase, commands_are_lost_with_their_connection);
+    tcase_add_test(tcase, a_connection_that_is_replaced_is_told_as_down_and_ready);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
