@@ -71,6 +71,14 @@ test('Redis killed and started again under 1,000 streams: none closes, all chann
     await watch.stop();
 
     assert.equal(streams.filter((s) => !s.open || s.fault).length, 0, 'streams that closed');
+    for (const [i, { events }] of streams.entries()) {
+        // What was published meanwhile is lost, so each channel says so once, before its next message.
+        for (const channel of [`c:${i % CHANNELS}`, 'all']) {
+            const own = events.filter((e) => (e.type === 'gateway:gap' ? JSON.parse(e.data).channel : e.data) === channel);
+            assert.deepEqual(own.slice(0, 2).map((e) => e.type), ['gateway:gap', 'message']);
+            assert.equal(own.filter((e) => e.type === 'gateway:gap').length, 1);
+        }
+    }
     const during = watch.answers.filter(([when]) => when > killed && when < back);
     const firstNo = during.findIndex(([, status]) => status === 503);
     assert.ok(during.slice(firstNo).every(([, status]) => status === 503), 'not ready, and then ready while Redis was down');

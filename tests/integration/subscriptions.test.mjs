@@ -6,6 +6,7 @@ import { scopeOf } from '../lib/scope.mjs';
 import { openStream, openStreams } from '../lib/streams.mjs';
 import { Stream } from '../lib/stream.mjs';
 import { startTier } from '../lib/tier.mjs';
+import { until } from '../lib/wait.mjs';
 
 /** How often Redis was asked for a command. */
 async function calls(redis, command) {
@@ -29,6 +30,23 @@ test('a stream that has its 200 has its subscription: what is published then alw
         }
     };
     await Promise.all(Array.from({ length: 20 }, one));
+});
+
+test('a stream gets no answer before Redis has confirmed its channels', async (t) => {
+    const scope = scopeOf(t);
+    const { redis, gateway } = await startTier(scope, { workers: 1 });
+    await openStream(scope, gateway.port, '/stream?channel=known');
+    process.kill(redis.process.pid, 'SIGSTOP');
+    scope.defer(() => redis.process.running && process.kill(redis.process.pid, 'SIGCONT'));
+    const fresh = Stream.open(gateway.port, '/stream?channel=fresh');
+    // Streams that come later, one after the other, and need no word from Redis, are answered by the same worker.
+    for (let i = 0; i < 5; i++) await openStream(scope, gateway.port, '/stream?channel=known');
+    assert.equal(await Promise.race([fresh, 'no answer yet']), 'no answer yet');
+    process.kill(redis.process.pid, 'SIGCONT');
+    const stream = await fresh;
+    scope.defer(() => stream.close());
+    await redis.publish('fresh', 'x');
+    await stream.count(1);
 });
 
 test('many streams that ask for the same new channel at once all have it', async (t) => {
@@ -56,13 +74,15 @@ test('after the last stream left, and not before, the channel is unsubscribed', 
     assert.equal(await redis.cli(['PUBSUB', 'CHANNELS', 'a*']), '');
 });
 
-test('streams that leave and come back at once do not flap the subscription', async (t) => {
+test('streams that leave and come back within seconds do not flap the subscription', async (t) => {
     const scope = scopeOf(t);
     const { redis, gateway } = await startTier(scope);
     const wanted = Array.from({ length: 100 }, (_, i) => ({ port: gateway.port, path: `/stream?channel=flap:${i % 10}` }));
     (await openStreams(scope, wanted)).forEach((s) => s.close());
     await gateway.metricIs('connections', 0);
     const subscribed = await calls(redis, 'subscribe');
+    const closed = await gateway.metric('uptime_seconds');
+    await until('two seconds without a stream', async () => (await gateway.metric('uptime_seconds')) >= closed + 2, { every: 100 });
     const streams = await openStreams(scope, wanted);
     assert.equal(await calls(redis, 'subscribe'), subscribed);
     assert.equal(await calls(redis, 'unsubscribe'), 0);
