@@ -41,7 +41,7 @@ test('a stream gets no answer before Redis has confirmed its channels', async (t
     const fresh = Stream.open(gateway.port, '/stream?channel=fresh');
     // Streams that come later, one after the other, and need no word from Redis, are answered by the same worker.
     for (let i = 0; i < 5; i++) await openStream(scope, gateway.port, '/stream?channel=known');
-    assert.equal(await Promise.race([fresh, 'no answer yet']), 'no answer yet');
+    assert.ok((await Promise.race([fresh, null])) === null, 'an answer before Redis could have confirmed');
     process.kill(redis.process.pid, 'SIGCONT');
     const stream = await fresh;
     scope.defer(() => stream.close());

@@ -3,6 +3,7 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
+import { inspect } from 'node:util';
 import { logFolder } from './paths.mjs';
 
 const TAIL = 60; // lines shown of each log
@@ -35,7 +36,7 @@ function isFile(data) {
 
 function describe(error) {
     const cause = error?.cause ?? error;
-    return indent(String(cause?.stack ?? cause ?? 'no reason given'));
+    return indent(typeof cause?.stack === 'string' ? cause.stack : inspect(cause, { depth: 3 }));
 }
 
 function logs(data) {
