@@ -10,7 +10,11 @@ const library = path.join(here, '../node_modules/@microsoft/fetch-event-source/l
 /** What NGINX is to serve for page.html. */
 export function pageFiles() {
     const files = { 'page.html': fs.readFileSync(path.join(here, 'page.html')) };
-    for (const name of ['index.js', 'fetch.js', 'parse.js']) files[`fetch-event-source/${name}`] = fs.readFileSync(path.join(library, name));
+    // Made for bundlers: its imports name files without their extension.
+    for (const name of ['index.js', 'fetch.js', 'parse.js']) {
+        const text = fs.readFileSync(path.join(library, name), 'utf8');
+        files[`fetch-event-source/${name}`] = text.replace(/ from '(\.\/\w+)'/g, " from '$1.js'");
+    }
     return files;
 }
 

@@ -51,3 +51,14 @@ export async function freePort() {
     }
     throw new Error('no free port');
 }
+
+/** `count` such ports that are neighbours. */
+export async function freePorts(count) {
+    const ports = [await freePort()];
+    while (ports.length < count) {
+        const port = await freePort();
+        if (port !== ports.at(-1) + 1) ports.length = 0;
+        ports.push(port);
+    }
+    return ports;
+}
