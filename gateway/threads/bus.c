@@ -312,7 +312,7 @@ static void *bus_run(void *arg)
 
 bool bus_start(struct bus *b)
 {
-    b->running = thread_start(&b->thread, bus_run, b);
+    b->running = thread_start(&b->thread, "bus", bus_run, b);
     return b->running;
 }
 

@@ -3,7 +3,7 @@
 #include <signal.h>
 #include <time.h>
 
-bool thread_start(pthread_t *thread, void *(*run)(void *), void *arg)
+bool thread_start(pthread_t *thread, const char *name, void *(*run)(void *), void *arg)
 {
     // A thread inherits the mask of its creator (pthread_sigmask(3)).
     sigset_t all, old;
@@ -11,6 +11,8 @@ bool thread_start(pthread_t *thread, void *(*run)(void *), void *arg)
     if (pthread_sigmask(SIG_SETMASK, &all, &old) != 0)
         return false;
     bool started = pthread_create(thread, NULL, run, arg) == 0;
+    if (started)
+        (void)pthread_setname_np(*thread, name); // a nameless thread works as well
     return pthread_sigmask(SIG_SETMASK, &old, NULL) == 0 && started;
 }
 

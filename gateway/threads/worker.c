@@ -1,5 +1,6 @@
 #include "gateway/threads/worker.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/clock.h"
@@ -166,7 +167,9 @@ bool worker_start(struct worker *w, struct mailbox *bus, struct mailbox *main)
 {
     w->bus = bus;
     w->main = main;
-    w->running = thread_start(&w->thread, worker_run, w);
+    char name[16];
+    snprintf(name, sizeof name, "worker %u", w->settings.index);
+    w->running = thread_start(&w->thread, name, worker_run, w);
     return w->running;
 }
 
