@@ -19,11 +19,12 @@ struct canary {
     struct ev_loop *loop;
     ev_timer timer;
     char channel[48];
-    uint64_t number; // of the newest canary
-    unsigned missed; // in a row
-    bool listening;  // the subscriber has the channel
-    bool flying;     // sent and not back yet
-    bool taken;      // Redis took the newest
+    uint64_t number;  // of the newest canary
+    unsigned missed;  // in a row
+    unsigned unheard; // of these, how many Redis took: only they are the subscriber's fault
+    bool listening;   // the subscriber has the channel
+    bool flying;      // sent and not back yet
+    bool taken;       // Redis took the newest
     bool proven;
 };
 
@@ -55,16 +56,18 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
     // One that could not even be sent is as good as lost.
     if (c->flying || !c->listening || !redis_conn_is_ready(c->conn))
         c->missed++;
+    if (c->flying && c->taken)
+        c->unheard++;
     if (c->missed >= MISSED_MAX) {
         if (c->proven)
             log_error("redis", "%u canaries in a row did not come back: delivery is not proven, not ready",
                       c->missed);
         set_proven(c, false);
-        if (c->flying && c->taken) {
-            c->missed = 0;
-            c->flying = false;
-            c->settings.on_deaf(c->settings.ctx);
-        }
+    }
+    if (c->unheard >= MISSED_MAX) {
+        c->missed = c->unheard = 0;
+        c->flying = false;
+        c->settings.on_deaf(c->settings.ctx);
     }
     canary_send(c);
 }
@@ -149,7 +152,7 @@ const char *canary_channel(const struct canary *c)
 void canary_listen(struct canary *c)
 {
     c->listening = true;
-    c->missed = 0;
+    c->missed = c->unheard = 0;
     canary_send(c);
 }
 
@@ -161,7 +164,7 @@ void canary_back(struct canary *c, const char *payload, size_t len)
         return; // an older one, or a stranger's
     counter_add(c->settings.counters, COUNTER_CANARIES_BACK, 1);
     c->flying = false;
-    c->missed = 0;
+    c->missed = c->unheard = 0;
     set_proven(c, true);
 }
 

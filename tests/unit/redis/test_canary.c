@@ -1,0 +1,366 @@
+// A canary and its subscriber against a real redis-server. Time passes when a test says so: its timer is
+// stopped, and tick() fires it.
+#include "gateway/redis/canary.c"
+
+#include <check.h>
+
+#include "gateway/redis/redis_pubsub.h"
+#include "tests/unit/lib/log_capture.h"
+#include "tests/unit/lib/loop.h"
+#include "tests/unit/lib/redis_server.h"
+#include "tests/unit/lib/scratch.h"
+
+static struct ev_loop *loop;
+static struct redis_server server;
+static struct redis_pubsub *pubsub;
+static struct canary *canary;
+static struct counters counters;
+static redisContext *publisher;
+static unsigned proven, disproven, deaf, arrived;
+static bool cure_deafness, ignore_subscribed;
+
+static void on_proven(void *ctx, bool is_proven)
+{
+    (void)ctx;
+    ck_assert(is_proven == (proven == disproven)); // told of changes only
+    *(is_proven ? &proven : &disproven) += 1;
+}
+
+static void on_deaf(void *ctx)
+{
+    (void)ctx;
+    deaf++;
+    if (cure_deafness)
+        redis_pubsub_replace(pubsub, "deaf");
+}
+
+static void command(const char *verb)
+{
+    const char *name = canary_channel(canary);
+    size_t len = strlen(name);
+    ck_assert(redis_pubsub_command(pubsub, verb, &name, &len, 1));
+}
+
+static void on_pubsub_ready(void *ctx)
+{
+    (void)ctx;
+    command("SUBSCRIBE");
+}
+
+static void on_pubsub_down(void *ctx)
+{
+    (void)ctx;
+    canary_lost(canary);
+}
+
+static void on_message(void *ctx, const char *channel, size_t channel_len, const char *payload, size_t len)
+{
+    (void)ctx, (void)channel, (void)channel_len;
+    arrived++;
+    canary_back(canary, payload, len);
+}
+
+static void on_subscribed(void *ctx, const char *channel, size_t channel_len)
+{
+    (void)ctx;
+    ck_assert_uint_eq(channel_len, strlen(canary_channel(canary)));
+    ck_assert_mem_eq(channel, canary_channel(canary), channel_len);
+    if (!ignore_subscribed)
+        canary_listen(canary);
+}
+
+static void on_too_large(void *ctx, const char *channel, size_t channel_len, size_t len)
+{
+    (void)ctx, (void)channel, (void)channel_len, (void)len;
+}
+
+static void on_error(void *ctx, const char *text)
+{
+    (void)ctx;
+    ck_abort_msg("%s", text);
+}
+
+static void setup(void)
+{
+    loop = ev_loop_new(EVFLAG_AUTO);
+    redis_server_start(&server, NULL);
+    publisher = redis_server_connect(&server);
+    struct canary_settings settings = {.url = &server.url,
+                                       .client_name = "a-gateway",
+                                       .counters = &counters,
+                                       .on_proven = on_proven,
+                                       .on_deaf = on_deaf};
+    canary = canary_create(loop, &settings);
+    ck_assert_ptr_nonnull(canary);
+    ev_timer_stop(loop, &canary->timer);
+    struct redis_pubsub_settings subscriber = {.url = &server.url,
+                                               .client_name = "a-gateway",
+                                               .max_message = 1024,
+                                               .on_ready = on_pubsub_ready,
+                                               .on_down = on_pubsub_down,
+                                               .on_message = on_message,
+                                               .on_too_large = on_too_large,
+                                               .on_subscribed = on_subscribed,
+                                               .on_error = on_error};
+    pubsub = redis_pubsub_create(loop, &subscriber);
+    ck_assert_ptr_nonnull(pubsub);
+}
+
+static void teardown(void)
+{
+    redis_pubsub_destroy(pubsub);
+    canary_destroy(canary);
+    redisFree(publisher);
+    redis_server_kill(&server);
+    ev_loop_destroy(loop);
+}
+
+static void tick(void)
+{
+    ev_invoke(loop, &canary->timer, EV_TIMER);
+}
+
+static bool is_proven(void *ctx)
+{
+    (void)ctx;
+    return proven > disproven;
+}
+
+static bool is_taken(void *ctx)
+{
+    (void)ctx;
+    return canary->taken;
+}
+
+static bool is_refused(void *ctx)
+{
+    return counter_read(&counters, COUNTER_REDIS_ERRORS) >= *(uint64_t *)ctx;
+}
+
+// Redis takes what is published, and no longer hands it to the subscriber, who believes itself subscribed.
+static void make_deaf(void)
+{
+    command("UNSUBSCRIBE");
+    for (char channel[64] = ""; !*channel || redis_do(publisher, "PUBLISH %s x", channel) > 0;) {
+        snprintf(channel, sizeof channel, "%s", canary_channel(canary));
+        ev_run(loop, EVRUN_NOWAIT);
+    }
+}
+
+START_TEST(delivery_is_proven_by_the_first_canary_without_waiting)
+{
+    loop_wait(loop, is_proven, NULL);
+    ck_assert_uint_eq(proven, 1);
+    ck_assert_uint_eq(counter_read(&counters, COUNTER_CANARIES_SENT), 1);
+    ck_assert_uint_eq(counter_read(&counters, COUNTER_CANARIES_BACK), 1);
+}
+END_TEST
+
+START_TEST(it_stays_proven_while_canaries_come_back)
+{
+    loop_wait(loop, is_proven, NULL);
+    for (unsigned i = 2; i <= 20; i++) {
+        tick();
+        while (canary->flying)
+            ev_run(loop, EVRUN_ONCE);
+        ck_assert_uint_eq(counter_read(&counters, COUNTER_CANARIES_BACK), i);
+    }
+    ck_assert_uint_eq(proven, 1);
+    ck_assert_uint_eq(disproven + deaf, 0);
+}
+END_TEST
+
+START_TEST(only_the_newest_canary_proves_anything)
+{
+    loop_wait(loop, is_proven, NULL);
+    canary_lost(canary);
+    ck_assert_uint_eq(disproven, 1);
+    unsigned before = arrived;
+    redis_do(publisher, "PUBLISH %s 0", canary_channel(canary)); // an old one, or none at all
+    redis_do(publisher, "PUBLISH %s 2", canary_channel(canary));
+    redis_do(publisher, "PUBLISH %s 11", canary_channel(canary));
+    redis_do(publisher, "PUBLISH %s %s", canary_channel(canary), "");
+    redis_do(publisher, "PUBLISH %s hello", canary_channel(canary));
+    while (arrived < before + 5)
+        ev_run(loop, EVRUN_ONCE);
+    ck_assert_uint_eq(proven, 1);
+    ck_assert_uint_eq(counter_read(&counters, COUNTER_CANARIES_BACK), 1);
+}
+END_TEST
+
+START_TEST(one_lost_canary_is_forgiven_two_are_not)
+{
+    loop_wait(loop, is_proven, NULL);
+    make_deaf();
+    for (unsigned lost = 0; lost <= 2; lost++) {
+        ck_assert_uint_eq(disproven, 0);
+        ck_assert_uint_eq(deaf, 0);
+        tick(); // sees what became of the one before
+        loop_wait(loop, is_taken, NULL);
+    }
+    ck_assert_uint_eq(disproven, 1);
+    ck_assert_uint_eq(deaf, 1);
+    tick(); // said once for two canaries, not at every tick from now on
+    ck_assert_uint_eq(deaf, 1);
+}
+END_TEST
+
+START_TEST(a_canary_lost_now_and_then_is_forgiven_each_time)
+{
+    loop_wait(loop, is_proven, NULL);
+    ignore_subscribed = true;
+    for (int i = 0; i < 5; i++) {
+        make_deaf();
+        tick();
+        loop_wait(loop, is_taken, NULL);
+        command("SUBSCRIBE");
+        while (redis_do(publisher, "PUBLISH %s x", canary_channel(canary)) == 0)
+            ev_run(loop, EVRUN_NOWAIT);
+        tick();
+        while (canary->flying)
+            ev_run(loop, EVRUN_ONCE);
+    }
+    ck_assert_uint_eq(disproven + deaf, 0);
+}
+END_TEST
+
+START_TEST(a_deaf_subscriber_is_replaced_and_delivery_proven_again)
+{
+    cure_deafness = true;
+    loop_wait(loop, is_proven, NULL);
+    make_deaf();
+    while (deaf == 0) {
+        tick();
+        if (deaf == 0)
+            loop_wait(loop, is_taken, NULL);
+    }
+    ck_assert_uint_eq(disproven, 1);
+    loop_wait(loop, is_proven, NULL);
+    ck_assert_uint_eq(deaf, 1);
+}
+END_TEST
+
+START_TEST(a_canary_that_redis_refuses_says_nothing_of_the_subscriber)
+{
+    log_capture_start();
+    loop_wait(loop, is_proven, NULL);
+    redis_do(publisher, "ACL SETUSER default -publish");
+    for (uint64_t refusals = 1; refusals <= 5; refusals++) {
+        tick();
+        loop_wait(loop, is_refused, &refusals);
+    }
+    ck_assert_uint_eq(disproven, 1);
+    ck_assert_uint_eq(deaf, 0);
+    ck_assert_uint_eq(log_capture_count("cannot publish the canary"), 1); // not every two seconds
+    ck_assert_uint_eq(log_capture_count("delivery is not proven"), 1);
+    redis_do(publisher, "ACL SETUSER default +publish");
+    tick();
+    loop_wait(loop, is_proven, NULL);
+}
+END_TEST
+
+START_TEST(without_its_own_connection_nothing_is_proven_and_nobody_is_deaf)
+{
+    loop_wait(loop, is_proven, NULL);
+    redis_conn_replace(canary->conn, "a test");
+    tick();
+    ck_assert_uint_eq(disproven, 0);
+    tick();
+    ck_assert_uint_eq(disproven, 1);
+    tick();
+    ck_assert_uint_eq(deaf, 0);
+    loop_wait(loop, is_proven, NULL); // as soon as it is back, without a tick
+}
+END_TEST
+
+// The canaries that could not be sent were not the subscriber's to hear. The one on its way may stand behind
+// many messages; a subscriber that was cut off for that would lose them.
+START_TEST(a_subscriber_is_deaf_only_to_what_redis_took)
+{
+    loop_wait(loop, is_proven, NULL);
+    make_deaf();
+    redis_conn_replace(canary->conn, "a test");
+    canary->taken = false;
+    for (int i = 0; i < 5; i++)
+        tick();
+    loop_wait(loop, is_taken, NULL);
+    tick();
+    ck_assert_uint_eq(deaf, 0);
+    loop_wait(loop, is_taken, NULL);
+    tick();
+    ck_assert_uint_eq(deaf, 1);
+}
+END_TEST
+
+START_TEST(a_new_connection_of_the_subscriber_is_judged_by_its_own_canaries)
+{
+    loop_wait(loop, is_proven, NULL);
+    make_deaf();
+    tick();
+    loop_wait(loop, is_taken, NULL);
+    tick(); // the old connection has lost one
+    canary_lost(canary);
+    uint64_t sent = counter_read(&counters, COUNTER_CANARIES_SENT);
+    for (int i = 0; i < 5; i++)
+        tick();
+    ck_assert_uint_eq(counter_read(&counters, COUNTER_CANARIES_SENT), sent); // nobody listens
+    canary->taken = false;
+    canary_listen(canary);
+    loop_wait(loop, is_taken, NULL);
+    tick();
+    ck_assert_uint_eq(deaf, 0);
+    loop_wait(loop, is_taken, NULL);
+    tick();
+    ck_assert_uint_eq(deaf, 1);
+}
+END_TEST
+
+START_TEST(when_the_subscriber_is_gone_nothing_is_proven_at_once)
+{
+    loop_wait(loop, is_proven, NULL);
+    redis_pubsub_replace(pubsub, "a test");
+    ck_assert_uint_eq(disproven, 1);
+    loop_wait(loop, is_proven, NULL);
+    ck_assert_uint_eq(proven, 2);
+}
+END_TEST
+
+START_TEST(every_canary_has_a_reserved_channel_of_its_own)
+{
+    struct canary_settings settings = {.url = &server.url,
+                                       .client_name = "b",
+                                       .counters = &counters,
+                                       .on_proven = on_proven,
+                                       .on_deaf = on_deaf};
+    struct canary *other = canary_create(loop, &settings);
+    ck_assert_str_ne(canary_channel(canary), canary_channel(other));
+    ck_assert_int_eq(strncmp(canary_channel(other), "sse:", 4), 0);
+    canary_destroy(other);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("canary");
+    TCase *tcase = tcase_create("canary");
+    tcase_add_unchecked_fixture(tcase, scratch_setup, scratch_teardown);
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_test(tcase, delivery_is_proven_by_the_first_canary_without_waiting);
+    tcase_add_test(tcase, it_stays_proven_while_canaries_come_back);
+    tcase_add_test(tcase, only_the_newest_canary_proves_anything);
+    tcase_add_test(tcase, one_lost_canary_is_forgiven_two_are_not);
+    tcase_add_test(tcase, a_canary_lost_now_and_then_is_forgiven_each_time);
+    tcase_add_test(tcase, a_deaf_subscriber_is_replaced_and_delivery_proven_again);
+    tcase_add_test(tcase, a_canary_that_redis_refuses_says_nothing_of_the_subscriber);
+    tcase_add_test(tcase, without_its_own_connection_nothing_is_proven_and_nobody_is_deaf);
+    tcase_add_test(tcase, a_subscriber_is_deaf_only_to_what_redis_took);
+    tcase_add_test(tcase, a_new_connection_of_the_subscriber_is_judged_by_its_own_canaries);
+    tcase_add_test(tcase, when_the_subscriber_is_gone_nothing_is_proven_at_once);
+    tcase_add_test(tcase, every_canary_has_a_reserved_channel_of_its_own);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
