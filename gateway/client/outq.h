@@ -17,6 +17,7 @@ struct outq {
     uint32_t head_sent; // bytes of the first frame that the socket has taken
     size_t bytes;       // not yet taken, over all frames
     uint64_t taken;     // bytes taken since the last look at its progress
+    uint64_t in_flight; // bytes that were not acknowledged at that look
     bool body_only;     // HTTP/1.0: no chunk framing
     bool watched;       // has been looked at before
     union {

@@ -1,5 +1,8 @@
 #include "gateway/client/slow_client.h"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
 #include "gateway/client/stream.h"
 #include "gateway/fanout/gap.h"
 
@@ -13,7 +16,7 @@ static bool drop_oldest(struct conn *c)
 {
     struct conn_table *t = conn_table_of(c);
     struct frame *f;
-    while (c->queue->bytes > t->settings->queue_limit && (f = outq_take_oldest(c->queue))) {
+    while (outq_waiting_bytes(c->queue) > t->settings->queue_limit && (f = outq_take_oldest(c->queue))) {
         counter_add(t->counters, COUNTER_SLOW_DROPPED, 1);
         struct frame *gap = NULL;
         if (!outq_has_gap(c->queue, f)) {
@@ -61,13 +64,22 @@ void slow_client_check(struct conn *c)
         stream_end(c, CLOSE_SLOW);
 }
 
+// Bytes that the client's side has not acknowledged. What the socket took says little: its buffer may hold
+// megabytes, and reports room again only when a third of it is free.
+static uint64_t in_flight(const struct conn *c)
+{
+    int bytes;
+    return ioctl(c->io.fd, SIOCOUTQ, &bytes) == 0 && bytes > 0 ? (uint64_t)bytes : 0;
+}
+
 void slow_client_check_progress(struct conn *c)
 {
     struct outq *q = c->queue;
     bool watched = q->watched;
-    uint64_t taken = q->taken;
+    uint64_t sent = q->in_flight + q->taken;
     q->watched = true;
     q->taken = 0;
-    if (watched && taken < PROGRESS_MIN)
+    q->in_flight = in_flight(c);
+    if (watched && sent < q->in_flight + PROGRESS_MIN)
         conn_close(c, CLOSE_SLOW);
 }
