@@ -15,7 +15,7 @@ const { values: options } = parseArgs({
   options: { quick: { type: 'boolean' }, only: { type: 'string' }, rounds: { type: 'string' }, check: { type: 'boolean' } },
 });
 const quick = options.quick ?? false;
-const rounds = Number(options.rounds ?? (quick ? 1 : 3));
+const rounds = Number(options.rounds ?? (quick ? 1 : 2));
 const slow = new Set(['Nchan', 'Node, plain http', 'Node, better-sse']);
 
 // Who takes part: everybody, or what the targets compare.
@@ -27,9 +27,9 @@ const plan = [
   { name: 'many_channels', run: scenarios.manyChannels, who: peers.filter((server) => !server.name.startsWith('Node')),
     size: quick ? { streams: 2000, messages: 20000, rate: 20000 } : { streams: 10000, messages: 100000, rate: 20000 } },
   { name: 'latency_64', run: scenarios.latency, who: quick ? both : peers,
-    size: { streams: 64, messages: quick ? 100 : 400, rate: 20 } },
+    size: { streams: 64, messages: quick ? 100 : 200, rate: 20 } },
   { name: 'latency_2048', run: scenarios.latency, who: quick ? both : peers,
-    size: { streams: 2048, messages: quick ? 100 : 400, rate: 20 } },
+    size: { streams: 2048, messages: quick ? 100 : 200, rate: 20 } },
   { name: 'ingest', run: scenarios.ingest, who: both, size: { messages: quick ? 300000 : 1000000 } },
   { name: 'workers_2', run: scenarios.oneChannel, who: [gateway({ workers: 1, core: '0,1' }), gateway({ workers: 2, core: '0,1' })],
     size: quick ? { streams: 2000, messages: 100, rate: 20 } : { streams: 10000, messages: 100, rate: 4 } },
