@@ -1,0 +1,329 @@
+// Meant for ThreadSanitizer, too: what one thread has written another reads after nothing but a post.
+#include "gateway/threads/mailbox.h"
+
+#include <check.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/jitter.h"
+#include "tests/unit/lib/loop.h"
+
+enum { POSTERS = 3, FRAME = 100 };
+
+static struct ev_loop *loop;
+static struct mailbox *box;
+
+// What was received, and how.
+static size_t received, frames, batches, most_in_a_turn;
+static uint64_t next_of[POSTERS]; // the number that is expected from each poster
+static bool batch_is_open;
+static void (*then)(const struct mail *mail);
+
+static void on_mail(void *ctx, const struct mail *mail, bool last)
+{
+    static unsigned turn;
+    static size_t in_turn;
+    if (ctx != &box)
+        ck_abort_msg("not the context that was given");
+    in_turn = ev_iteration(loop) == turn ? in_turn + 1 : 1;
+    turn = ev_iteration(loop);
+    if (in_turn > most_in_a_turn)
+        most_in_a_turn = in_turn;
+    received++;
+    batches += last;
+    batch_is_open = !last;
+    if (then)
+        then(mail);
+    if (mail->kind == MAIL_FRAME) {
+        frames++;
+        frame_release(mail->frame);
+    } else if (mail->kind == MAIL_CONFIRMED || mail->kind == MAIL_WANTED) {
+        if (mail->name->hash != next_of[mail->from]++)
+            ck_abort_msg("poster %u: %zu came out of order", mail->from, (size_t)mail->name->hash);
+        free(mail->name);
+    }
+}
+
+static void create(size_t frame_limit)
+{
+    box = mailbox_create(loop, frame_limit, on_mail, &box);
+    ck_assert_ptr_nonnull(box);
+}
+
+static void setup(void)
+{
+    loop = ev_loop_new(EVFLAG_AUTO);
+    ck_assert_ptr_nonnull(loop);
+}
+
+static void teardown(void)
+{
+    mailbox_destroy(box);
+    ev_loop_destroy(loop);
+}
+
+static struct frame *frame(size_t bytes)
+{
+    static const char zeros[100 * FRAME];
+    struct frame *f = frame_from_bytes(zeros, bytes, false);
+    ck_assert_ptr_nonnull(f);
+    return f;
+}
+
+static bool post_frame(struct frame *f)
+{
+    struct mail mail = {.kind = MAIL_FRAME, .frame = f};
+    return mailbox_post(box, &mail);
+}
+
+static bool post_plain(void)
+{
+    struct mail mail = {.kind = MAIL_UNCONFIRMED};
+    return mailbox_post(box, &mail);
+}
+
+static struct mail numbered(enum mail_kind kind, uint16_t from, uint64_t number)
+{
+    struct mail mail = {.kind = (uint16_t)kind, .from = from, .name = channel_name_create(number, "name", 4)};
+    if (!mail.name)
+        ck_abort_msg("out of memory");
+    return mail;
+}
+
+static bool has_received(void *ctx)
+{
+    return received >= *(size_t *)ctx;
+}
+
+static void receive(size_t count)
+{
+    loop_wait(loop, has_received, &count);
+    ck_assert_uint_eq(received, count);
+}
+
+START_TEST(mail_comes_in_the_order_it_was_posted_and_the_last_of_a_batch_is_told)
+{
+    create(1000);
+    for (uint64_t i = 0; i < 3; i++) {
+        struct mail mail = numbered(MAIL_CONFIRMED, 0, i);
+        ck_assert(mailbox_post(box, &mail));
+    }
+    receive(3);
+    ck_assert_uint_eq(batches, 1);
+    ck_assert(!batch_is_open);
+    ck_assert(post_plain());
+    receive(4);
+    ck_assert_uint_eq(batches, 2);
+}
+END_TEST
+
+START_TEST(frames_wait_up_to_the_limit_and_not_a_byte_more)
+{
+    create(3 * FRAME);
+    struct frame *refused = frame(1);
+    for (int i = 0; i < 3; i++)
+        ck_assert(post_frame(frame(FRAME)));
+    ck_assert(!post_frame(refused));
+    ck_assert_uint_eq(atomic_load(&refused->refs), 1); // still ours
+    ck_assert(post_plain());                           // what is no frame is not held back
+    receive(4);
+    for (int i = 0; i < 3; i++)
+        ck_assert(post_frame(frame(FRAME)));
+    ck_assert(!post_frame(refused));
+    receive(7);
+    frame_release(refused);
+}
+END_TEST
+
+START_TEST(a_frame_above_the_limit_passes_where_no_other_waits)
+{
+    struct frame *refused = frame(FRAME);
+    create(10);
+    ck_assert(post_plain());
+    ck_assert(post_frame(frame(FRAME)));
+    ck_assert(!post_frame(refused));
+    receive(2);
+    ck_assert(post_frame(refused));
+    receive(3);
+}
+END_TEST
+
+START_TEST(posting_many_stops_at_the_first_that_is_refused)
+{
+    struct mail mails[] = {{.kind = MAIL_FRAME, .frame = frame(FRAME)},
+                           {.kind = MAIL_UNCONFIRMED},
+                           {.kind = MAIL_FRAME, .frame = frame(2 * FRAME)},
+                           {.kind = MAIL_FRAME, .frame = frame(1)},
+                           {.kind = MAIL_UNCONFIRMED}};
+    create(2 * FRAME);
+    ck_assert_uint_eq(mailbox_post_all(box, mails, 5), 2);
+    receive(2);
+    ck_assert_uint_eq(mailbox_post_all(box, mails + 2, 3), 1);
+    receive(3);
+    ck_assert_uint_eq(mailbox_post_all(box, mails + 3, 2), 2);
+    receive(5);
+    ck_assert_uint_eq(mailbox_post_all(box, mails, 0), 0);
+}
+END_TEST
+
+START_TEST(a_storm_of_new_channels_is_refused_before_it_piles_up)
+{
+    create(1000);
+    size_t taken = 0;
+    struct mail mail;
+    while (mail = numbered(MAIL_WANTED, 0, taken), mailbox_post(box, &mail))
+        if (++taken > 1000000)
+            ck_abort_msg("it piles up");
+    free(mail.name);
+    ck_assert_uint_ge(taken, 10000);
+    ck_assert(post_plain());
+    receive(taken + 1);
+    mail = numbered(MAIL_WANTED, 0, taken);
+    ck_assert(mailbox_post(box, &mail));
+    receive(taken + 2);
+}
+END_TEST
+
+START_TEST(a_flood_leaves_the_loop_its_turns)
+{
+    enum { COUNT = 5000 };
+    create(1000);
+    for (int i = 0; i < COUNT; i++)
+        if (!post_plain())
+            ck_abort_msg("refused");
+    receive(COUNT);
+    ck_assert_uint_le(most_in_a_turn, 256);
+    ck_assert_uint_ge(batches, COUNT / 256);
+    ck_assert(!batch_is_open);
+}
+END_TEST
+
+static void post_one_more(const struct mail *mail)
+{
+    (void)mail;
+    if (received < 3000 && !post_plain())
+        ck_abort_msg("refused");
+}
+
+// Who posts wakes an empty box only, so what comes while the receiver is at work is its own to see.
+START_TEST(mail_that_is_posted_while_others_are_worked_on_is_not_left_behind)
+{
+    create(1000);
+    then = post_one_more;
+    ck_assert(post_plain());
+    receive(3000);
+    received = 0;
+    for (int i = 0; i < 1000; i++) // more than a turn's, so that some come between two turns of one batch
+        ck_assert(post_plain());
+    receive(3999);
+}
+END_TEST
+
+START_TEST(what_was_not_received_is_freed_with_the_box)
+{
+    enum { COUNT = 600 };
+    struct frame *f = frame(1);
+    create(SIZE_MAX);
+    for (int i = 0; i < COUNT; i++) {
+        struct mail mail = numbered(MAIL_CONFIRMED, 0, (uint64_t)i);
+        ck_assert(post_frame(frame_retain(f)));
+        ck_assert(mailbox_post(box, &mail));
+    }
+    ev_run(loop, EVRUN_ONCE); // a part of them is worked off
+    ck_assert_uint_gt(received, 0);
+    ck_assert_uint_lt(received, 2 * COUNT);
+    ck_assert(post_frame(frame_retain(f)));
+    mailbox_destroy(box);
+    box = NULL;
+    ck_assert_uint_eq(atomic_load(&f->refs), 1);
+    frame_release(f);
+}
+END_TEST
+
+START_TEST(a_name_is_a_copy)
+{
+    char text[] = "user:42";
+    struct channel_name *name = channel_name_create(99, text, 7);
+    memset(text, '!', 7);
+    ck_assert_uint_eq(name->hash, 99);
+    ck_assert_uint_eq(name->len, 7);
+    ck_assert_mem_eq(name->text, "user:42", 7);
+    free(name);
+}
+END_TEST
+
+enum { PER_POSTER = 30000, TOTAL = POSTERS * PER_POSTER };
+
+// One by one, or several at once; a frame now and then, which may be refused.
+static void *poster(void *arg)
+{
+    uint16_t from = *(uint16_t *)arg;
+    uint64_t random = from + 1u, number = 0;
+    while (number < PER_POSTER) {
+        struct mail mails[40];
+        size_t count = 1 + jitter_next(&random) % 40;
+        if (jitter_next(&random) % 4 == 0) {
+            struct frame *f = frame_from_bytes("x", 1, true);
+            if (!post_frame(f))
+                frame_release(f);
+        }
+        if (count > PER_POSTER - number)
+            count = PER_POSTER - number;
+        for (size_t i = 0; i < count; i++)
+            mails[i] = numbered(MAIL_CONFIRMED, from, number++);
+        if (mailbox_post_all(box, mails, count) != count)
+            ck_abort_msg("refused");
+        if (jitter_next(&random) % 8 == 0)
+            sched_yield(); // so that the box is found empty, too
+    }
+    return NULL;
+}
+
+static bool has_all(void *ctx)
+{
+    (void)ctx;
+    return received - frames == TOTAL;
+}
+
+START_TEST(threads_post_at_once_and_each_ones_mail_stays_in_order)
+{
+    pthread_t threads[POSTERS];
+    uint16_t numbers[POSTERS];
+    create(200);
+    for (uint16_t i = 0; i < POSTERS; i++) {
+        numbers[i] = i;
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, poster, &numbers[i]), 0);
+    }
+    loop_wait(loop, has_all, NULL);
+    for (int i = 0; i < POSTERS; i++) {
+        pthread_join(threads[i], NULL);
+        ck_assert_uint_eq(next_of[i], PER_POSTER);
+    }
+    ck_assert(!batch_is_open);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("mailbox");
+    TCase *tcase = tcase_create("mailbox");
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_test(tcase, mail_comes_in_the_order_it_was_posted_and_the_last_of_a_batch_is_told);
+    tcase_add_test(tcase, frames_wait_up_to_the_limit_and_not_a_byte_more);
+    tcase_add_test(tcase, a_frame_above_the_limit_passes_where_no_other_waits);
+    tcase_add_test(tcase, posting_many_stops_at_the_first_that_is_refused);
+    tcase_add_test(tcase, a_storm_of_new_channels_is_refused_before_it_piles_up);
+    tcase_add_test(tcase, a_flood_leaves_the_loop_its_turns);
+    tcase_add_test(tcase, mail_that_is_posted_while_others_are_worked_on_is_not_left_behind);
+    tcase_add_test(tcase, what_was_not_received_is_freed_with_the_box);
+    tcase_add_test(tcase, a_name_is_a_copy);
+    tcase_add_test(tcase, threads_post_at_once_and_each_ones_mail_stays_in_order);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
