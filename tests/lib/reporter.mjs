@@ -1,5 +1,5 @@
-// The reporter of tests/run: a line for each test, for each failure the error and the logs of that test's processes, and
-// the sums at the end, as `sums: P F`.
+// The reporter of tests/run: a line for each test (with the reason where it was skipped), for each failure the error and
+// the logs of that test's processes, and the sums at the end, as `sums: P F`.
 
 import fs from 'node:fs';
 import path from 'node:path';
@@ -14,6 +14,7 @@ export default async function* reporter(source) {
     for await (const { type, data } of source) {
         if (type === 'test:stderr') yield indent(data.message.trimEnd());
         if (type !== 'test:pass' && type !== 'test:fail') continue;
+        if (data.skip) yield `skip             ${data.name}: ${data.skip}\n`; // in neither sum
         if (data.details?.type === 'suite' || data.skip || data.todo) continue;
         const ms = `${String(Math.round(data.details.duration_ms)).padStart(6)} ms`;
         if (type === 'test:pass') {
