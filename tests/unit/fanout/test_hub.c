@@ -19,6 +19,7 @@ static struct stream {
 
 // By channel: is it wanted, as the bus was told, and how often was it told.
 static bool wanted[CHANNELS];
+static size_t untold = CHANNELS; // a channel whose interest the bus does not take
 static unsigned told;
 static char names[CHANNELS][16];
 
@@ -46,6 +47,8 @@ static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, 
     size_t c = channel_named(name, len);
     if (ctx != &hub || hash != hash_of(c) || wanted[c] == is_wanted)
         ck_abort_msg("told %d of channel %zu again", is_wanted, c);
+    if (is_wanted && c == untold)
+        return false;
     wanted[c] = is_wanted;
     told++;
     return true;
@@ -137,6 +140,22 @@ START_TEST(the_bus_is_told_of_the_first_that_comes_and_the_last_that_goes)
     ck_assert(!wanted[3] && told == 2);
     JOIN(0, 3);
     ck_assert(wanted[3] && told == 3);
+}
+END_TEST
+
+START_TEST(a_join_that_the_bus_does_not_take_fails_whole)
+{
+    struct hub_name list[] = {name_of(1), name_of(2), name_of(3)};
+    untold = 2;
+    ck_assert(!hub_join(hub, &streams[0].subscriber, list, 3));
+    ck_assert(!wanted[1] && !wanted[2] && !wanted[3]);
+    ck_assert_uint_eq(hub_channel_count(hub), 0);
+    leave(0); // no effect
+    untold = CHANNELS;
+    JOIN(0, 2);
+    untold = 2; // known already: nothing to be told
+    JOIN(1, 2);
+    ck_assert_uint_eq(deliver(2), 2);
 }
 END_TEST
 
@@ -268,21 +287,37 @@ static bool model_confirmed(size_t i)
     return joined[i];
 }
 
+// True where it succeeds. At times the bus takes no new channel of one name.
+static bool random_join(size_t i)
+{
+    struct hub_name list[CHANNELS];
+    // Mostly one channel, at times nearly all.
+    size_t count = 0, chance = random_below(2) ? 1 : random_below(10) + 1, one = random_below(CHANNELS);
+    bool expected = true;
+    untold = random_below(2 * CHANNELS);
+    for (size_t c = 0; c < CHANNELS; c++) {
+        if (c != one && random_below(11) >= chance - 1)
+            continue;
+        expected = expected && (c != untold || model_count(c) > 0);
+        list[count++] = name_of(c);
+    }
+    if (hub_join(hub, &streams[i].subscriber, list, count) != expected)
+        ck_abort_msg("a join %s", expected ? "failed" : "succeeded");
+    for (size_t n = 0; expected && n < count; n++)
+        in[i][channel_named(list[n].text, list[n].len)] = true;
+    return expected;
+}
+
 static void random_join_or_leave(void)
 {
-    size_t i = random_below(STREAMS), channels[CHANNELS], count = 0;
+    size_t i = random_below(STREAMS);
     if (joined[i]) {
         leave(i);
         memset(in[i], 0, sizeof in[i]);
+        joined[i] = false;
     } else {
-        // Mostly one channel, at times nearly all.
-        size_t chance = random_below(2) ? 1 : random_below(10) + 1, one = random_below(CHANNELS);
-        for (size_t c = 0; c < CHANNELS; c++)
-            if ((in[i][c] = c == one || random_below(11) < chance - 1))
-                channels[count++] = c;
-        join(i, channels, count);
+        joined[i] = random_join(i);
     }
-    joined[i] = !joined[i];
     for (size_t c = 0; c < CHANNELS; c++)
         confirmed[c] = confirmed[c] && model_count(c) > 0;
 }
@@ -342,6 +377,7 @@ int main(void)
     TCase *tcase = tcase_create("hub");
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, the_bus_is_told_of_the_first_that_comes_and_the_last_that_goes);
+    tcase_add_test(tcase, a_join_that_the_bus_does_not_take_fails_whole);
     tcase_add_test(tcase, a_frame_goes_to_the_streams_of_its_channel_and_no_other);
     tcase_add_test(tcase, leaving_twice_or_without_joining_has_no_effect);
     tcase_add_test(tcase, a_stream_knows_the_names_of_its_channels_in_order);
