@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -161,10 +162,14 @@ static bool listen_tcp(const char *address, size_t count, int *fds, char *bound,
     return ok;
 }
 
-// A socket file that nobody listens on is left over from a gateway that was killed.
+// A socket file that nobody listens on is left over from a gateway that was killed. Any other file would
+// refuse to be connected to, too, and is not ours to remove; a full queue is no reason to wait.
 static void remove_stale(const struct sockaddr_un *sa)
 {
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct stat st;
+    if (lstat(sa->sun_path, &st) != 0 || !S_ISSOCK(st.st_mode))
+        return;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return;
     if (connect(fd, (const struct sockaddr *)sa, sizeof *sa) != 0 && errno == ECONNREFUSED)

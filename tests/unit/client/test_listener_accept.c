@@ -1,0 +1,204 @@
+// Who is let in, and when: a listener at work on a loop. test_listener.c is about what it binds to.
+#include "gateway/client/listener.h"
+
+#include <arpa/inet.h>
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "tests/unit/lib/log_capture.h"
+#include "tests/unit/lib/loop.h"
+
+static unsigned short port_of(int fd)
+{
+    struct sockaddr_in sa;
+    socklen_t len = sizeof sa;
+    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
+    return ntohs(sa.sin_port);
+}
+
+static int connect_to(unsigned short port)
+{
+    struct sockaddr_in sa = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ck_assert_int_ge(fd, 0);
+    if (connect(fd, (struct sockaddr *)&sa, sizeof sa) == 0)
+        return fd;
+    int failure = errno;
+    close(fd);
+    errno = failure;
+    return -1;
+}
+
+static int bind_one(void)
+{
+    int fd;
+    char bound[300], error[512];
+    ck_assert_msg(listener_bind("127.0.0.1:0", 1, &fd, bound, sizeof bound, error, sizeof error), "%s",
+                  error);
+    return fd;
+}
+
+static struct ev_loop *loop;
+static struct conn_table table;
+static struct counters counters;
+static struct listener listener;
+static const struct client_settings settings = {
+    .stream_path = "/stream", .max_channels = 1, .heartbeat_ms = 15000, .head_timeout_ms = 10000};
+
+static bool no_page(void *ctx, const char *path, size_t path_len, struct client_page *out)
+{
+    (void)ctx, (void)path, (void)path_len, (void)out;
+    return false;
+}
+
+static unsigned short start(void)
+{
+    struct client_hooks hooks = {.page = no_page};
+    loop = ev_loop_new(EVFLAG_AUTO);
+    ck_assert(conn_table_init(&table, loop, &settings, &hooks, &counters));
+    int fd = bind_one();
+    unsigned short port = port_of(fd);
+    listener_start(&listener, &table, fd);
+    return port;
+}
+
+static void stop(void)
+{
+    listener_close(&listener);
+    conn_table_deinit(&table);
+    ev_loop_destroy(loop);
+}
+
+static bool has_accepted(void *ctx)
+{
+    return table.count >= *(size_t *)ctx;
+}
+
+START_TEST(a_crowd_is_let_in_over_several_turns)
+{
+    size_t crowd = 200;
+    unsigned short port = start();
+    for (size_t i = 0; i < crowd; i++)
+        ck_assert_int_ge(connect_to(port), 0);
+    ev_run(loop, EVRUN_NOWAIT);
+    ck_assert_uint_gt(table.count, 0);
+    ck_assert_uint_lt(table.count, crowd); // those inside had their turn meanwhile
+    loop_wait(loop, has_accepted, &crowd);
+    ck_assert_uint_eq(table.count, crowd);
+    stop();
+}
+END_TEST
+
+START_TEST(closing_lets_in_who_stands_in_the_queue_and_then_nobody)
+{
+    unsigned short port = start();
+    for (int i = 0; i < 100; i++)
+        ck_assert_int_ge(connect_to(port), 0);
+    listener_close(&listener);
+    ck_assert_uint_eq(table.count, 100);
+    ck_assert_int_eq(connect_to(port), -1);
+    ck_assert_int_eq(errno, ECONNREFUSED);
+    int other = open("/dev/null", O_RDONLY | O_CLOEXEC); // gets the number of the socket
+    listener_close(&listener);                           // once more: no effect
+    ck_assert_int_ge(fcntl(other, F_GETFD), 0);
+    close(other);
+    ev_run(loop, EVRUN_NOWAIT);
+    ck_assert_uint_eq(table.count, 100);
+    stop();
+}
+END_TEST
+
+START_TEST(closing_a_listener_that_was_not_started_has_no_effect)
+{
+    struct listener none = {0};
+    listener_close(&none);
+}
+END_TEST
+
+// A half-open client is noticed by what is set here, once for all (tcp(7)).
+START_TEST(accepted_sockets_inherit_what_was_set_on_the_listener)
+{
+    int value, fd = bind_one(), client = connect_to(port_of(fd)), accepted = accept(fd, NULL, NULL);
+    socklen_t len = sizeof value;
+    ck_assert_int_ge(accepted, 0);
+    ck_assert_int_eq(getsockopt(accepted, IPPROTO_TCP, TCP_NODELAY, &value, &len), 0);
+    ck_assert_int_eq(value, 1);
+    ck_assert_int_eq(getsockopt(accepted, IPPROTO_TCP, TCP_USER_TIMEOUT, &value, &len), 0);
+    ck_assert_int_gt(value, 0);
+    close(client);
+    close(accepted);
+    close(fd);
+}
+END_TEST
+
+static bool has_paused(void *ctx)
+{
+    (void)ctx;
+    return counter_read(&counters, COUNTER_ACCEPT_PAUSES) > 0;
+}
+
+// Takes all descriptors that there are; returns how many it took.
+static int take_descriptors(int *taken, int room)
+{
+    struct rlimit limit = {.rlim_cur = 80, .rlim_max = 4096};
+    struct rlimit old;
+    int count = 0;
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+    limit.rlim_max = old.rlim_max;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    while (count < room && (taken[count] = open("/dev/null", O_RDONLY)) >= 0)
+        count++;
+    return count;
+}
+
+START_TEST(without_descriptors_a_client_is_sent_away_and_the_door_opens_again)
+{
+    int taken[100];
+    char byte;
+    size_t one = 1;
+    log_capture_start();
+    unsigned short port = start();
+    int client = connect_to(port), second = connect_to(port);
+    ev_io_stop(loop, &listener.io); // nobody is let in yet
+    int count = take_descriptors(taken, 100);
+    ev_io_start(loop, &listener.io);
+    loop_wait(loop, has_paused, NULL);
+    ck_assert_uint_eq(table.count, 0);
+    struct pollfd gone = {.fd = client, .events = POLLIN};
+    ck_assert_int_eq(poll(&gone, 1, 5000), 1);
+    ck_assert_int_eq(recv(client, &byte, 1, 0), 0); // an end, and no hang
+    ck_assert_uint_eq(log_capture_count("cannot accept: Too many open files; raise the limit"), 1);
+    while (count > 0)
+        close(taken[--count]);
+    loop_wait(loop, has_accepted, &one);
+    ck_assert_uint_eq(table.count, 1); // the second one waited
+    close(client);
+    close(second);
+    stop();
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("listener accepting");
+    TCase *tcase = tcase_create("accepting");
+    tcase_add_test(tcase, a_crowd_is_let_in_over_several_turns);
+    tcase_add_test(tcase, closing_lets_in_who_stands_in_the_queue_and_then_nobody);
+    tcase_add_test(tcase, closing_a_listener_that_was_not_started_has_no_effect);
+    tcase_add_test(tcase, accepted_sockets_inherit_what_was_set_on_the_listener);
+    tcase_add_test(tcase, without_descriptors_a_client_is_sent_away_and_the_door_opens_again);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
