@@ -10,7 +10,7 @@ const REPORT = /ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:|SUMM
 // A test file that is ended before its time (a timeout, an early exit) must not leave its processes behind.
 const live = new Set();
 process.on('exit', () => live.forEach((child) => child.kill('SIGKILL')));
-process.on('SIGTERM', () => process.exit(1));
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) process.on(signal, () => process.exit(1));
 
 export class Process {
     /** Starts `program`; both its outputs go to NAME.log in the scope's folder. It is ended with the scope. */

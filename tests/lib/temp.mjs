@@ -5,7 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 
 const made = new Set();
-process.on('exit', () => made.forEach((folder) => fs.rmSync(folder, { recursive: true, force: true })));
+process.on('exit', () => made.forEach((folder) => fs.rmSync(folder, { recursive: true, force: true, maxRetries: 3 })));
 
 /** A new folder that goes with the scope, at the latest with this process. */
 export function tempFolder(scope, kind) {
