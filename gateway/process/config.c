@@ -43,8 +43,7 @@ static bool check_redis(const char *text, char *error, size_t error_size)
         return false;
     bool spoken = url.kind == REDIS_URL_TCP || url.kind == REDIS_URL_UNIX;
     redis_url_deinit(&url);
-    snprintf(error, error_size,
-             "is of a kind that this version does not speak; it speaks redis:// and redis+unix://");
+    snprintf(error, error_size, "this version speaks redis:// and redis+unix:// only");
     return spoken;
 }
 
@@ -72,11 +71,17 @@ static bool check_path(const char *text, char *error, size_t error_size)
     return false;
 }
 
+// It goes into response heads and into the labels of metrics.
+static bool is_id_byte(char c)
+{
+    return c > ' ' && c <= '~' && c != '"' && c != '\\';
+}
+
 static bool check_id(const char *text, char *error, size_t error_size)
 {
     size_t len = strlen(text);
     for (size_t i = 0; i < len; i++)
-        if (text[i] <= ' ' || text[i] > '~' || text[i] == '"' || text[i] == '\\')
+        if (!is_id_byte(text[i]))
             len = 0;
     if (len >= 1 && len <= 128)
         return true;
@@ -325,7 +330,7 @@ static bool read_password(struct config *c, char *error, size_t error_size)
     (void)fclose(f);
     text[len] = '\0';
     text[strcspn(text, "\r\n")] = '\0';
-    if (failed || text[0] == '\0' || len > PASSWORD_MAX) {
+    if (failed || text[0] == '\0' || strlen(text) > PASSWORD_MAX) {
         snprintf(error, error_size, "--redis-password-file: %s must hold one line of 1 to %d bytes",
                  c->redis_password_file, PASSWORD_MAX);
         return false;
@@ -374,6 +379,9 @@ static bool derive_defaults(struct config *c)
     host[sizeof host - 1] = '\0';
     const char *port = strrchr(c->listen.items[0], ':');
     snprintf(c->name, sizeof c->name, "%.100s%.20s", host, port ? port : "");
+    for (char *at = c->name; *at; at++) // the path of a unix socket may hold anything
+        if (!is_id_byte(*at))
+            *at = '_';
     return true;
 }
 
