@@ -1,7 +1,9 @@
 // make bench: measures the gateway, the floor and the peers that are installed, in turn, in one run; writes results/.
 //
-//      run.mjs [--quick] [--only NAME,..] [--rounds N] [--check]
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+//      run.mjs [--quick] [--only SCENARIO,..] [--rounds N] [--check]
+//
+// --only measures these scenarios again, and leaves the others in results/ as they are.
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -53,8 +55,24 @@ async function withRedis(folder, body) {
   }
 }
 
+const out = join(import.meta.dirname, 'results');
+const name = quick ? 'quick' : 'full';
+const before = join(out, `${name}.json`);
+const kept = only && existsSync(before) ? JSON.parse(readFileSync(before, 'utf8')).scenarios : {};
+
+// A peer that cannot be measured is said and left out; the gateway and the floor must be.
+async function measure(one, server, context) {
+  try {
+    return await one.run(server, context, one.size);
+  } catch (error) {
+    if (!slow.has(server.name)) throw error;
+    say(`  not measured: ${error.message}`);
+    return undefined;
+  }
+}
+
 const folder = mkdtempSync(join(tmpdir(), 'sse-bench-'));
-const results = { when: new Date().toISOString().slice(0, 10), quick, rounds, machine: scenarios.machine(), scenarios: {} };
+const results = { when: new Date().toISOString().slice(0, 10), quick, rounds, machine: scenarios.machine(), scenarios: kept };
 await withRedis(folder, async (redisPort) => {
   const context = { core: 0, loadCore: 1, redisPort, folder, log: (name) => join(folder, `${name.replace(/\W+/g, '_')}.log`) };
   for (const one of plan) {
@@ -62,8 +80,8 @@ await withRedis(folder, async (redisPort) => {
     for (let round = 1; round <= (one.once ? 1 : rounds); round++)
       for (const server of one.who) {
         say(`${one.name}, round ${round}: ${server.name}`);
-        const figures = await one.run(server, context, one.size);
-        (results.scenarios[one.name].servers[server.name] ??= []).push(figures);
+        const figures = await measure(one, server, context);
+        if (figures) (results.scenarios[one.name].servers[server.name] ??= []).push(figures);
       }
   }
 });
@@ -71,9 +89,7 @@ rmSync(folder, { recursive: true, force: true });
 
 const verdicts = judge(results);
 const text = table(results, verdicts);
-const out = join(import.meta.dirname, 'results');
 mkdirSync(out, { recursive: true });
-const name = quick ? 'quick' : 'full';
 writeFileSync(join(out, `${name}.json`), `${JSON.stringify({ ...results, verdicts }, null, 1)}\n`);
 writeFileSync(join(out, `${name}.md`), text);
 if (results.scenarios.one_channel) writeFileSync(join(out, `${name}.svg`), plot(results));
