@@ -186,8 +186,6 @@ START_TEST(a_port_in_use_is_an_error_even_where_its_user_would_share)
              address);
     ck_assert_str_eq(error, expected);
     close(user);
-    ck_assert_msg(bind_to(address, LOOPS), "%s", error);
-    close_fds(LOOPS);
 }
 END_TEST
 
@@ -217,18 +215,13 @@ START_TEST(ipv6_is_bound_alone)
     snprintf(expected, sizeof expected, "[::1]:%u", port_of(fds[0])); // at the same place for both families
     ck_assert_str_eq(bound, expected);
     close_fds(1);
-    // [::] takes no IPv4: the same port is free for 0.0.0.0, but where an IPv4 socket of another program has it.
-    bool both = false;
-    for (int tries = 0; tries < 20 && !both; tries++) {
-        ck_assert(bind_to("[::]:0", 1));
-        int six = fds[0];
-        snprintf(expected, sizeof expected, "0.0.0.0:%u", port_of(six));
-        both = bind_to(expected, 1);
-        if (both)
-            close_fds(1);
-        close(six);
-    }
-    ck_assert_msg(both, "%s", error);
+    // [::] takes no IPv4, which --listen 0.0.0.0 may want on the same port.
+    int alone;
+    socklen_t len = sizeof alone;
+    ck_assert(bind_to("[::]:0", 1));
+    ck_assert_int_eq(getsockopt(fds[0], IPPROTO_IPV6, IPV6_V6ONLY, &alone, &len), 0);
+    ck_assert_int_eq(alone, 1);
+    close_fds(1);
 }
 END_TEST
 

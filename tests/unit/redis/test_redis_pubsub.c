@@ -408,7 +408,7 @@ START_TEST(a_refused_login_is_said_once_however_often_it_is_tried)
     server.url.password = (char *)(uintptr_t)refused[_i].password;
     log_capture_start();
     open_pubsub(1024);
-    long long tries = redis_info(publisher, "total_connections_received") + 4;
+    long long tries = redis_info(publisher, "total_connections_received") + 3;
     loop_wait(loop, has_tried, &tries);
     ck_assert_uint_eq(log_capture_count(refused[_i].said), 1);
     ck_assert_uint_eq(log_capture_count("subscriber connection"), 1);
