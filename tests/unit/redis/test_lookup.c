@@ -1,0 +1,105 @@
+// Meant for ThreadSanitizer, too: each lookup is a thread.
+#include "gateway/redis/lookup.h"
+
+#include <arpa/inet.h>
+#include <check.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+
+#include "tests/unit/lib/loop.h"
+
+static struct ev_loop *loop;
+static unsigned done, found_loopback;
+
+static void on_done(void *ctx, const struct addrinfo *found, const char *error)
+{
+    ck_assert_ptr_eq(ctx, &loop);
+    ck_assert_msg(found != NULL, "%s", error);
+    done++;
+    for (; found; found = found->ai_next) {
+        const struct sockaddr_in *four = (const void *)found->ai_addr;
+        const struct sockaddr_in6 *six = (const void *)found->ai_addr;
+        ck_assert_int_eq(found->ai_socktype, SOCK_STREAM);
+        if (found->ai_family == AF_INET)
+            found_loopback +=
+                ntohl(four->sin_addr.s_addr) == INADDR_LOOPBACK && ntohs(four->sin_port) == 6380;
+        else
+            found_loopback += IN6_IS_ADDR_LOOPBACK(&six->sin6_addr) && ntohs(six->sin6_port) == 6380;
+    }
+}
+
+static void setup(void)
+{
+    loop = ev_loop_new(EVFLAG_AUTO);
+}
+
+static void teardown(void)
+{
+    ev_loop_destroy(loop);
+}
+
+static bool is_done(void *ctx)
+{
+    return done >= *(unsigned *)ctx;
+}
+
+START_TEST(a_name_is_resolved_while_the_loop_turns)
+{
+    unsigned one = 1;
+    struct lookup *l = lookup_start(loop, "localhost", 6380, on_done, &loop);
+    ck_assert_ptr_nonnull(l);
+    loop_wait(loop, is_done, &one);
+    ck_assert_uint_ge(found_loopback, 1);
+    ev_run(loop, EVRUN_NOWAIT);
+    ck_assert_uint_eq(done, 1); // told once
+    lookup_release(l);
+}
+END_TEST
+
+START_TEST(a_lookup_that_is_released_is_not_heard_of_again)
+{
+    enum { COUNT = 30 };
+    struct lookup *lookups[COUNT];
+    unsigned one = 1;
+    for (int i = 0; i < COUNT; i++)
+        ck_assert_ptr_nonnull(lookups[i] = lookup_start(loop, "localhost", 6380, on_done, &loop));
+    for (int i = 0; i < COUNT; i++) // some of them before, some after their thread has ended
+        lookup_release(lookups[i]);
+    struct lookup *last = lookup_start(loop, "localhost", 6380, on_done, &loop);
+    loop_wait(loop, is_done, &one);
+    ck_assert_uint_eq(done, 1);
+    lookup_release(last);
+    lookup_release(NULL); // no effect
+}
+END_TEST
+
+static const struct {
+    const char *host;
+    int family; // 0: no address
+} hosts[] = {{"127.0.0.1", AF_INET}, {"::1", AF_INET6}, {"localhost", 0}, {"", 0},
+             {"127.0.0.1x", 0},      {"[::1]", 0}};
+
+START_TEST(an_address_is_known_without_asking)
+{
+    struct addrinfo *found = lookup_numeric(hosts[_i].host, 6380);
+    ck_assert_int_eq(found ? found->ai_family : 0, hosts[_i].family);
+    if (found)
+        freeaddrinfo(found);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("lookup");
+    TCase *tcase = tcase_create("lookup");
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_test(tcase, a_name_is_resolved_while_the_loop_turns);
+    tcase_add_test(tcase, a_lookup_that_is_released_is_not_heard_of_again);
+    tcase_add_loop_test(tcase, an_address_is_known_without_asking, 0, sizeof hosts / sizeof *hosts);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,204 @@
+// When a server is slow, frozen or gone. Seconds pass when a test says so: it sets the last sign of life back
+// and fires the timer. What is read and sent is in test_redis_pubsub.c.
+#include "gateway/redis/redis_conn.c"
+
+#include <check.h>
+#include <signal.h>
+
+#include "tests/unit/lib/log_capture.h"
+#include "tests/unit/lib/loop.h"
+#include "tests/unit/lib/redis_server.h"
+#include "tests/unit/lib/scratch.h"
+
+static struct ev_loop *loop;
+static struct redis_server server;
+static struct redis_conn *conn;
+static unsigned ready, down, pongs;
+
+static void on_ready(void *ctx)
+{
+    (void)ctx;
+    ready++;
+}
+
+static void on_down(void *ctx)
+{
+    (void)ctx;
+    down++;
+}
+
+static bool on_pong(void *ctx, void *reply)
+{
+    (void)ctx;
+    redisReply *r = reply;
+    pongs += r->type == REDIS_REPLY_STATUS && strcmp(r->str, "PONG") == 0;
+    freeReplyObject(r);
+    return true;
+}
+
+static void on_skipped(void *ctx, size_t len)
+{
+    (void)ctx, (void)len;
+}
+
+static void setup(void)
+{
+    loop = ev_loop_new(EVFLAG_AUTO);
+    log_capture_start();
+    redis_server_start(&server, NULL);
+    struct redis_conn_settings settings = {.url = &server.url,
+                                           .purpose = "test",
+                                           .client_name = "test",
+                                           .max_bulk = 1024,
+                                           .on_ready = on_ready,
+                                           .on_reply = on_pong,
+                                           .on_skipped = on_skipped,
+                                           .on_down = on_down};
+    conn = redis_conn_create(loop, &settings);
+    ck_assert_ptr_nonnull(conn);
+}
+
+static void teardown(void)
+{
+    redis_conn_destroy(conn);
+    redis_server_kill(&server);
+    ev_loop_destroy(loop);
+}
+
+static bool reached(void *ctx)
+{
+    const unsigned *const *pair = ctx;
+    return *pair[0] >= *pair[1];
+}
+
+static void wait_for(const unsigned *counter, unsigned count)
+{
+    loop_wait(loop, reached, ((const unsigned *[]){counter, &count}));
+}
+
+static bool has_state(void *ctx)
+{
+    return conn->state == *(enum link_state *)ctx;
+}
+
+static void wait_for_state(enum link_state state)
+{
+    loop_wait(loop, has_state, &state);
+}
+
+static void fire_timer(void)
+{
+    ev_timer_stop(loop, &conn->timer);
+    ev_invoke(loop, &conn->timer, EV_TIMER);
+}
+
+// So many seconds without a byte from the server, seen by the timer.
+static void stay_silent(double seconds)
+{
+    conn->last_read = ev_now(loop) - seconds;
+    fire_timer();
+}
+
+START_TEST(silence_is_broken_by_a_ping_and_an_answer_is_a_sign_of_life)
+{
+    wait_for(&ready, 1);
+    stay_silent(2.9);
+    ck_assert_uint_eq(conn->out.len, 0); // not yet
+    stay_silent(3.1);
+    wait_for(&pongs, 1);
+    ck_assert_double_lt(ev_now(loop) - conn->last_read, 1.0);
+    ck_assert_uint_eq(down, 0);
+}
+END_TEST
+
+START_TEST(a_server_that_freezes_is_left_and_found_again_when_it_thaws)
+{
+    wait_for(&ready, 1);
+    ck_assert_int_eq(kill(server.pid, SIGSTOP), 0);
+    stay_silent(3.1);
+    stay_silent(8.9);
+    ck_assert_uint_eq(down, 0); // it may be busy
+    stay_silent(9.1);
+    ck_assert_uint_eq(down, 1);
+    ck_assert(!redis_conn_is_ready(conn));
+    ck_assert_uint_eq(log_capture_count("no answer to PING; trying again until it works"), 1);
+    ck_assert_int_eq(kill(server.pid, SIGCONT), 0);
+    wait_for(&ready, 2);
+}
+END_TEST
+
+// The kernel takes connections for a server that is frozen: being connected is no proof that it lives.
+START_TEST(a_server_that_does_not_answer_the_greeting_is_tried_again)
+{
+    ck_assert_int_eq(kill(server.pid, SIGSTOP), 0);
+    for (int i = 0; i < 3; i++) {
+        wait_for_state(LINK_GREETING);
+        ck_assert(ev_is_active(&conn->timer));
+        ck_assert_double_gt(ev_timer_remaining(loop, &conn->timer), 1.0); // a slow one has its time
+        fire_timer();
+        ck_assert_int_eq(conn->state, LINK_DOWN);
+    }
+    ck_assert_uint_eq(log_capture_count("no answer in time; trying again until it works"), 1);
+    ck_assert_uint_eq(ready + down, 0);
+    ck_assert_int_eq(kill(server.pid, SIGCONT), 0);
+    wait_for(&ready, 1);
+}
+END_TEST
+
+// A thousand gateways whose Redis is back must not come in the same moment, nor minutes later.
+START_TEST(attempts_come_at_growing_spread_and_bounded_times)
+{
+    wait_for(&ready, 1);
+    redis_server_kill(&server);
+    wait_for(&down, 1);
+    double least = 0.025, most = 0.05, shortest = 9, longest = 0;
+    for (int i = 0; i < 40; i++) {
+        double wait = ev_timer_remaining(loop, &conn->timer) / most;
+        ck_assert_double_ge(wait, least / most - 0.01);
+        ck_assert_double_le(wait, 1.01);
+        shortest = wait < shortest ? wait : shortest;
+        longest = wait > longest ? wait : longest;
+        fire_timer(); // nobody listens: fails at once
+        ck_assert_int_eq(conn->state, LINK_DOWN);
+        most = most * 2 > 1 ? 1 : most * 2;
+        least = most / 2;
+    }
+    ck_assert_double_lt(shortest, 0.7);
+    ck_assert_double_gt(longest, 0.8);
+    redis_server_start(&server, NULL);
+    wait_for(&ready, 2);
+    redis_conn_replace(conn, "a test");
+    ck_assert_double_le(ev_timer_remaining(loop, &conn->timer), 0.051); // success begins anew
+}
+END_TEST
+
+START_TEST(nothing_is_called_after_the_end)
+{
+    wait_for_state(_i == 0 ? LINK_CONNECTING : _i == 1 ? LINK_GREETING : LINK_READY);
+    unsigned before = ready;
+    redis_conn_destroy(conn);
+    conn = NULL;
+    ev_run(loop, EVRUN_NOWAIT); // nothing is left that the loop waits for
+    ck_assert_uint_eq(ready, before);
+    ck_assert_uint_eq(down, 0);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("redis_conn");
+    TCase *tcase = tcase_create("redis_conn");
+    tcase_add_unchecked_fixture(tcase, scratch_setup, scratch_teardown);
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_test(tcase, silence_is_broken_by_a_ping_and_an_answer_is_a_sign_of_life);
+    tcase_add_test(tcase, a_server_that_freezes_is_left_and_found_again_when_it_thaws);
+    tcase_add_test(tcase, a_server_that_does_not_answer_the_greeting_is_tried_again);
+    tcase_add_test(tcase, attempts_come_at_growing_spread_and_bounded_times);
+    tcase_add_loop_test(tcase, nothing_is_called_after_the_end, 0, 3);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
