@@ -35,8 +35,9 @@ export class Ledger {
     }
 
     /**
-     * Messages of the channels, whole, once, in order, up to the newest; for each hole exactly one gateway:gap of its
-     * channel, between the last event before it and the next one; no gateway:gap elsewhere. Resolves to how many are
+     * Messages of the channels, whole, once, in order, up to the newest; for each hole a gateway:gap of its
+     * channel, between the last event before it and the next one (two, where the first had left when more was dropped); no
+     * gateway:gap elsewhere. Resolves to how many are
      * missing and how many gaps there were, and to each channel's first number of which everything came.
      */
     assertHolesTold(stream, channels = [...this.#sizes.keys()]) {
