@@ -344,6 +344,13 @@ static void on_silence(struct redis_conn *c)
 {
     double silent = ev_now(c->loop) - c->last_read;
     if (silent >= DEAD_AFTER_S) {
+        // It may be us who slept (SIGSTOP, a suspended machine): what has come meanwhile is read first.
+        on_readable(c);
+        if (c->state != LINK_READY)
+            return;
+        silent = ev_now(c->loop) - c->last_read;
+    }
+    if (silent >= DEAD_AFTER_S) {
         redis_conn_down(c, "no answer to PING");
         return;
     }
