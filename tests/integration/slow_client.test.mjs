@@ -73,9 +73,10 @@ test('a slow client of one channel does not hold up Redis: other channels flow',
     await gateway.metricIs('queued_bytes', 0);
 });
 
+// Half of the burst may wait: room for a client that a busy machine does not run for a moment, not for one that nobody writes to.
 test('a burst of 30 MB does not make a client slow that reads as fast as it can', async (t) => {
     const scope = scopeOf(t);
-    const { redis, gateway } = await startTier(scope, { args: ['--queue-limit', '4MiB'] });
+    const { redis, gateway } = await startTier(scope, { args: ['--queue-limit', '16MiB'] });
     const curl = new Process(scope, 'curl', 'curl', ['-sSN', `http://127.0.0.1:${gateway.port}/stream?channel=a`]);
     await redis.subscribed('a', 1);
     const body = 'x'.repeat(10_000);
