@@ -166,7 +166,7 @@ void stream_heartbeat(struct conn *c)
         idle = 0;
     } else if (idle >= every) {
         counter_add(t->counters, COUNTER_HEARTBEATS, 1);
-        conn_send(c, frame_retain(t->heartbeat));
+        conn_send_now(c, t->heartbeat);
         idle = 0;
     }
     if (c->state == CONN_STREAM)
