@@ -110,6 +110,12 @@ $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(UNIT_LIB) $(LIB)
 
 unit-programs: $(UNIT_BIN)
 
+# Loaded into the gateway by tests that count its work (tests/integration/work.test.mjs).
+$(BUILD)/tests/count_calls.so: tests/lib/count_calls.c
+	@mkdir -p $(@D)
+	$(SAY) LD $@
+	$(Q)$(CC) -D_GNU_SOURCE -std=c11 -O2 -g $(WARN) -fPIC -shared -o $@ $<
+
 # tests/fuzz/fuzz_MODULE.c becomes one libFuzzer program each. All of them share FUZZ_SECONDS. What they learn stays in
 # build/fuzz/corpus, so that the next run begins where this one ended; a crash is left in build/fuzz/crash-MODULE-*.
 FUZZ_SECONDS ?= 60
