@@ -10,6 +10,12 @@ const PROGRAM = fileURLToPath(new URL('crowd_process.mjs', import.meta.url));
 const live = new Set();
 process.on('exit', () => live.forEach((child) => child.kill('SIGKILL')));
 
+/** How many files a process may have open here at most. */
+export function descriptorsAllowed() {
+    const hard = fs.readFileSync('/proc/self/limits', 'utf8').match(/^Max open files +\S+ +(\S+)/m)[1];
+    return hard === 'unlimited' ? Infinity : Number(hard);
+}
+
 export class Crowd {
     #children;
     #asked = 0;
