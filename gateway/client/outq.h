@@ -9,7 +9,7 @@
 
 #include "gateway/fanout/frame.h"
 
-#define OUTQ_INLINE 8u
+#define OUTQ_INLINE 16u
 
 struct outq {
     struct frame **ring; // `small`, or an allocation when more than OUTQ_INLINE wait
