@@ -69,6 +69,10 @@ static bool decode_field(const char *line, size_t len, struct envelope *out)
         out->has_retry = true;
         return parse_retry(value, value_len, &out->retry_ms);
     }
+    if (name_len == 7 && memcmp(line, "durable", 7) == 0) {
+        out->durable = value;
+        out->durable_len = value_len;
+    }
     return true;
 }
 

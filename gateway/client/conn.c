@@ -42,7 +42,7 @@ void conn_send(struct conn *c, struct frame *f)
         conn_close(c, CLOSE_OUT_OF_MEMORY);
         return;
     }
-    counter_add(t->counters, COUNTER_QUEUED_BYTES, (int64_t)frame_bytes(f, c->body_only).iov_len);
+    counter_add(t->counters, COUNTER_QUEUED_BYTES, (int64_t)frame_size(f, c->body_only));
     conn_mark_dirty(c);
 }
 
@@ -207,11 +207,11 @@ void conn_flush(struct conn *c)
 
 void conn_send_now(struct conn *c, struct frame *f)
 {
-    struct iovec iov = frame_bytes(f, c->body_only);
     size_t n = 0;
     if (!c->queue) {
-        n = conn_write(c, &iov, 1);
-        if (n == iov.iov_len || c->state == CONN_CLOSED)
+        struct iovec pieces[FRAME_PIECES];
+        n = conn_write(c, pieces, frame_pieces(f, c->body_only, pieces));
+        if (n == frame_size(f, c->body_only) || c->state == CONN_CLOSED)
             return;
     }
     conn_send(c, frame_retain(f));

@@ -84,18 +84,26 @@ bool outq_push(struct outq *q, struct frame *f)
     if (q->count == q->capacity && !outq_grow(q))
         return false;
     q->ring[(q->head + q->count++) & (q->capacity - 1)] = f;
-    q->bytes += frame_bytes(f, q->body_only).iov_len;
+    q->bytes += frame_size(f, q->body_only);
     return true;
 }
 
 int outq_gather(const struct outq *q, struct iovec *iov, int max)
 {
     int n = 0;
-    for (; n < max && (uint32_t)n < q->count; n++)
-        iov[n] = frame_bytes(q->ring[(q->head + (uint32_t)n) & (q->capacity - 1)], q->body_only);
-    if (n > 0) {
-        iov[0].iov_base = (char *)iov[0].iov_base + q->head_sent;
-        iov[0].iov_len -= q->head_sent;
+    for (uint32_t i = 0; i < q->count; i++) {
+        const struct frame *f = q->ring[(q->head + i) & (q->capacity - 1)];
+        if (n + (f->rest ? FRAME_PIECES : 1) > max)
+            break;
+        n += frame_pieces(f, q->body_only, iov + n);
+    }
+    // What the socket took of the first frame may have been the whole of its first piece.
+    size_t sent = q->head_sent;
+    for (int i = 0; i < n && sent > 0; i++) {
+        size_t part = sent < iov[i].iov_len ? sent : iov[i].iov_len;
+        iov[i].iov_base = (char *)iov[i].iov_base + part;
+        iov[i].iov_len -= part;
+        sent -= part;
     }
     return n;
 }
@@ -107,7 +115,7 @@ void outq_consume(struct outq *q, size_t n)
     n += q->head_sent;
     while (q->count > 0) {
         struct frame *f = q->ring[q->head];
-        size_t len = frame_bytes(f, q->body_only).iov_len;
+        size_t len = frame_size(f, q->body_only);
         if (n < len)
             break;
         n -= len;
@@ -128,17 +136,12 @@ static uint32_t outq_started(const struct outq *q)
     return q->head_sent > 0 ? 1 : 0;
 }
 
-static size_t frame_size(const struct outq *q, const struct frame *f)
-{
-    return frame_bytes(f, q->body_only).iov_len;
-}
-
 uint32_t outq_drop_unstarted(struct outq *q)
 {
     uint32_t dropped = 0;
     while (q->count > outq_started(q)) {
         struct frame *f = *outq_at(q, --q->count);
-        q->bytes -= frame_size(q, f);
+        q->bytes -= frame_size(f, q->body_only);
         frame_release(f);
         dropped++;
     }
@@ -158,7 +161,7 @@ struct frame *outq_take_oldest(struct outq *q)
         *outq_at(q, i) = *outq_at(q, i - 1);
     q->head = (q->head + 1) & (q->capacity - 1);
     q->count--;
-    q->bytes -= frame_size(q, f);
+    q->bytes -= frame_size(f, q->body_only);
     return f;
 }
 
@@ -175,7 +178,7 @@ bool outq_insert_first(struct outq *q, struct frame *f)
     } else {
         *outq_at(q, 0) = f;
     }
-    q->bytes += frame_size(q, f);
+    q->bytes += frame_size(f, q->body_only);
     return true;
 }
 
@@ -193,5 +196,5 @@ bool outq_has_gap(const struct outq *q, const struct frame *f)
 
 size_t outq_waiting_bytes(const struct outq *q)
 {
-    return q->count == 0 ? 0 : q->bytes - (frame_size(q, *outq_at(q, 0)) - q->head_sent);
+    return q->count == 0 ? 0 : q->bytes - (frame_size(*outq_at(q, 0), q->body_only) - q->head_sent);
 }

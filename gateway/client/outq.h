@@ -43,7 +43,7 @@ void outq_pool_deinit(struct outq_pool *pool);
 // Appends `f`; the queue takes the caller's reference. False when out of memory: the reference is still the
 // caller's.
 bool outq_push(struct outq *q, struct frame *f);
-// Fills `iov` with what is to be sent next; returns how many entries.
+// Fills `iov` with what is to be sent next; returns how many entries. `max` is at least FRAME_PIECES.
 int outq_gather(const struct outq *q, struct iovec *iov, int max);
 // The socket took `n` bytes (at most q->bytes).
 void outq_consume(struct outq *q, size_t n);
@@ -61,11 +61,3 @@ bool outq_insert_first(struct outq *q, struct frame *f);
 bool outq_has_gap(const struct outq *q, const struct frame *f);
 // Bytes that wait behind the frame that is on its way.
 size_t outq_waiting_bytes(const struct outq *q);
-
-// The bytes of `f` as this kind of stream sends them.
-static inline struct iovec frame_bytes(const struct frame *f, bool body_only)
-{
-    // NOLINTNEXTLINE(performance-no-int-to-ptr): an iovec knows no const, and nobody writes
-    return (struct iovec){.iov_base = (void *)(uintptr_t)(f->wire + (body_only ? f->body_at : 0)),
-                          .iov_len = body_only ? f->body_len : f->wire_len};
-}

@@ -3,37 +3,39 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct frame *frame_alloc(size_t body_len, bool chunked, size_t channel_len)
+// Room for `own_len` body bytes in a chunk whose body has `body_len`; the rest of them are another frame's.
+static struct frame *frame_alloc(size_t own_len, size_t body_len, bool chunked, size_t channel_len)
 {
     if (body_len >= UINT32_MAX - SSE_CHUNK_HEAD_MAX - SSE_CHUNK_TAIL)
         return NULL;
     char head[SSE_CHUNK_HEAD_MAX];
     size_t head_len = chunked ? sse_chunk_head(body_len, head) : 0;
-    size_t wire_len = head_len + body_len + (chunked ? SSE_CHUNK_TAIL : 0);
+    size_t tail_len = chunked && own_len == body_len ? SSE_CHUNK_TAIL : 0;
+    size_t wire_len = head_len + own_len + tail_len;
     struct frame *f = malloc(sizeof *f + wire_len + channel_len);
     if (!f)
         return NULL;
+    *f = (struct frame){.wire_len = (uint32_t)wire_len,
+                        .body_len = (uint32_t)body_len,
+                        .body_at = (uint16_t)head_len,
+                        .channel_len = (uint16_t)channel_len,
+                        .channel = f->wire + wire_len};
     atomic_init(&f->refs, 1);
-    f->wire_len = (uint32_t)wire_len;
-    f->body_len = (uint32_t)body_len;
-    f->body_at = (uint16_t)head_len;
-    f->channel_len = (uint16_t)channel_len;
-    f->is_gap = false;
-    f->channel_hash = 0;
-    f->channel = f->wire + wire_len;
     memcpy(f->wire, head, head_len);
-    if (chunked)
-        memcpy(f->wire + head_len + body_len, "\r\n", SSE_CHUNK_TAIL);
+    if (tail_len)
+        memcpy(f->wire + head_len + own_len, "\r\n", SSE_CHUNK_TAIL);
     return f;
 }
 
 struct frame *frame_create(const struct sse_event *event, uint64_t channel_hash, const char *channel,
                            size_t channel_len)
 {
-    struct frame *f = frame_alloc(sse_encoded_size(event), true, channel_len);
+    size_t len = sse_encoded_size(event);
+    struct frame *f = frame_alloc(len, len, true, channel_len);
     if (!f)
         return NULL;
     sse_encode(event, f->wire + f->body_at);
+    f->id_line_len = event->id ? (uint32_t)sse_id_line_size(event->id_len) : 0;
     f->channel_hash = channel_hash;
     if (channel_len)
         memcpy(f->channel, channel, channel_len);
@@ -42,10 +44,47 @@ struct frame *frame_create(const struct sse_event *event, uint64_t channel_hash,
 
 struct frame *frame_from_bytes(const char *bytes, size_t len, bool chunked)
 {
-    struct frame *f = frame_alloc(len, chunked, 0);
+    struct frame *f = frame_alloc(len, len, chunked, 0);
     if (f)
         memcpy(f->wire + f->body_at, bytes, len);
     return f;
+}
+
+struct frame *frame_with_id(struct frame *shared, const char *id, size_t id_len)
+{
+    size_t line_len = sse_id_line_size(id_len);
+    struct frame *f =
+        frame_alloc(line_len, line_len + shared->body_len - shared->id_line_len, true, shared->channel_len);
+    if (!f)
+        return NULL;
+    sse_put_id(f->wire + f->body_at, id, id_len);
+    f->id_line_len = (uint32_t)line_len;
+    f->is_gap = shared->is_gap;
+    f->durable = shared->durable;
+    f->prev = shared->prev;
+    f->at = shared->at;
+    f->epoch = shared->epoch;
+    f->channel_hash = shared->channel_hash;
+    memcpy(f->channel, shared->channel, shared->channel_len);
+    f->rest = frame_retain(shared);
+    return f;
+}
+
+// NOLINTNEXTLINE(performance-no-int-to-ptr): an iovec knows no const, and nobody writes
+#define PIECE(at, len) ((struct iovec){.iov_base = (void *)(uintptr_t)(at), .iov_len = (len)})
+
+int frame_pieces(const struct frame *f, bool body_only, struct iovec pieces[FRAME_PIECES])
+{
+    size_t from = body_only ? f->body_at : 0;
+    const struct frame *rest = f->rest;
+    if (!rest) {
+        pieces[0] = PIECE(f->wire + from, body_only ? f->body_len : f->wire_len);
+        return 1;
+    }
+    size_t skipped = rest->body_at + rest->id_line_len;
+    pieces[0] = PIECE(f->wire + from, f->wire_len - from);
+    pieces[1] = PIECE(rest->wire + skipped, rest->wire_len - skipped - (body_only ? SSE_CHUNK_TAIL : 0));
+    return 2;
 }
 
 struct frame *frame_retain(struct frame *f)
@@ -57,6 +96,8 @@ struct frame *frame_retain(struct frame *f)
 void frame_release(struct frame *f)
 {
     // Release, then acquire by the last one: what other threads read of the frame is over before it is freed.
-    if (f && atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) == 1)
-        free(f);
+    if (!f || atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    frame_release(f->rest); // which has no rest of its own
+    free(f);
 }

@@ -1,26 +1,42 @@
 // A frame: the ready bytes of one event, made once and shared by every stream that gets it.
 //
-//      wire: | 1f\r\n | event: order\ndata: {..}\n\n | \r\n |      HTTP/1.1 streams send all of it,
-//                     ^ body .................. ^                  HTTP/1.0 streams only the body.
+//      wire: | 1f\r\n | id: ..\n | event: order\ndata: {..}\n\n | \r\n |      HTTP/1.1 streams send all of
+//      it,
+//                     ^ body ................................. ^             HTTP/1.0 streams only the body.
 //
 // Immutable once made. Counted references, because the workers that send it finish at different times.
+//
+// The id that a client keeps may be its stream's own (fanout/cursor.h). Then a small frame of that stream has
+// the chunk head and the id line, and goes on with what follows the id line in the shared one, which it
+// holds:
+//
+//      wire: | 3a\r\n | id: ..\n |  ->  rest: | event: order\ndata: {..}\n\n | \r\n |
 #pragma once
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
+#include "gateway/fanout/position.h"
 #include "gateway/fanout/sse.h"
 
 struct frame {
     _Atomic uint32_t refs;
     uint32_t wire_len;
-    uint32_t body_len;
+    uint32_t body_len;    // with that of `rest`
+    uint32_t id_line_len; // of the id line at the beginning of the body; 0 where there is none
     uint16_t body_at;     // where the body begins in wire
-    bool is_gap;          // gateway:gap: stands for events that were lost
     uint16_t channel_len; // 0: belongs to no channel (heartbeats, ends of streams)
+    bool is_gap;          // gateway:gap: stands for events that were lost
+    bool durable;         // has its place in the channel's history:
+    struct position prev; // behind this one,
+    struct position at;   // and here (a gap: where history goes on)
+    uint64_t epoch;       // milliseconds of the first event of this life of the channel's history
     uint64_t channel_hash;
-    char *channel; // inside this allocation, behind wire
+    char *channel;      // inside this allocation, behind wire
+    struct frame *rest; // or NULL
     char wire[];
 };
 
@@ -33,6 +49,22 @@ struct frame *frame_create(const struct sse_event *event, uint64_t channel_hash,
 // is body).
 struct frame *frame_from_bytes(const char *bytes, size_t len, bool chunked);
 
+// `shared` (borrowed; the new frame takes a reference of its own) with another id, or with one if it has
+// none.
+struct frame *frame_with_id(struct frame *shared, const char *id, size_t id_len);
+
 // Any thread. frame_release frees with the last reference.
 struct frame *frame_retain(struct frame *f);
 void frame_release(struct frame *f);
+
+// The bytes of `f` as a stream sends them (`body_only`: HTTP/1.0), in one or two pieces; returns how many.
+#define FRAME_PIECES 2
+int frame_pieces(const struct frame *f, bool body_only, struct iovec pieces[FRAME_PIECES]);
+
+// How many bytes that is.
+static inline size_t frame_size(const struct frame *f, bool body_only)
+{
+    if (body_only)
+        return f->body_len;
+    return f->rest ? f->body_at + f->body_len + SSE_CHUNK_TAIL : f->wire_len;
+}

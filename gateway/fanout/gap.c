@@ -1,17 +1,50 @@
 #include "gateway/fanout/gap.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "common/pattern.h"
+#include "gateway/fanout/cursor.h"
+
+#define NUMBER_MAX 24
+
+static const char *number_or_null(uint64_t n, char text[NUMBER_MAX])
+{
+    snprintf(text, NUMBER_MAX, "%" PRIu64, n);
+    return n ? text : "null";
+}
+
+static struct frame *make(uint64_t hash, const char *channel, size_t len, uint64_t from, uint64_t to,
+                          const struct position *at)
+{
+    char data[CHANNEL_NAME_MAX + 96], first[NUMBER_MAX], last[NUMBER_MAX], id[CURSOR_MAX];
+    int data_len = snprintf(data, sizeof data, "{\"channel\":\"%.*s\",\"from\":%s,\"to\":%s}", (int)len,
+                            channel, number_or_null(from, first), number_or_null(to, last));
+    struct sse_event event = {
+        .event = "gateway:gap", .event_len = 11, .data = data, .data_len = (size_t)data_len};
+    if (at) {
+        event.id = id;
+        event.id_len = cursor_encode(&(struct cursor_entry){channel, len, *at}, 1, id);
+    }
+    struct frame *f = frame_create(&event, hash, channel, len);
+    if (f)
+        f->is_gap = true;
+    return f;
+}
 
 struct frame *gap_frame(uint64_t channel_hash, const char *channel, size_t channel_len)
 {
-    char data[CHANNEL_NAME_MAX + 64];
-    int len = snprintf(data, sizeof data, "{\"channel\":\"%.*s\",\"from\":null,\"to\":null}",
-                       (int)channel_len, channel);
-    struct sse_event event = {.event = "gateway:gap", .event_len = 11, .data = data, .data_len = (size_t)len};
-    struct frame *f = frame_create(&event, channel_hash, channel, channel_len);
-    if (f)
-        f->is_gap = true;
+    return make(channel_hash, channel, channel_len, 0, 0, NULL);
+}
+
+struct frame *gap_frame_durable(uint64_t channel_hash, const char *channel, size_t channel_len, uint64_t from,
+                                uint64_t to, struct position prev, struct position at)
+{
+    struct frame *f = make(channel_hash, channel, channel_len, from, to, &at);
+    if (f) {
+        f->durable = true;
+        f->prev = prev;
+        f->at = at;
+    }
     return f;
 }

@@ -9,3 +9,8 @@
 // A gap of unknown extent: {"channel":..,"from":null,"to":null}. `channel` is a checked name
 // (common/pattern.h), so nothing in it needs escaping. NULL when out of memory.
 struct frame *gap_frame(uint64_t channel_hash, const char *channel, size_t channel_len);
+
+// A gap in the history of a durable channel: the events with the offsets `from` to `to` were lost (0:
+// unknown), and history goes on behind `at`.
+struct frame *gap_frame_durable(uint64_t channel_hash, const char *channel, size_t channel_len, uint64_t from,
+                                uint64_t to, struct position prev, struct position at);

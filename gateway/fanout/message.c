@@ -6,6 +6,7 @@
 
 #include "common/envelope.h"
 #include "common/pattern.h"
+#include "gateway/fanout/cursor.h"
 
 bool payload_rule_parse(const char *text, struct payload_rule *rule, char *error, size_t error_size)
 {
@@ -41,12 +42,28 @@ static enum payload_mode payload_mode_of(const struct payload_policy *policy, co
     return PAYLOAD_AUTO;
 }
 
-// False, and the reason, where the payload cannot become an event.
-static bool message_event(enum payload_mode mode, const char *payload, size_t len, struct sse_event *event,
-                          enum counter *dropped)
+// "<ms>-<offset> <ms>-<offset> <epoch>", as the function sse_publish writes it.
+static bool parse_place(const char *text, size_t len, struct event_place *place)
 {
-    struct envelope e;
-    enum envelope_result result = mode == PAYLOAD_TEXT ? ENVELOPE_NONE : envelope_decode(payload, len, &e);
+    const char *end = text + len;
+    size_t n = position_parse(text, len, &place->at);
+    if (n == 0 || n == len || text[n] != ' ')
+        return false;
+    text += n + 1;
+    n = position_parse(text, (size_t)(end - text), &place->prev);
+    if (n == 0 || text + n == end || text[n] != ' ')
+        return false;
+    text += n + 1;
+    n = position_parse_number(text, (size_t)(end - text), &place->epoch);
+    return n > 0 && text + n == end && place->at.offset > 0;
+}
+
+// False, and the reason, where the payload cannot become an event.
+static bool message_event(enum payload_mode mode, const char *payload, size_t len, struct envelope *e,
+                          struct sse_event *event, enum counter *dropped)
+{
+    *e = (struct envelope){0};
+    enum envelope_result result = mode == PAYLOAD_TEXT ? ENVELOPE_NONE : envelope_decode(payload, len, e);
     if (result == ENVELOPE_INVALID) {
         *dropped = COUNTER_DROPPED_ENVELOPE;
         return false;
@@ -63,24 +80,50 @@ static bool message_event(enum payload_mode mode, const char *payload, size_t le
     if (result == ENVELOPE_NONE)
         *event = (struct sse_event){.data = payload, .data_len = len};
     else
-        *event = (struct sse_event){.event = e.event,
-                                    .event_len = e.event_len,
-                                    .id = e.id,
-                                    .id_len = e.id_len,
-                                    .has_retry = e.has_retry,
-                                    .retry_ms = e.retry_ms,
-                                    .data = e.body,
-                                    .data_len = e.body_len};
+        *event = (struct sse_event){.event = e->event,
+                                    .event_len = e->event_len,
+                                    .id = e->id,
+                                    .id_len = e->id_len,
+                                    .has_retry = e->has_retry,
+                                    .retry_ms = e->retry_ms,
+                                    .data = e->body,
+                                    .data_len = e->body_len};
     return true;
+}
+
+struct frame *message_durable_frame(uint64_t hash, const char *channel, size_t channel_len,
+                                    const struct event_place *place, struct sse_event *event)
+{
+    char id[CURSOR_MAX];
+    event->id = id;
+    event->id_len = cursor_encode(&(struct cursor_entry){channel, channel_len, place->at}, 1, id);
+    struct frame *f = frame_create(event, hash, channel, channel_len);
+    if (f) {
+        f->durable = true;
+        f->prev = place->prev;
+        f->at = place->at;
+        f->epoch = place->epoch;
+    }
+    return f;
 }
 
 struct frame *message_frame(const struct payload_policy *policy, uint64_t hash, const char *channel,
                             size_t channel_len, const char *payload, size_t len, enum counter *dropped)
 {
     struct sse_event event;
-    if (!message_event(payload_mode_of(policy, channel, channel_len), payload, len, &event, dropped))
+    struct envelope e;
+    if (!message_event(payload_mode_of(policy, channel, channel_len), payload, len, &e, &event, dropped))
         return NULL;
-    struct frame *f = frame_create(&event, hash, channel, channel_len);
+    struct event_place place;
+    struct frame *f;
+    if (!e.durable) {
+        f = frame_create(&event, hash, channel, channel_len);
+    } else if (parse_place(e.durable, e.durable_len, &place)) {
+        f = message_durable_frame(hash, channel, channel_len, &place, &event);
+    } else {
+        *dropped = COUNTER_DROPPED_ENVELOPE;
+        return NULL;
+    }
     if (!f)
         *dropped = COUNTER_DROPPED_MEMORY;
     return f;

@@ -29,3 +29,14 @@ void payload_policy_deinit(struct payload_policy *p);
 // The frame of a message, or NULL with the counter of the reason in `dropped`. Nothing given is kept.
 struct frame *message_frame(const struct payload_policy *policy, uint64_t hash, const char *channel,
                             size_t channel_len, const char *payload, size_t len, enum counter *dropped);
+
+// Where a durable event stands in its channel's history.
+struct event_place {
+    struct position at, prev;
+    uint64_t epoch;
+};
+
+// The frame of a durable event; its id, which replaces that of `event`, is the cursor of a stream that has
+// this channel alone. NULL when out of memory. The caller has checked the texts of `event`.
+struct frame *message_durable_frame(uint64_t hash, const char *channel, size_t channel_len,
+                                    const struct event_place *place, struct sse_event *event);

@@ -117,6 +117,11 @@ static size_t decimal_digits(uint32_t n)
 
 #define FIELD_SIZE(name) (sizeof(name) - 1 + 2 + 1) // "name", ": ", LF
 
+size_t sse_id_line_size(size_t id_len)
+{
+    return FIELD_SIZE("id") + id_len;
+}
+
 static size_t data_size(const char *data, size_t len)
 {
     if (len == 0)
@@ -134,7 +139,7 @@ size_t sse_encoded_size(const struct sse_event *e)
     if (e->event != NULL)
         size += FIELD_SIZE("event") + e->event_len;
     if (e->id != NULL)
-        size += FIELD_SIZE("id") + e->id_len;
+        size += sse_id_line_size(e->id_len);
     if (e->has_retry)
         size += FIELD_SIZE("retry") + decimal_digits(e->retry_ms);
     if (e->data != NULL)
@@ -157,6 +162,11 @@ static char *put_field(char *out, const char *name, const char *value, size_t le
     out = put(out, value, len);
     *out = '\n';
     return out + 1;
+}
+
+char *sse_put_id(char *out, const char *id, size_t id_len)
+{
+    return put_field(out, "id", id, id_len);
 }
 
 static char *put_retry(char *out, uint32_t ms)
@@ -182,10 +192,10 @@ static char *put_data(char *out, const char *data, size_t len)
 
 char *sse_encode(const struct sse_event *e, char *out)
 {
+    if (e->id != NULL)
+        out = sse_put_id(out, e->id, e->id_len);
     if (e->event != NULL)
         out = put_field(out, "event", e->event, e->event_len);
-    if (e->id != NULL)
-        out = put_field(out, "id", e->id, e->id_len);
     if (e->has_retry)
         out = put_retry(out, e->retry_ms);
     if (e->data != NULL)

@@ -25,8 +25,12 @@ bool sse_text_valid(const char *text, size_t len);
 // Bytes of the event block, blank line included.
 size_t sse_encoded_size(const struct sse_event *e);
 
-// Writes the event block. `out` has room for sse_encoded_size(e) bytes; returns the end.
+// Writes the event block, the id line first. `out` has room for sse_encoded_size(e) bytes; returns the end.
 char *sse_encode(const struct sse_event *e, char *out);
+
+// The id line alone, as sse_encode writes it first.
+size_t sse_id_line_size(size_t id_len);
+char *sse_put_id(char *out, const char *id, size_t id_len);
 
 // Chunk framing (RFC 9112 section 7.1) around `payload` bytes: "<hex>\r\n" before, "\r\n" after.
 #define SSE_CHUNK_HEAD_MAX 10

@@ -44,7 +44,7 @@ static const struct {
     {"auto", TEXT("\xc3\xa9"), "data: \xc3\xa9\n\n", DROPPED_NOT},
     {"auto", TEXT(MAGIC "\nbody"), "data: body\n\n", DROPPED_NOT},
     {"auto", TEXT(MAGIC "event: order\nid: 7\nretry: 500\n\na\nb"),
-     "event: order\nid: 7\nretry: 500\ndata: a\ndata: b\n\n", DROPPED_NOT},
+     "id: 7\nevent: order\nretry: 500\ndata: a\ndata: b\n\n", DROPPED_NOT},
     {"auto", TEXT(MAGIC "color: red\n\nbody"), "data: body\n\n", DROPPED_NOT},
     {"auto", TEXT(MAGIC "event: a\rb\n\nbody"), NULL, COUNTER_DROPPED_ENVELOPE},
     {"auto", TEXT(MAGIC "id: a\0b\n\nbody"), NULL, COUNTER_DROPPED_ENVELOPE},

@@ -67,7 +67,7 @@ START_TEST(all_fields_in_order)
                           .retry_ms = 4294967295u,
                           .data = "1",
                           .data_len = 1};
-    check_encoded(&e, TEXT("event: order\nid: 7-1\nretry: 4294967295\ndata: 1\n\n"));
+    check_encoded(&e, TEXT("id: 7-1\nevent: order\nretry: 4294967295\ndata: 1\n\n"));
 }
 END_TEST
 
