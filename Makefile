@@ -54,7 +54,8 @@ GATEWAY_SRC := $(filter-out $(MAINS),$(wildcard gateway/*/*.c))
 COMMON_SRC  := $(wildcard common/*.c)
 CLI_SRC     := $(filter-out $(MAINS),$(wildcard publisher-cli/*.c))
 SOURCES     := $(MAINS) $(GATEWAY_SRC) $(COMMON_SRC) $(CLI_SRC)
-LIB_OBJ     := $(patsubst %.c,$(BUILD)/%.o,$(GATEWAY_SRC) $(COMMON_SRC) $(CLI_SRC)) $(LLHTTP_OBJ)
+LUA_OBJ     := $(BUILD)/generated/sse_lua.o
+LIB_OBJ     := $(patsubst %.c,$(BUILD)/%.o,$(GATEWAY_SRC) $(COMMON_SRC) $(CLI_SRC)) $(LLHTTP_OBJ) $(LUA_OBJ)
 LIB         := $(BUILD)/libsse.a
 
 # tests/unit/ROOM/test_MODULE.c becomes one Check program each; tests/unit/lib is what they share.
@@ -92,6 +93,21 @@ $(BUILD)/llhttp/%.o: $(LLHTTP_SRC)/%.c
 	@mkdir -p $(@D)
 	$(SAY) CC $<
 	$(Q)$(CC) -DLLHTTP_STRICT_MODE=1 -isystem /usr/share/include/llhttp -O2 -g $(HARDEN) $(SAN) -c -o $@ $<
+
+# common/sse.lua becomes constants in the programs: what common/function_library.h declares.
+$(BUILD)/generated/sse_lua.c: common/sse.lua Makefile
+	@mkdir -p $(@D)
+	$(SAY) GEN $@
+	$(Q){ \
+	  echo '#include "common/function_library.h"'; \
+	  echo 'const char function_library_text[] ='; sed 's/[\\"]/\\&/g; s/.*/    "&\\n"/' $<; echo '    ;'; \
+	  sed -n 's/^local VERSION = \([0-9]*\)$$/const int function_library_version = \1;/p' $<; \
+	  echo "const char function_library_script_sha1[] = \"$$(tail -n +2 $< | sha1sum | cut -c 1-40)\";"; \
+	} >$@
+
+$(BUILD)/generated/%.o: $(BUILD)/generated/%.c | $(BUILD)/.packages
+	$(SAY) CC $<
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # A clear word instead of a page of errors where the packages are missing.
 $(BUILD)/.packages:
