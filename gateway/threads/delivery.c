@@ -53,7 +53,7 @@ static void tell_gap(struct delivery *d, struct interest *i, size_t w)
 static void refuse(struct delivery *d, size_t w, struct frame *f)
 {
     delivery_drop(d, COUNTER_DROPPED_BACKLOG, f->channel, f->channel_len, f->body_len);
-    struct interest *i = interest_find(d->interest, f->channel_hash, f->channel, f->channel_len);
+    struct interest *i = d->find(d->find_ctx, f->channel_hash, f->channel, f->channel_len);
     if (i)
         tell_gap(d, i, w);
     frame_release(f);

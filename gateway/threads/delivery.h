@@ -21,8 +21,12 @@ struct outbox {
 };
 
 struct delivery {
+    // The channel of that name, wherever it is wanted; NULL where it is wanted no more. Asked only about a
+    // frame that is refused: a message comes with its channel.
+    struct interest *(*find)(void *ctx, uint64_t hash, const char *name, size_t len);
+    void *find_ctx;
+
     // Borrowed.
-    struct interest_set *interest;
     struct counters *counters;
     const struct payload_policy *payload;
     struct mailbox *const *workers;

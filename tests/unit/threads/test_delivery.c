@@ -50,6 +50,12 @@ static void on_mail(void *ctx, const struct mail *mail, bool last)
     snprintf(heard + len, sizeof heard - len, "%s%s", len ? " " : "", word);
 }
 
+static struct interest *find(void *ctx, uint64_t hash, const char *name, size_t len)
+{
+    (void)ctx;
+    return interest_find(&set, hash, name, len);
+}
+
 static void setup(void)
 {
     static struct mailbox *boxes[1];
@@ -65,7 +71,7 @@ static void setup(void)
     delivery = calloc(1, sizeof *delivery);
     ck_assert_ptr_nonnull(delivery);
     *delivery = (struct delivery){
-        .interest = &set, .counters = &counters, .payload = &policy, .workers = boxes, .worker_count = 1};
+        .find = find, .counters = &counters, .payload = &policy, .workers = boxes, .worker_count = 1};
     ck_assert_ptr_nonnull(interest_want(&set, 0, map_hash("a", 1), "a", 1));
     ck_assert_ptr_nonnull(interest_want(&set, 0, map_hash("b", 1), "b", 1));
 }

@@ -1,0 +1,278 @@
+#include "gateway/threads/path.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/map.h"
+#include "gateway/redis/canary.h"
+#include "gateway/redis/redis_pubsub.h"
+
+// The canary is one more that wants a channel, beside the workers: it is resubscribed as they are.
+#define CANARY_BIT 63u
+#define LINGER_MS 5000u
+#define LINGERING_MAX 16384u // channels; beyond it the oldest goes at once
+#define BATCH 256
+
+struct path {
+    struct path_settings settings;
+    struct redis_pubsub *pubsub;
+    struct canary *canary;
+    struct interest_set interest;
+    size_t active; // channels that Redis has confirmed, the canary's aside
+    bool proven;
+};
+
+static bool is_canary(const struct interest *i)
+{
+    return i->workers & UINT64_C(1) << CANARY_BIT;
+}
+
+static void on_message(void *ctx, const char *channel, size_t channel_len, const char *payload, size_t len)
+{
+    struct path *p = ctx;
+    uint64_t hash = map_hash(channel, channel_len);
+    struct interest *i = interest_find(&p->interest, hash, channel, channel_len);
+    if (i && is_canary(i)) {
+        canary_back(p->canary, payload, len);
+        return;
+    }
+    counter_add(p->settings.counters, COUNTER_MESSAGES_RECEIVED, 1);
+    counter_add(p->settings.counters, COUNTER_MESSAGE_BYTES, (int64_t)len);
+    if (!i || i->workers == 0) {
+        counter_add(p->settings.counters, COUNTER_DROPPED_UNWANTED, 1);
+        return;
+    }
+    delivery_message(p->settings.delivery, i, payload, len);
+}
+
+static void on_too_large(void *ctx, const char *channel, size_t channel_len, size_t len)
+{
+    struct path *p = ctx;
+    counter_add(p->settings.counters, COUNTER_MESSAGES_RECEIVED, 1);
+    delivery_drop(p->settings.delivery, COUNTER_DROPPED_TOO_LARGE, channel, channel_len, len);
+}
+
+static void path_count_active(struct path *p, int64_t more)
+{
+    p->active += (size_t)more;
+    counter_add(p->settings.counters, COUNTER_SUBSCRIPTIONS, more);
+}
+
+// What was published while nobody was subscribed is lost.
+static void path_tell_gap(struct path *p, struct interest *i)
+{
+    struct delivery *d = p->settings.delivery;
+    for (size_t w = 0; i->was_active && w < d->worker_count; w++)
+        if (i->workers & UINT64_C(1) << w)
+            delivery_gap(d, i, w);
+}
+
+// Redis has confirmed the channel: what is published from now on comes in.
+static void path_confirmed(struct path *p, struct interest *i)
+{
+    struct delivery *d = p->settings.delivery;
+    path_count_active(p, 1);
+    path_tell_gap(p, i);
+    for (size_t w = 0; w < d->worker_count; w++)
+        if (i->workers & UINT64_C(1) << w)
+            delivery_tell(d, w, MAIL_CONFIRMED, i);
+    i->was_active = false;
+}
+
+static void on_subscribed(void *ctx, const char *channel, size_t channel_len)
+{
+    struct path *p = ctx;
+    struct interest *i = interest_confirm(&p->interest, map_hash(channel, channel_len), channel, channel_len);
+    if (i && is_canary(i))
+        canary_listen(p->canary);
+    else if (i)
+        path_confirmed(p, i);
+}
+
+static void on_redis_error(void *ctx, const char *text)
+{
+    struct path *p = ctx;
+    counter_add(p->settings.counters, COUNTER_REDIS_ERRORS, 1);
+    struct interest *denied = interest_refuse_oldest(&p->interest);
+    if (!denied)
+        return;
+    path_tell_gap(p, denied);
+    if (!denied->told_denied)
+        log_warn("redis", "cannot subscribe to %.*s: %s; its new streams are refused until Redis allows it",
+                 (int)denied->entry.len, denied->name, text);
+    denied->told_denied = true;
+}
+
+static void on_redis_ready(void *ctx)
+{
+    struct path *p = ctx;
+    counter_add(p->settings.counters, COUNTER_REDIS_CONNECTS, 1);
+    counter_add(p->settings.counters, COUNTER_REDIS_CONNECTED, 1);
+}
+
+static struct interest *path_canary_interest(const struct path *p)
+{
+    const char *name = canary_channel(p->canary);
+    return path_find(p, map_hash(name, strlen(name)), name, strlen(name));
+}
+
+static void on_redis_down(void *ctx)
+{
+    struct path *p = ctx;
+    counter_add(p->settings.counters, COUNTER_REDIS_CONNECTED, -1);
+    path_count_active(p, -(int64_t)p->active);
+    canary_lost(p->canary);
+    // The canary's channel behind all others: when it is heard again, they are heard, too.
+    interest_reset(&p->interest, path_canary_interest(p));
+    delivery_unconfirm(p->settings.delivery);
+}
+
+static void on_proven(void *ctx, bool proven)
+{
+    struct path *p = ctx;
+    p->proven = proven;
+    p->settings.on_proven(p->settings.ctx);
+}
+
+static void on_deaf(void *ctx)
+{
+    struct path *p = ctx;
+    redis_pubsub_replace(p->pubsub, "connected, but what is published does not arrive");
+}
+
+static bool path_command(struct path *p, const char *command, struct interest *const *batch, size_t count)
+{
+    const char *names[BATCH];
+    size_t lens[BATCH];
+    for (size_t i = 0; i < count; i++) {
+        names[i] = batch[i]->name;
+        lens[i] = batch[i]->entry.len;
+    }
+    return redis_pubsub_command(p->pubsub, command, names, lens, count);
+}
+
+void path_subscribe_fresh(struct path *p)
+{
+    struct interest *batch[BATCH];
+    size_t n;
+    while (redis_pubsub_is_ready(p->pubsub) && (n = interest_take_batch(&p->interest, batch, BATCH)) > 0)
+        if (!path_command(p, "SUBSCRIBE", batch, n))
+            redis_pubsub_replace(p->pubsub, "out of memory");
+}
+
+static void path_unsubscribe(struct path *p, uint64_t now_ms, size_t max)
+{
+    struct interest *batch[BATCH];
+    size_t n;
+    while (max > 0 &&
+           (n = interest_take_expired(&p->interest, now_ms, batch, max < BATCH ? max : BATCH)) > 0) {
+        max -= n;
+        for (size_t i = 0; i < n; i++)
+            if (batch[i]->state == INTEREST_ACTIVE)
+                path_count_active(p, -1);
+        if (!path_command(p, "UNSUBSCRIBE", batch, n) && redis_pubsub_is_ready(p->pubsub))
+            redis_pubsub_replace(p->pubsub, "out of memory");
+        for (size_t i = 0; i < n; i++)
+            free(batch[i]);
+    }
+}
+
+void path_unsubscribe_expired(struct path *p)
+{
+    path_unsubscribe(p, clock_monotonic_ms(), SIZE_MAX);
+}
+
+void path_retry_denied(struct path *p)
+{
+    interest_retry_denied(&p->interest);
+}
+
+void path_want(struct path *p, unsigned worker, const struct channel_name *name)
+{
+    struct interest *i = interest_want(&p->interest, worker, name->hash, name->text, name->len);
+    if (!i)
+        log_error("bus", "out of memory: channel %.*s is not subscribed", (int)name->len, name->text);
+    else if (i->state == INTEREST_ACTIVE)
+        delivery_tell(p->settings.delivery, worker, MAIL_CONFIRMED, i);
+}
+
+void path_unwant(struct path *p, unsigned worker, const struct channel_name *name)
+{
+    interest_unwant(&p->interest, worker, name->hash, name->text, name->len,
+                    clock_monotonic_ms() + LINGER_MS);
+    if (p->interest.lingering_count > LINGERING_MAX)
+        path_unsubscribe(p, UINT64_MAX, p->interest.lingering_count - LINGERING_MAX);
+}
+
+struct interest *path_find(const struct path *p, uint64_t hash, const char *name, size_t len)
+{
+    return interest_find(&p->interest, hash, name, len);
+}
+
+static struct redis_pubsub *open_pubsub(struct path *p, struct ev_loop *loop)
+{
+    const struct redis_pubsub_settings settings = {
+        .url = p->settings.url,
+        .client_name = p->settings.client_name,
+        .max_message = p->settings.max_message,
+        .on_ready = on_redis_ready,
+        .on_down = on_redis_down,
+        .on_message = on_message,
+        .on_too_large = on_too_large,
+        .on_subscribed = on_subscribed,
+        .on_error = on_redis_error,
+        .ctx = p,
+    };
+    return redis_pubsub_create(loop, &settings);
+}
+
+static bool open_canary(struct path *p, struct ev_loop *loop)
+{
+    const struct canary_settings settings = {.url = p->settings.url,
+                                             .client_name = p->settings.client_name,
+                                             .counters = p->settings.counters,
+                                             .on_proven = on_proven,
+                                             .on_deaf = on_deaf,
+                                             .ctx = p};
+    p->canary = canary_create(loop, &settings);
+    if (!p->canary)
+        return false;
+    const char *name = canary_channel(p->canary);
+    return interest_want(&p->interest, CANARY_BIT, map_hash(name, strlen(name)), name, strlen(name)) != NULL;
+}
+
+struct path *path_create(struct ev_loop *loop, const struct path_settings *settings)
+{
+    struct path *p = calloc(1, sizeof *p);
+    if (!p)
+        return NULL;
+    p->settings = *settings;
+    interest_init(&p->interest);
+    p->pubsub = open_pubsub(p, loop);
+    if (p->pubsub && open_canary(p, loop))
+        return p;
+    path_destroy(p);
+    return NULL;
+}
+
+void path_destroy(struct path *p)
+{
+    if (!p)
+        return;
+    redis_pubsub_destroy(p->pubsub);
+    canary_destroy(p->canary);
+    interest_deinit(&p->interest);
+    free(p);
+}
+
+bool path_is_proven(const struct path *p)
+{
+    return p->proven;
+}
+
+size_t path_bytes(const struct path *p)
+{
+    return interest_bytes(&p->interest);
+}
