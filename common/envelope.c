@@ -18,7 +18,7 @@ static bool value_valid(const char *value, size_t len)
            memchr(value, '\0', len) == NULL;
 }
 
-static bool event_valid(const char *event, size_t len)
+bool envelope_event_valid(const char *event, size_t len)
 {
     return value_valid(event, len) && !has_prefix(event, len, RESERVED_PREFIX);
 }
@@ -58,7 +58,7 @@ static bool decode_field(const char *line, size_t len, struct envelope *out)
     if (name_len == 5 && memcmp(line, "event", 5) == 0) {
         out->event = value;
         out->event_len = value_len;
-        return event_valid(value, value_len);
+        return envelope_event_valid(value, value_len);
     }
     if (name_len == 2 && memcmp(line, "id", 2) == 0) {
         out->id = value;
@@ -143,7 +143,7 @@ size_t envelope_encode(const struct envelope *e, char *out)
 {
     char *start = out, retry[16];
 
-    if ((e->event && !event_valid(e->event, e->event_len)) || (e->id && !value_valid(e->id, e->id_len)))
+    if ((e->event && !envelope_event_valid(e->event, e->event_len)) || (e->id && !value_valid(e->id, e->id_len)))
         return 0;
     out = put(out, MAGIC, MAGIC_LEN);
     if (e->event)

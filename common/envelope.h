@@ -26,6 +26,9 @@ enum envelope_result {
                       // line, event "gateway:..")
 };
 
+// True where it can be the name of an event: no CR, LF or NUL, and not a name of the gateway's own.
+bool envelope_event_valid(const char *event, size_t len);
+
 // Decodes `payload`. Unknown fields are ignored; the last of a repeated field counts; one space after the
 // colon is dropped.
 enum envelope_result envelope_decode(const char *payload, size_t len, struct envelope *out);

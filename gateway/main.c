@@ -137,6 +137,7 @@ static void fill_settings(struct gateway *g)
         .heartbeat_ms = (uint32_t)c->heartbeat_ms,
         .retry_ms = (uint32_t)c->retry_ms,
         .queue_limit = c->queue_limit,
+        .replay_limit = c->replay_limit / c->workers,
         .drop_oldest = c->slow_client == SLOW_CLIENT_DROP_OLDEST,
         .refuse_with_status = c->refusal == REFUSAL_STATUS,
         .head_timeout_ms = HEAD_TIMEOUT_MS,
@@ -165,6 +166,11 @@ static bool create_workers(struct gateway *g)
     return true;
 }
 
+static bool durable_is_off(const struct config *c)
+{
+    return c->durable.count == 1 && strcmp(c->durable.items[0], "off") == 0;
+}
+
 static bool create_bus(struct gateway *g)
 {
     struct bus_settings settings = {
@@ -172,6 +178,8 @@ static bool create_bus(struct gateway *g)
         .client_name = "sse-gateway",
         .max_message = g->config.max_message,
         .payload = g->config.payload,
+        .durable = (const char *const *)g->config.durable.items,
+        .durable_count = durable_is_off(&g->config) ? 0 : g->config.durable.count,
         .workers = g->worker_boxes,
         .worker_count = g->config.workers,
     };

@@ -153,6 +153,8 @@ static void conn_written(struct conn *c)
     if (c->blocked) {
         c->blocked = false;
         conn_watch(c, EV_READ);
+        if (c->state == CONN_STREAM)
+            hub_wake(conn_table_of(c)->hub, &c->subscriber);
     }
     if (c->state == CONN_FINISHING)
         conn_linger(c);

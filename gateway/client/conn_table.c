@@ -61,6 +61,11 @@ static void on_deadline(struct wheel_entry *e, void *ctx)
     }
 }
 
+// Frames per turn for those who are behind: a fraction of a millisecond, so that live events need not wait.
+#define FEED_BUDGET 256u
+// So many of them leave in one write.
+#define FEED_WRITE 32u
+
 // What libev keeps per descriptor in its table, which grows by doubling: twice sizeof(ANFD).
 #define EV_BYTES_PER_FD 32u
 
@@ -78,7 +83,10 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
     http_date((int64_t)ev_now(loop), t->date);
     wheel_advance(t->wheel, t->now_ms, on_deadline, t);
     outq_pool_trim(&t->outqs);
+    if (t->hub)
+        hub_tick(t->hub, t->now_ms);
     counter_set(t->counters, COUNTER_CONNECTION_BYTES, conn_table_bytes(t));
+    counter_set(t->counters, COUNTER_REPLAY_BYTES, t->hub ? hub_replay_bytes(t->hub) : 0);
 }
 
 void conn_table_flush(struct conn_table *t)
@@ -101,12 +109,31 @@ void conn_table_flush(struct conn_table *t)
     }
 }
 
+static void conn_table_feed(struct conn_table *t)
+{
+    t->coalesce = true;
+    bool more = hub_feed(t->hub, FEED_BUDGET);
+    t->coalesce = false;
+    conn_table_flush(t);
+    if (more)
+        ev_idle_start(t->loop, &t->feeding);
+    else
+        ev_idle_stop(t->loop, &t->feeding);
+}
+
 static void on_end_of_turn(struct ev_loop *loop, ev_prepare *w, int events)
 {
     (void)loop, (void)events;
     struct conn_table *t = w->data;
     t->now_ms = clock_monotonic_ms();
     conn_table_flush(t);
+    if (t->hub)
+        conn_table_feed(t);
+}
+
+static void on_feeding(struct ev_loop *loop, ev_idle *w, int events)
+{
+    (void)loop, (void)w, (void)events; // the end of the turn does the work
 }
 
 static void on_frame(void *ctx, struct subscriber *s, struct frame *f)
@@ -115,12 +142,40 @@ static void on_frame(void *ctx, struct subscriber *s, struct frame *f)
     stream_deliver(conn_of_subscriber(s), f);
 }
 
-static void on_confirmed(void *ctx, struct subscriber *s)
+static void on_ready(void *ctx, struct subscriber *s)
 {
     (void)ctx;
     struct conn *c = conn_of_subscriber(s);
     if (c->state == CONN_WAITING)
         stream_open(c);
+}
+
+static enum hub_appetite on_appetite(void *ctx, struct subscriber *s)
+{
+    (void)ctx;
+    struct conn *c = conn_of_subscriber(s);
+    if (c->state == CONN_STREAM && !c->blocked && c->queue && c->queue->count >= FEED_WRITE)
+        conn_flush(c);
+    return c->state != CONN_STREAM ? HUB_NOT_OPEN : c->blocked ? HUB_FULL : HUB_HUNGRY;
+}
+
+static void on_no_memory(void *ctx, struct subscriber *s)
+{
+    (void)ctx;
+    conn_close(conn_of_subscriber(s), CLOSE_OUT_OF_MEMORY);
+}
+
+static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, bool wanted)
+{
+    struct conn_table *t = ctx;
+    return t->bus.on_interest(t->bus.ctx, hash, name, len, wanted);
+}
+
+static bool on_history(void *ctx, uint64_t hash, const char *name, size_t len, struct position from)
+{
+    struct conn_table *t = ctx;
+    counter_add(t->counters, COUNTER_HISTORY_READS, 1);
+    return t->bus.on_history(t->bus.ctx, hash, name, len, from);
 }
 
 bool conn_table_init(struct conn_table *t, struct ev_loop *loop, const struct client_settings *settings,
@@ -141,21 +196,25 @@ bool conn_table_init(struct conn_table *t, struct ev_loop *loop, const struct cl
     ev_prepare_init(&t->end_of_turn, on_end_of_turn);
     t->end_of_turn.data = t;
     ev_prepare_start(loop, &t->end_of_turn);
+    ev_idle_init(&t->feeding, on_feeding);
     ev_timer_init(&t->tick, on_tick, WHEEL_TICK_MS / 1000.0, WHEEL_TICK_MS / 1000.0);
     t->tick.data = t;
     ev_timer_start(loop, &t->tick);
     return true;
 }
 
-bool conn_table_enable_streams(struct conn_table *t, struct limits *limits,
-                               bool (*on_interest)(void *ctx, uint64_t hash, const char *name, size_t len,
-                                                   bool wanted),
-                               void *ctx)
+bool conn_table_enable_streams(struct conn_table *t, struct limits *limits, const struct client_bus *bus)
 {
-    struct hub_events events = {
-        .on_interest = on_interest, .on_frame = on_frame, .on_confirmed = on_confirmed, .ctx = ctx};
+    struct hub_events events = {.on_interest = on_interest,
+                                .on_history = on_history,
+                                .on_frame = on_frame,
+                                .on_ready = on_ready,
+                                .appetite = on_appetite,
+                                .on_no_memory = on_no_memory,
+                                .ctx = t};
     t->limits = limits;
-    t->hub = hub_create(&events);
+    t->bus = *bus;
+    t->hub = hub_create(&events, t->settings->replay_limit);
     return t->hub != NULL;
 }
 
@@ -166,6 +225,7 @@ void conn_table_deinit(struct conn_table *t)
     conn_table_flush(t);
     ev_prepare_stop(t->loop, &t->end_of_turn);
     ev_timer_stop(t->loop, &t->tick);
+    ev_idle_stop(t->loop, &t->feeding);
     hub_destroy(t->hub);
     wheel_destroy(t->wheel);
     outq_pool_deinit(&t->outqs);

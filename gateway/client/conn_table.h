@@ -54,8 +54,9 @@ struct client_settings {
     size_t anonymous_count;
     size_t max_channels;
     uint32_t heartbeat_ms, retry_ms;
-    size_t queue_limit; // bytes
-    bool drop_oldest;   // --slow-client
+    size_t queue_limit;  // bytes
+    size_t replay_limit; // bytes, for each loop
+    bool drop_oldest;    // --slow-client
     bool refuse_with_status;
     uint32_t head_timeout_ms;
 };
@@ -77,6 +78,13 @@ struct client_hooks {
     void *ctx;
 };
 
+// What the hub asks of the bus (fanout/hub.h).
+struct client_bus {
+    bool (*on_interest)(void *ctx, uint64_t hash, const char *name, size_t len, bool wanted);
+    bool (*on_history)(void *ctx, uint64_t hash, const char *name, size_t len, struct position from);
+    void *ctx;
+};
+
 struct conn_table {
     struct ev_loop *loop;
     const struct client_settings *settings;
@@ -84,6 +92,7 @@ struct conn_table {
     char date[HTTP_DATE_SIZE];
     struct client_hooks hooks;
     struct hub *hub; // NULL: no streams here (the admin listener)
+    struct client_bus bus;
     struct counters *counters;
     struct limits *limits;
     _Atomic uint64_t closes[CLOSE_REASON_COUNT]; // connections ended, by reason; read by any thread
@@ -102,6 +111,7 @@ struct conn_table {
     uint64_t now_ms; // of this turn: precise enough for heartbeats, and no clock call per write
     uint64_t random; // state for jitter
     ev_prepare end_of_turn;
+    ev_idle feeding; // runs while there is more to do for those who are behind: the loop does not sleep
     ev_timer tick;
 };
 
@@ -111,10 +121,7 @@ struct conn_table {
 bool conn_table_init(struct conn_table *t, struct ev_loop *loop, const struct client_settings *settings,
                      const struct client_hooks *hooks, struct counters *counters);
 // Gives the table a hub: it can hold streams, within `limits` (borrowed).
-bool conn_table_enable_streams(struct conn_table *t, struct limits *limits,
-                               bool (*on_interest)(void *ctx, uint64_t hash, const char *name, size_t len,
-                                                   bool wanted),
-                               void *ctx);
+bool conn_table_enable_streams(struct conn_table *t, struct limits *limits, const struct client_bus *bus);
 // Closes every connection at once.
 void conn_table_deinit(struct conn_table *t);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/jitter.h"
+#include "gateway/fanout/cursor.h"
 #include "gateway/client/request.h"
 #include "gateway/client/slow_client.h"
 
@@ -14,13 +15,29 @@
 #define CONFIRM_TIMEOUT_MS 5000u
 #define RETRY_LINE_MAX 64
 
+// Where the stream begins in one of its channels.
+static void stream_begins(const char *last_event_id, struct hub_name *name)
+{
+    static const enum hub_from from[] = {
+        [CURSOR_NEW] = FROM_NOW, [CURSOR_KNOWN] = FROM_POSITION, [CURSOR_UNKNOWN] = FROM_UNKNOWN};
+    if (last_event_id[0] == '\0')
+        return;
+    if (strcmp(last_event_id, "earliest") == 0)
+        name->from = FROM_EARLIEST;
+    else
+        name->from =
+            from[cursor_find(last_event_id, strlen(last_event_id), name->text, name->len, &name->at)];
+}
+
 static bool stream_join(struct conn *c, const struct stream_request *want)
 {
     struct hub_name *names = calloc(want->channel_count, sizeof *names);
     if (!names)
         return false;
-    for (size_t i = 0; i < want->channel_count; i++)
+    for (size_t i = 0; i < want->channel_count; i++) {
         names[i] = (struct hub_name){.text = want->channels[i].name, .len = want->channels[i].len};
+        stream_begins(want->last_event_id, &names[i]);
+    }
     bool joined = hub_join(conn_table_of(c)->hub, &c->subscriber, names, want->channel_count);
     free(names);
     return joined;
@@ -46,7 +63,7 @@ void stream_begin(struct conn *c, const struct http_request *req, const struct s
     c->body_only = req->http_1_0;
     if (!stream_join(c, want))
         stream_refuse(c, "This gateway is too busy; try again.");
-    else if (hub_is_confirmed(&c->subscriber))
+    else if (hub_is_ready(&c->subscriber))
         stream_open(c);
     else
         conn_set_deadline(c, CONFIRM_TIMEOUT_MS);
@@ -70,6 +87,8 @@ void stream_refuse(struct conn *c, const char *why)
 // gateway:open for those who asked: {"gateway":"gw-1","channels":{"news":"fresh"}}.
 static struct frame *stream_open_event(const struct conn *c)
 {
+    static const char *const standing[] = {
+        [HUB_FRESH] = "fresh", [HUB_RESUMED] = "resumed", [HUB_GAP] = "gap"};
     json_t *channels = json_object();
     for (uint32_t i = 0; i < c->subscriber.count; i++) {
         size_t len;
@@ -77,7 +96,7 @@ static struct frame *stream_open_event(const struct conn *c)
         char key[CHANNEL_NAME_MAX + 1];
         memcpy(key, name, len);
         key[len] = '\0';
-        if (json_object_set_new(channels, key, json_string("fresh")) != 0)
+        if (json_object_set_new(channels, key, json_string(standing[hub_standing(&c->subscriber, i)])) != 0)
             break; // out of memory: jansson frees what it was given
     }
     json_t *open = json_pack("{s:s, s:o}", "gateway", conn_table_of(c)->settings->policy.gateway_id,
@@ -91,6 +110,18 @@ static struct frame *stream_open_event(const struct conn *c)
     struct frame *f = frame_create(&event, 0, NULL, 0);
     free(text);
     return f;
+}
+
+// A client that was never told where it is would begin anew after a loss: so it is told at once, with an id
+// that fires no event.
+static void stream_send_id(struct conn *c)
+{
+    char id[CURSOR_MAX];
+    size_t len = hub_cursor(&c->subscriber, id);
+    if (len == 0)
+        return;
+    struct sse_event event = {.id = id, .id_len = len};
+    conn_send(c, frame_create(&event, 0, NULL, 0));
 }
 
 void stream_open(struct conn *c)
@@ -109,8 +140,12 @@ void stream_open(struct conn *c)
     conn_send(c, frame_from_bytes(retry, (size_t)retry_len, true));
     if (c->control)
         conn_send(c, stream_open_event(c));
-    if (c->state == CONN_STREAM)
-        conn_set_deadline(c, t->settings->heartbeat_ms);
+    if (hub_is_new_to_history(&c->subscriber))
+        stream_send_id(c);
+    if (c->state != CONN_STREAM)
+        return;
+    conn_set_deadline(c, t->settings->heartbeat_ms);
+    hub_wake(t->hub, &c->subscriber);
 }
 
 static struct frame *stream_close_event(enum close_reason reason)
@@ -141,13 +176,31 @@ void stream_end(struct conn *c, enum close_reason reason)
     conn_finish(c, reason);
 }
 
+// The id of a durable event is made for streams of its channel alone; that of any other event must not take
+// the place of what the client has to bring back.
+static bool needs_own_id(const struct conn *c, const struct frame *f)
+{
+    return f->durable ? c->subscriber.count > 1 : f->id_line_len > 0 && hub_is_durable(&c->subscriber);
+}
+
+static struct frame *with_own_id(const struct conn *c, struct frame *f)
+{
+    char id[CURSOR_MAX];
+    size_t len = hub_cursor(&c->subscriber, id);
+    return len ? frame_with_id(f, id, len) : frame_retain(f);
+}
+
 void stream_deliver(struct conn *c, struct frame *f)
 {
     if (c->state != CONN_STREAM)
         return;
     struct conn_table *t = conn_table_of(c);
     counter_add(t->counters, COUNTER_DELIVERIES, 1);
-    if (t->coalesce)
+    if (f->is_gap && f->durable)
+        counter_add(t->counters, COUNTER_GAPS, 1);
+    if (needs_own_id(c, f))
+        conn_send(c, with_own_id(c, f));
+    else if (t->coalesce)
         conn_send(c, frame_retain(f));
     else
         conn_send_now(c, f);

@@ -29,6 +29,8 @@
       "Events dropped for one client")                                                                       \
     X(HEARTBEATS, "heartbeats_total", "", "counter", "Heartbeats sent")                                      \
     X(GAPS, "gaps_total", "", "counter", "gateway:gap events made")                                          \
+    X(HISTORY_READS, "history_reads_total", "", "counter", "Pages of history asked for")                     \
+    X(REPLAY_BYTES, "replay_bytes", "", "gauge", "Memory of history kept for clients that resume")           \
     X(CONNECTION_BYTES, "connection_bytes", "", "gauge",                                                     \
       "Memory that client connections and their channels take")                                              \
     X(QUEUED_BYTES, "queued_bytes", "", "gauge", "Bytes that wait for slow clients")                         \

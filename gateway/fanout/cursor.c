@@ -11,7 +11,7 @@
 #define ENTRY_MAX (2u + 2u * VARINT_MAX)
 
 #define FLAGS_VERSION 0x10u // in the high bits, so that another form can follow
-#define FLAG_CUT 0x01u      // some channels did not fit
+#define FLAG_CUT 0x01u      // some channels are left out that the client had
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
@@ -100,9 +100,9 @@ size_t cursor_encode(const struct cursor_entry *entries, size_t count, char *out
     bytes[CHECK_SIZE] = FLAGS_VERSION;
     size_t n = HEAD_SIZE + put_varint(bytes + HEAD_SIZE, newest);
     for (size_t i = 0; i < count; i++) {
-        if (n + ENTRY_MAX > sizeof bytes) {
+        if (entries[i].unknown || n + ENTRY_MAX > sizeof bytes) {
             bytes[CHECK_SIZE] |= FLAG_CUT;
-            break;
+            continue;
         }
         uint16_t hash = channel_hash(entries[i].channel, entries[i].channel_len);
         bytes[n++] = (uint8_t)(hash >> 8);

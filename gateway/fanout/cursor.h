@@ -21,6 +21,7 @@ struct cursor_entry {
     const char *channel; // borrowed
     size_t channel_len;
     struct position at;
+    bool unknown; // nobody knows how far the client has got in it: CURSOR_UNKNOWN when it comes back
 };
 
 // Writes the cursor of `entries` to `out`, which has room for CURSOR_MAX bytes; returns its length. Entries

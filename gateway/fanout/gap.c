@@ -24,7 +24,8 @@ static struct frame *make(uint64_t hash, const char *channel, size_t len, uint64
         .event = "gateway:gap", .event_len = 11, .data = data, .data_len = (size_t)data_len};
     if (at) {
         event.id = id;
-        event.id_len = cursor_encode(&(struct cursor_entry){channel, len, *at}, 1, id);
+        event.id_len =
+            cursor_encode(&(struct cursor_entry){.channel = channel, .channel_len = len, .at = *at}, 1, id);
     }
     struct frame *f = frame_create(&event, hash, channel, len);
     if (f)

@@ -4,40 +4,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/map.h"
 #include "common/memory.h"
-
-struct slot {
-    struct subscriber *subscriber;
-    uint32_t subscription; // which of the subscriber's subscriptions points back here
-};
-
-struct hub_channel {
-    struct map_entry entry; // key is name
-    struct slot *slots;
-    uint32_t count, capacity;
-    bool confirmed;
-    char name[];
-};
-
-struct hub {
-    struct map channels;
-    struct hub_events events;
-    size_t bytes; // of all but the map
-};
+#include "gateway/fanout/cursor.h"
+#include "gateway/fanout/hub_channel.h"
 
 static struct hub_channel *channel_of(struct map_entry *e)
 {
     return (struct hub_channel *)((char *)e - offsetof(struct hub_channel, entry));
 }
 
-struct hub *hub_create(const struct hub_events *events)
+struct hub *hub_create(const struct hub_events *events, size_t replay_limit)
 {
     struct hub *h = calloc(1, sizeof *h);
     if (!h)
         return NULL;
     map_init(&h->channels);
     h->events = *events;
+    h->replay_limit = replay_limit;
+    TAILQ_INIT(&h->ready);
+    TAILQ_INIT(&h->catching_up);
     return h;
 }
 
@@ -55,11 +40,8 @@ static struct hub_channel *channel_create(struct hub *h, uint64_t hash, const st
     struct hub_channel *c = malloc(sizeof *c + name->len);
     if (!c)
         return NULL;
+    *c = (struct hub_channel){.entry = {.hash = hash, .key = c->name, .len = (uint32_t)name->len}};
     memcpy(c->name, name->text, name->len);
-    c->entry = (struct map_entry){.hash = hash, .key = c->name, .len = (uint32_t)name->len};
-    c->slots = NULL;
-    c->count = c->capacity = 0;
-    c->confirmed = false;
     if (!map_insert(&h->channels, &c->entry)) {
         free(c);
         return NULL;
@@ -87,13 +69,19 @@ static bool channel_resize(struct hub *h, struct hub_channel *c, uint32_t capaci
 
 static void channel_destroy(struct hub *h, struct hub_channel *c)
 {
+    catch_up_destroy(h, c);
     map_remove(&h->channels, &c->entry);
     h->bytes -= memory_block(sizeof *c + c->entry.len) + slots_bytes(c->capacity);
     free(c->slots);
     free(c);
 }
 
-static bool channel_add(struct hub *h, struct hub_channel *c, struct subscriber *s, uint32_t subscription)
+static bool channel_is_empty(const struct hub_channel *c)
+{
+    return c->count == 0 && (!c->catch_up || c->catch_up->count == 0);
+}
+
+bool channel_add(struct hub *h, struct hub_channel *c, struct subscriber *s, uint32_t subscription)
 {
     // One slot at first: a channel of one user has one stream.
     if (c->count == c->capacity && !channel_resize(h, c, c->capacity ? c->capacity * 2 : 1))
@@ -103,18 +91,33 @@ static bool channel_add(struct hub *h, struct hub_channel *c, struct subscriber 
     return true;
 }
 
+static void slot_drop(struct hub *h, struct hub_channel *c, uint32_t slot)
+{
+    struct slot moved = c->slots[--c->count];
+    c->slots[slot] = moved;
+    moved.subscriber->subscriptions[moved.subscription].slot = slot;
+    if (c->capacity >= 8 && c->count * 4 <= c->capacity)
+        (void)channel_resize(h, c, c->capacity / 2);
+}
+
 static void channel_drop(struct hub *h, const struct subscription *gone)
 {
     struct hub_channel *c = gone->channel;
-    struct slot moved = c->slots[--c->count];
-    c->slots[gone->slot] = moved;
-    moved.subscriber->subscriptions[moved.subscription].slot = gone->slot;
-    if (c->count == 0) {
+    if (gone->behind)
+        catch_up_remove(h, gone);
+    else
+        slot_drop(h, c, gone->slot);
+    if (channel_is_empty(c)) {
         (void)h->events.on_interest(h->events.ctx, c->entry.hash, c->name, c->entry.len, false);
         channel_destroy(h, c);
-    } else if (c->capacity >= 8 && c->count * 4 <= c->capacity) {
-        (void)channel_resize(h, c, c->capacity / 2);
     }
+}
+
+static bool channel_enter(struct hub *h, struct hub_channel *c, struct subscriber *s,
+                          const struct hub_name *name)
+{
+    return name->from == FROM_NOW ? channel_add(h, c, s, s->count)
+                                  : catch_up_add(h, c, s, s->count, name->from, name->at);
 }
 
 static bool hub_join_one(struct hub *h, struct subscriber *s, const struct hub_name *name)
@@ -124,12 +127,14 @@ static bool hub_join_one(struct hub *h, struct subscriber *s, const struct hub_n
     struct hub_channel *c = e ? channel_of(e) : channel_create(h, hash, name);
     if (!c)
         return false;
-    if (!channel_add(h, c, s, s->count)) {
-        if (c->count == 0)
+    if (!channel_enter(h, c, s, name)) {
+        if (channel_is_empty(c))
             channel_destroy(h, c);
         return false;
     }
-    if (c->count == 1 && !h->events.on_interest(h->events.ctx, hash, c->name, c->entry.len, true)) {
+    if (!e && !h->events.on_interest(h->events.ctx, hash, c->name, c->entry.len, true)) {
+        if (s->subscriptions[s->count].behind)
+            catch_up_remove(h, &s->subscriptions[s->count]);
         channel_destroy(h, c);
         return false;
     }
@@ -170,12 +175,51 @@ void hub_leave(struct hub *h, struct subscriber *s)
     s->count = 0;
 }
 
-bool hub_is_confirmed(const struct subscriber *s)
+static const struct behind *behind_of(const struct subscription *sub)
 {
-    for (uint32_t i = 0; i < s->count; i++)
-        if (!s->subscriptions[i].channel->confirmed)
+    return sub->behind ? sub->channel->catch_up->behind[sub->slot] : NULL;
+}
+
+bool hub_is_ready(const struct subscriber *s)
+{
+    for (uint32_t i = 0; i < s->count; i++) {
+        const struct behind *b = behind_of(&s->subscriptions[i]);
+        if (!s->subscriptions[i].channel->confirmed || (b && !b->verified))
             return false;
+    }
     return s->count > 0;
+}
+
+// Where the channel is with the event. False where it is not new.
+static bool channel_advance(struct hub *h, struct hub_channel *c, const struct frame *f)
+{
+    if (!c->known) {
+        // Nobody is open yet. What it is behind will be read.
+        c->position = f->at;
+        c->known = true;
+        return true;
+    }
+    bool follows = position_equal(f->prev, c->position);
+    // The first event of a new life of the history, where the old one was never lost from sight: it has
+    // expired.
+    bool begins = position_is_zero(f->prev) && c->confirmed && !c->stale;
+    bool is_old = !position_before(c->position, f->at);
+    if (is_old && c->joining && !follows)
+        return false;
+    if (!follows && !begins) {
+        // A hole; or the history itself is another one than it was.
+        catch_up_all(h, c);
+    }
+    c->joining = c->joining && is_old;
+    c->stale = false;
+    c->position = f->at;
+    return true;
+}
+
+static void deliver_to_behind(struct hub *h, struct hub_channel *c, struct frame *f)
+{
+    for (uint32_t i = 0; c->catch_up && i < c->catch_up->count; i++)
+        h->events.on_frame(h->events.ctx, c->catch_up->behind[i]->subscriber, f);
 }
 
 size_t hub_deliver(struct hub *h, struct frame *f)
@@ -184,30 +228,114 @@ size_t hub_deliver(struct hub *h, struct frame *f)
     if (!e)
         return 0;
     struct hub_channel *c = channel_of(e);
+    if (f->durable) {
+        if (!channel_advance(h, c, f))
+            return 0;
+        catch_up_append(h, c, f);
+    } else {
+        deliver_to_behind(h, c, f);
+    }
     for (uint32_t i = 0; i < c->count; i++)
         h->events.on_frame(h->events.ctx, c->slots[i].subscriber, f);
     return c->count;
 }
 
-void hub_confirm(struct hub *h, uint64_t hash, const char *name, size_t len)
+static void channel_confirmed(struct hub *h, struct hub_channel *c, const struct hub_confirmation *how)
+{
+    c->confirmed = true;
+    c->has_history = how->has_history;
+    if (!how->has_history) {
+        catch_up_wake(h, c);
+        return;
+    }
+    // An event that came since the subscription says more than the answer: what follows it is on its way.
+    if (!c->known || c->stale) {
+        if (c->known && !position_equal(c->position, how->last))
+            catch_up_all(h, c);
+        c->position = how->last;
+        c->joining = true;
+    }
+    c->known = true;
+    c->stale = false;
+    catch_up_wake(h, c);
+}
+
+void hub_confirm(struct hub *h, uint64_t hash, const char *name, size_t len,
+                 const struct hub_confirmation *how)
 {
     struct map_entry *e = map_find(&h->channels, hash, name, len);
     if (!e)
         return;
     struct hub_channel *c = channel_of(e);
-    if (c->confirmed)
-        return;
-    c->confirmed = true;
-    for (uint32_t i = 0; i < c->count; i++)
-        if (hub_is_confirmed(c->slots[i].subscriber))
-            h->events.on_confirmed(h->events.ctx, c->slots[i].subscriber);
+    bool was_confirmed = c->confirmed;
+    channel_confirmed(h, c, how);
+    for (uint32_t i = 0; !was_confirmed && i < c->count; i++)
+        if (hub_is_ready(c->slots[i].subscriber))
+            h->events.on_ready(h->events.ctx, c->slots[i].subscriber);
 }
 
 void hub_unconfirm_all(struct hub *h)
 {
     size_t cursor = 0;
-    for (struct map_entry *e; (e = map_next(&h->channels, &cursor));)
-        channel_of(e)->confirmed = false;
+    for (struct map_entry *e; (e = map_next(&h->channels, &cursor));) {
+        struct hub_channel *c = channel_of(e);
+        c->confirmed = false;
+        c->stale = c->known;
+    }
+}
+
+bool hub_lost(struct hub *h, uint64_t hash, const char *name, size_t len)
+{
+    struct map_entry *e = map_find(&h->channels, hash, name, len);
+    if (!e)
+        return false;
+    struct hub_channel *c = channel_of(e);
+    if (!c->has_history || position_is_zero(c->position))
+        return true;
+    c->stale = true;
+    // Where it is not confirmed, it will be, and the bus says how far it got.
+    return c->confirmed && !h->events.on_interest(h->events.ctx, hash, name, len, true);
+}
+
+size_t hub_cursor(const struct subscriber *s, char *out)
+{
+    struct cursor_entry entries[HUB_CHANNELS_MAX];
+    size_t count = 0;
+    for (uint32_t i = 0; i < s->count && count < HUB_CHANNELS_MAX; i++) {
+        const struct hub_channel *c = s->subscriptions[i].channel;
+        const struct behind *b = behind_of(&s->subscriptions[i]);
+        if (c->has_history)
+            entries[count++] = (struct cursor_entry){.channel = c->name,
+                                                     .channel_len = c->entry.len,
+                                                     .at = b ? b->at : c->position,
+                                                     .unknown = b && b->from == FROM_UNKNOWN};
+    }
+    return count ? cursor_encode(entries, count, out) : 0;
+}
+
+bool hub_is_durable(const struct subscriber *s)
+{
+    for (uint32_t i = 0; i < s->count; i++)
+        if (s->subscriptions[i].channel->has_history &&
+            !position_is_zero(s->subscriptions[i].channel->position))
+            return true;
+    return false;
+}
+
+enum hub_standing hub_standing(const struct subscriber *s, size_t i)
+{
+    const struct behind *b = behind_of(&s->subscriptions[i]);
+    return !b ? HUB_FRESH : b->gap ? HUB_GAP : HUB_RESUMED;
+}
+
+bool hub_is_new_to_history(const struct subscriber *s)
+{
+    for (uint32_t i = 0; i < s->count; i++) {
+        const struct hub_channel *c = s->subscriptions[i].channel;
+        if (!s->subscriptions[i].behind && c->has_history && !position_is_zero(c->position))
+            return true;
+    }
+    return false;
 }
 
 size_t hub_channel_count(const struct hub *h)
@@ -218,6 +346,11 @@ size_t hub_channel_count(const struct hub *h)
 size_t hub_bytes(const struct hub *h)
 {
     return h->bytes + map_bytes(&h->channels);
+}
+
+size_t hub_replay_bytes(const struct hub *h)
+{
+    return h->replay_bytes;
 }
 
 const char *hub_channel_name(const struct subscriber *s, size_t i, size_t *len)

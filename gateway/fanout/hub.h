@@ -1,9 +1,14 @@
-// The hub of one worker: which of its streams want which channel. No locks, one thread.
+// The hub of one worker: which of its streams want which channel, and how far each has got. No locks, one
+// thread.
 //
 //      map: name -> channel ---- slots[] ---> subscriber (embedded in a connection)
 //                      ^                          |
 //                      +------ subscription[] <---+        both directions, so that leaving is O(channels of
 //                      the stream)
+//
+// A durable channel has a position, the last event that came. Subscribers with a slot have had all up to it;
+// one that resumes, or all of them after a hole, are behind: they get what they miss from Redis, by way of
+// the channel's replay (replay.h), as fast as their sockets take it, and then a slot.
 #pragma once
 
 #include <stdbool.h>
@@ -12,12 +17,15 @@
 
 #include "gateway/fanout/frame.h"
 
+#define HUB_CHANNELS_MAX 1024u // of one subscriber
+
 struct hub;
 struct hub_channel;
 
 struct subscription {
     struct hub_channel *channel;
-    uint32_t slot; // where this subscriber stands in the channel's slots
+    uint32_t slot; // where this subscriber stands in the channel's slots; or among those who are behind
+    bool behind;
 };
 
 struct subscriber {
@@ -26,24 +34,47 @@ struct subscriber {
     uint32_t count, allotted;           // subscriptions, and room for them
 };
 
+// Where a subscriber begins in a channel.
+enum hub_from {
+    FROM_NOW,
+    FROM_POSITION, // after `at`
+    FROM_EARLIEST, // with all that is kept
+    FROM_UNKNOWN,  // it has been here before, and nobody knows how far it got: a gap, then as FROM_NOW
+};
+
 struct hub_name {
     const char *text; // borrowed
     size_t len;
+    enum hub_from from;
+    struct position at;
+};
+
+// Whether a subscriber can take events that it missed.
+enum hub_appetite {
+    HUB_NOT_OPEN, // not yet: hub_wake when it is
+    HUB_FULL,     // its socket is: hub_wake when it is not any more
+    HUB_HUNGRY,
 };
 
 struct hub_events {
     // The first subscriber of a channel came, or its last one left. Tell the bus. False where that cannot be
     // told, which fails the join; a leave must not fail.
     bool (*on_interest)(void *ctx, uint64_t hash, const char *name, size_t len, bool wanted);
+    // A page of history is wanted, from `from` on, this entry included; it comes by hub_page. False where
+    // that cannot be told: it will be asked again.
+    bool (*on_history)(void *ctx, uint64_t hash, const char *name, size_t len, struct position from);
     // A frame for `s`. Must neither add to nor remove from the hub; mark what is to go, and remove it later.
     void (*on_frame)(void *ctx, struct subscriber *s, struct frame *f);
-    // All channels of `s` are confirmed now: nothing published from here on is missed.
-    void (*on_confirmed)(void *ctx, struct subscriber *s);
+    // hub_is_ready(s) has come true.
+    void (*on_ready)(void *ctx, struct subscriber *s);
+    enum hub_appetite (*appetite)(void *ctx, struct subscriber *s);
+    // There is no memory to keep track of `s`: end it, and it will come back.
+    void (*on_no_memory)(void *ctx, struct subscriber *s);
     void *ctx;
 };
 
-// NULL when out of memory.
-struct hub *hub_create(const struct hub_events *events);
+// `replay_limit`: bytes of history that may be remembered for those who are behind. NULL when out of memory.
+struct hub *hub_create(const struct hub_events *events, size_t replay_limit);
 // No subscriber may be in it.
 void hub_destroy(struct hub *h);
 
@@ -52,18 +83,57 @@ void hub_destroy(struct hub *h);
 bool hub_join(struct hub *h, struct subscriber *s, const struct hub_name *names, size_t count);
 // Takes `s` out of all its channels. No effect where it is in none.
 void hub_leave(struct hub *h, struct subscriber *s);
-// True where Redis has confirmed every channel of `s`.
-bool hub_is_confirmed(const struct subscriber *s);
+// True where Redis has confirmed every channel of `s`, and it is known what `s` has missed.
+bool hub_is_ready(const struct subscriber *s);
 
 // Hands `f` (borrowed) to each subscriber of its channel. Returns how many there were.
 size_t hub_deliver(struct hub *h, struct frame *f);
+
+struct hub_confirmation {
+    bool has_history;     // it is known how far the channel has got:
+    struct position last; // this far; zero where it has no history yet
+};
 // Redis confirmed the subscription of a channel: tells each subscriber that has all it waits for.
-void hub_confirm(struct hub *h, uint64_t hash, const char *name, size_t len);
+void hub_confirm(struct hub *h, uint64_t hash, const char *name, size_t len,
+                 const struct hub_confirmation *how);
 // The connection to Redis is gone: no channel is confirmed any more.
 void hub_unconfirm_all(struct hub *h);
+// Messages of the channel may have been lost. True where that must be told to its streams; else the channel
+// has history: the bus says how far it got, and what is missing is read.
+bool hub_lost(struct hub *h, uint64_t hash, const char *name, size_t len);
+
+// What on_history asked for: what Redis keeps from `from` on, or a part of it (`at_end` false). Takes the
+// references of `frames`, not the array. `failed`: it cannot be had.
+struct hub_page {
+    struct position from;
+    bool at_end, failed;
+    struct frame *const *frames;
+    size_t count;
+};
+void hub_page(struct hub *h, uint64_t hash, const char *name, size_t len, const struct hub_page *page);
+// `s` may take more of what it missed, or has been opened.
+void hub_wake(struct hub *h, struct subscriber *s);
+// Hands about `budget` frames to those who are behind and can take them. True where there is more to do at
+// once.
+bool hub_feed(struct hub *h, size_t budget);
+// Now and then.
+void hub_tick(struct hub *h, uint64_t now_ms);
+
+// What the client is to keep as its last event id: CURSOR_MAX bytes of room; returns the length. 0 where no
+// channel of `s` can have a history.
+size_t hub_cursor(const struct subscriber *s, char *out);
+// True where a channel of `s` has had a durable event.
+bool hub_is_durable(const struct subscriber *s);
+
+enum hub_standing { HUB_FRESH, HUB_RESUMED, HUB_GAP };
+enum hub_standing hub_standing(const struct subscriber *s, size_t i);
+// True where `s` begins now in a channel that has history: it has to be told where that is.
+bool hub_is_new_to_history(const struct subscriber *s);
 
 size_t hub_channel_count(const struct hub *h);
 // Memory that channels, their slots and the subscriptions outside of subscribers take.
 size_t hub_bytes(const struct hub *h);
+// Memory of what is remembered for those who are behind.
+size_t hub_replay_bytes(const struct hub *h);
 // The i-th channel's name of a subscriber; `len` gets its length.
 const char *hub_channel_name(const struct subscriber *s, size_t i, size_t *len);

@@ -42,6 +42,11 @@ static enum payload_mode payload_mode_of(const struct payload_policy *policy, co
     return PAYLOAD_AUTO;
 }
 
+bool payload_may_be_durable(const struct payload_policy *policy, const char *channel, size_t len)
+{
+    return payload_mode_of(policy, channel, len) != PAYLOAD_TEXT;
+}
+
 // "<ms>-<offset> <ms>-<offset> <epoch>", as the function sse_publish writes it.
 static bool parse_place(const char *text, size_t len, struct event_place *place)
 {
@@ -96,7 +101,8 @@ struct frame *message_durable_frame(uint64_t hash, const char *channel, size_t c
 {
     char id[CURSOR_MAX];
     event->id = id;
-    event->id_len = cursor_encode(&(struct cursor_entry){channel, channel_len, place->at}, 1, id);
+    event->id_len = cursor_encode(
+        &(struct cursor_entry){.channel = channel, .channel_len = channel_len, .at = place->at}, 1, id);
     struct frame *f = frame_create(event, hash, channel, channel_len);
     if (f) {
         f->durable = true;

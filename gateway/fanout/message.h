@@ -24,6 +24,8 @@ struct payload_policy {
 // Reads rules written "PATTERN=MODE" or "MODE" (for all channels). On failure false and the rest of a
 // sentence `"x" ...` in `error`.
 bool payload_rule_parse(const char *text, struct payload_rule *rule, char *error, size_t error_size);
+// False for channels whose payloads are all data: there, nothing can say that it is a durable event.
+bool payload_may_be_durable(const struct payload_policy *policy, const char *channel, size_t len);
 void payload_policy_deinit(struct payload_policy *p);
 
 // The frame of a message, or NULL with the counter of the reason in `dropped`. Nothing given is kept.

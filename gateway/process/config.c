@@ -27,6 +27,12 @@ static bool check_pattern(const char *text, char *error, size_t error_size)
     return false;
 }
 
+// "off" is no pattern that matches a channel anybody would want; it stands for none.
+static bool check_durable(const char *text, char *error, size_t error_size)
+{
+    return strcmp(text, "off") == 0 || check_pattern(text, error, error_size);
+}
+
 static bool check_payload(const char *text, char *error, size_t error_size)
 {
     struct payload_rule rule;
@@ -191,6 +197,26 @@ static const struct option_spec specs[] = {
      .help = "What payloads may be: auto, text (everything is data) or envelope (nothing else is let in), or "
              "PATTERN=MODE for "
              "some channels; repeatable, the first that matches counts"},
+    {.name = "durable",
+     .argument = "PATTERN",
+     .type = OPTION_LIST,
+     AT(durable),
+     .default_text = "*",
+     .check = check_durable,
+     .help = "Channels that may have a history (see sse-publish --durable), * at the end of a pattern; "
+             "repeatable, or "
+             "off: "
+             "Redis is not asked for the history of others"},
+    {.name = "replay-limit",
+     .argument = "SIZE",
+     .type = OPTION_SIZE,
+     AT(replay_limit),
+     .default_text = "64MiB",
+     .min = 1 << 20,
+     .max = (uint64_t)64 << 30,
+     .help =
+         "Memory for the newest events of durable channels, so that clients that come back at once share one "
+         "reading"},
     {.name = "backlog-limit",
      .argument = "SIZE",
      .type = OPTION_SIZE,

@@ -13,10 +13,10 @@
 struct config {
     // Filled by the option table.
     char *file, *id, *admin_listen, *path, *redis, *redis_password_file;
-    struct option_list listen, anonymous, cors_origin, payload_rules;
+    struct option_list listen, anonymous, cors_origin, payload_rules, durable;
     uint64_t workers, max_channels, max_connections;
     uint64_t heartbeat_ms, retry_ms, drain_timeout_ms;
-    uint64_t queue_limit, max_message, backlog_limit;
+    uint64_t queue_limit, max_message, backlog_limit, replay_limit;
     int refusal, slow_client, log_level, log_format;
     bool check_config, print_config, version, help;
 

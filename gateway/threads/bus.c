@@ -106,6 +106,10 @@ static void on_mail(void *ctx, const struct mail *mail, bool last)
         path_unwant(bus_path(b, mail->name->text, mail->name->len), mail->from, mail->name);
         free(mail->name);
         break;
+    case MAIL_HISTORY:
+        path_history(bus_path(b, mail->name->text, mail->name->len), mail->from, mail->name);
+        free(mail->name);
+        break;
     case MAIL_STOP:
         ev_break(b->loop, EVBREAK_ALL);
         break;
@@ -127,6 +131,8 @@ static bool bus_open_redis(struct bus *b)
     const struct path_settings path = {.url = b->settings.redis,
                                        .client_name = b->settings.client_name,
                                        .max_message = b->settings.max_message,
+                                       .durable = b->settings.durable,
+                                       .durable_count = b->settings.durable_count,
                                        .delivery = &b->delivery,
                                        .counters = &b->counters,
                                        .on_proven = on_proven,

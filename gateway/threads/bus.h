@@ -15,10 +15,12 @@
 struct bus;
 
 struct bus_settings {
-    const struct redis_url *redis;  // borrowed, kind TCP or UNIX
-    const char *client_name;        // borrowed
-    size_t max_message;             // bytes
-    struct payload_policy payload;  // borrowed rules
+    const struct redis_url *redis; // borrowed, kind TCP or UNIX
+    const char *client_name;       // borrowed
+    size_t max_message;            // bytes
+    struct payload_policy payload; // borrowed rules
+    const char *const *durable;    // borrowed: patterns of channels that may have a history
+    size_t durable_count;
     struct mailbox *const *workers; // borrowed; where frames go, by index
     size_t worker_count;
 };

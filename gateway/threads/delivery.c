@@ -1,9 +1,11 @@
 #include "gateway/threads/delivery.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/map.h"
 
 // A sender of bad messages must not fill the log.
 #define DROP_LOG_EVERY_MS 60000u
@@ -29,10 +31,15 @@ void delivery_drop(struct delivery *d, enum counter reason, const char *channel,
              len, (int)channel_len, channel, why[reason]);
 }
 
-static bool tell(struct delivery *d, size_t w, enum mail_kind kind, const struct interest *i)
+static bool tell(struct delivery *d, size_t w, enum mail_kind kind, const struct interest *i,
+                 const struct hub_confirmation *how)
 {
     struct mail mail = {.kind = (uint16_t)kind,
                         .name = channel_name_create(i->entry.hash, i->name, i->entry.len)};
+    if (mail.name) {
+        mail.name->has_history = how->has_history;
+        mail.name->at = how->last;
+    }
     if (mail.name && mailbox_post(d->workers[w], &mail))
         return true;
     free(mail.name);
@@ -45,7 +52,7 @@ static bool tell(struct delivery *d, size_t w, enum mail_kind kind, const struct
 static void tell_gap(struct delivery *d, struct interest *i, size_t w)
 {
     uint64_t bit = UINT64_C(1) << w;
-    if (!(i->gap_told & bit) && tell(d, w, MAIL_GAP, i))
+    if (!(i->gap_told & bit) && tell(d, w, MAIL_GAP, i, &(struct hub_confirmation){0}))
         i->gap_told |= bit;
 }
 
@@ -81,10 +88,31 @@ static bool post(struct delivery *d, size_t w, const struct mail *mail)
     return mailbox_post(d->workers[w], mail);
 }
 
-void delivery_tell(struct delivery *d, size_t w, enum mail_kind kind, const struct interest *i)
+void delivery_confirm(struct delivery *d, size_t w, const struct interest *i,
+                      const struct hub_confirmation *how)
 {
     outbox_flush(d, w);
-    (void)tell(d, w, kind, i); // a stream that is not told is refused when its time is over
+    (void)tell(d, w, MAIL_CONFIRMED, i, how); // a stream that is not told is refused when its time is over
+}
+
+void delivery_page(struct delivery *d, size_t w, const char *channel, size_t len, const struct hub_page *page)
+{
+    struct page_mail *p = malloc(sizeof *p + page->count * sizeof *p->frames);
+    struct mail mail = {.kind = MAIL_PAGE, .page = p};
+    if (!p) {
+        for (size_t i = 0; i < page->count; i++)
+            frame_release(page->frames[i]);
+    } else {
+        p->page = *page;
+        p->page.frames = p->frames;
+        memcpy(p->frames, page->frames, page->count * sizeof *p->frames);
+        p->name = channel_name_create(map_hash(channel, len), channel, len);
+        if (p->name && post(d, w, &mail))
+            return;
+        page_mail_free(p);
+    }
+    // The worker asks again when its patience is over.
+    log_error("delivery", "out of memory: a page of %.*s did not reach worker %zu", (int)len, channel, w);
 }
 
 void delivery_gap(struct delivery *d, struct interest *i, size_t w)

@@ -44,8 +44,12 @@ void delivery_drop(struct delivery *d, enum counter reason, const char *channel,
 // Posts what has been collected: at the end of a turn.
 void delivery_flush(struct delivery *d);
 
-// Tells worker `w` about the channel (MAIL_CONFIRMED, MAIL_GAP), behind the frames before.
-void delivery_tell(struct delivery *d, size_t w, enum mail_kind kind, const struct interest *i);
+// Tells worker `w` that the channel is confirmed, behind the frames before.
+void delivery_confirm(struct delivery *d, size_t w, const struct interest *i,
+                      const struct hub_confirmation *how);
+// A page of history for worker `w`, behind the frames before. Takes the references of its frames.
+void delivery_page(struct delivery *d, size_t w, const char *channel, size_t len,
+                   const struct hub_page *page);
 // Messages of the channel were lost for worker `w`: tells it once, until one gets through again.
 void delivery_gap(struct delivery *d, struct interest *i, size_t w);
 // The connection to Redis is gone: tells every worker, behind the frames before.

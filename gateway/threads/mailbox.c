@@ -35,16 +35,23 @@ struct channel_name *channel_name_create(uint64_t hash, const char *text, size_t
     struct channel_name *n = malloc(sizeof *n + len);
     if (!n)
         return NULL;
-    n->hash = hash;
-    n->len = len;
+    *n = (struct channel_name){.hash = hash, .len = len};
     memcpy(n->text, text, len);
     return n;
+}
+
+void page_mail_free(struct page_mail *page)
+{
+    for (size_t i = 0; i < page->page.count; i++)
+        frame_release(page->frames[i]);
+    free(page->name);
+    free(page);
 }
 
 static bool mail_has_name(const struct mail *m)
 {
     return m->kind == MAIL_CONFIRMED || m->kind == MAIL_GAP || m->kind == MAIL_WANTED ||
-           m->kind == MAIL_UNWANTED;
+           m->kind == MAIL_UNWANTED || m->kind == MAIL_HISTORY;
 }
 
 static void mails_release(const struct mail_array *a, size_t from)
@@ -52,6 +59,8 @@ static void mails_release(const struct mail_array *a, size_t from)
     for (size_t i = from; i < a->count; i++) {
         if (a->mails[i].kind == MAIL_FRAME)
             frame_release(a->mails[i].frame);
+        else if (a->mails[i].kind == MAIL_PAGE)
+            page_mail_free(a->mails[i].page);
         else if (mail_has_name(&a->mails[i]))
             free(a->mails[i].name);
     }

@@ -8,15 +8,26 @@
 #include <stdint.h>
 
 #include "gateway/fanout/frame.h"
+#include "gateway/fanout/hub.h"
 
-// A channel's name on its way between threads. Belongs to the mail; the receiver frees it.
+// A channel's name on its way between threads, and what is said of it. Belongs to the mail; the receiver
+// frees it.
 struct channel_name {
     uint64_t hash;
+    struct position at; // MAIL_CONFIRMED: the last event of its history; MAIL_HISTORY: from where to read
+    bool has_history;   // MAIL_CONFIRMED
     size_t len;
     char text[];
 };
 
-// NULL when out of memory.
+// A part of a channel's history on its way to a worker.
+struct page_mail {
+    struct channel_name *name;
+    struct hub_page page; // its frames are those below, one reference each
+    struct frame *frames[];
+};
+
+// All else zero. NULL when out of memory.
 struct channel_name *channel_name_create(uint64_t hash, const char *text, size_t len);
 
 enum mail_kind {
@@ -25,9 +36,11 @@ enum mail_kind {
     MAIL_CONFIRMED,   // Redis confirmed the subscription of `name`
     MAIL_UNCONFIRMED, // the connection to Redis is gone
     MAIL_GAP,         // messages of `name` were lost on the way here
+    MAIL_PAGE,        // what MAIL_HISTORY asked for
     // worker -> bus
     MAIL_WANTED,   // first stream for `name` on worker `from`
     MAIL_UNWANTED, // last one left
+    MAIL_HISTORY,  // a page of the history of `name` is wanted
     // main -> any
     MAIL_DRAIN,
     MAIL_STOP,
@@ -41,8 +54,12 @@ struct mail {
     union {
         struct frame *frame;
         struct channel_name *name;
+        struct page_mail *page;
     };
 };
+
+// Frees what nobody received.
+void page_mail_free(struct page_mail *page);
 
 struct mailbox;
 

@@ -6,7 +6,9 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/map.h"
+#include "common/pattern.h"
 #include "gateway/redis/canary.h"
+#include "gateway/redis/history.h"
 #include "gateway/redis/redis_pubsub.h"
 
 // The canary is one more that wants a channel, beside the workers: it is resubscribed as they are.
@@ -19,6 +21,7 @@ struct path {
     struct path_settings settings;
     struct redis_pubsub *pubsub;
     struct canary *canary;
+    struct history *history; // NULL: no channel may have any
     struct interest_set interest;
     size_t active; // channels that Redis has confirmed, the canary's aside
     bool proven;
@@ -69,15 +72,62 @@ static void path_tell_gap(struct path *p, struct interest *i)
             delivery_gap(d, i, w);
 }
 
+static bool path_reads_history(const struct path *p, const struct interest *i)
+{
+    const struct path_settings *s = &p->settings;
+    bool durable = false;
+    for (size_t k = 0; k < s->durable_count && !durable; k++)
+        durable = pattern_matches(s->durable[k], i->name, i->entry.len);
+    return durable && payload_may_be_durable(s->delivery->payload, i->name, i->entry.len);
+}
+
+// The worker may open its streams of a channel that Redis has confirmed, once it is known how far the
+// channel's history has got.
+static void path_confirm_to(struct path *p, unsigned worker, const struct interest *i)
+{
+    if (!path_reads_history(p, i))
+        delivery_confirm(p->settings.delivery, worker, i, &(struct hub_confirmation){0});
+    else if (!history_ask_last(p->history, worker, i->name, i->entry.len))
+        log_error("bus", "out of memory: the history of %.*s is not read", (int)i->entry.len, i->name);
+}
+
+static void on_last(void *ctx, unsigned worker, const char *channel, size_t len, bool known,
+                    struct position last)
+{
+    struct path *p = ctx;
+    const struct interest *i = path_find(p, map_hash(channel, len), channel, len);
+    const struct hub_confirmation how = {.has_history = known, .last = last};
+    // Where the subscription was lost meanwhile, the question will come again.
+    if (i && i->state == INTEREST_ACTIVE && i->workers & UINT64_C(1) << worker)
+        delivery_confirm(p->settings.delivery, worker, i, &how);
+}
+
+static void on_page(void *ctx, unsigned worker, const char *channel, size_t len,
+                    const struct history_page *page)
+{
+    struct path *p = ctx;
+    const struct hub_page mail = {.from = page->from,
+                                  .at_end = page->at_end,
+                                  .failed = page->failed,
+                                  .frames = page->frames,
+                                  .count = page->count};
+    delivery_page(p->settings.delivery, worker, channel, len, &mail);
+}
+
+static void on_dropped(void *ctx, enum counter reason, const char *channel, size_t len)
+{
+    struct path *p = ctx;
+    delivery_drop(p->settings.delivery, reason, channel, len, 0);
+}
+
 // Redis has confirmed the channel: what is published from now on comes in.
 static void path_confirmed(struct path *p, struct interest *i)
 {
-    struct delivery *d = p->settings.delivery;
     path_count_active(p, 1);
     path_tell_gap(p, i);
-    for (size_t w = 0; w < d->worker_count; w++)
+    for (unsigned w = 0; w < p->settings.delivery->worker_count; w++)
         if (i->workers & UINT64_C(1) << w)
-            delivery_tell(d, w, MAIL_CONFIRMED, i);
+            path_confirm_to(p, w, i);
     i->was_active = false;
 }
 
@@ -124,6 +174,8 @@ static void on_redis_down(void *ctx)
     counter_add(p->settings.counters, COUNTER_REDIS_CONNECTED, -1);
     path_count_active(p, -(int64_t)p->active);
     canary_lost(p->canary);
+    if (p->history)
+        history_reconnect(p->history);
     // The canary's channel behind all others: when it is heard again, they are heard, too.
     interest_reset(&p->interest, path_canary_interest(p));
     delivery_unconfirm(p->settings.delivery);
@@ -195,7 +247,13 @@ void path_want(struct path *p, unsigned worker, const struct channel_name *name)
     if (!i)
         log_error("bus", "out of memory: channel %.*s is not subscribed", (int)name->len, name->text);
     else if (i->state == INTEREST_ACTIVE)
-        delivery_tell(p->settings.delivery, worker, MAIL_CONFIRMED, i);
+        path_confirm_to(p, worker, i);
+}
+
+void path_history(struct path *p, unsigned worker, const struct channel_name *name)
+{
+    if (!p->history || !history_ask_page(p->history, worker, name->text, name->len, name->at))
+        log_error("bus", "out of memory: the history of %.*s is not read", (int)name->len, name->text);
 }
 
 void path_unwant(struct path *p, unsigned worker, const struct channel_name *name)
@@ -243,6 +301,19 @@ static bool open_canary(struct path *p, struct ev_loop *loop)
     return interest_want(&p->interest, CANARY_BIT, map_hash(name, strlen(name)), name, strlen(name)) != NULL;
 }
 
+static struct history *open_history(struct path *p, struct ev_loop *loop)
+{
+    const struct history_settings settings = {.url = p->settings.url,
+                                              .client_name = p->settings.client_name,
+                                              .counters = p->settings.counters,
+                                              .max_message = p->settings.max_message,
+                                              .on_last = on_last,
+                                              .on_page = on_page,
+                                              .on_dropped = on_dropped,
+                                              .ctx = p};
+    return history_create(loop, &settings);
+}
+
 struct path *path_create(struct ev_loop *loop, const struct path_settings *settings)
 {
     struct path *p = calloc(1, sizeof *p);
@@ -251,7 +322,8 @@ struct path *path_create(struct ev_loop *loop, const struct path_settings *setti
     p->settings = *settings;
     interest_init(&p->interest);
     p->pubsub = open_pubsub(p, loop);
-    if (p->pubsub && open_canary(p, loop))
+    bool has_history = settings->durable_count == 0 || (p->history = open_history(p, loop));
+    if (p->pubsub && has_history && open_canary(p, loop))
         return p;
     path_destroy(p);
     return NULL;
@@ -263,6 +335,7 @@ void path_destroy(struct path *p)
         return;
     redis_pubsub_destroy(p->pubsub);
     canary_destroy(p->canary);
+    history_destroy(p->history);
     interest_deinit(&p->interest);
     free(p);
 }

@@ -1,5 +1,5 @@
-// A path: one way to Redis. A subscriber connection, the canary that proves it, and the channels that are
-// wanted over it; what comes in goes to delivery. The bus thread's alone.
+// A path: one way to Redis. A subscriber connection, the canary that proves it, the reader of histories, and
+// the channels that are wanted over it; what comes in goes to delivery. The bus thread's alone.
 #pragma once
 
 #include <ev.h>
@@ -19,8 +19,11 @@ struct path_settings {
     const struct redis_url *url; // borrowed, kind TCP or UNIX
     const char *client_name;     // borrowed
     size_t max_message;          // bytes
-    struct delivery *delivery;   // borrowed: all paths share it
-    struct counters *counters;   // borrowed: the bus thread's
+    // Borrowed: patterns of channels that may have a history.
+    const char *const *durable;
+    size_t durable_count;
+    struct delivery *delivery; // borrowed: all paths share it
+    struct counters *counters; // borrowed: the bus thread's
     // The path is proven, or is no longer.
     void (*on_proven)(void *ctx);
     void *ctx;
@@ -33,6 +36,8 @@ void path_destroy(struct path *p);
 // Worker `worker` wants the channel, or does not any more.
 void path_want(struct path *p, unsigned worker, const struct channel_name *name);
 void path_unwant(struct path *p, unsigned worker, const struct channel_name *name);
+// Worker `worker` wants a page of the channel's history from name->at on: it comes by delivery_page.
+void path_history(struct path *p, unsigned worker, const struct channel_name *name);
 struct interest *path_find(const struct path *p, uint64_t hash, const char *name, size_t len);
 
 // At the end of a turn: all that was wanted in it goes to Redis in few commands.

@@ -26,15 +26,29 @@ struct worker {
     bool running, stopped, told_empty;
 };
 
-static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, bool wanted)
+static bool worker_ask(struct worker *w, enum mail_kind kind, uint64_t hash, const char *name, size_t len,
+                       struct position at)
 {
-    struct worker *w = ctx;
-    struct mail mail = {.kind = wanted ? MAIL_WANTED : MAIL_UNWANTED,
+    struct mail mail = {.kind = (uint16_t)kind,
                         .from = (uint16_t)w->settings.index,
                         .name = channel_name_create(hash, name, len)};
+    if (mail.name)
+        mail.name->at = at;
     if (mail.name && mailbox_post(w->bus, &mail))
         return true;
     free(mail.name);
+    return false;
+}
+
+static bool on_history(void *ctx, uint64_t hash, const char *name, size_t len, struct position from)
+{
+    return worker_ask(ctx, MAIL_HISTORY, hash, name, len, from);
+}
+
+static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, bool wanted)
+{
+    if (worker_ask(ctx, wanted ? MAIL_WANTED : MAIL_UNWANTED, hash, name, len, (struct position){0}))
+        return true;
     if (!wanted) // costs a subscription too many, until the channel is wanted and left again
         log_error("worker", "out of memory: channel %.*s could not be released", (int)len, name);
     return false;
@@ -51,6 +65,8 @@ static void worker_deliver(struct worker *w, struct frame *f, bool last)
 
 static void worker_announce_gap(struct worker *w, const struct channel_name *name)
 {
+    if (!hub_lost(w->table.hub, name->hash, name->text, name->len))
+        return;
     struct frame *f = gap_frame(name->hash, name->text, name->len);
     if (!f)
         return;
@@ -58,6 +74,19 @@ static void worker_announce_gap(struct worker *w, const struct channel_name *nam
     w->table.coalesce = true;
     hub_deliver(w->table.hub, f);
     frame_release(f);
+}
+
+static void worker_confirm(struct worker *w, const struct channel_name *name)
+{
+    const struct hub_confirmation how = {.has_history = name->has_history, .last = name->at};
+    hub_confirm(w->table.hub, name->hash, name->text, name->len, &how);
+}
+
+static void worker_page(struct worker *w, struct page_mail *mail)
+{
+    hub_page(w->table.hub, mail->name->hash, mail->name->text, mail->name->len, &mail->page);
+    free(mail->name);
+    free(mail);
 }
 
 static void worker_drain(struct worker *w)
@@ -78,8 +107,11 @@ static void on_mail(void *ctx, const struct mail *mail, bool last)
         worker_deliver(w, mail->frame, last);
         break;
     case MAIL_CONFIRMED:
-        hub_confirm(w->table.hub, mail->name->hash, mail->name->text, mail->name->len);
+        worker_confirm(w, mail->name);
         free(mail->name);
+        break;
+    case MAIL_PAGE:
+        worker_page(w, mail->page);
         break;
     case MAIL_GAP:
         worker_announce_gap(w, mail->name);
@@ -130,8 +162,9 @@ struct worker *worker_create(const struct worker_settings *settings)
     if (!w->loop)
         goto fail;
     w->inbox = mailbox_create(w->loop, settings->backlog_limit, on_mail, w);
+    const struct client_bus bus = {.on_interest = on_interest, .on_history = on_history, .ctx = w};
     if (!w->inbox || !conn_table_init(&w->table, w->loop, settings->client, &settings->hooks, &w->counters) ||
-        !conn_table_enable_streams(&w->table, settings->limits, on_interest, w))
+        !conn_table_enable_streams(&w->table, settings->limits, &bus))
         goto fail;
     // After the table's own: it sees the turn's sweep done.
     ev_prepare_init(&w->watch_empty, on_watch_empty);

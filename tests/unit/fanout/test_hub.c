@@ -72,11 +72,11 @@ static void on_confirmed(void *ctx, struct subscriber *s)
 static void setup(void)
 {
     struct hub_events events = {
-        .on_interest = on_interest, .on_frame = on_frame, .on_confirmed = on_confirmed, .ctx = &hub};
+        .on_interest = on_interest, .on_frame = on_frame, .on_ready = on_confirmed, .ctx = &hub};
     ck_assert(map_seed());
     for (size_t c = 0; c < CHANNELS; c++)
         snprintf(names[c], sizeof names[c], "channel:%zu", c);
-    hub = hub_create(&events);
+    hub = hub_create(&events, 1 << 20);
     ck_assert_ptr_nonnull(hub);
 }
 
@@ -126,7 +126,7 @@ static size_t deliver(size_t channel)
 
 static void confirm(size_t channel)
 {
-    hub_confirm(hub, hash_of(channel), names[channel], strlen(names[channel]));
+    hub_confirm(hub, hash_of(channel), names[channel], strlen(names[channel]), &(struct hub_confirmation){0});
 }
 
 START_TEST(the_bus_is_told_of_the_first_that_comes_and_the_last_that_goes)
@@ -199,13 +199,13 @@ END_TEST
 START_TEST(a_stream_is_confirmed_with_its_last_channel_and_once)
 {
     struct stream *both = JOIN(0, 1, 2), *one = JOIN(1, 1);
-    ck_assert(!hub_is_confirmed(&both->subscriber));
+    ck_assert(!hub_is_ready(&both->subscriber));
     confirm(1);
     ck_assert_uint_eq(both->confirmed, 0);
     ck_assert_uint_eq(one->confirmed, 1);
     confirm(2);
     ck_assert_uint_eq(both->confirmed, 1);
-    ck_assert(hub_is_confirmed(&both->subscriber));
+    ck_assert(hub_is_ready(&both->subscriber));
     confirm(1); // again: nobody waits for it
     confirm(2);
     ck_assert_uint_eq(both->confirmed, 1);
@@ -218,8 +218,8 @@ START_TEST(who_comes_to_a_confirmed_channel_is_confirmed)
 {
     JOIN(0, 1);
     confirm(1);
-    ck_assert(hub_is_confirmed(&JOIN(1, 1)->subscriber));
-    ck_assert(!hub_is_confirmed(&JOIN(2, 1, 2)->subscriber));
+    ck_assert(hub_is_ready(&JOIN(1, 1)->subscriber));
+    ck_assert(!hub_is_ready(&JOIN(2, 1, 2)->subscriber));
 }
 END_TEST
 
@@ -228,7 +228,7 @@ START_TEST(a_channel_that_was_left_by_all_must_be_confirmed_anew)
     JOIN(0, 1);
     confirm(1);
     leave(0);
-    ck_assert(!hub_is_confirmed(&JOIN(0, 1)->subscriber));
+    ck_assert(!hub_is_ready(&JOIN(0, 1)->subscriber));
 }
 END_TEST
 
@@ -239,10 +239,10 @@ START_TEST(without_redis_nothing_is_confirmed)
     for (size_t c = 1; c <= 3; c++)
         confirm(c);
     hub_unconfirm_all(hub);
-    ck_assert(!hub_is_confirmed(&streams[0].subscriber));
-    ck_assert(!hub_is_confirmed(&streams[1].subscriber));
+    ck_assert(!hub_is_ready(&streams[0].subscriber));
+    ck_assert(!hub_is_ready(&streams[1].subscriber));
     confirm(3);
-    ck_assert(hub_is_confirmed(&streams[1].subscriber));
+    ck_assert(hub_is_ready(&streams[1].subscriber));
     ck_assert_uint_eq(streams[1].confirmed, 2);
 }
 END_TEST
@@ -250,7 +250,7 @@ END_TEST
 START_TEST(a_stream_without_channels_is_not_confirmed)
 {
     struct subscriber nobody = {0};
-    ck_assert(!hub_is_confirmed(&nobody));
+    ck_assert(!hub_is_ready(&nobody));
 }
 END_TEST
 
@@ -349,7 +349,7 @@ static void check_as_model(void)
         channels += model_count(c) > 0;
     ck_assert_uint_eq(hub_channel_count(hub), channels);
     CHECK_EACH(c, CHANNELS, wanted[c] == (model_count(c) > 0));
-    CHECK_EACH(i, STREAMS, hub_is_confirmed(&streams[i].subscriber) == model_confirmed(i));
+    CHECK_EACH(i, STREAMS, hub_is_ready(&streams[i].subscriber) == model_confirmed(i));
 }
 
 START_TEST(behaves_as_a_table_of_who_is_in_what)

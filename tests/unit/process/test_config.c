@@ -87,6 +87,8 @@ static const struct {
     {"max-message", "1", "1KiB", "512MiB"},
     {"payload", "text", "chat:*=envelope", "auto"},
     {"backlog-limit", "1MiB", "2MiB", "64GiB"},
+    {"durable", "off", "user:*", "orders"},
+    {"replay-limit", "1MiB", "2MiB", "64GiB"},
     {"anonymous", "*", "a", "b:*"},
     {"cors-origin", "*", "https://a.example", "http://localhost:3000"},
     {"max-connections", "1", "2", "100000000"},

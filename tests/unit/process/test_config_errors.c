@@ -82,6 +82,8 @@ static const struct {
     {"payload", "json", "\"json\"" NO_RULE},
     {"payload", "a b=text", "\"a b=text\"" NO_RULE},
     {"backlog-limit", "1023KiB", "\"1023KiB\" is too small; the least is 1MiB"},
+    {"replay-limit", "1023KiB", "\"1023KiB\" is too small; the least is 1MiB"},
+    {"durable", "user:{", "\"user:{\" is no channel pattern; write for example news or public:*"},
     {"anonymous", "a b", "\"a b\" is no channel pattern; write for example news or public:*"},
     {"anonymous", "*:news", "\"*:news\" is no channel pattern; write for example news or public:*"},
     {"cors-origin", "app.example.com", "\"app.example.com\"" NO_ORIGIN},

@@ -166,7 +166,7 @@ END_TEST
 START_TEST(news_of_a_channel_keep_their_place_behind_messages)
 {
     message("a1");
-    delivery_tell(delivery, 0, MAIL_CONFIRMED, channel("a"));
+    delivery_confirm(delivery, 0, channel("a"), &(struct hub_confirmation){0});
     message("b2");
     delivery_gap(delivery, channel("a"), 0);
     delivery_gap(delivery, channel("a"), 0);

@@ -1,0 +1,322 @@
+#include "gateway/redis/history.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "common/log.h"
+#include "common/map.h"
+#include "common/pattern.h"
+#include "gateway/redis/history_entry.h"
+#include "gateway/redis/redis_conn.h"
+
+// Answers that may be outstanding: enough to hide the round trip, and a bound on what Redis sends at once.
+#define LASTS_MAX 512u
+#define PAGES_MAX 4u
+// Entries of a page: what gives about PAGE_BYTES, by the size of those read before.
+#define PAGE_BYTES (256u << 10)
+#define PAGE_ENTRIES_MIN 8u
+#define PAGE_ENTRIES_MAX 256u
+// Redis takes no larger string.
+#define BULK_MAX ((size_t)512 << 20)
+// One that may have taken the connection down so often is not asked again.
+#define TRIES_MAX 8u
+#define RETRY_S 0.2
+
+struct request {
+    TAILQ_ENTRY(request) in_list;
+    unsigned worker;
+    bool is_page;
+    unsigned tries;
+    struct position from;
+    uint32_t entries; // that were asked for
+    size_t len;
+    char channel[];
+};
+
+TAILQ_HEAD(request_list, request);
+
+struct history {
+    struct history_settings settings;
+    struct ev_loop *loop;
+    struct redis_conn *conn;
+    struct request_list waiting, sent; // `sent` in the order of the answers
+    size_t lasts_sent, pages_sent;
+    size_t entry_bytes; // of one entry, about
+    bool told_denied;
+    bool replacing; // the connection goes down because we want it to
+    ev_timer retry; // after an answer that may be another one a little later
+};
+
+static void count_sent(struct history *h, const struct request *r, int n)
+{
+    if (r->is_page)
+        h->pages_sent += (size_t)n;
+    else
+        h->lasts_sent += (size_t)n;
+}
+
+static uint32_t page_entries(const struct history *h)
+{
+    size_t n = PAGE_BYTES / h->entry_bytes;
+    return n < PAGE_ENTRIES_MIN ? PAGE_ENTRIES_MIN : n > PAGE_ENTRIES_MAX ? PAGE_ENTRIES_MAX : (uint32_t)n;
+}
+
+static bool send_request(struct history *h, struct request *r)
+{
+    char key[CHANNEL_NAME_MAX + 16], from[48], count[16];
+    snprintf(key, sizeof key, "sse:{%.*s}", (int)r->len, r->channel);
+    if (!r->is_page) {
+        const char *argv[] = {"XREVRANGE", key, "+", "-", "COUNT", "1"};
+        return redis_conn_send(h->conn, 6, argv, NULL);
+    }
+    r->entries = page_entries(h);
+    snprintf(from, sizeof from, "%" PRIu64 "-%" PRIu64, r->from.ms, r->from.offset);
+    snprintf(count, sizeof count, "%u", r->entries);
+    const char *argv[] = {"XRANGE", key, from, "+", "COUNT", count};
+    return redis_conn_send(h->conn, 6, argv, NULL);
+}
+
+static void send_waiting(struct history *h)
+{
+    struct request *next;
+    if (ev_is_active(&h->retry))
+        return;
+    for (struct request *r = TAILQ_FIRST(&h->waiting); r; r = next) {
+        next = TAILQ_NEXT(r, in_list);
+        if (h->lasts_sent >= LASTS_MAX)
+            return;
+        if (r->is_page && h->pages_sent >= PAGES_MAX)
+            continue;
+        if (!send_request(h, r))
+            return;
+        TAILQ_REMOVE(&h->waiting, r, in_list);
+        TAILQ_INSERT_TAIL(&h->sent, r, in_list);
+        count_sent(h, r, 1);
+    }
+}
+
+static void answer_failed(struct history *h, struct request *r)
+{
+    const struct history_page page = {.from = r->from, .failed = true};
+    if (r->is_page)
+        h->settings.on_page(h->settings.ctx, r->worker, r->channel, r->len, &page);
+    else
+        h->settings.on_last(h->settings.ctx, r->worker, r->channel, r->len, false, (struct position){0});
+    free(r);
+}
+
+static void put_back(struct history *h, struct request *r)
+{
+    if (r->tries >= TRIES_MAX)
+        answer_failed(h, r);
+    else
+        TAILQ_INSERT_HEAD(&h->waiting, r, in_list);
+}
+
+static void on_retry(struct ev_loop *loop, ev_timer *w, int events)
+{
+    (void)loop, (void)events;
+    send_waiting(w->data);
+}
+
+static void on_ready(void *ctx)
+{
+    send_waiting(ctx);
+}
+
+static void on_down(void *ctx)
+{
+    struct history *h = ctx;
+    // The first one may be what took the connection down.
+    struct request *r = TAILQ_FIRST(&h->sent);
+    if (r && !h->replacing)
+        r->tries++;
+    h->lasts_sent = h->pages_sent = 0;
+    while ((r = TAILQ_LAST(&h->sent, request_list))) {
+        TAILQ_REMOVE(&h->sent, r, in_list);
+        put_back(h, r);
+    }
+}
+
+static void on_skipped(void *ctx, size_t len)
+{
+    (void)ctx, (void)len; // nothing is that large
+}
+
+// Those say that it will never be answered; all others, that it may be a little later.
+static bool is_final(const char *error)
+{
+    return strncmp(error, "NOPERM", 6) == 0 || strncmp(error, "WRONGTYPE", 9) == 0 ||
+           strncmp(error, "ERR", 3) == 0;
+}
+
+static void on_error(struct history *h, struct request *r, const char *error)
+{
+    counter_add(h->settings.counters, COUNTER_REDIS_ERRORS, 1);
+    if (!is_final(error)) {
+        TAILQ_INSERT_HEAD(&h->waiting, r, in_list);
+        ev_timer_stop(h->loop, &h->retry);
+        ev_timer_set(&h->retry, RETRY_S, 0.);
+        ev_timer_start(h->loop, &h->retry);
+        return;
+    }
+    if (!h->told_denied)
+        log_warn("redis",
+                 "cannot read sse:{%.*s}: %s; where a history cannot be read, durable events are delivered "
+                 "like any "
+                 "others, and nothing is resumed",
+                 (int)r->len, r->channel, error);
+    h->told_denied = true;
+    answer_failed(h, r);
+}
+
+static void answer_last(struct history *h, const struct request *r, const redisReply *reply)
+{
+    struct position last = {0};
+    bool known = reply->elements == 0 || history_entry_position(reply->element[0], &last);
+    h->settings.on_last(h->settings.ctx, r->worker, r->channel, r->len, known, last);
+}
+
+static void learn_size(struct history *h, const struct history_page *page)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < page->count; i++)
+        bytes += page->frames[i]->wire_len;
+    if (page->count > 0)
+        h->entry_bytes = (h->entry_bytes + bytes / page->count) / 2 + 1;
+}
+
+static void answer_page(struct history *h, const struct request *r, const redisReply *reply)
+{
+    struct frame *frames[PAGE_ENTRIES_MAX];
+    struct history_page page = {.from = r->from, .at_end = reply->elements < r->entries, .frames = frames};
+    struct position prev = r->from;
+    uint64_t hash = map_hash(r->channel, r->len);
+    for (size_t i = 0; i < reply->elements && i < PAGE_ENTRIES_MAX; i++) {
+        enum counter dropped;
+        struct frame *f = history_entry_frame(reply->element[i], hash, r->channel, r->len,
+                                              h->settings.max_message, prev, &dropped);
+        if (dropped != COUNTER_COUNT)
+            h->settings.on_dropped(h->settings.ctx, dropped, r->channel, r->len);
+        if (!f) {
+            page.at_end = false; // what is missing will be read again
+            break;
+        }
+        prev = f->at;
+        frames[page.count++] = f;
+    }
+    learn_size(h, &page);
+    h->settings.on_page(h->settings.ctx, r->worker, r->channel, r->len, &page);
+}
+
+static bool on_reply(void *ctx, void *object)
+{
+    struct history *h = ctx;
+    redisReply *reply = object;
+    struct request *r = TAILQ_FIRST(&h->sent);
+    bool expected = r && (reply->type == REDIS_REPLY_ARRAY || reply->type == REDIS_REPLY_ERROR);
+    // redis_conn asks PING when nothing else was said.
+    bool is_pong = reply->type == REDIS_REPLY_STATUS;
+    if (expected) {
+        TAILQ_REMOVE(&h->sent, r, in_list);
+        count_sent(h, r, -1);
+        if (reply->type == REDIS_REPLY_ERROR) {
+            on_error(h, r, reply->str);
+        } else {
+            if (r->is_page)
+                answer_page(h, r, reply);
+            else
+                answer_last(h, r, reply);
+            free(r);
+        }
+        send_waiting(h);
+    }
+    freeReplyObject(reply);
+    return expected || is_pong;
+}
+
+struct history *history_create(struct ev_loop *loop, const struct history_settings *settings)
+{
+    struct history *h = calloc(1, sizeof *h);
+    if (!h)
+        return NULL;
+    h->settings = *settings;
+    h->loop = loop;
+    h->entry_bytes = PAGE_BYTES / 64;
+    TAILQ_INIT(&h->waiting);
+    TAILQ_INIT(&h->sent);
+    ev_timer_init(&h->retry, on_retry, 0., 0.);
+    h->retry.data = h;
+    struct redis_conn_settings conn = {
+        .url = settings->url,
+        .purpose = "history",
+        .quiet = true,
+        .client_name = settings->client_name,
+        .max_bulk = BULK_MAX,
+        .on_ready = on_ready,
+        .on_reply = on_reply,
+        .on_skipped = on_skipped,
+        .on_down = on_down,
+        .ctx = h,
+    };
+    h->conn = redis_conn_create(loop, &conn);
+    if (!h->conn) {
+        free(h);
+        return NULL;
+    }
+    return h;
+}
+
+static void requests_free(struct request_list *list)
+{
+    struct request *r;
+    while ((r = TAILQ_FIRST(list))) {
+        TAILQ_REMOVE(list, r, in_list);
+        free(r);
+    }
+}
+
+void history_destroy(struct history *h)
+{
+    if (!h)
+        return;
+    redis_conn_destroy(h->conn);
+    ev_timer_stop(h->loop, &h->retry);
+    requests_free(&h->waiting);
+    requests_free(&h->sent);
+    free(h);
+}
+
+static bool add_request(struct history *h, unsigned worker, const char *channel, size_t len, bool is_page,
+                        struct position from)
+{
+    struct request *r = malloc(sizeof *r + len);
+    if (!r)
+        return false;
+    *r = (struct request){.worker = worker, .is_page = is_page, .from = from, .len = len};
+    memcpy(r->channel, channel, len);
+    TAILQ_INSERT_TAIL(&h->waiting, r, in_list);
+    send_waiting(h);
+    return true;
+}
+
+bool history_ask_last(struct history *h, unsigned worker, const char *channel, size_t len)
+{
+    return add_request(h, worker, channel, len, false, (struct position){0});
+}
+
+bool history_ask_page(struct history *h, unsigned worker, const char *channel, size_t len,
+                      struct position from)
+{
+    return add_request(h, worker, channel, len, true, from);
+}
+
+void history_reconnect(struct history *h)
+{
+    h->replacing = true;
+    redis_conn_replace(h->conn, "the subscriber's was lost");
+    h->replacing = false;
+}

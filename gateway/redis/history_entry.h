@@ -1,0 +1,19 @@
+// Entries of a durable channel's stream in Redis, as the function sse_publish stores them (docs/protocol.md).
+// Pure: replies in, frames out.
+#pragma once
+
+#include <hiredis/hiredis.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "gateway/fanout/message.h"
+
+// Where an entry of an XRANGE reply stands. False where it is none.
+bool history_entry_position(const redisReply *entry, struct position *at);
+
+// The frame of an entry; one that no event stream can carry becomes gateway:gap for its offset, and `dropped`
+// the reason (else COUNTER_COUNT). `prev` is the entry before it, for one that does not say so itself. NULL
+// when out of memory.
+struct frame *history_entry_frame(const redisReply *entry, uint64_t hash, const char *channel,
+                                  size_t channel_len, size_t max_message, struct position prev,
+                                  enum counter *dropped);
