@@ -23,11 +23,23 @@ local function refuse(text)
     error({err = 'ERR sse_publish: ' .. text}, 0)
 end
 
--- Redis' own errors (WRONGTYPE, OOM, NOPERM, READONLY) pass through as they are.
-local function call(...)
-    local reply = redis.pcall(...)
+local function forbid(command, name)
+    error({err = 'NOPERM sse_publish: this user may not ' .. command .. (name and ' ' .. name or '')}, 0)
+end
+
+-- Redis' own errors (WRONGTYPE, OOM, READONLY) pass through as they are, but for the one that does not say which command
+-- the ACL forbids.
+local function raise(reply, command, name)
+    if string.find(reply.err, 'The user executing the script', 1, true) then
+        forbid(command, name)
+    end
+    error(reply, 0)
+end
+
+local function call(command, ...)
+    local reply = redis.pcall(command, ...)
     if type(reply) == 'table' and reply.err then
-        error(reply, 0)
+        raise(reply, command, (...))
     end
     return reply
 end
@@ -138,10 +150,15 @@ end
 -- All that an appended event needs must be allowed before it is appended, or it would be kept but never published. Only
 -- XADD itself is left to fail: for want of memory, say, and then nothing has happened. Redis below 7 cannot tell.
 local function check_rights(request, key, publish)
-    if redis.acl_check_cmd and not (redis.acl_check_cmd('XTRIM', key, 'MINID', '0') and
-            redis.acl_check_cmd('PEXPIRE', key, '1') and redis.acl_check_cmd(publish, request.channel, '')) then
-        error({err = 'NOPERM sse_publish: this user may not XTRIM and PEXPIRE ' .. key .. ' and ' .. publish .. ' to ' ..
-            request.channel .. '; its ACL must allow all three'}, 0)
+    local allows = redis.acl_check_cmd
+    if allows == nil then
+        return
+    elseif not allows('XTRIM', key, 'MINID', '0') then
+        forbid('XTRIM', key)
+    elseif not allows('PEXPIRE', key, '1') then
+        forbid('PEXPIRE', key)
+    elseif not allows(publish, request.channel, '') then
+        forbid(publish, request.channel)
     end
 end
 
@@ -190,7 +207,7 @@ local function append_after(key, last, ms, request)
         reply = append(key, place, request)
     end
     if type(reply) == 'table' and reply.err then
-        error(reply, 0)
+        raise(reply, 'XADD', key)
     end
     return place
 end
