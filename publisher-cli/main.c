@@ -1,10 +1,11 @@
 // sse-publish: publishes events to the channels that gateways stream. docs/man/sse-publish.1 is its manual.
-#include "common/options.h"
 #include "common/pattern.h"
 #include "common/redis_url.h"
 #include "publisher-cli/input.h"
 #include "publisher-cli/message.h"
 #include "publisher-cli/publish.h"
+#include "publisher-cli/report.h"
+#include "publisher-cli/settings.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,12 +21,6 @@ enum exit_status { EXIT_PUBLISHED = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 #define DATA_MAX (16 << 20)
 #define ERROR_MAX 512
 
-struct settings {
-    char *redis, *event, *id;
-    uint64_t retry, timeout;
-    bool durable, lines, json, help, version;
-};
-
 // What one run works with.
 struct run {
     const struct settings *settings;
@@ -35,101 +30,9 @@ struct run {
     struct publisher *publisher;
     struct input input;
     struct message_buffer buffer;
-    bool warned; // of data that no gateway will pass on; once is enough
+    bool warned;              // of data that no gateway will pass on; once is enough
+    enum exit_status failure; // what it means where sending fails
     char error[ERROR_MAX];
-};
-
-static bool check_redis(const char *text, char *error, size_t error_size)
-{
-    struct redis_url url;
-    bool ok = redis_url_parse(text, &url, error, error_size);
-
-    if (!ok)
-        return false;
-    ok = publisher_supports(&url, error, error_size);
-    redis_url_deinit(&url);
-    return ok;
-}
-
-#define AT(member) .offset = offsetof(struct settings, member)
-static const struct option_spec specs[] = {
-    {.name = "redis",
-     .argument = "URL",
-     .group = "Redis",
-     .type = OPTION_STRING,
-     .properties = OPTION_SECRET_URL,
-     AT(redis),
-     .default_text = "redis://127.0.0.1:6379",
-     .check = check_redis,
-     .help = "Redis of the gateways: redis://[USER:PASSWORD@]HOST[:PORT][/DB] or redis+unix:///PATH"},
-    {.name = "timeout",
-     .argument = "TIME",
-     .type = OPTION_DURATION,
-     AT(timeout),
-     .default_text = "5s",
-     .min = 1,
-     .max = 3600000,
-     .help = "How long to wait for a connection, and for each answer"},
-    {.name = "event",
-     .argument = "NAME",
-     .group = "Event",
-     .type = OPTION_STRING,
-     .properties = OPTION_COMMAND_LINE,
-     AT(event),
-     .help = "Name of the event; a browser hears it with addEventListener(NAME, ...)"},
-    {.name = "id",
-     .argument = "ID",
-     .type = OPTION_STRING,
-     .properties = OPTION_COMMAND_LINE,
-     AT(id),
-     .help = "Id of the event"},
-    {.name = "retry",
-     .argument = "MS",
-     .type = OPTION_UINT,
-     .properties = OPTION_COMMAND_LINE,
-     AT(retry),
-     .max = UINT32_MAX,
-     .help = "Tell clients to wait so many milliseconds before they reconnect"},
-    {.name = "durable",
-     .type = OPTION_FLAG,
-     .properties = OPTION_COMMAND_LINE | OPTION_HIDDEN,
-     AT(durable),
-     .help = ""},
-    {.name = "lines",
-     .group = "Input and output",
-     .type = OPTION_FLAG,
-     .properties = OPTION_COMMAND_LINE,
-     AT(lines),
-     .help = "Each line of standard input is one event, sent as soon as it is read"},
-    {.name = "json",
-     .type = OPTION_FLAG,
-     .properties = OPTION_COMMAND_LINE,
-     AT(json),
-     .help = "Print the result as one JSON object"},
-    {.name = "help",
-     .letter = 'h',
-     .type = OPTION_FLAG,
-     .properties = OPTION_ENDS,
-     AT(help),
-     .help = "Print this and exit"},
-    {.name = "version",
-     .letter = 'V',
-     .type = OPTION_FLAG,
-     .properties = OPTION_ENDS,
-     AT(version),
-     .help = "Print the version and exit"},
-};
-
-static const struct option_table table = {
-    .program = "sse-publish",
-    .synopsis = "[OPTION]... CHANNEL [DATA|-]",
-    .purpose = "Publishes DATA, or standard input, as one event to all who stream CHANNEL, and prints how "
-               "many gateways "
-               "received it.",
-    .prefix = "SSE_PUBLISH_",
-    .epilogue = "Exit status: 0 published, 1 Redis refused or could not be reached, 2 wrong usage or input.",
-    .specs = specs,
-    .count = sizeof(specs) / sizeof(specs[0]),
 };
 
 static enum exit_status fail(enum exit_status status, const char *reason)
@@ -155,16 +58,30 @@ static const char *channel_problem(const char *channel)
     return "CHANNEL may only hold the characters A-Z a-z 0-9 _ . : @ / -";
 }
 
+// A history is no place for what no gateway will ever pass on. What was sent before is seen through first.
+static bool refuse_data(struct run *run, const char *problem)
+{
+    if (publisher_flush(run->publisher, run->error, sizeof(run->error))) {
+        snprintf(run->error, sizeof(run->error), "no event stream can carry this data, because %s", problem);
+        run->failure = EXIT_USAGE;
+    }
+    return false;
+}
+
 static bool send_data(struct run *run, const char *data, size_t len)
 {
-    const char *payload, *problem = run->warned ? NULL : message_undeliverable(data, len);
-    size_t payload_len;
+    const char *payload = data, *problem = run->warned ? NULL : message_undeliverable(data, len);
+    size_t payload_len = len;
 
+    if (problem && run->settings->durable)
+        return refuse_data(run, problem);
     if (problem) {
         fprintf(stderr, "sse-publish: warning: gateways will drop this message, because %s\n", problem);
         run->warned = true;
     }
-    if (!message_compose(&run->fields, data, len, &run->buffer, &payload, &payload_len)) {
+    // A durable event gets its envelope in Redis.
+    if (!run->settings->durable &&
+        !message_compose(&run->fields, data, len, &run->buffer, &payload, &payload_len)) {
         snprintf(run->error, sizeof(run->error), "out of memory");
         return false;
     }
@@ -183,49 +100,11 @@ static enum exit_status fail_input(const char *what, enum input_result result)
     return fail(EXIT_USAGE, reason);
 }
 
-static const char *plural(uint64_t count)
-{
-    return count == 1 ? "" : "s";
-}
-
-static void print_one(const struct run *run)
-{
-    uint64_t receivers = publisher_totals(run->publisher).receivers_max;
-
-    if (run->settings->json) {
-        printf("{\"channel\":\"%s\",\"receivers\":%" PRIu64 "}\n", run->channel, receivers);
-        return;
-    }
-    printf("%" PRIu64 " gateway%s\n", receivers, plural(receivers));
-    if (receivers == 0)
-        fprintf(stderr,
-                "sse-publish: warning: no gateway has a stream of \"%s\" now, so nobody got this event\n",
-                run->channel);
-}
-
-static void print_lines(const struct run *run)
-{
-    struct publisher_totals totals = publisher_totals(run->publisher);
-
-    if (run->settings->json) {
-        printf("{\"channel\":\"%s\",\"lines\":%" PRIu64 ",\"receivers_min\":%" PRIu64
-               ",\"receivers_max\":%" PRIu64 "}\n",
-               run->channel, totals.messages, totals.receivers_min, totals.receivers_max);
-        return;
-    }
-    printf("%" PRIu64 " line%s, ", totals.messages, plural(totals.messages));
-    if (totals.receivers_min != totals.receivers_max)
-        printf("%" PRIu64 " to ", totals.receivers_min);
-    printf("%" PRIu64 " gateway%s\n", totals.receivers_max, plural(totals.receivers_max));
-    if (totals.messages > 0 && totals.receivers_min == 0)
-        fprintf(stderr, "sse-publish: warning: no gateway had a stream of \"%s\" for %s of the lines\n",
-                run->channel, totals.receivers_max == 0 ? "any" : "some");
-}
-
 static enum exit_status publish_one(struct run *run)
 {
     const char *data = run->data;
     size_t len = data ? strlen(data) : 0;
+    struct publisher_totals totals;
 
     if (data == NULL) {
         enum input_result result = input_read_all(&run->input, &data, &len);
@@ -234,8 +113,9 @@ static enum exit_status publish_one(struct run *run)
             return fail_input("standard input", result);
     }
     if (!send_data(run, data, len) || !publisher_flush(run->publisher, run->error, sizeof(run->error)))
-        return fail(EXIT_REFUSED, run->error);
-    print_one(run);
+        return fail(run->failure, run->error);
+    totals = publisher_totals(run->publisher);
+    report_one(run->settings, run->channel, &totals);
     return EXIT_PUBLISHED;
 }
 
@@ -245,6 +125,7 @@ static enum exit_status publish_lines(struct run *run)
 {
     const char *line;
     size_t len;
+    struct publisher_totals totals;
 
     for (;;) {
         enum input_result result = input_next_line(&run->input, &line, &len);
@@ -252,7 +133,7 @@ static enum exit_status publish_lines(struct run *run)
                                        : publisher_flush(run->publisher, run->error, sizeof(run->error));
 
         if (!ok)
-            return fail(EXIT_REFUSED, run->error);
+            return fail(run->failure, run->error);
         if (result == INPUT_PENDING)
             result = input_fill(&run->input);
         if (result == INPUT_END)
@@ -260,43 +141,93 @@ static enum exit_status publish_lines(struct run *run)
         if (result == INPUT_TOO_LONG || result == INPUT_ERROR)
             return fail_input("a line", result);
     }
-    print_lines(run);
+    totals = publisher_totals(run->publisher);
+    report_lines(run->settings, run->channel, &totals);
     return EXIT_PUBLISHED;
 }
 
 static enum exit_status publish(struct run *run)
 {
+    const struct settings *settings = run->settings;
+    const struct durable_settings durable = {
+        .event = run->fields.event,
+        .has_retry = run->fields.has_retry,
+        .retry_ms = run->fields.retry_ms,
+        .keep = settings->keep == OPTION_UNSET ? 0 : settings->keep,
+        .keep_for_ms = settings->keep_for == OPTION_UNSET ? 0 : settings->keep_for,
+    };
     enum exit_status status;
 
     // Before the data is asked for, so that a wrong password shows at once.
-    run->publisher = publisher_create(&run->url, run->settings->timeout, run->error, sizeof(run->error));
+    run->publisher = publisher_create(&run->url, settings->timeout, settings->durable ? &durable : NULL,
+                                      run->error, sizeof(run->error));
     if (run->publisher == NULL)
         return fail(EXIT_REFUSED, run->error);
     if (run->data == NULL && isatty(STDIN_FILENO))
         fprintf(stderr, "sse-publish: reading from the terminal; Ctrl-D at the beginning of a line ends\n");
-    status = run->settings->lines ? publish_lines(run) : publish_one(run);
-    if (status != EXIT_PUBLISHED && run->settings->lines)
+    status = settings->lines ? publish_lines(run) : publish_one(run);
+    if (status != EXIT_PUBLISHED && settings->lines)
         fprintf(stderr, "sse-publish: Redis confirmed %" PRIu64 " lines before that\n",
                 publisher_totals(run->publisher).messages);
     publisher_destroy(run->publisher);
     return status;
 }
 
+static enum exit_status install(const struct settings *settings)
+{
+    struct redis_url url;
+    struct publisher *publisher;
+    char error[ERROR_MAX];
+    enum install_result result = INSTALL_FAILED;
+    long long version;
+
+    if (!redis_url_parse(settings->redis, &url, error, sizeof(error)))
+        return fail(EXIT_USAGE, error);
+    publisher = publisher_create(&url, settings->timeout, NULL, error, sizeof(error));
+    if (publisher)
+        result = publisher_install(publisher, &version, error, sizeof(error));
+    publisher_destroy(publisher);
+    redis_url_deinit(&url);
+    if (result == INSTALL_FAILED)
+        return fail(EXIT_REFUSED, error);
+    report_install(settings, result, version);
+    return EXIT_PUBLISHED;
+}
+
+// NULL, or what options and arguments say that does not go together.
+static const char *usage_problem(const struct settings *settings, int argc)
+{
+    if (settings->install)
+        return argc > 0 || settings->durable || settings->lines ? "--install publishes nothing; use it alone"
+                                                                : NULL;
+    if (argc == 0)
+        return "CHANNEL is missing; write sse-publish CHANNEL [DATA], or see --help";
+    if (argc > 2)
+        return "more than CHANNEL and DATA; put quotes around DATA that has blanks";
+    if (settings->durable && settings->id)
+        return "--id: a durable event gets its id in Redis; leave --id out";
+    if (!settings->durable && (settings->keep != OPTION_UNSET || settings->keep_for != OPTION_UNSET))
+        return "--keep and --keep-for are for durable events; add --durable";
+    return NULL;
+}
+
 static enum exit_status run_with(const struct settings *settings, int argc, char **argv)
 {
-    struct run run = {.settings = settings, .fields = {.event = settings->event, .id = settings->id}};
+    struct run run = {.settings = settings,
+                      .fields = {.event = settings->event, .id = settings->id},
+                      .failure = EXIT_REFUSED};
+    const char *problem = usage_problem(settings, argc);
     enum exit_status status;
 
-    if (settings->durable)
-        return fail(EXIT_USAGE, "--durable is not in this version");
-    if (argc == 0)
-        return fail(EXIT_USAGE, "CHANNEL is missing; write sse-publish CHANNEL [DATA], or see --help");
-    if (argc > 2)
-        return fail(EXIT_USAGE, "more than CHANNEL and DATA; put quotes around DATA that has blanks");
+    if (problem)
+        return fail(EXIT_USAGE, problem);
+    if (settings->install)
+        return install(settings);
     run.channel = argv[0];
     run.data = argc == 2 && strcmp(argv[1], "-") != 0 ? argv[1] : NULL;
-    if (channel_problem(run.channel))
-        return fail(EXIT_USAGE, channel_problem(run.channel));
+    problem = channel_problem(run.channel);
+    if (problem)
+        return fail(EXIT_USAGE, problem);
     if (settings->lines && run.data)
         return fail(EXIT_USAGE, "--lines reads standard input; leave DATA out");
     run.fields.has_retry = settings->retry != OPTION_UNSET;
@@ -333,15 +264,15 @@ int main(int argc, char **argv)
     occupy_standard_descriptors();
     // A Redis that goes away is an error to report, not a silent death.
     (void)signal(SIGPIPE, SIG_IGN);
-    if (!options_load(&table, argc, argv, &settings, &first, error, sizeof(error)))
+    if (!options_load(&settings_table, argc, argv, &settings, &first, error, sizeof(error)))
         return fail(EXIT_USAGE, error);
     if (settings.help)
-        options_print_help(&table, stdout);
+        options_print_help(&settings_table, stdout);
     else if (settings.version)
         printf("sse-publish %s\n", SSE_GATEWAY_VERSION);
     else
         status = run_with(&settings, argc - first, argv + first);
-    options_free(&table, &settings);
+    options_free(&settings_table, &settings);
     if (fflush(stdout) != 0 && status == EXIT_PUBLISHED)
         status = fail(EXIT_REFUSED, "published, but the result could not be printed");
     return status;

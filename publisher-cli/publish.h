@@ -1,7 +1,9 @@
-// Publishes to Redis over one blocking connection of its own, with several commands on the way at a time.
+// Publishes to Redis over one connection, with several commands on the way at a time.
 #pragma once
 
 #include "common/redis_url.h"
+#include "publisher-cli/durable.h"
+#include "publisher-cli/install.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,21 +15,21 @@ struct publisher;
 struct publisher_totals {
     uint64_t messages;
     uint64_t receivers_min, receivers_max; // subscribers that one message reached; both 0 with no message
+    char last_id[48];                      // of the newest durable event; "" for none
 };
 
 // False, with one line in `error`, for a URL that this publisher cannot use. publisher_create takes no other.
 bool publisher_supports(const struct redis_url *url, char *error, size_t error_size);
 
-// Connects, authenticates, selects the database. Connecting and each answer may take `timeout_ms`. NULL, with
-// one line in `error`, on failure; the line never holds the password. Writes to a connection that is gone
-// raise SIGPIPE: have it ignored.
-struct publisher *publisher_create(const struct redis_url *url, uint64_t timeout_ms, char *error,
-                                   size_t error_size);
+// Connects as connection_open does. With `durable` (borrowed for the call, as what it points to is until
+// publisher_destroy; NULL for plain publishing) each event is kept in its channel's history.
+struct publisher *publisher_create(const struct redis_url *url, uint64_t timeout_ms,
+                                   const struct durable_settings *durable, char *error, size_t error_size);
 void publisher_destroy(struct publisher *publisher);
 
 // Sends one message (all borrowed for the call), or keeps it until enough are together or publisher_flush is
-// called. False, with one line in `error`, where Redis refuses or is gone; the publisher is good for nothing
-// but its totals then.
+// called. For a durable event `payload` is its data alone. False, with one line in `error`, where Redis
+// refuses or is gone; the publisher is good for nothing but its totals then.
 bool publisher_send(struct publisher *publisher, const char *channel, const char *payload, size_t len,
                     char *error, size_t error_size);
 
@@ -35,3 +37,7 @@ bool publisher_send(struct publisher *publisher, const char *channel, const char
 bool publisher_flush(struct publisher *publisher, char *error, size_t error_size);
 
 struct publisher_totals publisher_totals(const struct publisher *publisher);
+
+// install_library, over the publisher's connection, before anything is sent.
+enum install_result publisher_install(struct publisher *publisher, long long *version, char *error,
+                                      size_t error_size);

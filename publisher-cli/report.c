@@ -1,0 +1,78 @@
+#include "publisher-cli/report.h"
+
+#include "common/function_library.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static const char *plural(uint64_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
+// Channel names and ids hold nothing that JSON would escape.
+static void one_as_json(const char *channel, const struct publisher_totals *totals)
+{
+    printf("{\"channel\":\"%s\",", channel);
+    if (totals->last_id[0])
+        printf("\"id\":\"%s\",", totals->last_id);
+    printf("\"receivers\":%" PRIu64 "}\n", totals->receivers_max);
+}
+
+void report_one(const struct settings *settings, const char *channel, const struct publisher_totals *totals)
+{
+    uint64_t receivers = totals->receivers_max;
+
+    if (settings->json) {
+        one_as_json(channel, totals);
+        return;
+    }
+    printf("%" PRIu64 " gateway%s", receivers, plural(receivers));
+    printf(totals->last_id[0] ? ", id %s\n" : "%s\n", totals->last_id);
+    if (receivers == 0 && !settings->durable)
+        fprintf(stderr,
+                "sse-publish: warning: no gateway has a stream of \"%s\" now, so nobody got this event\n",
+                channel);
+}
+
+static void lines_as_json(const char *channel, const struct publisher_totals *totals)
+{
+    printf("{\"channel\":\"%s\",\"lines\":%" PRIu64 ",", channel, totals->messages);
+    if (totals->last_id[0])
+        printf("\"last_id\":\"%s\",", totals->last_id);
+    printf("\"receivers_min\":%" PRIu64 ",\"receivers_max\":%" PRIu64 "}\n", totals->receivers_min,
+           totals->receivers_max);
+}
+
+void report_lines(const struct settings *settings, const char *channel, const struct publisher_totals *totals)
+{
+    if (settings->json) {
+        lines_as_json(channel, totals);
+        return;
+    }
+    printf("%" PRIu64 " line%s, ", totals->messages, plural(totals->messages));
+    if (totals->receivers_min != totals->receivers_max)
+        printf("%" PRIu64 " to ", totals->receivers_min);
+    printf("%" PRIu64 " gateway%s", totals->receivers_max, plural(totals->receivers_max));
+    printf(totals->last_id[0] ? ", last id %s\n" : "%s\n", totals->last_id);
+    if (totals->messages > 0 && totals->receivers_min == 0 && !settings->durable)
+        fprintf(stderr, "sse-publish: warning: no gateway had a stream of \"%s\" for %s of the lines\n",
+                channel, totals->receivers_max == 0 ? "any" : "some");
+}
+
+void report_install(const struct settings *settings, enum install_result result, long long version)
+{
+    static const char *const words[] = {
+        [INSTALL_LOADED] = "loaded", [INSTALL_REPLACED] = "replaced", [INSTALL_KEPT] = "kept"};
+    long long now = result == INSTALL_KEPT ? version : function_library_version;
+
+    if (settings->json)
+        printf("{\"library\":\"sse\",\"version\":%lld,\"result\":\"%s\"}\n", now, words[result]);
+    else if (result == INSTALL_LOADED)
+        printf("library sse, version %lld: loaded\n", now);
+    else if (result == INSTALL_REPLACED)
+        printf("library sse, version %lld: loaded in place of version %lld\n", now, version);
+    else
+        printf("library sse, version %lld: was there%s\n", now,
+               version > function_library_version ? ", and is newer than this sse-publish" : "");
+}

@@ -1,0 +1,12 @@
+// What sse-publish prints of its success, for a person or (--json) for a program.
+#pragma once
+
+#include "publisher-cli/install.h"
+#include "publisher-cli/publish.h"
+#include "publisher-cli/settings.h"
+
+void report_one(const struct settings *settings, const char *channel, const struct publisher_totals *totals);
+void report_lines(const struct settings *settings, const char *channel,
+                  const struct publisher_totals *totals);
+// `version` is the one that was there before, 0 for none.
+void report_install(const struct settings *settings, enum install_result result, long long version);

@@ -1,0 +1,121 @@
+#include "publisher-cli/settings.h"
+
+#include "common/redis_url.h"
+#include "publisher-cli/publish.h"
+
+static bool check_redis(const char *text, char *error, size_t error_size)
+{
+    struct redis_url url;
+    bool ok = redis_url_parse(text, &url, error, error_size);
+
+    if (!ok)
+        return false;
+    ok = publisher_supports(&url, error, error_size);
+    redis_url_deinit(&url);
+    return ok;
+}
+
+#define AT(member) .offset = offsetof(struct settings, member)
+static const struct option_spec specs[] = {
+    {.name = "redis",
+     .argument = "URL",
+     .group = "Redis",
+     .type = OPTION_STRING,
+     .properties = OPTION_SECRET_URL,
+     AT(redis),
+     .default_text = "redis://127.0.0.1:6379",
+     .check = check_redis,
+     .help = "Redis of the gateways: redis://[USER:PASSWORD@]HOST[:PORT][/DB] or redis+unix:///PATH"},
+    {.name = "timeout",
+     .argument = "TIME",
+     .type = OPTION_DURATION,
+     AT(timeout),
+     .default_text = "5s",
+     .min = 1,
+     .max = 3600000,
+     .help = "How long to wait for a connection, and for each answer"},
+    {.name = "event",
+     .argument = "NAME",
+     .group = "Event",
+     .type = OPTION_STRING,
+     .properties = OPTION_COMMAND_LINE,
+     AT(event),
+     .help = "Name of the event; a browser hears it with addEventListener(NAME, ...)"},
+    {.name = "id",
+     .argument = "ID",
+     .type = OPTION_STRING,
+     .properties = OPTION_COMMAND_LINE,
+     AT(id),
+     .help = "Id of the event"},
+    {.name = "retry",
+     .argument = "MS",
+     .type = OPTION_UINT,
+     .properties = OPTION_COMMAND_LINE,
+     AT(retry),
+     .max = UINT32_MAX,
+     .help = "Tell clients to wait so many milliseconds before they reconnect"},
+    {.name = "durable",
+     .group = "Durable events",
+     .type = OPTION_FLAG,
+     .properties = OPTION_COMMAND_LINE,
+     AT(durable),
+     .help = "Keep the event in its channel's history, so that a client that was away gets it later"},
+    {.name = "keep",
+     .argument = "N",
+     .type = OPTION_UINT,
+     .properties = OPTION_COMMAND_LINE,
+     AT(keep),
+     .min = 1,
+     .max = 1000000000,
+     .default_note = "1000",
+     .help = "How many events of the channel to keep"},
+    {.name = "keep-for",
+     .argument = "TIME",
+     .type = OPTION_DURATION,
+     .properties = OPTION_COMMAND_LINE,
+     AT(keep_for),
+     .min = 1000,
+     .max = UINT64_C(1000000000000),
+     .default_note = "24h",
+     .help = "How long to keep them"},
+    {.name = "install",
+     .type = OPTION_FLAG,
+     .properties = OPTION_COMMAND_LINE,
+     AT(install),
+     .help = "Load the functions for durable events into Redis, where they are missing or older, and exit"},
+    {.name = "lines",
+     .group = "Input and output",
+     .type = OPTION_FLAG,
+     .properties = OPTION_COMMAND_LINE,
+     AT(lines),
+     .help = "Each line of standard input is one event, sent as soon as it is read"},
+    {.name = "json",
+     .type = OPTION_FLAG,
+     .properties = OPTION_COMMAND_LINE,
+     AT(json),
+     .help = "Print the result as one JSON object"},
+    {.name = "help",
+     .letter = 'h',
+     .type = OPTION_FLAG,
+     .properties = OPTION_ENDS,
+     AT(help),
+     .help = "Print this and exit"},
+    {.name = "version",
+     .letter = 'V',
+     .type = OPTION_FLAG,
+     .properties = OPTION_ENDS,
+     AT(version),
+     .help = "Print the version and exit"},
+};
+
+const struct option_table settings_table = {
+    .program = "sse-publish",
+    .synopsis = "[OPTION]... CHANNEL [DATA|-]",
+    .purpose = "Publishes DATA, or standard input, as one event to all who stream CHANNEL, and prints how "
+               "many gateways "
+               "received it.",
+    .prefix = "SSE_PUBLISH_",
+    .epilogue = "Exit status: 0 published, 1 Redis refused or could not be reached, 2 wrong usage or input.",
+    .specs = specs,
+    .count = sizeof(specs) / sizeof(specs[0]),
+};
