@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include "common/function_library.h"
 #include "common/log.h"
 #include "common/map.h"
 #include "common/pattern.h"
@@ -25,10 +26,12 @@
 #define TRIES_MAX 8u
 #define RETRY_S 0.2
 
+enum request_kind { ASK_LAST, ASK_PAGE, ASK_LIBRARY, LOAD_LIBRARY };
+
 struct request {
     TAILQ_ENTRY(request) in_list;
+    enum request_kind kind;
     unsigned worker;
-    bool is_page;
     unsigned tries;
     struct position from;
     uint32_t entries; // that were asked for
@@ -52,7 +55,7 @@ struct history {
 
 static void count_sent(struct history *h, const struct request *r, int n)
 {
-    if (r->is_page)
+    if (r->kind == ASK_PAGE)
         h->pages_sent += (size_t)n;
     else
         h->lasts_sent += (size_t)n;
@@ -64,19 +67,34 @@ static uint32_t page_entries(const struct history *h)
     return n < PAGE_ENTRIES_MIN ? PAGE_ENTRIES_MIN : n > PAGE_ENTRIES_MAX ? PAGE_ENTRIES_MAX : (uint32_t)n;
 }
 
-static bool send_request(struct history *h, struct request *r)
+static bool send_page_request(struct history *h, struct request *r, const char *key)
 {
-    char key[CHANNEL_NAME_MAX + 16], from[48], count[16];
-    snprintf(key, sizeof key, "sse:{%.*s}", (int)r->len, r->channel);
-    if (!r->is_page) {
-        const char *argv[] = {"XREVRANGE", key, "+", "-", "COUNT", "1"};
-        return redis_conn_send(h->conn, 6, argv, NULL);
-    }
+    char from[48], count[16];
     r->entries = page_entries(h);
     snprintf(from, sizeof from, "%" PRIu64 "-%" PRIu64, r->from.ms, r->from.offset);
     snprintf(count, sizeof count, "%u", r->entries);
     const char *argv[] = {"XRANGE", key, from, "+", "COUNT", count};
     return redis_conn_send(h->conn, 6, argv, NULL);
+}
+
+static bool send_request(struct history *h, struct request *r)
+{
+    char key[CHANNEL_NAME_MAX + 16];
+    snprintf(key, sizeof key, "sse:{%.*s}", (int)r->len, r->channel);
+    const char *last[] = {"XREVRANGE", key, "+", "-", "COUNT", "1"};
+    const char *version[] = {"FCALL_RO", "sse_version", "0"};
+    const char *load[] = {"FUNCTION", "LOAD", "REPLACE", function_library_text};
+    switch (r->kind) {
+    case ASK_LAST:
+        return redis_conn_send(h->conn, 6, last, NULL);
+    case ASK_PAGE:
+        return send_page_request(h, r, key);
+    case ASK_LIBRARY:
+        return redis_conn_send(h->conn, 3, version, NULL);
+    case LOAD_LIBRARY:
+        return redis_conn_send(h->conn, 4, load, NULL);
+    }
+    return false;
 }
 
 static void send_waiting(struct history *h)
@@ -88,7 +106,7 @@ static void send_waiting(struct history *h)
         next = TAILQ_NEXT(r, in_list);
         if (h->lasts_sent >= LASTS_MAX)
             return;
-        if (r->is_page && h->pages_sent >= PAGES_MAX)
+        if (r->kind == ASK_PAGE && h->pages_sent >= PAGES_MAX)
             continue;
         if (!send_request(h, r))
             return;
@@ -101,9 +119,9 @@ static void send_waiting(struct history *h)
 static void answer_failed(struct history *h, struct request *r)
 {
     const struct history_page page = {.from = r->from, .failed = true};
-    if (r->is_page)
+    if (r->kind == ASK_PAGE)
         h->settings.on_page(h->settings.ctx, r->worker, r->channel, r->len, &page);
-    else
+    else if (r->kind == ASK_LAST)
         h->settings.on_last(h->settings.ctx, r->worker, r->channel, r->len, false, (struct position){0});
     free(r);
 }
@@ -122,9 +140,44 @@ static void on_retry(struct ev_loop *loop, ev_timer *w, int events)
     send_waiting(w->data);
 }
 
+static bool add_request(struct history *h, enum request_kind kind, unsigned worker, const char *channel,
+                        size_t len, struct position from)
+{
+    struct request *r = malloc(sizeof *r + len);
+    if (!r)
+        return false;
+    *r = (struct request){.kind = kind, .worker = worker, .from = from, .len = len};
+    memcpy(r->channel, channel, len);
+    TAILQ_INSERT_TAIL(&h->waiting, r, in_list);
+    send_waiting(h);
+    return true;
+}
+
+// So that publishers find the function. Where it must not be loaded, somebody else has to: sse-publish
+// --install.
+static void on_library(struct history *h, const struct request *r, const redisReply *reply)
+{
+    if (r->kind == ASK_LIBRARY) {
+        bool current = reply->type == REDIS_REPLY_INTEGER && reply->integer >= function_library_version;
+        bool denied = reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "NOPERM", 6) == 0;
+        if (!current && !denied && !add_request(h, LOAD_LIBRARY, 0, "", 0, (struct position){0}))
+            log_error("redis", "out of memory: the function library sse is not loaded");
+    } else if (reply->type == REDIS_REPLY_ERROR) {
+        log_info("redis",
+                 "the function library sse could not be loaded: %s; sse-publish --install does it, too",
+                 reply->str);
+    } else {
+        log_info("redis", "loaded the function library sse, version %d: FCALL sse_publish is there",
+                 function_library_version);
+    }
+}
+
 static void on_ready(void *ctx)
 {
-    send_waiting(ctx);
+    struct history *h = ctx;
+    (void)add_request(h, ASK_LIBRARY, 0, "", 0,
+                      (struct position){0}); // without memory: at the next connection
+    send_waiting(h);
 }
 
 static void on_down(void *ctx)
@@ -212,26 +265,40 @@ static void answer_page(struct history *h, const struct request *r, const redisR
     h->settings.on_page(h->settings.ctx, r->worker, r->channel, r->len, &page);
 }
 
+static bool is_answer(const struct request *r, const redisReply *reply)
+{
+    bool wants_array = r->kind == ASK_LAST || r->kind == ASK_PAGE;
+    return reply->type == REDIS_REPLY_ERROR || (reply->type == REDIS_REPLY_ARRAY) == wants_array;
+}
+
+// Takes the request.
+static void take_answer(struct history *h, struct request *r, const redisReply *reply)
+{
+    if (r->kind == ASK_LIBRARY || r->kind == LOAD_LIBRARY) {
+        on_library(h, r, reply);
+    } else if (reply->type == REDIS_REPLY_ERROR) {
+        on_error(h, r, reply->str);
+        return;
+    } else if (r->kind == ASK_PAGE) {
+        answer_page(h, r, reply);
+    } else {
+        answer_last(h, r, reply);
+    }
+    free(r);
+}
+
 static bool on_reply(void *ctx, void *object)
 {
     struct history *h = ctx;
     redisReply *reply = object;
     struct request *r = TAILQ_FIRST(&h->sent);
-    bool expected = r && (reply->type == REDIS_REPLY_ARRAY || reply->type == REDIS_REPLY_ERROR);
     // redis_conn asks PING when nothing else was said.
     bool is_pong = reply->type == REDIS_REPLY_STATUS;
+    bool expected = r && !is_pong && is_answer(r, reply);
     if (expected) {
         TAILQ_REMOVE(&h->sent, r, in_list);
         count_sent(h, r, -1);
-        if (reply->type == REDIS_REPLY_ERROR) {
-            on_error(h, r, reply->str);
-        } else {
-            if (r->is_page)
-                answer_page(h, r, reply);
-            else
-                answer_last(h, r, reply);
-            free(r);
-        }
+        take_answer(h, r, reply);
         send_waiting(h);
     }
     freeReplyObject(reply);
@@ -290,28 +357,15 @@ void history_destroy(struct history *h)
     free(h);
 }
 
-static bool add_request(struct history *h, unsigned worker, const char *channel, size_t len, bool is_page,
-                        struct position from)
-{
-    struct request *r = malloc(sizeof *r + len);
-    if (!r)
-        return false;
-    *r = (struct request){.worker = worker, .is_page = is_page, .from = from, .len = len};
-    memcpy(r->channel, channel, len);
-    TAILQ_INSERT_TAIL(&h->waiting, r, in_list);
-    send_waiting(h);
-    return true;
-}
-
 bool history_ask_last(struct history *h, unsigned worker, const char *channel, size_t len)
 {
-    return add_request(h, worker, channel, len, false, (struct position){0});
+    return add_request(h, ASK_LAST, worker, channel, len, (struct position){0});
 }
 
 bool history_ask_page(struct history *h, unsigned worker, const char *channel, size_t len,
                       struct position from)
 {
-    return add_request(h, worker, channel, len, true, from);
+    return add_request(h, ASK_PAGE, worker, channel, len, from);
 }
 
 void history_reconnect(struct history *h)

@@ -167,6 +167,18 @@ test('an entry that no stream can carry is a gap of one', async (t) => {
     assert.equal(odd.status, 200, 'a key of another type costs the history, not the stream');
 });
 
+test('a gateway brings the function library along where it may', async (t) => {
+    const scope = scopeOf(t);
+    const { redis, gateway } = await startTier(scope);
+    const client = connect(scope, redis);
+    await until('the library', () => client.call('FCALL_RO', 'sse_version', '0').then((version) => version === 1));
+    const stream = await openStream(scope, gateway.port, query(['a']));
+    const [id, receivers] = await FORMS.function(client, 'a', 'hello');
+    assert.match(id, /^\d+\.1$/);
+    assert.equal(receivers, 1);
+    await stream.count(1);
+});
+
 test('five hundred that resume at once share a few reads, and each gets its own part once', async (t) => {
     const { scope, gateway, publishAll } = await startDurable(t, { workers: 1 });
     await publishAll('a', 1, 300);
