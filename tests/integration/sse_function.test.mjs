@@ -162,7 +162,8 @@ for (const [form, publish] of Object.entries(FORMS)) {
         await assert.rejects(publish(client, 'n', 'x'), { message: 'WRONGTYPE Operation against a key holding the wrong kind of value' });
         assert.deepEqual(await client.lrange(keyOf('n'), 0, -1), ['a']);
         const foreign = [['x', '1'], ['epoch', 'soon', 'prev', '0-0', 'event', '', 'retry', '', 'data', ''],
-            ['data', '', 'retry', '', 'event', '', 'prev', '0-0', 'epoch', '1']];
+            ['data', '', 'retry', '', 'event', '', 'prev', '0-0', 'epoch', '1'],
+            ['epoch', '1', 'prev', '0-0', 'event', '', 'retry', '', 'data', '', 'more', '']];
         for (const fields of foreign) {
             await client.del(keyOf('n'));
             await client.xadd(keyOf('n'), '*', ...fields);
