@@ -70,7 +70,7 @@ else
   Q       := @
 endif
 
-.PHONY: all run test test-unit unit-programs fuzz fuzz-programs bench bench-programs install uninstall format lint clean help
+.PHONY: all run test test-unit unit-programs fuzz fuzz-programs bench bench-publish bench-programs install uninstall format lint clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -182,6 +182,11 @@ bench-programs: all $(BUILD)/bench/load $(BUILD)/bench/floor
 bench:
 	@tests/bench/bench $(if $(QUICK),--quick) $(ARGS)
 
+# Durable events a second beside plain PUBLISH, in one run. MESSAGES=200000 ROUNDS=5 say how much.
+bench-publish:
+	@sh deploy/local/dependencies build run bench
+	@node tests/bench/publish.mjs
+
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 0755 $(BUILD)/sse-gateway $(BUILD)/sse-publish $(DESTDIR)$(PREFIX)/bin/
@@ -227,7 +232,8 @@ help:
 	  'make format      clang-format over the tree' \
 	  'make lint        rooms, clang-format, shellcheck, cppcheck, clang-tidy' \
 	  'make bench       the gateway beside its peers, measured in turn; QUICK=1: under two minutes' \
-	  'make fuzz        FUZZ_SECONDS=60: every fuzzer for so long' \
+	  'make bench-publish   durable events a second in Redis beside plain PUBLISH' \
+  'make fuzz        FUZZ_SECONDS=60: every fuzzer for so long' \
 	  'make clean       takes build/ away' \
   'SANITIZER=address or thread with any of them: built under build/SANITIZER; V=1: whole commands'
 

@@ -42,14 +42,14 @@ enum install_result install_library(struct connection *connection, long long *ve
     struct redisReply *reply =
         connection_ask(connection, 3, (const char *[]){"FCALL_RO", "sse_version", "0"}, error, error_size);
 
-    *version = 0;
+    *version = -1;
     if (reply == NULL)
         return INSTALL_FAILED;
     if (reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "ERR Function not found", 22) != 0)
         return refused(connection, reply, error, error_size);
-    *version = reply->type == REDIS_REPLY_INTEGER ? reply->integer : 0;
+    *version = reply->type == REDIS_REPLY_INTEGER ? reply->integer : -1;
     freeReplyObject(reply);
     if (*version >= function_library_version)
         return INSTALL_KEPT;
-    return load(connection, *version > 0, error, error_size);
+    return load(connection, *version >= 0, error, error_size);
 }

@@ -14,7 +14,7 @@ enum install_result {
     INSTALL_FAILED,
 };
 
-// Loads the library where it is missing or older. `version` is the one found before; 0 for none.
+// Loads the library where it is missing or older. `version` is the one found before; -1 for none.
 // INSTALL_FAILED, with one line in `error`, where Redis refuses or is gone. No other command may be on the
 // way.
 enum install_result install_library(struct connection *connection, long long *version, char *error,
