@@ -1,17 +1,21 @@
 // The load: one process that holds many event streams, publishes to Redis, and checks every delivery.
 //
 //      load --port P --redis-port R --streams N --channels C [--first F] [--path /stream?channel=] [--sources
-//      S] [--post PATH]
+//      S] [--post PATH] [--prefix NAME]
 //
 // --post publishes with HTTP POST to PATH of the server itself, for a peer that has a protocol of its own
-// with Redis. Stream i listens to channel bench:(F + i) % C. Commands on standard input, one answer each on
-// standard output (JSON):
+// with Redis. Stream i listens to channel NAME:(F + i) % C, NAME being bench unless told. Commands on
+// standard input, one answer each on standard output (JSON):
 //      open                     opens the streams:          {"opened":N,"seconds":..}
 //      publish COUNT RATE BURST SIZE   COUNT messages at RATE a second (0: as fast as Redis takes them),
 //      BURST at a time, round
 //                               robin over the channels, then waits until all has arrived:
 //                               {"deliveries":..,"lost":..,"duplicated":..,"reordered":..,"seconds":..,"latency_us":{..},"last_us":{..}}
 //      listen COUNT             same, but another process publishes
+//      keep COUNT SIZE          publishes COUNT durable messages, round robin: {"kept":COUNT}
+//      resume COUNT             opens the streams, all at once, for all that was kept, and waits for it;
+//      answers
+//                               like publish
 //      hold SECONDS             reads (heartbeats) for so long
 //      quit
 
@@ -52,7 +56,7 @@ struct stream {
 
 struct load {
     uint16_t port, redis_port;
-    const char *path, *post;
+    const char *path, *post, *prefix;
     uint32_t stream_count, channel_count, first, sources;
     int epoll, redis;
     struct stream *streams;
@@ -156,27 +160,33 @@ static void turn(struct load *l, int wait_ms)
         on_readable(l, events[i].data.ptr);
 }
 
+static void request_stream(struct load *l, uint32_t i, const char *more)
+{
+    struct stream *s = &l->streams[i];
+    char request[512];
+    s->channel = (l->first + i) % l->channel_count;
+    s->fd = connect_from(1 + i % l->sources, l->port);
+    int len = snprintf(request, sizeof request,
+                       "GET %s%s:%u%s HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n\r\n", l->path,
+                       l->prefix, s->channel, more);
+    if (send(s->fd, request, (size_t)len, MSG_NOSIGNAL) != len)
+        die("send");
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = s};
+    if (epoll_ctl(l->epoll, EPOLL_CTL_ADD, s->fd, &event) != 0)
+        die("epoll_ctl");
+}
+
 // One after another, so that the server's cost of accepting is measured and not its queue. The answer's first
 // bytes are awaited.
 static void open_stream(struct load *l, uint32_t i)
 {
-    struct stream *s = &l->streams[i];
-    char request[512], answer[2048];
-    s->channel = (l->first + i) % l->channel_count;
-    s->fd = connect_from(1 + i % l->sources, l->port);
-    int len = snprintf(request, sizeof request,
-                       "GET %sbench:%u HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n\r\n", l->path,
-                       s->channel);
-    if (send(s->fd, request, (size_t)len, MSG_NOSIGNAL) != len)
-        die("send");
-    ssize_t n = recv(s->fd, answer, sizeof answer - 1, 0);
+    char answer[2048];
+    request_stream(l, i, "");
+    ssize_t n = recv(l->streams[i].fd, answer, sizeof answer - 1, 0);
     if (n < 12 || memcmp(answer + 9, "200", 3) != 0) {
         fprintf(stderr, "load: stream %u was not opened: %.*s\n", i, n > 0 ? (int)n : 0, answer);
         exit(1);
     }
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = s};
-    if (epoll_ctl(l->epoll, EPOLL_CTL_ADD, s->fd, &event) != 0)
-        die("epoll_ctl");
 }
 
 static void command_open(struct load *l)
@@ -208,19 +218,27 @@ static void redis_write(struct load *l)
         ; // replies to PUBLISH
 }
 
-static void publish_one(struct load *l, uint32_t message, uint32_t size)
+// `keep`: so many are kept as history; 0 for a plain message.
+static void publish_one(struct load *l, uint32_t message, uint32_t size, uint32_t keep)
 {
     uint32_t channel = message % l->channel_count;
-    char name[32], stamp[STAMP_LEN + 1];
-    int name_len = snprintf(name, sizeof name, "bench:%u", channel);
+    char name[64], stamp[STAMP_LEN + 1], kept[16];
+    int name_len = snprintf(name, sizeof name, "%s:%u", l->prefix, channel);
+    int kept_len = snprintf(kept, sizeof kept, "%u", keep);
     snprintf(stamp, sizeof stamp, STAMP_FORMAT, ++l->sent[channel], message, clock_monotonic_ns());
     if (size < STAMP_LEN)
         size = STAMP_LEN;
-    bool ok = l->post
-                  ? buf_printf(&l->out, "POST %s%s HTTP/1.1\r\nHost: bench\r\nContent-Length: %u\r\n\r\n%s",
-                               l->post, name, size, stamp)
-                  : buf_printf(&l->out, "*3\r\n$7\r\nPUBLISH\r\n$%d\r\n%s\r\n$%u\r\n%s", name_len, name, size,
-                               stamp);
+    bool ok;
+    if (l->post)
+        ok = buf_printf(&l->out, "POST %s%s HTTP/1.1\r\nHost: bench\r\nContent-Length: %u\r\n\r\n%s", l->post,
+                        name, size, stamp);
+    else if (keep)
+        ok = buf_printf(&l->out,
+                        "*9\r\n$5\r\nFCALL\r\n$11\r\nsse_publish\r\n$1\r\n1\r\n$%d\r\n%s\r\n$%u\r\n%s",
+                        name_len, name, size, stamp);
+    else
+        ok =
+            buf_printf(&l->out, "*3\r\n$7\r\nPUBLISH\r\n$%d\r\n%s\r\n$%u\r\n%s", name_len, name, size, stamp);
     for (uint32_t left = size - STAMP_LEN; ok && left > 0;) {
         static const char pad[] =
             "................................................................................";
@@ -228,7 +246,10 @@ static void publish_one(struct load *l, uint32_t message, uint32_t size)
         ok = buf_append(&l->out, pad, n);
         left -= n;
     }
-    if (!ok || (!l->post && !buf_append(&l->out, "\r\n", 2)))
+    ok = ok && (l->post || buf_append(&l->out, "\r\n", 2));
+    if (ok && keep)
+        ok = buf_printf(&l->out, "$0\r\n\r\n$0\r\n\r\n$6\r\nmaxlen\r\n$%d\r\n%s\r\n", kept_len, kept);
+    if (!ok)
         die("out of memory");
 }
 
@@ -290,7 +311,7 @@ static void command_publish(struct load *l, uint32_t count, uint32_t rate, uint3
         uint64_t now = clock_monotonic_ns();
         if (now >= due && l->out.len - l->out_sent < 1 << 20) {
             for (uint32_t i = 0; i < burst && sent < count; i++)
-                publish_one(l, sent++, size);
+                publish_one(l, sent++, size, 0);
             redis_write(l);
             turn(l, 0);
         } else {
@@ -309,6 +330,41 @@ static void command_listen(struct load *l, uint32_t count)
         l->sent[c] += count / l->channel_count + (c < count % l->channel_count);
 }
 
+// Gone to Redis, and answered: what follows finds it there.
+static void command_keep(struct load *l, uint32_t count, uint32_t size)
+{
+    char answer[READ_SIZE];
+    for (uint32_t i = 0; i < count; i++)
+        publish_one(l, i, size, count);
+    static const char ping[] = "*1\r\n$4\r\nPING\r\n";
+    if (!buf_append(&l->out, ping, sizeof ping - 1) ||
+        send(l->redis, l->out.data, l->out.len, MSG_NOSIGNAL) != (ssize_t)l->out.len)
+        die("Redis");
+    buf_clear(&l->out);
+    for (size_t len = 0; len < 7 || memcmp(answer + len - 7, "+PONG\r\n", 7) != 0;) {
+        if (len > sizeof answer / 2) {
+            memmove(answer, answer + len - 16, 16);
+            len = 16;
+        }
+        ssize_t n = recv(l->redis, answer + len, sizeof answer - len, 0);
+        if (n <= 0)
+            die("Redis");
+        len += (size_t)n;
+    }
+    printf("{\"kept\":%u}\n", count);
+}
+
+static void command_resume(struct load *l, uint32_t count)
+{
+    for (uint32_t c = 0; c < l->channel_count; c++)
+        l->sent[c] = 0; // what is kept is numbered from 1
+    run_begin(l, count);
+    uint64_t begin = clock_monotonic_ns();
+    for (uint32_t i = 0; i < l->stream_count; i++)
+        request_stream(l, i, "&last_event_id=earliest");
+    run_end(l, begin);
+}
+
 static void command_hold(struct load *l, uint32_t seconds)
 {
     uint64_t until = clock_monotonic_ns() + (uint64_t)seconds * 1000000000u;
@@ -320,14 +376,14 @@ static void command_hold(struct load *l, uint32_t seconds)
 static void usage(void)
 {
     fputs("usage: load --port P --redis-port R --streams N --channels C [--first F] [--path P] [--sources S] "
-          "[--post P]\n",
+          "[--post P] [--prefix NAME]\n",
           stderr);
     exit(2);
 }
 
 static void read_arguments(struct load *l, int argc, char **argv)
 {
-    *l = (struct load){.path = "/stream?channel=", .sources = 4, .channel_count = 1};
+    *l = (struct load){.path = "/stream?channel=", .prefix = "bench", .sources = 4, .channel_count = 1};
     for (int i = 1; i + 1 < argc; i += 2) {
         uint32_t number = (uint32_t)strtoul(argv[i + 1], NULL, 10);
         if (strcmp(argv[i], "--port") == 0)
@@ -346,6 +402,8 @@ static void read_arguments(struct load *l, int argc, char **argv)
             l->path = argv[i + 1];
         else if (strcmp(argv[i], "--post") == 0)
             l->post = argv[i + 1];
+        else if (strcmp(argv[i], "--prefix") == 0)
+            l->prefix = argv[i + 1];
         else
             usage();
     }
@@ -374,6 +432,10 @@ int main(int argc, char **argv)
             command_publish(l, a, b, c, d);
         else if (sscanf(line, "listen %u", &a) == 1)
             command_listen(l, a);
+        else if (sscanf(line, "keep %u %u", &a, &d) == 2)
+            command_keep(l, a, d);
+        else if (sscanf(line, "resume %u", &a) == 1)
+            command_resume(l, a);
         else if (sscanf(line, "hold %u", &a) == 1)
             command_hold(l, a);
         else

@@ -64,12 +64,12 @@ export function ownBytes(pid) {
 
 // A child that answers each line with a line of JSON.
 export class Conversation {
-  constructor(child) {
+  constructor(child, log) {
     this.child = child;
     this.waiting = [];
     createInterface({ input: child.stdout }).on('line', (line) => this.waiting.shift()?.resolve(JSON.parse(line)));
     child.on('exit', (code) => {
-      for (const one of this.waiting.splice(0)) one.reject(new Error(`the load ended with code ${code}; see its log`));
+      for (const one of this.waiting.splice(0)) one.reject(new Error(`the load ended with code ${code}: ${readFileSync(log, 'utf8').trim().split('\n').at(-1)}`));
     });
   }
 

@@ -26,13 +26,15 @@ const only = options.only?.split(',');
 const plan = [
   { name: 'one_channel', run: scenarios.oneChannel, who: peers,
     size: quick ? { streams: 2000, messages: 40, rate: 20 } : { streams: 10000, messages: 100, rate: 8 } },
-  { name: 'many_channels', run: scenarios.manyChannels, who: peers.filter((server) => !server.name.startsWith('Node')),
+  { name: 'many_channels', run: scenarios.manyChannels, who: quick ? both : peers.filter((server) => !server.name.startsWith('Node')),
     size: quick ? { streams: 2000, messages: 20000, rate: 20000 } : { streams: 10000, messages: 100000, rate: 20000 } },
   { name: 'ingest', run: scenarios.ingest, who: both, size: { messages: quick ? 300000 : 1000000 } },
   { name: 'workers_2', run: scenarios.oneChannel, who: [gateway({ workers: 1, core: '0,1' }), gateway({ workers: 2, core: '0,1' })],
     size: quick ? { streams: 2000, messages: 40, rate: 20 } : { streams: 10000, messages: 100, rate: 4 } },
+  { name: 'resume', run: scenarios.resume, who: [gateway()],
+    size: { streams: quick ? 1000 : 5000, events: 256, bytes: 1024 } },
   { name: 'idle', run: scenarios.idle, who: [gateway()], once: true,
-    size: quick ? { streams: 10000, seconds: 8 } : { streams: 19000, seconds: 30 } },
+    size: quick ? { streams: 10000, seconds: 15 } : { streams: 19000, seconds: 30 } },
   { name: 'latency_64', run: scenarios.latency, who: quick ? both : peers,
     size: { streams: 64, messages: quick ? 60 : 200, rate: 20 } },
   { name: 'latency_2048', run: scenarios.latency, who: quick ? both : peers,
@@ -79,8 +81,9 @@ await withRedis(folder, async (redisPort) => {
     results.scenarios[one.name] = { size: one.size, servers: {} };
     for (let round = 1; round <= (one.once ? 1 : rounds); round++)
       for (const server of one.who) {
-        say(`${one.name}, round ${round}: ${server.name}`);
+        const begin = performance.now();
         const figures = await measure(one, server, context);
+        say(`${one.name}, round ${round}: ${server.name} (${((performance.now() - begin) / 1000).toFixed(1)} s)`);
         if (figures) (results.scenarios[one.name].servers[server.name] ??= []).push(figures);
       }
   }

@@ -13,12 +13,12 @@ async function withServer(server, context, body) {
   }
 }
 
-async function withLoad(running, context, { streams, channels, first = 0 }, body) {
+async function withLoad(running, context, { streams, channels, first = 0, prefix = 'bench' }, body) {
   const child = start(context.loadCore, [join(root, 'build/bench/load'), '--port', String(running.port), '--redis-port',
-    String(context.redisPort), '--streams', String(streams), '--channels', String(channels), '--first', String(first),
+    String(context.redisPort), '--streams', String(streams), '--channels', String(channels), '--first', String(first), '--prefix', prefix,
     ...running.load], { log: context.log('load'), pipe: true });
   try {
-    return await body(new Conversation(child));
+    return await body(new Conversation(child, context.log('load')));
   } finally {
     await stop(child);
   }
@@ -83,7 +83,7 @@ export async function latency(server, context, { streams, messages, rate }) {
 export async function idle(server, context, { streams, seconds }) {
   return withServer(server, context, (running) => withLoad(running, context, { streams, channels: 1 }, async (load) => {
     await load.ask('open');
-    await load.ask('hold 16'); // the first heartbeat of all is over, the steady state is reached
+    await load.ask('hold 2'); // then for whole intervals of 15 s: each stream has its heartbeats within
     const held = await measured(running, load, `hold ${seconds}`);
     return { core_share: held.cpu / 1e6 / seconds, closed: held.closed, streams };
   }));
@@ -96,6 +96,39 @@ export async function ingest(server, context, { messages }) {
     const result = await measured(running, load, `publish ${messages} 0 50 100`);
     return { ...deliveries(result), per_second: messages / result.seconds };
   }));
+}
+
+// The most memory of its own that the server takes while `work` goes on.
+async function peakBytes(running, work) {
+  let peak = 0;
+  const sample = () => (peak = Math.max(peak, ownBytes(running.child.pid)));
+  const timer = setInterval(sample, 10);
+  try {
+    return { result: await work, peak };
+  } finally {
+    sample();
+    clearInterval(timer);
+  }
+}
+
+// All streams come at once and ask for the history of one durable channel, while another channel has live traffic.
+export async function resume(server, context, { streams, events, bytes }) {
+  return withServer(server, context, async (running) => {
+    const idle = await withLoad(running, context, { streams, channels: 1, prefix: 'idle' }, async (load) => {
+      await load.ask('open');
+      await load.ask('hold 1');
+      return ownBytes(running.child.pid);
+    });
+    const live = { streams: 64, channels: 1, prefix: 'live' };
+    return withLoad(running, context, live, (other) => withLoad(running, context, { streams, channels: 1, prefix: 'resume' }, async (load) => {
+      await other.ask('open');
+      await load.ask(`keep ${events} ${bytes}`);
+      const quiet = await other.ask('publish 60 20 1 100');
+      const { result: [resumed, busy], peak } = await peakBytes(running,
+        Promise.all([measured(running, load, `resume ${events}`), other.ask('publish 60 20 1 100')]));
+      return { ...deliveries(resumed), memory_growth: peak - idle, live_latency_us: busy.latency_us, quiet_latency_us: quiet.latency_us };
+    }));
+  });
 }
 
 export function machine() {

@@ -82,6 +82,8 @@ http {
 `);
     const child = start(context.core, ['nginx', '-p', prefix, '-c', join(prefix, 'nginx.conf')], { log: context.log('nchan') });
     await listening('Nchan', child, port);
+    // It takes a while until it has Redis; a subscriber is refused before.
+    await waitFor('Nchan with Redis', async () => (await fetch(`http://127.0.0.1:${port}/pub?channel=ready`, { method: 'POST', body: 'x' })).ok);
     return { child, port, load: ['--path', '/sub?channel=', '--post', '/pub?channel='] };
   },
 };
