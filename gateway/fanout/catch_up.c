@@ -199,10 +199,12 @@ static enum step step_of(struct behind *b, struct frame **next)
     struct hub_channel *c = b->channel;
     struct catch_up *cu = c->catch_up;
     *next = NULL;
-    if (b->from == FROM_UNKNOWN || (!c->has_history && b->from == FROM_POSITION))
+    if (b->from == FROM_UNKNOWN)
         return STEP_GAP;
-    if (position_equal(b->at, c->position) || !c->has_history)
+    if (position_equal(b->at, c->position))
         return STEP_LIVE;
+    if (!c->has_history)
+        return b->from == FROM_EARLIEST ? STEP_LIVE : STEP_GAP;
     enum replay_result result = replay_next(&cu->replay, b->at, next);
     if (result == REPLAY_GAP && b->from == FROM_EARLIEST)
         b->at = (*next)->prev;
@@ -276,16 +278,21 @@ static void verify(struct hub *h, struct behind *b, bool gap)
         h->events.on_ready(h->events.ctx, b->subscriber);
 }
 
-static bool give_frame(struct hub *h, struct behind *b, struct frame *next)
+// With each step `at` grows, whatever the entries say of themselves: what is behind a gap is given with it.
+static bool give(struct hub *h, struct behind *b, bool gap, struct frame *next)
 {
     struct catch_up *cu = b->channel->catch_up;
-    if (position_before(b->channel->position, next->at)) {
+    if (next && position_before(b->channel->position, next->at)) {
         cu->awaits_live = true; // Redis was asked before the bus had it
         return false;
     }
     cu->short_pages = 0;
-    b->at = next->at;
-    h->events.on_frame(h->events.ctx, b->subscriber, next);
+    if (gap)
+        give_gap(h, b, next);
+    if (next) {
+        b->at = next->at;
+        h->events.on_frame(h->events.ctx, b->subscriber, next);
+    }
     return true;
 }
 
@@ -307,10 +314,9 @@ static bool feed_step(struct hub *h, struct behind *b)
         return false;
     switch (step) {
     case STEP_FRAME:
-        return give_frame(h, b, next);
+        return give(h, b, false, next);
     case STEP_GAP:
-        give_gap(h, b, next);
-        return true;
+        return give(h, b, true, next);
     case STEP_LIVE:
         go_live(h, b);
         return false;

@@ -1,8 +1,12 @@
 // What Redis refuses: channels that an ACL forbids, and commands while it is busy.
 
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
 import { test } from 'node:test';
+import { connect, FORMS, load } from '../lib/durable.mjs';
 import { Gateway } from '../lib/gateway.mjs';
+import { ROOT } from '../lib/paths.mjs';
 import { Redis } from '../lib/redis.mjs';
 import { scopeOf } from '../lib/scope.mjs';
 import { openStream } from '../lib/streams.mjs';
@@ -85,4 +89,49 @@ test('a gateway that reconnects while a script keeps Redis busy is ready, with a
         return stream.events.some((e) => e.data === 'x');
     }, { ms: 10000, every: 100 });
     assert.ok(stream.open);
+});
+
+/** The rights that the README recommends for a gateway, as a list of rules. */
+function recommended() {
+    const readme = fs.readFileSync(path.join(ROOT, 'README.md'), 'utf8');
+    const [, rules] = /`ACL SETUSER gateway ([^`]+)`/.exec(readme);
+    return rules.replace('>SECRET', '>secret').split(/\s+/);
+}
+
+async function startWith(t, rules) {
+    const scope = scopeOf(t);
+    const redis = await Redis.start(scope);
+    const client = connect(scope, redis);
+    await load(client);
+    await client.call('ACL', 'SETUSER', 'gateway', ...rules);
+    const gateway = await Gateway.start(scope, { redisUrl: `redis://gateway:secret@127.0.0.1:${redis.port}` });
+    const publish = (data) => FORMS.function(client, 'public:a', data);
+    return { scope, client, gateway, publish };
+}
+
+test('the rights that the README recommends are enough for durable channels', async (t) => {
+    const { scope, gateway, publish } = await startWith(t, recommended());
+    await publish('1');
+    const stream = await openStream(scope, gateway.port, '/stream?channel=public:a&last_event_id=earliest');
+    await stream.count(1);
+    stream.close();
+    await publish('2');
+    const back = await openStream(scope, gateway.port, '/stream?channel=public:a', { headers: { 'Last-Event-ID': stream.lastEventId } });
+    await publish('3');
+    await back.count(2);
+    assert.deepEqual(back.events.map((e) => e.data), ['2', '3']);
+    assert.equal(await gateway.metric('redis_errors_total'), 0);
+});
+
+test('without the right to read histories durable events arrive like any others, and who resumes is told of a gap', async (t) => {
+    const { scope, gateway, publish } = await startWith(t, recommended().filter((rule) => !/xrange|xrevrange|^%R/.test(rule)));
+    const stream = await openStream(scope, gateway.port, '/stream?channel=public:a');
+    await publish('1');
+    await stream.count(1);
+    stream.close();
+    await gateway.process.logged(/cannot read sse:\{public:a\}.*NOPERM/);
+    const back = await openStream(scope, gateway.port, '/stream?channel=public:a', { headers: { 'Last-Event-ID': stream.lastEventId } });
+    await publish('2');
+    await back.count(2);
+    assert.deepEqual(back.events.map((e) => (e.type === 'gateway:gap' ? 'gap' : e.data)), ['gap', '2']);
 });
