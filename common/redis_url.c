@@ -11,18 +11,20 @@
 
 // No message quotes the input: with a slash or an '@' forgotten, any part of it may be the password.
 
-#define HOST_MAX 253
+#define HOST_MAX (REDIS_HOST_SIZE - 1)
 
 static const struct {
     const char *prefix;
     enum redis_url_kind kind;
     unsigned short default_port;
+    bool tls;
 } schemes[] = {
-    {"redis://", REDIS_URL_TCP, 6379},
-    {"rediss://", REDIS_URL_TLS, 6379},
-    {"redis+unix://", REDIS_URL_UNIX, 0},
-    {"redis+sentinel://", REDIS_URL_SENTINEL, 26379},
-    {"redis+cluster://", REDIS_URL_CLUSTER, 6379},
+    {"redis://", REDIS_URL_TCP, 6379, false},
+    {"rediss://", REDIS_URL_TLS, 6379, true},
+    {"redis+unix://", REDIS_URL_UNIX, 0, false},
+    {"redis+sentinel://", REDIS_URL_SENTINEL, 26379, false},
+    {"rediss+sentinel://", REDIS_URL_SENTINEL, 26379, true},
+    {"redis+cluster://", REDIS_URL_CLUSTER, 6379, false},
 };
 
 struct text {
@@ -282,6 +284,7 @@ bool redis_url_parse(const char *text, struct redis_url *out, char *error, size_
     for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
         if (strncasecmp(text, schemes[i].prefix, strlen(schemes[i].prefix)) == 0) {
             out->kind = schemes[i].kind;
+            out->tls = schemes[i].tls;
             p.default_port = schemes[i].default_port;
             rest.start = text + strlen(schemes[i].prefix);
         }
@@ -296,6 +299,13 @@ bool redis_url_parse(const char *text, struct redis_url *out, char *error, size_
     return ok;
 }
 
+static void free_secret(char *secret)
+{
+    if (secret)
+        explicit_bzero(secret, strlen(secret));
+    free(secret);
+}
+
 void redis_url_deinit(struct redis_url *url)
 {
     for (size_t i = 0; i < url->endpoint_count; i++)
@@ -304,9 +314,8 @@ void redis_url_deinit(struct redis_url *url)
     free(url->unix_path);
     free(url->master_name);
     free(url->user);
-    if (url->password)
-        explicit_bzero(url->password, strlen(url->password));
-    free(url->password);
+    free_secret(url->password);
+    free_secret(url->sentinel_password);
     *url = (struct redis_url){0};
 }
 
@@ -329,7 +338,7 @@ void redis_url_describe(const struct redis_url *url, char *out, size_t size)
     size_t used = 0;
 
     for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
-        if (schemes[i].kind == url->kind)
+        if (schemes[i].kind == url->kind && schemes[i].tls == url->tls)
             append(out, size, &used, "%s", schemes[i].prefix);
     }
     for (size_t i = 0; i < url->endpoint_count; i++) {

@@ -1,5 +1,6 @@
 // Redis URLs: redis://[user[:password]@]host[:port][/db], rediss://..,
-// redis+unix://[user[:password]@]/path[?db=N], redis+sentinel://h:p,h:p/NAME[/db], redis+cluster://h:p,h:p.
+// redis+unix://[user[:password]@]/path[?db=N], redis+sentinel://h:p,h:p/NAME[/db], rediss+sentinel://..,
+// redis+cluster://h:p,h:p.
 // Pure: no sockets. User, password and path are percent-decoded.
 #pragma once
 
@@ -13,6 +14,15 @@ struct redis_endpoint {
     unsigned short port;
 };
 
+// The longest host name, terminated.
+#define REDIS_HOST_SIZE 254
+
+// Files for TLS. Borrowed, and not part of the text: for whoever parsed it to set.
+struct redis_tls_files {
+    const char *ca;         // NULL: what the system trusts
+    const char *cert, *key; // the client's own; both or neither
+};
+
 struct redis_url {
     enum redis_url_kind kind;
     struct redis_endpoint *endpoints; // one for TCP and TLS, none for UNIX, one or more for the others
@@ -22,6 +32,9 @@ struct redis_url {
     char *user;                       // NULL where not given
     char *password;                   // NULL where not given
     unsigned db;                      // 0 where not given; always 0 on a cluster
+    bool tls;                         // rediss://, and with sentinels to these, too
+    struct redis_tls_files tls_files;
+    char *sentinel_password; // of the sentinels themselves; not part of the text, NULL after parsing; owned
 };
 
 #define REDIS_URL_MAX_ENDPOINTS 64

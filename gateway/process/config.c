@@ -10,9 +10,8 @@
 #include "common/log.h"
 #include "common/pattern.h"
 #include "gateway/client/listener.h"
+#include "gateway/process/config_redis.h"
 #include "gateway/threads/worker.h"
-
-#define PASSWORD_MAX 512
 
 static const char *const slow_clients[] = {"close", "drop-oldest", NULL};
 static const char *const refusals[] = {"retry", "status", NULL};
@@ -40,17 +39,6 @@ static bool check_payload(const char *text, char *error, size_t error_size)
         return false;
     free(rule.pattern);
     return true;
-}
-
-static bool check_redis(const char *text, char *error, size_t error_size)
-{
-    struct redis_url url;
-    if (!redis_url_parse(text, &url, error, error_size))
-        return false;
-    bool spoken = url.kind == REDIS_URL_TCP || url.kind == REDIS_URL_UNIX;
-    redis_url_deinit(&url);
-    snprintf(error, error_size, "this version speaks redis:// and redis+unix:// only");
-    return spoken;
 }
 
 static bool check_admin_listen(const char *text, char *error, size_t error_size)
@@ -173,13 +161,37 @@ static const struct option_spec specs[] = {
      .properties = OPTION_SECRET_URL,
      AT(redis),
      .default_text = "redis://127.0.0.1:6379",
-     .check = check_redis,
-     .help = "redis://[USER:PASSWORD@]HOST[:PORT][/DB] or redis+unix://[USER:PASSWORD@]/PATH[?db=N]"},
+     .check = config_redis_check,
+     .help = "redis://[USER:PASSWORD@]HOST[:PORT][/DB]; rediss:// the same with TLS; "
+             "redis+sentinel://[USER:PASSWORD@]HOST[:PORT],.../NAME[/DB] by sentinels; or "
+             "redis+unix://[USER:PASSWORD@]/PATH[?db=N]"},
     {.name = "redis-password-file",
      .argument = "FILE",
      .type = OPTION_STRING,
      AT(redis_password_file),
      .help = "File with the password for Redis, instead of one in the URL"},
+    {.name = "redis-sentinel-password-file",
+     .argument = "FILE",
+     .type = OPTION_STRING,
+     AT(redis_sentinel_password_file),
+     .help = "File with the password of the sentinels, where they have one"},
+    {.name = "redis-ca",
+     .argument = "FILE",
+     .type = OPTION_STRING,
+     AT(redis_ca),
+     .default_note = "what the system trusts",
+     .help = "Certificates (PEM) of the CAs that may vouch for a rediss:// server"},
+    {.name = "redis-cert",
+     .argument = "FILE",
+     .type = OPTION_STRING,
+     AT(redis_cert),
+     .help =
+         "Certificate (PEM) that the gateway shows to a rediss:// server, with those that lead to its CA"},
+    {.name = "redis-key",
+     .argument = "FILE",
+     .type = OPTION_STRING,
+     AT(redis_key),
+     .help = "Private key (PEM) of --redis-cert"},
     {.name = "max-message",
      .argument = "SIZE",
      .type = OPTION_SIZE,
@@ -342,37 +354,6 @@ const struct option_table *config_options(void)
     return &table;
 }
 
-static bool read_password(struct config *c, char *error, size_t error_size)
-{
-    char text[PASSWORD_MAX + 2];
-    FILE *f = fopen(c->redis_password_file, "re");
-    if (!f) {
-        snprintf(error, error_size, "--redis-password-file: cannot read %s: %s", c->redis_password_file,
-                 strerror(errno));
-        return false;
-    }
-    size_t len = fread(text, 1, sizeof text - 1, f);
-    bool failed = ferror(f) != 0;
-    (void)fclose(f);
-    text[len] = '\0';
-    text[strcspn(text, "\r\n")] = '\0';
-    if (failed || text[0] == '\0' || strlen(text) > PASSWORD_MAX) {
-        snprintf(error, error_size, "--redis-password-file: %s must hold one line of 1 to %d bytes",
-                 c->redis_password_file, PASSWORD_MAX);
-        return false;
-    }
-    free(c->redis_url.password);
-    c->redis_url.password = strdup(text);
-    return c->redis_url.password != NULL;
-}
-
-static bool derive_redis(struct config *c, char *error, size_t error_size)
-{
-    if (!redis_url_parse(c->redis, &c->redis_url, error, error_size)) // out of memory: it was checked before
-        return false;
-    return !c->redis_password_file || read_password(c, error, error_size);
-}
-
 static bool derive_payload(struct config *c)
 {
     c->payload.rules = calloc(c->payload_rules.count + 1, sizeof *c->payload.rules);
@@ -447,8 +428,8 @@ bool config_load(struct config *c, int argc, char **argv, char *error, size_t er
         snprintf(error, error_size, "\"%s\" is no option; try --help", argv[first]);
         ok = false;
     }
-    ok = ok && check_whole(c, error, error_size) && derive_redis(c, error, error_size) && derive_payload(c) &&
-         derive_defaults(c);
+    ok = ok && check_whole(c, error, error_size) && config_redis_derive(c, error, error_size) &&
+         derive_payload(c) && derive_defaults(c);
     if (!ok)
         config_free(c);
     return ok;

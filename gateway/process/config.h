@@ -13,6 +13,7 @@
 struct config {
     // Filled by the option table.
     char *file, *id, *admin_listen, *path, *redis, *redis_password_file;
+    char *redis_sentinel_password_file, *redis_ca, *redis_cert, *redis_key;
     struct option_list listen, anonymous, cors_origin, payload_rules, durable;
     uint64_t workers, max_channels, max_connections;
     uint64_t heartbeat_ms, retry_ms, drain_timeout_ms;

@@ -1,6 +1,7 @@
-// One connection to one Redis server under libev: connects, authenticates, notices when the server is dead,
-// and tries again with jittered backoff, for ever. RESP2 over hiredis' reader; the socket is ours (DESIGN.md
-// says why). The bus thread's alone.
+// One connection to the Redis server of a URL under libev: finds it (redis_route), connects (redis_link),
+// authenticates, notices when the server is dead, and tries again with jittered backoff, for ever. RESP2 over
+// hiredis' reader; the socket is ours, since hiredis' asynchronous layer has no TLS before 1.0 and ends the
+// process at the first sharded message. The bus thread's alone.
 #pragma once
 
 #include <ev.h>
@@ -13,7 +14,7 @@
 struct redis_conn;
 
 struct redis_conn_settings {
-    const struct redis_url *url; // borrowed; kind TCP or UNIX
+    const struct redis_url *url; // borrowed; any kind but CLUSTER
     const char *purpose;         // for logs: "subscriber"; static
     const char *client_name;     // CLIENT SETNAME; borrowed
     bool quiet;      // its outages are another connection's news, too: log them for debugging only
@@ -23,6 +24,9 @@ struct redis_conn_settings {
     redisReplyObjectFunctions *functions;
 
     void (*on_ready)(void *ctx); // connected and authenticated: commands may be sent
+    // A PING of this connection's own goes out, between the commands of others: its answer comes to on_reply.
+    // May be NULL.
+    void (*on_ping)(void *ctx);
     // A whole reply. False: it makes no sense here, and the connection is to be replaced.
     bool (*on_reply)(void *ctx, void *reply);
     void (*on_skipped)(void *ctx,
@@ -31,7 +35,8 @@ struct redis_conn_settings {
     void *ctx;
 };
 
-// Begins to connect in the next turn of the loop. `settings` is copied. NULL when out of memory.
+// Begins to connect in the next turn of the loop. `settings` is copied. NULL when out of memory, or where the
+// files of the URL's TLS cannot be used (any more), which is logged.
 struct redis_conn *redis_conn_create(struct ev_loop *loop, const struct redis_conn_settings *settings);
 void redis_conn_destroy(struct redis_conn *c);
 

@@ -4,12 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/log.h"
 #include "common/pattern.h"
+#include "gateway/redis/unanswered.h"
 
 #define BATCH_MAX 512
 #define BULK_MIN 1024u
 
-enum push_kind { PUSH_OTHER, PUSH_MESSAGE, PUSH_SUBSCRIBE };
+enum push_kind { PUSH_OTHER, PUSH_MESSAGE, PUSH_SUBSCRIBE, PUSH_UNSUBSCRIBE, PUSH_PONG };
 
 struct redis_pubsub {
     struct redis_pubsub_settings settings;
@@ -19,11 +21,22 @@ struct redis_pubsub {
     char channel[CHANNEL_NAME_MAX];
     size_t channel_len; // 0: longer than any of ours
     char error[256];    // of an error reply, else empty
+    struct unanswered unanswered;
+    bool told_refused; // the log has it that Redis refuses something but SUBSCRIBE
 };
 
 static bool text_is(const char *text, size_t len, const char *s)
 {
     return len == strlen(s) && memcmp(text, s, len) == 0;
+}
+
+static enum push_kind kind_of(const char *text, size_t len)
+{
+    return text_is(text, len, "message")       ? PUSH_MESSAGE
+           : text_is(text, len, "subscribe")   ? PUSH_SUBSCRIBE
+           : text_is(text, len, "unsubscribe") ? PUSH_UNSUBSCRIBE
+           : text_is(text, len, "pong")        ? PUSH_PONG
+                                               : PUSH_OTHER;
 }
 
 static void read_payload(struct redis_pubsub *p, const char *text, size_t len)
@@ -44,13 +57,15 @@ static void *create_string(const redisReadTask *task, char *text, size_t len)
     if (!task->parent) {
         if (task->type == REDIS_REPLY_ERROR)
             snprintf(p->error, sizeof p->error, "%.*s", (int)(len < 255 ? len : 255), text);
+        else
+            unanswered_reply(&p->unanswered, ASKED_PING); // +PONG, while there is no subscription
         return p;
     }
     switch ((int)task->idx) {
     case 0:
-        p->kind = text_is(text, len, "message")     ? PUSH_MESSAGE
-                  : text_is(text, len, "subscribe") ? PUSH_SUBSCRIBE
-                                                    : PUSH_OTHER;
+        p->kind = kind_of(text, len);
+        if (p->kind == PUSH_PONG)
+            unanswered_reply(&p->unanswered, ASKED_PING);
         p->channel_len = 0;
         break;
     case 1:
@@ -72,7 +87,14 @@ static void *create_integer(const redisReadTask *task, long long value)
 {
     (void)value;
     struct redis_pubsub *p = task->privdata;
-    if (task->parent && task->idx == 2 && p->kind == PUSH_SUBSCRIBE && p->channel_len > 0)
+    if (!task->parent || task->idx != 2)
+        return p;
+    if (p->kind == PUSH_UNSUBSCRIBE)
+        unanswered_reply(&p->unanswered, ASKED_UNSUBSCRIBE);
+    if (p->kind != PUSH_SUBSCRIBE)
+        return p;
+    unanswered_reply(&p->unanswered, ASKED_SUBSCRIBE);
+    if (p->channel_len > 0)
         p->settings.on_subscribed(p->settings.ctx, p->channel, p->channel_len);
     return p;
 }
@@ -105,15 +127,39 @@ static redisReplyObjectFunctions functions = {
     .freeObject = free_object,
 };
 
+// Without UNSUBSCRIBE what is no longer wanted goes on arriving, and is dropped; an error is as good a sign
+// of life as PONG. Neither hurts a channel.
+static void refused(struct redis_pubsub *p)
+{
+    enum asked what = unanswered_error(&p->unanswered);
+    if (what == ASKED_SUBSCRIBE) {
+        p->settings.on_error(p->settings.ctx, p->error);
+        return;
+    }
+    if (!p->told_refused)
+        log_warn("redis", "Redis refuses %s to the subscriber: %s",
+                 what == ASKED_UNSUBSCRIBE ? "UNSUBSCRIBE"
+                 : what == ASKED_PING      ? "PING"
+                                           : "something",
+                 p->error);
+    p->told_refused = true;
+}
+
 static bool on_reply(void *ctx, void *reply)
 {
     (void)reply;
     struct redis_pubsub *p = ctx;
-    if (p->error[0]) {
-        p->settings.on_error(p->settings.ctx, p->error);
-        p->error[0] = '\0';
-    }
+    if (p->error[0])
+        refused(p);
+    p->error[0] = '\0';
     return true;
+}
+
+static void on_ping(void *ctx)
+{
+    struct redis_pubsub *p = ctx;
+    if (!unanswered_add(&p->unanswered, ASKED_PING, 1))
+        redis_conn_replace(p->conn, "out of memory");
 }
 
 static void on_skipped(void *ctx, size_t len)
@@ -128,6 +174,7 @@ static void on_ready(void *ctx)
     struct redis_pubsub *p = ctx;
     p->kind = PUSH_OTHER;
     p->error[0] = '\0';
+    unanswered_clear(&p->unanswered);
     p->settings.on_ready(p->settings.ctx);
 }
 
@@ -151,6 +198,7 @@ struct redis_pubsub *redis_pubsub_create(struct ev_loop *loop, const struct redi
         .max_bulk = settings->max_message > BULK_MIN ? settings->max_message : BULK_MIN,
         .functions = &functions,
         .on_ready = on_ready,
+        .on_ping = on_ping,
         .on_reply = on_reply,
         .on_skipped = on_skipped,
         .on_down = on_down,
@@ -169,6 +217,7 @@ void redis_pubsub_destroy(struct redis_pubsub *p)
     if (!p)
         return;
     redis_conn_destroy(p->conn);
+    unanswered_deinit(&p->unanswered);
     free(p);
 }
 
@@ -182,11 +231,13 @@ bool redis_pubsub_command(struct redis_pubsub *p, const char *command, const cha
 {
     const char *argv[BATCH_MAX + 1] = {command};
     size_t argl[BATCH_MAX + 1] = {strlen(command)};
+    enum asked what = strstr(command, "UNSUBSCRIBE") ? ASKED_UNSUBSCRIBE : ASKED_SUBSCRIBE;
     while (count > 0) {
         size_t n = count < BATCH_MAX ? count : BATCH_MAX;
         memcpy(argv + 1, names, n * sizeof *argv);
         memcpy(argl + 1, lens, n * sizeof *argl);
-        if (!redis_conn_send(p->conn, (int)n + 1, argv, argl))
+        if (!redis_conn_send(p->conn, (int)n + 1, argv, argl) ||
+            !unanswered_add(&p->unanswered, what, (uint32_t)n))
             return false;
         names += n;
         lens += n;

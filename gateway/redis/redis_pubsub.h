@@ -20,8 +20,8 @@ struct redis_pubsub_settings {
     void (*on_message)(void *ctx, const char *channel, size_t channel_len, const char *payload, size_t len);
     void (*on_too_large)(void *ctx, const char *channel, size_t channel_len, size_t len);
     void (*on_subscribed)(void *ctx, const char *channel, size_t channel_len);
-    void (*on_error)(void *ctx,
-                     const char *text); // Redis refused the oldest command that is not answered yet
+    // Redis refused the oldest SUBSCRIBE that is not answered yet. What else it refuses is logged.
+    void (*on_error)(void *ctx, const char *text);
     void *ctx;
 };
 

@@ -63,6 +63,19 @@ test('a unix socket', async (t) => {
     for (const line of await clients(redis)) assert.ok(line.includes(redis.socket), line);
 });
 
+test('a unix socket, with a user of an ACL that has no more rights than it needs', async (t) => {
+    const scope = scopeOf(t);
+    const redis = await Redis.start(scope);
+    await redis.cli(['ACL', 'SETUSER', 'gw', 'on', '>s:e@c/ret', 'resetchannels', '&a', '&sse:canary:*', '%R~sse:{*', '-@all', '+subscribe', '+unsubscribe', '+publish',
+        '+xrange', '+xrevrange', '+ping', '+select', '+client|setname']);
+    const gateway = await Gateway.start(scope, { redisUrl: `redis+unix://gw:s%3Ae%40c%2Fret@${redis.socket}?db=1` });
+    await works(scope, redis, gateway);
+    const theirs = await clients(redis);
+    assert.ok(theirs.length >= 2);
+    for (const line of theirs) assert.match(line, / db=1 .* user=gw /);
+    assert.ok(!/NOPERM/.test(gateway.process.log()), gateway.process.log());
+});
+
 test('a host name', async (t) => {
     const scope = scopeOf(t);
     const redis = await Redis.start(scope);

@@ -38,6 +38,8 @@ static const struct {
     {"redis+sentinel://me:pw@a/my%2Fmain/4", REDIS_URL_SENTINEL, "me", "pw",
      "redis+sentinel://a:26379/my/main/4"},
     {"redis+sentinel://a/main/", REDIS_URL_SENTINEL, NULL, NULL, "redis+sentinel://a:26379/main/0"},
+    {"rediss+sentinel://me:pw@a,b:1/main/4", REDIS_URL_SENTINEL, "me", "pw",
+     "rediss+sentinel://a:26379,b:1/main/4"},
     {"redis+cluster://a:1,b:2", REDIS_URL_CLUSTER, NULL, NULL, "redis+cluster://a:1,b:2"},
     {"redis+cluster://a/0", REDIS_URL_CLUSTER, NULL, NULL, "redis+cluster://a:6379"},
 };
@@ -57,6 +59,7 @@ START_TEST(a_good_url_is_parsed)
 
     ck_assert_msg(redis_url_parse(good[_i].text, &url, error, sizeof(error)), "%s: %s", good[_i].text, error);
     ck_assert_int_eq(url.kind, good[_i].kind);
+    ck_assert_int_eq(url.tls, strncmp(good[_i].text, "rediss", 6) == 0);
     assert_text(url.user, good[_i].user);
     assert_text(url.password, good[_i].password);
     redis_url_describe(&url, described, sizeof(described));

@@ -84,6 +84,7 @@ static const struct {
     {"path", "/a", "/b/c", "/d"},
     {"redis", "redis://a:1/2", "redis+unix:///tmp/redis.sock", "redis://[::1]:7"},
     {"redis-password-file", "@1", "@2", "@3"},
+    {"redis-sentinel-password-file", "@1", "@2", "@3"},
     {"max-message", "1", "1KiB", "512MiB"},
     {"payload", "text", "chat:*=envelope", "auto"},
     {"backlog-limit", "1MiB", "2MiB", "64GiB"},
@@ -107,10 +108,14 @@ enum { OPTIONS = sizeof options / sizeof *options };
 // Not by environment and file.
 static const char *const command_line_only[] = {"config", "check-config", "print-config", "version", "help"};
 
+// These need certificates: tests/integration/redis_tls.test.mjs makes some.
+static const char *const of_tls[] = {"redis-ca", "redis-cert", "redis-key"};
+
 START_TEST(every_option_is_in_this_test)
 {
     const struct option_table *table = config_options();
-    ck_assert_uint_eq(table->count, OPTIONS + sizeof command_line_only / sizeof *command_line_only);
+    ck_assert_uint_eq(table->count, OPTIONS + sizeof command_line_only / sizeof *command_line_only +
+                                        sizeof of_tls / sizeof *of_tls);
     for (size_t i = 0; i < OPTIONS; i++) {
         size_t at = 0;
         while (at < table->count && strcmp(table->specs[at].name, options[i].name) != 0)
@@ -137,6 +142,8 @@ static void give(const char *name, const char *flag, const char *environment, co
     clearenv();
     if (strcmp(name, "anonymous") != 0)
         argument("--anonymous=news");
+    if (strcmp(name, "redis-sentinel-password-file") == 0)
+        argument("--redis=redis+sentinel://h/main"); // it would be refused without
     if (flag) {
         snprintf(texts[0], sizeof *texts, "--%s=%s", name, value_of(flag));
         argument(texts[0]);

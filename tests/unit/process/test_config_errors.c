@@ -46,7 +46,7 @@ static void setup(void)
 #define NO_RULE " is not auto, text, envelope or PATTERN=MODE; write for example chat:*=text"
 #define NO_SCHEME                                                                                            \
     "it must begin with redis://, rediss://, redis+unix://, redis+sentinel:// or redis+cluster://"
-#define ONLY_PLAIN "this version speaks redis:// and redis+unix:// only"
+#define NO_CLUSTER "this version speaks redis://, rediss://, redis+unix:// and redis+sentinel:// only"
 
 static const struct {
     const char *option, *value, *said;
@@ -73,9 +73,7 @@ static const struct {
     {"redis", "", NO_SCHEME},
     {"redis", "localhost:6379", NO_SCHEME},
     {"redis", "redis://user:secret@h:x", "the port is not a number from 1 to 65535"},
-    {"redis", "rediss://h", ONLY_PLAIN},
-    {"redis", "redis+cluster://a:1,b:2", ONLY_PLAIN},
-    {"redis", "redis+sentinel://a:1/main", ONLY_PLAIN},
+    {"redis", "redis+cluster://a:1,b:2", NO_CLUSTER},
     {"max-message", "0", "\"0\" is too small; the least is 1"},
     {"max-message", "1GiB", "\"1GiB\" is too large; the most is 512MiB"},
     {"max-message", "1MB", "\"1MB\"" NO_SIZE},
@@ -129,7 +127,7 @@ START_TEST(a_wrong_value_is_named_with_its_option_wherever_it_stands)
 END_TEST
 
 static const struct {
-    const char *arguments[4];
+    const char *arguments[5];
     const char *said;
 } lines[] = {
     {{NULL},
@@ -158,6 +156,20 @@ static const struct {
      "--redis-password-file: cannot read /nonexistent: No such file or directory"},
     {{"--anonymous=a", "--redis-password-file=/dev/null", NULL},
      "--redis-password-file: /dev/null must hold one line of 1 to 512 bytes"},
+    {{"--anonymous=a", "--redis-sentinel-password-file=/dev/null", NULL},
+     "--redis-sentinel-password-file: the URL of --redis names no sentinels; write it redis+sentinel://"},
+    {{"--anonymous=a", "--redis=redis+sentinel://h/main", "--redis-sentinel-password-file=/dev/null", NULL},
+     "--redis-sentinel-password-file: /dev/null must hold one line of 1 to 512 bytes"},
+    {{"--anonymous=a", "--redis-ca=/x", NULL},
+     "--redis-ca: the URL of --redis is not one of TLS; write it rediss://"},
+    {{"--anonymous=a", "--redis=rediss://h", "--redis-ca=/nonexistent", NULL},
+     "--redis-ca: cannot use /nonexistent: No such file or directory"},
+    {{"--anonymous=a", "--redis=rediss+sentinel://h/main", "--redis-cert=/x", NULL},
+     "--redis-cert: --redis-cert and --redis-key belong together"},
+    {{"--anonymous=a", "--redis=rediss://h", "--redis-key=/x", NULL},
+     "--redis-key: --redis-cert and --redis-key belong together"},
+    {{"--anonymous=a", "--redis=rediss://h", "--redis-cert=/nonexistent", "--redis-key=/x"},
+     "--redis-cert: cannot use /nonexistent: No such file or directory"},
 };
 
 START_TEST(what_cannot_be_is_said_in_one_line)

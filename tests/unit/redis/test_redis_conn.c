@@ -78,10 +78,10 @@ static void wait_for(const unsigned *counter, unsigned count)
 
 static bool has_state(void *ctx)
 {
-    return conn->state == *(enum link_state *)ctx;
+    return conn->state == *(enum conn_state *)ctx;
 }
 
-static void wait_for_state(enum link_state state)
+static void wait_for_state(enum conn_state state)
 {
     loop_wait(loop, has_state, &state);
 }
@@ -95,7 +95,7 @@ static void fire_timer(void)
 // So many seconds without a byte from the server, seen by the timer.
 static void stay_silent(double seconds)
 {
-    conn->last_read = ev_now(loop) - seconds;
+    conn->link.last_read = ev_now(loop) - seconds;
     fire_timer();
 }
 
@@ -103,10 +103,10 @@ START_TEST(silence_is_broken_by_a_ping_and_an_answer_is_a_sign_of_life)
 {
     wait_for(&ready, 1);
     stay_silent(2.9);
-    ck_assert_uint_eq(conn->out.len, 0); // not yet
+    ck_assert_uint_eq(conn->link.out.len, 0); // not yet
     stay_silent(3.1);
     wait_for(&pongs, 1);
-    ck_assert_double_lt(ev_now(loop) - conn->last_read, 1.0);
+    ck_assert_double_lt(ev_now(loop) - conn->link.last_read, 1.0);
     ck_assert_uint_eq(down, 0);
 }
 END_TEST
@@ -132,11 +132,11 @@ START_TEST(a_server_that_does_not_answer_the_greeting_is_tried_again)
 {
     ck_assert_int_eq(kill(server.pid, SIGSTOP), 0);
     for (int i = 0; i < 3; i++) {
-        wait_for_state(LINK_GREETING);
+        wait_for_state(CONN_GREETING);
         ck_assert(ev_is_active(&conn->timer));
         ck_assert_double_gt(ev_timer_remaining(loop, &conn->timer), 1.0); // a slow one has its time
         fire_timer();
-        ck_assert_int_eq(conn->state, LINK_DOWN);
+        ck_assert_int_eq(conn->state, CONN_DOWN);
     }
     ck_assert_uint_eq(log_capture_count("no answer in time; trying again until it works"), 1);
     ck_assert_uint_eq(ready + down, 0);
@@ -159,7 +159,7 @@ START_TEST(attempts_come_at_growing_spread_and_bounded_times)
         shortest = wait < shortest ? wait : shortest;
         longest = wait > longest ? wait : longest;
         fire_timer(); // nobody listens: fails at once
-        ck_assert_int_eq(conn->state, LINK_DOWN);
+        ck_assert_int_eq(conn->state, CONN_DOWN);
         most = most * 2 > 1 ? 1 : most * 2;
         least = most / 2;
     }
@@ -174,7 +174,7 @@ END_TEST
 
 START_TEST(nothing_is_called_after_the_end)
 {
-    wait_for_state(_i == 0 ? LINK_CONNECTING : _i == 1 ? LINK_GREETING : LINK_READY);
+    wait_for_state(_i == 0 ? CONN_OPENING : _i == 1 ? CONN_GREETING : CONN_READY);
     unsigned before = ready;
     redis_conn_destroy(conn);
     conn = NULL;

@@ -365,6 +365,41 @@ START_TEST(a_forbidden_channel_is_an_error_and_the_connection_goes_on)
 }
 END_TEST
 
+static bool was_pinged(void *ctx)
+{
+    (void)ctx;
+    redisReply *reply = redisCommand(publisher, "INFO commandstats");
+    ck_assert_ptr_nonnull(reply);
+    const char *ping = strstr(reply->str, "cmdstat_ping:");
+    bool done = ping && strstr(ping, "rejected_calls=1");
+    freeReplyObject(reply);
+    return done;
+}
+
+// An ACL without UNSUBSCRIBE and PING: their refusals must not pass for those of a channel.
+START_TEST(what_is_refused_beside_a_subscription_denies_no_channel)
+{
+    begin(NULL, 1024);
+    log_capture_start();
+    subscribe("kept"), subscribe("left");
+    redis_do(publisher, "ACL SETUSER default -unsubscribe -ping resetchannels &kept &left &news");
+    command("UNSUBSCRIBE", "left");
+    command("SUBSCRIBE", "secret");
+    command("UNSUBSCRIBE", "left");
+    subscribe("news");
+    ck_assert_uint_eq(errors, 1); // of "secret" alone
+    ck_assert_uint_eq(log_capture_count("Redis refuses UNSUBSCRIBE to the subscriber: NOPERM"), 1);
+    // Silent long enough for a PING, whose refusal comes before the answer to what follows it.
+    loop_wait(loop, was_pinged, NULL);
+    command("SUBSCRIBE", "secret");
+    subscribe("news");
+    ck_assert_uint_eq(errors, 2);
+    ck_assert_int_eq(publish("kept", "x", 1) + publish("news", "y", 1), 2);
+    wait_for(&messages, 2);
+    ck_assert_uint_eq(down, 0);
+}
+END_TEST
+
 // No channel of a stream is that long; what comes of one must not pass for another channel's.
 START_TEST(a_channel_with_too_long_a_name_is_not_heard)
 {
@@ -563,6 +598,7 @@ int main(void)
     tcase_add_test(tcase, a_flood_arrives_whole_and_in_order);
     tcase_add_test(tcase, more_channels_than_one_command_takes_are_all_subscribed);
     tcase_add_test(tcase, nothing_can_be_sent_before_the_connection_is_ready);
+    tcase_add_test(tcase, what_is_refused_beside_a_subscription_denies_no_channel);
     tcase_add_test(tcase, a_forbidden_channel_is_an_error_and_the_connection_goes_on);
     tcase_add_test(tcase, a_channel_with_too_long_a_name_is_not_heard);
     tcase_add_loop_test(tcase, a_refused_login_is_said_once_however_often_it_is_tried, 0,

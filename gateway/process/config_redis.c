@@ -1,0 +1,88 @@
+#include "gateway/process/config_redis.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gateway/redis/redis_tls.h"
+
+#define PASSWORD_MAX 512
+
+bool config_redis_check(const char *text, char *error, size_t error_size)
+{
+    struct redis_url url;
+    if (!redis_url_parse(text, &url, error, error_size))
+        return false;
+    bool spoken = url.kind != REDIS_URL_CLUSTER;
+    redis_url_deinit(&url);
+    snprintf(error, error_size,
+             "this version speaks redis://, rediss://, redis+unix:// and redis+sentinel:// only");
+    return spoken;
+}
+
+// A password is the first line of its file. `secret` is replaced.
+static bool read_password(const char *option, const char *file, char **secret, char *error, size_t error_size)
+{
+    char text[PASSWORD_MAX + 2];
+    FILE *f = fopen(file, "re");
+    if (!f) {
+        snprintf(error, error_size, "--%s: cannot read %s: %s", option, file, strerror(errno));
+        return false;
+    }
+    size_t len = fread(text, 1, sizeof text - 1, f);
+    bool failed = ferror(f) != 0;
+    (void)fclose(f);
+    text[len] = '\0';
+    text[strcspn(text, "\r\n")] = '\0';
+    if (failed || text[0] == '\0' || strlen(text) > PASSWORD_MAX) {
+        snprintf(error, error_size, "--%s: %s must hold one line of 1 to %d bytes", option, file,
+                 PASSWORD_MAX);
+        return false;
+    }
+    free(*secret);
+    *secret = strdup(text);
+    explicit_bzero(text, sizeof text);
+    return *secret != NULL;
+}
+
+// Whoever names files for TLS believes that the connection is encrypted.
+static bool check_tls(const struct config *c, char *error, size_t error_size)
+{
+    const char *option = c->redis_ca ? "ca" : c->redis_cert ? "cert" : c->redis_key ? "key" : NULL;
+    if (option && !c->redis_url.tls) {
+        snprintf(error, error_size, "--redis-%s: the URL of --redis is not one of TLS; write it rediss://",
+                 option);
+        return false;
+    }
+    if (!c->redis_cert != !c->redis_key) {
+        snprintf(error, error_size, "--redis-%s: --redis-cert and --redis-key belong together",
+                 c->redis_cert ? "cert" : "key");
+        return false;
+    }
+    if (!c->redis_url.tls)
+        return true;
+    struct redis_tls_context *context = redis_tls_context_create(&c->redis_url.tls_files, error, error_size);
+    redis_tls_context_destroy(context);
+    return context != NULL;
+}
+
+bool config_redis_derive(struct config *c, char *error, size_t error_size)
+{
+    struct redis_url *url = &c->redis_url;
+    if (!redis_url_parse(c->redis, url, error, error_size)) // out of memory: it was checked before
+        return false;
+    url->tls_files = (struct redis_tls_files){c->redis_ca, c->redis_cert, c->redis_key};
+    if (c->redis_sentinel_password_file && url->kind != REDIS_URL_SENTINEL) {
+        snprintf(error, error_size,
+                 "--redis-sentinel-password-file: the URL of --redis names no sentinels; write it "
+                 "redis+sentinel://");
+        return false;
+    }
+    return check_tls(c, error, error_size) &&
+           (!c->redis_password_file || read_password("redis-password-file", c->redis_password_file,
+                                                     &url->password, error, error_size)) &&
+           (!c->redis_sentinel_password_file ||
+            read_password("redis-sentinel-password-file", c->redis_sentinel_password_file,
+                          &url->sentinel_password, error, error_size));
+}

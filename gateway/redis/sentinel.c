@@ -1,0 +1,314 @@
+#include "gateway/redis/sentinel.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/jitter.h"
+#include "common/log.h"
+#include "gateway/redis/redis_reader.h"
+#include "gateway/redis/sentinel_reply.h"
+
+#define ANSWER_TIMEOUT_S 2.0
+#define RESOLVE_TIMEOUTS 3 // so many of them for a name: the resolver's own patience is 5 s a server
+#define REFRESH_MS 3000u   // up to twice that between two rounds that nobody asks for
+#define WATCH_LOST_S 0.5
+#define REPLY_MAX 65536u
+
+enum sentinel_state {
+    SENTINEL_RESTING,  // the timer begins a round with the next sentinel
+    SENTINEL_TURNING,  // in a round: the timer turns to the sentinel `at`
+    SENTINEL_ASKING,   // in a round: it is to answer; the timer is its patience
+    SENTINEL_WATCHING, // it has answered; the timer begins a round with the next one
+};
+
+// What a sentinel's next reply is about. All questions are sent at once.
+enum sentinel_step { STEP_AUTH, STEP_ADDRESS, STEP_DETAILS, STEP_SUBSCRIBE, STEP_MESSAGES };
+
+// The worst of a round is what a person is told: what a sentinel said counts more than one that is silent.
+enum sentinel_fault { FAULT_NONE, FAULT_DOWN, FAULT_REFUSES, FAULT_NO_ADDRESS, FAULT_UNKNOWN_NAME };
+
+struct sentinel {
+    struct ev_loop *loop;
+    const struct redis_url *url;
+    void (*on_result)(void *ctx, const struct redis_place *place, const char *error);
+    void *ctx;
+    struct redis_link link;
+    struct redis_reader reader;
+    ev_timer timer;
+    uint64_t random;
+    enum sentinel_state state;
+    enum sentinel_step step;
+    size_t at;         // which sentinel
+    size_t tried;      // in this round
+    unsigned timeouts; // of this sentinel
+    char where[REDIS_HOST_SIZE + 16];
+    struct sentinel_master heard; // from the sentinel that is asked
+    struct sentinel_master stale; // the best answer of this round from before the known failover
+    struct sentinel_master known;
+    enum sentinel_fault fault;
+    char fault_text[REDIS_HOST_SIZE + 512];
+};
+
+static void set_state(struct sentinel *s, enum sentinel_state state, double timer_s)
+{
+    s->state = state;
+    ev_timer_stop(s->loop, &s->timer);
+    ev_timer_set(&s->timer, timer_s, 0.);
+    ev_timer_start(s->loop, &s->timer);
+}
+
+static double refresh_in_s(struct sentinel *s)
+{
+    return jitter_ms(&s->random, REFRESH_MS) / 1000.0;
+}
+
+static void begin_round(struct sentinel *s, size_t first)
+{
+    redis_link_close(&s->link);
+    s->at = first % s->url->endpoint_count;
+    s->tried = 0;
+    s->fault = FAULT_NONE;
+    s->stale.host[0] = '\0';
+    set_state(s, SENTINEL_TURNING, 0.);
+}
+
+static void tell_master(struct sentinel *s, const struct sentinel_master *master)
+{
+    struct redis_place place = {.port = master->port};
+    memcpy(place.host, master->host, sizeof place.host);
+    if (!sentinel_same_place(master, &s->known)) {
+        char text[REDIS_HOST_SIZE + 16];
+        redis_place_describe(&place, text, sizeof text);
+        log_info("redis", "the sentinel at %s names %s as the master \"%s\"", s->where, text,
+                 s->url->master_name);
+    }
+    s->known = *master;
+    s->on_result(s->ctx, &place, NULL);
+}
+
+static void end_round(struct sentinel *s)
+{
+    char text[sizeof s->fault_text + 64];
+    set_state(s, SENTINEL_RESTING, refresh_in_s(s));
+    if (s->stale.host[0]) {
+        tell_master(s, &s->stale);
+        return;
+    }
+    if (s->fault == FAULT_DOWN)
+        snprintf(text, sizeof text, "none of the %zu sentinels answers; the last, at %s", s->tried,
+                 s->fault_text);
+    else
+        snprintf(text, sizeof text, "the sentinel at %s", s->fault_text);
+    s->on_result(s->ctx, NULL, text);
+}
+
+static void next_sentinel(struct sentinel *s)
+{
+    redis_link_close(&s->link);
+    if (++s->tried >= s->url->endpoint_count) {
+        end_round(s);
+        return;
+    }
+    s->at = (s->at + 1) % s->url->endpoint_count;
+    set_state(s, SENTINEL_TURNING, 0.);
+}
+
+static void give_up(struct sentinel *s, enum sentinel_fault fault, const char *what, const char *more)
+{
+    if (fault >= s->fault) {
+        s->fault = fault;
+        snprintf(s->fault_text, sizeof s->fault_text, "%s%s%s", s->where, what, more);
+    }
+    next_sentinel(s);
+}
+
+static void try_sentinel(struct sentinel *s)
+{
+    const struct redis_endpoint *at = &s->url->endpoints[s->at];
+    struct redis_place place = {.port = at->port};
+    snprintf(place.host, sizeof place.host, "%s", at->host);
+    redis_place_describe(&place, s->where, sizeof s->where);
+    s->timeouts = 0;
+    set_state(s, SENTINEL_ASKING, ANSWER_TIMEOUT_S);
+    redis_link_open(&s->link, &place);
+}
+
+static void on_open(void *ctx)
+{
+    struct sentinel *s = ctx;
+    const char *name = s->url->master_name;
+    const char *auth[] = {"AUTH", s->url->sentinel_password};
+    const char *address[] = {"SENTINEL", "GET-MASTER-ADDR-BY-NAME", name};
+    const char *details[] = {"SENTINEL", "MASTER", name};
+    const char *subscribe[] = {"SUBSCRIBE", "+switch-master"};
+    s->step = auth[1] ? STEP_AUTH : STEP_ADDRESS;
+    if (!redis_reader_reset(&s->reader, NULL, NULL, REPLY_MAX) ||
+        (auth[1] && !redis_link_send(&s->link, 2, auth, NULL)) ||
+        !redis_link_send(&s->link, 3, address, NULL) || !redis_link_send(&s->link, 3, details, NULL) ||
+        !redis_link_send(&s->link, 2, subscribe, NULL))
+        give_up(s, FAULT_DOWN, ": out of memory", "");
+}
+
+static void on_lost(void *ctx, const char *why)
+{
+    struct sentinel *s = ctx;
+    if (s->state == SENTINEL_ASKING) {
+        give_up(s, FAULT_DOWN, ": ", why);
+        return;
+    }
+    log_debug("redis", "the sentinel at %s is gone: %s", s->where, why);
+    set_state(s, SENTINEL_RESTING, WATCH_LOST_S);
+}
+
+// What `verdict` says of a sentinel that is of no use; false where it is.
+static bool judge(struct sentinel *s, enum sentinel_verdict verdict, const redisReply *reply)
+{
+    char text[REDIS_HOST_SIZE + 64];
+    switch (verdict) {
+    case SENTINEL_FOUND:
+        return true;
+    case SENTINEL_NO_ADDRESS:
+        snprintf(text, sizeof text, " knows no address of the master \"%.200s\" yet", s->url->master_name);
+        give_up(s, FAULT_NO_ADDRESS, text, "");
+        break;
+    case SENTINEL_IS_REPLICA:
+        snprintf(text, sizeof text, " says that %.253s:%u, its master, is a replica now", s->heard.host,
+                 s->heard.port);
+        give_up(s, FAULT_NO_ADDRESS, text, "");
+        break;
+    case SENTINEL_UNKNOWN_NAME:
+        snprintf(text, sizeof text, " knows no master of the name \"%.200s\"", s->url->master_name);
+        give_up(s, FAULT_UNKNOWN_NAME, text, "");
+        break;
+    case SENTINEL_REFUSES:
+        snprintf(text, sizeof text, "%s%.200s",
+                 strncmp(reply->str, "ERR unknown command", 19) == 0 ? " is no sentinel: " : " refuses: ",
+                 reply->str);
+        give_up(s, FAULT_REFUSES, text,
+                strncmp(reply->str, "NOAUTH", 6) == 0 ? "; see --redis-sentinel-password-file" : "");
+        break;
+    }
+    return false;
+}
+
+static void heard_master(struct sentinel *s)
+{
+    if (s->heard.epoch < s->known.epoch) {
+        if (!s->stale.host[0] || s->heard.epoch > s->stale.epoch)
+            s->stale = s->heard;
+        next_sentinel(s);
+        return;
+    }
+    set_state(s, SENTINEL_WATCHING, refresh_in_s(s));
+    tell_master(s, &s->heard);
+}
+
+static void take_reply(struct sentinel *s, const redisReply *reply)
+{
+    struct sentinel_master hint;
+    switch (s->step) {
+    case STEP_AUTH:
+        s->step = STEP_ADDRESS;
+        if (reply->type == REDIS_REPLY_ERROR)
+            (void)judge(s, SENTINEL_REFUSES, reply);
+        break;
+    case STEP_ADDRESS:
+        s->step = STEP_DETAILS;
+        (void)judge(s, sentinel_read_address(reply, &s->heard), reply);
+        break;
+    case STEP_DETAILS:
+        s->step = STEP_SUBSCRIBE;
+        if (judge(s, sentinel_read_details(reply, &s->heard), reply))
+            heard_master(s);
+        break;
+    case STEP_SUBSCRIBE: // a sentinel whose ACL forbids it gives no hints; rounds find out by themselves
+        s->step = STEP_MESSAGES;
+        break;
+    case STEP_MESSAGES:
+        if (sentinel_read_switch(reply, s->url->master_name, &hint) && !sentinel_same_place(&hint, &s->known))
+            begin_round(s, s->at);
+        break;
+    }
+}
+
+static void on_bytes(void *ctx, const char *bytes, size_t len)
+{
+    struct sentinel *s = ctx;
+    enum redis_read got = REDIS_READ_REPLY;
+    void *reply;
+    size_t skipped;
+    if (!redis_reader_feed(&s->reader, bytes, len))
+        got = REDIS_READ_ERROR;
+    // The link is closed where a reply was the last that is wanted of this sentinel.
+    while (s->link.state == REDIS_LINK_OPEN && got == REDIS_READ_REPLY) {
+        got = redis_reader_next(&s->reader, &reply, &skipped);
+        if (got != REDIS_READ_REPLY)
+            break;
+        take_reply(s, reply);
+        freeReplyObject(reply);
+    }
+    if (got != REDIS_READ_ERROR)
+        return;
+    redis_link_close(&s->link);
+    on_lost(s, "an answer that makes no sense");
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop, (void)events;
+    struct sentinel *s = timer->data;
+    switch (s->state) {
+    case SENTINEL_TURNING:
+        try_sentinel(s);
+        break;
+    case SENTINEL_ASKING:
+        if (s->link.state == REDIS_LINK_RESOLVING && ++s->timeouts < RESOLVE_TIMEOUTS)
+            set_state(s, SENTINEL_ASKING, ANSWER_TIMEOUT_S);
+        else
+            give_up(s, FAULT_DOWN, ": ", redis_link_late(&s->link));
+        break;
+    case SENTINEL_RESTING:
+    case SENTINEL_WATCHING:
+        begin_round(s, s->at + 1);
+        break;
+    }
+}
+
+struct sentinel *
+sentinel_create(struct ev_loop *loop, const struct redis_url *url, struct redis_tls_context *tls,
+                void (*on_result)(void *ctx, const struct redis_place *place, const char *error), void *ctx)
+{
+    struct sentinel *s = calloc(1, sizeof *s);
+    if (!s)
+        return NULL;
+    const struct redis_link_hooks hooks = {
+        .on_open = on_open, .on_bytes = on_bytes, .on_lost = on_lost, .ctx = s};
+    s->loop = loop;
+    s->url = url;
+    s->on_result = on_result;
+    s->ctx = ctx;
+    s->random = jitter_seed();
+    redis_link_init(&s->link, loop, tls, &hooks);
+    ev_timer_init(&s->timer, on_timer, 0., 0.);
+    s->timer.data = s;
+    // Gateways that start together do not all begin with the same one.
+    begin_round(s, jitter_next(&s->random));
+    return s;
+}
+
+void sentinel_destroy(struct sentinel *s)
+{
+    if (!s)
+        return;
+    redis_link_deinit(&s->link);
+    redis_reader_deinit(&s->reader);
+    ev_timer_stop(s->loop, &s->timer);
+    free(s);
+}
+
+void sentinel_ask(struct sentinel *s)
+{
+    if (s->state == SENTINEL_RESTING || s->state == SENTINEL_WATCHING)
+        begin_round(s, s->at);
+}

@@ -1,0 +1,25 @@
+// Finds the master of a URL by its sentinels (redis.io, "Guidelines for Redis clients with support for
+// Redis Sentinel"). A round asks them in turn until one answers:
+//
+//      ask ---> [ sentinel 1 ] -down-> [ sentinel 2 ] -answers-> place, and stay to hear +switch-master
+//                                                      nobody -> one line that says why
+//
+// A sentinel that is cut off from the others goes on naming the old master. So an answer from before the last
+// known failover (a lower epoch) counts only where the whole round has no better one, and every few seconds a
+// round begins with the next sentinel. The bus thread's alone.
+#pragma once
+
+#include <ev.h>
+
+#include "gateway/redis/redis_link.h"
+
+struct sentinel;
+
+// `url` and `tls` are borrowed; `tls` is NULL for plain connections. `on_result` is called at the end of each
+// round, asked for or not: a place, or NULL and one line. NULL when out of memory.
+struct sentinel *
+sentinel_create(struct ev_loop *loop, const struct redis_url *url, struct redis_tls_context *tls,
+                void (*on_result)(void *ctx, const struct redis_place *place, const char *error), void *ctx);
+void sentinel_destroy(struct sentinel *s); // may be NULL
+// Begins a round, unless one is under way. on_result is not called before this returns.
+void sentinel_ask(struct sentinel *s);

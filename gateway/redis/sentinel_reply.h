@@ -1,0 +1,31 @@
+// What sentinels answer, read. Pure.
+#pragma once
+
+#include <hiredis/hiredis.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/redis_url.h"
+
+struct sentinel_master {
+    char host[REDIS_HOST_SIZE]; // "": nothing is known
+    unsigned short port;
+    uint64_t epoch; // of the failover that made it the master: of two answers, the higher one is right
+};
+
+enum sentinel_verdict {
+    SENTINEL_FOUND,
+    SENTINEL_NO_ADDRESS,   // it has the name, and no address yet
+    SENTINEL_IS_REPLICA,   // what it takes for the master says that it is a replica
+    SENTINEL_UNKNOWN_NAME, // it watches no master of that name
+    SENTINEL_REFUSES,      // an error; `reply->str`
+};
+
+// Of SENTINEL GET-MASTER-ADDR-BY-NAME: the address.
+enum sentinel_verdict sentinel_read_address(const redisReply *reply, struct sentinel_master *out);
+// Of SENTINEL MASTER, for the address above: the epoch. An answer that cannot be read leaves 0.
+enum sentinel_verdict sentinel_read_details(const redisReply *reply, struct sentinel_master *out);
+// Of a message of the channel +switch-master ("NAME oldip oldport ip port"): whether it is about `name`, and
+// then the new address.
+bool sentinel_read_switch(const redisReply *reply, const char *name, struct sentinel_master *out);
+bool sentinel_same_place(const struct sentinel_master *a, const struct sentinel_master *b);

@@ -1,0 +1,72 @@
+#include "gateway/redis/unanswered.h"
+
+#include <stdlib.h>
+
+#define CAPACITY_MIN 16u
+
+void unanswered_clear(struct unanswered *u)
+{
+    u->first = u->count = 0;
+}
+
+void unanswered_deinit(struct unanswered *u)
+{
+    free(u->commands);
+    *u = (struct unanswered){0};
+}
+
+static struct unanswered_command *at(const struct unanswered *u, size_t index)
+{
+    return &u->commands[(u->first + index) % u->capacity];
+}
+
+static void drop(struct unanswered *u, size_t count)
+{
+    u->first = (u->first + count) % u->capacity;
+    u->count -= count;
+}
+
+static bool grow(struct unanswered *u)
+{
+    size_t capacity = u->capacity ? u->capacity * 2 : CAPACITY_MIN;
+    struct unanswered_command *commands = malloc(capacity * sizeof *commands);
+    if (!commands)
+        return false;
+    for (size_t i = 0; i < u->count; i++)
+        commands[i] = *at(u, i);
+    free(u->commands);
+    u->commands = commands;
+    u->first = 0;
+    u->capacity = capacity;
+    return true;
+}
+
+bool unanswered_add(struct unanswered *u, enum asked what, uint32_t replies)
+{
+    if (u->count == u->capacity && !grow(u))
+        return false;
+    u->count++;
+    *at(u, u->count - 1) = (struct unanswered_command){what, replies};
+    return true;
+}
+
+void unanswered_reply(struct unanswered *u, enum asked what)
+{
+    size_t i = 0;
+    while (i < u->count && at(u, i)->what != what)
+        i++;
+    if (i == u->count || (what == ASKED_UNSUBSCRIBE && i > 0))
+        return;
+    drop(u, i);
+    if (--at(u, 0)->replies == 0)
+        drop(u, 1);
+}
+
+enum asked unanswered_error(struct unanswered *u)
+{
+    if (u->count == 0)
+        return ASKED_NOTHING;
+    enum asked what = at(u, 0)->what;
+    drop(u, 1);
+    return what;
+}

@@ -1,0 +1,100 @@
+#include "gateway/redis/unanswered.h"
+
+#include <check.h>
+#include <stdlib.h>
+
+static struct unanswered u;
+
+static void setup(void)
+{
+    u = (struct unanswered){0};
+}
+
+static void teardown(void)
+{
+    unanswered_deinit(&u);
+}
+
+static void ask(enum asked what, uint32_t replies)
+{
+    ck_assert(unanswered_add(&u, what, replies));
+}
+
+START_TEST(an_error_answers_the_oldest_command)
+{
+    ask(ASKED_SUBSCRIBE, 2);
+    ask(ASKED_UNSUBSCRIBE, 1);
+    ask(ASKED_PING, 1);
+    unanswered_reply(&u, ASKED_SUBSCRIBE);
+    unanswered_reply(&u, ASKED_SUBSCRIBE);
+    ck_assert_int_eq(unanswered_error(&u), ASKED_UNSUBSCRIBE);
+    ck_assert_int_eq(unanswered_error(&u), ASKED_PING);
+    ck_assert_int_eq(unanswered_error(&u), ASKED_NOTHING);
+    ask(ASKED_SUBSCRIBE, 3);
+    ck_assert_int_eq(unanswered_error(&u), ASKED_SUBSCRIBE); // all three channels
+    ck_assert_int_eq(unanswered_error(&u), ASKED_NOTHING);
+}
+END_TEST
+
+// Servers take subscriptions away by themselves (a slot moves).
+START_TEST(an_unsubscribe_that_nobody_asked_for_changes_nothing)
+{
+    unanswered_reply(&u, ASKED_UNSUBSCRIBE);
+    ask(ASKED_SUBSCRIBE, 1);
+    ask(ASKED_UNSUBSCRIBE, 1);
+    unanswered_reply(&u, ASKED_UNSUBSCRIBE);
+    ck_assert_int_eq(unanswered_error(&u), ASKED_SUBSCRIBE);
+    unanswered_reply(&u, ASKED_UNSUBSCRIBE);
+    ck_assert_int_eq(unanswered_error(&u), ASKED_NOTHING);
+}
+END_TEST
+
+// Whatever was counted wrongly, the next answer that is sure puts right.
+START_TEST(an_answer_settles_what_was_asked_before_it)
+{
+    ask(ASKED_UNSUBSCRIBE, 5);
+    ask(ASKED_PING, 1);
+    ask(ASKED_SUBSCRIBE, 2);
+    unanswered_reply(&u, ASKED_SUBSCRIBE);
+    ck_assert_uint_eq(u.count, 1);
+    unanswered_reply(&u, ASKED_PING);
+    ck_assert_int_eq(unanswered_error(&u), ASKED_SUBSCRIBE);
+}
+END_TEST
+
+START_TEST(many_may_wait_and_none_is_lost_or_kept)
+{
+    static const enum asked kinds[] = {ASKED_SUBSCRIBE, ASKED_UNSUBSCRIBE, ASKED_PING};
+    size_t asked = 0, settled = 0;
+    for (int round = 1; round < 200; round++) {
+        for (int i = 0; i < round; i++, asked++)
+            ask(kinds[asked % 3], 1);
+        for (int i = 0; i < round - 1; i++, settled++) {
+            if (settled % 2)
+                ck_assert_int_eq(unanswered_error(&u), kinds[settled % 3]);
+            else
+                unanswered_reply(&u, kinds[settled % 3]);
+            ck_assert_uint_eq(u.count, asked - settled - 1);
+        }
+    }
+    unanswered_clear(&u);
+    ck_assert_int_eq(unanswered_error(&u), ASKED_NOTHING);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("unanswered");
+    TCase *tcase = tcase_create("unanswered");
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_test(tcase, an_error_answers_the_oldest_command);
+    tcase_add_test(tcase, an_unsubscribe_that_nobody_asked_for_changes_nothing);
+    tcase_add_test(tcase, an_answer_settles_what_was_asked_before_it);
+    tcase_add_test(tcase, many_may_wait_and_none_is_lost_or_kept);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
