@@ -5,6 +5,9 @@
 --   FCALL sse_publish 1 CHANNEL DATA [EVENT [RETRY [OPTION VALUE]...]]    replies ID RECEIVERS
 --   FCALL_RO sse_version 0                                               replies the version of this library
 --
+-- CHANNEL may also be given as the key of its history, sse:{CHANNEL}. Both have the same slot, but while a cluster moves
+-- that slot, it asks where the named key is: it finds none named CHANNEL, and would send the event ahead of its history.
+--
 -- Without its first line this file is a script for EVAL and EVALSHA with the same keys and arguments, for where
 -- functions are not to be had. So nothing here may need more than Redis 6.2 gives a script.
 --
@@ -104,7 +107,7 @@ local function parse(keys, args)
     if #keys ~= 1 or #args < 1 or (#args > 3 and #args % 2 == 0) then
         refuse('wrong number of arguments; call it as 1 CHANNEL DATA [EVENT [RETRY [OPTION VALUE]...]]')
     end
-    local request = {channel = keys[1], data = args[1], event = args[2] or '', retry = args[3] or '',
+    local request = {channel = string.match(keys[1], '^sse:{(.*)}$') or keys[1], data = args[1], event = args[2] or '', retry = args[3] or '',
         maxlen = '1000', maxage = '86400'}
     check_channel(request.channel)
     check_event(request.event)

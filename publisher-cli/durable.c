@@ -25,15 +25,17 @@ static const char *const by_function[] = {"FCALL", "sse_publish"};
 // By the name under which Redis knows the script once it has seen all of it.
 static const char *const by_script[] = {"EVALSHA", function_library_script_sha1};
 
-static int compose(const struct durable *durable, const char *const how[2], const char *channel,
-                   const char *data, size_t len, const char **argv, size_t *lengths)
+static int compose(struct durable *durable, const char *const how[2], const char *channel, const char *data,
+                   size_t len, const char **argv, size_t *lengths)
 {
     int argc = 0, data_at;
 
+    // Not the channel itself, for a cluster that moves its slot (common/sse.lua).
+    snprintf(durable->key, sizeof(durable->key), "sse:{%s}", channel);
     argv[argc++] = how[0];
     argv[argc++] = how[1];
     argv[argc++] = "1"; // key
-    argv[argc++] = channel;
+    argv[argc++] = durable->key;
     data_at = argc;
     argv[argc++] = data;
     argv[argc++] = durable->event;
@@ -55,7 +57,7 @@ static int compose(const struct durable *durable, const char *const how[2], cons
     return argc;
 }
 
-int durable_command(const struct durable *durable, const char *channel, const char *data, size_t len,
+int durable_command(struct durable *durable, const char *channel, const char *data, size_t len,
                     const char **argv, size_t *lengths)
 {
     return compose(durable, durable->by_script ? by_script : by_function, channel, data, len, argv, lengths);
@@ -74,7 +76,7 @@ static bool no_functions(const struct redisReply *reply)
            (is_error(reply, "NOPERM") && strstr(reply->str, "'fcall'") != NULL);
 }
 
-static struct redisReply *ask(const struct durable *durable, struct connection *connection,
+static struct redisReply *ask(struct durable *durable, struct connection *connection,
                               const char *const how[2], const char *channel, const char *data, size_t len,
                               char *error, size_t error_size)
 {

@@ -2,6 +2,7 @@
 // the same code as a script (common/sse.lua).
 #pragma once
 
+#include "common/pattern.h"
 #include "publisher-cli/connection.h"
 
 #include <stdbool.h>
@@ -22,6 +23,7 @@ struct durable_settings {
 struct durable {
     const char *event;
     char retry[12], keep[24], keep_for[24];
+    char key[CHANNEL_NAME_MAX + 8]; // of the history of the channel that comes next
     bool has_keep, has_keep_for;
     bool by_script, sharded; // how; durable_first finds out
 };
@@ -30,7 +32,7 @@ void durable_init(struct durable *durable, const struct durable_settings *settin
 
 // Writes the command that publishes one event. `argv` and `lengths` have room for DURABLE_ARGS_MAX and borrow
 // all they are given. Returns how many there are.
-int durable_command(const struct durable *durable, const char *channel, const char *data, size_t len,
+int durable_command(struct durable *durable, const char *channel, const char *data, size_t len,
                     const char **argv, size_t *lengths);
 
 // Publishes the first event, while nothing else is on the way, and finds out how: by function; else loads the

@@ -56,6 +56,19 @@ for (const [form, publish] of Object.entries(FORMS)) {
         assert.ok(heard[0].subarray(heard[0].indexOf('\n\n') + 2).equals(data));
     });
 
+    both('the channel may be written as the key of its history', async ({ scope, redis, client }) => {
+        const heard = await listen(scope, redis, 'user:42');
+        await publish(client, 'user:42', 'a');
+        await publish(client, keyOf('user:42'), 'b');
+        const entries = await history(client, 'user:42');
+        assert.deepEqual(entries.map((e) => e.data), ['a', 'b']);
+        assert.equal(brokenAt(entries), '');
+        await heard.count(2);
+        for (const key of ['sse:{}', 'sse:{a}}', 'sse:{sse:a}', 'sse:{__a}', 'sse:{a', 'sse:a']) {
+            await assert.rejects(publish(client, key, 'x'), /ERR sse_publish: (the )?channel/, key);
+        }
+    });
+
     both('many connections at once leave one chain, and each subscriber hears it in order', async ({ scope, redis, client }) => {
         const channels = ['a', 'b:1', 'c/2'];
         const heard = new Map();

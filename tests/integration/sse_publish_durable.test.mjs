@@ -12,7 +12,7 @@ import { scopeOf } from '../lib/scope.mjs';
 import { until } from '../lib/wait.mjs';
 
 const VERSION = Number(LIBRARY.match(/^local VERSION = (\d+)$/m)[1]);
-const LEAST = ['+xadd', '+xrevrange', '+xtrim', '+pexpire', '+publish', '+time', '+cluster|keyslot', '~user:*', '~sse:{user:*', '&user:*'];
+const LEAST = ['+xadd', '+xrevrange', '+xtrim', '+pexpire', '+publish', '+time', '+cluster|keyslot', '~sse:{user:*', '&user:*'];
 
 async function start(t, options) {
     const scope = scopeOf(t);
