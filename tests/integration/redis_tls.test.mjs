@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
+import net from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
 import { Authority, redisTls } from '../lib/certificates.mjs';
@@ -13,7 +14,7 @@ import { Redis } from '../lib/redis.mjs';
 import { scopeOf } from '../lib/scope.mjs';
 import { Sentinel, watching } from '../lib/sentinel.mjs';
 import { openStream, openStreams } from '../lib/streams.mjs';
-import { until } from '../lib/wait.mjs';
+import { until, within } from '../lib/wait.mjs';
 
 /** A Redis with TLS, and a plain port for the test's own use; { redis, ca, url, args }. */
 async function start(scope, { names, days, clients, config = [] } = {}) {
@@ -146,10 +147,9 @@ test('a plain server behind rediss://', async (t) => {
 
 test('a server that ends every handshake, and one that answers with something else', async (t) => {
     const scope = scopeOf(t);
-    const { createServer } = await import('node:net');
     for (const [answer, said] of [['', /closed by the server|reset/i], ['HTTP/1.1 400 Bad Request\r\n\r\n', /does not speak TLS/]]) {
         const port = await freePort();
-        const server = createServer((socket) => {
+        const server = net.createServer((socket) => {
             socket.on('error', () => {});
             socket.once('data', () => socket.end(answer));
         });
@@ -228,6 +228,32 @@ test('a flood of small messages, of large ones, and of both arrives whole and in
     assert.equal(wrong, -1, `event ${wrong}: ${stream.events[wrong]?.type} ${stream.events[wrong]?.data.slice(0, 30)}`);
     assert.ok(await gateway.ready());
     assert.equal(await gateway.metric('redis_connects_total'), 1);
+});
+
+/** Publishes one message at a time, each when the one before was answered: so each is a record of its own for TLS. */
+async function publishOneByOne(redis, channel, count) {
+    const socket = net.connect(redis.port, '127.0.0.1');
+    const send = (i) => socket.write(`*3\r\n$7\r\nPUBLISH\r\n$${channel.length}\r\n${channel}\r\n$8\r\n${text(i, 0)}\r\n`);
+    await within(30000, `${count} messages`, new Promise((resolve, reject) => {
+        let i = 0;
+        socket.on('error', reject);
+        socket.on('data', () => (++i < count ? send(i) : resolve()));
+        send(0);
+    }));
+    socket.destroy();
+}
+
+test('thousands of small records that wait at once are read at once, not a few at each new one', async (t) => {
+    const scope = scopeOf(t);
+    const { redis, url, args } = await start(scope);
+    const gateway = await Gateway.start(scope, { redisUrl: url, args });
+    const stream = await openStream(scope, gateway.port, '/stream?channel=a');
+    process.kill(gateway.process.pid, 'SIGSTOP');
+    scope.defer(() => gateway.process.running && process.kill(gateway.process.pid, 'SIGCONT'));
+    await publishOneByOne(redis, 'a', 3000);
+    process.kill(gateway.process.pid, 'SIGCONT');
+    await stream.count(3000, { ms: 1500 });
+    assert.ok(stream.events.every((e, i) => e.data === text(i, 0)));
 });
 
 test('thousands of channels are subscribed through TLS', async (t) => {

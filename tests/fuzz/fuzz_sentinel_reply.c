@@ -1,0 +1,48 @@
+// Whatever a sentinel answers: read without a fault, and what passes for an address can be one.
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gateway/redis/redis_reader.h"
+#include "gateway/redis/sentinel_reply.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check(const struct sentinel_master *master)
+{
+    if (master->host[0] == '\0' || master->port == 0 ||
+        strnlen(master->host, REDIS_HOST_SIZE) == REDIS_HOST_SIZE)
+        abort();
+}
+
+static void try_reply(const redisReply *reply)
+{
+    struct sentinel_master master;
+    if (sentinel_read_address(reply, &master) == SENTINEL_FOUND)
+        check(&master);
+    struct sentinel_master known = {.host = "h", .port = 1};
+    if (sentinel_read_details(reply, &known) > SENTINEL_REFUSES)
+        abort();
+    if (sentinel_read_switch(reply, "main", &master))
+        check(&master);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct redis_reader reader = {0};
+    void *reply;
+    size_t skipped;
+    enum redis_read got = REDIS_READ_REPLY;
+    if (!redis_reader_reset(&reader, NULL, NULL, 65536) ||
+        !redis_reader_feed(&reader, (const char *)data, size < 16384 ? size : 16384))
+        got = REDIS_READ_ERROR;
+    while (got == REDIS_READ_REPLY || got == REDIS_READ_SKIPPED) {
+        got = redis_reader_next(&reader, &reply, &skipped);
+        if (got != REDIS_READ_REPLY)
+            continue;
+        try_reply(reply);
+        freeReplyObject(reply);
+    }
+    redis_reader_deinit(&reader);
+    return 0;
+}
