@@ -18,10 +18,10 @@ export class Gateway {
      * Starts a gateway on free ports, with --anonymous '*' unless `anonymous` says otherwise, and waits until it is ready
      * (`ready: 'live'`: until it is live; `ready: false`: not at all).
      */
-    static async start(scope, { redis, redisUrl, id, args = [], anonymous = ['*'], ready = true, env = {}, port, workers = 2 } = {}) {
+    static async start(scope, { redis, redisUrl, id, args = [], anonymous = ['*'], ready = true, env = {}, port, adminPort, workers = 2 } = {}) {
         const gateway = new Gateway();
         gateway.port = port ?? (await freePort());
-        gateway.adminPort = await freePort();
+        gateway.adminPort = adminPort ?? (await freePort());
         gateway.id = id ?? `gw-${gateway.port}`;
         const all = ['--id', gateway.id, '--listen', `127.0.0.1:${gateway.port}`, '--admin-listen', `127.0.0.1:${gateway.adminPort}`,
             '--redis', redisUrl ?? redis.url, '--workers', String(workers), ...anonymous.flatMap((a) => ['--anonymous', a]), ...args];

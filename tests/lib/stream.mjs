@@ -37,7 +37,9 @@ export class Stream {
         return stream;
     }
 
-    start(port, host, request) {
+    /** `lastEventId`: of the connection before, as an event source keeps it. `onFault`, where set, is told of what breaks the stream. */
+    start(port, host, request, lastEventId = '') {
+        this.#decoder.resume(lastEventId);
         this.answered = new Promise((resolve, reject) => Object.assign(this, { resolve, reject }));
         this.closed = new Promise((resolve) => (this.onClosed = resolve));
         this.answered.catch(() => {});
@@ -93,6 +95,7 @@ export class Stream {
         } catch (error) {
             this.fault = error.message;
             this.reject(error);
+            this.onFault?.(error);
         }
     }
 
