@@ -1,11 +1,12 @@
 // One round: start the tier, let things go wrong as planned, let all come to rest, and say what was lost.
 
+import { Netns, noNetns } from '../lib/netns.mjs';
 import { sleep, until } from '../lib/wait.mjs';
 import { check } from './checker.mjs';
 import { ACKED, History } from './history.mjs';
 import { Journal } from './journal.mjs';
 import { readKept } from './kept.mjs';
-import { clientNemeses, gatewayNemeses, nginxNemeses } from './nemeses.mjs';
+import { cableNemeses, clientNemeses, gatewayNemeses, nginxNemeses } from './nemeses.mjs';
 import { Random } from './random.mjs';
 import { plan, run } from './schedule.mjs';
 import { startSingle } from './single.mjs';
@@ -21,9 +22,12 @@ export async function chaos(scope, { seed, seconds, shape: shapeName, only, say 
     const history = new History();
     const journal = new Journal();
     const onEvent = (client, channel, number, at) => journal.delivered(Math.max(history.event(channel, number)?.at ?? at, client.wantedSince), at);
-    const shape = await SHAPES[shapeName](scope);
-    const tier = await Tier.start(scope, { shape, seed, gateways, clients, rate }, { history, onEvent });
-    const nemeses = chosen({ ...gatewayNemeses, ...nginxNemeses, ...clientNemeses, ...shape.nemeses }, only);
+    const noCable = noNetns();
+    if (noCable) say(noCable);
+    const cable = noCable ? undefined : new Netns(scope);
+    const shape = await SHAPES[shapeName](scope, { host: cable?.here });
+    const tier = await Tier.start(scope, { shape, cable, seed, gateways, clients, rate }, { history, onEvent });
+    const nemeses = chosen({ ...gatewayNemeses, ...nginxNemeses, ...clientNemeses, ...(cable && cableNemeses), ...shape.nemeses }, only);
     const faults = plan(seed, Object.keys(nemeses), seconds * 1000);
     say(`${faults.length} faults planned, of ${Object.keys(nemeses).length} kinds`);
     journal.start = performance.now();

@@ -32,6 +32,14 @@ export const gatewayNemeses = {
     },
 };
 
+export const cableNemeses = {
+    async 'gateway cable pulled'({ cable }, random) {
+        cable.link('down');
+        await sleep(random.between(200, 8000));
+        cable.link('up');
+    },
+};
+
 export const nginxNemeses = {
     async 'nginx reload'(tier) {
         tier.nginx.process.signal('SIGHUP');

@@ -6,11 +6,13 @@ import { Redis } from '../lib/redis.mjs';
 import { sleep } from '../lib/wait.mjs';
 import { onEachServer } from './redis_nemeses.mjs';
 
-export async function startSingle(scope) {
-    const redis = await Redis.start(scope, { config: ['--appendonly', 'yes', '--appendfsync', 'everysec'] });
+/** `host`: an address that it is to have beside 127.0.0.1, if any. */
+export async function startSingle(scope, { host }) {
+    const reachable = host ? ['--bind', '127.0.0.1', host, '--protected-mode', 'no'] : [];
+    const redis = await Redis.start(scope, { config: ['--appendonly', 'yes', '--appendfsync', 'everysec', ...reachable] });
     return {
         name: 'single',
-        url: redis.url,
+        url: `redis://${host ?? '127.0.0.1'}:${redis.port}`,
         replicas: 0,
         owner: async () => ({ host: '127.0.0.1', port: redis.port }),
         masters: async () => [{ host: '127.0.0.1', port: redis.port }],

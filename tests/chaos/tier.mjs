@@ -19,14 +19,14 @@ export class Tier {
     crashes = [];
     #lives = 0;
 
-    /** `observe`: { history, onEvent }. Resolves when gateways and NGINX are up; publishers and clients are started later. */
-    static async start(scope, { shape, seed, gateways, clients, rate, long = 4, short = 2 }, observe) {
+    /** `cable`: the namespace that the last gateway runs in, if any. `observe`: { history, onEvent }. Resolves when gateways and NGINX are up; publishers and clients are started later. */
+    static async start(scope, { shape, cable, seed, gateways, clients, rate, long = 4, short = 2 }, observe) {
         const tier = new Tier();
-        Object.assign(tier, { scope, shape, seed, rate, ...observe });
+        Object.assign(tier, { scope, shape, cable, seed, rate, ...observe });
         tier.longChannels = Array.from({ length: long }, (_, i) => `chaos:long:${i + 1}`);
         tier.shortChannels = Array.from({ length: short }, (_, i) => `chaos:short:${i + 1}`);
         for (let i = 0; i < gateways; i++) {
-            tier.gateways.push({}); // its port is chosen at the first start, and stays
+            tier.gateways.push({ netns: i === gateways - 1 ? cable : undefined }); // its ports are chosen at the first start, and stay
             await tier.startGateway(i);
         }
         tier.nginx = await Nginx.start(scope, { gateways: tier.gateways });
@@ -79,9 +79,10 @@ export class Tier {
     async startGateway(i, ready = 'live') {
         this.noteCrash(i);
         this.#lives++;
-        this.gateways[i] = await Gateway.start(this.scope, {
-            redisUrl: this.shape.url, id: `gw${i + 1}.${this.#lives}`, port: this.gateways[i].port, adminPort: this.gateways[i].adminPort, args: ARGS, ready,
-        });
+        const { port, adminPort, netns } = this.gateways[i];
+        const id = `gw${i + 1}.${this.#lives}`;
+        this.gateways[i] = await Gateway.start(this.scope, { redisUrl: this.shape.url, id, port, adminPort, netns, args: ARGS, ready });
+        this.gateways[i].netns = netns;
     }
 
     signalGateway(i, signal) {

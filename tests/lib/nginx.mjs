@@ -43,7 +43,7 @@ export class Nginx {
 /** The configuration as it is shipped, but for errors that go to the log of the test and times to come back that it can wait for. */
 async function config(port, gateways) {
     const made = await command(path.join(ROOT, 'deploy/local/nginx-conf'),
-        [`127.0.0.1:${port} backlog=4096`, 'html', ...gateways.map((g) => `${g.host ?? '127.0.0.1'}:${g.port}`)], { env: { NGINX_CONNECTIONS: '8192' } });
+        [`127.0.0.1:${port} backlog=4096`, 'html', ...gateways.map((g) => `${g.host}:${g.port}`)], { env: { NGINX_CONNECTIONS: '8192' } });
     if (made.code !== 0) throw new Error(`deploy/local/nginx-conf: ${made.err}`);
     const changes = {
         'error_log log/nginx.log': 'error_log stderr',
