@@ -5,7 +5,6 @@ import { sleep, until } from '../lib/wait.mjs';
 import { check } from './checker.mjs';
 import { ACKED, History } from './history.mjs';
 import { Journal } from './journal.mjs';
-import { readKept } from './kept.mjs';
 import { cableNemeses, clientNemeses, gatewayNemeses, nginxNemeses } from './nemeses.mjs';
 import { Random } from './random.mjs';
 import { plan, run } from './schedule.mjs';
@@ -73,11 +72,11 @@ async function finish(tier, journal, settings, say) {
     }));
     await step('after the last reconnect', () => comeToRest(tier));
     tier.gateways.forEach((_, i) => tier.noteCrash(i));
-    const { kept, faults: broken } = await readKept(tier.shape, tier.history.channels.keys());
-    problems.push(...broken.map((fault) => `in Redis: ${fault}`), ...tier.crashes.map((crash) => `gateway ${crash.id} ended by itself: ${JSON.stringify(crash.end)}\n${crash.log}`));
+    await tier.takeSnapshot();
+    problems.push(...tier.snapshots.flatMap(({ faults }) => faults.map((fault) => `in Redis: ${fault}`)), ...tier.crashes.map((crash) => `gateway ${crash.id} ended by itself: ${JSON.stringify(crash.end)}\n${crash.log}`));
     for (const client of tier.clients) problems.push(...client.faults.map(({ at, what }) => `${client.name} at ${journal.seconds(at)} s: ${what}`));
     const clients = tier.clients.map((client) => (client.gone ? upToNewest(client) : client));
-    return { settings, journal, tier, problems, kept, result: check({ history: tier.history, kept, clients }) };
+    return { settings, journal, tier, problems, result: check({ history: tier.history, snapshots: tier.snapshots, clients }) };
 }
 
 /** An event of each channel that Redis acknowledges, and that every client gets: what was before it must have come, too. */

@@ -1,7 +1,7 @@
 // Holds what each client got against what was published and what Redis has kept. Pure: histories in, findings out.
 //
-// An event is owed to a client when Redis acknowledged it, or has it in the end. The findings, by name:
-//   lost        owed, and not delivered: at the end of the history, or announced although Redis still has it
+// An event is owed to a client when Redis acknowledged it, or was seen to have it. The findings, by name:
+//   lost        owed, and not delivered: at the end of the history, or announced although Redis still had it
 //   unannounced owed, not delivered, something newer was, and no gateway:gap stands between
 //   duplicated  delivered twice
 //   reordered   delivered after a newer one
@@ -18,12 +18,13 @@ export const FAILURES = ['lost', 'unannounced', 'duplicated', 'reordered'];
  * `history`: History. `kept`: channel -> Map of number -> id, what Redis has in the end. `clients`: [{ name, got }].
  * Returns { findings: [{ kind, client, channel, numbers, after, before, at }], delivered, gaps, emptyGaps }.
  */
-export function check({ history, kept, clients }) {
+export function check({ history, snapshots, clients }) {
     const result = { findings: [], delivered: 0, gaps: 0, emptyGaps: 0 };
     for (const client of clients) {
         for (const [channel, items] of client.got) {
             const { events } = history.channels.get(channel);
-            new Walk({ client: client.name, left: client.left, channel, items, events, kept: kept.get(channel) ?? new Map() }, result).all();
+            const kept = snapshots.map((snapshot) => ({ at: snapshot.at, numbers: snapshot.kept.get(channel) ?? new Map() }));
+            new Walk({ client: client.name, left: client.left, channel, items, events, kept }, result).all();
         }
     }
     return result;
@@ -65,8 +66,9 @@ class Walk {
         const ended = at === undefined;
         const missing = [];
         for (let n = this.#last + 1; n < next; n++) if (this.#owed(n) && !this.delivered.has(n)) missing.push(n);
-        const gone = missing.filter((n) => !this.kept.has(n));
-        const there = missing.filter((n) => this.kept.has(n));
+        const { numbers } = this.kept.find((snapshot) => snapshot.at > at) ?? this.kept.at(-1);
+        const gone = missing.filter((n) => !numbers.has(n));
+        const there = missing.filter((n) => numbers.has(n));
         if (missing.length === 0) {
             this.result.emptyGaps += this.#gaps;
         } else if (this.#gaps > 0) {
@@ -83,14 +85,18 @@ class Walk {
     }
 
     #owed(number) {
-        return this.events[number].state === ACKED || this.kept.has(number);
+        return this.events[number].state === ACKED || this.kept.some(({ numbers }) => numbers.has(number));
     }
 
     /** Both ids known, of one life of the stream, and neighbours: a failover has rewritten what was between. */
     #untellable(next) {
-        const before = parseId(this.events[this.#last].id ?? this.kept.get(this.#last));
-        const after = parseId(this.events[next].id ?? this.kept.get(next));
+        const before = this.#id(this.#last);
+        const after = this.#id(next);
         return Boolean(before && after) && before.epoch === after.epoch && after.offset === before.offset + 1;
+    }
+
+    #id(number) {
+        return parseId(this.events[number].id ?? this.kept.find(({ numbers }) => numbers.has(number))?.numbers.get(number));
     }
 
     #find(kind, numbers, { at, next, announced }) {

@@ -18,7 +18,7 @@ function published(change = () => {}) {
         kept.set(n, event.id);
     }
     change({ events: history.channels.get('c').events, kept });
-    return { history, kept: new Map([['c', kept]]) };
+    return { history, snapshots: [{ at: Infinity, kept: new Map([['c', kept]]) }] };
 }
 
 /** Findings for a client that got these numbers, in this order; 'gap' is a gateway:gap. */
@@ -112,6 +112,19 @@ test('what a failover lost without a trace is told apart from what the ids give 
     assert.deepEqual(found([1, 2, 3, 6, 7, 8, 9, 10], rewritten).sums, { ...CLEAN, untold: 2 });
     assert.deepEqual(found([1, 2, 3, 4, 6, 7, 8, 9, 10], rewritten).sums, { ...CLEAN, unannounced: 1 });
     assert.deepEqual(found([1, 2, 3, 4, 'gap', 6, 7, 8, 9, 10], rewritten).sums, { ...CLEAN, announced: 1 });
+});
+
+test('what Redis forgot later was still there when a gap was announced before that', () => {
+    const forgets = (when) => {
+        const { history, snapshots } = published();
+        const all = snapshots[0].kept.get('c');
+        const kept = new Map([...all].filter(([n]) => n > 7));
+        const items = [1, 2, 3, 'gap', 6, 7, 'gap', 8, 9, 10].map((item, at) => (item === 'gap' ? { gap: {}, at } : { number: item, at }));
+        return sums(check({ history, snapshots: [{ at: when, kept: new Map([['c', all]]) }, { at: Infinity, kept: new Map([['c', kept]]) }],
+            clients: [{ name: 'client', got: new Map([['c', items]]) }] }).findings);
+    };
+    assert.deepEqual(forgets(5.5), { ...CLEAN, lost: 2 });
+    assert.deepEqual(forgets(3.5), { ...CLEAN, announced: 2 });
 });
 
 test('another life of the stream must be announced', () => {

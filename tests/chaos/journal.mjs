@@ -1,6 +1,7 @@
 // Which fault was when, and how long deliveries took during each.
 
 const AFTER_MS = 3000; // a delivery so long after a fault may still be its doing
+const LONG_AGO_MS = 60000;
 
 export class Journal {
     start = performance.now();
@@ -23,18 +24,29 @@ export class Journal {
         return fault;
     }
 
-    /** The fault that a delivery is put down to: the newest that lasted, or was just over, between publishing and arrival. */
+    /** The faults that a delivery is put down to: the newest that lasted, or was just over, between publishing and arrival, and its twin. */
     blame(from, to) {
+        const blamed = [];
         for (let i = this.faults.length - 1; i >= 0; i--) {
             const fault = this.faults[i];
-            if (fault.from <= to && from <= fault.to + AFTER_MS) return fault;
-            if (fault.to + 60000 < from) break;
+            if (blamed.length > 0 && fault.index !== blamed[0].index) break;
+            if (fault.from <= to && from <= fault.to + AFTER_MS) blamed.push(fault);
+            if (fault.to + LONG_AGO_MS < from) break;
         }
-        return undefined;
+        return blamed;
+    }
+
+    /** The kinds of those, or none. */
+    blamedKinds(from, to) {
+        const kinds = this.blame(from, to).map(({ kind }) => kind);
+        return kinds.length > 0 ? kinds : ['none'];
     }
 
     delivered(from, to) {
-        const stats = this.kind(this.blame(from, to)?.kind ?? 'none');
+        for (const kind of this.blamedKinds(from, to)) this.#count(this.kind(kind), from, to);
+    }
+
+    #count(stats, from, to) {
         stats.deliveries++;
         if (to - from <= stats.worst) return;
         stats.worst = to - from;

@@ -1,4 +1,4 @@
-// What Redis has of each channel in the end, read from the streams themselves.
+// What Redis has of each channel, read from the streams themselves.
 
 import { sleep } from '../lib/wait.mjs';
 import { numberIn } from './history.mjs';
@@ -6,12 +6,13 @@ import { Connection, Lost, Refused } from './resp.mjs';
 
 const PAGE = 1000;
 
-/** { kept: channel -> Map of number -> id, faults: what is wrong in the streams } */
+/** { at, kept: channel -> Map of number -> id, faults: what is wrong in the streams } */
 export async function readKept(shape, channels) {
+    const at = performance.now();
     const kept = new Map();
     const faults = [];
     for (const channel of channels) kept.set(channel, await patiently(() => readStream(shape, channel, faults)));
-    return { kept, faults };
+    return { at, kept, faults };
 }
 
 async function readStream(shape, channel, faults) {

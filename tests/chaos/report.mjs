@@ -36,7 +36,7 @@ export function text(round) {
 function table({ journal, result }) {
     const rows = [['fault', 'runs', 'deliveries', 'worst delay', 'announced', ...FAILURES]];
     for (const [kind, { runs, deliveries, worst }] of [...journal.kinds].sort(([a], [b]) => a.localeCompare(b))) {
-        const mine = sums(result.findings.filter(({ at }) => (at === undefined ? 'none' : journal.blame(at, at)?.kind ?? 'none') === kind));
+        const mine = sums(result.findings.filter(({ at }) => (at === undefined ? ['none'] : journal.blamedKinds(at, at)).includes(kind)));
         rows.push([kind, runs || '', deliveries, `${Math.round(worst)} ms`, mine.announced || '', ...FAILURES.map((failure) => mine[failure] || '.')]);
     }
     const widths = rows[0].map((_, i) => Math.max(...rows.map((row) => String(row[i]).length)));
@@ -46,10 +46,10 @@ function table({ journal, result }) {
 /** One finding, with what its client did at that time. */
 function explain({ kind, client: name, channel, numbers, after, before, at, announced }, { journal, tier }) {
     const client = tier.clients.find((c) => c.name === name);
-    const fault = at === undefined ? undefined : journal.blame(at, at);
+    const faults = at === undefined ? [] : journal.blame(at, at).map((fault) => `${fault.kind} (#${fault.index})`);
     const id = (n) => (n ? `${n} (${tier.history.event(channel, n)?.id ?? 'id unknown'})` : 'the start');
     const lines = [`${kind.toUpperCase()} ${name} ${channel}: ${range(numbers)}, after ${id(after)}, ${before ? `before ${id(before)}` : 'and nothing more'}`
-        + `${announced ? ', announced though Redis has it' : ''}; at ${at === undefined ? 'the end' : `${journal.seconds(at)} s`}${fault ? `, during or after ${fault.kind} (#${fault.index})` : ''}`];
+        + `${announced ? ', announced though Redis has it' : ''}; at ${at === undefined ? 'the end' : `${journal.seconds(at)} s`}${faults.length > 0 ? `, during or after ${faults.join(' and ')}` : ''}`];
     const near = client.diary.filter((note) => at === undefined || (note.at < at && (note.ended ?? Infinity) > at - 10000)).slice(-3);
     for (const note of near) {
         lines.push(`    ${journal.seconds(note.at)} s to ${note.ended ? journal.seconds(note.ended) : 'the end'}${note.ended ? '' : ''}: ${note.gateway ?? note.error} ${note.end ?? ''}`

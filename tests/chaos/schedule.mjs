@@ -13,7 +13,7 @@ export function plan(seed, kinds, ms) {
         if (bag.length === 0) bag = random.sample(kinds, kinds.length);
         return bag.pop();
     };
-    for (let at = FIRST_MS; at < ms; at += random.between(500, 5000)) {
+    for (let at = FIRST_MS; at < ms; at += random.between(200, 3500)) {
         const faulty = [draw()];
         if (random.chance(0.25)) {
             const second = draw();

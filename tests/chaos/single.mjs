@@ -32,7 +32,8 @@ function nemesesOf(redis) {
             await sleep(random.between(500, 6000));
             redis.process.signal('SIGCONT');
         },
-        async 'redis forgets all'(_, random) {
+        async 'redis forgets all'(tier, random) {
+            await tier.takeSnapshot();
             await redis.kill();
             fs.rmSync(path.join(redis.folder, 'appendonlydir'), { recursive: true, force: true });
             await sleep(random.between(0, 1000));

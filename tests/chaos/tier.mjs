@@ -3,6 +3,7 @@
 import { Gateway } from '../lib/gateway.mjs';
 import { Nginx } from '../lib/nginx.mjs';
 import { Client } from './client.mjs';
+import { readKept } from './kept.mjs';
 import { Publisher } from './publisher.mjs';
 import { Random } from './random.mjs';
 
@@ -17,6 +18,7 @@ export class Tier {
     clients = [];
     /** Gateways that ended though nobody asked them to: how. */
     crashes = [];
+    snapshots = [];
     #lives = 0;
 
     /** `cable`: the namespace that the last gateway runs in, if any. `observe`: { history, onEvent }. Resolves when gateways and NGINX are up; publishers and clients are started later. */
@@ -69,6 +71,11 @@ export class Tier {
 
     get present() {
         return this.clients.filter((client) => !client.gone);
+    }
+
+    /** Remembers what Redis has now: it may be made to forget. */
+    async takeSnapshot() {
+        this.snapshots.push(await readKept(this.shape, this.publishers.keys()));
     }
 
     publisher(channel) {
