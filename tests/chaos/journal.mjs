@@ -1,7 +1,7 @@
 // Which fault was when, and how long deliveries took during each.
 
 const AFTER_MS = 3000; // a delivery so long after a fault may still be its doing
-const LONG_AGO_MS = 60000;
+const RECENT = 10; // faults that may be meant: they come one after the other
 
 export class Journal {
     start = performance.now();
@@ -24,16 +24,25 @@ export class Journal {
         return fault;
     }
 
-    /** The faults that a delivery is put down to: the newest that lasted, or was just over, between publishing and arrival, and its twin. */
+    /**
+     * The faults that a delivery is put down to: the one that lasted, or was just over, for the most of the time from publishing
+     * to arrival (the newest of such), and its twin if it had one.
+     */
     blame(from, to) {
-        const blamed = [];
-        for (let i = this.faults.length - 1; i >= 0; i--) {
-            const fault = this.faults[i];
-            if (blamed.length > 0 && fault.index !== blamed[0].index) break;
-            if (fault.from <= to && from <= fault.to + AFTER_MS) blamed.push(fault);
-            if (fault.to + LONG_AGO_MS < from) break;
+        let [longest, blamed] = [-1, undefined];
+        const near = this.#near(to);
+        for (const fault of near.toReversed()) {
+            const shared = Math.min(to, fault.to + AFTER_MS) - Math.max(from, fault.from);
+            if (shared > longest && shared >= 0) [longest, blamed] = [shared, fault];
         }
-        return blamed;
+        return near.filter(({ index }) => index === blamed?.index);
+    }
+
+    /** The last faults that had begun at that time. */
+    #near(time) {
+        let end = this.faults.length;
+        while (end > 0 && this.faults[end - 1].from > time) end--;
+        return this.faults.slice(Math.max(0, end - RECENT), end);
     }
 
     /** The kinds of those, or none. */
