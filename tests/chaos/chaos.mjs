@@ -64,6 +64,7 @@ async function finish(tier, journal, settings, say) {
     const problems = journal.faults.filter((fault) => fault.error).map((fault) => `fault #${fault.index}, ${fault.kind}: ${fault.error}`);
     const step = (what, work) => work().catch((error) => problems.push(`${what}: ${error.message}`));
     say('no more faults; waiting until everything has arrived');
+    for (const publisher of tier.publishers.values()) publisher.resting = true;
     await step('gateways', () => until('every gateway to be ready', async () => (await Promise.all(tier.gateways.map((g) => g.ready()))).every(Boolean), { ms: REST_MS }));
     await step('before the last reconnect', () => comeToRest(tier));
     await Promise.all(tier.present.map(async (client) => {

@@ -77,7 +77,7 @@ class Walk {
         } else if (this.#last === 0) {
             // It asked for all that is kept: what was gone before it came is not its loss.
             if (there.length > 0) this.#find('lost', there, { at, next });
-        } else if (there.length === 0 && (ended || this.#untellable(next))) {
+        } else if (!ended && there.length === 0 && this.#untellable(next)) {
             this.#find('untold', gone, { at, next });
         } else {
             this.#find(ended ? 'lost' : 'unannounced', missing, { at, next });

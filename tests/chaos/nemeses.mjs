@@ -62,19 +62,19 @@ export const nginxNemeses = {
 
 export const clientNemeses = {
     async 'client away'(tier, random) {
-        await away(tier, random.sample(tier.clients, random.int(1, 5)), () => sleep(random.between(100, 4000)));
+        await away(tier, random.sample(tier.present, random.int(1, 5)), () => sleep(random.between(100, 4000)));
     },
     async 'client away, stream trimmed'(tier, random) {
         const channel = random.pick(tier.shortChannels);
-        const victims = tier.clients.filter((client) => client.channels.includes(channel));
+        const victims = tier.present.filter((client) => client.channels.includes(channel));
         await away(tier, random.sample(victims, 3), () => tier.publisher(channel).burst(random.int(60, 300), 100));
     },
     async 'client new'(tier, random) {
-        const old = random.pick(tier.clients);
+        const old = random.pick(tier.present);
         await tier.replaceClient(old);
     },
     async 'client does not read'(tier, random) {
-        const victim = random.pick(tier.clients);
+        const victim = random.pick(tier.present);
         const stream = victim.stream;
         stream.socket.pause();
         await Promise.all([sleep(random.between(500, 3000)), tier.publisher(random.pick(victim.channels)).burst(random.int(100, 1000), 3000)]);

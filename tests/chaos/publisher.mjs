@@ -10,6 +10,7 @@ import { Connection, Lost, Refused } from './resp.mjs';
 
 const LIBRARY = fs.readFileSync(path.join(ROOT, 'common/sse.lua'), 'utf8');
 const ANSWER_MS = 4000;
+const IDLE_MS = 1000;
 const NOT_DONE = /^(LOADING|READONLY|MOVED|ASK|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|NOREPLICAS|OOM|MISCONF|BUSY|ERR Function not found)/;
 const ELSEWHERE = /^(LOADING|READONLY|MOVED|CLUSTERDOWN|MASTERDOWN|ERR Function not found)/;
 
@@ -18,6 +19,8 @@ export class Publisher {
     #wake = () => {};
     #connection = null;
     #stopped = false;
+    /** True: publishes only what `burst` asks for. */
+    resting = false;
     errors = new Map(); // what Redis said -> how often
 
     /** `rate`: batches a second. `shape` knows where the channel's events go to. `options`: of the function, as it takes them. */
@@ -46,7 +49,8 @@ export class Publisher {
 
     async #run() {
         while (!this.#stopped || this.#asked.length > 0) {
-            if (this.#asked.length === 0) await this.#pause(-Math.log(1 - this.random.next()) * 1000 / this.rate);
+            if (this.#asked.length === 0) await this.#pause(this.resting ? IDLE_MS : -Math.log(1 - this.random.next()) * 1000 / this.rate);
+            if (this.resting && this.#asked.length === 0) continue;
             const { count, size, resolve } = this.#asked.shift() ?? this.#usual();
             await this.#publish(count, size);
             resolve?.();
