@@ -70,7 +70,7 @@ else
   Q       := @
 endif
 
-.PHONY: all run test test-unit unit-programs fuzz fuzz-programs bench bench-publish bench-programs install uninstall format lint clean help
+.PHONY: all run test chaos test-unit unit-programs fuzz fuzz-programs bench bench-publish bench-programs install uninstall format lint clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -162,6 +162,10 @@ run:
 test:
 	@tests/run $(ARGS)
 
+# Faults of all kinds for TIME seconds, and a verdict on what clients saw. The same SEED gives the same faults.
+chaos:
+	@tests/chaos/chaos $(if $(TIME),--time $(TIME)) $(if $(SEED),--seed $(SEED)) $(if $(SHAPE),--shape $(SHAPE)) $(if $(ONLY),--only '$(ONLY)') $(ARGS)
+
 test-unit: unit-programs
 	@tests/run-unit $(UNIT_BIN)
 
@@ -233,8 +237,9 @@ help:
 	  'make lint        rooms, clang-format, shellcheck, cppcheck, clang-tidy' \
 	  'make bench       the gateway beside its peers, measured in turn; QUICK=1: under two minutes' \
 	  'make bench-publish   durable events a second in Redis beside plain PUBLISH' \
-  'make fuzz        FUZZ_SECONDS=60: every fuzzer for so long' \
+	  'make chaos       TIME=60 SEED=random SHAPE=single: faults of all kinds, and what clients saw of them' \
+	  'make fuzz        FUZZ_SECONDS=60: every fuzzer for so long' \
 	  'make clean       takes build/ away' \
-  'SANITIZER=address or thread with any of them: built under build/SANITIZER; V=1: whole commands'
+	  'SANITIZER=address or thread with any of them: built under build/SANITIZER; V=1: whole commands'
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -16,16 +16,18 @@ const SANITIZERS = {
 export class Gateway {
     /**
      * Starts a gateway on free ports, with --anonymous '*' unless `anonymous` says otherwise, and waits until it is ready
-     * (`ready: 'live'`: until it is live; `ready: false`: not at all).
+     * (`ready: 'live'`: until it is live; `ready: false`: not at all). `netns`: the namespace that it runs in, if not this one.
      */
-    static async start(scope, { redis, redisUrl, id, args = [], anonymous = ['*'], ready = true, env = {}, port, workers = 2 } = {}) {
+    static async start(scope, { redis, redisUrl, id, args = [], anonymous = ['*'], ready = true, env = {}, port, adminPort, netns, workers = 2 } = {}) {
         const gateway = new Gateway();
         gateway.port = port ?? (await freePort());
-        gateway.adminPort = await freePort();
+        gateway.adminPort = adminPort ?? (await freePort());
+        gateway.host = netns?.there ?? '127.0.0.1';
         gateway.id = id ?? `gw-${gateway.port}`;
-        const all = ['--id', gateway.id, '--listen', `127.0.0.1:${gateway.port}`, '--admin-listen', `127.0.0.1:${gateway.adminPort}`,
+        const all = ['--id', gateway.id, '--listen', `${gateway.host}:${gateway.port}`, '--admin-listen', `127.0.0.1:${gateway.adminPort}`,
             '--redis', redisUrl ?? redis.url, '--workers', String(workers), ...anonymous.flatMap((a) => ['--anonymous', a]), ...args];
-        gateway.process = new Process(scope, gateway.id, GATEWAY, all, { env: { ...SANITIZERS, ...env } });
+        const [program, ...before] = [...(netns?.via ?? []), GATEWAY];
+        gateway.process = new Process(scope, gateway.id, program, [...before, ...all], { env: { ...SANITIZERS, ...env } });
         if (ready === 'live') await gateway.process.ready('is live', () => gateway.live(), { ms: 30000 });
         else if (ready) await gateway.process.ready('is ready', () => gateway.ready(), { ms: 30000 });
         return gateway;
@@ -33,7 +35,7 @@ export class Gateway {
 
     get(path, { port = this.port, headers = {}, ms = 5000 } = {}) {
         return new Promise((resolve, reject) => {
-            const request = http.get({ host: '127.0.0.1', port, path, headers, agent: false, timeout: ms }, (response) => {
+            const request = http.get({ host: this.host, port, path, headers, agent: false, timeout: ms }, (response) => {
                 let body = '';
                 response.setEncoding('utf8');
                 response.on('data', (text) => (body += text));

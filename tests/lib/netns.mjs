@@ -57,6 +57,7 @@ export class Netns {
         this.there = `${net}.2`;
         must('addr', 'add', `${this.here}/30`, 'dev', link);
         must('link', 'set', link, 'up');
+        must('-n', this.name, 'link', 'set', 'lo', 'up');
         must('-n', this.name, 'addr', 'add', `${this.there}/30`, 'dev', 'eth0');
         this.link('up');
     }

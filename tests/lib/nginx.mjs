@@ -13,9 +13,10 @@ export class Nginx {
     /** `files`: name -> text of files that it serves beside the streams. */
     static async start(scope, { gateways, files = {} }) {
         const nginx = new Nginx();
+        nginx.scope = scope;
         nginx.port = await freePort();
         nginx.url = `http://127.0.0.1:${nginx.port}`;
-        const folder = tempFolder(scope, 'nginx');
+        const folder = (nginx.folder = tempFolder(scope, 'nginx'));
         for (const name of ['log', 'tmp', 'html']) fs.mkdirSync(path.join(folder, name));
         for (const [name, text] of Object.entries(files)) {
             const file = path.join(folder, 'html', name);
@@ -23,16 +24,26 @@ export class Nginx {
             fs.writeFileSync(file, text);
         }
         fs.writeFileSync(path.join(folder, 'nginx.conf'), await config(nginx.port, gateways));
-        nginx.process = new Process(scope, 'nginx', 'nginx', ['-p', `${folder}/`, '-c', 'nginx.conf', '-e', 'stderr']);
-        await nginx.process.ready('answers', () => answers(nginx.port), { every: 10 });
+        await nginx.run();
         return nginx;
+    }
+
+    /** Starts it (again). Resolves when it answers. */
+    async run() {
+        this.process = new Process(this.scope, 'nginx', 'nginx', ['-p', `${this.folder}/`, '-c', 'nginx.conf', '-e', 'stderr']);
+        await this.process.ready('answers', () => answers(this.port), { every: 10 });
+    }
+
+    /** The pids of its worker processes. */
+    workers() {
+        return fs.readFileSync(`/proc/${this.process.pid}/task/${this.process.pid}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number);
     }
 }
 
 /** The configuration as it is shipped, but for errors that go to the log of the test and times to come back that it can wait for. */
 async function config(port, gateways) {
     const made = await command(path.join(ROOT, 'deploy/local/nginx-conf'),
-        [`127.0.0.1:${port} backlog=4096`, 'html', ...gateways.map((g) => `127.0.0.1:${g.port}`)], { env: { NGINX_CONNECTIONS: '8192' } });
+        [`127.0.0.1:${port} backlog=4096`, 'html', ...gateways.map((g) => `${g.host}:${g.port}`)], { env: { NGINX_CONNECTIONS: '8192' } });
     if (made.code !== 0) throw new Error(`deploy/local/nginx-conf: ${made.err}`);
     const changes = {
         'error_log log/nginx.log': 'error_log stderr',

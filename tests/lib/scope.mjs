@@ -40,6 +40,11 @@ class Scope {
     }
 }
 
+/** A scope that its owner ends, for programs that are no tests. */
+export function ownScope(folder) {
+    return new Scope(folder);
+}
+
 /** A scope that ends with the test `t`. */
 export function scopeOf(t) {
     const scope = new Scope(logFolder(process.argv[1], t.name));

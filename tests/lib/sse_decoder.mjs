@@ -19,6 +19,11 @@ export class SseDecoder {
         this.dispatch = dispatch;
     }
 
+    /** A new connection of an event source that had this id: browsers keep it until another comes, which the standard leaves open. */
+    resume(lastEventId) {
+        this.lastEventId = this.#lastId = lastEventId;
+    }
+
     push(bytes) {
         let text = this.#utf8.decode(bytes, { stream: true });
         if (this.#skipLf && text !== '') {

@@ -10,7 +10,7 @@ export class Stream {
     status = 0;
     headers = {};
     events = [];
-    /** How it ended: undefined while open, 'clean' (last chunk, then FIN), 'cut' (FIN or RST before that), 'closed' (by us). */
+    /** How it ended: undefined while open, 'clean' (last chunk, then FIN; or all of its length), 'cut' (FIN or RST before that), 'closed' (by us). */
     end = undefined;
     /** What was wrong with the bytes, if anything: a broken framing, invalid UTF-8, a NUL. */
     fault = undefined;
@@ -22,6 +22,7 @@ export class Stream {
     #decoder = new SseDecoder((event) => (this.onEvent ? this.onEvent(event) : this.events.push(event)));
     #strict = new TextDecoder('utf-8', { fatal: true });
     #chunked = null;
+    #left = NaN; // bytes of a body with a Content-Length
     #chunk = [];
 
     /**
@@ -37,7 +38,9 @@ export class Stream {
         return stream;
     }
 
-    start(port, host, request) {
+    /** `lastEventId`: of the connection before, as an event source keeps it. `onFault`, where set, is told of what breaks the stream. */
+    start(port, host, request, lastEventId = '') {
+        this.#decoder.resume(lastEventId);
         this.answered = new Promise((resolve, reject) => Object.assign(this, { resolve, reject }));
         this.closed = new Promise((resolve) => (this.onClosed = resolve));
         this.answered.catch(() => {});
@@ -90,9 +93,13 @@ export class Stream {
         try {
             if (this.status === 0) bytes = this.#takeHead(bytes);
             if (bytes.length > 0) this.#chunked ? this.#chunked.push(bytes) : this.#payload(bytes);
+            if (this.#chunked || this.status === 0) return;
+            this.#left -= bytes.length; // not a number where the answer has no length
+            if (this.#left === 0) setImmediate(() => this.#ended()); // NGINX would wait for another request
         } catch (error) {
             this.fault = error.message;
             this.reject(error);
+            this.onFault?.(error);
         }
     }
 
@@ -114,6 +121,7 @@ export class Stream {
                 last: () => /close/i.test(this.headers.connection ?? '') || setImmediate(() => this.#ended()),
             });
         }
+        else this.#left = Number(this.headers['content-length'] ?? NaN);
         const rest = this.#head.subarray(end + 4);
         this.#head = null;
         this.resolve(this);
@@ -137,7 +145,7 @@ export class Stream {
     }
 
     #ended(error) {
-        this.end ??= !error && this.#chunked?.done ? 'clean' : 'cut';
+        this.end ??= !error && (this.#chunked?.done || this.#left === 0) ? 'clean' : 'cut';
         this.socket.destroy();
         this.reject(error ?? new Error('the connection ended before the answer'));
         this.onClosed();

@@ -1,0 +1,103 @@
+// What an EventSource does, and notes of all that it got: connects, keeps the last id, comes back after the time it was told.
+
+import { Stream } from '../lib/stream.mjs';
+import { sleep } from '../lib/wait.mjs';
+import { numberIn } from './history.mjs';
+
+const FIRST_RETRY_MS = 500;
+
+export class Client {
+    /** channel -> { number, at } of each event, or { gap, at } of each gateway:gap, as they came */
+    got = new Map();
+    /** What it did, for whoever looks for a fault: connected, to which gateway, with which id, how it ended. */
+    diary = [];
+    /** What no stream may do: { at, what } */
+    faults = [];
+    connects = 0;
+    lastEventId = '';
+
+    #wanted = false;
+    #wake = () => {};
+    #retry = FIRST_RETRY_MS;
+
+    /** `onEvent(client, channel, number, at)`: for each event. */
+    constructor({ name, port, channels, random, onEvent }) {
+        Object.assign(this, { name, port, channels, random, onEvent });
+        for (const channel of channels) this.got.set(channel, []);
+        this.path = `/stream?${channels.map((c) => `channel=${c}&`).join('')}control=1&last_event_id=earliest`;
+    }
+
+    start() {
+        this.#wanted = true;
+        this.wantedSince = performance.now();
+        this.done = this.#run();
+    }
+
+    async stop() {
+        this.#wanted = false;
+        this.stream?.close();
+        this.#wake();
+        await this.done;
+    }
+
+    /** The newest number that it has of a channel. */
+    newest(channel) {
+        return this.got.get(channel).findLast((item) => item.number)?.number ?? 0;
+    }
+
+    async #run() {
+        while (this.#wanted) {
+            await this.#connect();
+            if (!this.#wanted) return;
+            await Promise.race([sleep(this.#retry * this.random.between(1, 1.3)), new Promise((resolve) => (this.#wake = resolve))]);
+        }
+    }
+
+    async #connect() {
+        const stream = (this.stream = new Stream());
+        stream.onEvent = (event) => this.#take(event);
+        stream.onFault = (error) => {
+            this.#fault(`broken stream: ${error.message}`);
+            stream.close();
+        };
+        this.connects++;
+        const id = this.lastEventId === '' ? '' : `Last-Event-ID: ${this.lastEventId}\r\n`;
+        stream.start(this.port, '127.0.0.1', `GET ${this.path} HTTP/1.1\r\nHost: chaos\r\nAccept: text/event-stream\r\n${id}\r\n`, this.lastEventId);
+        const note = { at: performance.now(), id: this.lastEventId };
+        this.diary.push(note);
+        await stream.answered.then(() => this.#answered(stream, note), (error) => (note.error = error.message));
+        await stream.closed;
+        note.ended = performance.now();
+        note.end = stream.end;
+        this.lastEventId = stream.lastEventId;
+        this.#retry = stream.retry ?? this.#retry;
+    }
+
+    #answered(stream, note) {
+        note.gateway = stream.gateway ?? 'nginx';
+        const type = stream.headers['content-type'];
+        if (stream.status === 200 && type?.startsWith('text/event-stream')) return;
+        this.#fault(`an answer that ends an EventSource for good: ${stream.status} ${type}`);
+        stream.close();
+    }
+
+    #take({ type, data }) {
+        const at = performance.now();
+        if (type === 'gateway:gap') return this.#takeGap(JSON.parse(data), at);
+        if (type.startsWith('gateway:')) return (this.diary.at(-1)[type] = data);
+        const channel = data.slice(0, data.indexOf(' '));
+        const number = this.got.has(channel) ? numberIn(channel, data) : NaN;
+        if (Number.isNaN(number)) return this.#fault(`an event that nobody published: ${JSON.stringify(data.slice(0, 100))}`);
+        this.got.get(channel).push({ number, at });
+        this.onEvent(this, channel, number, at);
+    }
+
+    #takeGap(gap, at) {
+        if (this.got.has(gap.channel)) this.got.get(gap.channel).push({ gap, at });
+        else this.#fault(`gateway:gap of a channel that is not its own: ${JSON.stringify(gap)}`);
+    }
+
+    #fault(what) {
+        this.faults.push({ at: performance.now(), what });
+    }
+}
