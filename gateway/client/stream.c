@@ -85,7 +85,7 @@ void stream_refuse(struct conn *c, const char *why)
 }
 
 // gateway:open for those who asked: {"gateway":"gw-1","channels":{"news":"fresh"}}.
-static struct frame *stream_open_event(const struct conn *c)
+static struct frame *stream_open_event(const struct conn *c, const char *id, size_t id_len)
 {
     static const char *const standing[] = {
         [HUB_FRESH] = "fresh", [HUB_RESUMED] = "resumed", [HUB_GAP] = "gap"};
@@ -105,23 +105,28 @@ static struct frame *stream_open_event(const struct conn *c)
     json_decref(open);
     if (!text)
         return NULL;
-    struct sse_event event = {
-        .event = "gateway:open", .event_len = 12, .data = text, .data_len = strlen(text)};
+    struct sse_event event = {.event = "gateway:open",
+                              .event_len = 12,
+                              .id = id_len ? id : NULL,
+                              .id_len = id_len,
+                              .data = text,
+                              .data_len = strlen(text)};
     struct frame *f = frame_create(&event, 0, NULL, 0);
     free(text);
     return f;
 }
 
-// A client that was never told where it is would begin anew after a loss: so it is told at once, with an id
-// that fires no event.
-static void stream_send_id(struct conn *c)
+// A client that was never told where it is would begin anew after a loss: so it is told at once, with
+// gateway:open or else with an id alone, which fires no event.
+static void stream_send_beginning(struct conn *c)
 {
     char id[CURSOR_MAX];
-    size_t len = hub_cursor(&c->subscriber, id);
-    if (len == 0)
-        return;
-    struct sse_event event = {.id = id, .id_len = len};
-    conn_send(c, frame_create(&event, 0, NULL, 0));
+    size_t id_len = hub_is_new_to_history(&c->subscriber) ? hub_cursor(&c->subscriber, id) : 0;
+    struct sse_event only_id = {.id = id, .id_len = id_len};
+    if (c->control)
+        conn_send(c, stream_open_event(c, id, id_len));
+    else if (id_len)
+        conn_send(c, frame_create(&only_id, 0, NULL, 0));
 }
 
 void stream_open(struct conn *c)
@@ -138,10 +143,7 @@ void stream_open(struct conn *c)
     // Queued together, so they leave in one write.
     conn_send(c, head_len ? frame_from_bytes(t->scratch, head_len, false) : NULL);
     conn_send(c, frame_from_bytes(retry, (size_t)retry_len, true));
-    if (c->control)
-        conn_send(c, stream_open_event(c));
-    if (hub_is_new_to_history(&c->subscriber))
-        stream_send_id(c);
+    stream_send_beginning(c);
     if (c->state != CONN_STREAM)
         return;
     conn_set_deadline(c, t->settings->heartbeat_ms);
