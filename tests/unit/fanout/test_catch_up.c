@@ -572,13 +572,16 @@ END_TEST
 // Newcomers who ask for an older place must not keep those who are further on from their page for ever.
 START_TEST(who_is_further_on_gets_its_page_although_others_keep_coming)
 {
-    join(0, FROM_POSITION, 50);
+    join(0, FROM_POSITION, 80);
     confirm(90);
-    page(50, 50, 51, false);
-    ck_assert_str_eq(heard(0), "51");
-    for (size_t i = 1; i < 8; i++) {
+    page(80, 80, 81, false);
+    ck_assert_str_eq(heard(0), "81");
+    join(1, FROM_POSITION, 1);
+    page(81, 81, 81, false);
+    ck_assert(position_equal(asked_from, place(1)));
+    for (size_t i = 2; i < 12; i++) {
         join(i, FROM_POSITION, 1);
-        page(asked_from.offset, asked_from.offset, asked_from.offset + 1, false);
+        page(asked_from.offset, asked_from.offset, asked_from.offset + 20, false);
     }
     ck_assert_str_ne(heard(0), "");
 }
