@@ -57,6 +57,8 @@ static void ask(struct hub *h, struct catch_up *cu)
 {
     struct hub_channel *c = cu->channel;
     cu->asked_at = h->now_ms;
+    cu->asked_from = cu->wanted;
+    cu->asked_position = c->position;
     cu->is_wanted = false;
     cu->pages++;
     // Where the bus cannot be told, the time-out asks again.
@@ -122,6 +124,7 @@ static void behind_free(struct hub *h, struct behind *b)
     }
     cu->used_at = h->now_ms;
     cu->is_wanted = cu->is_wanted && cu->count > 0;
+    cu->short_pages = cu->count > 0 ? cu->short_pages : 0;
     leave_ready(h, b);
     h->bytes -= memory_block(sizeof *b);
     free(b);
@@ -138,7 +141,8 @@ void catch_up_all(struct hub *h, struct hub_channel *c)
         const struct slot *last = &c->slots[c->count - 1];
         if (!catch_up_add(h, c, last->subscriber, last->subscription, FROM_POSITION, c->position))
             break;
-        c->catch_up->behind[c->catch_up->count - 1]->verified = true;
+        struct behind *b = c->catch_up->behind[c->catch_up->count - 1];
+        b->verified = b->had_slot = true;
         c->count--;
     }
     // Out of memory: they come back, and say where they were.
@@ -189,6 +193,8 @@ static enum step step_at_end(struct catch_up *cu, const struct behind *b, struct
         cu->awaits_live = true; // it comes from a gateway that was quicker
         return STEP_AWAIT;
     }
+    if (!position_before(b->at, cu->asked_position))
+        return STEP_READ; // the page had all that there was: what came since is in the next one
     cu->awaits_redis = true;
     *next = replay_ring_first(&cu->replay);
     return cu->short_pages < SHORT_PAGES_MAX ? STEP_AWAIT : STEP_GAP;
@@ -199,13 +205,17 @@ static enum step step_of(struct behind *b, struct frame **next)
     struct hub_channel *c = b->channel;
     struct catch_up *cu = c->catch_up;
     *next = NULL;
+    if (!c->has_history && !c->known && !b->verified && b->from == FROM_POSITION)
+        b->from = FROM_UNKNOWN; // there is nothing that its place could be compared with
     if (b->from == FROM_UNKNOWN)
         return STEP_GAP;
     if (position_equal(b->at, c->position))
         return STEP_LIVE;
-    if (!c->has_history)
-        return b->from == FROM_EARLIEST ? STEP_LIVE : STEP_GAP;
+    if (!c->has_history && b->from == FROM_EARLIEST)
+        return STEP_LIVE;
     enum replay_result result = replay_next(&cu->replay, b->at, next);
+    if (!c->has_history && result != REPLAY_NEXT)
+        return STEP_GAP; // what is remembered of live events is all there is
     if (result == REPLAY_GAP && b->from == FROM_EARLIEST)
         b->at = (*next)->prev;
     b->from = result == REPLAY_UNREAD ? b->from : FROM_POSITION;
@@ -260,9 +270,17 @@ static void go_live(struct hub *h, struct behind *b)
         h->events.on_no_memory(h->events.ctx, b->subscriber);
 }
 
+// Pages are read in sweeps from the oldest to the newest place: who is far behind comes in turn, and does not
+// keep those further on waiting however many others come with older places.
+static bool comes_sooner(const struct catch_up *cu, struct position a, struct position b)
+{
+    bool a_ahead = position_before(cu->asked_from, a), b_ahead = position_before(cu->asked_from, b);
+    return a_ahead != b_ahead ? a_ahead : position_before(a, b);
+}
+
 static void want_page(struct catch_up *cu, struct position from)
 {
-    if (!cu->is_wanted || position_before(from, cu->wanted))
+    if (!cu->is_wanted || comes_sooner(cu, from, cu->wanted))
         cu->wanted = from;
     cu->is_wanted = true;
 }
@@ -286,7 +304,6 @@ static bool give(struct hub *h, struct behind *b, bool gap, struct frame *next)
         cu->awaits_live = true; // Redis was asked before the bus had it
         return false;
     }
-    cu->short_pages = 0;
     if (gap)
         give_gap(h, b, next);
     if (next) {
@@ -364,6 +381,19 @@ static void page_failed(struct catch_up *cu)
             cu->behind[i]->from = FROM_UNKNOWN;
 }
 
+// Over the limit, other channels forget theirs, those first that have had no page for the longest time. Who
+// still needs one asks again.
+static void make_room(struct hub *h, struct catch_up *newest)
+{
+    TAILQ_REMOVE(&h->catching_up, newest, in_hub);
+    TAILQ_INSERT_TAIL(&h->catching_up, newest, in_hub);
+    struct catch_up *cu = TAILQ_FIRST(&h->catching_up);
+    for (; cu != newest && h->replay_bytes > h->replay_limit; cu = TAILQ_NEXT(cu, in_hub)) {
+        h->replay_bytes -= replay_bytes(&cu->replay);
+        replay_clear(&cu->replay);
+    }
+}
+
 void hub_page(struct hub *h, uint64_t hash, const char *name, size_t len, const struct hub_page *page)
 {
     struct map_entry *e = map_find(&h->channels, hash, name, len);
@@ -371,13 +401,16 @@ void hub_page(struct hub *h, uint64_t hash, const char *name, size_t len, const 
         e ? (struct hub_channel *)((char *)e - offsetof(struct hub_channel, entry)) : NULL;
     struct catch_up *cu = c ? c->catch_up : NULL;
     // One that nobody waits for any more, or that was given up.
-    if (!cu || !cu->reading) {
+    if (!cu || !cu->reading || !position_equal(page->from, cu->asked_from)) {
         for (size_t i = 0; i < page->count; i++)
             frame_release(page->frames[i]);
         return;
     }
     cu->reading = false;
+    cu->is_wanted = false; // all are woken, and say anew what they want
     cu->page = cu->pages;
+    if (page->count > 0 && position_before(page->from, page->frames[page->count - 1]->at))
+        cu->short_pages = 0;
     size_t before = replay_bytes(&cu->replay);
     if (page->failed)
         page_failed(cu);
@@ -385,6 +418,7 @@ void hub_page(struct hub *h, uint64_t hash, const char *name, size_t len, const 
         replay_add_page(&cu->replay, page->from, page->at_end, page->frames, page->count, c->position,
                         replay_budget(h));
     h->replay_bytes += replay_bytes(&cu->replay) - before;
+    make_room(h, cu);
     catch_up_wake(h, c);
 }
 

@@ -248,8 +248,9 @@ static void channel_confirmed(struct hub *h, struct hub_channel *c, const struct
         catch_up_wake(h, c);
         return;
     }
-    // An event that came since the subscription says more than the answer: what follows it is on its way.
-    if (!c->known || c->stale) {
+    // An event that came since the subscription says as much as the answer, but for what is behind it: that
+    // may be on its way, or it was published before the bus knew that this worker wants it.
+    if (!c->known || c->stale || position_before(c->position, how->last)) {
         if (c->known && !position_equal(c->position, how->last))
             catch_up_all(h, c);
         c->position = how->last;
@@ -272,6 +273,10 @@ void hub_confirm(struct hub *h, uint64_t hash, const char *name, size_t len,
     for (uint32_t i = 0; !was_confirmed && i < c->count; i++)
         if (hub_is_ready(c->slots[i].subscriber))
             h->events.on_ready(h->events.ctx, c->slots[i].subscriber);
+    // Those whose loss is known already; the others will be fed.
+    for (uint32_t i = 0; !was_confirmed && c->catch_up && i < c->catch_up->count; i++)
+        if (hub_is_ready(c->catch_up->behind[i]->subscriber))
+            h->events.on_ready(h->events.ctx, c->catch_up->behind[i]->subscriber);
 }
 
 void hub_unconfirm_all(struct hub *h)
@@ -304,11 +309,14 @@ size_t hub_cursor(const struct subscriber *s, char *out)
     for (uint32_t i = 0; i < s->count && count < HUB_CHANNELS_MAX; i++) {
         const struct hub_channel *c = s->subscriptions[i].channel;
         const struct behind *b = behind_of(&s->subscriptions[i]);
-        if (c->has_history)
-            entries[count++] = (struct cursor_entry){.channel = c->name,
-                                                     .channel_len = c->entry.len,
-                                                     .at = b ? b->at : c->position,
-                                                     .unknown = b && b->from == FROM_UNKNOWN};
+        // Of one that has events and no history to look them up in, nobody can say how far the client has
+        // got.
+        if (c->has_history || !position_is_zero(c->position))
+            entries[count++] =
+                (struct cursor_entry){.channel = c->name,
+                                      .channel_len = c->entry.len,
+                                      .at = b ? b->at : c->position,
+                                      .unknown = !c->has_history || (b && b->from == FROM_UNKNOWN)};
     }
     return count ? cursor_encode(entries, count, out) : 0;
 }
@@ -325,14 +333,15 @@ bool hub_is_durable(const struct subscriber *s)
 enum hub_standing hub_standing(const struct subscriber *s, size_t i)
 {
     const struct behind *b = behind_of(&s->subscriptions[i]);
-    return !b ? HUB_FRESH : b->gap ? HUB_GAP : HUB_RESUMED;
+    return !b || b->had_slot ? HUB_FRESH : b->gap ? HUB_GAP : HUB_RESUMED;
 }
 
 bool hub_is_new_to_history(const struct subscriber *s)
 {
     for (uint32_t i = 0; i < s->count; i++) {
         const struct hub_channel *c = s->subscriptions[i].channel;
-        if (!s->subscriptions[i].behind && c->has_history && !position_is_zero(c->position))
+        const struct behind *b = behind_of(&s->subscriptions[i]);
+        if ((!b || b->had_slot) && c->has_history && !position_is_zero(c->position))
             return true;
     }
     return false;

@@ -25,6 +25,7 @@ struct behind {
     bool ready;         // stands in hub->ready
     bool verified;      // it is known what it has missed, or that this cannot be known
     bool gap;           // the latter, or a part of it is gone
+    bool had_slot;      // fell behind where it stood; it did not come to resume
 };
 
 TAILQ_HEAD(behind_list, behind);
@@ -37,7 +38,9 @@ struct catch_up {
     struct behind **behind;
     uint32_t count, capacity;
     uint32_t ready_count;
-    struct position wanted; // the oldest place that somebody waits for
+    struct position wanted;         // the place that comes next of those that somebody waits for
+    struct position asked_from;     // the one that was asked for last
+    struct position asked_position; // where the channel was then
     bool is_wanted;
     bool reading;      // the bus was asked for a page
     bool awaits_live;  // somebody has more than the channel's position

@@ -1,0 +1,627 @@
+// Streams that are behind in a channel: what each is given, in words, while the test plays the bus and says
+// what Redis keeps. Events are written by their offset; event n was published in millisecond 1000 + n.
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/map.h"
+#include "gateway/fanout/cursor.h"
+#include "gateway/fanout/gap.h"
+#include "gateway/fanout/hub.h"
+#include "gateway/fanout/message.h"
+
+enum { STREAMS = 64, LIFE = 1000 };
+
+static struct hub *hub;
+static uint64_t now;
+static uint64_t channel_hash;
+
+static struct stream {
+    struct subscriber subscriber;
+    bool open;
+    enum hub_appetite appetite;
+    unsigned opened, lost_to_memory;
+    char heard[512]; // "5 6 gap 9"
+} streams[STREAMS];
+
+// What the bus was asked.
+static unsigned asked, interests;
+static struct position asked_from;
+static bool wanted;
+
+static struct position place(uint64_t offset)
+{
+    return offset ? (struct position){.ms = LIFE + offset, .offset = offset} : (struct position){0};
+}
+
+static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, bool is_wanted)
+{
+    (void)ctx, (void)hash, (void)name, (void)len;
+    interests += is_wanted;
+    wanted = is_wanted;
+    return true;
+}
+
+static bool on_history(void *ctx, uint64_t hash, const char *name, size_t len, struct position from)
+{
+    (void)ctx, (void)hash, (void)name, (void)len;
+    asked++;
+    asked_from = from;
+    return true;
+}
+
+static void on_frame(void *ctx, struct subscriber *s, struct frame *f)
+{
+    (void)ctx;
+    struct stream *stream = (struct stream *)s;
+    if (!stream->open)
+        return;
+    char word[32];
+    snprintf(word, sizeof word, f->is_gap ? "gap" : "%u", (unsigned)f->at.offset);
+    size_t len = strlen(stream->heard);
+    snprintf(stream->heard + len, sizeof stream->heard - len, "%s%s", len ? " " : "", word);
+}
+
+static void on_ready(void *ctx, struct subscriber *s)
+{
+    (void)ctx;
+    struct stream *stream = (struct stream *)s;
+    stream->opened++;
+    if (stream->open)
+        return;
+    stream->open = true;
+    hub_wake(hub, s);
+}
+
+static enum hub_appetite appetite(void *ctx, struct subscriber *s)
+{
+    (void)ctx;
+    struct stream *stream = (struct stream *)s;
+    return stream->open ? stream->appetite : HUB_NOT_OPEN;
+}
+
+static void on_no_memory(void *ctx, struct subscriber *s)
+{
+    (void)ctx;
+    ((struct stream *)s)->lost_to_memory++;
+}
+
+static void setup(void)
+{
+    const struct hub_events events = {.on_interest = on_interest,
+                                      .on_history = on_history,
+                                      .on_frame = on_frame,
+                                      .on_ready = on_ready,
+                                      .appetite = appetite,
+                                      .on_no_memory = on_no_memory};
+    ck_assert(map_seed());
+    channel_hash = map_hash("a", 1);
+    now = 1000000;
+    hub = hub_create(&events, 1 << 20);
+    ck_assert_ptr_nonnull(hub);
+    hub_tick(hub, now);
+    for (size_t i = 0; i < STREAMS; i++)
+        streams[i].appetite = HUB_HUNGRY;
+}
+
+static void teardown(void)
+{
+    for (size_t i = 0; i < STREAMS; i++)
+        hub_leave(hub, &streams[i].subscriber);
+    ck_assert_uint_eq(hub_channel_count(hub), 0);
+    ck_assert_uint_eq(hub_replay_bytes(hub), 0);
+    ck_assert_uint_le(hub_bytes(hub), 16 * sizeof(void *));
+    hub_destroy(hub);
+}
+
+static struct frame *event_behind(uint64_t offset, uint64_t prev)
+{
+    const struct event_place at = {.at = place(offset), .prev = place(prev), .epoch = LIFE + 1};
+    struct sse_event event = {.data = "x", .data_len = 1};
+    struct frame *f = message_durable_frame(channel_hash, "a", 1, &at, &event);
+    ck_assert_ptr_nonnull(f);
+    return f;
+}
+
+static void feed(void)
+{
+    while (hub_feed(hub, 256))
+        ;
+}
+
+static void live(uint64_t offset)
+{
+    struct frame *f = event_behind(offset, offset - 1);
+    hub_deliver(hub, f);
+    ck_assert_uint_ge(atomic_load(&f->refs), 1);
+    frame_release(f);
+    feed();
+}
+
+static void join(size_t i, enum hub_from from, uint64_t at)
+{
+    const struct hub_name name = {.text = "a", .len = 1, .from = from, .at = place(at)};
+    ck_assert(hub_join(hub, &streams[i].subscriber, &name, 1));
+    if (hub_is_ready(&streams[i].subscriber))
+        on_ready(NULL, &streams[i].subscriber);
+    feed();
+}
+
+static void leave(size_t i)
+{
+    hub_leave(hub, &streams[i].subscriber);
+    streams[i].open = false;
+    feed();
+}
+
+static void confirm(uint64_t last)
+{
+    hub_confirm(hub, channel_hash, "a", 1,
+                &(struct hub_confirmation){.has_history = true, .last = place(last)});
+    feed();
+}
+
+static void confirm_without_history(void)
+{
+    hub_confirm(hub, channel_hash, "a", 1, &(struct hub_confirmation){0});
+    feed();
+}
+
+// The answer to a page from `from` on, of what Redis keeps: first..last, none where last is 0.
+static void page(uint64_t from, uint64_t first, uint64_t last, bool at_end)
+{
+    struct frame *frames[300];
+    struct hub_page p = {.from = place(from), .at_end = at_end, .frames = frames};
+    for (uint64_t n = first; last && n <= last; n++)
+        frames[p.count++] = event_behind(n, n - 1);
+    hub_page(hub, channel_hash, "a", 1, &p);
+    feed();
+}
+
+static void page_fails(uint64_t from)
+{
+    hub_page(hub, channel_hash, "a", 1, &(struct hub_page){.from = place(from), .failed = true});
+    feed();
+}
+
+static void later(uint64_t ms)
+{
+    now += ms;
+    hub_tick(hub, now);
+    feed();
+}
+
+// What the stream was given since the last question.
+static const char *heard(size_t i)
+{
+    static char copy[sizeof streams[0].heard];
+    memcpy(copy, streams[i].heard, sizeof copy);
+    streams[i].heard[0] = '\0';
+    return copy;
+}
+
+START_TEST(who_resumes_gets_what_it_missed_once_and_then_what_is_live)
+{
+    join(0, FROM_POSITION, 2);
+    ck_assert_uint_eq(asked, 0); // not before it is known how far the channel has got
+    confirm(4);
+    ck_assert_uint_eq(asked, 1);
+    ck_assert(position_equal(asked_from, place(2)));
+    ck_assert(!streams[0].open);
+    live(5);
+    page(2, 2, 5, true);
+    ck_assert_str_eq(heard(0), "3 4 5");
+    live(6);
+    ck_assert_str_eq(heard(0), "6");
+    ck_assert_uint_eq(streams[0].opened, 1);
+}
+END_TEST
+
+START_TEST(who_is_at_the_end_opens_without_a_question)
+{
+    join(0, FROM_POSITION, 4);
+    confirm(4);
+    ck_assert_uint_eq(asked, 0);
+    ck_assert(streams[0].open);
+    live(5);
+    ck_assert_str_eq(heard(0), "5");
+}
+END_TEST
+
+START_TEST(earliest_is_all_that_is_kept)
+{
+    join(0, FROM_EARLIEST, 0);
+    confirm(9);
+    page(0, 7, 9, true);
+    ck_assert_str_eq(heard(0), "7 8 9");
+}
+END_TEST
+
+START_TEST(what_was_trimmed_is_a_gap)
+{
+    join(0, FROM_POSITION, 2);
+    confirm(9);
+    page(2, 7, 9, true);
+    ck_assert_str_eq(heard(0), "gap 7 8 9");
+}
+END_TEST
+
+START_TEST(many_who_wait_share_one_question_and_its_answer_is_not_asked_for_again)
+{
+    join(0, FROM_POSITION, 5);
+    confirm(9);
+    for (size_t i = 1; i < STREAMS; i++)
+        join(i, FROM_POSITION, 5);
+    ck_assert_uint_eq(asked, 1);
+    page(5, 5, 9, true);
+    for (size_t i = 0; i < STREAMS; i++)
+        ck_assert_str_eq(heard(i), "6 7 8 9");
+    ck_assert_uint_eq(asked, 1);
+}
+END_TEST
+
+START_TEST(a_hole_is_filled_before_what_is_newer)
+{
+    join(0, FROM_NOW, 0);
+    confirm(3);
+    live(4);
+    live(7);
+    ck_assert_str_eq(heard(0), "4");
+    live(8);
+    page(4, 4, 8, true);
+    ck_assert_str_eq(heard(0), "5 6 7 8");
+    live(9);
+    ck_assert_str_eq(heard(0), "9");
+}
+END_TEST
+
+START_TEST(who_comes_while_redis_is_away_is_opened_when_it_is_back)
+{
+    join(0, FROM_NOW, 0);
+    confirm(3);
+    hub_unconfirm_all(hub);
+    join(1, FROM_NOW, 0);
+    ck_assert(!streams[1].open);
+    confirm(5); // two were published meanwhile: all who stood at 3 are behind now
+    ck_assert(streams[1].open);
+    page(3, 3, 5, true);
+    ck_assert_str_eq(heard(0), "4 5");
+    live(6);
+    ck_assert_str_eq(heard(0), "6");
+}
+END_TEST
+
+START_TEST(who_was_verified_before_redis_went_is_opened_when_it_is_back)
+{
+    const struct hub_name names[] = {{.text = "a", .len = 1, .from = FROM_POSITION, .at = place(2)},
+                                     {.text = "b", .len = 1}};
+    uint64_t b = map_hash("b", 1);
+    ck_assert(hub_join(hub, &streams[0].subscriber, names, 2));
+    confirm(3);
+    page(2, 2, 3, true);
+    hub_unconfirm_all(hub);
+    hub_confirm(hub, b, "b", 1, &(struct hub_confirmation){0});
+    ck_assert(!streams[0].open);
+    confirm(3);
+    ck_assert(streams[0].open);
+    ck_assert_str_eq(heard(0), "3");
+}
+END_TEST
+
+// A page ends where the history ended when it was read. What came later is in Redis, too.
+START_TEST(a_page_that_live_events_have_overtaken_is_followed_by_the_next_at_once)
+{
+    join(0, FROM_POSITION, 2);
+    confirm(4);
+    streams[0].appetite = HUB_FULL;
+    page(2, 2, 4, true);
+    for (uint64_t n = 5; n <= 1100; n++) // more than is remembered
+        live(n);
+    streams[0].appetite = HUB_HUNGRY;
+    hub_wake(hub, &streams[0].subscriber);
+    feed();
+    ck_assert_str_eq(heard(0), "3 4");
+    ck_assert_uint_eq(asked, 2);
+    ck_assert(position_equal(asked_from, place(4)));
+    page(4, 4, 9, false);
+    ck_assert_str_eq(heard(0), "5 6 7 8 9");
+}
+END_TEST
+
+START_TEST(the_next_page_is_asked_for_where_the_last_one_was_whole)
+{
+    join(0, FROM_POSITION, 2);
+    confirm(4);
+    page(2, 2, 4, true); // and the stream is level
+    ck_assert_str_eq(heard(0), "3 4");
+    // Comes with what another gateway gave it last; this one has forgotten event 5, as a small memory does.
+    streams[0].appetite = HUB_FULL;
+    hub_unconfirm_all(hub);
+    confirm(6);
+    ck_assert_uint_eq(asked, 1); // its socket is full
+    streams[0].appetite = HUB_HUNGRY;
+    hub_wake(hub, &streams[0].subscriber);
+    feed();
+    ck_assert_uint_eq(asked, 2);
+    page(4, 4, 5, false); // a part
+    ck_assert_uint_eq(asked, 3);
+    page(5, 5, 6, true);
+    ck_assert_str_eq(heard(0), "5 6");
+}
+END_TEST
+
+// A question may be answered later than the subscription's first messages, and earlier than others.
+START_TEST(a_confirmation_that_knows_of_more_is_believed)
+{
+    join(0, FROM_NOW, 0);
+    confirm(3);
+    confirm(5);
+    ck_assert_uint_eq(asked, 1);
+    page(3, 3, 5, true);
+    ck_assert_str_eq(heard(0), "4 5");
+    live(5); // on its way all the time
+    live(6);
+    ck_assert_str_eq(heard(0), "6");
+    confirm(5); // older than what has come
+    ck_assert_str_eq(heard(0), "");
+    live(7);
+    ck_assert_str_eq(heard(0), "7");
+}
+END_TEST
+
+START_TEST(a_history_that_is_short_for_long_is_a_gap_for_all_at_once)
+{
+    for (size_t i = 0; i < 5; i++)
+        join(i, FROM_POSITION, 3);
+    confirm(5);
+    for (int n = 0; n < 30 && asked < 30 && !strstr(streams[0].heard, "gap"); n++) {
+        page(3, 3, 3, true);
+        later(300);
+    }
+    for (size_t i = 0; i < 5; i++)
+        ck_assert_str_eq(heard(i), "gap");
+    live(6);
+    for (size_t i = 0; i < 5; i++)
+        ck_assert_str_eq(heard(i), "6");
+}
+END_TEST
+
+START_TEST(a_history_that_lags_is_waited_for)
+{
+    join(0, FROM_POSITION, 3);
+    confirm(5);
+    page(3, 3, 4, true);
+    ck_assert_str_eq(heard(0), "4");
+    ck_assert_uint_eq(asked, 1);
+    later(300);
+    ck_assert_uint_eq(asked, 2);
+    page(4, 4, 5, true);
+    ck_assert_str_eq(heard(0), "5");
+}
+END_TEST
+
+START_TEST(what_redis_has_before_the_bus_waits_for_the_bus)
+{
+    join(0, FROM_POSITION, 3);
+    confirm(4);
+    page(3, 3, 5, true);
+    ck_assert_str_eq(heard(0), "4");
+    live(5);
+    ck_assert_str_eq(heard(0), "5");
+    live(6);
+    ck_assert_str_eq(heard(0), "6");
+}
+END_TEST
+
+START_TEST(who_was_served_by_a_quicker_gateway_waits_for_what_is_new)
+{
+    join(0, FROM_POSITION, 6);
+    confirm(4);
+    page(6, 6, 6, true);
+    ck_assert(streams[0].open);
+    live(5);
+    live(6);
+    live(7);
+    ck_assert_str_eq(heard(0), "7");
+}
+END_TEST
+
+START_TEST(a_page_that_cannot_be_had_is_a_gap_for_those_who_wait)
+{
+    join(0, FROM_POSITION, 2);
+    confirm(4);
+    page_fails(2);
+    ck_assert_str_eq(heard(0), "gap");
+    live(5);
+    ck_assert_str_eq(heard(0), "5");
+}
+END_TEST
+
+START_TEST(a_question_without_an_answer_is_asked_again)
+{
+    join(0, FROM_POSITION, 2);
+    confirm(4);
+    later(6000);
+    ck_assert_uint_eq(asked, 2);
+    page(2, 2, 4, true);
+    page(2, 2, 4, true); // the first one's, after all
+    ck_assert_str_eq(heard(0), "3 4");
+}
+END_TEST
+
+START_TEST(the_answer_to_another_question_is_not_taken)
+{
+    join(0, FROM_POSITION, 2);
+    confirm(4);
+    leave(0); // and the channel with it
+    join(0, FROM_POSITION, 5);
+    confirm(5);
+    live(6);
+    live(8);
+    leave(0);
+    ck_assert_str_eq(heard(0), "6");
+    join(0, FROM_POSITION, 6);
+    confirm(8);
+    page(2, 2, 4, true); // says nothing about what is behind 6
+    ck_assert_str_eq(heard(0), "");
+    page(6, 6, 8, true);
+    ck_assert_str_eq(heard(0), "7 8");
+}
+END_TEST
+
+START_TEST(a_page_for_a_channel_that_is_gone_is_released)
+{
+    join(0, FROM_POSITION, 2);
+    confirm(4);
+    leave(0);
+    page(2, 2, 4, true);
+    ck_assert(!wanted);
+}
+END_TEST
+
+START_TEST(leaving_in_any_order_while_behind_leaves_nothing)
+{
+    for (size_t i = 0; i < 16; i++)
+        join(i, i % 3 ? FROM_POSITION : FROM_EARLIEST, i % 3);
+    confirm(9);
+    for (size_t i = 0; i < 16; i += 2)
+        leave(i);
+    page(0, 1, 9, true);
+    for (size_t i = 15; i < 16; i -= 2)
+        leave(i);
+}
+END_TEST
+
+START_TEST(without_history_who_resumes_gets_one_gap_and_then_what_is_live)
+{
+    join(0, FROM_POSITION, 2);
+    join(1, FROM_UNKNOWN, 0);
+    join(2, FROM_EARLIEST, 0);
+    join(3, FROM_NOW, 0);
+    confirm_without_history();
+    ck_assert_str_eq(heard(0), "gap");
+    ck_assert_str_eq(heard(1), "gap");
+    ck_assert_str_eq(heard(2), "");
+    live(7);
+    for (size_t i = 0; i < 4; i++)
+        ck_assert_str_eq(heard(i), "7");
+}
+END_TEST
+
+START_TEST(without_history_a_hole_is_a_gap_before_the_event_behind_it)
+{
+    join(0, FROM_NOW, 0);
+    confirm_without_history();
+    live(4);
+    live(7);
+    live(8);
+    ck_assert_str_eq(heard(0), "4 gap 7 8");
+}
+END_TEST
+
+START_TEST(a_new_life_of_the_history_begins_without_a_gap_for_who_was_there)
+{
+    join(0, FROM_NOW, 0);
+    confirm(3);
+    const struct event_place at = {.at = {.ms = 9000, .offset = 1}, .epoch = 9000};
+    struct sse_event event = {.data = "x", .data_len = 1};
+    struct frame *f = message_durable_frame(channel_hash, "a", 1, &at, &event);
+    hub_deliver(hub, f);
+    frame_release(f);
+    feed();
+    ck_assert_str_eq(heard(0), "1");
+    ck_assert_uint_eq(asked, 0);
+}
+END_TEST
+
+START_TEST(a_lost_message_is_asked_for_and_filled)
+{
+    join(0, FROM_NOW, 0);
+    confirm(3);
+    ck_assert(!hub_lost(hub, channel_hash, "a", 1));
+    ck_assert_uint_eq(interests, 2);
+    confirm(4);
+    page(3, 3, 4, true);
+    ck_assert_str_eq(heard(0), "4");
+    confirm(4);
+    live(5);
+    ck_assert_str_eq(heard(0), "5");
+}
+END_TEST
+
+// Where nobody can say how far a stream has got in a channel with events, its cursor says that.
+START_TEST(a_durable_channel_without_readable_history_is_unknown_in_the_cursor)
+{
+    const struct hub_name names[] = {{.text = "a", .len = 1}, {.text = "b", .len = 1}};
+    uint64_t b = map_hash("b", 1);
+    char id[CURSOR_MAX];
+    struct position at;
+    ck_assert(hub_join(hub, &streams[0].subscriber, names, 2));
+    confirm_without_history();
+    hub_confirm(hub, b, "b", 1, &(struct hub_confirmation){.has_history = true, .last = place(3)});
+    size_t len = hub_cursor(&streams[0].subscriber, id);
+    ck_assert_int_eq(cursor_find(id, len, "a", 1, &at), CURSOR_NEW);
+    live(7);
+    len = hub_cursor(&streams[0].subscriber, id);
+    ck_assert_int_eq(cursor_find(id, len, "a", 1, &at), CURSOR_UNKNOWN);
+    ck_assert_int_eq(cursor_find(id, len, "b", 1, &at), CURSOR_KNOWN);
+}
+END_TEST
+
+// Newcomers who ask for an older place must not keep those who are further on from their page for ever.
+START_TEST(who_is_further_on_gets_its_page_although_others_keep_coming)
+{
+    join(0, FROM_POSITION, 80);
+    confirm(90);
+    page(80, 80, 81, false);
+    ck_assert_str_eq(heard(0), "81");
+    join(1, FROM_POSITION, 1);
+    page(81, 81, 81, false);
+    ck_assert(position_equal(asked_from, place(1)));
+    for (size_t i = 2; i < 12; i++) {
+        join(i, FROM_POSITION, 1);
+        page(asked_from.offset, asked_from.offset, asked_from.offset + 20, false);
+    }
+    ck_assert_str_ne(heard(0), "");
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("catch_up");
+    TCase *tcase = tcase_create("catch_up");
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_test(tcase, who_resumes_gets_what_it_missed_once_and_then_what_is_live);
+    tcase_add_test(tcase, who_is_at_the_end_opens_without_a_question);
+    tcase_add_test(tcase, earliest_is_all_that_is_kept);
+    tcase_add_test(tcase, what_was_trimmed_is_a_gap);
+    tcase_add_test(tcase, many_who_wait_share_one_question_and_its_answer_is_not_asked_for_again);
+    tcase_add_test(tcase, a_hole_is_filled_before_what_is_newer);
+    tcase_add_test(tcase, who_comes_while_redis_is_away_is_opened_when_it_is_back);
+    tcase_add_test(tcase, who_was_verified_before_redis_went_is_opened_when_it_is_back);
+    tcase_add_test(tcase, a_page_that_live_events_have_overtaken_is_followed_by_the_next_at_once);
+    tcase_add_test(tcase, the_next_page_is_asked_for_where_the_last_one_was_whole);
+    tcase_add_test(tcase, a_confirmation_that_knows_of_more_is_believed);
+    tcase_add_test(tcase, a_history_that_is_short_for_long_is_a_gap_for_all_at_once);
+    tcase_add_test(tcase, a_history_that_lags_is_waited_for);
+    tcase_add_test(tcase, what_redis_has_before_the_bus_waits_for_the_bus);
+    tcase_add_test(tcase, who_was_served_by_a_quicker_gateway_waits_for_what_is_new);
+    tcase_add_test(tcase, a_page_that_cannot_be_had_is_a_gap_for_those_who_wait);
+    tcase_add_test(tcase, a_question_without_an_answer_is_asked_again);
+    tcase_add_test(tcase, the_answer_to_another_question_is_not_taken);
+    tcase_add_test(tcase, a_page_for_a_channel_that_is_gone_is_released);
+    tcase_add_test(tcase, leaving_in_any_order_while_behind_leaves_nothing);
+    tcase_add_test(tcase, without_history_who_resumes_gets_one_gap_and_then_what_is_live);
+    tcase_add_test(tcase, without_history_a_hole_is_a_gap_before_the_event_behind_it);
+    tcase_add_test(tcase, a_new_life_of_the_history_begins_without_a_gap_for_who_was_there);
+    tcase_add_test(tcase, a_lost_message_is_asked_for_and_filled);
+    tcase_add_test(tcase, a_durable_channel_without_readable_history_is_unknown_in_the_cursor);
+    tcase_add_test(tcase, who_is_further_on_gets_its_page_although_others_keep_coming);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

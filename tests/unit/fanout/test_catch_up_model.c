@@ -1,0 +1,615 @@
+// The hub between a Redis and clients that are made up at random: messages are lost on the way, connections
+// fail, answers come late and cut, clients come back with their cursors, read slowly, or begin at the
+// beginning. Each must see every event once and in order, or a gap that stands for what it does not see.
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/jitter.h"
+#include "common/map.h"
+#include "gateway/fanout/cursor.h"
+#include "gateway/fanout/hub.h"
+#include "gateway/fanout/message.h"
+
+enum { CLIENTS = 24, CHANNELS = 4, EVENTS = 4000, QUEUE = 8192, SEEDS = 60, STEPS = 6000 };
+
+static uint64_t random_state;
+static bool lossless; // nothing that is in the history ever goes
+static uint64_t seed;
+
+#define REQUIRE(condition, ...)                                                                              \
+    do {                                                                                                     \
+        if (!(condition)) {                                                                                  \
+            fprintf(stderr, "seed %u, %s: ", (unsigned)seed, lossless ? "lossless" : "lossy");               \
+            fprintf(stderr, __VA_ARGS__);                                                                    \
+            ck_abort_msg("%s", #condition);                                                                  \
+        }                                                                                                    \
+    } while (0)
+
+static size_t below(size_t n)
+{
+    return jitter_next(&random_state) % n;
+}
+
+// --- Redis and the bus
+
+struct history {
+    struct event_place events[EVENTS];
+    size_t first, end; // kept
+    size_t life_from;  // where this life of the key begins
+    bool wanted, asked, subscribed, was_active, gap_told;
+    char name[16];
+    uint64_t hash;
+};
+
+static struct history histories[CHANNELS];
+static uint64_t wall_ms, now_ms;
+static bool redis_up;
+
+enum kind { TO_FRAME, TO_CONFIRM, TO_UNCONFIRM, TO_GAP, TO_PAGE, ASK_WANT, ASK_UNWANT, ASK_LAST, ASK_PAGE };
+
+struct item {
+    enum kind kind;
+    size_t channel;
+    struct event_place event;
+    struct position at;
+    bool at_end, failed;
+    size_t first, count; // of a page
+};
+
+struct queue {
+    struct item items[QUEUE];
+    size_t head, end;
+};
+
+static struct queue to_worker, to_bus, lasts, pages;
+
+static void push(struct queue *q, struct item item)
+{
+    REQUIRE(q->end - q->head < QUEUE, "a queue is full\n");
+    q->items[q->end++ % QUEUE] = item;
+}
+
+static bool pop(struct queue *q, struct item *item)
+{
+    if (q->head == q->end)
+        return false;
+    *item = q->items[q->head++ % QUEUE];
+    return true;
+}
+
+static struct position last_of(const struct history *h)
+{
+    return h->end > h->life_from ? h->events[h->end - 1].at : (struct position){0};
+}
+
+static size_t channel_named(const char *name, size_t len)
+{
+    for (size_t c = 0; c < CHANNELS; c++)
+        if (len == strlen(histories[c].name) && memcmp(name, histories[c].name, len) == 0)
+            return c;
+    ck_abort_msg("no such channel");
+    return 0;
+}
+
+static void publish(size_t c)
+{
+    struct history *h = &histories[c];
+    if (h->end == EVENTS)
+        return;
+    wall_ms += below(3);
+    struct position prev = last_of(h);
+    uint64_t ms = wall_ms > prev.ms ? wall_ms : prev.ms;
+    uint64_t epoch = h->end > h->life_from ? h->events[h->end - 1].epoch : ms;
+    struct event_place e = {.at = {.ms = ms, .offset = prev.offset + 1}, .prev = prev, .epoch = epoch};
+    h->events[h->end++] = e;
+    if (!redis_up || !h->subscribed || !h->wanted)
+        return;
+    if (below(20) == 0) {
+        if (!h->gap_told)
+            push(&to_worker, (struct item){.kind = TO_GAP, .channel = c});
+        h->gap_told = true;
+    } else {
+        h->gap_told = false;
+        push(&to_worker, (struct item){.kind = TO_FRAME, .channel = c, .event = e});
+    }
+}
+
+static void redis_goes(void)
+{
+    redis_up = false;
+    for (size_t c = 0; c < CHANNELS; c++) {
+        struct history *h = &histories[c];
+        h->was_active |= h->subscribed;
+        h->subscribed = h->asked = false;
+    }
+    push(&to_worker, (struct item){.kind = TO_UNCONFIRM});
+}
+
+// The subscription of a channel that is wanted, or its confirmation.
+static void subscribe_one(void)
+{
+    struct history *h = &histories[below(CHANNELS)];
+    size_t c = (size_t)(h - histories);
+    if (!redis_up || h->subscribed || !h->wanted)
+        return;
+    if (!h->asked) {
+        h->asked = true;
+        return;
+    }
+    h->subscribed = true;
+    if (h->was_active)
+        push(&to_worker, (struct item){.kind = TO_GAP, .channel = c});
+    h->was_active = false;
+    push(&lasts, (struct item){.kind = ASK_LAST, .channel = c});
+}
+
+static void bus_works(void)
+{
+    struct item i;
+    if (!pop(&to_bus, &i))
+        return;
+    struct history *h = &histories[i.channel];
+    if (i.kind == ASK_PAGE) {
+        push(&pages, i);
+    } else {
+        h->wanted = i.kind == ASK_WANT;
+        h->gap_told = false;
+        if (h->wanted && h->subscribed)
+            push(&lasts, (struct item){.kind = ASK_LAST, .channel = i.channel});
+    }
+}
+
+static void answer_last(void)
+{
+    struct item i;
+    if (!redis_up || !pop(&lasts, &i) || !histories[i.channel].subscribed || !histories[i.channel].wanted)
+        return;
+    push(&to_worker,
+         (struct item){.kind = TO_CONFIRM, .channel = i.channel, .at = last_of(&histories[i.channel])});
+}
+
+static void answer_page(void)
+{
+    struct item i;
+    if (!redis_up || !pop(&pages, &i))
+        return;
+    const struct history *h = &histories[i.channel];
+    size_t first = h->first > h->life_from ? h->first : h->life_from, max = 2 + below(40);
+    while (first < h->end && position_before(h->events[first].at, i.at))
+        first++;
+    i.kind = TO_PAGE;
+    i.first = first;
+    i.count = h->end - first < max ? h->end - first : max;
+    i.at_end = h->end - first < max;
+    i.failed = !lossless && below(30) == 0;
+    push(&to_worker, i);
+}
+
+// What takes events out of the history: trimming, expiry, a failover.
+static void lose_history(void)
+{
+    struct history *h = &histories[below(CHANNELS)];
+    size_t dice = below(10);
+    if (dice < 6 && h->end > h->first) {
+        h->first += below(h->end - h->first) + 1;
+    } else if (dice < 8) {
+        h->life_from = h->first = h->end;
+        wall_ms += 10;
+    } else if (h->end > h->life_from) {
+        redis_goes();
+        size_t lost = 1 + below(3);
+        h->end = h->end - h->life_from > lost ? h->end - lost : h->life_from;
+        h->first = h->first < h->end ? h->first : h->end;
+        wall_ms += 10;
+    }
+}
+
+// --- Clients
+
+struct told {
+    char cursor[CURSOR_MAX];
+    size_t cursor_len;
+    struct position seen[CHANNELS];
+    bool knows[CHANNELS];
+};
+
+static struct client {
+    struct subscriber subscriber;
+    bool joined, open, in[CHANNELS], earliest, full;
+    struct told now, before;         // `before`: what it had when the last bytes were lost on their way
+    struct position floor[CHANNELS]; // what had been published when it was opened
+} clients[CLIENTS];
+
+static struct hub *hub;
+
+static void keep_cursor(struct client *k)
+{
+    k->now.cursor_len = hub_cursor(&k->subscriber, k->now.cursor);
+}
+
+static void on_ready(void *ctx, struct subscriber *s)
+{
+    (void)ctx;
+    struct client *k = (struct client *)s;
+    if (k->open || !k->joined)
+        return;
+    k->open = true;
+    for (size_t c = 0; c < CHANNELS; c++)
+        k->floor[c] = last_of(&histories[c]);
+    if (hub_is_new_to_history(s))
+        keep_cursor(k);
+    hub_wake(hub, s);
+}
+
+// The id of a stream's only channel comes with the frame.
+static void take_id(struct client *k, const struct frame *f)
+{
+    if (k->subscriber.count > 1) {
+        keep_cursor(k);
+        return;
+    }
+    k->now.cursor_len = f->id_line_len - strlen("id: \n");
+    memcpy(k->now.cursor, f->wire + f->body_at + strlen("id: "), k->now.cursor_len);
+}
+
+static void check_first(const struct client *k, size_t c, const struct frame *f)
+{
+    if (k->earliest)
+        REQUIRE(!lossless || position_is_zero(f->prev), "earliest begins with %u\n", (unsigned)f->at.offset);
+    else
+        REQUIRE(!lossless || !position_before(k->floor[c], f->prev), "a fresh stream begins too late\n");
+}
+
+// True where a life of the history ended with `seen`, and the next one began with `at`.
+static bool is_end_of_a_life(const struct history *h, struct position seen, struct position at)
+{
+    for (size_t i = 1; i < h->end; i++)
+        if (position_equal(h->events[i].at, at))
+            return position_equal(h->events[i - 1].at, seen);
+    return false;
+}
+
+static void check_event(const struct client *k, size_t c, const struct frame *f)
+{
+    const struct told *t = &k->now;
+    bool begins = position_is_zero(f->prev) && is_end_of_a_life(&histories[c], t->seen[c], f->at);
+    if (!t->knows[c])
+        check_first(k, c, f);
+    else
+        REQUIRE(position_equal(f->prev, t->seen[c]) || begins,
+                "client %u: %u-%u does not follow %u-%u (prev %u-%u)\n", (unsigned)(k - clients),
+                (unsigned)f->at.ms, (unsigned)f->at.offset, (unsigned)t->seen[c].ms,
+                (unsigned)t->seen[c].offset, (unsigned)f->prev.ms, (unsigned)f->prev.offset);
+}
+
+static void on_frame(void *ctx, struct subscriber *s, struct frame *f)
+{
+    (void)ctx;
+    struct client *k = (struct client *)s;
+    if (!k->open || !f->durable)
+        return;
+    size_t c = channel_named(f->channel, f->channel_len);
+    if (f->is_gap)
+        REQUIRE(!lossless || !k->now.knows[c], "a gap where nothing was lost\n");
+    else
+        check_event(k, c, f);
+    k->now.knows[c] = true;
+    k->now.seen[c] = f->at;
+    take_id(k, f);
+    if (below(8) == 0)
+        k->before = k->now;
+}
+
+static enum hub_appetite appetite(void *ctx, struct subscriber *s)
+{
+    (void)ctx;
+    const struct client *k = (struct client *)s;
+    return !k->open ? HUB_NOT_OPEN : k->full ? HUB_FULL : HUB_HUNGRY;
+}
+
+static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, bool wanted)
+{
+    (void)ctx, (void)hash;
+    push(&to_bus, (struct item){.kind = wanted ? ASK_WANT : ASK_UNWANT, .channel = channel_named(name, len)});
+    return true;
+}
+
+static bool on_history(void *ctx, uint64_t hash, const char *name, size_t len, struct position from)
+{
+    (void)ctx, (void)hash;
+    if (below(50) == 0)
+        return false;
+    push(&to_bus, (struct item){.kind = ASK_PAGE, .channel = channel_named(name, len), .at = from});
+    return true;
+}
+
+static void on_no_memory(void *ctx, struct subscriber *s)
+{
+    (void)ctx, (void)s;
+    ck_abort_msg("out of memory");
+}
+
+// Where a client begins in a channel: as client/stream.c reads it.
+static struct hub_name begin(struct client *k, size_t c)
+{
+    struct told *t = &k->now;
+    struct hub_name name = {.text = histories[c].name, .len = strlen(histories[c].name)};
+    if (k->earliest && t->cursor_len == 0) {
+        name.from = FROM_EARLIEST;
+        return name;
+    }
+    if (t->cursor_len == 0)
+        return name;
+    enum cursor_result r = cursor_find(t->cursor, t->cursor_len, name.text, name.len, &name.at);
+    REQUIRE(r != CURSOR_NEW, "a channel is missing in the cursor\n");
+    name.from = r == CURSOR_KNOWN ? FROM_POSITION : FROM_UNKNOWN;
+    if (r == CURSOR_UNKNOWN) {
+        t->knows[c] = false;
+        return name;
+    }
+    if (t->knows[c])
+        REQUIRE(position_equal(name.at, t->seen[c]), "the cursor says %u, the client has seen %u\n",
+                (unsigned)name.at.offset, (unsigned)t->seen[c].offset);
+    else
+        REQUIRE(!lossless || k->earliest || !position_before(k->floor[c], name.at), "a cursor too far\n");
+    t->knows[c] = true;
+    t->seen[c] = name.at;
+    return name;
+}
+
+static void start_anew(struct client *k)
+{
+    memset(&k->now, 0, sizeof k->now);
+    k->earliest = below(4) == 0;
+    for (size_t c = 0; c < CHANNELS; c++)
+        k->in[c] = below(3) == 0;
+    k->in[below(CHANNELS)] = true;
+    k->before = k->now;
+    if (below(10) == 0) { // of another server
+        memcpy(k->now.cursor, "42", 2);
+        k->now.cursor_len = 2;
+    }
+}
+
+static void join(struct client *k)
+{
+    struct hub_name names[CHANNELS];
+    size_t n = 0;
+    if (below(4) == 0)
+        start_anew(k);
+    else if (below(2) == 0)
+        k->now = k->before;
+    if (k->now.cursor_len == 0) // it has not been told anything: it begins anew
+        memset(k->now.knows, 0, sizeof k->now.knows);
+    for (size_t c = 0; c < CHANNELS; c++)
+        if (k->in[c])
+            names[n++] = begin(k, c);
+    k->before = k->now;
+    k->joined = true;
+    k->full = false;
+    if (!hub_join(hub, &k->subscriber, names, n))
+        ck_abort_msg("cannot join");
+    if (hub_is_ready(&k->subscriber))
+        on_ready(NULL, &k->subscriber);
+}
+
+static void join_or_leave(void)
+{
+    struct client *k = &clients[below(CLIENTS)];
+    if (!k->joined) {
+        join(k);
+        return;
+    }
+    hub_leave(hub, &k->subscriber);
+    k->joined = k->open = false;
+}
+
+static void eat_or_not(struct client *k, bool full)
+{
+    bool was = k->full;
+    k->full = full;
+    if (k->open && was && !full)
+        hub_wake(hub, &k->subscriber);
+}
+
+// --- The worker
+
+static struct frame *frame_of(size_t c, const struct event_place *e)
+{
+    struct sse_event event = {.data = "x", .data_len = 1};
+    const struct history *h = &histories[c];
+    return message_durable_frame(h->hash, h->name, strlen(h->name), e, &event);
+}
+
+static void take_page(const struct item *i)
+{
+    const struct history *h = &histories[i->channel];
+    struct frame *frames[64];
+    const struct hub_page page = {.from = i->at,
+                                  .at_end = i->at_end,
+                                  .failed = i->failed,
+                                  .frames = frames,
+                                  .count = i->failed ? 0 : i->count};
+    for (size_t n = 0; n < page.count; n++)
+        frames[n] = frame_of(i->channel, &h->events[i->first + n]);
+    hub_page(hub, h->hash, h->name, strlen(h->name), &page);
+}
+
+static void worker_works(void)
+{
+    struct item i;
+    if (!pop(&to_worker, &i))
+        return;
+    const struct history *h = &histories[i.channel];
+    const struct hub_confirmation how = {.has_history = true, .last = i.at};
+    struct frame *f;
+    switch (i.kind) {
+    case TO_FRAME:
+        f = frame_of(i.channel, &i.event);
+        hub_deliver(hub, f);
+        frame_release(f);
+        break;
+    case TO_CONFIRM:
+        hub_confirm(hub, h->hash, h->name, strlen(h->name), &how);
+        break;
+    case TO_UNCONFIRM:
+        hub_unconfirm_all(hub);
+        break;
+    case TO_GAP:
+        (void)hub_lost(hub, h->hash, h->name, strlen(h->name));
+        break;
+    case TO_PAGE:
+        take_page(&i);
+        break;
+    default:
+        ck_abort_msg("kind %d", i.kind);
+    }
+}
+
+static void some_step(void)
+{
+    size_t dice = below(1000);
+    if (dice < 250)
+        publish(below(CHANNELS));
+    else if (dice < 450)
+        worker_works();
+    else if (dice < 550)
+        bus_works();
+    else if (dice < 620)
+        answer_last();
+    else if (dice < 700)
+        answer_page();
+    else if (dice < 780)
+        (void)hub_feed(hub, 1 + below(100));
+    else if (dice < 830)
+        subscribe_one();
+    else if (dice < 900)
+        join_or_leave();
+    else if (dice < 960)
+        eat_or_not(&clients[below(CLIENTS)], below(2) == 0);
+    else if (dice < 985)
+        hub_tick(hub, now_ms += below(400));
+    else if (dice < 988 && redis_up)
+        redis_goes();
+    else if (dice < 994)
+        redis_up = true;
+    else if (!lossless && dice < 996)
+        lose_history();
+    else if (dice < 998) // nobody has wanted it for some time
+        for (size_t c = 0; c < CHANNELS; c++)
+            histories[c].subscribed = histories[c].subscribed && histories[c].wanted;
+}
+
+// All that is on its way arrives, and all clients take it.
+static void settle(void)
+{
+    redis_up = true;
+    for (size_t i = 0; i < CLIENTS; i++)
+        eat_or_not(&clients[i], false);
+    for (int round = 0; round < 20000; round++) {
+        subscribe_one(), bus_works(), answer_last(), answer_page(), worker_works();
+        (void)hub_feed(hub, 64);
+        if (round % 100 == 0)
+            hub_tick(hub, now_ms += 300);
+    }
+    // A message that was lost on its way is noticed with the next one, at the latest.
+}
+
+static void check_settled(void)
+{
+    for (size_t i = 0; i < CLIENTS; i++) {
+        const struct client *k = &clients[i];
+        REQUIRE(!k->joined || k->open, "client %u waits for ever\n", (unsigned)i);
+        for (size_t c = 0; k->joined && c < CHANNELS; c++) {
+            struct position last = last_of(&histories[c]);
+            bool level =
+                k->now.knows[c] ? position_equal(k->now.seen[c], last) : !position_before(k->floor[c], last);
+            if (k->in[c] && !position_is_zero(last))
+                REQUIRE(level, "client %u is at %u-%u (known %d) of channel %u, which is at %u-%u\n",
+                        (unsigned)i, (unsigned)k->now.seen[c].ms, (unsigned)k->now.seen[c].offset,
+                        k->now.knows[c], (unsigned)c, (unsigned)last.ms, (unsigned)last.offset);
+        }
+    }
+}
+
+static void setup(void)
+{
+    const struct hub_events events = {.on_interest = on_interest,
+                                      .on_history = on_history,
+                                      .on_frame = on_frame,
+                                      .on_ready = on_ready,
+                                      .appetite = appetite,
+                                      .on_no_memory = on_no_memory};
+    ck_assert(map_seed());
+    random_state = 0x5eed + seed;
+    wall_ms = 1000;
+    now_ms = 1000000;
+    redis_up = true;
+    memset(histories, 0, sizeof histories);
+    memset(clients, 0, sizeof clients);
+    to_worker.head = to_worker.end = to_bus.head = to_bus.end = 0;
+    lasts.head = lasts.end = pages.head = pages.end = 0;
+    for (size_t c = 0; c < CHANNELS; c++) {
+        snprintf(histories[c].name, sizeof histories[c].name, "channel:%zu", c);
+        histories[c].hash = map_hash(histories[c].name, strlen(histories[c].name));
+    }
+    for (size_t i = 0; i < CLIENTS; i++)
+        start_anew(&clients[i]);
+    // Every other time a memory that forgets much.
+    hub = hub_create(&events, seed % 2 ? 1 << 20 : 4000);
+    ck_assert_ptr_nonnull(hub);
+    hub_tick(hub, now_ms);
+}
+
+static void teardown(void)
+{
+    for (size_t i = 0; i < CLIENTS; i++)
+        hub_leave(hub, &clients[i].subscriber);
+    ck_assert_uint_eq(hub_channel_count(hub), 0);
+    ck_assert_uint_eq(hub_replay_bytes(hub), 0);
+    ck_assert_uint_le(hub_bytes(hub), 16 * sizeof(void *));
+    hub_destroy(hub);
+}
+
+static void play(uint64_t number, bool keeps_all)
+{
+    seed = number;
+    lossless = keeps_all;
+    setup();
+    for (int step = 0; step < STEPS; step++)
+        some_step();
+    settle();
+    check_settled();
+    teardown();
+}
+
+START_TEST(every_event_comes_once_and_in_order_where_history_keeps_all)
+{
+    play((uint64_t)_i, true);
+}
+END_TEST
+
+START_TEST(what_history_does_not_keep_is_told_and_nothing_else_is_lost)
+{
+    play((uint64_t)_i, false);
+}
+END_TEST
+
+int main(void)
+{
+    const char *more = getenv("CATCH_UP_SEEDS"); // for a long run by hand
+    int seeds = more ? atoi(more) : SEEDS;
+    Suite *suite = suite_create("catch_up_model");
+    TCase *tcase = tcase_create("catch_up_model");
+    tcase_set_timeout(tcase, 60);
+    tcase_add_loop_test(tcase, every_event_comes_once_and_in_order_where_history_keeps_all, 0, seeds);
+    tcase_add_loop_test(tcase, what_history_does_not_keep_is_told_and_nothing_else_is_lost, 0, seeds);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
