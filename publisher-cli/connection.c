@@ -18,7 +18,7 @@ struct connection {
     redisReader *reader;
     struct buf out;
     uint64_t timeout_ms;
-    char name[256];
+    char name[256], host[256];
 };
 
 static bool out_of_memory(char *error, size_t error_size)
@@ -126,6 +126,7 @@ void connection_explain(const struct connection *connection, const char *said, c
         {"NOAUTH", "; give user and password in the URL: redis://USER:PASSWORD@HOST"},
         {"WRONGPASS", "; check user and password in the URL (in it, % is written %25)"},
         {"NOPERM", "; the ACL of this user must allow it: +publish and &CHANNEL"},
+        {"MOVED", "; it is part of a cluster: use redis+cluster://HOST:PORT"},
     };
     int len = (int)strnlen(said, 200);
 
@@ -210,6 +211,8 @@ struct connection *connection_open(const struct redis_url *url, uint64_t timeout
         return NULL;
     }
     redis_url_describe(url, connection->name, sizeof(connection->name));
+    if (url->endpoint_count > 0)
+        snprintf(connection->host, sizeof(connection->host), "%s", url->endpoints[0].host);
     if (open_socket(connection, url, error, error_size) && authenticate(connection, url, error, error_size) &&
         select_db(connection, url->db, error, error_size))
         return connection;
@@ -231,4 +234,9 @@ void connection_close(struct connection *connection)
 const char *connection_name(const struct connection *connection)
 {
     return connection->name;
+}
+
+const char *connection_host(const struct connection *connection)
+{
+    return connection->host;
 }

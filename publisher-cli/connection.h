@@ -23,6 +23,9 @@ void connection_close(struct connection *connection); // may be NULL
 // "redis://host:port", for messages.
 const char *connection_name(const struct connection *connection);
 
+// The host it was opened with; "" for a unix socket.
+const char *connection_host(const struct connection *connection);
+
 // Gathers a command (copied). False, with one line in `error`, where memory ran out.
 bool connection_append(struct connection *connection, int argc, const char *const *argv,
                        const size_t *lengths, char *error, size_t error_size);

@@ -125,10 +125,12 @@ static struct redisReply *first_by_script(struct durable *durable, struct connec
 struct redisReply *durable_first(struct durable *durable, struct connection *connection, const char *channel,
                                  const char *data, size_t len, char *error, size_t error_size)
 {
-    struct redisReply *reply = ask(durable, connection, by_function, channel, data, len, error, error_size);
+    struct redisReply *reply;
     long long version;
     bool old;
 
+    durable->by_script = durable->sharded = false;
+    reply = ask(durable, connection, by_function, channel, data, len, error, error_size);
     if (reply && is_error(reply, "ERR Function not found")) {
         // Whether that worked, the next answer says; another publisher may have been faster.
         (void)install_library(connection, &version, error, error_size);
@@ -140,4 +142,9 @@ struct redisReply *durable_first(struct durable *durable, struct connection *con
     old = is_error(reply, "ERR unknown command");
     freeReplyObject(reply);
     return first_by_script(durable, connection, old, channel, data, len, error, error_size);
+}
+
+bool durable_unknown(const struct redisReply *reply)
+{
+    return is_error(reply, "ERR Function not found") || is_error(reply, "NOSCRIPT");
 }

@@ -40,3 +40,7 @@ int durable_command(struct durable *durable, const char *channel, const char *da
 // `error`, where the connection is lost.
 struct redisReply *durable_first(struct durable *durable, struct connection *connection, const char *channel,
                                  const char *data, size_t len, char *error, size_t error_size);
+
+// True for the answer of a server that has neither done anything nor knows what it was asked to call:
+// durable_first helps.
+bool durable_unknown(const struct redisReply *reply);

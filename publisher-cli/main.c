@@ -2,9 +2,11 @@
 #include "common/pattern.h"
 #include "common/redis_url.h"
 #include "publisher-cli/input.h"
+#include "publisher-cli/install.h"
 #include "publisher-cli/message.h"
 #include "publisher-cli/publish.h"
 #include "publisher-cli/report.h"
+#include "publisher-cli/route.h"
 #include "publisher-cli/settings.h"
 
 #include <errno.h>
@@ -85,7 +87,7 @@ static bool send_data(struct run *run, const char *data, size_t len)
         snprintf(run->error, sizeof(run->error), "out of memory");
         return false;
     }
-    return publisher_send(run->publisher, run->channel, payload, payload_len, run->error, sizeof(run->error));
+    return publisher_send(run->publisher, payload, payload_len, run->error, sizeof(run->error));
 }
 
 // The result of input_*, where it is an error.
@@ -159,8 +161,8 @@ static enum exit_status publish(struct run *run)
     enum exit_status status;
 
     // Before the data is asked for, so that a wrong password shows at once.
-    run->publisher = publisher_create(&run->url, settings->timeout, settings->durable ? &durable : NULL,
-                                      run->error, sizeof(run->error));
+    run->publisher = publisher_create(&run->url, run->channel, settings->timeout,
+                                      settings->durable ? &durable : NULL, run->error, sizeof(run->error));
     if (run->publisher == NULL)
         return fail(EXIT_REFUSED, run->error);
     if (run->data == NULL && isatty(STDIN_FILENO))
@@ -173,25 +175,29 @@ static enum exit_status publish(struct run *run)
     return status;
 }
 
+static bool install_at(struct connection *connection, void *ctx, char *error, size_t error_size)
+{
+    const struct run *run = ctx;
+    long long version;
+    enum install_result result = install_library(connection, &version, error, error_size);
+
+    if (result == INSTALL_FAILED)
+        return false;
+    report_install(run->settings, run->url.kind == REDIS_URL_CLUSTER ? connection_name(connection) : NULL,
+                   result, version);
+    return true;
+}
+
 static enum exit_status install(const struct settings *settings)
 {
-    struct redis_url url;
-    struct publisher *publisher;
-    char error[ERROR_MAX];
-    enum install_result result = INSTALL_FAILED;
-    long long version;
+    struct run run = {.settings = settings};
+    bool ok;
 
-    if (!redis_url_parse(settings->redis, &url, error, sizeof(error)))
-        return fail(EXIT_USAGE, error);
-    publisher = publisher_create(&url, settings->timeout, NULL, error, sizeof(error));
-    if (publisher)
-        result = publisher_install(publisher, &version, error, sizeof(error));
-    publisher_destroy(publisher);
-    redis_url_deinit(&url);
-    if (result == INSTALL_FAILED)
-        return fail(EXIT_REFUSED, error);
-    report_install(settings, result, version);
-    return EXIT_PUBLISHED;
+    if (!redis_url_parse(settings->redis, &run.url, run.error, sizeof(run.error)))
+        return fail(EXIT_USAGE, run.error);
+    ok = route_each_master(&run.url, settings->timeout, install_at, &run, run.error, sizeof(run.error));
+    redis_url_deinit(&run.url);
+    return ok ? EXIT_PUBLISHED : fail(EXIT_REFUSED, run.error);
 }
 
 // NULL, or what options and arguments say that does not go together.

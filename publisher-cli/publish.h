@@ -3,7 +3,6 @@
 
 #include "common/redis_url.h"
 #include "publisher-cli/durable.h"
-#include "publisher-cli/install.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,26 +17,20 @@ struct publisher_totals {
     char last_id[48];                      // of the newest durable event; "" for none
 };
 
-// False, with one line in `error`, for a URL that this publisher cannot use. publisher_create takes no other.
-bool publisher_supports(const struct redis_url *url, char *error, size_t error_size);
-
-// Connects as connection_open does. With `durable` (borrowed for the call, as what it points to is until
-// publisher_destroy; NULL for plain publishing) each event is kept in its channel's history.
-struct publisher *publisher_create(const struct redis_url *url, uint64_t timeout_ms,
+// For one channel. Connects as route_open does. With `durable` (NULL for plain publishing) each event is kept
+// in its channel's history. `url`, `channel`, and what `durable` points to, are borrowed until
+// publisher_destroy.
+struct publisher *publisher_create(const struct redis_url *url, const char *channel, uint64_t timeout_ms,
                                    const struct durable_settings *durable, char *error, size_t error_size);
 void publisher_destroy(struct publisher *publisher);
 
-// Sends one message (all borrowed for the call), or keeps it until enough are together or publisher_flush is
+// Sends one message (borrowed for the call), or keeps it until enough are together or publisher_flush is
 // called. For a durable event `payload` is its data alone. False, with one line in `error`, where Redis
 // refuses or is gone; the publisher is good for nothing but its totals then.
-bool publisher_send(struct publisher *publisher, const char *channel, const char *payload, size_t len,
-                    char *error, size_t error_size);
+bool publisher_send(struct publisher *publisher, const char *payload, size_t len, char *error,
+                    size_t error_size);
 
 // Sends what is kept and waits for all answers. Errors as above.
 bool publisher_flush(struct publisher *publisher, char *error, size_t error_size);
 
 struct publisher_totals publisher_totals(const struct publisher *publisher);
-
-// install_library, over the publisher's connection, before anything is sent.
-enum install_result publisher_install(struct publisher *publisher, long long *version, char *error,
-                                      size_t error_size);

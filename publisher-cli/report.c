@@ -60,15 +60,28 @@ void report_lines(const struct settings *settings, const char *channel, const st
                 channel, totals->receivers_max == 0 ? "any" : "some");
 }
 
-void report_install(const struct settings *settings, enum install_result result, long long version)
+static void install_as_json(const char *server, const char *word, long long version)
+{
+    printf("{\"library\":\"sse\",\"version\":%lld,\"result\":\"%s\"", version, word);
+    if (server)
+        printf(",\"server\":\"%s\"", server);
+    printf("}\n");
+}
+
+void report_install(const struct settings *settings, const char *server, enum install_result result,
+                    long long version)
 {
     static const char *const words[] = {
         [INSTALL_LOADED] = "loaded", [INSTALL_REPLACED] = "replaced", [INSTALL_KEPT] = "kept"};
     long long now = result == INSTALL_KEPT ? version : function_library_version;
 
-    if (settings->json)
-        printf("{\"library\":\"sse\",\"version\":%lld,\"result\":\"%s\"}\n", now, words[result]);
-    else if (result == INSTALL_LOADED)
+    if (settings->json) {
+        install_as_json(server, words[result], now);
+        return;
+    }
+    if (server)
+        printf("%s: ", server);
+    if (result == INSTALL_LOADED)
         printf("library sse, version %lld: loaded\n", now);
     else if (result == INSTALL_REPLACED)
         printf("library sse, version %lld: loaded in place of version %lld\n", now, version);

@@ -8,5 +8,6 @@
 void report_one(const struct settings *settings, const char *channel, const struct publisher_totals *totals);
 void report_lines(const struct settings *settings, const char *channel,
                   const struct publisher_totals *totals);
-// `version` is the one that was there before, -1 for none.
-void report_install(const struct settings *settings, enum install_result result, long long version);
+// `version` is the one that was there before, -1 for none; `server` names one of several masters, else NULL.
+void report_install(const struct settings *settings, const char *server, enum install_result result,
+                    long long version);

@@ -1,7 +1,7 @@
 #include "publisher-cli/settings.h"
 
 #include "common/redis_url.h"
-#include "publisher-cli/publish.h"
+#include "publisher-cli/route.h"
 
 static bool check_redis(const char *text, char *error, size_t error_size)
 {
@@ -10,7 +10,7 @@ static bool check_redis(const char *text, char *error, size_t error_size)
 
     if (!ok)
         return false;
-    ok = publisher_supports(&url, error, error_size);
+    ok = route_supports(&url, error, error_size);
     redis_url_deinit(&url);
     return ok;
 }
@@ -25,7 +25,8 @@ static const struct option_spec specs[] = {
      AT(redis),
      .default_text = "redis://127.0.0.1:6379",
      .check = check_redis,
-     .help = "Redis of the gateways: redis://[USER:PASSWORD@]HOST[:PORT][/DB] or redis+unix:///PATH"},
+     .help = "Redis of the gateways: redis://[USER:PASSWORD@]HOST[:PORT][/DB], redis+unix:///PATH, "
+             "redis+sentinel://HOST[:PORT],.../NAME or redis+cluster://HOST[:PORT],..."},
     {.name = "timeout",
      .argument = "TIME",
      .type = OPTION_DURATION,

@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FORMS, LIBRARY, brokenAt, clock, connect, history, keyOf, listen, load } from '../lib/durable.mjs';
+import { freePort } from '../lib/ports.mjs';
 import { Redis } from '../lib/redis.mjs';
 import { scopeOf } from '../lib/scope.mjs';
 import { until } from '../lib/wait.mjs';
@@ -296,7 +297,7 @@ test('history and functions outlive a crash where Redis writes an append-only fi
 
 test('on a cluster the function publishes to the shard, and a script where it is told to', async (t) => {
     const scope = scopeOf(t);
-    const redis = await Redis.start(scope, { config: ['--cluster-enabled', 'yes'] });
+    const redis = await Redis.start(scope, { config: ['--cluster-enabled', 'yes', '--cluster-port', String(await freePort())] });
     await redis.cli(['CLUSTER', 'ADDSLOTSRANGE', '0', '16383']);
     await until('the cluster to be up', async () => (await redis.cli(['CLUSTER', 'INFO'])).includes('cluster_state:ok'));
     const client = connect(scope, redis);

@@ -237,8 +237,6 @@ const USAGE = {
     'a channel to install': [['--install', 'news'], '--install'],
     'an event to install': [['--install', '--durable'], '--install'],
     'TLS, so far': [['--redis', 'rediss://h', 'news', 'x'], 'not yet'],
-    'Sentinel, so far': [['--redis', 'redis+sentinel://h/main', 'news', 'x'], 'not yet'],
-    'a cluster, so far': [['--redis', 'redis+cluster://h', 'news', 'x'], 'not yet'],
     'a URL without a host': [['--redis', 'redis://me:secret', 'news', 'x'], '--redis'],
 };
 

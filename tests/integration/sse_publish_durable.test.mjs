@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import { command } from '../lib/command.mjs';
 import { LIBRARY, brokenAt, connect, history, keyOf, listen, load } from '../lib/durable.mjs';
 import { PUBLISH } from '../lib/paths.mjs';
+import { freePort } from '../lib/ports.mjs';
 import { Redis } from '../lib/redis.mjs';
 import { scopeOf } from '../lib/scope.mjs';
 import { until } from '../lib/wait.mjs';
@@ -159,6 +160,26 @@ test('a library that is missing is loaded by the first event', async (t) => {
     assert.equal(brokenAt(await history(client, 'news')), '');
 });
 
+test('a library or script that goes away while lines come is brought back', async (t) => {
+    for (const rules of [['+@all'], ['+@all', '-fcall']]) {
+        const { scope, client, api } = await startWithUser(t, rules);
+        const child = spawn(PUBLISH, ['--redis', api.url, '--durable', '--lines', 'user:42'], { stdio: ['pipe', 'ignore', 'inherit'] });
+        scope.defer(() => child.kill('SIGKILL'));
+        const ended = new Promise((resolve) => child.once('close', resolve));
+        for (const [i, text] of ['one\n', 'two\nthree\n', 'four\n'].entries()) {
+            child.stdin.write(text);
+            await until(text, async () => (await client.xlen(keyOf('user:42'))) === [1, 3, 4][i]);
+            await client.call('FUNCTION', 'FLUSH');
+            await client.call('SCRIPT', 'FLUSH');
+        }
+        child.stdin.end();
+        assert.equal(await ended, 0);
+        const entries = await history(client, 'user:42');
+        assert.deepEqual(entries.map((e) => e.data), ['one', 'two', 'three', 'four']);
+        assert.equal(brokenAt(entries), '');
+    }
+});
+
 test('by function, the least rights suffice', async (t) => {
     const { api, client } = await startWithUser(t, ['+fcall']);
     await load(client);
@@ -201,7 +222,7 @@ test('where neither is allowed it says so', async (t) => {
 });
 
 test('on a cluster the script publishes to the shard, as the function does', async (t) => {
-    const { scope, redis, client } = await start(t, { config: ['--cluster-enabled', 'yes'] });
+    const { scope, redis, client } = await start(t, { config: ['--cluster-enabled', 'yes', '--cluster-port', String(await freePort())] });
     await redis.cli(['CLUSTER', 'ADDSLOTSRANGE', '0', '16383']);
     await until('the cluster to be up', async () => (await redis.cli(['CLUSTER', 'INFO'])).includes('cluster_state:ok'));
     const heard = await listen(scope, redis, 'user:42', { sharded: true });

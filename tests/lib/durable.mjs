@@ -50,8 +50,8 @@ export function brokenAt(entries) {
 }
 
 /** Collects payloads (Buffers) of a channel as they are published. */
-export async function listen(scope, redis, channel, { sharded = false } = {}) {
-    const client = connect(scope, redis);
+export async function listen(scope, redis, channel, { sharded = false } = {}, options = {}) {
+    const client = connect(scope, redis, options);
     const heard = [];
     client.on(sharded ? 'smessageBuffer' : 'messageBuffer', (_, payload) => heard.push(payload));
     await (sharded ? client.ssubscribe(channel) : client.subscribe(channel));
