@@ -1,17 +1,18 @@
 // One round: start the tier, let things go wrong as planned, let all come to rest, and say what was lost.
 
 import { Netns, noNetns } from '../lib/netns.mjs';
-import { sleep, until } from '../lib/wait.mjs';
+import { sleep, until, within } from '../lib/wait.mjs';
 import { check } from './checker.mjs';
 import { ACKED, History } from './history.mjs';
 import { Journal } from './journal.mjs';
 import { cableNemeses, clientNemeses, gatewayNemeses, nginxNemeses } from './nemeses.mjs';
 import { Random } from './random.mjs';
 import { plan, run } from './schedule.mjs';
+import { startSentinel } from './sentinel.mjs';
 import { startSingle } from './single.mjs';
 import { Tier } from './tier.mjs';
 
-export const SHAPES = { single: startSingle };
+export const SHAPES = { single: startSingle, sentinel: startSentinel };
 const MARKER_MS = 30000;
 const REST_MS = 30000;
 const BACK_MS = 30000; // a fault and what follows from it are over after so long, or it is an error
@@ -21,9 +22,7 @@ export async function chaos(scope, { seed, seconds, shape: shapeName, only, say 
     const history = new History();
     const journal = new Journal();
     const onEvent = (client, channel, number, at) => journal.delivered(Math.max(history.event(channel, number)?.at ?? at, client.wantedSince), at);
-    const noCable = noNetns();
-    if (noCable) say(noCable);
-    const cable = noCable ? undefined : new Netns(scope);
+    const cable = shapeName === 'single' ? lastGatewaysCable(scope, say) : undefined; // the others' nodes name each other by 127.0.0.1
     const shape = await SHAPES[shapeName](scope, { host: cable?.here });
     const tier = await Tier.start(scope, { shape, cable, seed, gateways, clients, rate }, { history, onEvent });
     const nemeses = chosen({ ...gatewayNemeses, ...nginxNemeses, ...clientNemeses, ...(cable && cableNemeses), ...shape.nemeses }, only);
@@ -39,6 +38,12 @@ export async function chaos(scope, { seed, seconds, shape: shapeName, only, say 
         clearInterval(progress);
         await Promise.all([...tier.publishers.values(), ...tier.present].map((each) => each.stop()));
     }
+}
+
+function lastGatewaysCable(scope, say) {
+    const why = noNetns();
+    if (why) say(`no cable will be pulled: ${why}`);
+    return why ? undefined : new Netns(scope);
 }
 
 function chosen(nemeses, only) {
@@ -73,7 +78,7 @@ async function finish(tier, journal, settings, say) {
     }));
     await step('after the last reconnect', () => comeToRest(tier));
     tier.gateways.forEach((_, i) => tier.noteCrash(i));
-    await tier.takeSnapshot();
+    await step('what Redis has in the end', () => tier.takeSnapshot());
     problems.push(...tier.snapshots.flatMap(({ faults }) => faults.map((fault) => `in Redis: ${fault}`)), ...tier.crashes.map((crash) => `gateway ${crash.id} ended by itself: ${JSON.stringify(crash.end)}\n${crash.log}`));
     for (const client of tier.clients) problems.push(...client.faults.map(({ at, what }) => `${client.name} at ${journal.seconds(at)} s: ${what}`));
     const clients = tier.clients.map((client) => (client.gone ? upToNewest(client) : client));
@@ -85,7 +90,7 @@ async function comeToRest(tier) {
     const markers = new Map();
     await Promise.all([...tier.publishers].map(async ([channel, publisher]) => {
         await until(`an acknowledged event of ${channel}`, async () => {
-            await publisher.burst(1, 50);
+            await within(MARKER_MS, `an outcome of an event of ${channel}`, publisher.burst(1, 50));
             const { events } = tier.history.channels.get(channel);
             markers.set(channel, events.length - 1);
             return events.at(-1).state === ACKED;

@@ -12,6 +12,7 @@
 
 import { ACKED } from './history.mjs';
 
+const NOTHING = { at: Infinity, kept: new Map() }; // where Redis could not be asked any more
 export const FAILURES = ['lost', 'unannounced', 'duplicated', 'reordered'];
 
 /**
@@ -23,7 +24,7 @@ export function check({ history, snapshots, clients }) {
     for (const client of clients) {
         for (const [channel, items] of client.got) {
             const { events } = history.channels.get(channel);
-            const kept = snapshots.map((snapshot) => ({ at: snapshot.at, numbers: snapshot.kept.get(channel) ?? new Map() }));
+            const kept = (snapshots.length > 0 ? snapshots : [NOTHING]).map((snapshot) => ({ at: snapshot.at, numbers: snapshot.kept.get(channel) ?? new Map() }));
             new Walk({ client: client.name, left: client.left, channel, items, events, kept }, result).all();
         }
     }
