@@ -222,7 +222,7 @@ static bool send_home(struct paths *ps, struct member *m)
     size_t count;
     struct interest **all = interest_list_all(path_wanted(m->path), &count);
     bool ok = all != NULL;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; all && i < count; i++) {
         const struct member *home = subscriber_of(ps, all[i]->slot);
         if (home != m && !path_is_canary(all[i]))
             ok = path_hand_over(m->path, all[i], home ? path_wanted(home->path) : &ps->homeless) && ok;
@@ -236,7 +236,7 @@ static bool house_homeless(struct paths *ps)
     size_t count;
     struct interest **all = interest_list_all(&ps->homeless, &count);
     bool ok = all != NULL;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; all && i < count; i++) {
         const struct member *home = subscriber_of(ps, all[i]->slot);
         if (home)
             ok = interest_move(&ps->homeless, path_wanted(home->path), all[i]) && ok;

@@ -137,6 +137,35 @@ test('a master killed and its replica promoted: its channels come back with a ga
     assert.equal(await gateway.metric('redis_connected'), 3);
 });
 
+test('a master that stands still is left for its replica, and is not heard again when it wakes', async (t) => {
+    const scope = scopeOf(t);
+    const { cluster, gateway } = await startCluster(scope, { replicas: 1 });
+    const [victim] = cluster.masters;
+    const channel = await channelAt(cluster, victim, 'still');
+    const stream = await openStream(scope, gateway.port, `/stream?channel=${channel}`);
+    const others = cluster.nodes.filter((node) => node !== victim);
+    process.kill(victim.process.pid, 'SIGSTOP');
+    scope.defer(() => victim.process.running && process.kill(victim.process.pid, 'SIGCONT'));
+    const heir = cluster.replicas.find((r) => r.masterOf === victim);
+    await cluster.isMaster(heir, { ms: 20000 });
+    const publish = (payload) => others[0].cli(['-c', 'SPUBLISH', channel, payload]);
+    await until('the event by way of the heir', async () => {
+        await publish('x');
+        return stream.events.some((e) => e.data === 'x');
+    }, { ms: 15000, every: 50 });
+    await until('ready', () => gateway.ready(), { ms: 15000 });
+    process.kill(victim.process.pid, 'SIGCONT');
+    await until('the old master to follow', async () => /role:slave/.test(await victim.cli(['INFO', 'replication'])));
+    await cluster.settled();
+    await publish('once');
+    await publish('last');
+    await until('the last event', () => stream.events.some((e) => e.data === 'last'));
+    assert.equal(stream.events.filter((e) => e.data === 'once').length, 1);
+    assert.equal(stream.events.filter((e) => e.type === 'gateway:gap').length, 1);
+    assert.ok(stream.open && !stream.fault);
+    assert.equal(await gateway.metric('redis_connected'), 3);
+});
+
 test('a replica that takes over while its master lives: no stream closes, all channels deliver', async (t) => {
     const scope = scopeOf(t);
     const { cluster, gateway } = await startCluster(scope, { replicas: 1 });
@@ -216,6 +245,41 @@ test('--pubsub classic on a cluster: PUBLISH at any node arrives once, and anoth
     await until('the event', () => stream.events.some((e) => e.data === 'after'));
     assert.ok(stream.open);
     assert.ok(stream.events.some((e) => e.type === 'gateway:gap'));
+});
+
+test('a cluster that is down is not ready, and its streams go on when it is whole again', async (t) => {
+    const scope = scopeOf(t);
+    const { cluster, gateway } = await startCluster(scope);
+    const [victim, other] = cluster.masters;
+    const channels = [await channelAt(cluster, victim, 'gone'), await channelAt(cluster, other, 'there')];
+    const streams = await openStreams(scope, channels.map((c) => ({ port: gateway.port, path: `/stream?channel=${c}` })));
+    await cluster.kill(victim); // no replica: its slots have no owner that answers
+    await until('not ready', async () => !(await gateway.ready()), { ms: 5000 });
+    await until('the others to call the cluster down', async () => /cluster_state:fail/.test(await other.cli(['CLUSTER', 'INFO'])));
+    await victim.run();
+    await cluster.settled();
+    await until('ready', () => gateway.ready(), { ms: 15000 });
+    await publishUntil(cluster, channels, 'both to deliver', () => streams.every((s, i) => s.events.some((e) => e.data === channels[i])));
+    assert.ok(streams.every((s) => s.open));
+    assert.deepEqual(streams[0].events.slice(0, 2).map((e) => e.type), ['gateway:gap', 'message']);
+    assert.ok(streams[1].events.every((e) => e.type === 'message'));
+});
+
+test('a user with no more rights than the README gives it', async (t) => {
+    const scope = scopeOf(t);
+    const cluster = await RedisCluster.start(scope);
+    const rights = 'resetchannels &a:* &sse:canary:* %R~sse:{a:* -@all +ssubscribe +sunsubscribe +spublish +cluster|slots +cluster|info '
+        + '+xrange +xrevrange +ping +select +client|setname';
+    for (const node of cluster.nodes) await node.cli(['ACL', 'SETUSER', 'gateway', 'on', '>secret', ...rights.split(' ')]);
+    const redisUrl = cluster.url.replace('://', '://gateway:secret@');
+    const gateway = await Gateway.start(scope, { redisUrl });
+    const channels = Array.from({ length: 12 }, (_, i) => `a:${i}`);
+    const stream = await openStream(scope, gateway.port, `/stream?${channels.map((c) => `channel=${c}`).join('&')}`);
+    await cluster.publishAll(channels.map((c) => [c, c]));
+    await stream.count(12);
+    stream.close();
+    await gateway.metricIs('subscriptions', 0);
+    assert.doesNotMatch(gateway.process.log(), /NOPERM/);
 });
 
 test('a cluster with a password, and a gateway that knows one node of it', async (t) => {
