@@ -175,6 +175,7 @@ static bool create_bus(struct gateway *g)
 {
     struct bus_settings settings = {
         .redis = &g->config.redis_url,
+        .sharded = g->config.sharded,
         .client_name = "sse-gateway",
         .max_message = g->config.max_message,
         .payload = g->config.payload,

@@ -36,7 +36,7 @@
     X(QUEUED_BYTES, "queued_bytes", "", "gauge", "Bytes that wait for slow clients")                         \
     X(SUBSCRIPTIONS, "subscriptions", "", "gauge", "Channels subscribed to in Redis")                        \
     X(REDIS_CONNECTS, "redis_connects_total", "", "counter", "Connections made to Redis")                    \
-    X(REDIS_CONNECTED, "redis_connected", "", "gauge", "1 while the subscriber connection to Redis is up")   \
+    X(REDIS_CONNECTED, "redis_connected", "", "gauge", "Subscriber connections to Redis that are up")        \
     X(REDIS_ERRORS, "redis_errors_total", "", "counter", "Error replies from Redis")                         \
     X(CANARIES_SENT, "canaries_sent_total", "", "counter", "Canary messages published")                      \
     X(CANARIES_BACK, "canaries_received_total", "", "counter", "Canary messages that came back")

@@ -279,14 +279,24 @@ void hub_confirm(struct hub *h, uint64_t hash, const char *name, size_t len,
             h->events.on_ready(h->events.ctx, c->catch_up->behind[i]->subscriber);
 }
 
+static void channel_unconfirmed(struct hub_channel *c)
+{
+    c->confirmed = false;
+    c->stale = c->known;
+}
+
+void hub_unconfirm(struct hub *h, uint64_t hash, const char *name, size_t len)
+{
+    struct map_entry *e = map_find(&h->channels, hash, name, len);
+    if (e)
+        channel_unconfirmed(channel_of(e));
+}
+
 void hub_unconfirm_all(struct hub *h)
 {
     size_t cursor = 0;
-    for (struct map_entry *e; (e = map_next(&h->channels, &cursor));) {
-        struct hub_channel *c = channel_of(e);
-        c->confirmed = false;
-        c->stale = c->known;
-    }
+    for (struct map_entry *e; (e = map_next(&h->channels, &cursor));)
+        channel_unconfirmed(channel_of(e));
 }
 
 bool hub_lost(struct hub *h, uint64_t hash, const char *name, size_t len)

@@ -96,6 +96,8 @@ struct hub_confirmation {
 // Redis confirmed the subscription of a channel: tells each subscriber that has all it waits for.
 void hub_confirm(struct hub *h, uint64_t hash, const char *name, size_t len,
                  const struct hub_confirmation *how);
+// The subscription of a channel is gone.
+void hub_unconfirm(struct hub *h, uint64_t hash, const char *name, size_t len);
 // The connection to Redis is gone: no channel is confirmed any more.
 void hub_unconfirm_all(struct hub *h);
 // Messages of the channel may have been lost. True where that must be told to its streams; else the channel

@@ -13,6 +13,7 @@
 #include "gateway/process/config_redis.h"
 #include "gateway/threads/worker.h"
 
+static const char *const pubsubs[] = {"auto", "classic", "sharded", NULL};
 static const char *const slow_clients[] = {"close", "drop-oldest", NULL};
 static const char *const refusals[] = {"retry", "status", NULL};
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
@@ -163,8 +164,15 @@ static const struct option_spec specs[] = {
      .default_text = "redis://127.0.0.1:6379",
      .check = config_redis_check,
      .help = "redis://[USER:PASSWORD@]HOST[:PORT][/DB]; rediss:// the same with TLS; "
-             "redis+sentinel://[USER:PASSWORD@]HOST[:PORT],.../NAME[/DB] by sentinels; or "
-             "redis+unix://[USER:PASSWORD@]/PATH[?db=N]"},
+             "redis+sentinel://[USER:PASSWORD@]HOST[:PORT],.../NAME[/DB] by sentinels; "
+             "redis+cluster://[USER:PASSWORD@]HOST[:PORT],...; or redis+unix://[USER:PASSWORD@]/PATH[?db=N]"},
+    {.name = "pubsub",
+     .argument = "KIND",
+     .type = OPTION_ENUM,
+     AT(pubsub),
+     .default_text = "auto",
+     .names = pubsubs,
+     .help = "Kind of Redis Pub/Sub: classic (PUBLISH), sharded (SPUBLISH), or auto: sharded on a cluster"},
     {.name = "redis-password-file",
      .argument = "FILE",
      .type = OPTION_STRING,

@@ -18,15 +18,17 @@ struct config {
     uint64_t workers, max_channels, max_connections;
     uint64_t heartbeat_ms, retry_ms, drain_timeout_ms;
     uint64_t queue_limit, max_message, backlog_limit, replay_limit;
-    int refusal, slow_client, log_level, log_format;
+    int pubsub, refusal, slow_client, log_level, log_format;
     bool check_config, print_config, version, help;
 
     // Derived from them.
     char name[300]; // --id, or host:port
     struct redis_url redis_url;
+    bool sharded; // Pub/Sub is, by --pubsub and what --redis names
     struct payload_policy payload;
 };
 
+enum pubsub { PUBSUB_AUTO, PUBSUB_CLASSIC, PUBSUB_SHARDED };
 enum slow_client { SLOW_CLIENT_CLOSE, SLOW_CLIENT_DROP_OLDEST };
 enum refusal { REFUSAL_RETRY, REFUSAL_STATUS };
 

@@ -12,13 +12,9 @@
 bool config_redis_check(const char *text, char *error, size_t error_size)
 {
     struct redis_url url;
-    if (!redis_url_parse(text, &url, error, error_size))
-        return false;
-    bool spoken = url.kind != REDIS_URL_CLUSTER;
+    bool ok = redis_url_parse(text, &url, error, error_size);
     redis_url_deinit(&url);
-    snprintf(error, error_size,
-             "this version speaks redis://, rediss://, redis+unix:// and redis+sentinel:// only");
-    return spoken;
+    return ok;
 }
 
 // A password is the first line of its file. `secret` is replaced.
@@ -72,6 +68,7 @@ bool config_redis_derive(struct config *c, char *error, size_t error_size)
     struct redis_url *url = &c->redis_url;
     if (!redis_url_parse(c->redis, url, error, error_size)) // out of memory: it was checked before
         return false;
+    c->sharded = c->pubsub == PUBSUB_SHARDED || (c->pubsub == PUBSUB_AUTO && url->kind == REDIS_URL_CLUSTER);
     url->tls_files = (struct redis_tls_files){c->redis_ca, c->redis_cert, c->redis_key};
     if (c->redis_sentinel_password_file && url->kind != REDIS_URL_SENTINEL) {
         snprintf(error, error_size,

@@ -7,6 +7,7 @@
 
 #include "common/jitter.h"
 #include "common/log.h"
+#include "gateway/redis/cluster_slots.h"
 #include "gateway/redis/redis_conn.h"
 
 #define EVERY_S 2.0
@@ -18,7 +19,7 @@ struct canary {
     struct redis_conn *conn;
     struct ev_loop *loop;
     ev_timer timer;
-    char channel[48];
+    char channel[48 + CLUSTER_TAG_MAX];
     uint64_t number;  // of the newest canary
     unsigned missed;  // in a row
     unsigned unheard; // of these, how many Redis took: only they are the subscriber's fault
@@ -42,7 +43,7 @@ static void canary_send(struct canary *c)
     if (!c->listening || !redis_conn_is_ready(c->conn))
         return;
     snprintf(number, sizeof number, "%" PRIu64, ++c->number);
-    const char *publish[] = {"PUBLISH", c->channel, number};
+    const char *publish[] = {c->settings.sharded ? "SPUBLISH" : "PUBLISH", c->channel, number};
     c->taken = false;
     c->flying = redis_conn_send(c->conn, 3, publish, NULL);
     if (c->flying)
@@ -103,6 +104,18 @@ static void on_down(void *ctx)
     c->taken = false;
 }
 
+// Not guessable, and not the gateway's id: two gateways may have been given the same.
+static void name_channel(struct canary *c, uint16_t slot)
+{
+    char tag[CLUSTER_TAG_MAX];
+    if (!c->settings.sharded) {
+        snprintf(c->channel, sizeof c->channel, "sse:canary:%016" PRIx64, jitter_seed());
+        return;
+    }
+    cluster_slot_tag(slot, tag);
+    snprintf(c->channel, sizeof c->channel, "sse:canary:{%s}:%016" PRIx64, tag, jitter_seed());
+}
+
 struct canary *canary_create(struct ev_loop *loop, const struct canary_settings *settings)
 {
     struct canary *c = calloc(1, sizeof *c);
@@ -110,8 +123,7 @@ struct canary *canary_create(struct ev_loop *loop, const struct canary_settings 
         return NULL;
     c->settings = *settings;
     c->loop = loop;
-    // Not guessable, and not the gateway's id: two gateways may have been given the same.
-    snprintf(c->channel, sizeof c->channel, "sse:canary:%016" PRIx64, jitter_seed());
+    name_channel(c, settings->slot);
     struct redis_conn_settings conn = {
         .url = settings->url,
         .purpose = "canary",
@@ -172,4 +184,15 @@ void canary_lost(struct canary *c)
 {
     c->listening = c->flying = false;
     set_proven(c, false);
+}
+
+void canary_unheard(struct canary *c)
+{
+    c->listening = c->flying = false;
+}
+
+void canary_move(struct canary *c, uint16_t slot)
+{
+    canary_unheard(c);
+    name_channel(c, slot);
 }

@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "common/map.h"
 #include "common/pattern.h"
+#include "gateway/redis/cluster_slots.h"
 #include "gateway/redis/history_entry.h"
 #include "gateway/redis/redis_conn.h"
 
@@ -46,11 +47,12 @@ struct history {
     struct ev_loop *loop;
     struct redis_conn *conn;
     struct request_list waiting, sent; // `sent` in the order of the answers
+    struct request_list delayed;       // asked again by `retry`
     size_t lasts_sent, pages_sent;
     size_t entry_bytes; // of one entry, about
     bool told_denied;
     bool replacing; // the connection goes down because we want it to
-    ev_timer retry; // after an answer that may be another one a little later
+    ev_timer retry;
 };
 
 static void count_sent(struct history *h, const struct request *r, int n)
@@ -97,13 +99,50 @@ static bool send_request(struct history *h, struct request *r)
     return false;
 }
 
+static void retry_in(struct history *h, double s)
+{
+    ev_timer_stop(h->loop, &h->retry);
+    ev_timer_set(&h->retry, s, 0.);
+    ev_timer_start(h->loop, &h->retry);
+}
+
+// The answer may be another one a little later.
+static void delay(struct history *h, struct request *r)
+{
+    TAILQ_INSERT_TAIL(&h->delayed, r, in_list);
+    if (!ev_is_active(&h->retry))
+        retry_in(h, RETRY_S);
+}
+
+// The library is a matter of this connection.
+static struct history *home_of(struct history *h, const struct request *r)
+{
+    bool of_channel = r->kind == ASK_LAST || r->kind == ASK_PAGE;
+    return of_channel && h->settings.home ? h->settings.home(h->settings.ctx, r->channel, r->len) : h;
+}
+
+// It sends in a turn of its own.
+static void hand_over(struct history *to, struct request *r)
+{
+    r->tries = 0;
+    TAILQ_INSERT_TAIL(&to->waiting, r, in_list);
+    retry_in(to, 0.);
+}
+
 static void send_waiting(struct history *h)
 {
     struct request *next;
-    if (ev_is_active(&h->retry))
-        return;
     for (struct request *r = TAILQ_FIRST(&h->waiting); r; r = next) {
         next = TAILQ_NEXT(r, in_list);
+        struct history *home = home_of(h, r);
+        if (home != h) {
+            TAILQ_REMOVE(&h->waiting, r, in_list);
+            if (home)
+                hand_over(home, r);
+            else
+                delay(h, r);
+            continue;
+        }
         if (h->lasts_sent >= LASTS_MAX)
             return;
         if (r->kind == ASK_PAGE && h->pages_sent >= PAGES_MAX)
@@ -137,7 +176,9 @@ static void put_back(struct history *h, struct request *r)
 static void on_retry(struct ev_loop *loop, ev_timer *w, int events)
 {
     (void)loop, (void)events;
-    send_waiting(w->data);
+    struct history *h = w->data;
+    TAILQ_CONCAT(&h->waiting, &h->delayed, in_list);
+    send_waiting(h);
 }
 
 static bool add_request(struct history *h, enum request_kind kind, unsigned worker, const char *channel,
@@ -209,11 +250,10 @@ static bool is_final(const char *error)
 static void on_error(struct history *h, struct request *r, const char *error)
 {
     counter_add(h->settings.counters, COUNTER_REDIS_ERRORS, 1);
+    if (h->settings.on_moved && cluster_error_passes(error))
+        h->settings.on_moved(h->settings.ctx, error);
     if (!is_final(error)) {
-        TAILQ_INSERT_HEAD(&h->waiting, r, in_list);
-        ev_timer_stop(h->loop, &h->retry);
-        ev_timer_set(&h->retry, RETRY_S, 0.);
-        ev_timer_start(h->loop, &h->retry);
+        delay(h, r);
         return;
     }
     if (!h->told_denied)
@@ -315,6 +355,7 @@ struct history *history_create(struct ev_loop *loop, const struct history_settin
     h->entry_bytes = PAGE_BYTES / 64;
     TAILQ_INIT(&h->waiting);
     TAILQ_INIT(&h->sent);
+    TAILQ_INIT(&h->delayed);
     ev_timer_init(&h->retry, on_retry, 0., 0.);
     h->retry.data = h;
     struct redis_conn_settings conn = {
@@ -337,12 +378,16 @@ struct history *history_create(struct ev_loop *loop, const struct history_settin
     return h;
 }
 
-static void requests_free(struct request_list *list)
+static void requests_leave(struct history *h, struct request_list *list)
 {
     struct request *r;
     while ((r = TAILQ_FIRST(list))) {
         TAILQ_REMOVE(list, r, in_list);
-        free(r);
+        struct history *home = home_of(h, r);
+        if (home && home != h)
+            hand_over(home, r);
+        else
+            free(r);
     }
 }
 
@@ -352,8 +397,9 @@ void history_destroy(struct history *h)
         return;
     redis_conn_destroy(h->conn);
     ev_timer_stop(h->loop, &h->retry);
-    requests_free(&h->waiting);
-    requests_free(&h->sent);
+    requests_leave(h, &h->sent);
+    requests_leave(h, &h->waiting);
+    requests_leave(h, &h->delayed);
     free(h);
 }
 

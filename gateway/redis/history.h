@@ -35,11 +35,17 @@ struct history_settings {
                     const struct history_page *page);
     // An entry that no stream can carry.
     void (*on_dropped)(void *ctx, enum counter reason, const char *channel, size_t len);
+    // On a cluster: who reads the history of a channel now; NULL: nobody for the moment. NULL where there is
+    // but one server.
+    struct history *(*home)(void *ctx, const char *channel, size_t len);
+    // The node says that another one has the channel ("MOVED ..", see cluster_slots.h); may be NULL.
+    void (*on_moved)(void *ctx, const char *error);
     void *ctx;
 };
 
 // NULL when out of memory.
 struct history *history_create(struct ev_loop *loop, const struct history_settings *settings);
+// What it has not answered goes to those who are at home there by now.
 void history_destroy(struct history *h);
 
 // Both ask once for `worker`; the answer comes by on_last or on_page. False when out of memory.

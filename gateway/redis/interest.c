@@ -15,6 +15,12 @@ static struct interest *interest_of(struct map_entry *e)
     return (struct interest *)((char *)e - offsetof(struct interest, entry));
 }
 
+struct interest *interest_next(const struct interest_set *set, size_t *cursor)
+{
+    struct map_entry *e = map_next(&set->map, cursor);
+    return e ? interest_of(e) : NULL;
+}
+
 void interest_init(struct interest_set *set)
 {
     *set = (struct interest_set){0};
@@ -22,6 +28,7 @@ void interest_init(struct interest_set *set)
     TAILQ_INIT(&set->fresh);
     TAILQ_INIT(&set->sent);
     TAILQ_INIT(&set->denied);
+    TAILQ_INIT(&set->strayed);
     TAILQ_INIT(&set->lingering);
 }
 
@@ -41,6 +48,8 @@ static void leave_state(struct interest_set *set, struct interest *i)
         TAILQ_REMOVE(&set->sent, i, in_state);
     else if (i->state == INTEREST_DENIED)
         TAILQ_REMOVE(&set->denied, i, in_state);
+    else if (i->state == INTEREST_STRAYED)
+        TAILQ_REMOVE(&set->strayed, i, in_state);
 }
 
 static void enter_fresh(struct interest_set *set, struct interest *i)
@@ -95,6 +104,12 @@ static void interest_remove(struct interest_set *set, struct interest *i)
     set->bytes -= memory_block(sizeof *i + i->entry.len);
 }
 
+void interest_forget(struct interest_set *set, struct interest *i)
+{
+    interest_remove(set, i);
+    free(i);
+}
+
 void interest_unwant(struct interest_set *set, unsigned worker, uint64_t hash, const char *name, size_t len,
                      uint64_t until_ms)
 {
@@ -104,9 +119,8 @@ void interest_unwant(struct interest_set *set, unsigned worker, uint64_t hash, c
     i->workers &= ~(UINT64_C(1) << worker);
     if (i->workers != 0 || i->lingering)
         return;
-    if (i->state == INTEREST_FRESH || i->state == INTEREST_DENIED) {
-        interest_remove(set, i);
-        free(i);
+    if (i->state != INTEREST_SENT && i->state != INTEREST_ACTIVE) {
+        interest_forget(set, i);
         return;
     }
     i->lingering = true;
@@ -122,7 +136,7 @@ size_t interest_take_batch(struct interest_set *set, struct interest **out, size
     while (n < max && !TAILQ_EMPTY(&set->fresh)) {
         struct interest *i = TAILQ_FIRST(&set->fresh);
         bool alone = i->batch != 0;
-        if (alone && n > 0)
+        if (n > 0 && (alone || i->slot != out[0]->slot))
             break;
         TAILQ_REMOVE(&set->fresh, i, in_state);
         i->state = INTEREST_SENT;
@@ -169,6 +183,98 @@ struct interest *interest_refuse_oldest(struct interest_set *set)
     return NULL;
 }
 
+static void enter_strayed(struct interest_set *set, struct interest *i)
+{
+    leave_state(set, i);
+    i->batch = 0;
+    i->state = INTEREST_STRAYED;
+    TAILQ_INSERT_TAIL(&set->strayed, i, in_state);
+}
+
+void interest_stray_batch(struct interest_set *set, int slot)
+{
+    struct interest *i = TAILQ_FIRST(&set->sent), *next;
+    while (i && slot >= 0 && i->slot != slot)
+        i = TAILQ_NEXT(i, in_state);
+    for (uint32_t batch = i ? i->batch : 0; i && i->batch == batch; i = next) {
+        next = TAILQ_NEXT(i, in_state);
+        if (i->lingering)
+            interest_forget(set, i);
+        else
+            enter_strayed(set, i);
+    }
+}
+
+struct interest *interest_stray(struct interest_set *set, uint64_t hash, const char *name, size_t len)
+{
+    struct interest *i = interest_find(set, hash, name, len);
+    if (!i || i->state != INTEREST_ACTIVE)
+        return NULL;
+    if (i->lingering) {
+        interest_forget(set, i);
+        return NULL;
+    }
+    i->was_active = true;
+    enter_strayed(set, i);
+    return i;
+}
+
+void interest_retry_strayed(struct interest_set *set)
+{
+    struct interest *i;
+    while ((i = TAILQ_FIRST(&set->strayed))) {
+        leave_state(set, i);
+        enter_fresh(set, i);
+    }
+}
+
+static int by_slot(const void *a, const void *b)
+{
+    const struct interest *const *x = a, *const *y = b;
+    return ((*x)->slot > (*y)->slot) - ((*x)->slot < (*y)->slot);
+}
+
+struct interest **interest_list_all(const struct interest_set *set, size_t *count)
+{
+    struct interest **all = malloc((set->map.count + 1) * sizeof(struct interest *));
+    size_t cursor = 0, n = 0;
+    for (struct map_entry *e; all && (e = map_next(&set->map, &cursor));)
+        all[n++] = interest_of(e);
+    *count = n;
+    return all;
+}
+
+void interest_sort_fresh(struct interest_set *set, struct interest *last)
+{
+    size_t count;
+    struct interest **all = interest_list_all(set, &count);
+    if (all) {
+        qsort(all, count, sizeof(struct interest *), by_slot);
+        TAILQ_INIT(&set->fresh);
+        for (size_t i = 0; i < count; i++)
+            if (all[i]->state == INTEREST_FRESH)
+                enter_fresh(set, all[i]);
+        free(all);
+    }
+    if (last && last->state == INTEREST_FRESH) {
+        TAILQ_REMOVE(&set->fresh, last, in_state);
+        TAILQ_INSERT_TAIL(&set->fresh, last, in_state);
+    }
+}
+
+bool interest_move(struct interest_set *from, struct interest_set *to, struct interest *i)
+{
+    struct map_entry *old = &i->entry;
+    if (!map_insert(&to->map, old))
+        return false;
+    i->was_active |= i->state == INTEREST_ACTIVE;
+    interest_remove(from, i);
+    to->bytes += memory_block(sizeof *i + i->entry.len);
+    i->batch = 0;
+    enter_fresh(to, i);
+    return true;
+}
+
 void interest_retry_denied(struct interest_set *set)
 {
     struct interest *i;
@@ -183,8 +289,7 @@ void interest_reset(struct interest_set *set, struct interest *last)
 {
     while (!TAILQ_EMPTY(&set->lingering)) {
         struct interest *i = TAILQ_FIRST(&set->lingering);
-        interest_remove(set, i);
-        free(i);
+        interest_forget(set, i);
     }
     size_t cursor = 0;
     for (struct map_entry *e; (e = map_next(&set->map, &cursor));) {

@@ -4,6 +4,7 @@
 //      wanted --> FRESH --SUBSCRIBE sent--> SENT --confirmed--> ACTIVE
 //                   ^                        |                    |
 //                   +-- connection lost -----+--------------------+
+//                   +-- another try --- STRAYED <-- its slot is elsewhere (sharded Pub/Sub on a cluster)
 // When the last worker leaves, the channel lingers before it is unsubscribed: in a reconnect storm the same
 // channels come back.
 #pragma once
@@ -15,7 +16,7 @@
 
 #include "common/map.h"
 
-enum interest_state { INTEREST_FRESH, INTEREST_SENT, INTEREST_ACTIVE, INTEREST_DENIED };
+enum interest_state { INTEREST_FRESH, INTEREST_SENT, INTEREST_ACTIVE, INTEREST_DENIED, INTEREST_STRAYED };
 
 struct interest {
     struct map_entry entry; // key is name
@@ -25,9 +26,10 @@ struct interest {
     bool was_active; // before the connection was lost: there may be a hole
     bool lingering;
     bool told_denied; // the log has it
+    uint16_t slot;    // of the cluster, set by who wants it; 0 where slots do not matter
     uint32_t batch;   // the SUBSCRIBE command that it went out with
     uint64_t linger_until_ms;
-    TAILQ_ENTRY(interest) in_state;  // FRESH, SENT, DENIED: the list of that name
+    TAILQ_ENTRY(interest) in_state;  // FRESH, SENT, DENIED, STRAYED: the list of that name
     TAILQ_ENTRY(interest) in_linger; // set->lingering, oldest first
     char name[];
 };
@@ -36,7 +38,7 @@ TAILQ_HEAD(interest_list, interest);
 
 struct interest_set {
     struct map map;
-    struct interest_list fresh, sent, denied, lingering;
+    struct interest_list fresh, sent, denied, strayed, lingering;
     uint32_t next_batch;
     size_t lingering_count;
     size_t bytes; // of all but the map
@@ -57,14 +59,35 @@ void interest_unwant(struct interest_set *set, unsigned worker, uint64_t hash, c
                      uint64_t until_ms);
 struct interest *interest_find(const struct interest_set *set, uint64_t hash, const char *name, size_t len);
 
-// Moves up to `max` channels from FRESH to SENT as one batch: to be subscribed in one command. Returns how
-// many.
+// Moves up to `max` channels of one slot from FRESH to SENT as one batch: to be subscribed in one command.
+// Returns how many.
 size_t interest_take_batch(struct interest_set *set, struct interest **out, size_t max);
 // Redis confirmed: SENT becomes ACTIVE. Returns the channel, NULL where it was not SENT.
 struct interest *interest_confirm(struct interest_set *set, uint64_t hash, const char *name, size_t len);
 // Redis refused the oldest batch. A batch of one is DENIED, and returned; a larger one will be sent again one
 // by one, since one channel that an ACL forbids must not hurt the others (NULL then).
 struct interest *interest_refuse_oldest(struct interest_set *set);
+// Redis refused a batch for now, since a slot is elsewhere or is moving: the oldest one of `slot`, or of any
+// slot where that is negative. All of it is STRAYED.
+void interest_stray_batch(struct interest_set *set, int slot);
+// Redis unsubscribed an ACTIVE channel that nobody asked it to: it is STRAYED. Returns the channel; NULL
+// where it was not ACTIVE, or nobody wanted it any more, in which case it is gone.
+struct interest *interest_stray(struct interest_set *set, uint64_t hash, const char *name, size_t len);
+// What was STRAYED is FRESH again.
+void interest_retry_strayed(struct interest_set *set);
+// Puts channels of one slot beside each other, so that they go out together; `last` (may be NULL) behind all
+// others. Without memory for that, all stays as it was.
+void interest_sort_fresh(struct interest_set *set, struct interest *last);
+// Moves a channel that does not linger to another set, where it is FRESH. False when out of memory: nothing
+// has changed then.
+bool interest_move(struct interest_set *from, struct interest_set *to, struct interest *i);
+// Takes a channel out of the set and frees it, whatever its state.
+void interest_forget(struct interest_set *set, struct interest *i);
+// Walks all channels: start with *cursor = 0; NULL at the end. The set must not change meanwhile.
+struct interest *interest_next(const struct interest_set *set, size_t *cursor);
+// All channels of the set, in no order; the caller frees the array. NULL when out of memory.
+struct interest **interest_list_all(const struct interest_set *set, size_t *count);
+
 // What was DENIED is FRESH again: rights may have been given meanwhile.
 void interest_retry_denied(struct interest_set *set);
 // The connection is lost: what is still wanted is FRESH again, `last` (may be NULL) behind all others; what

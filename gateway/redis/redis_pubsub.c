@@ -6,6 +6,7 @@
 
 #include "common/log.h"
 #include "common/pattern.h"
+#include "gateway/redis/cluster_slots.h"
 #include "gateway/redis/unanswered.h"
 
 #define BATCH_MAX 512
@@ -16,7 +17,8 @@ enum push_kind { PUSH_OTHER, PUSH_MESSAGE, PUSH_SUBSCRIBE, PUSH_UNSUBSCRIBE, PUS
 struct redis_pubsub {
     struct redis_pubsub_settings settings;
     struct redis_conn *conn;
-    // The push that is being read: ["message", channel, payload] or ["subscribe", channel, count].
+    // The push that is being read: ["message", channel, payload] or ["subscribe", channel, count], or the
+    // same with an s before them where Pub/Sub is sharded.
     enum push_kind kind;
     char channel[CHANNEL_NAME_MAX];
     size_t channel_len; // 0: longer than any of ours
@@ -30,8 +32,11 @@ static bool text_is(const char *text, size_t len, const char *s)
     return len == strlen(s) && memcmp(text, s, len) == 0;
 }
 
-static enum push_kind kind_of(const char *text, size_t len)
+static enum push_kind kind_of(const struct redis_pubsub *p, const char *text, size_t len)
 {
+    size_t prefix = p->settings.sharded && len > 0 && text[0] == 's' ? 1 : 0;
+    text += prefix;
+    len -= prefix;
     return text_is(text, len, "message")       ? PUSH_MESSAGE
            : text_is(text, len, "subscribe")   ? PUSH_SUBSCRIBE
            : text_is(text, len, "unsubscribe") ? PUSH_UNSUBSCRIBE
@@ -63,7 +68,7 @@ static void *create_string(const redisReadTask *task, char *text, size_t len)
     }
     switch ((int)task->idx) {
     case 0:
-        p->kind = kind_of(text, len);
+        p->kind = kind_of(p, text, len);
         if (p->kind == PUSH_PONG)
             unanswered_reply(&p->unanswered, ASKED_PING);
         p->channel_len = 0;
@@ -89,13 +94,15 @@ static void *create_integer(const redisReadTask *task, long long value)
     struct redis_pubsub *p = task->privdata;
     if (!task->parent || task->idx != 2)
         return p;
-    if (p->kind == PUSH_UNSUBSCRIBE)
+    if (p->kind == PUSH_UNSUBSCRIBE) {
         unanswered_reply(&p->unanswered, ASKED_UNSUBSCRIBE);
-    if (p->kind != PUSH_SUBSCRIBE)
-        return p;
-    unanswered_reply(&p->unanswered, ASKED_SUBSCRIBE);
-    if (p->channel_len > 0)
-        p->settings.on_subscribed(p->settings.ctx, p->channel, p->channel_len);
+        if (p->channel_len > 0 && p->settings.on_unsubscribed)
+            p->settings.on_unsubscribed(p->settings.ctx, p->channel, p->channel_len);
+    } else if (p->kind == PUSH_SUBSCRIBE) {
+        unanswered_reply(&p->unanswered, ASKED_SUBSCRIBE);
+        if (p->channel_len > 0)
+            p->settings.on_subscribed(p->settings.ctx, p->channel, p->channel_len);
+    }
     return p;
 }
 
@@ -136,6 +143,9 @@ static void refused(struct redis_pubsub *p)
         p->settings.on_error(p->settings.ctx, p->error);
         return;
     }
+    // A channel that is left when its slot has gone already.
+    if (what == ASKED_UNSUBSCRIBE && cluster_error_passes(p->error))
+        return;
     if (!p->told_refused)
         log_warn("redis", "Redis refuses %s to the subscriber: %s",
                  what == ASKED_UNSUBSCRIBE ? "UNSUBSCRIBE"

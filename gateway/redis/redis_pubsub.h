@@ -13,6 +13,7 @@ struct redis_pubsub_settings {
     const struct redis_url *url; // borrowed
     const char *client_name;     // borrowed
     size_t max_message;          // bytes of a payload
+    bool sharded;                // Pub/Sub is (smessage and the like)
 
     // Pointers are valid during the call only, and not terminated.
     void (*on_ready)(void *ctx);
@@ -20,6 +21,8 @@ struct redis_pubsub_settings {
     void (*on_message)(void *ctx, const char *channel, size_t channel_len, const char *payload, size_t len);
     void (*on_too_large)(void *ctx, const char *channel, size_t channel_len, size_t len);
     void (*on_subscribed)(void *ctx, const char *channel, size_t channel_len);
+    // Whether it was asked for, or a slot has left the node; may be NULL.
+    void (*on_unsubscribed)(void *ctx, const char *channel, size_t channel_len);
     // Redis refused the oldest SUBSCRIBE that is not answered yet. What else it refuses is logged.
     void (*on_error)(void *ctx, const char *text);
     void *ctx;
@@ -30,7 +33,8 @@ struct redis_pubsub *redis_pubsub_create(struct ev_loop *loop, const struct redi
 void redis_pubsub_destroy(struct redis_pubsub *p);
 
 bool redis_pubsub_is_ready(const struct redis_pubsub *p);
-// "SUBSCRIBE" or "UNSUBSCRIBE" for `count` names. False when not ready or out of memory.
+// "SUBSCRIBE" or "UNSUBSCRIBE" (with an S before it where Pub/Sub is sharded) for `count` names, which are of
+// one slot on a cluster. False when not ready or out of memory.
 bool redis_pubsub_command(struct redis_pubsub *p, const char *command, const char *const *names,
                           const size_t *lens, size_t count);
 // Gives the connection up and makes a new one.

@@ -6,21 +6,19 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "gateway/threads/delivery.h"
-#include "gateway/threads/path.h"
+#include "gateway/threads/paths.h"
 #include "gateway/threads/thread.h"
 
 #define LINGER_CHECK_S 0.5
 #define RETRY_DENIED_S 5.0
 #define ALIVE_EVERY_S 1.0
-#define PATHS_MAX 1
 
 struct bus {
     struct bus_settings settings;
     struct delivery delivery;
     struct ev_loop *loop;
     struct mailbox *inbox;
-    struct path *paths[PATHS_MAX];
-    size_t path_count;
+    struct paths *paths;
     struct counters counters;
     ev_prepare end_of_turn;
     ev_timer linger, retry_denied, alive;
@@ -30,28 +28,16 @@ struct bus {
     bool running;
 };
 
-// The path that a channel belongs to.
-static struct path *bus_path(const struct bus *b, const char *name, size_t len)
-{
-    (void)name, (void)len; // there is one
-    return b->paths[0];
-}
-
 static struct interest *on_find(void *ctx, uint64_t hash, const char *name, size_t len)
 {
     const struct bus *b = ctx;
-    return path_find(bus_path(b, name, len), hash, name, len);
+    return paths_find(b->paths, hash, name, len);
 }
 
-// Ready is who has proof of every path.
-static void on_proven(void *ctx)
+static void on_proven(void *ctx, bool proven)
 {
     struct bus *b = ctx;
-    bool proven = b->path_count > 0, was = atomic_load(&b->proven);
-    for (size_t i = 0; i < b->path_count; i++)
-        proven = proven && path_is_proven(b->paths[i]);
-    atomic_store(&b->proven, proven);
-    if (proven && !was)
+    if (atomic_exchange(&b->proven, proven) != proven && proven)
         log_info("bus", "delivery is proven: ready");
 }
 
@@ -62,34 +48,29 @@ static void on_end_of_turn(struct ev_loop *loop, ev_prepare *p, int events)
     (void)loop, (void)events;
     struct bus *b = p->data;
     delivery_flush(&b->delivery);
-    for (size_t i = 0; i < b->path_count; i++)
-        path_subscribe_fresh(b->paths[i]);
+    paths_subscribe_fresh(b->paths);
 }
 
 static void on_linger(struct ev_loop *loop, ev_timer *timer, int events)
 {
     (void)loop, (void)events;
     struct bus *b = timer->data;
-    for (size_t i = 0; i < b->path_count; i++)
-        path_unsubscribe_expired(b->paths[i]);
+    paths_unsubscribe_expired(b->paths);
 }
 
 static void on_retry_denied(struct ev_loop *loop, ev_timer *timer, int events)
 {
     (void)loop, (void)events;
     struct bus *b = timer->data;
-    for (size_t i = 0; i < b->path_count; i++)
-        path_retry_denied(b->paths[i]);
+    paths_retry_denied(b->paths);
 }
 
 static void on_alive(struct ev_loop *loop, ev_timer *timer, int events)
 {
     (void)loop, (void)events;
     struct bus *b = timer->data;
-    size_t bytes = 0;
-    for (size_t i = 0; i < b->path_count; i++)
-        bytes += path_bytes(b->paths[i]);
-    counter_set(&b->counters, COUNTER_CONNECTION_BYTES, bytes);
+    counter_set(&b->counters, COUNTER_CONNECTION_BYTES, paths_bytes(b->paths));
+    paths_look_after(b->paths);
     atomic_store_explicit(&b->alive_at, clock_monotonic_ms(), memory_order_relaxed);
 }
 
@@ -99,15 +80,15 @@ static void on_mail(void *ctx, const struct mail *mail, bool last)
     struct bus *b = ctx;
     switch ((enum mail_kind)mail->kind) {
     case MAIL_WANTED:
-        path_want(bus_path(b, mail->name->text, mail->name->len), mail->from, mail->name);
+        paths_want(b->paths, mail->from, mail->name);
         free(mail->name);
         break;
     case MAIL_UNWANTED:
-        path_unwant(bus_path(b, mail->name->text, mail->name->len), mail->from, mail->name);
+        paths_unwant(b->paths, mail->from, mail->name);
         free(mail->name);
         break;
     case MAIL_HISTORY:
-        path_history(bus_path(b, mail->name->text, mail->name->len), mail->from, mail->name);
+        paths_history(b->paths, mail->from, mail->name);
         free(mail->name);
         break;
     case MAIL_STOP:
@@ -128,18 +109,18 @@ static void start_timer(struct bus *b, ev_timer *timer, void (*on_fire)(struct e
 
 static bool bus_open_redis(struct bus *b)
 {
-    const struct path_settings path = {.url = b->settings.redis,
-                                       .client_name = b->settings.client_name,
-                                       .max_message = b->settings.max_message,
-                                       .durable = b->settings.durable,
-                                       .durable_count = b->settings.durable_count,
-                                       .delivery = &b->delivery,
-                                       .counters = &b->counters,
-                                       .on_proven = on_proven,
-                                       .ctx = b};
-    b->paths[0] = path_create(b->loop, &path);
-    b->path_count = b->paths[0] ? 1 : 0;
-    return b->paths[0] != NULL;
+    const struct paths_settings paths = {.url = b->settings.redis,
+                                         .sharded = b->settings.sharded,
+                                         .client_name = b->settings.client_name,
+                                         .max_message = b->settings.max_message,
+                                         .durable = b->settings.durable,
+                                         .durable_count = b->settings.durable_count,
+                                         .delivery = &b->delivery,
+                                         .counters = &b->counters,
+                                         .on_proven = on_proven,
+                                         .ctx = b};
+    b->paths = paths_create(b->loop, &paths);
+    return b->paths != NULL;
 }
 
 struct bus *bus_create(const struct bus_settings *settings)
@@ -204,8 +185,7 @@ void bus_destroy(struct bus *b)
 {
     if (!b)
         return;
-    for (size_t i = 0; i < b->path_count; i++)
-        path_destroy(b->paths[i]);
+    paths_destroy(b->paths);
     mailbox_destroy(b->inbox);
     if (b->loop)
         ev_loop_destroy(b->loop);

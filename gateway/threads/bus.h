@@ -15,7 +15,8 @@
 struct bus;
 
 struct bus_settings {
-    const struct redis_url *redis; // borrowed, kind TCP or UNIX
+    const struct redis_url *redis; // borrowed, kind TCP, UNIX or CLUSTER
+    bool sharded;                  // Pub/Sub is
     const char *client_name;       // borrowed
     size_t max_message;            // bytes
     struct payload_policy payload; // borrowed rules

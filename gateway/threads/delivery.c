@@ -95,6 +95,12 @@ void delivery_confirm(struct delivery *d, size_t w, const struct interest *i,
     (void)tell(d, w, MAIL_CONFIRMED, i, how); // a stream that is not told is refused when its time is over
 }
 
+void delivery_unconfirm_channel(struct delivery *d, size_t w, const struct interest *i)
+{
+    outbox_flush(d, w);
+    (void)tell(d, w, MAIL_UNCONFIRMED, i, &(struct hub_confirmation){0}); // it is told of the gap later on
+}
+
 void delivery_page(struct delivery *d, size_t w, const char *channel, size_t len, const struct hub_page *page)
 {
     struct page_mail *p = malloc(sizeof *p + page->count * sizeof *p->frames);

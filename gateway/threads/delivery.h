@@ -50,7 +50,9 @@ void delivery_confirm(struct delivery *d, size_t w, const struct interest *i,
 // A page of history for worker `w`, behind the frames before. Takes the references of its frames.
 void delivery_page(struct delivery *d, size_t w, const char *channel, size_t len,
                    const struct hub_page *page);
+// The subscription of the channel is gone: tells worker `w`, behind the frames before.
+void delivery_unconfirm_channel(struct delivery *d, size_t w, const struct interest *i);
 // Messages of the channel were lost for worker `w`: tells it once, until one gets through again.
 void delivery_gap(struct delivery *d, struct interest *i, size_t w);
-// The connection to Redis is gone: tells every worker, behind the frames before.
+// The only connection to Redis is gone: tells every worker, behind the frames before.
 void delivery_unconfirm(struct delivery *d);

@@ -34,7 +34,7 @@ enum mail_kind {
     // bus -> worker
     MAIL_FRAME,       // a frame for a channel's streams
     MAIL_CONFIRMED,   // Redis confirmed the subscription of `name`
-    MAIL_UNCONFIRMED, // the connection to Redis is gone
+    MAIL_UNCONFIRMED, // the subscription of `name` is gone; NULL: that of every channel
     MAIL_GAP,         // messages of `name` were lost on the way here
     MAIL_PAGE,        // what MAIL_HISTORY asked for
     // worker -> bus

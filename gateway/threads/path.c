@@ -8,6 +8,7 @@
 #include "common/map.h"
 #include "common/pattern.h"
 #include "gateway/redis/canary.h"
+#include "gateway/redis/cluster_slots.h"
 #include "gateway/redis/history.h"
 #include "gateway/redis/redis_pubsub.h"
 
@@ -24,10 +25,10 @@ struct path {
     struct history *history; // NULL: no channel may have any
     struct interest_set interest;
     size_t active; // channels that Redis has confirmed, the canary's aside
-    bool proven;
+    bool connected, proven;
 };
 
-static bool is_canary(const struct interest *i)
+bool path_is_canary(const struct interest *i)
 {
     return i->workers & UINT64_C(1) << CANARY_BIT;
 }
@@ -37,7 +38,7 @@ static void on_message(void *ctx, const char *channel, size_t channel_len, const
     struct path *p = ctx;
     uint64_t hash = map_hash(channel, channel_len);
     struct interest *i = interest_find(&p->interest, hash, channel, channel_len);
-    if (i && is_canary(i)) {
+    if (i && path_is_canary(i)) {
         canary_back(p->canary, payload, len);
         return;
     }
@@ -95,7 +96,9 @@ static void on_last(void *ctx, unsigned worker, const char *channel, size_t len,
                     struct position last)
 {
     struct path *p = ctx;
-    const struct interest *i = path_find(p, map_hash(channel, len), channel, len);
+    const struct delivery *d = p->settings.delivery;
+    // Wanted here or, with classic Pub/Sub on a cluster, at another node than the one that keeps the history.
+    const struct interest *i = d->find(d->find_ctx, map_hash(channel, len), channel, len);
     const struct hub_confirmation how = {.has_history = known, .last = last};
     // Where the subscription was lost meanwhile, the question will come again.
     if (i && i->state == INTEREST_ACTIVE && i->workers & UINT64_C(1) << worker)
@@ -112,6 +115,19 @@ static void on_page(void *ctx, unsigned worker, const char *channel, size_t len,
                                   .frames = page->frames,
                                   .count = page->count};
     delivery_page(p->settings.delivery, worker, channel, len, &mail);
+}
+
+static struct history *on_home(void *ctx, const char *channel, size_t len)
+{
+    struct path *p = ctx;
+    struct path *home = p->settings.home(p->settings.ctx, channel, len);
+    return home ? home->history : NULL;
+}
+
+static void on_moved(void *ctx, const char *error)
+{
+    struct path *p = ctx;
+    p->settings.on_doubt(p->settings.ctx, p, error);
 }
 
 static void on_dropped(void *ctx, enum counter reason, const char *channel, size_t len)
@@ -135,16 +151,57 @@ static void on_subscribed(void *ctx, const char *channel, size_t channel_len)
 {
     struct path *p = ctx;
     struct interest *i = interest_confirm(&p->interest, map_hash(channel, channel_len), channel, channel_len);
-    if (i && is_canary(i))
+    if (i && path_is_canary(i))
         canary_listen(p->canary);
     else if (i)
         path_confirmed(p, i);
+}
+
+static void path_doubt(struct path *p, const char *moved)
+{
+    if (p->settings.on_doubt)
+        p->settings.on_doubt(p->settings.ctx, p, moved);
+    else
+        interest_retry_strayed(&p->interest); // there is nowhere else to go
+}
+
+// Its streams wait, those that come now for the answer, until it is confirmed again.
+static void path_tell_unconfirmed(struct path *p, const struct interest *i)
+{
+    struct delivery *d = p->settings.delivery;
+    for (size_t w = 0; w < d->worker_count; w++)
+        if (i->workers & UINT64_C(1) << w)
+            delivery_unconfirm_channel(d, w, i);
+}
+
+// Where nobody asked for it, the slot of the channel has left the node.
+static void on_unsubscribed(void *ctx, const char *channel, size_t channel_len)
+{
+    struct path *p = ctx;
+    size_t lingering = p->interest.lingering_count;
+    struct interest *i = interest_stray(&p->interest, map_hash(channel, channel_len), channel, channel_len);
+    if (i && path_is_canary(i)) {
+        canary_unheard(p->canary);
+    } else if (i || p->interest.lingering_count < lingering) {
+        path_count_active(p, -1);
+        if (i)
+            path_tell_unconfirmed(p, i);
+    } else {
+        return;
+    }
+    path_doubt(p, NULL);
 }
 
 static void on_redis_error(void *ctx, const char *text)
 {
     struct path *p = ctx;
     counter_add(p->settings.counters, COUNTER_REDIS_ERRORS, 1);
+    struct cluster_moved moved;
+    if (p->settings.on_doubt && cluster_error_passes(text)) {
+        interest_stray_batch(&p->interest, cluster_moved_parse(text, &moved) ? moved.slot : -1);
+        path_doubt(p, text);
+        return;
+    }
     struct interest *denied = interest_refuse_oldest(&p->interest);
     if (!denied)
         return;
@@ -160,6 +217,7 @@ static void on_redis_ready(void *ctx)
     struct path *p = ctx;
     counter_add(p->settings.counters, COUNTER_REDIS_CONNECTS, 1);
     counter_add(p->settings.counters, COUNTER_REDIS_CONNECTED, 1);
+    p->connected = true;
 }
 
 static struct interest *path_canary_interest(const struct path *p)
@@ -168,17 +226,38 @@ static struct interest *path_canary_interest(const struct path *p)
     return path_find(p, map_hash(name, strlen(name)), name, strlen(name));
 }
 
+static void path_unconfirm_all(struct path *p)
+{
+    size_t cursor = 0;
+    const struct interest *i;
+    if (p->settings.alone)
+        delivery_unconfirm(p->settings.delivery);
+    while (!p->settings.alone && (i = interest_next(&p->interest, &cursor)))
+        if (i->state == INTEREST_ACTIVE && !path_is_canary(i))
+            path_tell_unconfirmed(p, i);
+}
+
+static void path_count_down(struct path *p)
+{
+    if (p->connected)
+        counter_add(p->settings.counters, COUNTER_REDIS_CONNECTED, -1);
+    p->connected = false;
+    path_count_active(p, -(int64_t)p->active);
+}
+
 static void on_redis_down(void *ctx)
 {
     struct path *p = ctx;
-    counter_add(p->settings.counters, COUNTER_REDIS_CONNECTED, -1);
-    path_count_active(p, -(int64_t)p->active);
+    path_count_down(p);
     canary_lost(p->canary);
     if (p->history)
         history_reconnect(p->history);
+    path_unconfirm_all(p);
     // The canary's channel behind all others: when it is heard again, they are heard, too.
     interest_reset(&p->interest, path_canary_interest(p));
-    delivery_unconfirm(p->settings.delivery);
+    if (p->settings.sharded)
+        path_welcome(p);
+    path_doubt(p, NULL);
 }
 
 static void on_proven(void *ctx, bool proven)
@@ -194,15 +273,31 @@ static void on_deaf(void *ctx)
     redis_pubsub_replace(p->pubsub, "connected, but what is published does not arrive");
 }
 
+// One command for each run of channels of one slot: for all of them, where slots do not matter.
 static bool path_command(struct path *p, const char *command, struct interest *const *batch, size_t count)
 {
     const char *names[BATCH];
-    size_t lens[BATCH];
-    for (size_t i = 0; i < count; i++) {
-        names[i] = batch[i]->name;
-        lens[i] = batch[i]->entry.len;
+    size_t lens[BATCH], first = 0;
+    bool ok = true;
+    for (size_t i = 0; ok && i < count; i++) {
+        names[i - first] = batch[i]->name;
+        lens[i - first] = batch[i]->entry.len;
+        if (i + 1 < count && batch[i + 1]->slot == batch[i]->slot)
+            continue;
+        ok = redis_pubsub_command(p->pubsub, command, names, lens, i + 1 - first);
+        first = i + 1;
     }
-    return redis_pubsub_command(p->pubsub, command, names, lens, count);
+    return ok;
+}
+
+static bool path_subscribe(struct path *p, struct interest *const *batch, size_t count)
+{
+    return path_command(p, p->settings.sharded ? "SSUBSCRIBE" : "SUBSCRIBE", batch, count);
+}
+
+static bool path_unsubscribe(struct path *p, struct interest *const *batch, size_t count)
+{
+    return path_command(p, p->settings.sharded ? "SUNSUBSCRIBE" : "UNSUBSCRIBE", batch, count);
 }
 
 void path_subscribe_fresh(struct path *p)
@@ -210,11 +305,11 @@ void path_subscribe_fresh(struct path *p)
     struct interest *batch[BATCH];
     size_t n;
     while (redis_pubsub_is_ready(p->pubsub) && (n = interest_take_batch(&p->interest, batch, BATCH)) > 0)
-        if (!path_command(p, "SUBSCRIBE", batch, n))
+        if (!path_subscribe(p, batch, n))
             redis_pubsub_replace(p->pubsub, "out of memory");
 }
 
-static void path_unsubscribe(struct path *p, uint64_t now_ms, size_t max)
+static void path_take_expired(struct path *p, uint64_t now_ms, size_t max)
 {
     struct interest *batch[BATCH];
     size_t n;
@@ -224,7 +319,7 @@ static void path_unsubscribe(struct path *p, uint64_t now_ms, size_t max)
         for (size_t i = 0; i < n; i++)
             if (batch[i]->state == INTEREST_ACTIVE)
                 path_count_active(p, -1);
-        if (!path_command(p, "UNSUBSCRIBE", batch, n) && redis_pubsub_is_ready(p->pubsub))
+        if (!path_unsubscribe(p, batch, n) && redis_pubsub_is_ready(p->pubsub))
             redis_pubsub_replace(p->pubsub, "out of memory");
         for (size_t i = 0; i < n; i++)
             free(batch[i]);
@@ -233,7 +328,7 @@ static void path_unsubscribe(struct path *p, uint64_t now_ms, size_t max)
 
 void path_unsubscribe_expired(struct path *p)
 {
-    path_unsubscribe(p, clock_monotonic_ms(), SIZE_MAX);
+    path_take_expired(p, clock_monotonic_ms(), SIZE_MAX);
 }
 
 void path_retry_denied(struct path *p)
@@ -244,6 +339,8 @@ void path_retry_denied(struct path *p)
 void path_want(struct path *p, unsigned worker, const struct channel_name *name)
 {
     struct interest *i = interest_want(&p->interest, worker, name->hash, name->text, name->len);
+    if (i && p->settings.sharded)
+        i->slot = cluster_slot(name->text, name->len);
     if (!i)
         log_error("bus", "out of memory: channel %.*s is not subscribed", (int)name->len, name->text);
     else if (i->state == INTEREST_ACTIVE)
@@ -261,12 +358,74 @@ void path_unwant(struct path *p, unsigned worker, const struct channel_name *nam
     interest_unwant(&p->interest, worker, name->hash, name->text, name->len,
                     clock_monotonic_ms() + LINGER_MS);
     if (p->interest.lingering_count > LINGERING_MAX)
-        path_unsubscribe(p, UINT64_MAX, p->interest.lingering_count - LINGERING_MAX);
+        path_take_expired(p, UINT64_MAX, p->interest.lingering_count - LINGERING_MAX);
 }
 
 struct interest *path_find(const struct path *p, uint64_t hash, const char *name, size_t len)
 {
     return interest_find(&p->interest, hash, name, len);
+}
+
+void path_retry_strayed(struct path *p)
+{
+    interest_retry_strayed(&p->interest);
+}
+
+struct interest_set *path_wanted(struct path *p)
+{
+    return &p->interest;
+}
+
+bool path_hand_over(struct path *p, struct interest *i, struct interest_set *to)
+{
+    bool active = i->state == INTEREST_ACTIVE, told = active || i->state == INTEREST_SENT;
+    struct interest *const batch[] = {i};
+    if (!i->lingering && !interest_move(&p->interest, to, i))
+        return false;
+    // Where the slot has left the node already, this is an error that nothing waits for; where it cannot be
+    // sent, what still comes is dropped.
+    if (told)
+        (void)path_unsubscribe(p, batch, 1);
+    if (active) {
+        path_count_active(p, -1);
+        path_tell_unconfirmed(p, i);
+    }
+    if (i->lingering)
+        interest_forget(&p->interest, i);
+    return true;
+}
+
+void path_welcome(struct path *p)
+{
+    interest_sort_fresh(&p->interest, path_canary_interest(p));
+}
+
+static bool path_want_canary(struct path *p)
+{
+    const char *name = canary_channel(p->canary);
+    size_t len = strlen(name);
+    struct interest *i = interest_want(&p->interest, CANARY_BIT, map_hash(name, len), name, len);
+    if (i && p->settings.sharded)
+        i->slot = cluster_slot(name, len);
+    return i != NULL;
+}
+
+uint16_t path_canary_slot(const struct path *p)
+{
+    const char *name = canary_channel(p->canary);
+    return cluster_slot(name, strlen(name));
+}
+
+void path_move_canary(struct path *p, uint16_t slot)
+{
+    struct interest *i = path_canary_interest(p), *const batch[] = {i};
+    if (i && i->state == INTEREST_ACTIVE)
+        (void)path_unsubscribe(p, batch, 1); // lost without memory, which costs one channel of ours
+    if (i)
+        interest_forget(&p->interest, i);
+    canary_move(p->canary, slot);
+    if (!path_want_canary(p))
+        log_error("bus", "out of memory: the canary has no channel");
 }
 
 static struct redis_pubsub *open_pubsub(struct path *p, struct ev_loop *loop)
@@ -275,11 +434,13 @@ static struct redis_pubsub *open_pubsub(struct path *p, struct ev_loop *loop)
         .url = p->settings.url,
         .client_name = p->settings.client_name,
         .max_message = p->settings.max_message,
+        .sharded = p->settings.sharded,
         .on_ready = on_redis_ready,
         .on_down = on_redis_down,
         .on_message = on_message,
         .on_too_large = on_too_large,
         .on_subscribed = on_subscribed,
+        .on_unsubscribed = on_unsubscribed,
         .on_error = on_redis_error,
         .ctx = p,
     };
@@ -291,14 +452,13 @@ static bool open_canary(struct path *p, struct ev_loop *loop)
     const struct canary_settings settings = {.url = p->settings.url,
                                              .client_name = p->settings.client_name,
                                              .counters = p->settings.counters,
+                                             .sharded = p->settings.sharded,
+                                             .slot = p->settings.canary_slot,
                                              .on_proven = on_proven,
                                              .on_deaf = on_deaf,
                                              .ctx = p};
     p->canary = canary_create(loop, &settings);
-    if (!p->canary)
-        return false;
-    const char *name = canary_channel(p->canary);
-    return interest_want(&p->interest, CANARY_BIT, map_hash(name, strlen(name)), name, strlen(name)) != NULL;
+    return p->canary && path_want_canary(p);
 }
 
 static struct history *open_history(struct path *p, struct ev_loop *loop)
@@ -310,6 +470,8 @@ static struct history *open_history(struct path *p, struct ev_loop *loop)
                                               .on_last = on_last,
                                               .on_page = on_page,
                                               .on_dropped = on_dropped,
+                                              .home = p->settings.home ? on_home : NULL,
+                                              .on_moved = p->settings.on_doubt ? on_moved : NULL,
                                               .ctx = p};
     return history_create(loop, &settings);
 }
@@ -333,6 +495,7 @@ void path_destroy(struct path *p)
 {
     if (!p)
         return;
+    path_count_down(p);
     redis_pubsub_destroy(p->pubsub);
     canary_destroy(p->canary);
     history_destroy(p->history);
@@ -348,4 +511,9 @@ bool path_is_proven(const struct path *p)
 size_t path_bytes(const struct path *p)
 {
     return interest_bytes(&p->interest);
+}
+
+bool path_is_connected(const struct path *p)
+{
+    return p->connected;
 }

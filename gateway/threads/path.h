@@ -19,6 +19,9 @@ struct path_settings {
     const struct redis_url *url; // borrowed, kind TCP or UNIX
     const char *client_name;     // borrowed
     size_t max_message;          // bytes
+    bool sharded;                // Pub/Sub is
+    uint16_t canary_slot;        // that the canary's channel is to have, where it is
+    bool alone;                  // there is no other path
     // Borrowed: patterns of channels that may have a history.
     const char *const *durable;
     size_t durable_count;
@@ -26,6 +29,13 @@ struct path_settings {
     struct counters *counters; // borrowed: the bus thread's
     // The path is proven, or is no longer.
     void (*on_proven)(void *ctx);
+    // There may be a better path for some channels by now: the connection is lost, or the node has given up a
+    // slot. `moved` is its word for that ("MOVED 3999 10.0.0.1:6381"), or NULL. May be NULL where it is
+    // alone.
+    void (*on_doubt)(void *ctx, struct path *p, const char *moved);
+    // Which path leads to the keys of a channel now; NULL: none for the moment. May be NULL where it is
+    // alone.
+    struct path *(*home)(void *ctx, const char *channel, size_t len);
     void *ctx;
 };
 
@@ -47,5 +57,22 @@ void path_unsubscribe_expired(struct path *p);
 // What Redis refused is tried again: rights may have been given meanwhile. Now and then.
 void path_retry_denied(struct path *p);
 
+// What was at another node is tried again at this one.
+void path_retry_strayed(struct path *p);
+
+// The set of what is wanted here, for those who move it between paths.
+struct interest_set *path_wanted(struct path *p);
+// Takes leave of channel `i` of this path, which goes to another set (or of one that lingers, which goes for
+// good). False when out of memory: then it stays.
+bool path_hand_over(struct path *p, struct interest *i, struct interest_set *to);
+// What has been moved here goes out together with what is of the same slot, and the canary's channel last.
+void path_welcome(struct path *p);
+// The canary's channel, which stays.
+bool path_is_canary(const struct interest *i);
+// The slot of the canary's channel, and another one for it.
+uint16_t path_canary_slot(const struct path *p);
+void path_move_canary(struct path *p, uint16_t slot);
+
+bool path_is_connected(const struct path *p);
 bool path_is_proven(const struct path *p); // a canary came back lately
 size_t path_bytes(const struct path *p);   // memory of what is wanted

@@ -89,6 +89,14 @@ static void worker_page(struct worker *w, struct page_mail *mail)
     free(mail);
 }
 
+static void worker_unconfirm(struct worker *w, const struct channel_name *name)
+{
+    if (name)
+        hub_unconfirm(w->table.hub, name->hash, name->text, name->len);
+    else
+        hub_unconfirm_all(w->table.hub);
+}
+
 static void worker_drain(struct worker *w)
 {
     // First the door, then the guests: what stood in the queue is let in and sent elsewhere with a clean
@@ -118,7 +126,8 @@ static void on_mail(void *ctx, const struct mail *mail, bool last)
         free(mail->name);
         break;
     case MAIL_UNCONFIRMED:
-        hub_unconfirm_all(w->table.hub);
+        worker_unconfirm(w, mail->name);
+        free(mail->name);
         break;
     case MAIL_DRAIN:
         worker_drain(w);

@@ -69,7 +69,7 @@ export class Redis {
     }
 
     /** Publishes [channel, payload] pairs over one connection, pipelined, in order; resolves when all are done. */
-    publishAll(pairs, ms = 60000) {
+    publishAll(pairs, ms = 60000, verb = 'PUBLISH') {
         return within(ms, `${pairs.length} messages published`, new Promise((resolve, reject) => {
             const socket = net.connect(this.port, '127.0.0.1');
             let lines = 0;
@@ -77,22 +77,22 @@ export class Redis {
             socket.on('error', reject);
             socket.on('data', (data) => {
                 for (const byte of data) if (byte === 10) lines++;
-                if (data.includes('-ERR')) reject(new Error(data.toString()));
+                if (/(^|\n)-[A-Z]+ /.test(data)) reject(new Error(data.toString()));
                 if (lines >= wanted) {
                     socket.destroy();
                     resolve();
                 }
             });
             if (this.password) socket.write(resp(['AUTH', this.password]));
-            writeAll(socket, pairs);
+            writeAll(socket, pairs, verb);
         }));
     }
 }
 
-async function writeAll(socket, pairs) {
+async function writeAll(socket, pairs, verb) {
     const BATCH = 500;
     for (let i = 0; i < pairs.length; i += BATCH) {
-        const parts = pairs.slice(i, i + BATCH).map(([channel, payload]) => resp(['PUBLISH', channel, payload]));
+        const parts = pairs.slice(i, i + BATCH).map(([channel, payload]) => resp([verb, channel, payload]));
         if (!socket.write(Buffer.concat(parts))) {
             await new Promise((resolve) => socket.once('drain', resolve).once('close', resolve));
         }

@@ -83,6 +83,7 @@ static const struct {
     {"admin-listen", "off", "127.0.0.1:1", "unix:/tmp/y.sock"},
     {"path", "/a", "/b/c", "/d"},
     {"redis", "redis://a:1/2", "redis+unix:///tmp/redis.sock", "redis://[::1]:7"},
+    {"pubsub", "classic", "sharded", "auto"},
     {"redis-password-file", "@1", "@2", "@3"},
     {"redis-sentinel-password-file", "@1", "@2", "@3"},
     {"max-message", "1", "1KiB", "512MiB"},

@@ -46,7 +46,6 @@ static void setup(void)
 #define NO_RULE " is not auto, text, envelope or PATTERN=MODE; write for example chat:*=text"
 #define NO_SCHEME                                                                                            \
     "it must begin with redis://, rediss://, redis+unix://, redis+sentinel:// or redis+cluster://"
-#define NO_CLUSTER "this version speaks redis://, rediss://, redis+unix:// and redis+sentinel:// only"
 
 static const struct {
     const char *option, *value, *said;
@@ -73,7 +72,6 @@ static const struct {
     {"redis", "", NO_SCHEME},
     {"redis", "localhost:6379", NO_SCHEME},
     {"redis", "redis://user:secret@h:x", "the port is not a number from 1 to 65535"},
-    {"redis", "redis+cluster://a:1,b:2", NO_CLUSTER},
     {"max-message", "0", "\"0\" is too small; the least is 1"},
     {"max-message", "1GiB", "\"1GiB\" is too large; the most is 512MiB"},
     {"max-message", "1MB", "\"1MB\"" NO_SIZE},

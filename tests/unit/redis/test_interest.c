@@ -377,6 +377,122 @@ START_TEST(a_worker_that_comes_anew_was_told_of_no_loss)
 }
 END_TEST
 
+static struct interest *want_in_slot(const char *name, uint16_t slot)
+{
+    struct interest *i = want(0, name);
+    i->slot = slot;
+    return i;
+}
+
+START_TEST(a_batch_holds_channels_of_one_slot)
+{
+    want_in_slot("a", 7), want_in_slot("b", 7), want_in_slot("c", 9), want_in_slot("d", 7);
+    ck_assert_str_eq(batch(16), "a b");
+    ck_assert_str_eq(batch(16), "c");
+    ck_assert_str_eq(batch(16), "d");
+}
+END_TEST
+
+START_TEST(sorted_channels_of_one_slot_go_out_together_and_the_last_comes_last)
+{
+    struct interest *canary = want_in_slot("z", 7);
+    want_in_slot("a", 9), want_in_slot("b", 8), want_in_slot("c", 9), want_in_slot("d", 8);
+    ck_assert_str_eq(batch(1), "z");
+    confirm("z");
+    interest_reset(&set, NULL);
+    interest_sort_fresh(&set, canary);
+    for (int i = 0; i < 2; i++) {
+        const char *names = batch(16);
+        ck_assert_msg(strcmp(names, i ? "a c" : "b d") == 0 || strcmp(names, i ? "c a" : "d b") == 0, "%s",
+                      names);
+    }
+    ck_assert_str_eq(batch(16), "z");
+}
+END_TEST
+
+START_TEST(what_a_node_sends_elsewhere_waits_until_it_is_tried_again)
+{
+    want_in_slot("a", 7), want_in_slot("b", 7), want_in_slot("c", 9);
+    ck_assert_str_eq(batch(16), "a b");
+    ck_assert_str_eq(batch(16), "c");
+    interest_stray_batch(&set, 9); // the error names its slot
+    ck_assert_int_eq(find("c")->state, INTEREST_STRAYED);
+    interest_stray_batch(&set, -1); // one that names none: the oldest
+    ck_assert_int_eq(find("a")->state, INTEREST_STRAYED);
+    ck_assert_int_eq(find("b")->state, INTEREST_STRAYED);
+    interest_stray_batch(&set, -1);
+    ck_assert_str_eq(batch(16), "");
+    interest_retry_strayed(&set);
+    ck_assert_str_eq(batch(16), "c");
+    ck_assert_str_eq(batch(16), "a b");
+    ck_assert(!confirm("a")->was_active);
+}
+END_TEST
+
+START_TEST(an_error_for_a_slot_that_nothing_waits_for_has_no_effect)
+{
+    want_in_slot("a", 7);
+    ck_assert_str_eq(batch(16), "a");
+    interest_stray_batch(&set, 8);
+    ck_assert_int_eq(find("a")->state, INTEREST_SENT);
+}
+END_TEST
+
+START_TEST(a_channel_that_redis_takes_away_may_have_a_hole)
+{
+    activate("a"), activate("b");
+    want(0, "c");
+    unwant(0, "b", 5000);
+    ck_assert_ptr_eq(interest_stray(&set, map_hash("a", 1), "a", 1), find("a"));
+    ck_assert(find("a")->was_active);
+    ck_assert_ptr_null(interest_stray(&set, map_hash("b", 1), "b", 1)); // nobody misses it
+    ck_assert_ptr_null(find("b"));
+    ck_assert_uint_eq(set.lingering_count, 0);
+    ck_assert_ptr_null(interest_stray(&set, map_hash("c", 1), "c", 1)); // was not subscribed
+    ck_assert_int_eq(find("c")->state, INTEREST_FRESH);
+    ck_assert_ptr_null(interest_stray(&set, map_hash("a", 1), "a", 1)); // told once
+    ck_assert_ptr_null(interest_stray(&set, map_hash("x", 1), "x", 1));
+}
+END_TEST
+
+START_TEST(a_strayed_channel_goes_with_the_last_who_wanted_it_and_a_lost_connection_makes_it_fresh)
+{
+    activate("a"), activate("b");
+    interest_stray(&set, map_hash("a", 1), "a", 1), interest_stray(&set, map_hash("b", 1), "b", 1);
+    unwant(0, "a", 5000);
+    ck_assert_ptr_null(find("a"));
+    interest_reset(&set, NULL);
+    ck_assert_str_eq(batch(16), "b");
+    ck_assert(confirm("b")->was_active);
+}
+END_TEST
+
+START_TEST(a_channel_moves_to_another_set_with_all_who_want_it)
+{
+    struct interest_set other;
+    interest_init(&other);
+    size_t before = set.bytes;
+    activate("a");
+    want(5, "a");
+    want(0, "b");
+    ck_assert_str_eq(batch(16), "b"); // a question that is out at the old node
+    struct interest *a = find("a"), *b = find("b");
+    ck_assert(interest_move(&set, &other, a));
+    ck_assert(interest_move(&set, &other, b));
+    ck_assert_ptr_null(find("a"));
+    ck_assert_ptr_null(interest_refuse_oldest(&set)); // nothing of it is left behind
+    ck_assert_uint_eq(set.bytes, before);
+    ck_assert_ptr_eq(interest_find(&other, map_hash("a", 1), "a", 1), a);
+    ck_assert_uint_eq(a->workers, 1u | 1u << 5);
+    ck_assert(a->was_active);
+    ck_assert(!b->was_active);
+    struct interest *taken[4];
+    ck_assert_uint_eq(interest_take_batch(&other, taken, 4), 2);
+    ck_assert_ptr_eq(interest_confirm(&other, map_hash("a", 1), "a", 1), a);
+    interest_deinit(&other);
+}
+END_TEST
+
 START_TEST(memory_is_accounted_for_and_given_back)
 {
     size_t empty = interest_bytes(&set);
@@ -419,6 +535,14 @@ int main(void)
     tcase_add_test(tcase, after_a_reset_the_last_comes_last);
     tcase_add_test(tcase, a_confirmation_of_what_was_not_asked_has_no_effect);
     tcase_add_test(tcase, a_worker_that_comes_anew_was_told_of_no_loss);
+    tcase_add_test(tcase, a_batch_holds_channels_of_one_slot);
+    tcase_add_test(tcase, sorted_channels_of_one_slot_go_out_together_and_the_last_comes_last);
+    tcase_add_test(tcase, what_a_node_sends_elsewhere_waits_until_it_is_tried_again);
+    tcase_add_test(tcase, an_error_for_a_slot_that_nothing_waits_for_has_no_effect);
+    tcase_add_test(tcase, a_channel_that_redis_takes_away_may_have_a_hole);
+    tcase_add_test(tcase,
+                   a_strayed_channel_goes_with_the_last_who_wanted_it_and_a_lost_connection_makes_it_fresh);
+    tcase_add_test(tcase, a_channel_moves_to_another_set_with_all_who_want_it);
     tcase_add_test(tcase, memory_is_accounted_for_and_given_back);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);

@@ -1,0 +1,131 @@
+// Durable channels on a Redis Cluster: every event once and in order while slots move and nodes change roles.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Cluster } from 'ioredis';
+import { connect, keyOf, load } from '../lib/durable.mjs';
+import { Gateway } from '../lib/gateway.mjs';
+import { RedisCluster, slotOf } from '../lib/redis_cluster.mjs';
+import { scopeOf } from '../lib/scope.mjs';
+import { openStream, openStreams } from '../lib/streams.mjs';
+import { until } from '../lib/wait.mjs';
+
+async function startDurable(t, { gateway: options = {}, ...rest } = {}) {
+    const scope = scopeOf(t);
+    const cluster = await RedisCluster.start(scope, rest);
+    for (const node of [...cluster.masters, ...cluster.spare]) await load(connect(scope, node));
+    const gateway = await Gateway.start(scope, { redisUrl: cluster.url, ...options });
+    const client = new Cluster(cluster.nodes.map((node) => ({ host: '127.0.0.1', port: node.port })), {
+        retryDelayOnFailover: 50,
+        retryDelayOnMoved: 10,
+        slotsRefreshTimeout: 2000,
+    });
+    client.on('error', () => {}); // every call says so, too
+    scope.defer(() => client.disconnect());
+    const publish = (channel, data, ...more) => client.call('FCALL', 'sse_publish', '1', keyOf(channel), String(data), '', '', ...more);
+    return { scope, cluster, gateway, publish };
+}
+
+const numbers = (stream, channel) => stream.events.filter((e) => e.type !== 'message' || e.data.startsWith(`${channel} `))
+    .map((e) => (e.type === 'message' ? Number(e.data.split(' ')[1]) : `${e.type} ${e.data}`));
+const range = (from, to) => Array.from({ length: to - from + 1 }, (_, i) => from + i);
+
+/** Channels of as many different slots of one node. */
+async function channelsAt(cluster, node, count) {
+    const channels = [];
+    for (let i = 0; channels.length < count; i++) {
+        if ((await cluster.ownerOf(slotOf(`d:${i}`))) === node) channels.push(`d:${i}`);
+    }
+    return channels;
+}
+
+test('slots that move to and fro under publishing: every durable event once, in order, and no gap', async (t) => {
+    const { scope, cluster, gateway, publish } = await startDurable(t, { spare: 1 });
+    const channels = await channelsAt(cluster, cluster.masters[0], 4);
+    const path = `/stream?${channels.map((c) => `channel=${c}`).join('&')}`;
+    const streams = await openStreams(scope, Array.from({ length: 10 }, () => ({ port: gateway.port, path })));
+    const targets = [cluster.masters[1], cluster.spare[0], cluster.masters[0], cluster.masters[2]];
+    let published = 0;
+    let moving = true;
+    const publishing = (async () => {
+        while (moving) {
+            published++;
+            await Promise.all(channels.map((c) => publish(c, `${c} ${published}`)));
+        }
+    })();
+    for (const target of targets) {
+        const before = published;
+        for (const channel of channels) await cluster.moveSlot(slotOf(channel), target);
+        await until('some to be published there', () => published > before + 30, { ms: 20000 });
+    }
+    moving = false;
+    await publishing;
+    for (const stream of streams) {
+        await stream.count(published * channels.length, { ms: 30000 });
+        for (const channel of channels) assert.deepEqual(numbers(stream, channel), range(1, published));
+    }
+    t.diagnostic(`${published} events on each of ${channels.length} channels over ${targets.length} moves`);
+
+    // What was published meanwhile is there for who comes back with an id from before, too.
+    const last = streams[0].lastEventId;
+    for (const channel of channels) await publish(channel, `${channel} ${published + 1}`);
+    const back = await openStream(scope, gateway.port, path, { headers: { 'Last-Event-ID': last } });
+    await back.count(channels.length);
+    for (const channel of channels) assert.deepEqual(numbers(back, channel), [published + 1]);
+});
+
+test('replicas that take over under publishing: every durable event once, in order, and no gap', async (t) => {
+    const { scope, cluster, gateway, publish } = await startDurable(t, { replicas: 1 });
+    const channels = Array.from({ length: 12 }, (_, i) => `f:${i}`);
+    const stream = await openStream(scope, gateway.port, `/stream?${channels.map((c) => `channel=${c}`).join('&')}`);
+    // A channel that has never had a durable event is told of a possible hole like any plain one.
+    let published = 1;
+    for (const channel of channels) await publish(channel, `${channel} 1`);
+    await stream.count(channels.length);
+    let on = true;
+    const publishing = (async () => {
+        while (on) {
+            published++;
+            await Promise.all(channels.map((c) => publish(c, `${c} ${published}`)));
+        }
+    })();
+    for (const replica of cluster.replicas) {
+        const before = published;
+        await cluster.failover(replica);
+        await until('some to be published there', () => published > before + 30, { ms: 20000 });
+    }
+    on = false;
+    await publishing;
+    await stream.count(published * channels.length, { ms: 30000 });
+    for (const channel of channels) assert.deepEqual(numbers(stream, channel), range(1, published));
+    t.diagnostic(`${published} events on each of ${channels.length} channels`);
+});
+
+test('a master killed: what its replica has is there, and what is published to the heir follows without a gap', async (t) => {
+    const { scope, cluster, gateway, publish } = await startDurable(t, { replicas: 1 });
+    const [victim] = cluster.masters;
+    const [channel] = await channelsAt(cluster, victim, 1);
+    const stream = await openStream(scope, gateway.port, `/stream?channel=${channel}`);
+    for (let i = 1; i <= 20; i++) await publish(channel, `${channel} ${i}`);
+    await victim.cli(['WAIT', '1', '5000']);
+    await cluster.kill(victim);
+    const heir = cluster.replicas.find((r) => r.masterOf === victim);
+    await cluster.isMaster(heir, { ms: 20000 });
+    for (let i = 21; i <= 40; i++) await publish(channel, `${channel} ${i}`);
+    await stream.count(40, { ms: 20000 });
+    assert.deepEqual(numbers(stream, channel), range(1, 40));
+});
+
+test('--pubsub classic: histories are read where they are, whichever node the channels are subscribed at', async (t) => {
+    const { scope, cluster, gateway, publish } = await startDurable(t, { gateway: { args: ['--pubsub', 'classic'] } });
+    const channels = Array.from({ length: 12 }, (_, i) => `k:${i}`);
+    for (const channel of channels) for (let i = 1; i <= 3; i++) await publish(channel, `${channel} ${i}`, 'pubsub', 'classic');
+    const path = `/stream?${channels.map((c) => `channel=${c}`).join('&')}`;
+    const stream = await openStream(scope, gateway.port, `${path}&last_event_id=earliest`);
+    await stream.count(3 * channels.length);
+    for (const channel of channels) await publish(channel, `${channel} 4`, 'pubsub', 'classic');
+    await stream.count(4 * channels.length);
+    for (const channel of channels) assert.deepEqual(numbers(stream, channel), range(1, 4));
+    const owners = new Set(await Promise.all(channels.map((c) => cluster.ownerOf(slotOf(c)))));
+    assert.equal(owners.size, 3);
+});
