@@ -143,7 +143,8 @@ size_t envelope_encode(const struct envelope *e, char *out)
 {
     char *start = out, retry[16];
 
-    if ((e->event && !envelope_event_valid(e->event, e->event_len)) || (e->id && !value_valid(e->id, e->id_len)))
+    if ((e->event && !envelope_event_valid(e->event, e->event_len)) ||
+        (e->id && !value_valid(e->id, e->id_len)))
         return 0;
     out = put(out, MAGIC, MAGIC_LEN);
     if (e->event)
