@@ -14,10 +14,7 @@ bool route_supports(const struct redis_url *url, char *error, size_t error_size)
                  "there is a user but no password; a password alone is written redis://:PASSWORD@HOST");
         return false;
     }
-    if (url->kind != REDIS_URL_TLS)
-        return true;
-    snprintf(error, error_size, "rediss:// (TLS) is not yet supported by sse-publish; use redis://HOST:PORT");
-    return false;
+    return true;
 }
 
 enum route_advice route_advice(const struct redisReply *reply)
@@ -45,7 +42,9 @@ static struct connection *open_node(const struct redis_url *url, const char *hos
 {
     struct redis_endpoint endpoint = {.host = (char *)host, .port = port}; // only read
     const struct redis_url node = {
-        .kind = REDIS_URL_TCP,
+        .kind = url->tls ? REDIS_URL_TLS : REDIS_URL_TCP,
+        .tls = url->tls,
+        .tls_files = url->tls_files,
         .endpoints = &endpoint,
         .endpoint_count = 1,
         .user = url->user,
@@ -114,11 +113,11 @@ static bool is_master(struct connection *connection, char *error, size_t error_s
     return ok;
 }
 
-// Sentinels have credentials of their own, or none: those of the URL are for Redis.
+// Sentinels are asked without credentials: those of the URL are for Redis.
 static struct connection *ask_sentinel(const struct redis_url *url, const struct redis_endpoint *sentinel,
                                        uint64_t timeout_ms, char *error, size_t error_size)
 {
-    static const struct redis_url no_credentials = {0};
+    const struct redis_url no_credentials = {.tls = url->tls, .tls_files = url->tls_files};
     struct connection *found = NULL, *asked = open_node(&no_credentials, sentinel->host, sentinel->port,
                                                         timeout_ms, error, error_size);
     struct redisReply *reply;
