@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HOST_SIZE 256
-
 bool route_supports(const struct redis_url *url, char *error, size_t error_size)
 {
     if (url->user && url->password == NULL) {
@@ -55,23 +53,23 @@ static struct connection *open_node(const struct redis_url *url, const char *hos
     return connection_open(&node, timeout_ms, error, error_size);
 }
 
-// "10.0.0.1:6379", "[::1]:6379" is written "::1:6379". An empty host is the one that said so.
-static bool split_address(const char *text, const char *same, char host[HOST_SIZE], unsigned short *port)
+bool route_read_place(const struct redisReply *reply, const char *same_host, char host[REDIS_HOST_SIZE],
+                      unsigned short *port)
 {
-    const char *colon = strrchr(text, ':');
-    size_t len = colon ? (size_t)(colon - text) : 0;
+    const char *address = strrchr(reply->str, ' '), *colon = strrchr(reply->str, ':');
+    size_t len = address && colon && colon > address ? (size_t)(colon - address - 1) : REDIS_HOST_SIZE;
     char *end;
     unsigned long number;
 
-    if (colon == NULL || len >= HOST_SIZE)
+    if (len >= REDIS_HOST_SIZE || colon[1] < '0' || colon[1] > '9')
         return false;
     number = strtoul(colon + 1, &end, 10);
-    if (end == colon + 1 || *end != '\0' || number == 0 || number > 65535)
+    if (*end != '\0' || number == 0 || number > 65535)
         return false;
     if (len > 0)
-        snprintf(host, HOST_SIZE, "%.*s", (int)len, text);
+        snprintf(host, REDIS_HOST_SIZE, "%.*s", (int)len, address + 1);
     else
-        snprintf(host, HOST_SIZE, "%s", same);
+        snprintf(host, REDIS_HOST_SIZE, "%s", same_host);
     *port = (unsigned short)number;
     return true;
 }
@@ -80,11 +78,10 @@ struct connection *route_follow(const struct redis_url *url, const struct connec
                                 const struct redisReply *reply, uint64_t timeout_ms, char *error,
                                 size_t error_size)
 {
-    const char *address = strrchr(reply->str, ' '); // MOVED SLOT HOST:PORT
-    char host[HOST_SIZE];
+    char host[REDIS_HOST_SIZE];
     unsigned short port;
 
-    if (address && split_address(address + 1, connection_host(from), host, &port))
+    if (route_read_place(reply, connection_host(from), host, &port))
         return open_node(url, host, port, timeout_ms, error, error_size);
     snprintf(error, error_size, "%s sends to a place that makes no sense: %.100s", connection_name(from),
              reply->str);
