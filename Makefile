@@ -189,7 +189,8 @@ bench:
 # Durable events a second beside plain PUBLISH, in one run. MESSAGES=200000 ROUNDS=5 say how much.
 bench-publish:
 	@sh deploy/local/dependencies build run bench
-	@node tests/bench/publish.mjs
+	@for node in tests/node_modules/node-linux-*/bin/node node; do [ -x "$$node" ] && break; done; \
+	  exec "$$node" tests/bench/publish.mjs
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1

@@ -1,6 +1,7 @@
 #include "publisher-cli/connection.h"
 
 #include "common/buf.h"
+#include "common/redis_tls.h"
 #include "publisher-cli/socket.h"
 
 #include <errno.h>
@@ -15,6 +16,8 @@
 
 struct connection {
     int fd;
+    struct redis_tls_context *tls_context; // NULL: plain, as is `tls`
+    struct redis_tls *tls;
     redisReader *reader;
     struct buf out;
     uint64_t timeout_ms;
@@ -27,14 +30,48 @@ static bool out_of_memory(char *error, size_t error_size)
     return false;
 }
 
+// The socket blocks, so TLS has to wait only where the time is up: as EAGAIN says for a plain one.
+static ssize_t outcome_of_tls(ssize_t n)
+{
+    errno = n == REDIS_TLS_WAIT ? EAGAIN : EPROTO;
+    return n < 0 ? -1 : n;
+}
+
+static ssize_t read_some(struct connection *connection, char *bytes, size_t len)
+{
+    ssize_t n;
+
+    if (connection->tls)
+        return outcome_of_tls(redis_tls_read(connection->tls, bytes, len));
+    do {
+        n = read(connection->fd, bytes, len);
+    } while (n < 0 && errno == EINTR);
+    return n;
+}
+
+static ssize_t write_some(struct connection *connection, const char *bytes, size_t len)
+{
+    ssize_t n;
+
+    if (connection->tls)
+        return outcome_of_tls(redis_tls_write(connection->tls, bytes, len));
+    do {
+        n = write(connection->fd, bytes, len);
+    } while (n < 0 && errno == EINTR);
+    return n;
+}
+
 // `errno` says why. A read or write that timed out shows as EAGAIN.
 static bool lost(const struct connection *connection, char *error, size_t error_size)
 {
+    const char *reason =
+        connection->tls && errno == EPROTO ? redis_tls_error(connection->tls) : strerror(errno);
+
     if (errno == EAGAIN || errno == EWOULDBLOCK)
         snprintf(error, error_size, "no answer from %s within %llu ms", connection->name,
                  (unsigned long long)connection->timeout_ms);
     else
-        snprintf(error, error_size, "lost the connection to %s: %s", connection->name, strerror(errno));
+        snprintf(error, error_size, "lost the connection to %s: %s", connection->name, reason);
     return false;
 }
 
@@ -43,11 +80,11 @@ static bool send_all(struct connection *connection, char *error, size_t error_si
     size_t sent = 0;
 
     while (sent < connection->out.len) {
-        ssize_t n = write(connection->fd, connection->out.data + sent, connection->out.len - sent);
+        ssize_t n = write_some(connection, connection->out.data + sent, connection->out.len - sent);
 
-        if (n < 0 && errno != EINTR)
+        if (n < 0)
             return lost(connection, error, error_size);
-        sent += n > 0 ? (size_t)n : 0;
+        sent += (size_t)n;
     }
     buf_clear(&connection->out);
     return true;
@@ -56,11 +93,8 @@ static bool send_all(struct connection *connection, char *error, size_t error_si
 static bool receive(struct connection *connection, char *error, size_t error_size)
 {
     char bytes[READ_SIZE];
-    ssize_t n;
+    ssize_t n = read_some(connection, bytes, sizeof(bytes));
 
-    do {
-        n = read(connection->fd, bytes, sizeof(bytes));
-    } while (n < 0 && errno == EINTR);
     if (n < 0)
         return lost(connection, error, error_size);
     if (n == 0) {
@@ -186,6 +220,29 @@ static bool open_socket(struct connection *connection, const struct redis_url *u
     return connection->fd >= 0;
 }
 
+static bool start_tls(struct connection *connection, const struct redis_url *url, char *error,
+                      size_t error_size)
+{
+    ssize_t done;
+
+    if (!url->tls)
+        return true;
+    connection->tls_context = redis_tls_context_create(&url->tls_files, error, error_size);
+    if (connection->tls_context == NULL)
+        return false;
+    connection->tls = redis_tls_create(connection->tls_context, connection->fd, connection->host);
+    if (connection->tls == NULL)
+        return out_of_memory(error, error_size);
+    done = redis_tls_handshake(connection->tls);
+    if (done == REDIS_TLS_WAIT)
+        snprintf(error, error_size, "no answer from %s within %llu ms; a server without TLS is redis://",
+                 connection->name, (unsigned long long)connection->timeout_ms);
+    else if (done != 1)
+        snprintf(error, error_size, "cannot reach %s: %s", connection->name,
+                 redis_tls_error(connection->tls));
+    return done == 1;
+}
+
 static struct connection *create(uint64_t timeout_ms)
 {
     struct connection *connection = calloc(1, sizeof(*connection));
@@ -213,8 +270,8 @@ struct connection *connection_open(const struct redis_url *url, uint64_t timeout
     redis_url_describe(url, connection->name, sizeof(connection->name));
     if (url->endpoint_count > 0)
         snprintf(connection->host, sizeof(connection->host), "%s", url->endpoints[0].host);
-    if (open_socket(connection, url, error, error_size) && authenticate(connection, url, error, error_size) &&
-        select_db(connection, url->db, error, error_size))
+    if (open_socket(connection, url, error, error_size) && start_tls(connection, url, error, error_size) &&
+        authenticate(connection, url, error, error_size) && select_db(connection, url->db, error, error_size))
         return connection;
     connection_close(connection);
     return NULL;
@@ -226,6 +283,8 @@ void connection_close(struct connection *connection)
         return;
     if (connection->fd >= 0)
         (void)close(connection->fd); // all answers have come, or the connection is given up
+    redis_tls_destroy(connection->tls);
+    redis_tls_context_destroy(connection->tls_context);
     redisReaderFree(connection->reader);
     buf_free(&connection->out);
     free(connection);

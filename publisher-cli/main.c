@@ -188,12 +188,23 @@ static bool install_at(struct connection *connection, void *ctx, char *error, si
     return true;
 }
 
+static bool parse_url(struct run *run)
+{
+    const struct settings *settings = run->settings;
+
+    if (!redis_url_parse(settings->redis, &run->url, run->error, sizeof(run->error)))
+        return false;
+    run->url.tls_files =
+        (struct redis_tls_files){settings->redis_ca, settings->redis_cert, settings->redis_key};
+    return true;
+}
+
 static enum exit_status install(const struct settings *settings)
 {
     struct run run = {.settings = settings};
     bool ok;
 
-    if (!redis_url_parse(settings->redis, &run.url, run.error, sizeof(run.error)))
+    if (!parse_url(&run))
         return fail(EXIT_USAGE, run.error);
     ok = route_each_master(&run.url, settings->timeout, install_at, &run, run.error, sizeof(run.error));
     redis_url_deinit(&run.url);
@@ -203,6 +214,8 @@ static enum exit_status install(const struct settings *settings)
 // NULL, or what options and arguments say that does not go together.
 static const char *usage_problem(const struct settings *settings, int argc)
 {
+    if ((settings->redis_cert == NULL) != (settings->redis_key == NULL))
+        return "--redis-cert and --redis-key go together; give both or neither";
     if (settings->install)
         return argc > 0 || settings->durable || settings->lines ? "--install publishes nothing; use it alone"
                                                                 : NULL;
@@ -240,7 +253,7 @@ static enum exit_status run_with(const struct settings *settings, int argc, char
     run.fields.retry_ms = (uint32_t)settings->retry;
     if (!message_fields_check(&run.fields, run.error, sizeof(run.error)))
         return fail(EXIT_USAGE, run.error);
-    if (!redis_url_parse(settings->redis, &run.url, run.error, sizeof(run.error)))
+    if (!parse_url(&run))
         return fail(EXIT_USAGE, run.error);
     input_init(&run.input, STDIN_FILENO, DATA_MAX);
     status = publish(&run);

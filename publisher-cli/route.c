@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HOST_SIZE 256
-
 bool route_supports(const struct redis_url *url, char *error, size_t error_size)
 {
     if (url->user && url->password == NULL) {
@@ -14,10 +12,7 @@ bool route_supports(const struct redis_url *url, char *error, size_t error_size)
                  "there is a user but no password; a password alone is written redis://:PASSWORD@HOST");
         return false;
     }
-    if (url->kind != REDIS_URL_TLS)
-        return true;
-    snprintf(error, error_size, "rediss:// (TLS) is not yet supported by sse-publish; use redis://HOST:PORT");
-    return false;
+    return true;
 }
 
 enum route_advice route_advice(const struct redisReply *reply)
@@ -45,7 +40,9 @@ static struct connection *open_node(const struct redis_url *url, const char *hos
 {
     struct redis_endpoint endpoint = {.host = (char *)host, .port = port}; // only read
     const struct redis_url node = {
-        .kind = REDIS_URL_TCP,
+        .kind = url->tls ? REDIS_URL_TLS : REDIS_URL_TCP,
+        .tls = url->tls,
+        .tls_files = url->tls_files,
         .endpoints = &endpoint,
         .endpoint_count = 1,
         .user = url->user,
@@ -56,23 +53,23 @@ static struct connection *open_node(const struct redis_url *url, const char *hos
     return connection_open(&node, timeout_ms, error, error_size);
 }
 
-// "10.0.0.1:6379", "[::1]:6379" is written "::1:6379". An empty host is the one that said so.
-static bool split_address(const char *text, const char *same, char host[HOST_SIZE], unsigned short *port)
+bool route_read_place(const struct redisReply *reply, const char *same_host, char host[REDIS_HOST_SIZE],
+                      unsigned short *port)
 {
-    const char *colon = strrchr(text, ':');
-    size_t len = colon ? (size_t)(colon - text) : 0;
+    const char *address = strrchr(reply->str, ' '), *colon = strrchr(reply->str, ':');
+    size_t len = address && colon && colon > address ? (size_t)(colon - address - 1) : REDIS_HOST_SIZE;
     char *end;
     unsigned long number;
 
-    if (colon == NULL || len >= HOST_SIZE)
+    if (len >= REDIS_HOST_SIZE || colon[1] < '0' || colon[1] > '9')
         return false;
     number = strtoul(colon + 1, &end, 10);
-    if (end == colon + 1 || *end != '\0' || number == 0 || number > 65535)
+    if (*end != '\0' || number == 0 || number > 65535)
         return false;
     if (len > 0)
-        snprintf(host, HOST_SIZE, "%.*s", (int)len, text);
+        snprintf(host, REDIS_HOST_SIZE, "%.*s", (int)len, address + 1);
     else
-        snprintf(host, HOST_SIZE, "%s", same);
+        snprintf(host, REDIS_HOST_SIZE, "%s", same_host);
     *port = (unsigned short)number;
     return true;
 }
@@ -81,11 +78,10 @@ struct connection *route_follow(const struct redis_url *url, const struct connec
                                 const struct redisReply *reply, uint64_t timeout_ms, char *error,
                                 size_t error_size)
 {
-    const char *address = strrchr(reply->str, ' '); // MOVED SLOT HOST:PORT
-    char host[HOST_SIZE];
+    char host[REDIS_HOST_SIZE];
     unsigned short port;
 
-    if (address && split_address(address + 1, connection_host(from), host, &port))
+    if (route_read_place(reply, connection_host(from), host, &port))
         return open_node(url, host, port, timeout_ms, error, error_size);
     snprintf(error, error_size, "%s sends to a place that makes no sense: %.100s", connection_name(from),
              reply->str);
@@ -114,11 +110,11 @@ static bool is_master(struct connection *connection, char *error, size_t error_s
     return ok;
 }
 
-// Sentinels have credentials of their own, or none: those of the URL are for Redis.
+// Sentinels are asked without credentials: those of the URL are for Redis.
 static struct connection *ask_sentinel(const struct redis_url *url, const struct redis_endpoint *sentinel,
                                        uint64_t timeout_ms, char *error, size_t error_size)
 {
-    static const struct redis_url no_credentials = {0};
+    const struct redis_url no_credentials = {.tls = url->tls, .tls_files = url->tls_files};
     struct connection *found = NULL, *asked = open_node(&no_credentials, sentinel->host, sentinel->port,
                                                         timeout_ms, error, error_size);
     struct redisReply *reply;

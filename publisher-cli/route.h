@@ -19,6 +19,11 @@ enum route_advice {
 
 enum route_advice route_advice(const struct redisReply *reply);
 
+// Where MOVED or ASK sends: "MOVED SLOT HOST:PORT", an IPv6 address without brackets. Without a host it is
+// the one that said so. False where it makes no sense.
+bool route_read_place(const struct redisReply *reply, const char *same_host, char host[REDIS_HOST_SIZE],
+                      unsigned short *port);
+
 // False, with one line in `error`, for a URL that cannot be used. The others take no other.
 bool route_supports(const struct redis_url *url, char *error, size_t error_size);
 

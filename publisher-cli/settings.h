@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 struct settings {
-    char *redis, *event, *id;
+    char *redis, *redis_ca, *redis_cert, *redis_key, *event, *id;
     uint64_t retry, timeout, keep, keep_for; // numbers may be OPTION_UNSET
     bool durable, install, lines, json, help, version;
 };

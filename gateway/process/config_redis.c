@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gateway/redis/redis_tls.h"
+#include "common/redis_tls.h"
 
 #define PASSWORD_MAX 512
 

@@ -13,7 +13,7 @@
 
 #include "common/buf.h"
 #include "gateway/redis/lookup.h"
-#include "gateway/redis/redis_tls.h"
+#include "common/redis_tls.h"
 
 // Where a server is. A value, so that it outlives what named it.
 struct redis_place {

@@ -236,7 +236,7 @@ const USAGE = {
     'a history of no time': [['--durable', '--keep-for', '999ms', 'news', 'x'], '--keep-for'],
     'a channel to install': [['--install', 'news'], '--install'],
     'an event to install': [['--install', '--durable'], '--install'],
-    'TLS, so far': [['--redis', 'rediss://h', 'news', 'x'], 'not yet'],
+    'a certificate without its key': [['--redis', 'rediss://h', '--redis-cert', 'x.crt', 'news', 'x'], '--redis-key'],
     'a URL without a host': [['--redis', 'redis://me:secret', 'news', 'x'], '--redis'],
 };
 

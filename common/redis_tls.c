@@ -1,4 +1,4 @@
-#include "gateway/redis/redis_tls.h"
+#include "common/redis_tls.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

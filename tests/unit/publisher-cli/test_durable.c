@@ -1,0 +1,101 @@
+#include "publisher-cli/durable.h"
+
+#include "common/function_library.h"
+
+#include <check.h>
+#include <hiredis/hiredis.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DATA "a\0b" // lengths count, not terminators
+#define SCRIPT "EVALSHA SHA 1 sse:{n} DATA"
+
+static const struct {
+    struct durable_settings settings;
+    bool by_script, sharded;
+    const char *expected; // words; DATA stands for the data, "" for an empty one
+} commands[] = {
+    {{0}, false, false, "FCALL sse_publish 1 sse:{n} DATA \"\" \"\""},
+    {{.event = "order"}, false, false, "FCALL sse_publish 1 sse:{n} DATA order \"\""},
+    {{.event = "", .has_retry = true}, false, false, "FCALL sse_publish 1 sse:{n} DATA \"\" 0"},
+    {{.has_retry = true, .retry_ms = UINT32_MAX}, true, false, SCRIPT " \"\" 4294967295"},
+    {{.keep = 1}, false, false, "FCALL sse_publish 1 sse:{n} DATA \"\" \"\" maxlen 1"},
+    {{.keep_for_ms = 1001}, false, false, "FCALL sse_publish 1 sse:{n} DATA \"\" \"\" maxage 2"},
+    {{.keep_for_ms = 2000}, false, false, "FCALL sse_publish 1 sse:{n} DATA \"\" \"\" maxage 2"},
+    {{"e", true, 5, 1000000000, 1000000000000},
+     true,
+     true,
+     SCRIPT " e 5 maxlen 1000000000 maxage 1000000000 pubsub sharded"},
+};
+
+static void write_words(char *out, size_t size, int argc, const char **argv, const size_t *lengths)
+{
+    size_t used = 0;
+
+    for (int i = 0; i < argc; i++) {
+        const char *word = strcmp(argv[i], function_library_script_sha1) == 0 ? "SHA" : argv[i];
+
+        if (lengths[i] == sizeof(DATA) - 1 && memcmp(argv[i], DATA, sizeof(DATA) - 1) == 0)
+            word = "DATA";
+        else
+            ck_assert_uint_eq(lengths[i], strlen(argv[i]));
+        used += (size_t)snprintf(out + used, size - used, "%s%s", i ? " " : "", *word ? word : "\"\"");
+    }
+}
+
+START_TEST(a_command_says_what_was_set)
+{
+    struct durable durable;
+    const char *argv[DURABLE_ARGS_MAX];
+    size_t lengths[DURABLE_ARGS_MAX];
+    char words[512];
+    int argc;
+
+    durable_init(&durable, &commands[_i].settings);
+    durable.by_script = commands[_i].by_script;
+    durable.sharded = commands[_i].sharded;
+    argc = durable_command(&durable, "n", DATA, sizeof(DATA) - 1, argv, lengths);
+    ck_assert_int_le(argc, DURABLE_ARGS_MAX);
+    write_words(words, sizeof(words), argc, argv, lengths);
+    ck_assert_str_eq(words, commands[_i].expected);
+}
+END_TEST
+
+static const struct {
+    int type;
+    char *text;
+    bool unknown;
+} answers[] = {
+    {REDIS_REPLY_ERROR, "ERR Function not found", true},
+    {REDIS_REPLY_ERROR, "NOSCRIPT No matching script. Please use EVAL.", true},
+    {REDIS_REPLY_ERROR, "ERR sse_publish: the channel name is empty", false},
+    {REDIS_REPLY_ERROR, "NOPERM this user has no permissions to run the 'fcall' command", false},
+    {REDIS_REPLY_STRING, "NOSCRIPT", false},
+};
+
+START_TEST(a_server_that_lacks_the_function_is_known)
+{
+    redisReply reply = {.type = answers[_i].type, .str = answers[_i].text, .len = strlen(answers[_i].text)};
+
+    ck_assert_int_eq(durable_unknown(&reply), answers[_i].unknown);
+}
+END_TEST
+
+#define LOOP(test, cases) tcase_add_loop_test(tcase, test, 0, sizeof(cases) / sizeof((cases)[0]))
+
+int main(void)
+{
+    Suite *suite = suite_create("durable");
+    TCase *tcase = tcase_create("durable");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    LOOP(a_command_says_what_was_set, commands);
+    LOOP(a_server_that_lacks_the_function_is_known, answers);
+    suite_add_tcase(suite, tcase);
+    srunner_run_all(runner, CK_ENV);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
