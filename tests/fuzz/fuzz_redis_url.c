@@ -37,7 +37,8 @@ static void check_description(const struct redis_url *url)
     if (url->unix_path || url->master_name)
         return;
     require(redis_url_parse(text, &again, error, sizeof(error)));
-    require(again.kind == url->kind && again.db == url->db && again.endpoint_count == url->endpoint_count);
+    require(again.kind == url->kind && again.tls == url->tls && again.db == url->db &&
+            again.endpoint_count == url->endpoint_count);
     for (size_t i = 0; i < url->endpoint_count; i++) {
         require(strcmp(again.endpoints[i].host, url->endpoints[i].host) == 0);
         require(again.endpoints[i].port == url->endpoints[i].port);
@@ -47,11 +48,16 @@ static void check_description(const struct redis_url *url)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char *const schemes[] = {
-        "", "redis://", "rediss://", "redis+unix://", "redis+sentinel://", "redis+cluster://"};
+    static const char *const schemes[] = {"",
+                                          "redis://",
+                                          "rediss://",
+                                          "redis+unix://",
+                                          "redis+sentinel://",
+                                          "redis+cluster://",
+                                          "rediss+sentinel://"};
     char text[4096], error[256] = "";
     struct redis_url url;
-    size_t scheme = size ? data[0] % 6 : 0;
+    size_t scheme = size ? data[0] % 7 : 0;
     size_t prefix = strlen(schemes[scheme]);
 
     if (size < 1 || size - 1 > sizeof(text) - prefix - 1)

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
+import { LIBRARY } from '../lib/durable.mjs';
 import { Gateway } from '../lib/gateway.mjs';
 import { freePort } from '../lib/ports.mjs';
 import { Redis } from '../lib/redis.mjs';
@@ -34,6 +35,15 @@ async function allAt(tier, master) {
     }, { ms: 10000 });
 }
 
+/** Waits until the replicas have all that the node has; resolves to how many have. */
+async function inSync(node) {
+    return until('the replica', async () => {
+        const info = await node.cli(['INFO', 'replication']);
+        const offset = /master_repl_offset:(\d+)/.exec(info)[1];
+        return [...info.matchAll(/slave\d+:.*offset=(\d+)/g)].filter(([, has]) => has === offset).length;
+    });
+}
+
 const lines = (gateway, pattern) => gateway.process.log().split('\n').filter((line) => pattern.test(line)).length;
 
 test('SENTINEL FAILOVER: streams stay open, say gateway:gap, and hear from the new master', async (t) => {
@@ -62,6 +72,32 @@ test('SENTINEL FAILOVER: streams stay open, say gateway:gap, and hear from the n
     }
     assert.ok(stream.open && !stream.fault);
 });
+
+for (const [how, fail] of [
+    ['SENTINEL FAILOVER', (tier) => tier.sentinels[0].cli(['SENTINEL', 'FAILOVER', tier.name])],
+    ['kill -9 of the master', (tier) => tier.master.kill()],
+]) {
+    test(`durable events that the new master has come once, in order and without a gap: ${how}`, async (t) => {
+        const scope = scopeOf(t);
+        const tier = await Watched.start(scope);
+        await tier.master.cli(['-x', 'FUNCTION', 'LOAD', 'REPLACE'], { input: LIBRARY });
+        const gateway = await Gateway.start(scope, { redisUrl: tier.url });
+        const stream = await openStream(scope, gateway.port, '/stream?channel=d');
+        const publish = async (redis, from, to) => {
+            for (let i = from; i < to; i++) await redis.cli(['FCALL', 'sse_publish', '1', 'd', String(i)]);
+        };
+        await publish(tier.master, 0, 40);
+        assert.equal(await inSync(tier.master), 1, 'the replica has them');
+        await fail(tier);
+        const master = await tier.elected(tier.master);
+        await publish(master, 40, 80); // at once, whether the gateway is there already or not
+        await until('all events', () => stream.events.at(-1)?.data === '79', { ms: 20000 });
+        assert.deepEqual(stream.events.map((e) => `${e.type} ${e.data}`), Array.from({ length: 80 }, (_, i) => `message ${i}`));
+        const late = await openStream(scope, gateway.port, '/stream?channel=d&last_event_id=earliest');
+        await late.count(80);
+        assert.deepEqual(late.events.map((e) => e.data), stream.events.map((e) => e.data));
+    });
+}
 
 test('kill -9 of the master; and the old one, when it comes back, is left alone', async (t) => {
     const scope = scopeOf(t);
