@@ -85,7 +85,8 @@ test('a slot that moves takes its channels along: streams stay open, are told of
         streams.forEach((s) => s.events.splice(0));
         await cluster.moveSlot(slotOf(moving), target);
         assert.equal(await cluster.ownerOf(slotOf(moving), target), target);
-        await publishUntil(cluster, channels, 'all channels to deliver', () => streams.every((s, i) => s.events.some((e) => e.data === channels[i])));
+        await publishUntil(cluster, channels, 'all channels to deliver, long before the map is asked for in turn',
+            () => streams.every((s, i) => s.events.some((e) => e.data === channels[i])), { ms: 5000 });
         assert.deepEqual(streams.slice(0, 2).map((s) => s.events.slice(0, 2).map((e) => e.type)), Array(2).fill(['gateway:gap', 'message']));
         assert.ok(streams[2].events.every((e) => e.type === 'message'), 'nothing happened to its slot');
         assert.ok(streams.every((s) => s.open && !s.fault));
