@@ -6,11 +6,10 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/map.h"
-#include "common/pattern.h"
 #include "gateway/redis/canary.h"
 #include "gateway/redis/cluster_slots.h"
-#include "gateway/redis/history.h"
 #include "gateway/redis/redis_pubsub.h"
+#include "gateway/threads/recall.h"
 
 // The canary is one more that wants a channel, beside the workers: it is resubscribed as they are.
 #define CANARY_BIT 63u
@@ -22,7 +21,7 @@ struct path {
     struct path_settings settings;
     struct redis_pubsub *pubsub;
     struct canary *canary;
-    struct history *history; // NULL: no channel may have any
+    struct recall *recall;
     struct interest_set interest;
     size_t active; // channels that Redis has confirmed, the canary's aside
     bool connected, proven;
@@ -73,69 +72,6 @@ static void path_tell_gap(struct path *p, struct interest *i)
             delivery_gap(d, i, w);
 }
 
-static bool path_reads_history(const struct path *p, const struct interest *i)
-{
-    const struct path_settings *s = &p->settings;
-    bool durable = false;
-    for (size_t k = 0; k < s->durable_count && !durable; k++)
-        durable = pattern_matches(s->durable[k], i->name, i->entry.len);
-    return durable && payload_may_be_durable(s->delivery->payload, i->name, i->entry.len);
-}
-
-// The worker may open its streams of a channel that Redis has confirmed, once it is known how far the
-// channel's history has got.
-static void path_confirm_to(struct path *p, unsigned worker, const struct interest *i)
-{
-    if (!path_reads_history(p, i))
-        delivery_confirm(p->settings.delivery, worker, i, &(struct hub_confirmation){0});
-    else if (!history_ask_last(p->history, worker, i->name, i->entry.len))
-        log_error("bus", "out of memory: the history of %.*s is not read", (int)i->entry.len, i->name);
-}
-
-static void on_last(void *ctx, unsigned worker, const char *channel, size_t len, bool known,
-                    struct position last)
-{
-    struct path *p = ctx;
-    const struct delivery *d = p->settings.delivery;
-    // Wanted here or, with classic Pub/Sub on a cluster, at another node than the one that keeps the history.
-    const struct interest *i = d->find(d->find_ctx, map_hash(channel, len), channel, len);
-    const struct hub_confirmation how = {.has_history = known, .last = last};
-    // Where the subscription was lost meanwhile, the question will come again.
-    if (i && i->state == INTEREST_ACTIVE && i->workers & UINT64_C(1) << worker)
-        delivery_confirm(p->settings.delivery, worker, i, &how);
-}
-
-static void on_page(void *ctx, unsigned worker, const char *channel, size_t len,
-                    const struct history_page *page)
-{
-    struct path *p = ctx;
-    const struct hub_page mail = {.from = page->from,
-                                  .at_end = page->at_end,
-                                  .failed = page->failed,
-                                  .frames = page->frames,
-                                  .count = page->count};
-    delivery_page(p->settings.delivery, worker, channel, len, &mail);
-}
-
-static struct history *on_home(void *ctx, const char *channel, size_t len)
-{
-    struct path *p = ctx;
-    struct path *home = p->settings.home(p->settings.ctx, channel, len);
-    return home ? home->history : NULL;
-}
-
-static void on_moved(void *ctx, const char *error)
-{
-    struct path *p = ctx;
-    p->settings.on_doubt(p->settings.ctx, p, error);
-}
-
-static void on_dropped(void *ctx, enum counter reason, const char *channel, size_t len)
-{
-    struct path *p = ctx;
-    delivery_drop(p->settings.delivery, reason, channel, len, 0);
-}
-
 // Redis has confirmed the channel: what is published from now on comes in.
 static void path_confirmed(struct path *p, struct interest *i)
 {
@@ -143,7 +79,7 @@ static void path_confirmed(struct path *p, struct interest *i)
     path_tell_gap(p, i);
     for (unsigned w = 0; w < p->settings.delivery->worker_count; w++)
         if (i->workers & UINT64_C(1) << w)
-            path_confirm_to(p, w, i);
+            recall_confirm(p->recall, w, i);
     i->was_active = false;
 }
 
@@ -250,8 +186,7 @@ static void on_redis_down(void *ctx)
     struct path *p = ctx;
     path_count_down(p);
     canary_lost(p->canary);
-    if (p->history)
-        history_reconnect(p->history);
+    recall_reconnect(p->recall);
     path_unconfirm_all(p);
     // The canary's channel behind all others: when it is heard again, they are heard, too.
     interest_reset(&p->interest, path_canary_interest(p));
@@ -344,13 +279,12 @@ void path_want(struct path *p, unsigned worker, const struct channel_name *name)
     if (!i)
         log_error("bus", "out of memory: channel %.*s is not subscribed", (int)name->len, name->text);
     else if (i->state == INTEREST_ACTIVE)
-        path_confirm_to(p, worker, i);
+        recall_confirm(p->recall, worker, i);
 }
 
 void path_history(struct path *p, unsigned worker, const struct channel_name *name)
 {
-    if (!p->history || !history_ask_page(p->history, worker, name->text, name->len, name->at))
-        log_error("bus", "out of memory: the history of %.*s is not read", (int)name->len, name->text);
+    recall_page(p->recall, worker, name);
 }
 
 void path_unwant(struct path *p, unsigned worker, const struct channel_name *name)
@@ -461,19 +395,32 @@ static bool open_canary(struct path *p, struct ev_loop *loop)
     return p->canary && path_want_canary(p);
 }
 
-static struct history *open_history(struct path *p, struct ev_loop *loop)
+static struct recall *on_home(void *ctx, const char *channel, size_t len)
 {
-    const struct history_settings settings = {.url = p->settings.url,
-                                              .client_name = p->settings.client_name,
-                                              .counters = p->settings.counters,
-                                              .max_message = p->settings.max_message,
-                                              .on_last = on_last,
-                                              .on_page = on_page,
-                                              .on_dropped = on_dropped,
-                                              .home = p->settings.home ? on_home : NULL,
-                                              .on_moved = p->settings.on_doubt ? on_moved : NULL,
-                                              .ctx = p};
-    return history_create(loop, &settings);
+    struct path *p = ctx;
+    struct path *home = p->settings.home(p->settings.ctx, channel, len);
+    return home ? home->recall : NULL;
+}
+
+static void on_moved(void *ctx, const char *error)
+{
+    path_doubt(ctx, error);
+}
+
+static struct recall *open_recall(struct path *p, struct ev_loop *loop)
+{
+    const struct path_settings *s = &p->settings;
+    const struct recall_settings settings = {.url = s->url,
+                                             .client_name = s->client_name,
+                                             .max_message = s->max_message,
+                                             .durable = s->durable,
+                                             .durable_count = s->durable_count,
+                                             .delivery = s->delivery,
+                                             .counters = s->counters,
+                                             .home = s->home ? on_home : NULL,
+                                             .on_moved = s->on_doubt ? on_moved : NULL,
+                                             .ctx = p};
+    return recall_create(loop, &settings);
 }
 
 struct path *path_create(struct ev_loop *loop, const struct path_settings *settings)
@@ -484,8 +431,8 @@ struct path *path_create(struct ev_loop *loop, const struct path_settings *setti
     p->settings = *settings;
     interest_init(&p->interest);
     p->pubsub = open_pubsub(p, loop);
-    bool has_history = settings->durable_count == 0 || (p->history = open_history(p, loop));
-    if (p->pubsub && has_history && open_canary(p, loop))
+    p->recall = open_recall(p, loop);
+    if (p->pubsub && p->recall && open_canary(p, loop))
         return p;
     path_destroy(p);
     return NULL;
@@ -498,7 +445,7 @@ void path_destroy(struct path *p)
     path_count_down(p);
     redis_pubsub_destroy(p->pubsub);
     canary_destroy(p->canary);
-    history_destroy(p->history);
+    recall_destroy(p->recall);
     interest_deinit(&p->interest);
     free(p);
 }

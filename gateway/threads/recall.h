@@ -1,0 +1,42 @@
+// The histories of a path's channels: how far a channel has got before its streams are opened, and what they
+// missed. From `history`, which reads them, to delivery. The bus thread's alone.
+#pragma once
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/redis_url.h"
+#include "gateway/fanout/counters.h"
+#include "gateway/redis/interest.h"
+#include "gateway/threads/delivery.h"
+#include "gateway/threads/mailbox.h"
+
+struct recall;
+
+struct recall_settings {
+    const struct redis_url *url; // borrowed
+    const char *client_name;     // borrowed
+    size_t max_message;          // bytes
+    // Borrowed: patterns of channels that may have a history.
+    const char *const *durable;
+    size_t durable_count;
+    struct delivery *delivery; // borrowed
+    struct counters *counters; // borrowed
+    // On a cluster, as of history.h; both NULL elsewhere.
+    struct recall *(*home)(void *ctx, const char *channel, size_t len);
+    void (*on_moved)(void *ctx, const char *error);
+    void *ctx;
+};
+
+// NULL when out of memory. `settings` is copied.
+struct recall *recall_create(struct ev_loop *loop, const struct recall_settings *settings);
+void recall_destroy(struct recall *r);
+
+// Redis has confirmed channel `i`: worker `worker` may open its streams, once it is known how far the
+// channel's history has got.
+void recall_confirm(struct recall *r, unsigned worker, const struct interest *i);
+// Worker `worker` wants a page of the channel's history from name->at on: it comes by delivery_page.
+void recall_page(struct recall *r, unsigned worker, const struct channel_name *name);
+// The subscriber's connection is a new one.
+void recall_reconnect(struct recall *r);
