@@ -238,7 +238,7 @@ help:
 	  'make lint        rooms, clang-format, shellcheck, cppcheck, clang-tidy' \
 	  'make bench       the gateway beside its peers, measured in turn; QUICK=1: under two minutes' \
 	  'make bench-publish   durable events a second in Redis beside plain PUBLISH' \
-	  'make chaos       TIME=60 SEED=random SHAPE=single|sentinel: faults of all kinds, and what clients saw of them' \
+	  'make chaos       TIME=60 SEED=random SHAPE=single|sentinel|cluster: faults of all kinds, and what clients saw of them' \
 	  'make fuzz        FUZZ_SECONDS=60: every fuzzer for so long' \
 	  'make clean       takes build/ away' \
 	  'SANITIZER=address or thread with any of them: built under build/SANITIZER; V=1: whole commands'

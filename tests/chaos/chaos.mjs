@@ -3,6 +3,7 @@
 import { Netns, noNetns } from '../lib/netns.mjs';
 import { sleep, until, within } from '../lib/wait.mjs';
 import { check } from './checker.mjs';
+import { startCluster } from './cluster.mjs';
 import { ACKED, History } from './history.mjs';
 import { Journal } from './journal.mjs';
 import { cableNemeses, clientNemeses, gatewayNemeses, nginxNemeses } from './nemeses.mjs';
@@ -12,7 +13,7 @@ import { startSentinel } from './sentinel.mjs';
 import { startSingle } from './single.mjs';
 import { Tier } from './tier.mjs';
 
-export const SHAPES = { single: startSingle, sentinel: startSentinel };
+export const SHAPES = { single: startSingle, sentinel: startSentinel, cluster: startCluster };
 const MARKER_MS = 30000;
 const REST_MS = 30000;
 const BACK_MS = 30000; // a fault and what follows from it are over after so long, or it is an error

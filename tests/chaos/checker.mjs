@@ -17,10 +17,10 @@ export const FAILURES = ['lost', 'unannounced', 'duplicated', 'reordered'];
 
 /**
  * `history`: History. `kept`: channel -> Map of number -> id, what Redis has in the end. `clients`: [{ name, got }].
- * Returns { findings: [{ kind, client, channel, numbers, after, before, at }], delivered, gaps, emptyGaps }.
+ * Returns { findings: [{ kind, client, channel, numbers, after, before, at }], delivered, gaps, emptyGaps: when each of them came }.
  */
 export function check({ history, snapshots, clients }) {
-    const result = { findings: [], delivered: 0, gaps: 0, emptyGaps: 0 };
+    const result = { findings: [], delivered: 0, gaps: 0, emptyGaps: [] };
     for (const client of clients) {
         for (const [channel, items] of client.got) {
             const { events } = history.channels.get(channel);
@@ -35,7 +35,7 @@ export function check({ history, snapshots, clients }) {
 class Walk {
     #last = 0; // the highest number so far
     #seen = new Set();
-    #gaps = 0; // gateway:gap since then
+    #gaps = []; // when a gateway:gap came since then
 
     constructor(given, result) {
         Object.assign(this, given, { result });
@@ -43,12 +43,12 @@ class Walk {
     }
 
     all() {
-        for (const item of this.items) item.number ? this.#event(item) : this.#gap();
+        for (const item of this.items) item.number ? this.#event(item) : this.#gap(item);
         if (!this.left) this.#hole(this.events.length, undefined);
     }
 
-    #gap() {
-        this.#gaps++;
+    #gap({ at }) {
+        this.#gaps.push(at);
         this.result.gaps++;
     }
 
@@ -59,7 +59,7 @@ class Walk {
         if (number < this.#last) return this.#find('reordered', [number], { at });
         this.#hole(number, at);
         this.#last = number;
-        this.#gaps = 0;
+        this.#gaps = [];
     }
 
     /** What lies between the highest number so far and `next`. */
@@ -71,8 +71,8 @@ class Walk {
         const gone = missing.filter((n) => !numbers.has(n));
         const there = missing.filter((n) => numbers.has(n));
         if (missing.length === 0) {
-            this.result.emptyGaps += this.#gaps;
-        } else if (this.#gaps > 0) {
+            this.result.emptyGaps.push(...this.#gaps);
+        } else if (this.#gaps.length > 0) {
             if (there.length > 0) this.#find('lost', there, { at, next, announced: true });
             if (gone.length > 0) this.#find('announced', gone, { at, next });
         } else if (this.#last === 0) {

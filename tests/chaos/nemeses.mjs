@@ -27,7 +27,7 @@ export const gatewayNemeses = {
     async 'all gateways kill -9'(tier, random) {
         await outage(tier, all(tier), 'SIGKILL', random.between(0, 1500));
     },
-    async 'rolling restart'(tier) {
+    async 'gateways restarted in turn'(tier) {
         for (const i of all(tier)) await outage(tier, [i], 'SIGTERM', 0);
     },
 };

@@ -93,7 +93,7 @@ export class Publisher {
 
     #failed(event, error) {
         if (!(error instanceof Refused)) return; // nobody knows
-        const said = error.message.split(' ').slice(0, 12).join(' ');
+        const said = error.message.replace(/^(MOVED|ASK) .*/, '$1').split(' ').slice(0, 12).join(' ');
         this.errors.set(said, (this.errors.get(said) ?? 0) + 1);
         if (NOT_DONE.test(error.message)) event.state = REFUSED;
         if (ELSEWHERE.test(error.message)) this.#connection.lose(error.message);

@@ -26,7 +26,7 @@ export function text(round) {
         `published: ${acked} acknowledged, ${maybe} with an unknown outcome, ${refused} refused; ${result.delivered} deliveries to ${round.tier.clients.length} clients`,
         `lost ${sum.lost}, duplicated ${sum.duplicated}, reordered ${sum.reordered}, unannounced ${sum.unannounced};`
             + ` worst delay ${Math.round(Math.max(...[...journal.kinds.values()].map((k) => k.worst)))} ms, without a fault ${Math.round(none)} ms`,
-        `legitimate: ${result.gaps} x gateway:gap for ${sum.announced} events gone from Redis (${result.emptyGaps} where nothing was missing); ${sum.untold} lost by Redis without a trace`,
+        `legitimate: ${result.gaps} x gateway:gap for ${sum.announced} events gone from Redis (${result.emptyGaps.length} where nothing was missing); ${sum.untold} lost by Redis without a trace`,
         `${passed(round) ? 'PASSED' : 'FAILED'}: shape ${settings.shape}, ${settings.seconds} s, seed ${settings.seed}`,
     );
     if (!passed(round)) lines.push(`again: make chaos SHAPE=${settings.shape} TIME=${settings.seconds} SEED=${settings.seed}`);
@@ -34,10 +34,11 @@ export function text(round) {
 }
 
 function table({ journal, result }) {
-    const rows = [['fault', 'runs', 'deliveries', 'worst delay', 'announced', ...FAILURES]];
+    const rows = [['fault', 'runs', 'deliveries', 'worst delay', 'empty gaps', 'announced', ...FAILURES]];
     for (const [kind, { runs, deliveries, worst }] of [...journal.kinds].sort(([a], [b]) => a.localeCompare(b))) {
         const mine = sums(result.findings.filter(({ at }) => (at === undefined ? ['none'] : journal.blamedKinds(at, at)).includes(kind)));
-        rows.push([kind, runs || '', deliveries, `${Math.round(worst)} ms`, mine.announced || '', ...FAILURES.map((failure) => mine[failure] || '.')]);
+        const empty = result.emptyGaps.filter((at) => journal.blamedKinds(at, at).includes(kind)).length;
+        rows.push([kind, runs || '', deliveries, `${Math.round(worst)} ms`, empty || '', mine.announced || '', ...FAILURES.map((failure) => mine[failure] || '.')]);
     }
     const widths = rows[0].map((_, i) => Math.max(...rows.map((row) => String(row[i]).length)));
     return rows.map((row) => row.map((cell, i) => (i === 0 ? String(cell).padEnd(widths[i]) : String(cell).padStart(widths[i]))).join('  ')).join('\n');
@@ -70,7 +71,7 @@ export function json({ settings, journal, tier, problems, result }) {
         problems,
         sums: sums(result.findings),
         gaps: result.gaps,
-        emptyGaps: result.emptyGaps,
+        emptyGaps: result.emptyGaps.length,
         delivered: result.delivered,
         published: tier.history.counts(),
         kinds: Object.fromEntries(journal.kinds),

@@ -1,6 +1,6 @@
 // make chaos: a round of faults against the whole tier, and a verdict on what its clients saw.
 //
-//      run.mjs [--time SECONDS] [--seed N] [--shape single] [--only FAULT,..] [--clients N] [--plan]
+//      run.mjs [--time SECONDS] [--seed N] [--shape single] [--only FAULT,..] [--clients N] [--rate N]
 //
 // Exit status 1 where an event was lost, duplicated, reordered or missing without a word, or something crashed.
 
@@ -19,6 +19,7 @@ const { values } = parseArgs({
         shape: { type: 'string', default: 'single' },
         only: { type: 'string' },
         clients: { type: 'string', default: '24' },
+        rate: { type: 'string', default: '8' }, // batches a second and channel
     },
 });
 const seconds = Number(values.time);
@@ -35,7 +36,7 @@ let round;
 let ok = false;
 try {
     const only = values.only ? values.only.split(',') : undefined;
-    round = await chaos(scope, { seed, seconds, shape: values.shape, only, clients: Number(values.clients), say: (line) => console.log(line) });
+    round = await chaos(scope, { seed, seconds, shape: values.shape, only, clients: Number(values.clients), rate: Number(values.rate), say: (line) => console.log(line) });
 } catch (error) {
     console.error(error);
 } finally {

@@ -10,7 +10,6 @@ import { Random } from './random.mjs';
 const ARGS = ['--retry', '300ms', '--heartbeat', '1s', '--refusal', 'status', '--drain-timeout', '10s'];
 const LONG = 1000000; // a stream that keeps all of a run
 const SHORT = 50; // a stream that is full in no time
-const CHANNELS_EACH = 3;
 
 export class Tier {
     gateways = [];
@@ -56,7 +55,8 @@ export class Tier {
     #startClient() {
         const name = `client-${this.clients.length + 1}`;
         const random = new Random(this.seed, name);
-        const channels = random.sample([...this.longChannels, ...this.shortChannels], CHANNELS_EACH);
+        const all = [...this.longChannels, ...this.shortChannels];
+        const channels = random.sample(all, random.int(1, all.length));
         const client = new Client({ name, port: this.nginx.port, channels, random, onEvent: this.onEvent });
         this.clients.push(client);
         client.start();
