@@ -45,7 +45,8 @@ struct history {
     struct history_settings settings;
     struct ev_loop *loop;
     struct redis_conn *conn;
-    struct request_list waiting, sent; // `sent` in the order of the answers
+    // Pages wait beside all others, which pass them: nobody looks through thousands that may not be sent yet.
+    struct request_list waiting, waiting_pages, sent; // `sent` in the order of the answers
     size_t lasts_sent, pages_sent;
     size_t entry_bytes; // of one entry, about
     bool told_denied;
@@ -97,23 +98,27 @@ static bool send_request(struct history *h, struct request *r)
     return false;
 }
 
-static void send_waiting(struct history *h)
+static void send_list(struct history *h, struct request_list *list, const size_t *sent, size_t max)
 {
-    struct request *next;
-    if (ev_is_active(&h->retry))
-        return;
-    for (struct request *r = TAILQ_FIRST(&h->waiting); r; r = next) {
-        next = TAILQ_NEXT(r, in_list);
-        if (h->lasts_sent >= LASTS_MAX)
-            return;
-        if (r->kind == ASK_PAGE && h->pages_sent >= PAGES_MAX)
-            continue;
-        if (!send_request(h, r))
-            return;
-        TAILQ_REMOVE(&h->waiting, r, in_list);
+    struct request *r;
+    while (*sent < max && (r = TAILQ_FIRST(list)) && send_request(h, r)) {
+        TAILQ_REMOVE(list, r, in_list);
         TAILQ_INSERT_TAIL(&h->sent, r, in_list);
         count_sent(h, r, 1);
     }
+}
+
+static void send_waiting(struct history *h)
+{
+    if (ev_is_active(&h->retry))
+        return;
+    send_list(h, &h->waiting, &h->lasts_sent, LASTS_MAX);
+    send_list(h, &h->waiting_pages, &h->pages_sent, PAGES_MAX);
+}
+
+static struct request_list *waiting_for(struct history *h, const struct request *r)
+{
+    return r->kind == ASK_PAGE ? &h->waiting_pages : &h->waiting;
 }
 
 static void answer_failed(struct history *h, struct request *r)
@@ -131,7 +136,7 @@ static void put_back(struct history *h, struct request *r)
     if (r->tries >= TRIES_MAX)
         answer_failed(h, r);
     else
-        TAILQ_INSERT_HEAD(&h->waiting, r, in_list);
+        TAILQ_INSERT_HEAD(waiting_for(h, r), r, in_list);
 }
 
 static void on_retry(struct ev_loop *loop, ev_timer *w, int events)
@@ -148,7 +153,7 @@ static bool add_request(struct history *h, enum request_kind kind, unsigned work
         return false;
     *r = (struct request){.kind = kind, .worker = worker, .from = from, .len = len};
     memcpy(r->channel, channel, len);
-    TAILQ_INSERT_TAIL(&h->waiting, r, in_list);
+    TAILQ_INSERT_TAIL(waiting_for(h, r), r, in_list);
     send_waiting(h);
     return true;
 }
@@ -210,7 +215,7 @@ static void on_error(struct history *h, struct request *r, const char *error)
 {
     counter_add(h->settings.counters, COUNTER_REDIS_ERRORS, 1);
     if (!is_final(error)) {
-        TAILQ_INSERT_HEAD(&h->waiting, r, in_list);
+        TAILQ_INSERT_HEAD(waiting_for(h, r), r, in_list);
         ev_timer_stop(h->loop, &h->retry);
         ev_timer_set(&h->retry, RETRY_S, 0.);
         ev_timer_start(h->loop, &h->retry);
@@ -314,6 +319,7 @@ struct history *history_create(struct ev_loop *loop, const struct history_settin
     h->loop = loop;
     h->entry_bytes = PAGE_BYTES / 64;
     TAILQ_INIT(&h->waiting);
+    TAILQ_INIT(&h->waiting_pages);
     TAILQ_INIT(&h->sent);
     ev_timer_init(&h->retry, on_retry, 0., 0.);
     h->retry.data = h;
@@ -353,6 +359,7 @@ void history_destroy(struct history *h)
     redis_conn_destroy(h->conn);
     ev_timer_stop(h->loop, &h->retry);
     requests_free(&h->waiting);
+    requests_free(&h->waiting_pages);
     requests_free(&h->sent);
     free(h);
 }
