@@ -12,6 +12,9 @@
 
 #define EVERY_S 2.0
 #define MISSED_MAX 2u
+// Of a subscriber that hears others: it may be far behind, and what is on its way would be lost with its
+// connection.
+#define LATE_MAX 8u
 #define REPLY_MAX 65536u
 
 struct canary {
@@ -20,12 +23,13 @@ struct canary {
     struct ev_loop *loop;
     ev_timer timer;
     char channel[48 + CLUSTER_TAG_MAX];
-    uint64_t number;  // of the newest canary
-    unsigned missed;  // in a row
-    unsigned unheard; // of these, how many Redis took: only they are the subscriber's fault
-    bool listening;   // the subscriber has the channel
-    bool flying;      // sent and not back yet
-    bool taken;       // Redis took the newest
+    uint64_t number;       // of the newest canary
+    unsigned missed;       // in a row
+    unsigned unheard;      // of these, how many Redis took: only they are the subscriber's fault
+    uint64_t heard_before; // the newest was sent
+    bool listening;        // the subscriber has the channel
+    bool flying;           // sent and not back yet
+    bool taken;            // Redis took the newest
     bool proven;
 };
 
@@ -45,6 +49,7 @@ static void canary_send(struct canary *c)
     snprintf(number, sizeof number, "%" PRIu64, ++c->number);
     const char *publish[] = {c->settings.sharded ? "SPUBLISH" : "PUBLISH", c->channel, number};
     c->taken = false;
+    c->heard_before = c->settings.heard(c->settings.ctx);
     c->flying = redis_conn_send(c->conn, 3, publish, NULL);
     if (c->flying)
         counter_add(c->settings.counters, COUNTER_CANARIES_SENT, 1);
@@ -59,13 +64,14 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
         c->missed++;
     if (c->flying && c->taken)
         c->unheard++;
+    bool silent = c->settings.heard(c->settings.ctx) == c->heard_before;
     if (c->missed >= MISSED_MAX) {
         if (c->proven)
             log_error("redis", "%u canaries in a row did not come back: delivery is not proven, not ready",
                       c->missed);
         set_proven(c, false);
     }
-    if (c->unheard >= MISSED_MAX) {
+    if (c->unheard >= (silent ? MISSED_MAX : LATE_MAX)) {
         c->missed = c->unheard = 0;
         c->flying = false;
         c->settings.on_deaf(c->settings.ctx);

@@ -20,8 +20,11 @@ struct canary_settings {
     uint16_t slot;
     // Delivery is proven, or is no longer.
     void (*on_proven)(void *ctx, bool proven);
-    // Redis takes what is published, but the subscriber does not get it.
+    // Redis takes what is published, but the subscriber does not get it; sooner where it gets nothing else
+    // either.
     void (*on_deaf)(void *ctx);
+    // Messages that the subscriber has got so far, of any channel.
+    uint64_t (*heard)(void *ctx);
     void *ctx;
 };
 

@@ -21,6 +21,7 @@ struct path {
     struct path_settings settings;
     struct redis_pubsub *pubsub;
     struct canary *canary;
+    uint64_t heard; // messages of any channel
     struct recall *recall;
     struct interest_set interest;
     size_t active; // channels that Redis has confirmed, the canary's aside
@@ -35,6 +36,7 @@ bool path_is_canary(const struct interest *i)
 static void on_message(void *ctx, const char *channel, size_t channel_len, const char *payload, size_t len)
 {
     struct path *p = ctx;
+    p->heard++;
     uint64_t hash = map_hash(channel, channel_len);
     struct interest *i = interest_find(&p->interest, hash, channel, channel_len);
     if (i && path_is_canary(i)) {
@@ -200,6 +202,12 @@ static void on_proven(void *ctx, bool proven)
     struct path *p = ctx;
     p->proven = proven;
     p->settings.on_proven(p->settings.ctx);
+}
+
+static uint64_t on_heard(void *ctx)
+{
+    const struct path *p = ctx;
+    return p->heard;
 }
 
 static void on_deaf(void *ctx)
@@ -390,6 +398,7 @@ static bool open_canary(struct path *p, struct ev_loop *loop)
                                              .slot = p->settings.canary_slot,
                                              .on_proven = on_proven,
                                              .on_deaf = on_deaf,
+                                             .heard = on_heard,
                                              .ctx = p};
     p->canary = canary_create(loop, &settings);
     return p->canary && path_want_canary(p);

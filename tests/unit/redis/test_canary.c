@@ -16,6 +16,7 @@ static struct redis_pubsub *pubsub;
 static struct canary *canary;
 static struct counters counters;
 static redisContext *publisher;
+static uint64_t heard;
 static unsigned proven, disproven, deaf, arrived;
 static bool cure_deafness, ignore_subscribed;
 
@@ -24,6 +25,12 @@ static void on_proven(void *ctx, bool is_proven)
     (void)ctx;
     ck_assert(is_proven == (proven == disproven)); // told of changes only
     *(is_proven ? &proven : &disproven) += 1;
+}
+
+static uint64_t on_heard(void *ctx)
+{
+    (void)ctx;
+    return heard;
 }
 
 static void on_deaf(void *ctx)
@@ -89,7 +96,8 @@ static void setup(void)
                                        .client_name = "a-gateway",
                                        .counters = &counters,
                                        .on_proven = on_proven,
-                                       .on_deaf = on_deaf};
+                                       .on_deaf = on_deaf,
+                                       .heard = on_heard};
     canary = canary_create(loop, &settings);
     ck_assert_ptr_nonnull(canary);
     ev_timer_stop(loop, &canary->timer);
