@@ -213,6 +213,21 @@ START_TEST(one_lost_canary_is_forgiven_two_are_not)
 }
 END_TEST
 
+START_TEST(a_subscriber_that_hears_others_may_be_late_but_not_for_ever)
+{
+    loop_wait(loop, is_proven, NULL);
+    make_deaf();
+    for (unsigned lost = 0; lost <= 8; lost++) {
+        ck_assert_uint_eq(deaf, 0);
+        heard++;
+        tick();
+        loop_wait(loop, is_taken, NULL);
+    }
+    ck_assert_uint_eq(disproven, 1);
+    ck_assert_uint_eq(deaf, 1);
+}
+END_TEST
+
 START_TEST(a_canary_lost_now_and_then_is_forgiven_each_time)
 {
     loop_wait(loop, is_proven, NULL);
@@ -357,6 +372,7 @@ int main(void)
     tcase_add_test(tcase, it_stays_proven_while_canaries_come_back);
     tcase_add_test(tcase, only_the_newest_canary_proves_anything);
     tcase_add_test(tcase, one_lost_canary_is_forgiven_two_are_not);
+    tcase_add_test(tcase, a_subscriber_that_hears_others_may_be_late_but_not_for_ever);
     tcase_add_test(tcase, a_canary_lost_now_and_then_is_forgiven_each_time);
     tcase_add_test(tcase, a_deaf_subscriber_is_replaced_and_delivery_proven_again);
     tcase_add_test(tcase, a_canary_that_redis_refuses_says_nothing_of_the_subscriber);
