@@ -470,6 +470,21 @@ START_TEST(the_answer_to_another_question_is_not_taken)
 }
 END_TEST
 
+START_TEST(a_page_that_was_read_before_a_stream_came_does_not_say_that_its_place_is_gone)
+{
+    join(0, FROM_POSITION, 2);
+    confirm(4);
+    join(1, FROM_POSITION, 6); // served elsewhere
+    page(2, 2, 5, true);
+    ck_assert_str_eq(heard(1), "");
+    ck_assert_uint_eq(asked, 2);
+    page(6, 6, 6, true);
+    live(5), live(6), live(7);
+    ck_assert_str_eq(heard(0), "3 4 5 6 7");
+    ck_assert_str_eq(heard(1), "7");
+}
+END_TEST
+
 START_TEST(a_page_for_a_channel_that_is_gone_is_released)
 {
     join(0, FROM_POSITION, 2);
@@ -610,6 +625,7 @@ int main(void)
     tcase_add_test(tcase, a_page_that_cannot_be_had_is_a_gap_for_those_who_wait);
     tcase_add_test(tcase, a_question_without_an_answer_is_asked_again);
     tcase_add_test(tcase, the_answer_to_another_question_is_not_taken);
+    tcase_add_test(tcase, a_page_that_was_read_before_a_stream_came_does_not_say_that_its_place_is_gone);
     tcase_add_test(tcase, a_page_for_a_channel_that_is_gone_is_released);
     tcase_add_test(tcase, leaving_in_any_order_while_behind_leaves_nothing);
     tcase_add_test(tcase, without_history_who_resumes_gets_one_gap_and_then_what_is_live);

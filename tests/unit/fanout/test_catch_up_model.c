@@ -194,10 +194,10 @@ static void lose_history(void)
     size_t dice = below(10);
     if (dice < 6 && h->end > h->first) {
         h->first += below(h->end - h->first) + 1;
-    } else if (dice < 8) {
+    } else if (dice < 8 && lasts.head == lasts.end && to_bus.head == to_bus.end) { // expiry is never as quick
         h->life_from = h->first = h->end;
         wall_ms += 10;
-    } else if (h->end > h->life_from) {
+    } else if (dice >= 8 && h->end > h->life_from) {
         redis_goes();
         size_t lost = 1 + below(3);
         h->end = h->end - h->life_from > lost ? h->end - lost : h->life_from;
@@ -373,6 +373,23 @@ static void start_anew(struct client *k)
     }
 }
 
+// Another gateway has served it meanwhile, and was quicker than this one.
+static void was_elsewhere(struct client *k)
+{
+    struct cursor_entry entries[CHANNELS];
+    size_t n = 0;
+    for (size_t c = 0; c < CHANNELS; c++) {
+        const struct history *h = &histories[c];
+        if (!k->in[c])
+            continue;
+        k->now.seen[c] = below(2) ? last_of(h) : h->end > h->first ? h->events[h->end - 1].prev : last_of(h);
+        k->now.knows[c] = true;
+        entries[n++] =
+            (struct cursor_entry){.channel = h->name, .channel_len = strlen(h->name), .at = k->now.seen[c]};
+    }
+    k->now.cursor_len = cursor_encode(entries, n, k->now.cursor);
+}
+
 static void join(struct client *k)
 {
     struct hub_name names[CHANNELS];
@@ -381,6 +398,8 @@ static void join(struct client *k)
         start_anew(k);
     else if (below(2) == 0)
         k->now = k->before;
+    else if (below(3) == 0)
+        was_elsewhere(k);
     if (k->now.cursor_len == 0) // it has not been told anything: it begins anew
         memset(k->now.knows, 0, sizeof k->now.knows);
     for (size_t c = 0; c < CHANNELS; c++)
