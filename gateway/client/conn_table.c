@@ -63,8 +63,10 @@ static void on_deadline(struct wheel_entry *e, void *ctx)
 
 // Frames per turn for those who are behind: a fraction of a millisecond, so that live events need not wait.
 #define FEED_BUDGET 256u
-// So many of them leave in one write.
+// So many of them leave in one write, or so many bytes: far from --queue-limit, which is there for slow
+// clients.
 #define FEED_WRITE 32u
+#define FEED_WRITE_BYTES 65536u
 
 // What libev keeps per descriptor in its table, which grows by doubling: twice sizeof(ANFD).
 #define EV_BYTES_PER_FD 32u
@@ -112,10 +114,10 @@ void conn_table_flush(struct conn_table *t)
 static void conn_table_feed(struct conn_table *t)
 {
     t->coalesce = true;
-    bool more = hub_feed(t->hub, FEED_BUDGET);
+    (void)hub_feed(t->hub, FEED_BUDGET);
     t->coalesce = false;
     conn_table_flush(t);
-    if (more)
+    if (hub_feed(t->hub, 0)) // asked behind the flush: a socket that had room again has woken its stream
         ev_idle_start(t->loop, &t->feeding);
     else
         ev_idle_stop(t->loop, &t->feeding);
@@ -154,9 +156,13 @@ static enum hub_appetite on_appetite(void *ctx, struct subscriber *s)
 {
     (void)ctx;
     struct conn *c = conn_of_subscriber(s);
-    if (c->state == CONN_STREAM && !c->blocked && c->queue && c->queue->count >= FEED_WRITE)
+    if (c->state == CONN_STREAM && !c->blocked && c->queue &&
+        (c->queue->count >= FEED_WRITE || c->queue->bytes >= FEED_WRITE_BYTES))
         conn_flush(c);
-    return c->state != CONN_STREAM ? HUB_NOT_OPEN : c->blocked ? HUB_FULL : HUB_HUNGRY;
+    // One that is over will never take anything: no page must be read for it.
+    return c->state == CONN_WAITING                ? HUB_NOT_OPEN
+           : c->state != CONN_STREAM || c->blocked ? HUB_FULL
+                                                   : HUB_HUNGRY;
 }
 
 static void on_no_memory(void *ctx, struct subscriber *s)
@@ -215,6 +221,8 @@ bool conn_table_enable_streams(struct conn_table *t, struct limits *limits, cons
     t->limits = limits;
     t->bus = *bus;
     t->hub = hub_create(&events, t->settings->replay_limit);
+    if (t->hub)
+        hub_tick(t->hub, t->now_ms); // so that it knows the time before the first tick
     return t->hub != NULL;
 }
 

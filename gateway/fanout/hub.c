@@ -308,8 +308,8 @@ bool hub_lost(struct hub *h, uint64_t hash, const char *name, size_t len)
     if (!c->has_history || position_is_zero(c->position))
         return true;
     c->stale = true;
-    // Where it is not confirmed, it will be, and the bus says how far it got.
-    return c->confirmed && !h->events.on_interest(h->events.ctx, hash, name, len, true);
+    // Where it is not confirmed yet, too: the answer that is on its way may be older than the loss.
+    return !h->events.on_interest(h->events.ctx, hash, name, len, true);
 }
 
 size_t hub_cursor(const struct subscriber *s, char *out)

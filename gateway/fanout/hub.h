@@ -52,7 +52,7 @@ struct hub_name {
 // Whether a subscriber can take events that it missed.
 enum hub_appetite {
     HUB_NOT_OPEN, // not yet: hub_wake when it is
-    HUB_FULL,     // its socket is: hub_wake when it is not any more
+    HUB_FULL,     // its socket is: hub_wake when it is not any more; or it is over
     HUB_HUNGRY,
 };
 

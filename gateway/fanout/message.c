@@ -60,7 +60,7 @@ static bool parse_place(const char *text, size_t len, struct event_place *place)
         return false;
     text += n + 1;
     n = position_parse_number(text, (size_t)(end - text), &place->epoch);
-    return n > 0 && text + n == end && place->at.offset > 0;
+    return n > 0 && text + n == end && place->at.offset > 0 && position_before(place->prev, place->at);
 }
 
 // False, and the reason, where the payload cannot become an event.

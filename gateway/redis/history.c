@@ -46,14 +46,21 @@ struct history {
     struct history_settings settings;
     struct ev_loop *loop;
     struct redis_conn *conn;
-    struct request_list waiting, sent; // `sent` in the order of the answers
-    struct request_list delayed;       // asked again by `retry`
+    // Pages wait beside all others, which pass them: nobody looks through thousands that may not be sent yet.
+    struct request_list waiting, waiting_pages;
+    struct request_list sent;    // in the order of the answers
+    struct request_list delayed; // asked again by `retry`
     size_t lasts_sent, pages_sent;
     size_t entry_bytes; // of one entry, about
     bool told_denied;
     bool replacing; // the connection goes down because we want it to
     ev_timer retry;
 };
+
+static struct request_list *waiting_for(struct history *h, const struct request *r)
+{
+    return r->kind == ASK_PAGE ? &h->waiting_pages : &h->waiting;
+}
 
 static void count_sent(struct history *h, const struct request *r, int n)
 {
@@ -125,34 +132,33 @@ static struct history *home_of(struct history *h, const struct request *r)
 static void hand_over(struct history *to, struct request *r)
 {
     r->tries = 0;
-    TAILQ_INSERT_TAIL(&to->waiting, r, in_list);
+    TAILQ_INSERT_TAIL(waiting_for(to, r), r, in_list);
     retry_in(to, 0.);
+}
+
+static void send_list(struct history *h, struct request_list *list, const size_t *sent, size_t max)
+{
+    struct request *r;
+    while (*sent < max && (r = TAILQ_FIRST(list))) {
+        struct history *home = home_of(h, r);
+        if (home == h && !send_request(h, r))
+            return;
+        TAILQ_REMOVE(list, r, in_list);
+        if (home == h) {
+            TAILQ_INSERT_TAIL(&h->sent, r, in_list);
+            count_sent(h, r, 1);
+        } else if (home) {
+            hand_over(home, r);
+        } else {
+            delay(h, r);
+        }
+    }
 }
 
 static void send_waiting(struct history *h)
 {
-    struct request *next;
-    for (struct request *r = TAILQ_FIRST(&h->waiting); r; r = next) {
-        next = TAILQ_NEXT(r, in_list);
-        struct history *home = home_of(h, r);
-        if (home != h) {
-            TAILQ_REMOVE(&h->waiting, r, in_list);
-            if (home)
-                hand_over(home, r);
-            else
-                delay(h, r);
-            continue;
-        }
-        if (h->lasts_sent >= LASTS_MAX)
-            return;
-        if (r->kind == ASK_PAGE && h->pages_sent >= PAGES_MAX)
-            continue;
-        if (!send_request(h, r))
-            return;
-        TAILQ_REMOVE(&h->waiting, r, in_list);
-        TAILQ_INSERT_TAIL(&h->sent, r, in_list);
-        count_sent(h, r, 1);
-    }
+    send_list(h, &h->waiting, &h->lasts_sent, LASTS_MAX);
+    send_list(h, &h->waiting_pages, &h->pages_sent, PAGES_MAX);
 }
 
 static void answer_failed(struct history *h, struct request *r)
@@ -170,14 +176,18 @@ static void put_back(struct history *h, struct request *r)
     if (r->tries >= TRIES_MAX)
         answer_failed(h, r);
     else
-        TAILQ_INSERT_HEAD(&h->waiting, r, in_list);
+        TAILQ_INSERT_HEAD(waiting_for(h, r), r, in_list);
 }
 
 static void on_retry(struct ev_loop *loop, ev_timer *w, int events)
 {
     (void)loop, (void)events;
     struct history *h = w->data;
-    TAILQ_CONCAT(&h->waiting, &h->delayed, in_list);
+    struct request *r;
+    while ((r = TAILQ_FIRST(&h->delayed))) {
+        TAILQ_REMOVE(&h->delayed, r, in_list);
+        TAILQ_INSERT_TAIL(waiting_for(h, r), r, in_list);
+    }
     send_waiting(h);
 }
 
@@ -189,7 +199,7 @@ static bool add_request(struct history *h, enum request_kind kind, unsigned work
         return false;
     *r = (struct request){.kind = kind, .worker = worker, .from = from, .len = len};
     memcpy(r->channel, channel, len);
-    TAILQ_INSERT_TAIL(&h->waiting, r, in_list);
+    TAILQ_INSERT_TAIL(waiting_for(h, r), r, in_list);
     send_waiting(h);
     return true;
 }
@@ -354,6 +364,7 @@ struct history *history_create(struct ev_loop *loop, const struct history_settin
     h->loop = loop;
     h->entry_bytes = PAGE_BYTES / 64;
     TAILQ_INIT(&h->waiting);
+    TAILQ_INIT(&h->waiting_pages);
     TAILQ_INIT(&h->sent);
     TAILQ_INIT(&h->delayed);
     ev_timer_init(&h->retry, on_retry, 0., 0.);
@@ -399,6 +410,7 @@ void history_destroy(struct history *h)
     ev_timer_stop(h->loop, &h->retry);
     requests_leave(h, &h->sent);
     requests_leave(h, &h->waiting);
+    requests_leave(h, &h->waiting_pages);
     requests_leave(h, &h->delayed);
     free(h);
 }

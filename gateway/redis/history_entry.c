@@ -5,14 +5,17 @@
 #include "common/envelope.h"
 #include "gateway/fanout/gap.h"
 
+static bool read_position(const redisReply *text, struct position *out)
+{
+    return text->len > 0 && position_parse(text->str, (size_t)text->len, out) == (size_t)text->len;
+}
+
 bool history_entry_position(const redisReply *entry, struct position *at)
 {
     if (entry->type != REDIS_REPLY_ARRAY || entry->elements != 2 ||
         entry->element[0]->type != REDIS_REPLY_STRING || entry->element[1]->type != REDIS_REPLY_ARRAY)
         return false;
-    const redisReply *id = entry->element[0];
-    size_t len = (size_t)id->len;
-    return position_parse(id->str, len, at) == len;
+    return read_position(entry->element[0], at);
 }
 
 static const redisReply *field(const redisReply *entry, const char *name)
@@ -36,9 +39,13 @@ static bool read_number(const redisReply *text, uint64_t *out)
 // False where the entry is not one of the function's.
 static bool read_place(const redisReply *entry, struct event_place *place)
 {
-    const redisReply *prev = field(entry, "prev");
-    return prev && position_parse(prev->str, (size_t)prev->len, &place->prev) == (size_t)prev->len &&
-           read_number(field(entry, "epoch"), &place->epoch);
+    const redisReply *text = field(entry, "prev");
+    struct position prev;
+    if (!text || !read_position(text, &prev) || !position_before(prev, place->at) ||
+        !read_number(field(entry, "epoch"), &place->epoch))
+        return false;
+    place->prev = prev;
+    return true;
 }
 
 // False, and the reason, where the entry is no event. Empty fields are absent ones.

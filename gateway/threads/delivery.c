@@ -111,7 +111,8 @@ void delivery_page(struct delivery *d, size_t w, const char *channel, size_t len
     } else {
         p->page = *page;
         p->page.frames = p->frames;
-        memcpy(p->frames, page->frames, page->count * sizeof *p->frames);
+        if (page->count > 0) // else there may be no array
+            memcpy(p->frames, page->frames, page->count * sizeof *p->frames);
         p->name = channel_name_create(map_hash(channel, len), channel, len);
         if (p->name && post(d, w, &mail))
             return;

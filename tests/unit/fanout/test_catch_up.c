@@ -565,6 +565,20 @@ START_TEST(a_lost_message_is_asked_for_and_filled)
 }
 END_TEST
 
+START_TEST(a_message_that_is_lost_while_a_confirmation_is_on_its_way_is_asked_for)
+{
+    join(0, FROM_NOW, 0);
+    confirm(3);
+    hub_unconfirm_all(hub);
+    ck_assert(!hub_lost(hub, channel_hash, "a", 1));
+    ck_assert_uint_eq(interests, 2);
+    confirm(3); // what was read before
+    confirm(4);
+    page(3, 3, 4, true);
+    ck_assert_str_eq(heard(0), "4");
+}
+END_TEST
+
 // Where nobody can say how far a stream has got in a channel with events, its cursor says that.
 START_TEST(a_durable_channel_without_readable_history_is_unknown_in_the_cursor)
 {
@@ -632,6 +646,7 @@ int main(void)
     tcase_add_test(tcase, without_history_a_hole_is_a_gap_before_the_event_behind_it);
     tcase_add_test(tcase, a_new_life_of_the_history_begins_without_a_gap_for_who_was_there);
     tcase_add_test(tcase, a_lost_message_is_asked_for_and_filled);
+    tcase_add_test(tcase, a_message_that_is_lost_while_a_confirmation_is_on_its_way_is_asked_for);
     tcase_add_test(tcase, a_durable_channel_without_readable_history_is_unknown_in_the_cursor);
     tcase_add_test(tcase, who_is_further_on_gets_its_page_although_others_keep_coming);
     suite_add_tcase(suite, tcase);

@@ -1,6 +1,7 @@
 #include "gateway/fanout/message.h"
 
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -106,6 +107,47 @@ static enum payload_mode mode_of(const char *channel)
     return mode;
 }
 
+static const struct {
+    const char *line;
+    bool good;
+} places[] = {
+    {"101-5 100-4 90", true},
+    {"101-1 0-0 101", true},
+    {"18446744073709551615-5 100-4 90", true},
+    {"101-5 100-4", false},
+    {"101-5 100-4 ", false},
+    {"101-5 100-4 90 ", false},
+    {"101-5  100-4 90", false},
+    {"101 100-4 90", false},
+    {"101-0 100-4 90", false},
+    {"101-5 101-5 90", false}, // behind itself
+    {"101-5 102-4 90", false}, // behind what comes later
+    {"18446744073709551616-5 100-4 90", false},
+    {"-1-5 100-4 90", false},
+    {"", false},
+};
+
+START_TEST(a_durable_event_has_its_place_or_is_dropped)
+{
+    char payload[128];
+    enum counter dropped = COUNTER_COUNT;
+    use_rules((const char *const[]){"auto", NULL});
+    int len = snprintf(payload, sizeof payload, MAGIC "event: x\ndurable: %s\n\nbody", places[_i].line);
+    struct frame *f = message_frame(&policy, 1, "c", 1, payload, (size_t)len, &dropped);
+    ck_assert_int_eq(f != NULL, places[_i].good);
+    ck_assert_int_eq(dropped, f ? COUNTER_COUNT : COUNTER_DROPPED_ENVELOPE);
+    if (f) {
+        static const char body[] = "event: x\ndata: body\n\n";
+        ck_assert(f->durable && position_before(f->prev, f->at));
+        ck_assert_uint_eq(f->body_len - f->id_line_len, strlen(body));
+        ck_assert_mem_eq(f->wire + f->body_at + f->id_line_len, body, strlen(body));
+        ck_assert_mem_eq(f->wire + f->body_at, "id: ", 4);
+    }
+    frame_release(f);
+    free_rules();
+}
+END_TEST
+
 START_TEST(the_first_rule_that_matches_counts)
 {
     use_rules((const char *const[]){"chat:lobby=envelope", "chat:*=text", "chat:*=envelope", NULL});
@@ -160,6 +202,8 @@ int main(void)
     TCase *tcase = tcase_create("message");
     tcase_add_loop_test(tcase, a_payload_becomes_its_event_or_is_dropped_for_its_reason, 0,
                         sizeof messages / sizeof *messages);
+    tcase_add_loop_test(tcase, a_durable_event_has_its_place_or_is_dropped, 0,
+                        sizeof places / sizeof *places);
     tcase_add_test(tcase, the_first_rule_that_matches_counts);
     tcase_add_test(tcase, without_rules_every_channel_is_auto);
     tcase_add_loop_test(tcase, a_rule_that_is_none_is_refused_with_an_example, 0,

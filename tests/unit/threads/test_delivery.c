@@ -43,6 +43,11 @@ static void on_mail(void *ctx, const struct mail *mail, bool last)
     case MAIL_UNCONFIRMED:
         snprintf(word, sizeof word, "down");
         break;
+    case MAIL_PAGE:
+        snprintf(word, sizeof word, "%s:%.*s:%zu", mail->page->page.failed ? "failed" : "page",
+                 (int)mail->page->name->len, mail->page->name->text, mail->page->page.count);
+        page_mail_free(mail->page);
+        break;
     default:
         ck_abort_msg("mail of kind %u", mail->kind);
     }
@@ -189,6 +194,22 @@ START_TEST(losses_found_while_a_gap_is_told_are_told_too)
 }
 END_TEST
 
+START_TEST(a_page_of_history_keeps_its_place_and_so_does_the_news_that_there_is_none)
+{
+    struct sse_event event = {.data = "x", .data_len = 1};
+    struct frame *f = frame_create(&event, 1, "a", 1), *frames[] = {frame_retain(f), frame_retain(f)};
+    const struct hub_page page = {.frames = frames, .count = 2}, failed = {.failed = true};
+    message("a1");
+    delivery_page(delivery, 0, "a", 1, &page);
+    delivery_page(delivery, 0, "b", 1, &failed);
+    message("a2");
+    delivery_flush(delivery);
+    ck_assert_str_eq(hear(), "a1 page:a:2 failed:b:0 a2");
+    ck_assert_uint_eq(atomic_load(&f->refs), 1);
+    frame_release(f);
+}
+END_TEST
+
 START_TEST(a_message_that_is_no_text_is_counted_and_no_gap)
 {
     delivery_message(delivery, channel("a"), "\xff", 1);
@@ -209,6 +230,7 @@ int main(void)
     tcase_add_test(t, a_full_outbox_goes_out_within_the_turn);
     tcase_add_test(t, news_of_a_channel_keep_their_place_behind_messages);
     tcase_add_test(t, losses_found_while_a_gap_is_told_are_told_too);
+    tcase_add_test(t, a_page_of_history_keeps_its_place_and_so_does_the_news_that_there_is_none);
     tcase_add_test(t, a_message_that_is_no_text_is_counted_and_no_gap);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);

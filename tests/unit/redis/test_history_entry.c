@@ -1,0 +1,193 @@
+// Entries of a stream, as Redis sends them: the frame that each becomes, and what is not taken for an event.
+#include "gateway/redis/history_entry.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gateway/fanout/cursor.h"
+
+#define MAX_MESSAGE 1000
+
+static const struct position before = {.ms = 99, .offset = 4};
+
+// The reply of an entry with the id and the fields, which end with NULL; freed by the test.
+static redisReply *entry(const char *id, const char *const *fields)
+{
+    char bytes[4096];
+    size_t count = 0;
+    while (fields[count])
+        count++;
+    int n = snprintf(bytes, sizeof bytes, "*2\r\n$%zu\r\n%s\r\n*%zu\r\n", strlen(id), id, count);
+    for (size_t i = 0; i < count; i++)
+        n += snprintf(bytes + n, sizeof bytes - (size_t)n, "$%zu\r\n%s\r\n", strlen(fields[i]), fields[i]);
+    ck_assert_int_lt(n, (int)sizeof bytes);
+    void *reply = NULL;
+    redisReader *reader = redisReaderCreate();
+    ck_assert_int_eq(redisReaderFeed(reader, bytes, (size_t)n), REDIS_OK);
+    ck_assert_int_eq(redisReaderGetReply(reader, &reply), REDIS_OK);
+    ck_assert_ptr_nonnull(reply);
+    redisReaderFree(reader);
+    return reply;
+}
+
+#define FIELDS(...) ((const char *const[]){__VA_ARGS__, NULL})
+#define OURS(event, retry, data)                                                                             \
+    FIELDS("epoch", "90", "prev", "100-4", "event", event, "retry", retry, "data", data)
+
+static struct frame *frame_of(const char *id, const char *const *fields, enum counter *dropped)
+{
+    redisReply *reply = entry(id, fields);
+    struct frame *f = history_entry_frame(reply, 7, "news", 4, MAX_MESSAGE, before, dropped);
+    freeReplyObject(reply);
+    return f;
+}
+
+static void check_place(const struct frame *f, uint64_t ms, uint64_t offset)
+{
+    ck_assert(f->durable);
+    ck_assert(position_equal(f->at, (struct position){.ms = ms, .offset = offset}));
+    ck_assert_uint_eq(f->channel_hash, 7);
+    ck_assert_uint_eq(f->channel_len, 4);
+    ck_assert_mem_eq(f->channel, "news", 4);
+}
+
+START_TEST(an_entry_is_its_event)
+{
+    enum counter dropped;
+    struct frame *f = frame_of("101-5", OURS("order", "250", "a\nb"), &dropped);
+    ck_assert_int_eq(dropped, COUNTER_COUNT);
+    check_place(f, 101, 5);
+    ck_assert(!f->is_gap);
+    ck_assert(position_equal(f->prev, (struct position){.ms = 100, .offset = 4}));
+    ck_assert_uint_eq(f->epoch, 90);
+    static const char body[] = "event: order\nretry: 250\ndata: a\ndata: b\n\n";
+    size_t at = f->body_at + f->id_line_len;
+    ck_assert_uint_eq(f->body_len - f->id_line_len, strlen(body));
+    ck_assert_mem_eq(f->wire + at, body, strlen(body));
+    struct position from;
+    ck_assert_int_eq(cursor_find(f->wire + f->body_at + 4, f->id_line_len - 5, "news", 4, &from),
+                     CURSOR_KNOWN);
+    ck_assert(position_equal(from, f->at));
+    frame_release(f);
+}
+END_TEST
+
+START_TEST(empty_fields_are_absent_and_their_order_is_free)
+{
+    enum counter dropped;
+    struct frame *f = frame_of("101-5", OURS("", "", ""), &dropped);
+    ck_assert_mem_eq(f->wire + f->body_at + f->id_line_len, "data: \n\n", 8);
+    frame_release(f);
+    f = frame_of("101-5", FIELDS("data", "x", "more", "y", "prev", "100-4", "epoch", "90"), &dropped);
+    ck_assert_int_eq(dropped, COUNTER_COUNT);
+    ck_assert_mem_eq(f->wire + f->body_at + f->id_line_len, "data: x\n\n", 9);
+    frame_release(f);
+}
+END_TEST
+
+static const struct {
+    const char *event, *retry, *data;
+    enum counter reason;
+} bad[] = {
+    {"gateway:open", "", "x", COUNTER_DROPPED_ENVELOPE}, {"a\rb", "", "x", COUNTER_DROPPED_ENVELOPE},
+    {"", "4294967296", "x", COUNTER_DROPPED_ENVELOPE},   {"", "-1", "x", COUNTER_DROPPED_ENVELOPE},
+    {"", "", "\xff", COUNTER_DROPPED_NOT_TEXT},          {"\xc0\x80", "", "x", COUNTER_DROPPED_NOT_TEXT},
+};
+
+// The stream goes on behind it; a hole that nobody mentions would be asked for again and again.
+START_TEST(what_no_stream_can_carry_is_a_gap_in_its_place)
+{
+    enum counter dropped;
+    struct frame *f = frame_of("101-5", OURS(bad[_i].event, bad[_i].retry, bad[_i].data), &dropped);
+    ck_assert_int_eq(dropped, bad[_i].reason);
+    check_place(f, 101, 5);
+    ck_assert(f->is_gap);
+    ck_assert(position_equal(f->prev, (struct position){.ms = 100, .offset = 4}));
+    ck_assert_ptr_nonnull(strstr(f->wire, "\"from\":5,\"to\":5}"));
+    frame_release(f);
+}
+END_TEST
+
+START_TEST(an_event_that_is_too_large_is_a_gap)
+{
+    enum counter dropped;
+    char data[MAX_MESSAGE + 2];
+    memset(data, 'x', sizeof data - 1);
+    data[MAX_MESSAGE + 1] = '\0';
+    struct frame *f = frame_of("101-5", OURS("", "", data), &dropped);
+    ck_assert_int_eq(dropped, COUNTER_DROPPED_TOO_LARGE);
+    ck_assert(f->is_gap);
+    frame_release(f);
+    data[MAX_MESSAGE] = '\0';
+    f = frame_of("101-5", OURS("", "", data), &dropped);
+    ck_assert_int_eq(dropped, COUNTER_COUNT);
+    ck_assert(!f->is_gap);
+    frame_release(f);
+}
+END_TEST
+
+static const char *const foreign[][10] = {
+    {"a", "b"},
+    {"epoch", "90", "prev", "100-4", "event", "x"}, // no data
+    {"epoch", "90", "prev", "x", "data", "x"},      //
+    {"epoch", "90", "prev", "100", "data", "x"},    //
+    {"epoch", "", "prev", "100-4", "data", "x"},    //
+    {"epoch", "90", "prev", "101-5", "data", "x"},  // behind itself
+    {"epoch", "90", "prev", "18446744073709551615-1", "data", "x"},
+};
+
+// Somebody's XADD by hand. It stands behind the entry that Redis sent before it, whatever it says.
+START_TEST(an_entry_that_is_not_the_function_s_is_a_gap)
+{
+    enum counter dropped;
+    struct frame *f = frame_of("101-5", foreign[_i], &dropped);
+    ck_assert_int_eq(dropped, COUNTER_DROPPED_ENVELOPE);
+    check_place(f, 101, 5);
+    ck_assert(f->is_gap);
+    ck_assert(position_before(f->prev, f->at));
+    frame_release(f);
+}
+END_TEST
+
+static const char *const no_entries[] = {
+    "$5\r\n101-5\r\n",      "*1\r\n$5\r\n101-5\r\n",        "*2\r\n$5\r\n101-5\r\n$1\r\nx\r\n",
+    "*2\r\n:101\r\n*0\r\n", "*2\r\n$6\r\n101-5x\r\n*0\r\n", "*2\r\n$0\r\n\r\n*0\r\n",
+    "*2\r\n$-1\r\n*0\r\n",  "*2\r\n$5\r\n101-5\r\n*-1\r\n",
+};
+
+START_TEST(what_is_no_entry_is_none)
+{
+    enum counter dropped;
+    struct position at;
+    void *reply = NULL;
+    redisReader *reader = redisReaderCreate();
+    ck_assert_int_eq(redisReaderFeed(reader, no_entries[_i], strlen(no_entries[_i])), REDIS_OK);
+    ck_assert_int_eq(redisReaderGetReply(reader, &reply), REDIS_OK);
+    ck_assert(!history_entry_position(reply, &at));
+    ck_assert_ptr_null(history_entry_frame(reply, 7, "news", 4, MAX_MESSAGE, before, &dropped));
+    ck_assert_int_eq(dropped, COUNTER_DROPPED_ENVELOPE);
+    freeReplyObject(reply);
+    redisReaderFree(reader);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("history_entry");
+    TCase *tcase = tcase_create("history_entry");
+    tcase_add_test(tcase, an_entry_is_its_event);
+    tcase_add_test(tcase, empty_fields_are_absent_and_their_order_is_free);
+    tcase_add_loop_test(tcase, what_no_stream_can_carry_is_a_gap_in_its_place, 0, sizeof bad / sizeof *bad);
+    tcase_add_test(tcase, an_event_that_is_too_large_is_a_gap);
+    tcase_add_loop_test(tcase, an_entry_that_is_not_the_function_s_is_a_gap, 0,
+                        sizeof foreign / sizeof *foreign);
+    tcase_add_loop_test(tcase, what_is_no_entry_is_none, 0, sizeof no_entries / sizeof *no_entries);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
