@@ -94,6 +94,85 @@ START_TEST(releasing_nothing_is_fine)
 }
 END_TEST
 
+static size_t join_pieces(const struct frame *f, bool body_only, char *out)
+{
+    struct iovec pieces[FRAME_PIECES];
+    size_t len = 0;
+    int n = frame_pieces(f, body_only, pieces);
+    for (int i = 0; i < n; len += pieces[i++].iov_len)
+        memcpy(out + len, pieces[i].iov_base, pieces[i].iov_len);
+    return len;
+}
+
+static struct frame *event_with(const char *id, size_t data_len)
+{
+    static char data[70000];
+    memset(data, 'x', data_len);
+    struct sse_event event = {
+        .id = id, .id_len = id ? strlen(id) : 0, .event = "order", .event_len = 5, .data = data};
+    event.data_len = data_len;
+    struct frame *f = frame_create(&event, 42, "news", 4);
+    ck_assert_ptr_nonnull(f);
+    return f;
+}
+
+// Whatever the lengths, what leaves in two pieces is what one frame with that id would be.
+static void check_another_id(const char *before, const char *after, size_t data_len)
+{
+    static char is[80000], should[80000];
+    struct frame *shared = event_with(before, data_len), *whole = event_with(after, data_len);
+    struct frame *f = frame_with_id(shared, after, strlen(after));
+    for (int body_only = 0; body_only <= 1; body_only++) {
+        size_t len = join_pieces(whole, body_only, should);
+        ck_assert_uint_eq(join_pieces(f, body_only, is), len);
+        ck_assert_uint_eq(frame_size(f, body_only), len);
+        ck_assert_uint_eq(frame_size(whole, body_only), len);
+        ck_assert(memcmp(is, should, len) == 0);
+    }
+    ck_assert_uint_eq(f->body_len, whole->body_len);
+    ck_assert_uint_eq(f->id_line_len, whole->id_line_len);
+    frame_release(shared); // f holds it
+    ck_assert_uint_eq(join_pieces(f, false, is), join_pieces(whole, false, should));
+    frame_release(f);
+    frame_release(whole);
+}
+
+START_TEST(a_frame_with_another_id_is_as_if_it_had_been_made_with_it)
+{
+    char longest[1025];
+    memset(longest, 'i', 1024);
+    longest[1024] = '\0';
+    static const size_t sizes[] = {0, 1, 100, 200, 230, 240, 250, 3000, 4060, 65000, 65500};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        check_another_id("7", "8", sizes[i]);
+        check_another_id("7", longest, sizes[i]);
+        check_another_id(longest, "7", sizes[i]);
+        check_another_id(NULL, "cursor", sizes[i]);
+    }
+}
+END_TEST
+
+START_TEST(a_frame_with_another_id_stands_where_the_shared_one_does)
+{
+    struct frame *shared = event_with("7", 3);
+    shared->durable = true;
+    shared->at = (struct position){.ms = 5, .offset = 2};
+    shared->prev = (struct position){.ms = 4, .offset = 1};
+    shared->epoch = 4;
+    struct frame *f = frame_with_id(shared, "8", 1);
+    ck_assert(f->durable && !f->is_gap);
+    ck_assert(position_equal(f->at, shared->at) && position_equal(f->prev, shared->prev));
+    ck_assert_uint_eq(f->epoch, 4);
+    ck_assert_uint_eq(f->channel_hash, 42);
+    ck_assert_uint_eq(f->channel_len, 4);
+    ck_assert_mem_eq(f->channel, "news", 4);
+    ck_assert_uint_eq(atomic_load(&shared->refs), 2);
+    frame_release(f);
+    ck_assert_uint_eq(atomic_load(&shared->refs), 1);
+    frame_release(shared);
+}
+END_TEST
+
 // Reads the frame up to its own release, as workers do: a frame freed too early, or read after the last
 // release without order, is what the sanitizers see here.
 static void *reader(void *arg)
@@ -138,6 +217,8 @@ int main(void)
     tcase_add_test(tcase, the_channel_is_a_copy);
     tcase_add_test(tcase, bytes_are_taken_as_they_are);
     tcase_add_test(tcase, too_large_an_event_is_refused);
+    tcase_add_test(tcase, a_frame_with_another_id_is_as_if_it_had_been_made_with_it);
+    tcase_add_test(tcase, a_frame_with_another_id_stands_where_the_shared_one_does);
     tcase_add_test(tcase, releasing_nothing_is_fine);
     tcase_add_test(tcase, threads_share_a_frame_until_the_last_lets_go);
     suite_add_tcase(suite, tcase);

@@ -242,6 +242,30 @@ START_TEST(what_was_not_received_is_freed_with_the_box)
 }
 END_TEST
 
+// What a page or a question refers to belongs to the mail, until it is received or refused.
+START_TEST(pages_and_questions_that_were_not_received_are_freed_with_the_box)
+{
+    struct frame *f = frame(1);
+    create(SIZE_MAX);
+    for (uint64_t i = 0; i < 3; i++) {
+        struct page_mail *page = malloc(sizeof *page + 2 * sizeof *page->frames);
+        *page = (struct page_mail){.name = channel_name_create(i, "name", 4),
+                                   .page = {.frames = page->frames, .count = 2}};
+        page->frames[0] = frame_retain(f);
+        page->frames[1] = frame_retain(f);
+        struct mail mail = {.kind = MAIL_PAGE, .page = page};
+        struct mail question = numbered(MAIL_HISTORY, 0, i);
+        ck_assert(mailbox_post(box, &mail));
+        ck_assert(mailbox_post(box, &question));
+    }
+    ck_assert_uint_eq(atomic_load(&f->refs), 7);
+    mailbox_destroy(box);
+    box = NULL;
+    ck_assert_uint_eq(atomic_load(&f->refs), 1);
+    frame_release(f);
+}
+END_TEST
+
 START_TEST(a_name_is_a_copy)
 {
     char text[] = "user:42";
@@ -318,6 +342,7 @@ int main(void)
     tcase_add_test(tcase, a_flood_leaves_the_loop_its_turns);
     tcase_add_test(tcase, mail_that_is_posted_while_others_are_worked_on_is_not_left_behind);
     tcase_add_test(tcase, what_was_not_received_is_freed_with_the_box);
+    tcase_add_test(tcase, pages_and_questions_that_were_not_received_are_freed_with_the_box);
     tcase_add_test(tcase, a_name_is_a_copy);
     tcase_add_test(tcase, threads_post_at_once_and_each_ones_mail_stays_in_order);
     suite_add_tcase(suite, tcase);

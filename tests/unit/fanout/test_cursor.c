@@ -1,0 +1,225 @@
+// The last event id: what goes in comes out, it fits, and what no gateway has made says nothing.
+#include "gateway/fanout/cursor.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/jitter.h"
+
+enum { MANY = 1024, NOW = 1700000000 };
+
+static uint64_t random_state = 0xcafe;
+static char names[MANY][32];
+static struct cursor_entry entries[MANY];
+static char text[CURSOR_MAX + 1];
+static size_t len;
+
+static uint64_t below(uint64_t n)
+{
+    return jitter_next(&random_state) % n;
+}
+
+// As streams have them: events of the last days, a few million at most.
+static void fill(size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        snprintf(names[i], sizeof names[i], "user:%zu", i);
+        entries[i] = (struct cursor_entry){.channel = names[i], .channel_len = strlen(names[i])};
+        if (below(5) > 0)
+            entries[i].at = (struct position){.ms = NOW * UINT64_C(1000) - below(UINT64_C(7) * 86400000),
+                                              .offset = 1 + below(UINT64_C(1) << below(22))};
+    }
+}
+
+static void encode(size_t count)
+{
+    memset(text, '!', sizeof text);
+    len = cursor_encode(entries, count, text);
+    ck_assert_uint_le(len, CURSOR_MAX);
+    ck_assert_int_eq(text[len], '!'); // and no byte more
+    for (size_t i = 0; i < len; i++)
+        if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", text[i]))
+            ck_abort_msg("%c in a cursor", text[i]);
+}
+
+static enum cursor_result find(const char *name, struct position *at)
+{
+    return cursor_find(text, len, name, strlen(name), at);
+}
+
+START_TEST(what_goes_in_comes_out)
+{
+    for (size_t count = 1; count <= 64; count++) {
+        fill(count);
+        encode(count);
+        size_t found = 0;
+        for (size_t i = 0; i < count; i++) {
+            struct position at;
+            ck_assert_int_eq(find(names[i], &at), CURSOR_KNOWN);
+            found += position_equal(at, entries[i].at);
+        }
+        ck_assert_uint_eq(found, count);
+        struct position at;
+        ck_assert_int_eq(find("another", &at), CURSOR_NEW);
+    }
+}
+END_TEST
+
+START_TEST(extreme_positions_come_out_too)
+{
+    static const struct position at[] = {
+        {0, 0},          {1, 1},     {UINT64_MAX, 1}, {UINT64_MAX, UINT64_MAX},
+        {1, UINT64_MAX}, {127, 128}, {16384, 16383}};
+    enum { COUNT = sizeof at / sizeof *at };
+    fill(COUNT);
+    for (size_t i = 0; i < COUNT; i++)
+        entries[i].at = at[i];
+    encode(COUNT);
+    for (size_t i = 0; i < COUNT; i++) {
+        struct position found;
+        ck_assert_int_eq(find(names[i], &found), CURSOR_KNOWN);
+        ck_assert(position_equal(found, at[i]));
+    }
+}
+END_TEST
+
+START_TEST(a_stream_with_all_the_channels_that_are_allowed_by_default_fits)
+{
+    struct position at;
+    for (int round = 0; round < 200; round++) {
+        fill(64);
+        encode(64);
+        ck_assert_int_eq(find("another", &at), CURSOR_NEW); // nothing was left out
+    }
+}
+END_TEST
+
+START_TEST(what_does_not_fit_is_unknown_and_what_fits_is_right)
+{
+    fill(MANY);
+    encode(MANY);
+    size_t known = 0;
+    for (size_t i = 0; i < MANY; i++) {
+        struct position at;
+        enum cursor_result r = find(names[i], &at);
+        ck_assert_int_ne(r, CURSOR_NEW);
+        known += r == CURSOR_KNOWN && position_equal(at, entries[i].at);
+    }
+    ck_assert_uint_ge(known, 64);
+}
+END_TEST
+
+START_TEST(a_place_that_nobody_knows_stays_unknown)
+{
+    struct position at;
+    fill(3);
+    entries[1].unknown = true;
+    encode(3);
+    ck_assert_int_eq(find(names[0], &at), CURSOR_KNOWN);
+    ck_assert_int_eq(find(names[1], &at), CURSOR_UNKNOWN);
+    ck_assert_int_eq(find(names[2], &at), CURSOR_KNOWN);
+    entries[0].unknown = entries[2].unknown = true;
+    encode(3);
+    for (size_t i = 0; i < 3; i++)
+        ck_assert_int_eq(find(names[i], &at), CURSOR_UNKNOWN);
+}
+END_TEST
+
+static const char *const garbage[] = {
+    "",
+    "1",
+    "42",
+    "earliest",
+    "1690000000000-0",
+    "AAAA",
+    "AAAAAA",
+    "AAAAEAA",
+    "....",
+    "a b",
+    "%00",
+    "-",
+    "\xff",
+    "pLPJEI2AsO6fNE4fBAuEPwIAm4cB",
+};
+
+START_TEST(what_no_gateway_has_made_says_nothing)
+{
+    struct position at;
+    len = strlen(garbage[_i]);
+    memcpy(text, garbage[_i], len);
+    ck_assert_int_eq(find("news", &at), CURSOR_UNKNOWN);
+}
+END_TEST
+
+START_TEST(a_cursor_that_was_cut_or_grew_says_nothing)
+{
+    struct position at;
+    fill(20);
+    encode(20);
+    size_t whole = len;
+    for (len = 0; len < whole; len++)
+        ck_assert_int_eq(find(names[0], &at), CURSOR_UNKNOWN);
+    for (len = whole + 1; len < whole + 5; len++) {
+        memset(text + whole, 'A', len - whole);
+        ck_assert_int_eq(find(names[0], &at), CURSOR_UNKNOWN);
+    }
+    char longer[CURSOR_MAX + 4];
+    memset(longer, 'A', sizeof longer);
+    ck_assert_int_eq(cursor_find(longer, sizeof longer, "a", 1, &at), CURSOR_UNKNOWN);
+}
+END_TEST
+
+// The bits behind the last byte count for nothing: there are at most four of them.
+START_TEST(a_flipped_bit_is_noticed)
+{
+    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    struct position at;
+    fill(9);
+    encode(9);
+    for (size_t i = 0; i + 1 < len; i++) {
+        char was = text[i];
+        for (int bit = 0; bit < 6; bit++) {
+            text[i] = alphabet[(strchr(alphabet, was) - alphabet) ^ 1 << bit];
+            ck_assert_int_eq(find(names[0], &at), CURSOR_UNKNOWN);
+        }
+        text[i] = was;
+    }
+    ck_assert_int_eq(find(names[0], &at), CURSOR_KNOWN);
+}
+END_TEST
+
+START_TEST(the_same_places_make_the_same_cursor)
+{
+    char first[CURSOR_MAX];
+    fill(5);
+    encode(5);
+    size_t first_len = len;
+    memcpy(first, text, len);
+    encode(5);
+    ck_assert_uint_eq(len, first_len);
+    ck_assert_mem_eq(text, first, len);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("cursor");
+    TCase *tcase = tcase_create("cursor");
+    tcase_add_test(tcase, what_goes_in_comes_out);
+    tcase_add_test(tcase, extreme_positions_come_out_too);
+    tcase_add_test(tcase, a_stream_with_all_the_channels_that_are_allowed_by_default_fits);
+    tcase_add_test(tcase, what_does_not_fit_is_unknown_and_what_fits_is_right);
+    tcase_add_test(tcase, a_place_that_nobody_knows_stays_unknown);
+    tcase_add_loop_test(tcase, what_no_gateway_has_made_says_nothing, 0, sizeof garbage / sizeof *garbage);
+    tcase_add_test(tcase, a_cursor_that_was_cut_or_grew_says_nothing);
+    tcase_add_test(tcase, a_flipped_bit_is_noticed);
+    tcase_add_test(tcase, the_same_places_make_the_same_cursor);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

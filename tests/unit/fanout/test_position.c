@@ -1,0 +1,76 @@
+// Ids of stream entries as Redis writes them, and their order.
+#include "gateway/fanout/position.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct {
+    const char *text;
+    size_t read; // 0: none
+    uint64_t ms, offset;
+} texts[] = {
+    {"1-2", 3, 1, 2},
+    {"0-0", 3, 0, 0},
+    {"1700000000000-42", 16, 1700000000000, 42},
+    {"1700000000000-42 1-1", 16, 1700000000000, 42},
+    {"18446744073709551615-18446744073709551615", 41, UINT64_MAX, UINT64_MAX},
+    {"18446744073709551616-1", 0, 0, 0},
+    {"1-18446744073709551616", 0, 0, 0},
+    {"99999999999999999999999-1", 0, 0, 0},
+    {"007-08", 6, 7, 8},
+    {"", 0, 0, 0},
+    {"-", 0, 0, 0},
+    {"1", 0, 0, 0},
+    {"1-", 0, 0, 0},
+    {"-1", 0, 0, 0},
+    {"1--1", 0, 0, 0},
+    {"1-+1", 0, 0, 0},
+    {" 1-1", 0, 0, 0},
+    {"1 -1", 0, 0, 0},
+    {"a-1", 0, 0, 0},
+};
+
+START_TEST(an_id_is_read_as_redis_writes_it)
+{
+    struct position p;
+    // In memory of its own, so that a byte too much is noticed.
+    size_t len = strlen(texts[_i].text);
+    char *text = malloc(len + !len);
+    memcpy(text, texts[_i].text, len);
+    ck_assert_uint_eq(position_parse(text, len, &p), texts[_i].read);
+    if (texts[_i].read > 0) {
+        ck_assert_uint_eq(p.ms, texts[_i].ms);
+        ck_assert_uint_eq(p.offset, texts[_i].offset);
+    }
+    free(text);
+}
+END_TEST
+
+START_TEST(positions_have_the_order_of_redis)
+{
+    static const struct position sorted[] = {{0, 0}, {0, 1}, {1, 0}, {1, 9}, {2, 1}, {2, UINT64_MAX}, {3, 0}};
+    enum { COUNT = sizeof sorted / sizeof *sorted };
+    for (int a = 0; a < COUNT; a++) {
+        for (int b = 0; b < COUNT; b++) {
+            ck_assert_int_eq(position_before(sorted[a], sorted[b]), a < b);
+            ck_assert_int_eq(position_equal(sorted[a], sorted[b]), a == b);
+        }
+        ck_assert_int_eq(position_is_zero(sorted[a]), a == 0);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("position");
+    TCase *tcase = tcase_create("position");
+    tcase_add_loop_test(tcase, an_id_is_read_as_redis_writes_it, 0, sizeof texts / sizeof *texts);
+    tcase_add_test(tcase, positions_have_the_order_of_redis);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
