@@ -1,0 +1,83 @@
+// Any reply of Redis where an entry of a history is expected: a whole frame with a place of its own, or none.
+#include "gateway/redis/history_entry.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_MESSAGE 4096
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void require(bool promise)
+{
+    if (!promise)
+        abort();
+}
+
+static void check(const struct frame *f, const struct position *at, enum counter dropped)
+{
+    require(f->durable && position_equal(f->at, *at));
+    require(f->is_gap == (dropped != COUNTER_COUNT));
+    require(f->id_line_len > 0 && f->id_line_len < f->body_len);
+    require(f->body_at + f->body_len + SSE_CHUNK_TAIL == f->wire_len);
+    require(sse_text_valid(f->wire, f->wire_len));
+    // One event: its only blank line is its end.
+    const char *body = f->wire + f->body_at;
+    const char *end = memmem(body, f->body_len, "\n\n", 2);
+    require(end == body + f->body_len - 2 && !memchr(body, '\r', f->body_len));
+}
+
+static void take(const redisReply *entry)
+{
+    struct position at;
+    enum counter dropped;
+    const struct position before = {.ms = 1, .offset = 1};
+    bool stands = history_entry_position(entry, &at);
+    struct frame *f = history_entry_frame(entry, 7, "news", 4, MAX_MESSAGE, before, &dropped);
+    require(stands == (f != NULL));
+    if (f)
+        check(f, &at, dropped);
+    frame_release(f);
+}
+
+// Entries of the function's own, with any fields: the fuzzer need not find the frame of the reply.
+static void take_ours(const uint8_t *data, size_t size)
+{
+    static const char *const names[] = {"epoch", "prev", "event", "retry", "data"};
+    redisReply values[10], *elements[10],
+        id = {.type = REDIS_REPLY_STRING, .str = (char[]){"101-5"}, .len = 5};
+    size_t count = 0;
+    for (int i = 0; i < 5; i++) {
+        size_t len = size > 0 && i < 4 ? data[0] % 24u : size;
+        data += size > 0 && i<4, size -= size> 0 && i < 4;
+        len = len < size ? len : size;
+        values[count] = (redisReply){
+            .type = REDIS_REPLY_STRING, .str = (char *)(uintptr_t)names[i], .len = strlen(names[i])};
+        values[count + 1] =
+            (redisReply){.type = REDIS_REPLY_STRING, .str = (char *)(uintptr_t)data, .len = len};
+        elements[count] = &values[count];
+        elements[count + 1] = &values[count + 1];
+        count += 2;
+        data += len, size -= len;
+    }
+    redisReply fields = {.type = REDIS_REPLY_ARRAY, .elements = count, .element = elements};
+    redisReply *parts[] = {&id, &fields};
+    const redisReply entry = {.type = REDIS_REPLY_ARRAY, .elements = 2, .element = parts};
+    take(&entry);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    redisReader *reader = redisReaderCreate();
+    void *reply = NULL;
+    if (!reader)
+        return 0;
+    if (redisReaderFeed(reader, (const char *)data, size) == REDIS_OK &&
+        redisReaderGetReply(reader, &reply) == REDIS_OK && reply)
+        take(reply);
+    if (reply)
+        freeReplyObject(reply);
+    redisReaderFree(reader);
+    take_ours(data, size);
+    return 0;
+}

@@ -1,0 +1,51 @@
+// Any payload of a channel: one event that no client can take for two, or none for a reason. A durable one
+// has its place.
+#include "gateway/fanout/message.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void require(bool promise)
+{
+    if (!promise)
+        abort();
+}
+
+static void take(const char *payload, size_t len)
+{
+    static const struct payload_policy policy;
+    enum counter dropped = COUNTER_COUNT;
+    struct frame *f = message_frame(&policy, 7, "news", 4, payload, len, &dropped);
+    require((f == NULL) == (dropped != COUNTER_COUNT));
+    if (!f)
+        return;
+    const char *body = f->wire + f->body_at;
+    const char *end = memmem(body, f->body_len, "\n\n", 2);
+    require(end == body + f->body_len - 2 && !memchr(body, '\r', f->body_len));
+    require(!f->is_gap && !f->rest);
+    if (f->durable)
+        require(f->id_line_len > 0 && f->at.offset > 0 && position_before(f->prev, f->at));
+    else
+        require(position_is_zero(f->at));
+    frame_release(f);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    // As it is, as the rest of an envelope, and as that of a durable event's place.
+    static const char *const begins[] = {"", "\x1eSSE/1\n", "\x1eSSE/1\ndurable: "};
+    for (size_t i = 0; i < sizeof begins / sizeof *begins; i++) {
+        size_t len = strlen(begins[i]);
+        char *payload = malloc(len + size + 1);
+        if (!payload)
+            return 0;
+        memcpy(payload, begins[i], len);
+        if (size > 0)
+            memcpy(payload + len, data, size);
+        take(payload, len + size);
+        free(payload);
+    }
+    return 0;
+}
