@@ -97,13 +97,14 @@ static bool message_event(enum payload_mode mode, const char *payload, size_t le
 }
 
 struct frame *message_durable_frame(uint64_t hash, const char *channel, size_t channel_len,
-                                    const struct event_place *place, struct sse_event *event)
+                                    const struct event_place *place, const struct sse_event *event)
 {
     char id[CURSOR_MAX];
-    event->id = id;
-    event->id_len = cursor_encode(
+    struct sse_event with_id = *event;
+    with_id.id = id;
+    with_id.id_len = cursor_encode(
         &(struct cursor_entry){.channel = channel, .channel_len = channel_len, .at = place->at}, 1, id);
-    struct frame *f = frame_create(event, hash, channel, channel_len);
+    struct frame *f = frame_create(&with_id, hash, channel, channel_len);
     if (f) {
         f->durable = true;
         f->prev = place->prev;

@@ -38,7 +38,7 @@ struct event_place {
     uint64_t epoch;
 };
 
-// The frame of a durable event; its id, which replaces that of `event`, is the cursor of a stream that has
+// The frame of a durable event; its id, in the place of that of `event`, is the cursor of a stream that has
 // this channel alone. NULL when out of memory. The caller has checked the texts of `event`.
 struct frame *message_durable_frame(uint64_t hash, const char *channel, size_t channel_len,
-                                    const struct event_place *place, struct sse_event *event);
+                                    const struct event_place *place, const struct sse_event *event);

@@ -47,14 +47,20 @@ struct history {
     struct ev_loop *loop;
     struct redis_conn *conn;
     // Pages wait beside all others, which pass them: nobody looks through thousands that may not be sent yet.
-    struct request_list waiting, waiting_pages, sent; // `sent` in the order of the answers
-    struct request_list delayed;                      // asked again by `retry`
+    struct request_list waiting, waiting_pages;
+    struct request_list sent;    // in the order of the answers
+    struct request_list delayed; // asked again by `retry`
     size_t lasts_sent, pages_sent;
     size_t entry_bytes; // of one entry, about
     bool told_denied;
     bool replacing; // the connection goes down because we want it to
     ev_timer retry;
 };
+
+static struct request_list *waiting_for(struct history *h, const struct request *r)
+{
+    return r->kind == ASK_PAGE ? &h->waiting_pages : &h->waiting;
+}
 
 static void count_sent(struct history *h, const struct request *r, int n)
 {
@@ -115,11 +121,6 @@ static void delay(struct history *h, struct request *r)
         retry_in(h, RETRY_S);
 }
 
-static struct request_list *waiting_for(struct history *h, const struct request *r)
-{
-    return r->kind == ASK_PAGE ? &h->waiting_pages : &h->waiting;
-}
-
 // The library is a matter of this connection.
 static struct history *home_of(struct history *h, const struct request *r)
 {
@@ -143,13 +144,13 @@ static void send_list(struct history *h, struct request_list *list, const size_t
         if (home == h && !send_request(h, r))
             return;
         TAILQ_REMOVE(list, r, in_list);
-        if (!home) {
-            delay(h, r);
-        } else if (home != h) {
-            hand_over(home, r);
-        } else {
+        if (home == h) {
             TAILQ_INSERT_TAIL(&h->sent, r, in_list);
             count_sent(h, r, 1);
+        } else if (home) {
+            hand_over(home, r);
+        } else {
+            delay(h, r);
         }
     }
 }

@@ -616,6 +616,41 @@ START_TEST(who_is_further_on_gets_its_page_although_others_keep_coming)
 }
 END_TEST
 
+// One stream that resumes in a channel of its own, and gets a page of 200 events.
+static void resume_alone(size_t i)
+{
+    char text[8];
+    struct frame *frames[200];
+    snprintf(text, sizeof text, "c%u", (unsigned)i % 1000);
+    const struct hub_name name = {.text = text, .len = strlen(text), .from = FROM_EARLIEST};
+    uint64_t hash = map_hash(text, name.len);
+    struct hub_page p = {.at_end = true, .frames = frames, .count = 200};
+    for (uint64_t n = 1; n <= p.count; n++) {
+        const struct event_place at = {.at = place(n), .prev = place(n - 1), .epoch = LIFE + 1};
+        struct sse_event event = {.data = "x", .data_len = 1};
+        frames[n - 1] = message_durable_frame(hash, text, name.len, &at, &event);
+    }
+    ck_assert(hub_join(hub, &streams[i].subscriber, &name, 1));
+    hub_confirm(hub, hash, text, name.len,
+                &(struct hub_confirmation){.has_history = true, .last = place(200)});
+    feed();
+    hub_page(hub, hash, text, name.len, &p);
+    feed();
+}
+
+START_TEST(what_is_remembered_stays_below_the_limit_however_many_channels_resume)
+{
+    resume_alone(0);
+    size_t one = hub_replay_bytes(hub);
+    ck_assert_uint_gt(STREAMS * one, 2 << 20);
+    for (size_t i = 1; i < STREAMS; i++) {
+        resume_alone(i);
+        ck_assert_uint_le(hub_replay_bytes(hub), (1 << 20) + one);
+        ck_assert(strncmp(heard(i), "1 2 3 ", 6) == 0);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("catch_up");
@@ -649,6 +684,7 @@ int main(void)
     tcase_add_test(tcase, a_message_that_is_lost_while_a_confirmation_is_on_its_way_is_asked_for);
     tcase_add_test(tcase, a_durable_channel_without_readable_history_is_unknown_in_the_cursor);
     tcase_add_test(tcase, who_is_further_on_gets_its_page_although_others_keep_coming);
+    tcase_add_test(tcase, what_is_remembered_stays_below_the_limit_however_many_channels_resume);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
