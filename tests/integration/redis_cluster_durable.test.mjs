@@ -107,7 +107,8 @@ test('a master killed: what its replica has is there, and what is published to t
     const [channel] = await channelsAt(cluster, victim, 1);
     const stream = await openStream(scope, gateway.port, `/stream?channel=${channel}`);
     for (let i = 1; i <= 20; i++) await publish(channel, `${channel} ${i}`);
-    await victim.cli(['WAIT', '1', '5000']);
+    // WAIT is about what its own connection wrote.
+    await victim.cli([], { input: `SET written:{${channel}} 1\nWAIT 1 10000\n` });
     await cluster.kill(victim);
     const heir = cluster.replicas.find((r) => r.masterOf === victim);
     await cluster.isMaster(heir, { ms: 20000 });
