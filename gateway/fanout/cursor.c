@@ -8,17 +8,18 @@
 #define HEAD_SIZE (CHECK_SIZE + 1u)
 #define BYTES_MAX (CURSOR_MAX / 4u * 3u)
 #define VARINT_MAX 10u
-#define ENTRY_MAX (2u + 2u * VARINT_MAX)
+#define HASH_SIZE 3u
+#define ENTRY_MAX (HASH_SIZE + 2u * VARINT_MAX)
 
-#define FLAGS_VERSION 0x10u // in the high bits, so that another form can follow
+#define FLAGS_VERSION 0x20u // in the high bits, so that another form can follow
 #define FLAG_CUT 0x01u      // some channels are left out that the client had
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 // The same on all gateways: without the seed of common/map.h.
-static uint16_t channel_hash(const char *channel, size_t len)
+static uint32_t channel_hash(const char *channel, size_t len)
 {
-    return (uint16_t)XXH3_64bits(channel, len);
+    return (uint32_t)XXH3_64bits(channel, len) & 0xffffffu;
 }
 
 static uint32_t check_of(const uint8_t *bytes, size_t len)
@@ -45,6 +46,20 @@ static bool get_varint(const uint8_t **p, const uint8_t *end, uint64_t *value)
             return true;
     }
     return false;
+}
+
+// `out` has room for ENTRY_MAX bytes.
+static size_t put_entry(uint8_t *out, const struct cursor_entry *e, uint64_t newest)
+{
+    uint32_t hash = channel_hash(e->channel, e->channel_len);
+    out[0] = (uint8_t)(hash >> 16);
+    out[1] = (uint8_t)(hash >> 8);
+    out[2] = (uint8_t)hash;
+    size_t n = HASH_SIZE;
+    n += put_varint(out + n, e->at.offset);
+    if (e->at.offset > 0)
+        n += put_varint(out + n, newest - e->at.ms);
+    return n;
 }
 
 static size_t put_text(const uint8_t *bytes, size_t len, char *out)
@@ -100,16 +115,14 @@ size_t cursor_encode(const struct cursor_entry *entries, size_t count, char *out
     bytes[CHECK_SIZE] = FLAGS_VERSION;
     size_t n = HEAD_SIZE + put_varint(bytes + HEAD_SIZE, newest);
     for (size_t i = 0; i < count; i++) {
-        if (entries[i].unknown || n + ENTRY_MAX > sizeof bytes) {
+        uint8_t entry[ENTRY_MAX];
+        size_t len = entries[i].unknown ? 0 : put_entry(entry, &entries[i], newest);
+        if (len == 0 || n + len > sizeof bytes) {
             bytes[CHECK_SIZE] |= FLAG_CUT;
             continue;
         }
-        uint16_t hash = channel_hash(entries[i].channel, entries[i].channel_len);
-        bytes[n++] = (uint8_t)(hash >> 8);
-        bytes[n++] = (uint8_t)hash;
-        n += put_varint(bytes + n, entries[i].at.offset);
-        if (entries[i].at.offset > 0)
-            n += put_varint(bytes + n, newest - entries[i].at.ms);
+        memcpy(bytes + n, entry, len);
+        n += len;
     }
     uint32_t check = check_of(bytes + CHECK_SIZE, n - CHECK_SIZE);
     bytes[0] = (uint8_t)(check >> 16);
@@ -118,13 +131,13 @@ size_t cursor_encode(const struct cursor_entry *entries, size_t count, char *out
     return put_text(bytes, n, out);
 }
 
-static bool get_entry(const uint8_t **p, const uint8_t *end, uint64_t newest, uint16_t *hash,
+static bool get_entry(const uint8_t **p, const uint8_t *end, uint64_t newest, uint32_t *hash,
                       struct position *at)
 {
-    if (end - *p < 2)
+    if (end - *p < (ptrdiff_t)HASH_SIZE)
         return false;
-    *hash = (uint16_t)((*p)[0] << 8 | (*p)[1]);
-    *p += 2;
+    *hash = (uint32_t)(*p)[0] << 16 | (uint32_t)(*p)[1] << 8 | (*p)[2];
+    *p += HASH_SIZE;
     uint64_t age = newest;
     if (!get_varint(p, end, &at->offset) || (at->offset > 0 && !get_varint(p, end, &age)) || age > newest)
         return false;
@@ -146,7 +159,7 @@ enum cursor_result cursor_find(const char *text, size_t len, const char *channel
     uint64_t newest;
     if (!get_varint(&p, end, &newest))
         return CURSOR_UNKNOWN;
-    uint16_t wanted = channel_hash(channel, channel_len), hash;
+    uint32_t wanted = channel_hash(channel, channel_len), hash;
     while (p < end) {
         if (!get_entry(&p, end, newest, &hash, at))
             return CURSOR_UNKNOWN;

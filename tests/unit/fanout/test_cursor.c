@@ -67,6 +67,26 @@ START_TEST(what_goes_in_comes_out)
 }
 END_TEST
 
+// Sixteen bits of a hash are shared by two names in every thirtieth stream of 64 channels; these two do.
+START_TEST(names_are_told_from_each_other)
+{
+    static const char *const pairs[][2] = {
+        {"room:33", "room:75"}, {"room:167", "room:183"}, {"room:77", "room:389"}};
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        struct position at;
+        for (uint64_t k = 0; k < 2; k++)
+            entries[k] = (struct cursor_entry){.channel = pairs[i][k],
+                                               .channel_len = strlen(pairs[i][k]),
+                                               .at = {.ms = NOW + k, .offset = 1 + k}};
+        encode(2);
+        ck_assert_int_eq(find(pairs[i][1], &at), CURSOR_KNOWN);
+        ck_assert_uint_eq(at.offset, 2);
+        encode(1);
+        ck_assert_int_eq(find(pairs[i][1], &at), CURSOR_NEW);
+    }
+}
+END_TEST
+
 START_TEST(extreme_positions_come_out_too)
 {
     static const struct position at[] = {
@@ -208,6 +228,7 @@ int main(void)
     Suite *suite = suite_create("cursor");
     TCase *tcase = tcase_create("cursor");
     tcase_add_test(tcase, what_goes_in_comes_out);
+    tcase_add_test(tcase, names_are_told_from_each_other);
     tcase_add_test(tcase, extreme_positions_come_out_too);
     tcase_add_test(tcase, a_stream_with_all_the_channels_that_are_allowed_by_default_fits);
     tcase_add_test(tcase, what_does_not_fit_is_unknown_and_what_fits_is_right);
