@@ -33,7 +33,8 @@ export async function chaos(scope, { seed, seconds, shape: shapeName, only, say 
     tier.startTraffic();
     const progress = setInterval(() => say(progressLine(tier, journal)), 5000);
     try {
-        await run(faults, (index, kind) => attack(tier, journal, nemeses, index, kind), () => journal.faults.some((fault) => fault.error));
+        const over = () => performance.now() > journal.start + seconds * 1000 || journal.faults.some((fault) => fault.error);
+        await run(faults, (index, kind) => attack(tier, journal, nemeses, index, kind), over);
         return await finish(tier, journal, { seed, seconds, shape: shapeName, faults }, say);
     } finally {
         clearInterval(progress);

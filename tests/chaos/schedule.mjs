@@ -29,7 +29,7 @@ export function plan(seed, kinds, ms) {
 const mix = (a, b) => subject(a) !== subject(b);
 const subject = (kind) => kind.match(/gateway|nginx|client (?!KILL|PAUSE)/)?.[0] ?? 'redis';
 
-/** Runs the plan; `fault(index, kind)` does one. A fault that is due while others last comes when they are over. */
+/** Runs the plan until `stopped()`; `fault(index, kind)` does one. A fault that is due while others last comes when they are over. */
 export async function run(faults, fault, stopped) {
     const start = performance.now();
     for (const [index, { at, kinds }] of faults.entries()) {
