@@ -1,4 +1,5 @@
-// A Redis master with replicas, and the sentinels that watch them. All are real, on loopback, and quick to judge.
+// A Redis master with replicas, and the sentinels that watch them. All are real, on loopback, and as quick to judge as a busy
+// machine allows: a master that is called down too soon is failed over to the wrong side.
 
 import fs from 'node:fs';
 import path from 'node:path';
@@ -54,7 +55,7 @@ export class Sentinel {
     }
 }
 
-export function watching(name, port, { quorum = 2, downAfter = 1000 } = {}) {
+export function watching(name, port, { quorum = 2, downAfter = 2000 } = {}) {
     return [`sentinel monitor ${name} 127.0.0.1 ${port} ${quorum}`, `sentinel down-after-milliseconds ${name} ${downAfter}`,
         `sentinel failover-timeout ${name} 10000`];
 }
