@@ -62,7 +62,7 @@ export function judge(results) {
 }
 
 function number(value) {
-  if (value === undefined || Number.isNaN(value)) return '';
+  if (value === undefined || value === null || Number.isNaN(value)) return ''; // null: what JSON makes of infinity
   return Math.abs(value) >= 100 ? Math.round(value).toLocaleString('en') : value.toPrecision(3);
 }
 
