@@ -8,7 +8,7 @@ const BAR = 22;
 function bars(results, title, unit, path, top) {
   const entries = Object.keys(results.scenarios.one_channel.servers)
     .map((name) => ({ name, value: typical(results, 'one_channel', name, path) }))
-    .filter((entry) => entry.value !== undefined);
+    .filter((entry) => Number.isFinite(entry.value));
   const most = Math.max(...entries.map((entry) => entry.value));
   const rows = entries.map((entry, i) => {
     const y = top + 34 + i * (BAR + 8);

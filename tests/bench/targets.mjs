@@ -6,8 +6,9 @@ function median(numbers) {
   return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
+// NaN where there is none: JSON makes null of the infinity of a peer that lost everything.
 function figure(rounds, path) {
-  return rounds.map((round) => path.split('.').reduce((value, key) => value?.[key], round));
+  return rounds.map((round) => path.split('.').reduce((value, key) => value?.[key], round) ?? NaN);
 }
 
 export function typical(results, scenario, server, path) {
@@ -62,7 +63,7 @@ export function judge(results) {
 }
 
 function number(value) {
-  if (value === undefined || value === null || Number.isNaN(value)) return ''; // null: what JSON makes of infinity
+  if (value === undefined || Number.isNaN(value)) return '';
   return Math.abs(value) >= 100 ? Math.round(value).toLocaleString('en') : value.toPrecision(3);
 }
 
