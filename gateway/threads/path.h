@@ -16,7 +16,7 @@
 struct path;
 
 struct path_settings {
-    const struct redis_url *url; // borrowed, kind TCP or UNIX
+    const struct redis_url *url; // borrowed; any kind but CLUSTER
     const char *client_name;     // borrowed
     size_t max_message;          // bytes
     bool sharded;                // Pub/Sub is
