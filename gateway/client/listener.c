@@ -17,7 +17,10 @@
 
 #define BACKLOG 4096
 // Accepts per turn of the loop: a crowd at the door must not keep those inside waiting.
-#define ACCEPT_BUDGET 64
+#define ACCEPTS_MAX 64u
+// So many turns in a row must find a client at the door before a second one is looked for: accept4() that
+// finds nobody has made a whole socket by then and throws it away, which costs more than another turn.
+#define LONE_TURNS 16u
 #define PAUSE_S 0.2
 // A peer that acknowledges nothing for so long is gone (tcp(7), TCP_USER_TIMEOUT): with a heartbeat at least
 // every --heartbeat, a half-open stream is noticed within that and 20 s.
@@ -257,11 +260,21 @@ static bool listener_accept(struct listener *l)
     }
 }
 
+// Takes as many as stood there lately, so that accept4() hardly ever finds nobody; poll tells of the rest.
 static void on_acceptable(struct ev_loop *loop, ev_io *w, int events)
 {
     (void)loop, (void)events;
-    for (int i = 0; i < ACCEPT_BUDGET && listener_accept(w->data); i++)
-        ;
+    struct listener *l = w->data;
+    unsigned accepted = 0;
+    while (accepted < l->per_turn && listener_accept(l))
+        accepted++;
+    if (accepted < l->per_turn) {
+        l->per_turn = accepted > 0 ? accepted : 1;
+        l->full_turns = 0;
+    } else if (accepted > 1 || ++l->full_turns == LONE_TURNS) {
+        l->per_turn = 2 * accepted < ACCEPTS_MAX ? 2 * accepted : ACCEPTS_MAX;
+        l->full_turns = 0;
+    }
 }
 
 static void on_pause_over(struct ev_loop *loop, ev_timer *w, int events)
@@ -275,7 +288,7 @@ static void on_pause_over(struct ev_loop *loop, ev_timer *w, int events)
 
 void listener_start(struct listener *l, struct conn_table *t, int fd)
 {
-    *l = (struct listener){.table = t};
+    *l = (struct listener){.table = t, .per_turn = 1};
     l->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
     ev_io_init(&l->io, on_acceptable, fd, EV_READ);
     l->io.data = l;

@@ -16,6 +16,8 @@ struct listener {
     struct conn_table *table;
     int reserve; // a descriptor kept to refuse with when there is no other
     double last_log;
+    unsigned per_turn;   // clients to accept in one turn of the loop, for now
+    unsigned full_turns; // turns in a row that found that many
 };
 
 // True where `address` is "ADDR:PORT", "[V6]:PORT" (numbers) or "unix:PATH"; else the rest of a sentence `"x"

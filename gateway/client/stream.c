@@ -129,20 +129,30 @@ static void stream_send_beginning(struct conn *c)
         conn_send(c, frame_create(&only_id, 0, NULL, 0));
 }
 
+// The answer's head and the stream's first line in one piece: so they leave in one send().
+static struct frame *stream_head(const struct conn *c, const struct http_request *req)
+{
+    struct conn_table *t = conn_table_of(c);
+    size_t len = http_stream_head(&t->policy, req, t->scratch, SCRATCH_SIZE - RETRY_LINE_MAX);
+    if (len == 0)
+        return NULL;
+    char line[RETRY_LINE_MAX];
+    int line_len = snprintf(line, sizeof line, "retry: %u\n", t->settings->retry_ms);
+    int n = c->body_only
+                ? snprintf(t->scratch + len, RETRY_LINE_MAX, "%s", line)
+                : snprintf(t->scratch + len, RETRY_LINE_MAX, "%x\r\n%s\r\n", (unsigned)line_len, line);
+    return frame_from_bytes(t->scratch, len + (size_t)n, false);
+}
+
 void stream_open(struct conn *c)
 {
     struct conn_table *t = conn_table_of(c);
     struct http_request req = stream_asked(c);
-    size_t head_len = http_stream_head(&t->policy, &req, t->scratch, SCRATCH_SIZE);
-    char retry[RETRY_LINE_MAX];
-    int retry_len = snprintf(retry, sizeof retry, "retry: %u\n", t->settings->retry_ms);
     conn_leave_state(c, CONN_STREAM);
     c->is_stream = true;
     counter_add(t->counters, COUNTER_STREAMS_OPEN, 1);
     counter_add(t->counters, COUNTER_STREAMS_OPENED, 1);
-    // Queued together, so they leave in one write.
-    conn_send(c, head_len ? frame_from_bytes(t->scratch, head_len, false) : NULL);
-    conn_send(c, frame_from_bytes(retry, (size_t)retry_len, true));
+    conn_send(c, stream_head(c, &req));
     stream_send_beginning(c);
     if (c->state != CONN_STREAM)
         return;
