@@ -171,17 +171,18 @@ static void on_no_memory(void *ctx, struct subscriber *s)
     conn_close(conn_of_subscriber(s), CLOSE_OUT_OF_MEMORY);
 }
 
-static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, bool wanted)
+static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, uint32_t wish)
 {
     struct conn_table *t = ctx;
-    return t->bus.on_interest(t->bus.ctx, hash, name, len, wanted);
+    return t->bus.on_interest(t->bus.ctx, hash, name, len, wish);
 }
 
-static bool on_history(void *ctx, uint64_t hash, const char *name, size_t len, struct position from)
+static bool on_history(void *ctx, uint64_t hash, const char *name, size_t len,
+                       const struct hub_question *question)
 {
     struct conn_table *t = ctx;
     counter_add(t->counters, COUNTER_HISTORY_READS, 1);
-    return t->bus.on_history(t->bus.ctx, hash, name, len, from);
+    return t->bus.on_history(t->bus.ctx, hash, name, len, question);
 }
 
 bool conn_table_init(struct conn_table *t, struct ev_loop *loop, const struct client_settings *settings,

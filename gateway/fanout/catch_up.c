@@ -10,7 +10,16 @@
 
 #define FRAMES_PER_TURN 64u
 #define KEEP_MS 10000u // after the last one has caught up: in a reconnect storm more will come
-#define READ_TIMEOUT_MS 5000u
+// The bus answers every question, however long Redis takes; only where it had no memory for that is there no
+// answer.
+#define READ_TIMEOUT_MS 60000u
+#define TELL_RETRY_MS 1000u
+// A page is to have about PAGE_BYTES. How large the events of a channel are is not known before the first
+// page: so that is a small one, and the next ones grow by what they show.
+#define PAGE_BYTES (256u << 10)
+#define PAGE_ENTRIES_FIRST 16u
+#define PAGE_ENTRIES_MIN 8u
+#define PAGE_GROWTH 4u
 // A Redis that has less than what it published is asked again: a replica, or an old master, may still lag.
 #define SHORT_RETRY_MS 250u
 #define SHORT_PAGES_MAX 12u
@@ -24,6 +33,7 @@ static struct catch_up *catch_up_of(struct hub *h, struct hub_channel *c)
         return NULL;
     cu->channel = c;
     cu->used_at = h->now_ms;
+    cu->entries = PAGE_ENTRIES_FIRST;
     TAILQ_INSERT_TAIL(&h->catching_up, cu, in_hub);
     h->bytes += memory_block(sizeof *cu);
     c->catch_up = cu;
@@ -57,13 +67,14 @@ static void ask(struct hub *h, struct catch_up *cu)
 {
     struct hub_channel *c = cu->channel;
     cu->asked_at = h->now_ms;
-    cu->asked_from = cu->wanted;
+    cu->question =
+        (struct hub_question){.number = ++h->questions, .entries = cu->entries, .from = cu->wanted};
     cu->asked_position = c->position;
     cu->is_wanted = false;
     cu->pages++;
-    // Where the bus cannot be told, the time-out asks again.
     cu->reading = true;
-    (void)h->events.on_history(h->events.ctx, c->entry.hash, c->name, c->entry.len, cu->wanted);
+    bool told = h->events.on_history(h->events.ctx, c->entry.hash, c->name, c->entry.len, &cu->question);
+    cu->answer_by = h->now_ms + (told ? READ_TIMEOUT_MS : TELL_RETRY_MS);
 }
 
 static void leave_ready(struct hub *h, struct behind *b)
@@ -274,7 +285,8 @@ static void go_live(struct hub *h, struct behind *b)
 // keep those further on waiting however many others come with older places.
 static bool comes_sooner(const struct catch_up *cu, struct position a, struct position b)
 {
-    bool a_ahead = position_before(cu->asked_from, a), b_ahead = position_before(cu->asked_from, b);
+    const struct position asked = cu->question.from;
+    bool a_ahead = position_before(asked, a), b_ahead = position_before(asked, b);
     return a_ahead != b_ahead ? a_ahead : position_before(a, b);
 }
 
@@ -308,6 +320,8 @@ static bool give(struct hub *h, struct behind *b, bool gap, struct frame *next)
         give_gap(h, b, next);
     if (next) {
         b->at = next->at;
+        if (position_before(cu->asked_position, b->at))
+            b->since = cu->pages; // the last page was asked for too early to tell whether this place is gone
         h->events.on_frame(h->events.ctx, b->subscriber, next);
     }
     return true;
@@ -376,9 +390,24 @@ void hub_wake(struct hub *h, struct subscriber *s)
 // What cannot be read cannot be resumed: all who wait for it are told so.
 static void page_failed(struct catch_up *cu)
 {
-    for (uint32_t i = 0; i < cu->count; i++)
-        if (cu->behind[i]->since < cu->pages)
-            cu->behind[i]->from = FROM_UNKNOWN;
+    for (uint32_t i = 0; i < cu->count; i++) {
+        struct behind *b = cu->behind[i];
+        struct frame *next;
+        if (b->since < cu->pages && replay_next(&cu->replay, b->at, &next) != REPLAY_NEXT)
+            b->from = FROM_UNKNOWN;
+    }
+}
+
+// How many events the next page may have: by the largest of this one, since sizes vary.
+static void page_measure(struct catch_up *cu, const struct hub_page *page)
+{
+    size_t largest = 1;
+    for (size_t i = 0; i < page->count; i++)
+        largest = page->frames[i]->wire_len > largest ? page->frames[i]->wire_len : largest;
+    size_t fit = PAGE_BYTES / largest, most = (size_t)page->question.entries * PAGE_GROWTH;
+    most = most < HUB_PAGE_ENTRIES_MAX ? most : HUB_PAGE_ENTRIES_MAX;
+    if (page->count > 0)
+        cu->entries = (uint32_t)(fit < PAGE_ENTRIES_MIN ? PAGE_ENTRIES_MIN : fit < most ? fit : most);
 }
 
 // Over the limit, other channels forget theirs, those first that have had no page for the longest time. Who
@@ -401,7 +430,7 @@ void hub_page(struct hub *h, uint64_t hash, const char *name, size_t len, const 
         e ? (struct hub_channel *)((char *)e - offsetof(struct hub_channel, entry)) : NULL;
     struct catch_up *cu = c ? c->catch_up : NULL;
     // One that nobody waits for any more, or that was given up.
-    if (!cu || !cu->reading || !position_equal(page->from, cu->asked_from)) {
+    if (!cu || !cu->reading || page->question.number != cu->question.number) {
         for (size_t i = 0; i < page->count; i++)
             frame_release(page->frames[i]);
         return;
@@ -409,13 +438,15 @@ void hub_page(struct hub *h, uint64_t hash, const char *name, size_t len, const 
     cu->reading = false;
     cu->is_wanted = false; // all are woken, and say anew what they want
     cu->page = cu->pages;
-    if (page->count > 0 && position_before(page->from, page->frames[page->count - 1]->at))
+    const struct position from = page->question.from;
+    if (page->count > 0 && position_before(from, page->frames[page->count - 1]->at))
         cu->short_pages = 0;
+    page_measure(cu, page);
     size_t before = replay_bytes(&cu->replay);
     if (page->failed)
         page_failed(cu);
     else
-        replay_add_page(&cu->replay, page->from, page->at_end, page->frames, page->count, c->position,
+        replay_add_page(&cu->replay, from, page->at_end, page->frames, page->count, c->position,
                         replay_budget(h));
     h->replay_bytes += replay_bytes(&cu->replay) - before;
     make_room(h, cu);
@@ -424,7 +455,7 @@ void hub_page(struct hub *h, uint64_t hash, const char *name, size_t len, const 
 
 static void catch_up_tick(struct hub *h, struct catch_up *cu)
 {
-    if (cu->reading && h->now_ms - cu->asked_at >= READ_TIMEOUT_MS) {
+    if (cu->reading && h->now_ms >= cu->answer_by) {
         cu->reading = false;
         catch_up_wake(h, cu->channel);
     }

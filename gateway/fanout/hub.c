@@ -108,7 +108,7 @@ static void channel_drop(struct hub *h, const struct subscription *gone)
     else
         slot_drop(h, c, gone->slot);
     if (channel_is_empty(c)) {
-        (void)h->events.on_interest(h->events.ctx, c->entry.hash, c->name, c->entry.len, false);
+        (void)h->events.on_interest(h->events.ctx, c->entry.hash, c->name, c->entry.len, 0);
         channel_destroy(h, c);
     }
 }
@@ -118,6 +118,16 @@ static bool channel_enter(struct hub *h, struct hub_channel *c, struct subscribe
 {
     return name->from == FROM_NOW ? channel_add(h, c, s, s->count)
                                   : catch_up_add(h, c, s, s->count, name->from, name->at);
+}
+
+// What the bus confirmed before is not meant for this: the channel may have been left and joined again since.
+static bool channel_wish(struct hub *h, struct hub_channel *c)
+{
+    h->wishes += h->wishes == UINT32_MAX ? 2 : 1; // 0 is none
+    if (!h->events.on_interest(h->events.ctx, c->entry.hash, c->name, c->entry.len, h->wishes))
+        return false;
+    c->wish = h->wishes;
+    return true;
 }
 
 static bool hub_join_one(struct hub *h, struct subscriber *s, const struct hub_name *name)
@@ -132,7 +142,7 @@ static bool hub_join_one(struct hub *h, struct subscriber *s, const struct hub_n
             channel_destroy(h, c);
         return false;
     }
-    if (!e && !h->events.on_interest(h->events.ctx, hash, c->name, c->entry.len, true)) {
+    if (!e && !channel_wish(h, c)) {
         if (s->subscriptions[s->count].behind)
             catch_up_remove(h, &s->subscriptions[s->count]);
         channel_destroy(h, c);
@@ -196,6 +206,7 @@ static bool channel_advance(struct hub *h, struct hub_channel *c, const struct f
     if (!c->known) {
         // Nobody is open yet. What it is behind will be read.
         c->position = f->at;
+        c->epoch = f->epoch;
         c->known = true;
         return true;
     }
@@ -203,7 +214,8 @@ static bool channel_advance(struct hub *h, struct hub_channel *c, const struct f
     // The first event of a new life of the history, where the old one was never lost from sight: it has
     // expired.
     bool begins = position_is_zero(f->prev) && c->confirmed && !c->stale;
-    bool is_old = !position_before(c->position, f->at);
+    // One of another life is not: the clock may have been set back between the two.
+    bool is_old = f->epoch == c->epoch && !position_before(c->position, f->at);
     if (is_old && c->joining && !follows)
         return false;
     if (!follows && !begins) {
@@ -213,6 +225,7 @@ static bool channel_advance(struct hub *h, struct hub_channel *c, const struct f
     c->joining = c->joining && is_old;
     c->stale = false;
     c->position = f->at;
+    c->epoch = f->epoch;
     return true;
 }
 
@@ -242,7 +255,7 @@ size_t hub_deliver(struct hub *h, struct frame *f)
 
 static void channel_confirmed(struct hub *h, struct hub_channel *c, const struct hub_confirmation *how)
 {
-    c->confirmed = true;
+    c->confirmed = c->answered = true;
     c->has_history = how->has_history;
     if (!how->has_history) {
         catch_up_wake(h, c);
@@ -254,6 +267,7 @@ static void channel_confirmed(struct hub *h, struct hub_channel *c, const struct
         if (c->known && !position_equal(c->position, how->last))
             catch_up_all(h, c);
         c->position = how->last;
+        c->epoch = how->epoch;
         c->joining = true;
     }
     c->known = true;
@@ -269,6 +283,8 @@ void hub_confirm(struct hub *h, uint64_t hash, const char *name, size_t len,
         return;
     struct hub_channel *c = channel_of(e);
     bool was_confirmed = c->confirmed;
+    if ((int32_t)(how->heard - c->wish) < 0)
+        return;
     channel_confirmed(h, c, how);
     for (uint32_t i = 0; !was_confirmed && i < c->count; i++)
         if (hub_is_ready(c->slots[i].subscriber))
@@ -305,11 +321,11 @@ bool hub_lost(struct hub *h, uint64_t hash, const char *name, size_t len)
     if (!e)
         return false;
     struct hub_channel *c = channel_of(e);
-    if (!c->has_history || position_is_zero(c->position))
+    if (c->answered && (!c->has_history || position_is_zero(c->position)))
         return true;
     c->stale = true;
     // Where it is not confirmed yet, too: the answer that is on its way may be older than the loss.
-    return !h->events.on_interest(h->events.ctx, hash, name, len, true);
+    return !channel_wish(h, c);
 }
 
 size_t hub_cursor(const struct subscriber *s, char *out)

@@ -56,13 +56,23 @@ enum hub_appetite {
     HUB_HUNGRY,
 };
 
+#define HUB_PAGE_ENTRIES_MAX 256u
+
+// A question for a part of a channel's history; its answer is a hub_page with the same number.
+struct hub_question {
+    uint32_t number;
+    uint32_t entries;     // at most
+    struct position from; // this entry included
+};
+
 struct hub_events {
-    // The first subscriber of a channel came, or its last one left. Tell the bus. False where that cannot be
-    // told, which fails the join; a leave must not fail.
-    bool (*on_interest)(void *ctx, uint64_t hash, const char *name, size_t len, bool wanted);
-    // A page of history is wanted, from `from` on, this entry included; it comes by hub_page. False where
-    // that cannot be told: it will be asked again.
-    bool (*on_history)(void *ctx, uint64_t hash, const char *name, size_t len, struct position from);
+    // The first subscriber of a channel came (`wish`, a number that grows), or its last one left (0). Tell
+    // the bus. False where that cannot be told, which fails the join; a leave must not fail.
+    bool (*on_interest)(void *ctx, uint64_t hash, const char *name, size_t len, uint32_t wish);
+    // A page of history is wanted; it comes by hub_page. False where that cannot be told: it will be asked
+    // again.
+    bool (*on_history)(void *ctx, uint64_t hash, const char *name, size_t len,
+                       const struct hub_question *question);
     // A frame for `s`. Must neither add to nor remove from the hub; mark what is to go, and remove it later.
     void (*on_frame)(void *ctx, struct subscriber *s, struct frame *f);
     // hub_is_ready(s) has come true.
@@ -92,6 +102,8 @@ size_t hub_deliver(struct hub *h, struct frame *f);
 struct hub_confirmation {
     bool has_history;     // it is known how far the channel has got:
     struct position last; // this far; zero where it has no history yet
+    uint64_t epoch;       // of that event: which life of the history it is
+    uint32_t heard;       // the last wish, of any channel, that the bus had heard when it said so
 };
 // Redis confirmed the subscription of a channel: tells each subscriber that has all it waits for.
 void hub_confirm(struct hub *h, uint64_t hash, const char *name, size_t len,
@@ -104,10 +116,10 @@ void hub_unconfirm_all(struct hub *h);
 // has history: the bus says how far it got, and what is missing is read.
 bool hub_lost(struct hub *h, uint64_t hash, const char *name, size_t len);
 
-// What on_history asked for: what Redis keeps from `from` on, or a part of it (`at_end` false). Takes the
-// references of `frames`, not the array. `failed`: it cannot be had.
+// What on_history asked for: what Redis keeps from the question's place on, or a part of it (`at_end` false).
+// Takes the references of `frames`, not the array. `failed`: it cannot be had.
 struct hub_page {
-    struct position from;
+    struct hub_question question;
     bool at_end, failed;
     struct frame *const *frames;
     size_t count;

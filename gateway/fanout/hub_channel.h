@@ -19,7 +19,7 @@ struct behind {
     struct subscriber *subscriber;
     uint32_t subscription;
     uint32_t index; // in catch_up->behind
-    uint32_t since; // pages that had been asked for when it came: only later ones speak of its end
+    uint32_t since; // pages that had been asked for when it got to `at`: only later ones speak of its end
     struct position at;
     enum hub_from from; // what it asked for; FROM_POSITION once `at` is right
     bool ready;         // stands in hub->ready
@@ -39,7 +39,7 @@ struct catch_up {
     uint32_t count, capacity;
     uint32_t ready_count;
     struct position wanted;         // the place that comes next of those that somebody waits for
-    struct position asked_from;     // the one that was asked for last
+    struct hub_question question;   // the last one
     struct position asked_position; // where the channel was then
     bool is_wanted;
     bool reading;      // the bus was asked for a page
@@ -47,8 +47,9 @@ struct catch_up {
     bool awaits_redis; // what Redis has ends before the channel's position: it is asked again a little later
     uint32_t pages;    // that were asked for
     uint32_t page;     // which of them is there
-    unsigned short_pages;       // in a row that ended before the channel's position
-    uint64_t asked_at, used_at; // milliseconds
+    uint32_t entries;  // that the next page may have
+    unsigned short_pages;                  // in a row that ended before the channel's position
+    uint64_t asked_at, answer_by, used_at; // milliseconds
 };
 
 TAILQ_HEAD(catch_up_list, catch_up);
@@ -58,11 +59,14 @@ struct hub_channel {
     struct slot *slots;     // subscribers that have all up to `position`
     uint32_t count, capacity;
     bool confirmed;
+    bool answered;    // was confirmed before: `has_history` is true or false
     bool known;       // `position` is
     bool has_history; // Redis can be asked for it
     bool stale;       // the subscription was lost since the last event
     bool joining;     // just confirmed: events up to `position` may still arrive, and were read already
     struct position position;
+    uint64_t epoch;            // which life of the history `position` is of
+    uint32_t wish;             // an answer to an older one is not meant for it
     struct catch_up *catch_up; // or NULL
     char name[];
 };
@@ -75,6 +79,7 @@ struct hub {
     struct catch_up_list catching_up;
     size_t replay_bytes, replay_limit;
     uint64_t now_ms;
+    uint32_t questions, wishes; // that were sent, of any channel
 };
 
 // Puts a subscriber's subscription behind, without a slot. False when out of memory.

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include "common/clock.h"
 #include "common/function_library.h"
 #include "common/log.h"
 #include "common/map.h"
@@ -17,25 +18,28 @@
 // Answers that may be outstanding: enough to hide the round trip, and a bound on what Redis sends at once.
 #define LASTS_MAX 512u
 #define PAGES_MAX 4u
-// Entries of a page: what gives about PAGE_BYTES, by the size of those read before.
-#define PAGE_BYTES (256u << 10)
-#define PAGE_ENTRIES_MIN 8u
-#define PAGE_ENTRIES_MAX 256u
 // Redis takes no larger string.
 #define BULK_MAX ((size_t)512 << 20)
 // One that may have taken the connection down so often is not asked again.
 #define TRIES_MAX 8u
 #define RETRY_S 0.2
+// What could not be asked for so long is looked at again: who wanted it may have given up, or asked anew.
+#define PATIENCE_MS 60000u
 
 enum request_kind { ASK_LAST, ASK_PAGE, ASK_LIBRARY, LOAD_LIBRARY };
 
 struct request {
     TAILQ_ENTRY(request) in_list;
     enum request_kind kind;
-    unsigned worker;
     unsigned tries;
-    struct position from;
-    uint32_t entries; // that were asked for
+    uint64_t asked_ms;
+    union {
+        uint64_t number; // ASK_LAST
+        struct {
+            unsigned worker;
+            struct hub_question question;
+        } page; // ASK_PAGE
+    };
     size_t len;
     char channel[];
 };
@@ -51,7 +55,6 @@ struct history {
     struct request_list sent;    // in the order of the answers
     struct request_list delayed; // asked again by `retry`
     size_t lasts_sent, pages_sent;
-    size_t entry_bytes; // of one entry, about
     bool told_denied;
     bool replacing; // the connection goes down because we want it to
     ev_timer retry;
@@ -70,23 +73,16 @@ static void count_sent(struct history *h, const struct request *r, int n)
         h->lasts_sent += (size_t)n;
 }
 
-static uint32_t page_entries(const struct history *h)
-{
-    size_t n = PAGE_BYTES / h->entry_bytes;
-    return n < PAGE_ENTRIES_MIN ? PAGE_ENTRIES_MIN : n > PAGE_ENTRIES_MAX ? PAGE_ENTRIES_MAX : (uint32_t)n;
-}
-
-static bool send_page_request(struct history *h, struct request *r, const char *key)
+static bool send_page_request(struct history *h, const struct hub_question *q, const char *key)
 {
     char from[48], count[16];
-    r->entries = page_entries(h);
-    snprintf(from, sizeof from, "%" PRIu64 "-%" PRIu64, r->from.ms, r->from.offset);
-    snprintf(count, sizeof count, "%u", r->entries);
+    snprintf(from, sizeof from, "%" PRIu64 "-%" PRIu64, q->from.ms, q->from.offset);
+    snprintf(count, sizeof count, "%u", q->entries);
     const char *argv[] = {"XRANGE", key, from, "+", "COUNT", count};
     return redis_conn_send(h->conn, 6, argv, NULL);
 }
 
-static bool send_request(struct history *h, struct request *r)
+static bool send_request(struct history *h, const struct request *r)
 {
     char key[CHANNEL_NAME_MAX + 16];
     snprintf(key, sizeof key, "sse:{%.*s}", (int)r->len, r->channel);
@@ -97,7 +93,7 @@ static bool send_request(struct history *h, struct request *r)
     case ASK_LAST:
         return redis_conn_send(h->conn, 6, last, NULL);
     case ASK_PAGE:
-        return send_page_request(h, r, key);
+        return send_page_request(h, &r->page.question, key);
     case ASK_LIBRARY:
         return redis_conn_send(h->conn, 3, version, NULL);
     case LOAD_LIBRARY:
@@ -163,11 +159,12 @@ static void send_waiting(struct history *h)
 
 static void answer_failed(struct history *h, struct request *r)
 {
-    const struct history_page page = {.from = r->from, .failed = true};
-    if (r->kind == ASK_PAGE)
-        h->settings.on_page(h->settings.ctx, r->worker, r->channel, r->len, &page);
-    else if (r->kind == ASK_LAST)
-        h->settings.on_last(h->settings.ctx, r->worker, r->channel, r->len, false, (struct position){0});
+    if (r->kind == ASK_PAGE) {
+        const struct hub_page page = {.question = r->page.question, .failed = true};
+        h->settings.on_page(h->settings.ctx, r->page.worker, r->channel, r->len, &page);
+    } else if (r->kind == ASK_LAST) {
+        h->settings.on_last(h->settings.ctx, r->number, r->channel, r->len, &(struct hub_confirmation){0});
+    }
     free(r);
 }
 
@@ -191,17 +188,48 @@ static void on_retry(struct ev_loop *loop, ev_timer *w, int events)
     send_waiting(h);
 }
 
-static bool add_request(struct history *h, enum request_kind kind, unsigned worker, const char *channel,
-                        size_t len, struct position from)
+// A worker asks for its page again after so long.
+static bool is_awaited(const struct history *h, const struct request *r)
+{
+    return r->kind != ASK_PAGE &&
+           (r->kind != ASK_LAST || h->settings.is_awaited(h->settings.ctx, r->number, r->channel, r->len));
+}
+
+// However long Redis is away, no more waits here than is awaited, or was asked lately: each addition looks at
+// the oldest two.
+static void drop_given_up(struct history *h, struct request_list *list)
+{
+    uint64_t now_ms = clock_monotonic_ms();
+    struct request *r;
+    for (int i = 0; i < 2 && (r = TAILQ_FIRST(list)) && now_ms - r->asked_ms >= PATIENCE_MS; i++) {
+        TAILQ_REMOVE(list, r, in_list);
+        r->asked_ms = now_ms;
+        if (is_awaited(h, r))
+            TAILQ_INSERT_TAIL(list, r, in_list);
+        else
+            free(r);
+    }
+}
+
+// `request` is copied, and gets the channel.
+static bool add_request(struct history *h, const struct request *request, const char *channel, size_t len)
 {
     struct request *r = malloc(sizeof *r + len);
     if (!r)
         return false;
-    *r = (struct request){.kind = kind, .worker = worker, .from = from, .len = len};
+    *r = *request;
+    r->asked_ms = clock_monotonic_ms();
+    r->len = len;
     memcpy(r->channel, channel, len);
     TAILQ_INSERT_TAIL(waiting_for(h, r), r, in_list);
+    drop_given_up(h, waiting_for(h, r));
     send_waiting(h);
     return true;
+}
+
+static bool ask_about_library(struct history *h, enum request_kind kind)
+{
+    return add_request(h, &(struct request){.kind = kind}, "", 0);
 }
 
 // So that publishers find the function. Where it must not be loaded, somebody else has to: sse-publish
@@ -211,7 +239,7 @@ static void on_library(struct history *h, const struct request *r, const redisRe
     if (r->kind == ASK_LIBRARY) {
         bool current = reply->type == REDIS_REPLY_INTEGER && reply->integer >= function_library_version;
         bool denied = reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "NOPERM", 6) == 0;
-        if (!current && !denied && !add_request(h, LOAD_LIBRARY, 0, "", 0, (struct position){0}))
+        if (!current && !denied && !ask_about_library(h, LOAD_LIBRARY))
             log_error("redis", "out of memory: the function library sse is not loaded");
     } else if (reply->type == REDIS_REPLY_ERROR) {
         log_info("redis",
@@ -226,8 +254,7 @@ static void on_library(struct history *h, const struct request *r, const redisRe
 static void on_ready(void *ctx)
 {
     struct history *h = ctx;
-    (void)add_request(h, ASK_LIBRARY, 0, "", 0,
-                      (struct position){0}); // without memory: at the next connection
+    (void)ask_about_library(h, ASK_LIBRARY); // without memory: at the next connection
     send_waiting(h);
 }
 
@@ -278,27 +305,20 @@ static void on_error(struct history *h, struct request *r, const char *error)
 
 static void answer_last(struct history *h, const struct request *r, const redisReply *reply)
 {
-    struct position last = {0};
-    bool known = reply->elements == 0 || history_entry_position(reply->element[0], &last);
-    h->settings.on_last(h->settings.ctx, r->worker, r->channel, r->len, known, last);
-}
-
-static void learn_size(struct history *h, const struct history_page *page)
-{
-    size_t bytes = 0;
-    for (size_t i = 0; i < page->count; i++)
-        bytes += page->frames[i]->wire_len;
-    if (page->count > 0)
-        h->entry_bytes = (h->entry_bytes + bytes / page->count) / 2 + 1;
+    struct hub_confirmation how = {0};
+    how.has_history =
+        reply->elements == 0 || history_entry_position(reply->element[0], &how.last, &how.epoch);
+    h->settings.on_last(h->settings.ctx, r->number, r->channel, r->len, &how);
 }
 
 static void answer_page(struct history *h, const struct request *r, const redisReply *reply)
 {
-    struct frame *frames[PAGE_ENTRIES_MAX];
-    struct history_page page = {.from = r->from, .at_end = reply->elements < r->entries, .frames = frames};
-    struct position prev = r->from;
+    const struct hub_question *q = &r->page.question;
+    struct frame *frames[HUB_PAGE_ENTRIES_MAX];
+    struct hub_page page = {.question = *q, .at_end = reply->elements < q->entries, .frames = frames};
+    struct position prev = q->from;
     uint64_t hash = map_hash(r->channel, r->len);
-    for (size_t i = 0; i < reply->elements && i < PAGE_ENTRIES_MAX; i++) {
+    for (size_t i = 0; i < reply->elements && i < HUB_PAGE_ENTRIES_MAX; i++) {
         enum counter dropped;
         struct frame *f = history_entry_frame(reply->element[i], hash, r->channel, r->len,
                                               h->settings.max_message, prev, &dropped);
@@ -311,8 +331,7 @@ static void answer_page(struct history *h, const struct request *r, const redisR
         prev = f->at;
         frames[page.count++] = f;
     }
-    learn_size(h, &page);
-    h->settings.on_page(h->settings.ctx, r->worker, r->channel, r->len, &page);
+    h->settings.on_page(h->settings.ctx, r->page.worker, r->channel, r->len, &page);
 }
 
 static bool is_answer(const struct request *r, const redisReply *reply)
@@ -362,7 +381,6 @@ struct history *history_create(struct ev_loop *loop, const struct history_settin
         return NULL;
     h->settings = *settings;
     h->loop = loop;
-    h->entry_bytes = PAGE_BYTES / 64;
     TAILQ_INIT(&h->waiting);
     TAILQ_INIT(&h->waiting_pages);
     TAILQ_INIT(&h->sent);
@@ -415,15 +433,16 @@ void history_destroy(struct history *h)
     free(h);
 }
 
-bool history_ask_last(struct history *h, unsigned worker, const char *channel, size_t len)
+bool history_ask_last(struct history *h, uint64_t question, const char *channel, size_t len)
 {
-    return add_request(h, ASK_LAST, worker, channel, len, (struct position){0});
+    return add_request(h, &(struct request){.kind = ASK_LAST, .number = question}, channel, len);
 }
 
 bool history_ask_page(struct history *h, unsigned worker, const char *channel, size_t len,
-                      struct position from)
+                      const struct hub_question *question)
 {
-    return add_request(h, ASK_PAGE, worker, channel, len, from);
+    const struct request r = {.kind = ASK_PAGE, .page = {.worker = worker, .question = *question}};
+    return add_request(h, &r, channel, len);
 }
 
 void history_reconnect(struct history *h)

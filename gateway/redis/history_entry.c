@@ -10,14 +10,6 @@ static bool read_position(const redisReply *text, struct position *out)
     return text->len > 0 && position_parse(text->str, (size_t)text->len, out) == (size_t)text->len;
 }
 
-bool history_entry_position(const redisReply *entry, struct position *at)
-{
-    if (entry->type != REDIS_REPLY_ARRAY || entry->elements != 2 ||
-        entry->element[0]->type != REDIS_REPLY_STRING || entry->element[1]->type != REDIS_REPLY_ARRAY)
-        return false;
-    return read_position(entry->element[0], at);
-}
-
 static const redisReply *field(const redisReply *entry, const char *name)
 {
     const redisReply *fields = entry->element[1];
@@ -36,13 +28,22 @@ static bool read_number(const redisReply *text, uint64_t *out)
            position_parse_number(text->str, (size_t)text->len, out) == (size_t)text->len;
 }
 
+bool history_entry_position(const redisReply *entry, struct position *at, uint64_t *epoch)
+{
+    if (entry->type != REDIS_REPLY_ARRAY || entry->elements != 2 ||
+        entry->element[0]->type != REDIS_REPLY_STRING || entry->element[1]->type != REDIS_REPLY_ARRAY)
+        return false;
+    if (!read_number(field(entry, "epoch"), epoch))
+        *epoch = 0;
+    return read_position(entry->element[0], at);
+}
+
 // False where the entry is not one of the function's.
 static bool read_place(const redisReply *entry, struct event_place *place)
 {
     const redisReply *text = field(entry, "prev");
     struct position prev;
-    if (!text || !read_position(text, &prev) || !position_before(prev, place->at) ||
-        !read_number(field(entry, "epoch"), &place->epoch))
+    if (!text || !read_position(text, &prev) || !position_before(prev, place->at) || place->epoch == 0)
         return false;
     place->prev = prev;
     return true;
@@ -83,7 +84,7 @@ struct frame *history_entry_frame(const redisReply *entry, uint64_t hash, const 
     struct event_place place = {.prev = prev};
     struct sse_event event;
     *dropped = COUNTER_DROPPED_ENVELOPE;
-    if (!history_entry_position(entry, &place.at))
+    if (!history_entry_position(entry, &place.at, &place.epoch))
         return NULL;
     bool ours = read_place(entry, &place);
     if (ours && read_event(entry, max_message, &event, dropped))

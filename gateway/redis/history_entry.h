@@ -8,8 +8,9 @@
 
 #include "gateway/fanout/message.h"
 
-// Where an entry of an XRANGE reply stands. False where it is none.
-bool history_entry_position(const redisReply *entry, struct position *at);
+// Where an entry of an XRANGE reply stands, and in which life of the history: 0 where it does not say. False
+// where it is none.
+bool history_entry_position(const redisReply *entry, struct position *at, uint64_t *epoch);
 
 // The frame of an entry; one that no event stream can carry becomes gateway:gap for its offset, and `dropped`
 // the reason (else COUNTER_COUNT). `prev` is the entry before it, for one that does not say so itself. NULL

@@ -80,6 +80,7 @@ static void on_mail(void *ctx, const struct mail *mail, bool last)
     struct bus *b = ctx;
     switch ((enum mail_kind)mail->kind) {
     case MAIL_WANTED:
+        delivery_heard(&b->delivery, mail->from, mail->name->wish);
         paths_want(b->paths, mail->from, mail->name);
         free(mail->name);
         break;

@@ -37,8 +37,8 @@ static bool tell(struct delivery *d, size_t w, enum mail_kind kind, const struct
     struct mail mail = {.kind = (uint16_t)kind,
                         .name = channel_name_create(i->entry.hash, i->name, i->entry.len)};
     if (mail.name) {
-        mail.name->has_history = how->has_history;
-        mail.name->at = how->last;
+        mail.name->how = *how;
+        mail.name->how.heard = d->heard[w];
     }
     if (mail.name && mailbox_post(d->workers[w], &mail))
         return true;
@@ -74,6 +74,11 @@ static void outbox_flush(struct delivery *d, size_t w)
     for (size_t i = mailbox_post_all(d->workers[w], o->mails, o->count); i < o->count; i++)
         refuse(d, w, o->mails[i].frame);
     o->count = 0;
+}
+
+void delivery_heard(struct delivery *d, size_t w, uint32_t wish)
+{
+    d->heard[w] = wish;
 }
 
 void delivery_flush(struct delivery *d)

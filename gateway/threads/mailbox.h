@@ -14,8 +14,11 @@
 // frees it.
 struct channel_name {
     uint64_t hash;
-    struct position at; // MAIL_CONFIRMED: the last event of its history; MAIL_HISTORY: from where to read
-    bool has_history;   // MAIL_CONFIRMED
+    union {
+        uint32_t wish;                // MAIL_WANTED
+        struct hub_confirmation how;  // MAIL_CONFIRMED
+        struct hub_question question; // MAIL_HISTORY
+    };
     size_t len;
     char text[];
 };

@@ -79,9 +79,7 @@ static void path_confirmed(struct path *p, struct interest *i)
 {
     path_count_active(p, 1);
     path_tell_gap(p, i);
-    for (unsigned w = 0; w < p->settings.delivery->worker_count; w++)
-        if (i->workers & UINT64_C(1) << w)
-            recall_confirm(p->recall, w, i);
+    recall_confirm(p->recall, i);
     i->was_active = false;
 }
 
@@ -287,7 +285,7 @@ void path_want(struct path *p, unsigned worker, const struct channel_name *name)
     if (!i)
         log_error("bus", "out of memory: channel %.*s is not subscribed", (int)name->len, name->text);
     else if (i->state == INTEREST_ACTIVE)
-        recall_confirm(p->recall, worker, i);
+        recall_confirm_worker(p->recall, worker, i);
 }
 
 void path_history(struct path *p, unsigned worker, const struct channel_name *name)
@@ -426,6 +424,7 @@ static struct recall *open_recall(struct path *p, struct ev_loop *loop)
                                              .durable_count = s->durable_count,
                                              .delivery = s->delivery,
                                              .counters = s->counters,
+                                             .questions = s->questions,
                                              .home = s->home ? on_home : NULL,
                                              .on_moved = s->on_doubt ? on_moved : NULL,
                                              .ctx = p};

@@ -27,6 +27,7 @@ struct path_settings {
     size_t durable_count;
     struct delivery *delivery; // borrowed: all paths share it
     struct counters *counters; // borrowed: the bus thread's
+    uint64_t *questions;       // borrowed, as of recall.h: all paths share it
     // The path is proven, or is no longer.
     void (*on_proven)(void *ctx);
     // There may be a better path for some channels by now: the connection is lost, or the node has given up a
@@ -46,7 +47,7 @@ void path_destroy(struct path *p);
 // Worker `worker` wants the channel, or does not any more.
 void path_want(struct path *p, unsigned worker, const struct channel_name *name);
 void path_unwant(struct path *p, unsigned worker, const struct channel_name *name);
-// Worker `worker` wants a page of the channel's history from name->at on: it comes by delivery_page.
+// Worker `worker` wants a page of the channel's history, as name->question says: it comes by delivery_page.
 void path_history(struct path *p, unsigned worker, const struct channel_name *name);
 struct interest *path_find(const struct path *p, uint64_t hash, const char *name, size_t len);
 

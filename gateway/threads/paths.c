@@ -26,6 +26,7 @@ struct paths {
     struct member *owner[CLUSTER_SLOTS]; // NULL: nobody
     struct member *chosen; // classic Pub/Sub on a cluster: all is subscribed at this node. NULL: nowhere
     struct interest_set homeless; // what is wanted and has no owner
+    uint64_t questions;           // as of recall.h
     bool proven;                  // every path that is used
     bool settled;                 // every channel is where it belongs
 };
@@ -46,11 +47,13 @@ static struct member *member_of(const struct paths *ps, const char *name, size_t
     return subscriber_of(ps, ps->settings.sharded ? cluster_slot(name, len) : 0);
 }
 
-// Where its keys are.
+// Where its keys are. Where nobody has them, anyone keeps the question until somebody does.
 static struct path *on_home(void *ctx, const char *channel, size_t len)
 {
     const struct paths *ps = ctx;
     const struct member *m = ps->owner[cluster_slot(channel, len)];
+    if (!m && ps->count > 0)
+        m = ps->members[0];
     return m ? m->path : NULL;
 }
 
@@ -126,6 +129,7 @@ static struct member *member_create(struct paths *ps, const struct redis_endpoin
                                        .durable_count = s->durable_count,
                                        .delivery = s->delivery,
                                        .counters = s->counters,
+                                       .questions = &ps->questions,
                                        .on_proven = on_proven,
                                        .on_doubt = ps->map ? on_doubt : NULL,
                                        .home = ps->map ? on_home : NULL,
@@ -245,17 +249,21 @@ static bool house_homeless(struct paths *ps)
     return ok;
 }
 
-// Paths to nodes that own nothing go.
+// Paths to nodes that own nothing go. What they have not answered yet goes to the others, which are known by
+// then.
 static void let_go(struct paths *ps)
 {
-    size_t kept = 0;
+    struct member *gone[CLUSTER_NODES_MAX];
+    size_t kept = 0, gone_count = 0;
     for (size_t i = 0; i < ps->count; i++) {
         if (ps->members[i]->slots > 0)
             ps->members[kept++] = ps->members[i];
         else
-            member_destroy(ps->members[i]);
+            gone[gone_count++] = ps->members[i];
     }
     ps->count = kept;
+    for (size_t i = 0; i < gone_count; i++)
+        member_destroy(gone[i]);
 }
 
 // Brings every channel to the path that it belongs to.
@@ -337,8 +345,10 @@ void paths_destroy(struct paths *ps)
 {
     if (!ps)
         return;
-    own_nothing(ps); // nobody is at home for what is not answered
-    for (size_t i = 0; i < ps->count; i++)
+    own_nothing(ps);
+    size_t count = ps->count;
+    ps->count = 0; // nobody is at home for what is not answered
+    for (size_t i = 0; i < count; i++)
         member_destroy(ps->members[i]);
     cluster_map_destroy(ps->map);
     interest_deinit(&ps->homeless);
@@ -370,10 +380,7 @@ void paths_unwant(struct paths *ps, unsigned worker, const struct channel_name *
 
 void paths_history(struct paths *ps, unsigned worker, const struct channel_name *name)
 {
-    // Where nobody has its keys, anyone keeps the question until somebody does.
     struct path *home = on_home(ps, name->text, name->len);
-    if (!home && ps->count > 0)
-        home = ps->members[0]->path;
     if (home)
         path_history(home, worker, name);
 }

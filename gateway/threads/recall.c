@@ -21,37 +21,91 @@ static bool reads_history(const struct recall *r, const struct interest *i)
     return durable && payload_may_be_durable(s->delivery->payload, i->name, i->entry.len);
 }
 
-void recall_confirm(struct recall *r, unsigned worker, const struct interest *i)
+static void confirm(const struct recall *r, uint64_t workers, const struct interest *i,
+                    const struct hub_confirmation *how)
 {
-    if (!reads_history(r, i))
-        delivery_confirm(r->settings.delivery, worker, i, &(struct hub_confirmation){0});
-    else if (!history_ask_last(r->history, worker, i->name, i->entry.len))
+    struct delivery *d = r->settings.delivery;
+    for (unsigned w = 0; w < d->worker_count; w++)
+        if (workers & i->workers & UINT64_C(1) << w)
+            delivery_confirm(d, w, i, how);
+}
+
+// One question at a time for each channel, for all who wait. An answer counts for those alone who came before
+// it was asked for: the history may have been another one then, and what was published meanwhile went past
+// them.
+static void ask(struct recall *r, struct interest *i)
+{
+    uint64_t question = ++*r->settings.questions;
+    if (!history_ask_last(r->history, question, i->name, i->entry.len)) {
         log_error("bus", "out of memory: the history of %.*s is not read", (int)i->entry.len, i->name);
+        return; // the next one to come asks
+    }
+    i->question = question;
+    i->asked_for = i->ask_next;
+    i->ask_next = 0;
 }
 
-static void on_last(void *ctx, unsigned worker, const char *channel, size_t len, bool known,
-                    struct position last)
+static void want_answer(struct recall *r, uint64_t workers, struct interest *i)
 {
-    struct recall *r = ctx;
+    i->asked_for &= ~workers;
+    i->ask_next |= workers;
+    if (i->question == 0)
+        ask(r, i);
+}
+
+void recall_confirm(struct recall *r, struct interest *i)
+{
+    i->question = i->asked_for = i->ask_next = 0; // of a subscription that was lost
+    if (reads_history(r, i))
+        want_answer(r, i->workers, i);
+    else
+        confirm(r, i->workers, i, &(struct hub_confirmation){0});
+}
+
+void recall_confirm_worker(struct recall *r, unsigned worker, struct interest *i)
+{
+    uint64_t workers = UINT64_C(1) << worker;
+    if (reads_history(r, i))
+        want_answer(r, workers, i);
+    else
+        confirm(r, workers, i, &(struct hub_confirmation){0});
+}
+
+// The channel that waits for that answer. It is wanted here or, with classic Pub/Sub on a cluster, at another
+// node than the one that keeps the history. NULL where it was subscribed anew meanwhile, or is gone.
+static struct interest *find_awaiting(const struct recall *r, uint64_t question, const char *channel,
+                                      size_t len)
+{
     const struct delivery *d = r->settings.delivery;
-    // Wanted here or, with classic Pub/Sub on a cluster, at another node than the one that keeps the history.
-    const struct interest *i = d->find(d->find_ctx, map_hash(channel, len), channel, len);
-    const struct hub_confirmation how = {.has_history = known, .last = last};
-    // Where the subscription was lost meanwhile, the question will come again.
-    if (i && i->state == INTEREST_ACTIVE && i->workers & UINT64_C(1) << worker)
-        delivery_confirm(r->settings.delivery, worker, i, &how);
+    struct interest *i = d->find(d->find_ctx, map_hash(channel, len), channel, len);
+    return i && i->question == question ? i : NULL;
 }
 
-static void on_page(void *ctx, unsigned worker, const char *channel, size_t len,
-                    const struct history_page *page)
+static bool is_awaited(void *ctx, uint64_t question, const char *channel, size_t len)
+{
+    return find_awaiting(ctx, question, channel, len) != NULL;
+}
+
+static void on_last(void *ctx, uint64_t question, const char *channel, size_t len,
+                    const struct hub_confirmation *how)
 {
     struct recall *r = ctx;
-    const struct hub_page mail = {.from = page->from,
-                                  .at_end = page->at_end,
-                                  .failed = page->failed,
-                                  .frames = page->frames,
-                                  .count = page->count};
-    delivery_page(r->settings.delivery, worker, channel, len, &mail);
+    struct interest *i = find_awaiting(r, question, channel, len);
+    if (!i)
+        return;
+    uint64_t workers = i->asked_for;
+    i->question = i->asked_for = 0;
+    if (i->state != INTEREST_ACTIVE)
+        return; // it will be confirmed again
+    confirm(r, workers, i, how);
+    if (i->ask_next & i->workers)
+        ask(r, i);
+}
+
+static void on_page(void *ctx, unsigned worker, const char *channel, size_t len, const struct hub_page *page)
+{
+    struct recall *r = ctx;
+    delivery_page(r->settings.delivery, worker, channel, len, page);
 }
 
 static struct history *on_home(void *ctx, const char *channel, size_t len)
@@ -75,7 +129,7 @@ static void on_dropped(void *ctx, enum counter reason, const char *channel, size
 
 void recall_page(struct recall *r, unsigned worker, const struct channel_name *name)
 {
-    if (!r->history || !history_ask_page(r->history, worker, name->text, name->len, name->at))
+    if (!r->history || !history_ask_page(r->history, worker, name->text, name->len, &name->question))
         log_error("bus", "out of memory: the history of %.*s is not read", (int)name->len, name->text);
 }
 
@@ -86,6 +140,7 @@ static struct history *open_history(struct recall *r, struct ev_loop *loop)
                                               .counters = r->settings.counters,
                                               .max_message = r->settings.max_message,
                                               .on_last = on_last,
+                                              .is_awaited = is_awaited,
                                               .on_page = on_page,
                                               .on_dropped = on_dropped,
                                               .home = r->settings.home ? on_home : NULL,

@@ -23,6 +23,7 @@ struct recall_settings {
     size_t durable_count;
     struct delivery *delivery; // borrowed
     struct counters *counters; // borrowed
+    uint64_t *questions;       // borrowed: how many were asked, by all recalls
     // On a cluster, as of history.h; both NULL elsewhere.
     struct recall *(*home)(void *ctx, const char *channel, size_t len);
     void (*on_moved)(void *ctx, const char *error);
@@ -33,10 +34,12 @@ struct recall_settings {
 struct recall *recall_create(struct ev_loop *loop, const struct recall_settings *settings);
 void recall_destroy(struct recall *r);
 
-// Redis has confirmed channel `i`: worker `worker` may open its streams, once it is known how far the
+// Redis has confirmed channel `i`: all its workers may open its streams, once it is known how far the
 // channel's history has got.
-void recall_confirm(struct recall *r, unsigned worker, const struct interest *i);
-// Worker `worker` wants a page of the channel's history from name->at on: it comes by delivery_page.
+void recall_confirm(struct recall *r, struct interest *i);
+// The same for a worker that has come to a channel that was confirmed before.
+void recall_confirm_worker(struct recall *r, unsigned worker, struct interest *i);
+// Worker `worker` wants a page of the channel's history, as name->question says: it comes by delivery_page.
 void recall_page(struct recall *r, unsigned worker, const struct channel_name *name);
 // The subscriber's connection is a new one.
 void recall_reconnect(struct recall *r);

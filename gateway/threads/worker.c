@@ -26,30 +26,33 @@ struct worker {
     bool running, stopped, told_empty;
 };
 
-static bool worker_ask(struct worker *w, enum mail_kind kind, uint64_t hash, const char *name, size_t len,
-                       struct position at)
+// Takes `name`, which may be NULL: out of memory.
+static bool worker_ask(struct worker *w, enum mail_kind kind, struct channel_name *name)
 {
-    struct mail mail = {.kind = (uint16_t)kind,
-                        .from = (uint16_t)w->settings.index,
-                        .name = channel_name_create(hash, name, len)};
-    if (mail.name)
-        mail.name->at = at;
-    if (mail.name && mailbox_post(w->bus, &mail))
+    const struct mail mail = {.kind = (uint16_t)kind, .from = (uint16_t)w->settings.index, .name = name};
+    if (name && mailbox_post(w->bus, &mail))
         return true;
-    free(mail.name);
+    free(name);
     return false;
 }
 
-static bool on_history(void *ctx, uint64_t hash, const char *name, size_t len, struct position from)
+static bool on_history(void *ctx, uint64_t hash, const char *name, size_t len,
+                       const struct hub_question *question)
 {
-    return worker_ask(ctx, MAIL_HISTORY, hash, name, len, from);
+    struct channel_name *mail = channel_name_create(hash, name, len);
+    if (mail)
+        mail->question = *question;
+    return worker_ask(ctx, MAIL_HISTORY, mail);
 }
 
-static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, bool wanted)
+static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, uint32_t wish)
 {
-    if (worker_ask(ctx, wanted ? MAIL_WANTED : MAIL_UNWANTED, hash, name, len, (struct position){0}))
+    struct channel_name *mail = channel_name_create(hash, name, len);
+    if (mail)
+        mail->wish = wish;
+    if (worker_ask(ctx, wish ? MAIL_WANTED : MAIL_UNWANTED, mail))
         return true;
-    if (!wanted) // costs a subscription too many, until the channel is wanted and left again
+    if (!wish) // costs a subscription too many, until the channel is wanted and left again
         log_error("worker", "out of memory: channel %.*s could not be released", (int)len, name);
     return false;
 }
@@ -78,8 +81,7 @@ static void worker_announce_gap(struct worker *w, const struct channel_name *nam
 
 static void worker_confirm(struct worker *w, const struct channel_name *name)
 {
-    const struct hub_confirmation how = {.has_history = name->has_history, .last = name->at};
-    hub_confirm(w->table.hub, name->hash, name->text, name->len, &how);
+    hub_confirm(w->table.hub, name->hash, name->text, name->len, &name->how);
 }
 
 static void worker_page(struct worker *w, struct page_mail *mail)

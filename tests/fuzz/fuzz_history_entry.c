@@ -30,9 +30,10 @@ static void check(const struct frame *f, const struct position *at, enum counter
 static void take(const redisReply *entry)
 {
     struct position at;
+    uint64_t epoch;
     enum counter dropped;
     const struct position before = {.ms = 1, .offset = 1};
-    bool stands = history_entry_position(entry, &at);
+    bool stands = history_entry_position(entry, &at, &epoch);
     struct frame *f = history_entry_frame(entry, 7, "news", 4, MAX_MESSAGE, before, &dropped);
     require(stands == (f != NULL));
     if (f)

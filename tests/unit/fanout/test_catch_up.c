@@ -11,7 +11,7 @@
 #include "gateway/fanout/hub.h"
 #include "gateway/fanout/message.h"
 
-enum { STREAMS = 64, LIFE = 1000 };
+enum { STREAMS = 64 };
 
 static struct hub *hub;
 static uint64_t now;
@@ -21,34 +21,43 @@ static struct stream {
     struct subscriber subscriber;
     bool open;
     enum hub_appetite appetite;
+    unsigned room; // frames until its socket is full; 0: it never is
     unsigned opened, lost_to_memory;
     char heard[512]; // "5 6 gap 9"
 } streams[STREAMS];
 
 // What the bus was asked.
 static unsigned asked, interests;
-static struct position asked_from;
+static struct hub_question question;
+static bool bus_has_memory;
+static uint32_t heard_wish;
+
+// What is published.
+static uint64_t life;
+static size_t event_size;
 static bool wanted;
 
 static struct position place(uint64_t offset)
 {
-    return offset ? (struct position){.ms = LIFE + offset, .offset = offset} : (struct position){0};
+    return offset ? (struct position){.ms = life + offset, .offset = offset} : (struct position){0};
 }
 
-static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, bool is_wanted)
+static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, uint32_t wish)
 {
     (void)ctx, (void)hash, (void)name, (void)len;
-    interests += is_wanted;
-    wanted = is_wanted;
+    interests += wish != 0;
+    wanted = wish != 0;
+    heard_wish = wish ? wish : heard_wish;
     return true;
 }
 
-static bool on_history(void *ctx, uint64_t hash, const char *name, size_t len, struct position from)
+static bool on_history(void *ctx, uint64_t hash, const char *name, size_t len,
+                       const struct hub_question *asked_for)
 {
     (void)ctx, (void)hash, (void)name, (void)len;
     asked++;
-    asked_from = from;
-    return true;
+    question = *asked_for;
+    return bus_has_memory;
 }
 
 static void on_frame(void *ctx, struct subscriber *s, struct frame *f)
@@ -57,6 +66,8 @@ static void on_frame(void *ctx, struct subscriber *s, struct frame *f)
     struct stream *stream = (struct stream *)s;
     if (!stream->open)
         return;
+    if (stream->room > 0 && --stream->room == 0)
+        stream->appetite = HUB_FULL;
     char word[32];
     snprintf(word, sizeof word, f->is_gap ? "gap" : "%u", (unsigned)f->at.offset);
     size_t len = strlen(stream->heard);
@@ -98,6 +109,9 @@ static void setup(void)
     ck_assert(map_seed());
     channel_hash = map_hash("a", 1);
     now = 1000000;
+    life = 1000;
+    event_size = 1;
+    bus_has_memory = true;
     hub = hub_create(&events, 1 << 20);
     ck_assert_ptr_nonnull(hub);
     hub_tick(hub, now);
@@ -117,8 +131,9 @@ static void teardown(void)
 
 static struct frame *event_behind(uint64_t offset, uint64_t prev)
 {
-    const struct event_place at = {.at = place(offset), .prev = place(prev), .epoch = LIFE + 1};
-    struct sse_event event = {.data = "x", .data_len = 1};
+    static char data[1 << 20];
+    const struct event_place at = {.at = place(offset), .prev = place(prev), .epoch = life + 1};
+    struct sse_event event = {.data = memset(data, 'x', event_size), .data_len = event_size};
     struct frame *f = message_durable_frame(channel_hash, "a", 1, &at, &event);
     ck_assert_ptr_nonnull(f);
     return f;
@@ -158,30 +173,39 @@ static void leave(size_t i)
 static void confirm(uint64_t last)
 {
     hub_confirm(hub, channel_hash, "a", 1,
-                &(struct hub_confirmation){.has_history = true, .last = place(last)});
+                &(struct hub_confirmation){
+                    .has_history = true, .last = place(last), .epoch = life + 1, .heard = heard_wish});
     feed();
 }
 
 static void confirm_without_history(void)
 {
-    hub_confirm(hub, channel_hash, "a", 1, &(struct hub_confirmation){0});
+    hub_confirm(hub, channel_hash, "a", 1, &(struct hub_confirmation){.heard = heard_wish});
     feed();
 }
 
-// The answer to a page from `from` on, of what Redis keeps: first..last, none where last is 0.
-static void page(uint64_t from, uint64_t first, uint64_t last, bool at_end)
+// The answer to a question: of what Redis keeps first..last, none where last is 0.
+static void answer(struct hub_question to, uint64_t first, uint64_t last, bool at_end)
 {
     struct frame *frames[300];
-    struct hub_page p = {.from = place(from), .at_end = at_end, .frames = frames};
+    struct hub_page p = {.question = to, .at_end = at_end, .frames = frames};
     for (uint64_t n = first; last && n <= last; n++)
         frames[p.count++] = event_behind(n, n - 1);
     hub_page(hub, channel_hash, "a", 1, &p);
     feed();
 }
 
+// The answer to the last question, which was for a page from `from` on.
+static void page(uint64_t from, uint64_t first, uint64_t last, bool at_end)
+{
+    ck_assert(position_equal(question.from, place(from)));
+    answer(question, first, last, at_end);
+}
+
 static void page_fails(uint64_t from)
 {
-    hub_page(hub, channel_hash, "a", 1, &(struct hub_page){.from = place(from), .failed = true});
+    ck_assert(position_equal(question.from, place(from)));
+    hub_page(hub, channel_hash, "a", 1, &(struct hub_page){.question = question, .failed = true});
     feed();
 }
 
@@ -207,7 +231,7 @@ START_TEST(who_resumes_gets_what_it_missed_once_and_then_what_is_live)
     ck_assert_uint_eq(asked, 0); // not before it is known how far the channel has got
     confirm(4);
     ck_assert_uint_eq(asked, 1);
-    ck_assert(position_equal(asked_from, place(2)));
+    ck_assert(position_equal(question.from, place(2)));
     ck_assert(!streams[0].open);
     live(5);
     page(2, 2, 5, true);
@@ -301,7 +325,7 @@ START_TEST(who_was_verified_before_redis_went_is_opened_when_it_is_back)
     confirm(3);
     page(2, 2, 3, true);
     hub_unconfirm_all(hub);
-    hub_confirm(hub, b, "b", 1, &(struct hub_confirmation){0});
+    hub_confirm(hub, b, "b", 1, &(struct hub_confirmation){.heard = heard_wish});
     ck_assert(!streams[0].open);
     confirm(3);
     ck_assert(streams[0].open);
@@ -323,9 +347,30 @@ START_TEST(a_page_that_live_events_have_overtaken_is_followed_by_the_next_at_onc
     feed();
     ck_assert_str_eq(heard(0), "3 4");
     ck_assert_uint_eq(asked, 2);
-    ck_assert(position_equal(asked_from, place(4)));
+    ck_assert(position_equal(question.from, place(4)));
     page(4, 4, 9, false);
     ck_assert_str_eq(heard(0), "5 6 7 8 9");
+}
+END_TEST
+
+// A page cannot tell of a place that came to be when it had been read.
+START_TEST(who_got_beyond_the_page_by_live_events_asks_for_the_next_one)
+{
+    event_size = 300 << 10; // three of them are remembered
+    join(0, FROM_POSITION, 2);
+    confirm(4);
+    streams[0].room = 3;
+    live(5);
+    live(6);
+    page(2, 2, 4, true);
+    for (uint64_t n = 7; n <= 12; n++)
+        live(n);
+    ck_assert_str_eq(heard(0), "3 4 5");
+    streams[0].appetite = HUB_HUNGRY;
+    hub_wake(hub, &streams[0].subscriber);
+    feed();
+    page(5, 5, 12, true);
+    ck_assert_str_eq(heard(0), "6 7 8 9 10 11 12");
 }
 END_TEST
 
@@ -442,10 +487,26 @@ START_TEST(a_question_without_an_answer_is_asked_again)
 {
     join(0, FROM_POSITION, 2);
     confirm(4);
-    later(6000);
+    const struct hub_question first = question;
+    later(59000); // the bus does answer, however long Redis takes
+    ck_assert_uint_eq(asked, 1);
+    later(2000);
     ck_assert_uint_eq(asked, 2);
     page(2, 2, 4, true);
-    page(2, 2, 4, true); // the first one's, after all
+    answer(first, 2, 4, true); // after all
+    ck_assert_str_eq(heard(0), "3 4");
+}
+END_TEST
+
+START_TEST(a_question_that_could_not_be_told_is_told_again_soon)
+{
+    bus_has_memory = false;
+    join(0, FROM_POSITION, 2);
+    confirm(4);
+    bus_has_memory = true;
+    later(1500);
+    ck_assert_uint_eq(asked, 2);
+    page(2, 2, 4, true);
     ck_assert_str_eq(heard(0), "3 4");
 }
 END_TEST
@@ -454,6 +515,7 @@ START_TEST(the_answer_to_another_question_is_not_taken)
 {
     join(0, FROM_POSITION, 2);
     confirm(4);
+    const struct hub_question other = question;
     leave(0); // and the channel with it
     join(0, FROM_POSITION, 5);
     confirm(5);
@@ -463,10 +525,84 @@ START_TEST(the_answer_to_another_question_is_not_taken)
     ck_assert_str_eq(heard(0), "6");
     join(0, FROM_POSITION, 6);
     confirm(8);
-    page(2, 2, 4, true); // says nothing about what is behind 6
+    answer(other, 2, 4, true); // says nothing about what is behind 6
     ck_assert_str_eq(heard(0), "");
     page(6, 6, 8, true);
     ck_assert_str_eq(heard(0), "7 8");
+}
+END_TEST
+
+START_TEST(the_answer_to_the_same_question_of_another_time_is_not_taken)
+{
+    join(0, FROM_POSITION, 2);
+    confirm(4);
+    const struct hub_question before = question;
+    leave(0); // and the channel with it
+    join(0, FROM_POSITION, 2);
+    confirm(8);
+    answer(before, 2, 4, true); // all that there was, then
+    ck_assert_str_eq(heard(0), "");
+    page(2, 2, 8, true);
+    ck_assert_str_eq(heard(0), "3 4 5 6 7 8");
+}
+END_TEST
+
+START_TEST(pages_begin_small_and_grow_by_the_size_of_the_events)
+{
+    join(0, FROM_EARLIEST, 0);
+    confirm(1000);
+    ck_assert_uint_le(question.entries, 16); // of events that may have a megabyte each
+    page(0, 1, 16, false);
+    ck_assert_uint_eq(question.entries, 64);
+    page(16, 16, 79, false);
+    ck_assert_uint_eq(question.entries, 256);
+    event_size = 16 << 10;
+    page(79, 79, 334, false);
+    ck_assert_uint_eq(question.entries, 15); // of which 256 KiB hold so many
+    event_size = 1 << 20;
+    page(334, 334, 348, false);
+    ck_assert_uint_eq(question.entries, 8);
+}
+END_TEST
+
+// The clock went back while Redis lost all: what comes is older by its id, and new all the same.
+START_TEST(a_history_that_begins_anew_in_the_past_is_not_taken_for_old_events)
+{
+    join(0, FROM_NOW, 0);
+    confirm(4);
+    life = 500;
+    live(1);
+    live(2);
+    ck_assert_str_eq(heard(0), "1 2");
+}
+END_TEST
+
+START_TEST(events_that_were_in_the_answer_already_are_not_given_again)
+{
+    join(0, FROM_POSITION, 2);
+    confirm(4);
+    page(2, 2, 4, true);
+    live(3);
+    live(4);
+    live(5);
+    ck_assert_str_eq(heard(0), "3 4 5");
+}
+END_TEST
+
+START_TEST(a_page_that_fails_costs_nothing_to_those_who_need_none)
+{
+    join(0, FROM_POSITION, 2);
+    confirm(4);
+    page(2, 2, 4, true);
+    join(1, FROM_POSITION, 0); // older than what is remembered
+    streams[2].appetite = HUB_FULL;
+    join(2, FROM_POSITION, 3);
+    page_fails(0);
+    ck_assert_str_eq(heard(1), "gap");
+    streams[2].appetite = HUB_HUNGRY;
+    hub_wake(hub, &streams[2].subscriber);
+    feed();
+    ck_assert_str_eq(heard(2), "4");
 }
 END_TEST
 
@@ -502,7 +638,7 @@ START_TEST(leaving_in_any_order_while_behind_leaves_nothing)
     confirm(9);
     for (size_t i = 0; i < 16; i += 2)
         leave(i);
-    page(0, 1, 9, true);
+    answer(question, 1, 9, true);
     for (size_t i = 15; i < 16; i -= 2)
         leave(i);
 }
@@ -565,6 +701,22 @@ START_TEST(a_lost_message_is_asked_for_and_filled)
 }
 END_TEST
 
+START_TEST(a_message_that_is_lost_before_the_first_confirmation_is_asked_for)
+{
+    join(0, FROM_POSITION, 2);
+    const uint32_t before = heard_wish;
+    ck_assert(!hub_lost(hub, channel_hash, "a", 1));
+    ck_assert_uint_eq(interests, 2);
+    const struct hub_confirmation older = {
+        .has_history = true, .last = place(2), .epoch = life + 1, .heard = before};
+    hub_confirm(hub, channel_hash, "a", 1, &older); // when it was asked, nothing had been lost yet
+    ck_assert(!streams[0].open);
+    confirm(3);
+    page(2, 2, 3, true);
+    ck_assert_str_eq(heard(0), "3");
+}
+END_TEST
+
 START_TEST(a_message_that_is_lost_while_a_confirmation_is_on_its_way_is_asked_for)
 {
     join(0, FROM_NOW, 0);
@@ -588,7 +740,8 @@ START_TEST(a_durable_channel_without_readable_history_is_unknown_in_the_cursor)
     struct position at;
     ck_assert(hub_join(hub, &streams[0].subscriber, names, 2));
     confirm_without_history();
-    hub_confirm(hub, b, "b", 1, &(struct hub_confirmation){.has_history = true, .last = place(3)});
+    hub_confirm(hub, b, "b", 1,
+                &(struct hub_confirmation){.has_history = true, .last = place(3), .heard = heard_wish});
     size_t len = hub_cursor(&streams[0].subscriber, id);
     ck_assert_int_eq(cursor_find(id, len, "a", 1, &at), CURSOR_NEW);
     live(7);
@@ -607,10 +760,10 @@ START_TEST(who_is_further_on_gets_its_page_although_others_keep_coming)
     ck_assert_str_eq(heard(0), "81");
     join(1, FROM_POSITION, 1);
     page(81, 81, 81, false);
-    ck_assert(position_equal(asked_from, place(1)));
+    ck_assert(position_equal(question.from, place(1)));
     for (size_t i = 2; i < 12; i++) {
         join(i, FROM_POSITION, 1);
-        page(asked_from.offset, asked_from.offset, asked_from.offset + 20, false);
+        page(question.from.offset, question.from.offset, question.from.offset + 20, false);
     }
     ck_assert_str_ne(heard(0), "");
 }
@@ -626,14 +779,15 @@ static void resume_alone(size_t i)
     uint64_t hash = map_hash(text, name.len);
     struct hub_page p = {.at_end = true, .frames = frames, .count = 200};
     for (uint64_t n = 1; n <= p.count; n++) {
-        const struct event_place at = {.at = place(n), .prev = place(n - 1), .epoch = LIFE + 1};
+        const struct event_place at = {.at = place(n), .prev = place(n - 1), .epoch = life + 1};
         struct sse_event event = {.data = "x", .data_len = 1};
         frames[n - 1] = message_durable_frame(hash, text, name.len, &at, &event);
     }
     ck_assert(hub_join(hub, &streams[i].subscriber, &name, 1));
     hub_confirm(hub, hash, text, name.len,
-                &(struct hub_confirmation){.has_history = true, .last = place(200)});
+                &(struct hub_confirmation){.has_history = true, .last = place(200), .heard = heard_wish});
     feed();
+    p.question = question;
     hub_page(hub, hash, text, name.len, &p);
     feed();
 }
@@ -665,6 +819,7 @@ int main(void)
     tcase_add_test(tcase, who_comes_while_redis_is_away_is_opened_when_it_is_back);
     tcase_add_test(tcase, who_was_verified_before_redis_went_is_opened_when_it_is_back);
     tcase_add_test(tcase, a_page_that_live_events_have_overtaken_is_followed_by_the_next_at_once);
+    tcase_add_test(tcase, who_got_beyond_the_page_by_live_events_asks_for_the_next_one);
     tcase_add_test(tcase, the_next_page_is_asked_for_where_the_last_one_was_whole);
     tcase_add_test(tcase, a_confirmation_that_knows_of_more_is_believed);
     tcase_add_test(tcase, a_history_that_is_short_for_long_is_a_gap_for_all_at_once);
@@ -673,7 +828,13 @@ int main(void)
     tcase_add_test(tcase, who_was_served_by_a_quicker_gateway_waits_for_what_is_new);
     tcase_add_test(tcase, a_page_that_cannot_be_had_is_a_gap_for_those_who_wait);
     tcase_add_test(tcase, a_question_without_an_answer_is_asked_again);
+    tcase_add_test(tcase, a_question_that_could_not_be_told_is_told_again_soon);
     tcase_add_test(tcase, the_answer_to_another_question_is_not_taken);
+    tcase_add_test(tcase, the_answer_to_the_same_question_of_another_time_is_not_taken);
+    tcase_add_test(tcase, pages_begin_small_and_grow_by_the_size_of_the_events);
+    tcase_add_test(tcase, a_history_that_begins_anew_in_the_past_is_not_taken_for_old_events);
+    tcase_add_test(tcase, events_that_were_in_the_answer_already_are_not_given_again);
+    tcase_add_test(tcase, a_page_that_fails_costs_nothing_to_those_who_need_none);
     tcase_add_test(tcase, a_page_that_was_read_before_a_stream_came_does_not_say_that_its_place_is_gone);
     tcase_add_test(tcase, a_page_for_a_channel_that_is_gone_is_released);
     tcase_add_test(tcase, leaving_in_any_order_while_behind_leaves_nothing);
@@ -681,6 +842,7 @@ int main(void)
     tcase_add_test(tcase, without_history_a_hole_is_a_gap_before_the_event_behind_it);
     tcase_add_test(tcase, a_new_life_of_the_history_begins_without_a_gap_for_who_was_there);
     tcase_add_test(tcase, a_lost_message_is_asked_for_and_filled);
+    tcase_add_test(tcase, a_message_that_is_lost_before_the_first_confirmation_is_asked_for);
     tcase_add_test(tcase, a_message_that_is_lost_while_a_confirmation_is_on_its_way_is_asked_for);
     tcase_add_test(tcase, a_durable_channel_without_readable_history_is_unknown_in_the_cursor);
     tcase_add_test(tcase, who_is_further_on_gets_its_page_although_others_keep_coming);

@@ -38,7 +38,12 @@ struct history {
     struct event_place events[EVENTS];
     size_t first, end; // kept
     size_t life_from;  // where this life of the key begins
+    unsigned lives;
+    struct position ended[EVENTS]; // the last event of each life
     bool wanted, asked, subscribed, was_active, gap_told;
+    // As threads/recall.c has it, for the only worker:
+    uint64_t question; // for the last event, on its way; 0: none
+    bool asked_for, ask_next;
     char name[16];
     uint64_t hash;
 };
@@ -46,6 +51,8 @@ struct history {
 static struct history histories[CHANNELS];
 static uint64_t wall_ms, now_ms;
 static bool redis_up;
+static uint64_t questions;
+static uint32_t heard;
 
 enum kind { TO_FRAME, TO_CONFIRM, TO_UNCONFIRM, TO_GAP, TO_PAGE, ASK_WANT, ASK_UNWANT, ASK_LAST, ASK_PAGE };
 
@@ -53,7 +60,10 @@ struct item {
     enum kind kind;
     size_t channel;
     struct event_place event;
-    struct position at;
+    struct hub_question asked; // ASK_PAGE, TO_PAGE
+    uint64_t question;         // ASK_LAST
+    struct hub_confirmation how;
+    uint32_t wish;
     bool at_end, failed;
     size_t first, count; // of a page
 };
@@ -63,7 +73,7 @@ struct queue {
     size_t head, end;
 };
 
-static struct queue to_worker, to_bus, lasts, pages;
+static struct queue to_worker, to_bus, lasts, lasts_answered, pages;
 
 static void push(struct queue *q, struct item item)
 {
@@ -100,7 +110,9 @@ static void publish(size_t c)
         return;
     wall_ms += below(3);
     struct position prev = last_of(h);
-    uint64_t ms = wall_ms > prev.ms ? wall_ms : prev.ms;
+    // No two lives share a millisecond: a place that is in both means nothing.
+    uint64_t clock_ms = wall_ms * 64 + h->lives % 64;
+    uint64_t ms = clock_ms > prev.ms ? clock_ms : prev.ms;
     uint64_t epoch = h->end > h->life_from ? h->events[h->end - 1].epoch : ms;
     struct event_place e = {.at = {.ms = ms, .offset = prev.offset + 1}, .prev = prev, .epoch = epoch};
     h->events[h->end++] = e;
@@ -127,6 +139,23 @@ static void redis_goes(void)
     push(&to_worker, (struct item){.kind = TO_UNCONFIRM});
 }
 
+static void ask_last(struct history *h)
+{
+    h->question = ++questions;
+    h->asked_for = h->ask_next;
+    h->ask_next = false;
+    push(&lasts, (struct item){.kind = ASK_LAST, .channel = (size_t)(h - histories), .question = questions});
+}
+
+// A worker waits for a channel that is subscribed.
+static void want_last(struct history *h)
+{
+    h->asked_for = false;
+    h->ask_next = true;
+    if (h->question == 0)
+        ask_last(h);
+}
+
 // The subscription of a channel that is wanted, or its confirmation.
 static void subscribe_one(void)
 {
@@ -142,7 +171,8 @@ static void subscribe_one(void)
     if (h->was_active)
         push(&to_worker, (struct item){.kind = TO_GAP, .channel = c});
     h->was_active = false;
-    push(&lasts, (struct item){.kind = ASK_LAST, .channel = c});
+    h->question = 0;
+    want_last(h);
 }
 
 static void bus_works(void)
@@ -156,18 +186,41 @@ static void bus_works(void)
     } else {
         h->wanted = i.kind == ASK_WANT;
         h->gap_told = false;
+        heard = h->wanted ? i.wish : heard;
         if (h->wanted && h->subscribed)
-            push(&lasts, (struct item){.kind = ASK_LAST, .channel = i.channel});
+            want_last(h);
     }
 }
 
 static void answer_last(void)
 {
     struct item i;
-    if (!redis_up || !pop(&lasts, &i) || !histories[i.channel].subscribed || !histories[i.channel].wanted)
+    if (!redis_up || !pop(&lasts, &i))
         return;
-    push(&to_worker,
-         (struct item){.kind = TO_CONFIRM, .channel = i.channel, .at = last_of(&histories[i.channel])});
+    struct history *h = &histories[i.channel];
+    i.how = (struct hub_confirmation){.has_history = true, .last = last_of(h)};
+    i.how.epoch = h->end > h->life_from ? h->events[h->end - 1].epoch : 0;
+    push(&lasts_answered, i);
+}
+
+// What Redis has answered reaches the bus.
+static void take_last(void)
+{
+    struct item i;
+    if (!pop(&lasts_answered, &i))
+        return;
+    struct history *h = &histories[i.channel];
+    if (i.question != h->question)
+        return;
+    h->question = 0;
+    if (!h->subscribed)
+        return;
+    i.kind = TO_CONFIRM;
+    i.how.heard = heard;
+    if (h->asked_for && h->wanted)
+        push(&to_worker, i);
+    if (h->ask_next && h->wanted)
+        ask_last(h);
 }
 
 static void answer_page(void)
@@ -176,8 +229,8 @@ static void answer_page(void)
     if (!redis_up || !pop(&pages, &i))
         return;
     const struct history *h = &histories[i.channel];
-    size_t first = h->first > h->life_from ? h->first : h->life_from, max = 2 + below(40);
-    while (first < h->end && position_before(h->events[first].at, i.at))
+    size_t first = h->first > h->life_from ? h->first : h->life_from, max = i.asked.entries;
+    while (first < h->end && position_before(h->events[first].at, i.asked.from))
         first++;
     i.kind = TO_PAGE;
     i.first = first;
@@ -187,12 +240,6 @@ static void answer_page(void)
     push(&to_worker, i);
 }
 
-// A key expires a day after its last event: never between a question and its answer.
-static bool nothing_is_on_its_way(void)
-{
-    return to_worker.head == to_worker.end && to_bus.head == to_bus.end && lasts.head == lasts.end;
-}
-
 // What takes events out of the history: trimming, expiry, a failover.
 static void lose_history(void)
 {
@@ -200,9 +247,10 @@ static void lose_history(void)
     size_t dice = below(10);
     if (dice < 6 && h->end > h->first) {
         h->first += below(h->end - h->first) + 1;
-    } else if (dice < 8 && nothing_is_on_its_way()) {
+    } else if (dice < 8) {
+        h->ended[h->lives++] = last_of(h);
         h->life_from = h->first = h->end;
-        wall_ms += 10;
+        wall_ms = wall_ms + 10 - below(20); // the clock may be set back
     } else if (dice >= 8 && h->end > h->life_from) {
         redis_goes();
         size_t lost = 1 + below(3);
@@ -268,19 +316,19 @@ static void check_first(const struct client *k, size_t c, const struct frame *f)
         REQUIRE(!lossless || !position_before(k->floor[c], f->prev), "a fresh stream begins too late\n");
 }
 
-// True where a life of the history ended with `seen`, and the next one began with `at`.
-static bool is_end_of_a_life(const struct history *h, struct position seen, struct position at)
+// True where a life of the history ended with `seen`, and nothing was in it since.
+static bool is_end_of_a_life(const struct history *h, struct position seen)
 {
-    for (size_t i = 1; i < h->end; i++)
-        if (position_equal(h->events[i].at, at))
-            return position_equal(h->events[i - 1].at, seen);
+    for (unsigned i = 0; i < h->lives; i++)
+        if (position_equal(h->ended[i], seen))
+            return true;
     return false;
 }
 
 static void check_event(const struct client *k, size_t c, const struct frame *f)
 {
     const struct told *t = &k->now;
-    bool begins = position_is_zero(f->prev) && is_end_of_a_life(&histories[c], t->seen[c], f->at);
+    bool begins = position_is_zero(f->prev) && is_end_of_a_life(&histories[c], t->seen[c]);
     if (!t->knows[c])
         check_first(k, c, f);
     else
@@ -315,19 +363,22 @@ static enum hub_appetite appetite(void *ctx, struct subscriber *s)
     return !k->open ? HUB_NOT_OPEN : k->full ? HUB_FULL : HUB_HUNGRY;
 }
 
-static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, bool wanted)
+static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, uint32_t wish)
 {
     (void)ctx, (void)hash;
-    push(&to_bus, (struct item){.kind = wanted ? ASK_WANT : ASK_UNWANT, .channel = channel_named(name, len)});
+    push(&to_bus, (struct item){.kind = wish ? ASK_WANT : ASK_UNWANT,
+                                .channel = channel_named(name, len),
+                                .wish = wish});
     return true;
 }
 
-static bool on_history(void *ctx, uint64_t hash, const char *name, size_t len, struct position from)
+static bool on_history(void *ctx, uint64_t hash, const char *name, size_t len,
+                       const struct hub_question *asked)
 {
     (void)ctx, (void)hash;
     if (below(50) == 0)
         return false;
-    push(&to_bus, (struct item){.kind = ASK_PAGE, .channel = channel_named(name, len), .at = from});
+    push(&to_bus, (struct item){.kind = ASK_PAGE, .channel = channel_named(name, len), .asked = *asked});
     return true;
 }
 
@@ -451,8 +502,8 @@ static struct frame *frame_of(size_t c, const struct event_place *e)
 static void take_page(const struct item *i)
 {
     const struct history *h = &histories[i->channel];
-    struct frame *frames[64];
-    const struct hub_page page = {.from = i->at,
+    struct frame *frames[HUB_PAGE_ENTRIES_MAX];
+    const struct hub_page page = {.question = i->asked,
                                   .at_end = i->at_end,
                                   .failed = i->failed,
                                   .frames = frames,
@@ -468,7 +519,6 @@ static void worker_works(void)
     if (!pop(&to_worker, &i))
         return;
     const struct history *h = &histories[i.channel];
-    const struct hub_confirmation how = {.has_history = true, .last = i.at};
     struct frame *f;
     switch (i.kind) {
     case TO_FRAME:
@@ -477,7 +527,7 @@ static void worker_works(void)
         frame_release(f);
         break;
     case TO_CONFIRM:
-        hub_confirm(hub, h->hash, h->name, strlen(h->name), &how);
+        hub_confirm(hub, h->hash, h->name, strlen(h->name), &i.how);
         break;
     case TO_UNCONFIRM:
         hub_unconfirm_all(hub);
@@ -503,7 +553,7 @@ static void some_step(void)
     else if (dice < 550)
         bus_works();
     else if (dice < 620)
-        answer_last();
+        below(2) ? answer_last() : take_last();
     else if (dice < 700)
         answer_page();
     else if (dice < 780)
@@ -534,7 +584,7 @@ static void settle(void)
     for (size_t i = 0; i < CLIENTS; i++)
         eat_or_not(&clients[i], false);
     for (int round = 0; round < 20000; round++) {
-        subscribe_one(), bus_works(), answer_last(), answer_page(), worker_works();
+        subscribe_one(), bus_works(), answer_last(), take_last(), answer_page(), worker_works();
         (void)hub_feed(hub, 64);
         if (round % 100 == 0)
             hub_tick(hub, now_ms += 300);
@@ -569,13 +619,14 @@ static void setup(void)
                                       .on_no_memory = on_no_memory};
     ck_assert(map_seed());
     random_state = 0x5eed + seed;
-    wall_ms = 1000;
+    wall_ms = 100000;
     now_ms = 1000000;
     redis_up = true;
     memset(histories, 0, sizeof histories);
     memset(clients, 0, sizeof clients);
     to_worker.head = to_worker.end = to_bus.head = to_bus.end = 0;
-    lasts.head = lasts.end = pages.head = pages.end = 0;
+    lasts.head = lasts.end = pages.head = pages.end = lasts_answered.head = lasts_answered.end = 0;
+    questions = heard = 0;
     for (size_t c = 0; c < CHANNELS; c++) {
         snprintf(histories[c].name, sizeof histories[c].name, "channel:%zu", c);
         histories[c].hash = map_hash(histories[c].name, strlen(histories[c].name));

@@ -28,6 +28,8 @@ static struct hub_name name_of(size_t channel)
     return (struct hub_name){.text = names[channel], .len = strlen(names[channel])};
 }
 
+static uint32_t heard; // the number of the last wish
+
 static uint64_t hash_of(size_t channel)
 {
     return map_hash(names[channel], strlen(names[channel]));
@@ -42,14 +44,16 @@ static size_t channel_named(const char *name, size_t len)
     return CHANNELS;
 }
 
-static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, bool is_wanted)
+static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, uint32_t wish)
 {
     size_t c = channel_named(name, len);
+    bool is_wanted = wish != 0;
     if (ctx != &hub || hash != hash_of(c) || wanted[c] == is_wanted)
         ck_abort_msg("told %d of channel %zu again", is_wanted, c);
     if (is_wanted && c == untold)
         return false;
     wanted[c] = is_wanted;
+    heard = is_wanted ? wish : heard;
     told++;
     return true;
 }
@@ -126,7 +130,8 @@ static size_t deliver(size_t channel)
 
 static void confirm(size_t channel)
 {
-    hub_confirm(hub, hash_of(channel), names[channel], strlen(names[channel]), &(struct hub_confirmation){0});
+    hub_confirm(hub, hash_of(channel), names[channel], strlen(names[channel]),
+                &(struct hub_confirmation){.heard = heard});
 }
 
 START_TEST(the_bus_is_told_of_the_first_that_comes_and_the_last_that_goes)

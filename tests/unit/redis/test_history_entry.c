@@ -161,11 +161,12 @@ START_TEST(what_is_no_entry_is_none)
 {
     enum counter dropped;
     struct position at;
+    uint64_t epoch;
     void *reply = NULL;
     redisReader *reader = redisReaderCreate();
     ck_assert_int_eq(redisReaderFeed(reader, no_entries[_i], strlen(no_entries[_i])), REDIS_OK);
     ck_assert_int_eq(redisReaderGetReply(reader, &reply), REDIS_OK);
-    ck_assert(!history_entry_position(reply, &at));
+    ck_assert(!history_entry_position(reply, &at, &epoch));
     ck_assert_ptr_null(history_entry_frame(reply, 7, "news", 4, MAX_MESSAGE, before, &dropped));
     ck_assert_int_eq(dropped, COUNTER_DROPPED_ENVELOPE);
     freeReplyObject(reply);
