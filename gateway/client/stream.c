@@ -117,11 +117,14 @@ static struct frame *stream_open_event(const struct conn *c, const char *id, siz
 }
 
 // A client that was never told where it is would begin anew after a loss: so it is told at once, with
-// gateway:open or else with an id alone, which fires no event.
+// gateway:open or else with an id alone, which fires no event. Not where the channels have no history yet and
+// nobody said that they will: then they are most likely plain, and their streams are to stay so.
 static void stream_send_beginning(struct conn *c)
 {
     char id[CURSOR_MAX];
-    size_t id_len = hub_is_new_to_history(&c->subscriber) ? hub_cursor(&c->subscriber, id) : 0;
+    bool even_empty = c->control || conn_table_of(c)->settings->durable_named;
+    bool is_new = hub_is_new_to_history(&c->subscriber, even_empty);
+    size_t id_len = is_new ? hub_cursor(&c->subscriber, id) : 0;
     struct sse_event only_id = {.id = id, .id_len = id_len};
     if (c->control)
         conn_send(c, stream_open_event(c, id, id_len));

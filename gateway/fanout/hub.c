@@ -362,12 +362,12 @@ enum hub_standing hub_standing(const struct subscriber *s, size_t i)
     return !b || b->had_slot ? HUB_FRESH : b->gap ? HUB_GAP : HUB_RESUMED;
 }
 
-bool hub_is_new_to_history(const struct subscriber *s)
+bool hub_is_new_to_history(const struct subscriber *s, bool even_empty)
 {
     for (uint32_t i = 0; i < s->count; i++) {
         const struct hub_channel *c = s->subscriptions[i].channel;
         const struct behind *b = behind_of(&s->subscriptions[i]);
-        if ((!b || b->had_slot) && c->has_history && !position_is_zero(c->position))
+        if ((!b || b->had_slot) && c->has_history && (even_empty || !position_is_zero(c->position)))
             return true;
     }
     return false;

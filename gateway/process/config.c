@@ -221,12 +221,11 @@ static const struct option_spec specs[] = {
      .argument = "PATTERN",
      .type = OPTION_LIST,
      AT(durable),
-     .default_text = "*",
      .check = check_durable,
-     .help = "Channels that may have a history (see sse-publish --durable), * at the end of a pattern; "
-             "repeatable, or "
-             "off: "
-             "Redis is not asked for the history of others"},
+     .default_note = "any, once it has a history",
+     .help = "Channels that have a history (see sse-publish --durable), * at the end of a pattern; "
+             "repeatable, or off. Their streams get an id before the first event, so that not even that one "
+             "can be missed; Redis is not asked for the history of others"},
     {.name = "replay-limit",
      .argument = "SIZE",
      .type = OPTION_SIZE,

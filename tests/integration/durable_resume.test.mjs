@@ -128,6 +128,28 @@ test('gateway:open says of each channel whether it is fresh, resumed or has a ga
     assert.deepEqual(JSON.parse(back.events[0].data).channels, { a: 'resumed', b: 'gap', c: 'fresh' });
 });
 
+for (const [how, args, more] of [['a channel that --durable names', ['--durable', 'a'], ''], ['a stream with control=1', [], '&control=1']])
+    test(`${how} has an id before the first event ever: who is away then misses not even that one`, async (t) => {
+        const { scope, gateway, publishAll } = await startDurable(t, { args });
+        const first = await openStream(scope, gateway.port, `${query(['a'])}${more}`);
+        await until('an id', () => first.lastEventId !== '');
+        first.close();
+        await publishAll('a', 1, 2);
+        const back = await read(scope, gateway, query(['a'], first.lastEventId), 2);
+        assert.deepEqual(datas(back), range('a', 1, 2));
+    });
+
+test('a channel without history that nobody named is a plain one: its stream has no id', async (t) => {
+    const { scope, gateway } = await startDurable(t);
+    const stream = await openStream(scope, gateway.port, query(['a']), { keep: true });
+    await until('the first line', () => stream.body !== '');
+    assert.equal(stream.body, 'retry: 2000\n');
+    const named = await startTier(scope, { args: ['--durable', 'b'] });
+    const other = await openStream(scope, named.gateway.port, query(['a']), { keep: true });
+    await until('the first line', () => other.body !== '');
+    assert.equal(other.body, 'retry: 2000\n');
+});
+
 test('an id of 64 channels has at most 1,024 characters of A-Z a-z 0-9 - _ . ~, and resumes all', async (t) => {
     const { scope, gateway, publish } = await startDurable(t);
     const channels = Array.from({ length: 64 }, (_, i) => `channel:with:a:long:name:${i}`);
