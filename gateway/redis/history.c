@@ -56,6 +56,7 @@ struct history {
     struct request_list delayed; // asked again by `retry`
     size_t lasts_sent, pages_sent;
     bool told_denied;
+    bool asked_library; // an answer is on its way
     bool replacing; // the connection goes down because we want it to
     ev_timer retry;
 };
@@ -164,6 +165,8 @@ static void answer_failed(struct history *h, struct request *r)
         h->settings.on_page(h->settings.ctx, r->page.worker, r->channel, r->len, &page);
     } else if (r->kind == ASK_LAST) {
         h->settings.on_last(h->settings.ctx, r->number, r->channel, r->len, &(struct hub_confirmation){0});
+    } else if (r->kind == ASK_LIBRARY) {
+        h->asked_library = false;
     }
     free(r);
 }
@@ -237,6 +240,7 @@ static bool ask_about_library(struct history *h, enum request_kind kind)
 static void on_library(struct history *h, const struct request *r, const redisReply *reply)
 {
     if (r->kind == ASK_LIBRARY) {
+        h->asked_library = false;
         bool current = reply->type == REDIS_REPLY_INTEGER && reply->integer >= function_library_version;
         bool denied = reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "NOPERM", 6) == 0;
         if (!current && !denied && !ask_about_library(h, LOAD_LIBRARY))
@@ -254,7 +258,8 @@ static void on_library(struct history *h, const struct request *r, const redisRe
 static void on_ready(void *ctx)
 {
     struct history *h = ctx;
-    (void)ask_about_library(h, ASK_LIBRARY); // without memory: at the next connection
+    if (!h->asked_library) // without memory: at the next connection
+        h->asked_library = ask_about_library(h, ASK_LIBRARY);
     send_waiting(h);
 }
 
