@@ -11,6 +11,8 @@
 #include "gateway/redis/redis_conn.h"
 
 #define EVERY_S 2.0
+// A canary that is not back by then is lost: so a subscriber that has just gone deaf is replaced within 5 s.
+#define VERDICT_S 0.9
 #define MISSED_MAX 2u
 // Of a subscriber that hears others: it may be far behind, and what is on its way would be lost with its
 // connection.
@@ -21,7 +23,7 @@ struct canary {
     struct canary_settings settings;
     struct redis_conn *conn;
     struct ev_loop *loop;
-    ev_timer timer;
+    ev_timer timer, verdict;
     char channel[48 + CLUSTER_TAG_MAX];
     uint64_t number;       // of the newest canary
     unsigned missed;       // in a row
@@ -55,7 +57,8 @@ static void canary_send(struct canary *c)
         counter_add(c->settings.counters, COUNTER_CANARIES_SENT, 1);
 }
 
-static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
+// What became of the newest one.
+static void on_verdict(struct ev_loop *loop, ev_timer *w, int events)
 {
     (void)loop, (void)events;
     struct canary *c = w->data;
@@ -76,7 +79,16 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
         c->flying = false;
         c->settings.on_deaf(c->settings.ctx);
     }
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
+{
+    (void)events;
+    struct canary *c = w->data;
     canary_send(c);
+    ev_timer_stop(loop, &c->verdict);
+    ev_timer_set(&c->verdict, VERDICT_S, 0.);
+    ev_timer_start(loop, &c->verdict);
 }
 
 static void on_ready(void *ctx)
@@ -148,7 +160,8 @@ struct canary *canary_create(struct ev_loop *loop, const struct canary_settings 
         return NULL;
     }
     ev_timer_init(&c->timer, on_timer, EVERY_S, EVERY_S);
-    c->timer.data = c;
+    ev_timer_init(&c->verdict, on_verdict, 0., 0.);
+    c->timer.data = c->verdict.data = c;
     ev_timer_start(loop, &c->timer);
     return c;
 }
@@ -158,6 +171,7 @@ void canary_destroy(struct canary *c)
     if (!c)
         return;
     ev_timer_stop(c->loop, &c->timer);
+    ev_timer_stop(c->loop, &c->verdict);
     redis_conn_destroy(c->conn);
     free(c);
 }

@@ -123,10 +123,23 @@ static void teardown(void)
     ev_loop_destroy(loop);
 }
 
+// The verdict on the one before, and the next one.
 static void tick(void)
 {
+    ev_invoke(loop, &canary->verdict, EV_TIMER);
     ev_invoke(loop, &canary->timer, EV_TIMER);
+    ev_timer_stop(loop, &canary->verdict);
 }
+
+START_TEST(a_subscriber_that_has_just_gone_deaf_is_replaced_within_5_seconds)
+{
+    double every = canary->timer.repeat;
+    ev_invoke(loop, &canary->timer, EV_TIMER);
+    double verdict = ev_timer_remaining(loop, &canary->verdict);
+    ev_timer_stop(loop, &canary->verdict);
+    ck_assert(every > 0 && 2 * every + verdict < 5); // two have to be lost
+}
+END_TEST
 
 static bool is_proven(void *ctx)
 {
@@ -374,6 +387,7 @@ int main(void)
     tcase_add_test(tcase, one_lost_canary_is_forgiven_two_are_not);
     tcase_add_test(tcase, a_subscriber_that_hears_others_may_be_late_but_not_for_ever);
     tcase_add_test(tcase, a_canary_lost_now_and_then_is_forgiven_each_time);
+    tcase_add_test(tcase, a_subscriber_that_has_just_gone_deaf_is_replaced_within_5_seconds);
     tcase_add_test(tcase, a_deaf_subscriber_is_replaced_and_delivery_proven_again);
     tcase_add_test(tcase, a_canary_that_redis_refuses_says_nothing_of_the_subscriber);
     tcase_add_test(tcase, without_its_own_connection_nothing_is_proven_and_nobody_is_deaf);
