@@ -25,6 +25,7 @@ static const struct {
     {"redis+sentinel://", REDIS_URL_SENTINEL, 26379, false},
     {"rediss+sentinel://", REDIS_URL_SENTINEL, 26379, true},
     {"redis+cluster://", REDIS_URL_CLUSTER, 6379, false},
+    {"rediss+cluster://", REDIS_URL_CLUSTER, 6379, true},
 };
 
 struct text {
@@ -187,8 +188,10 @@ static bool parse_endpoints(const struct parsing *p, struct text text)
 
     for (const char *c = text.start; c < text.end; c++)
         count += *c == ',';
-    if (count > 1 && (url->kind == REDIS_URL_TCP || url->kind == REDIS_URL_TLS))
+    if (count > 1 && url->kind == REDIS_URL_TCP)
         return refuse(p, "more than one host; that takes redis+sentinel:// or redis+cluster://");
+    if (count > 1 && url->kind == REDIS_URL_TLS)
+        return refuse(p, "more than one host; that takes rediss+sentinel:// or rediss+cluster://");
     if (count > REDIS_URL_MAX_ENDPOINTS)
         return refuse(p, "more than 64 hosts");
     url->endpoints = calloc(count, sizeof(*url->endpoints));
@@ -290,9 +293,9 @@ bool redis_url_parse(const char *text, struct redis_url *out, char *error, size_
         }
     }
     if (rest.start == NULL)
-        return refuse(
-            &p,
-            "it must begin with redis://, rediss://, redis+unix://, redis+sentinel:// or redis+cluster://");
+        return refuse(&p,
+                      "it must begin with redis://, redis+unix://, redis+sentinel:// or redis+cluster://; "
+                      "with TLS rediss instead of redis");
     ok = out->kind == REDIS_URL_UNIX ? parse_unix(&p, rest) : parse_network(&p, rest);
     if (!ok)
         redis_url_deinit(out);

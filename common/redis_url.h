@@ -1,6 +1,6 @@
 // Redis URLs: redis://[user[:password]@]host[:port][/db], rediss://..,
 // redis+unix://[user[:password]@]/path[?db=N], redis+sentinel://h:p,h:p/NAME[/db], rediss+sentinel://..,
-// redis+cluster://h:p,h:p.
+// redis+cluster://h:p,h:p, rediss+cluster://..
 // Pure: no sockets. User, password and path are percent-decoded.
 #pragma once
 
@@ -32,8 +32,10 @@ struct redis_url {
     char *user;                       // NULL where not given
     char *password;                   // NULL where not given
     unsigned db;                      // 0 where not given; always 0 on a cluster
-    bool tls;                         // rediss://, and with sentinels to these, too
+    bool tls;                         // rediss: to every server, and to sentinels
     struct redis_tls_files tls_files;
+    // Made of these files, for many connections to share; NULL where each makes its own. Borrowed.
+    struct redis_tls_context *tls_context;
     char *sentinel_password; // of the sentinels themselves; not part of the text, NULL after parsing; owned
 };
 

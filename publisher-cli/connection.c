@@ -160,7 +160,7 @@ void connection_explain(const struct connection *connection, const char *said, c
         {"NOAUTH", "; give user and password in the URL: redis://USER:PASSWORD@HOST"},
         {"WRONGPASS", "; check user and password in the URL (in it, % is written %25)"},
         {"NOPERM", "; the ACL of this user must allow it: +publish and &CHANNEL"},
-        {"MOVED", "; it is part of a cluster: use redis+cluster://HOST:PORT"},
+        {"MOVED", "; it is part of a cluster: use redis+cluster://HOST:PORT (with TLS rediss+cluster://)"},
     };
     int len = (int)strnlen(said, 200);
 

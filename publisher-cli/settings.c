@@ -25,9 +25,9 @@ static const struct option_spec specs[] = {
      AT(redis),
      .default_text = "redis://127.0.0.1:6379",
      .check = check_redis,
-     .help = "Redis of the gateways: redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss:// with TLS, "
-             "redis+unix:///PATH, "
-             "redis+sentinel://HOST[:PORT],.../NAME or redis+cluster://HOST[:PORT],..."},
+     .help = "Redis of the gateways: redis://[USER:PASSWORD@]HOST[:PORT][/DB], "
+             "redis+sentinel://HOST[:PORT],.../NAME, redis+cluster://HOST[:PORT],..., "
+             "with TLS rediss instead of redis; or redis+unix:///PATH"},
     {.name = "redis-ca",
      .argument = "FILE",
      .type = OPTION_STRING,

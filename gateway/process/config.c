@@ -163,9 +163,10 @@ static const struct option_spec specs[] = {
      AT(redis),
      .default_text = "redis://127.0.0.1:6379",
      .check = config_redis_check,
-     .help = "redis://[USER:PASSWORD@]HOST[:PORT][/DB]; rediss:// the same with TLS; "
+     .help = "redis://[USER:PASSWORD@]HOST[:PORT][/DB]; "
              "redis+sentinel://[USER:PASSWORD@]HOST[:PORT],.../NAME[/DB] by sentinels; "
-             "redis+cluster://[USER:PASSWORD@]HOST[:PORT],...; or redis+unix://[USER:PASSWORD@]/PATH[?db=N]"},
+             "redis+cluster://[USER:PASSWORD@]HOST[:PORT],...; these with TLS as rediss://, "
+             "rediss+sentinel://, rediss+cluster://; or redis+unix://[USER:PASSWORD@]/PATH[?db=N]"},
     {.name = "pubsub",
      .argument = "KIND",
      .type = OPTION_ENUM,
@@ -444,7 +445,7 @@ bool config_load(struct config *c, int argc, char **argv, char *error, size_t er
 
 void config_free(struct config *c)
 {
-    redis_url_deinit(&c->redis_url);
+    config_redis_free(c);
     payload_policy_deinit(&c->payload);
     options_free(&table, c);
 }

@@ -47,8 +47,11 @@ static bool check_tls(const struct config *c, char *error, size_t error_size)
 {
     const char *option = c->redis_ca ? "ca" : c->redis_cert ? "cert" : c->redis_key ? "key" : NULL;
     if (option && !c->redis_url.tls) {
-        snprintf(error, error_size, "--redis-%s: the URL of --redis is not one of TLS; write it rediss://",
-                 option);
+        snprintf(error, error_size, "--redis-%s: the URL of --redis is not one of TLS; write it rediss%s://",
+                 option,
+                 c->redis_url.kind == REDIS_URL_CLUSTER    ? "+cluster"
+                 : c->redis_url.kind == REDIS_URL_SENTINEL ? "+sentinel"
+                                                           : "");
         return false;
     }
     if (!c->redis_cert != !c->redis_key) {
@@ -56,11 +59,16 @@ static bool check_tls(const struct config *c, char *error, size_t error_size)
                  c->redis_cert ? "cert" : "key");
         return false;
     }
-    if (!c->redis_url.tls)
+    return true;
+}
+
+// Read once, not for every connection: a file that is being replaced cannot cut the gateway off.
+static bool open_tls(struct redis_url *url, char *error, size_t error_size)
+{
+    if (!url->tls)
         return true;
-    struct redis_tls_context *context = redis_tls_context_create(&c->redis_url.tls_files, error, error_size);
-    redis_tls_context_destroy(context);
-    return context != NULL;
+    url->tls_context = redis_tls_context_create(&url->tls_files, error, error_size);
+    return url->tls_context != NULL;
 }
 
 bool config_redis_derive(struct config *c, char *error, size_t error_size)
@@ -76,10 +84,16 @@ bool config_redis_derive(struct config *c, char *error, size_t error_size)
                  "redis+sentinel://");
         return false;
     }
-    return check_tls(c, error, error_size) &&
+    return check_tls(c, error, error_size) && open_tls(url, error, error_size) &&
            (!c->redis_password_file || read_password("redis-password-file", c->redis_password_file,
                                                      &url->password, error, error_size)) &&
            (!c->redis_sentinel_password_file ||
             read_password("redis-sentinel-password-file", c->redis_sentinel_password_file,
                           &url->sentinel_password, error, error_size));
+}
+
+void config_redis_free(struct config *c)
+{
+    redis_tls_context_destroy(c->redis_url.tls_context);
+    redis_url_deinit(&c->redis_url);
 }

@@ -11,3 +11,4 @@ bool config_redis_check(const char *text, char *error, size_t error_size);
 // Fills config->redis_url from the options, and reads the files that they name, so that a wrong one is known
 // at the start. On failure false, and one line in `error`.
 bool config_redis_derive(struct config *config, char *error, size_t error_size);
+void config_redis_free(struct config *config);

@@ -44,7 +44,10 @@ struct cluster_map {
 bool cluster_node_url(const struct redis_url *cluster, const struct redis_endpoint *node,
                       struct redis_url *out)
 {
-    *out = (struct redis_url){.kind = REDIS_URL_TCP};
+    *out = (struct redis_url){.kind = cluster->tls ? REDIS_URL_TLS : REDIS_URL_TCP,
+                              .tls = cluster->tls,
+                              .tls_files = cluster->tls_files,
+                              .tls_context = cluster->tls_context};
     out->endpoints = calloc(1, sizeof *out->endpoints);
     bool ok = out->endpoints != NULL;
     if (ok) {
@@ -154,6 +157,13 @@ static bool on_reply(void *ctx, void *r)
     return true;
 }
 
+static void on_fault(void *ctx, const char *why)
+{
+    struct cluster_map *m = ctx;
+    if (m->asking)
+        give_up(m, why);
+}
+
 static void on_skipped(void *ctx, size_t len)
 {
     (void)ctx, (void)len; // no answer; the next node is asked when its time is over
@@ -197,6 +207,7 @@ static bool connect_to(struct cluster_map *m, const struct redis_endpoint *node)
                                              .on_ready = on_ready,
                                              .on_reply = on_reply,
                                              .on_skipped = on_skipped,
+                                             .on_fault = on_fault,
                                              .on_down = on_down,
                                              .ctx = m};
     m->conn = redis_conn_create(m->loop, &conn);

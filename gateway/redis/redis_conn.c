@@ -1,5 +1,6 @@
 #include "gateway/redis/redis_conn.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,6 +88,8 @@ static void conn_down(struct redis_conn *c, const char *why)
     set_timer(c, jitter_ms(&c->random, c->backoff_ms / 2) / 1000.0);
     if (was_ready)
         c->settings.on_down(c->settings.ctx);
+    else if (c->settings.on_fault)
+        c->settings.on_fault(c->settings.ctx, why);
 }
 
 static void conn_ready(struct redis_conn *c)
@@ -283,6 +286,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
 struct redis_conn *redis_conn_create(struct ev_loop *loop, const struct redis_conn_settings *settings)
 {
     struct redis_conn *c = calloc(1, sizeof *c);
+    assert(!settings->url->tls || settings->url->tls_context); // else a password would go out in the clear
     if (!c)
         return NULL;
     c->settings = *settings;
@@ -298,7 +302,7 @@ struct redis_conn *redis_conn_create(struct ev_loop *loop, const struct redis_co
     }
     const struct redis_link_hooks hooks = {
         .on_open = on_open, .on_bytes = on_bytes, .on_lost = on_lost, .ctx = c};
-    redis_link_init(&c->link, loop, redis_route_tls(c->route), &hooks);
+    redis_link_init(&c->link, loop, settings->url->tls_context, &hooks);
     ev_timer_init(&c->timer, on_timer, 0., 0.);
     c->timer.data = c;
     ev_timer_start(loop, &c->timer);

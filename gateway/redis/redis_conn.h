@@ -14,7 +14,7 @@
 struct redis_conn;
 
 struct redis_conn_settings {
-    const struct redis_url *url; // borrowed; any kind but CLUSTER
+    const struct redis_url *url; // borrowed; any kind but CLUSTER. Where it says TLS, with a tls_context
     const char *purpose;         // for logs: "subscriber"; static
     const char *client_name;     // CLIENT SETNAME; borrowed
     bool quiet;      // its outages are another connection's news, too: log them for debugging only
@@ -31,12 +31,13 @@ struct redis_conn_settings {
     bool (*on_reply)(void *ctx, void *reply);
     void (*on_skipped)(void *ctx,
                        size_t len); // the bulk of the reply that is being read was larger than max_bulk
-    void (*on_down)(void *ctx);     // a connection that was ready is gone
+    // An attempt to connect has failed, for a reason in one line; the next one follows. May be NULL.
+    void (*on_fault)(void *ctx, const char *why);
+    void (*on_down)(void *ctx); // a connection that was ready is gone
     void *ctx;
 };
 
-// Begins to connect in the next turn of the loop. `settings` is copied. NULL when out of memory, or where the
-// files of the URL's TLS cannot be used (any more), which is logged.
+// Begins to connect in the next turn of the loop. `settings` is copied. NULL when out of memory.
 struct redis_conn *redis_conn_create(struct ev_loop *loop, const struct redis_conn_settings *settings);
 void redis_conn_destroy(struct redis_conn *c);
 

@@ -11,7 +11,6 @@ struct redis_route {
     LIST_ENTRY(redis_route) in_routes;
     struct ev_loop *loop;
     const struct redis_url *url;
-    struct redis_tls_context *tls;
     struct sentinel *sentinel; // NULL: the server is where the URL says
     bool said_fault;           // the log has it
     TAILQ_HEAD(redis_followers, redis_follower) followers;
@@ -46,24 +45,18 @@ static void on_master(void *ctx, const struct redis_place *place, const char *er
 
 static struct redis_route *route_create(struct ev_loop *loop, const struct redis_url *url)
 {
-    char error[512] = "out of memory";
     struct redis_route *route = calloc(1, sizeof *route);
     if (!route)
         return NULL;
     route->loop = loop;
     route->url = url;
     TAILQ_INIT(&route->followers);
-    if (url->tls && !(route->tls = redis_tls_context_create(&url->tls_files, error, sizeof error)))
-        goto fail;
     if (url->kind == REDIS_URL_SENTINEL &&
-        !(route->sentinel = sentinel_create(loop, url, route->tls, on_master, route)))
-        goto fail;
+        !(route->sentinel = sentinel_create(loop, url, on_master, route))) {
+        free(route);
+        return NULL;
+    }
     return route;
-fail:
-    log_error("redis", "%s", error);
-    redis_tls_context_destroy(route->tls);
-    free(route);
-    return NULL;
 }
 
 static struct redis_route *route_find(const struct ev_loop *loop, const struct redis_url *url)
@@ -99,7 +92,6 @@ void redis_route_leave(struct redis_route *route, struct redis_follower *followe
     LIST_REMOVE(route, in_routes);
     (void)pthread_mutex_unlock(&routes_lock);
     sentinel_destroy(route->sentinel);
-    redis_tls_context_destroy(route->tls);
     free(route);
 }
 
@@ -117,11 +109,6 @@ void redis_route_ask(struct redis_route *route, struct redis_follower *follower)
         place.port = url->endpoints[0].port;
     }
     follower->on_place(follower->ctx, &place, NULL);
-}
-
-struct redis_tls_context *redis_route_tls(const struct redis_route *route)
-{
-    return route->tls;
 }
 
 bool redis_route_wants_master(const struct redis_route *route)

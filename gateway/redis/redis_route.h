@@ -23,8 +23,7 @@ struct redis_follower {
     TAILQ_ENTRY(redis_follower) in_route;
 };
 
-// Joins, or begins, the route to `url` (borrowed). NULL when out of memory, or where the files for TLS cannot
-// be used, which is logged.
+// Joins, or begins, the route to `url` (borrowed). NULL when out of memory.
 struct redis_route *redis_route_join(struct ev_loop *loop, const struct redis_url *url,
                                      struct redis_follower *follower);
 // on_place is not called any more. The last one that leaves ends the route.
@@ -32,7 +31,5 @@ void redis_route_leave(struct redis_route *route, struct redis_follower *followe
 
 void redis_route_ask(struct redis_route *route, struct redis_follower *follower);
 
-// For the links to the server; NULL: plain.
-struct redis_tls_context *redis_route_tls(const struct redis_route *route);
 // What is found there must say itself that it is the master (ROLE): who named it may be behind.
 bool redis_route_wants_master(const struct redis_route *route);

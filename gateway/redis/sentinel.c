@@ -276,7 +276,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 }
 
 struct sentinel *
-sentinel_create(struct ev_loop *loop, const struct redis_url *url, struct redis_tls_context *tls,
+sentinel_create(struct ev_loop *loop, const struct redis_url *url,
                 void (*on_result)(void *ctx, const struct redis_place *place, const char *error), void *ctx)
 {
     struct sentinel *s = calloc(1, sizeof *s);
@@ -289,7 +289,7 @@ sentinel_create(struct ev_loop *loop, const struct redis_url *url, struct redis_
     s->on_result = on_result;
     s->ctx = ctx;
     s->random = jitter_seed();
-    redis_link_init(&s->link, loop, tls, &hooks);
+    redis_link_init(&s->link, loop, url->tls_context, &hooks);
     ev_timer_init(&s->timer, on_timer, 0., 0.);
     s->timer.data = s;
     // Gateways that start together do not all begin with the same one.

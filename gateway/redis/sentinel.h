@@ -15,10 +15,10 @@
 
 struct sentinel;
 
-// `url` and `tls` are borrowed; `tls` is NULL for plain connections. `on_result` is called at the end of each
-// round, asked for or not: a place, or NULL and one line. NULL when out of memory.
+// `url` is borrowed. `on_result` is called at the end of each round, asked for or not: a place, or NULL and
+// one line. NULL when out of memory.
 struct sentinel *
-sentinel_create(struct ev_loop *loop, const struct redis_url *url, struct redis_tls_context *tls,
+sentinel_create(struct ev_loop *loop, const struct redis_url *url,
                 void (*on_result)(void *ctx, const struct redis_place *place, const char *error), void *ctx);
 void sentinel_destroy(struct sentinel *s); // may be NULL
 // Begins a round, unless one is under way. on_result is not called before this returns.

@@ -13,7 +13,7 @@ export const keyOf = (channel) => `sse:{${channel}}`;
 
 /** A connection of ioredis that ends with the test. `options` as ioredis has them. */
 export function connect(scope, redis, options = {}) {
-    const client = new IoRedis(redis.port, '127.0.0.1', { retryStrategy: null, ...options });
+    const client = new IoRedis(redis.port, '127.0.0.1', { retryStrategy: null, ...(redis.secure && { tls: redis.tlsOptions }), ...options });
     client.on('error', () => {}); // every call says so, too
     scope.defer(() => client.disconnect());
     return client;

@@ -1,7 +1,10 @@
 // A private redis-server in a folder of its own, and the ways to publish to it that are not ours.
 
+import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
+import tls from 'node:tls';
+import { redisTls } from './certificates.mjs';
 import { command } from './command.mjs';
 import { freePort } from './ports.mjs';
 import { Process } from './process.mjs';
@@ -9,13 +12,15 @@ import { tempFolder } from './temp.mjs';
 import { until, within } from './wait.mjs';
 
 export class Redis {
-    static async start(scope, { password, config = [] } = {}) {
+    /** `secure`: { ca, cert, key, clients } as redisTls has them: TLS alone, there is no plain port then. */
+    static async start(scope, { password, secure, config = [] } = {}) {
         const redis = new Redis();
         redis.scope = scope;
         redis.port = await freePort();
         redis.folder = tempFolder(scope, 'redis');
         redis.socket = path.join(redis.folder, 'redis.sock');
         redis.password = password;
+        redis.secure = secure;
         redis.config = config;
         await redis.run();
         return redis;
@@ -23,12 +28,14 @@ export class Redis {
 
     get url() {
         const auth = this.password ? `:${encodeURIComponent(this.password)}@` : '';
-        return `redis://${auth}127.0.0.1:${this.port}`;
+        return `${this.secure ? 'rediss' : 'redis'}://${auth}127.0.0.1:${this.port}`;
     }
 
     /** Starts the server (again). Resolves when it answers. */
     async run() {
-        const args = ['--port', String(this.port), '--bind', '127.0.0.1', '--unixsocket', this.socket, '--dir', this.folder,
+        const { secure } = this;
+        const listens = secure ? ['--port', '0', ...redisTls(this.port, secure.ca, secure, secure)] : ['--port', String(this.port)];
+        const args = [...listens, '--bind', '127.0.0.1', '--unixsocket', this.socket, '--dir', this.folder,
             '--save', '', '--appendonly', 'no', '--daemonize', 'no', '--loglevel', 'warning', ...this.config];
         if (this.password) args.push('--requirepass', this.password);
         this.process = new Process(this.scope, 'redis', 'redis-server', args);
@@ -36,7 +43,18 @@ export class Redis {
     }
 
     async pings() {
-        return /^\+PONG|^-NOAUTH/.test(await talk(this.port, 'PING\r\n'));
+        return /^\+PONG|^-NOAUTH/.test(await talk(this.connect(), 'PING\r\n'));
+    }
+
+    /** A socket to it. */
+    connect() {
+        return this.secure ? tls.connect({ port: this.port, host: '127.0.0.1', ...this.tlsOptions }) : net.connect(this.port, '127.0.0.1');
+    }
+
+    /** What Node.js wants to know of its TLS; the server's own certificate is the test's, too. */
+    get tlsOptions() {
+        const { ca, cert, key } = this.secure;
+        return { ca: fs.readFileSync(ca.cert), cert: fs.readFileSync(cert), key: fs.readFileSync(key), checkServerIdentity: () => undefined };
     }
 
     /** Ends it as a crash would. */
@@ -48,7 +66,9 @@ export class Redis {
     /** redis-cli with `args`; resolves to what it printed, without the last newline. */
     async cli(args, { input, ok = true } = {}) {
         const auth = this.password ? { REDISCLI_AUTH: this.password } : {};
-        const run = await command('redis-cli', ['-p', String(this.port), ...args], { input, env: auth });
+        const { secure } = this;
+        const how = secure ? ['--tls', '--cacert', secure.ca.cert, '--cert', secure.cert, '--key', secure.key] : [];
+        const run = await command('redis-cli', ['-p', String(this.port), ...how, ...args], { input, env: auth });
         if (ok && run.code !== 0) throw new Error(`redis-cli ${args.join(' ')}: ${run.err}${run.out}`);
         return run.out.replace(/\n$/, '');
     }
@@ -71,7 +91,7 @@ export class Redis {
     /** Publishes [channel, payload] pairs over one connection, pipelined, in order; resolves when all are done. */
     publishAll(pairs, ms = 60000, verb = 'PUBLISH') {
         return within(ms, `${pairs.length} messages published`, new Promise((resolve, reject) => {
-            const socket = net.connect(this.port, '127.0.0.1');
+            const socket = this.connect();
             let lines = 0;
             const wanted = pairs.length + (this.password ? 1 : 0);
             socket.on('error', reject);
@@ -108,9 +128,9 @@ function resp(args) {
     return Buffer.concat(parts);
 }
 
-function talk(port, text) {
+function talk(socket, text) {
     return new Promise((resolve, reject) => {
-        const socket = net.connect(port, '127.0.0.1', () => socket.write(text));
+        socket.write(text);
         socket.once('data', (data) => {
             socket.destroy();
             resolve(data.toString());

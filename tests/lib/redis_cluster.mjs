@@ -21,15 +21,18 @@ export function slotOf(channel) {
 export class RedisCluster {
     /**
      * Starts `masters` nodes that share the slots, each with `replicas`, and `spare` nodes that own nothing; resolves when
-     * every node knows all that. `nodeTimeout`: how long a node may be silent before the others fail it over.
+     * every node knows all that. `nodeTimeout`: how long a node may be silent before the others fail it over. `secure`: as
+     * of Redis.start; clients, replicas and the cluster bus then speak nothing but TLS.
      */
-    static async start(scope, { masters = 3, replicas = 0, spare = 0, nodeTimeout = 1000, password, config = [] } = {}) {
+    static async start(scope, { masters = 3, replicas = 0, spare = 0, nodeTimeout = 1000, password, secure, config = [] } = {}) {
         const cluster = new RedisCluster();
         cluster.scope = scope;
         cluster.password = password;
+        cluster.secure = secure;
         cluster.config = ['--cluster-enabled', 'yes', '--cluster-node-timeout', String(nodeTimeout), '--cluster-replica-validity-factor', '0',
             '--cluster-allow-replica-migration', 'no', '--repl-diskless-sync-delay', '0', ...config];
         if (password) cluster.config.push('--masterauth', password);
+        if (secure) cluster.config.push('--tls-cluster', 'yes', '--tls-replication', 'yes');
         cluster.nodes = await Promise.all(Array.from({ length: masters * (1 + replicas) + spare }, () => cluster.#startNode()));
         const owners = (cluster.masters = cluster.nodes.slice(0, masters));
         cluster.spare = cluster.nodes.slice(masters, masters + spare);
@@ -43,7 +46,7 @@ export class RedisCluster {
 
     async #startNode() {
         const busPort = await freePort();
-        const node = await Redis.start(this.scope, { password: this.password, config: [...this.config, '--cluster-port', String(busPort)] });
+        const node = await Redis.start(this.scope, { password: this.password, secure: this.secure, config: [...this.config, '--cluster-port', String(busPort)] });
         node.busPort = busPort;
         node.id = await node.cli(['CLUSTER', 'MYID']);
         return node;
@@ -72,7 +75,7 @@ export class RedisCluster {
 
     get url() {
         const auth = this.password ? `:${encodeURIComponent(this.password)}@` : '';
-        return `redis+cluster://${auth}${this.nodes.map((node) => `127.0.0.1:${node.port}`).join(',')}`;
+        return `${this.secure ? 'rediss' : 'redis'}+cluster://${auth}${this.nodes.map((node) => `127.0.0.1:${node.port}`).join(',')}`;
     }
 
     get running() {

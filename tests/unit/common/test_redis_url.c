@@ -42,6 +42,7 @@ static const struct {
      "rediss+sentinel://a:26379,b:1/main/4"},
     {"redis+cluster://a:1,b:2", REDIS_URL_CLUSTER, NULL, NULL, "redis+cluster://a:1,b:2"},
     {"redis+cluster://a/0", REDIS_URL_CLUSTER, NULL, NULL, "redis+cluster://a:6379"},
+    {"rediss+cluster://me:pw@a,b:2", REDIS_URL_CLUSTER, "me", "pw", "rediss+cluster://a:6379,b:2"},
 };
 
 static void assert_text(const char *value, const char *expected)
@@ -68,7 +69,9 @@ START_TEST(a_good_url_is_parsed)
 }
 END_TEST
 
-#define SCHEMES "it must begin with redis://, rediss://, redis+unix://, redis+sentinel:// or redis+cluster://"
+#define SCHEMES                                                                                              \
+    "it must begin with redis://, redis+unix://, redis+sentinel:// or redis+cluster://; with TLS rediss "    \
+    "instead of redis"
 #define NO_HOST "there is no host; write for example redis://127.0.0.1:6379"
 #define BAD_HOST "the host is neither a name nor an address; an IPv6 address stands in [ ]"
 #define BAD_PORT "the port is not a number from 1 to 65535"
@@ -118,7 +121,8 @@ static const struct {
     {"redis://h/1?x", BAD_TAIL},
     {"redis://h/1#x", BAD_TAIL},
     {"redis://a,b", "more than one host; that takes redis+sentinel:// or redis+cluster://"},
-    {"rediss://a,b", "more than one host; that takes redis+sentinel:// or redis+cluster://"},
+    {"rediss://a,b", "more than one host; that takes rediss+sentinel:// or rediss+cluster://"},
+    {"rediss+unix:///run/redis.sock", SCHEMES},
     {"redis://me:SEC/RET@h", BAD_USER},
     {"redis://me:SEC#RET@h", BAD_USER},
     {"redis://me:SEC?RET@h", BAD_USER},
@@ -140,6 +144,7 @@ static const struct {
     {"redis+sentinel://a,,b/main", NO_HOST},
     {"redis+sentinel://a,/main", NO_HOST},
     {"redis+cluster://a/1", "a cluster has no database but 0"},
+    {"rediss+cluster://a/1", "a cluster has no database but 0"},
 };
 
 START_TEST(a_bad_url_gets_one_line_without_the_password)

@@ -45,7 +45,8 @@ static void setup(void)
 #define NO_ID " is no id; use 1 to 128 printable ASCII characters without blanks and quotes"
 #define NO_RULE " is not auto, text, envelope or PATTERN=MODE; write for example chat:*=text"
 #define NO_SCHEME                                                                                            \
-    "it must begin with redis://, rediss://, redis+unix://, redis+sentinel:// or redis+cluster://"
+    "it must begin with redis://, redis+unix://, redis+sentinel:// or redis+cluster://; with TLS rediss "    \
+    "instead of redis"
 
 static const struct {
     const char *option, *value, *said;
