@@ -169,14 +169,13 @@ size_t cluster_slots_diff(const struct cluster_slots *before, const struct clust
     return count;
 }
 
-bool cluster_moved_parse(const char *text, struct cluster_moved *out)
+// "SLOT HOST:PORT"
+static bool read_elsewhere(const char *text, struct cluster_moved *out)
 {
-    if (strncmp(text, "MOVED ", 6) != 0)
-        return false;
     char *end;
-    unsigned long slot = strtoul(text + 6, &end, 10);
+    unsigned long slot = strtoul(text, &end, 10);
     const char *colon = strrchr(text, ':'); // the last: an IPv6 address has more of them
-    if (slot >= CLUSTER_SLOTS || end == text + 6 || *end != ' ' || !colon || colon <= end)
+    if (slot >= CLUSTER_SLOTS || end == text || *end != ' ' || !colon || colon <= end)
         return false;
     size_t host = (size_t)(colon - end) - 1;
     char *rest;
@@ -188,6 +187,16 @@ bool cluster_moved_parse(const char *text, struct cluster_moved *out)
     memcpy(out->host, end + 1, host);
     out->host[host] = '\0';
     return true;
+}
+
+bool cluster_moved_parse(const char *text, struct cluster_moved *out)
+{
+    return strncmp(text, "MOVED ", 6) == 0 && read_elsewhere(text + 6, out);
+}
+
+bool cluster_ask_parse(const char *text, struct cluster_moved *out)
+{
+    return strncmp(text, "ASK ", 4) == 0 && read_elsewhere(text + 4, out);
 }
 
 bool cluster_error_passes(const char *text)

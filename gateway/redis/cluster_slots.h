@@ -51,6 +51,8 @@ struct cluster_moved {
 };
 // False where `text` is something else.
 bool cluster_moved_parse(const char *text, struct cluster_moved *out);
+// The same of "ASK 3999 10.0.0.1:6381": what this command asks for is on its way there, or was never here.
+bool cluster_ask_parse(const char *text, struct cluster_moved *out);
 // True for errors of a cluster that changes, whose command is to be tried again: MOVED, ASK, TRYAGAIN,
 // CLUSTERDOWN.
 bool cluster_error_passes(const char *text);

@@ -13,6 +13,7 @@
 #include "common/pattern.h"
 #include "gateway/redis/cluster_slots.h"
 #include "gateway/redis/history_entry.h"
+#include "gateway/redis/history_guest.h"
 #include "gateway/redis/redis_conn.h"
 
 // Answers that may be outstanding: enough to hide the round trip, and a bound on what Redis sends at once.
@@ -50,6 +51,7 @@ struct history {
     struct history_settings settings;
     struct ev_loop *loop;
     struct redis_conn *conn;
+    struct history_guest *guest; // where a slot is moving to; NULL: a guest itself, or no cluster
     // Pages wait beside all others, which pass them: nobody looks through thousands that may not be sent yet.
     struct request_list waiting, waiting_pages;
     struct request_list sent;    // in the order of the answers
@@ -58,6 +60,8 @@ struct history {
     bool told_denied;
     bool asked_library; // an answer is on its way
     bool replacing; // the connection goes down because we want it to
+    // Of a guest: the last ASKING was answered, and its command is not; ASKING is denied.
+    bool granted, refused, told_refused;
     ev_timer retry;
 };
 
@@ -121,6 +125,8 @@ static void delay(struct history *h, struct request *r)
 // The library is a matter of this connection.
 static struct history *home_of(struct history *h, const struct request *r)
 {
+    if (h->settings.host)
+        return h->settings.host;
     bool of_channel = r->kind == ASK_LAST || r->kind == ASK_PAGE;
     return of_channel && h->settings.home ? h->settings.home(h->settings.ctx, r->channel, r->len) : h;
 }
@@ -133,12 +139,19 @@ static void hand_over(struct history *to, struct request *r)
     retry_in(to, 0.);
 }
 
+// Of a guest every command wants a word before it, which is answered, too.
+static bool send_asking(struct history *h)
+{
+    const char *asking[] = {"ASKING"};
+    return !h->settings.host || (!h->refused && redis_conn_send(h->conn, 1, asking, NULL));
+}
+
 static void send_list(struct history *h, struct request_list *list, const size_t *sent, size_t max)
 {
     struct request *r;
     while (*sent < max && (r = TAILQ_FIRST(list))) {
-        struct history *home = home_of(h, r);
-        if (home == h && !send_request(h, r))
+        struct history *home = h->settings.host ? h : home_of(h, r);
+        if (home == h && !(send_asking(h) && send_request(h, r)))
             return;
         TAILQ_REMOVE(list, r, in_list);
         if (home == h) {
@@ -271,6 +284,7 @@ static void on_down(void *ctx)
     if (r && !h->replacing)
         r->tries++;
     h->lasts_sent = h->pages_sent = 0;
+    h->granted = false;
     while ((r = TAILQ_LAST(&h->sent, request_list))) {
         TAILQ_REMOVE(&h->sent, r, in_list);
         put_back(h, r);
@@ -291,11 +305,16 @@ static bool is_final(const char *error)
 
 static void on_error(struct history *h, struct request *r, const char *error)
 {
+    struct history *there = h->guest ? history_guest_at(h->guest, error) : NULL;
+    if (there) {
+        hand_over(there, r);
+        return;
+    }
     counter_add(h->settings.counters, COUNTER_REDIS_ERRORS, 1);
     if (h->settings.on_moved && cluster_error_passes(error))
         h->settings.on_moved(h->settings.ctx, error);
     if (!is_final(error)) {
-        delay(h, r);
+        delay(h->settings.host ? h->settings.host : h, r);
         return;
     }
     if (!h->told_denied)
@@ -361,22 +380,39 @@ static void take_answer(struct history *h, struct request *r, const redisReply *
     free(r);
 }
 
+// A guest is answered "OK" before every answer proper: without it, this is no answer to what it asked for.
+static bool is_granted(struct history *h, const redisReply *reply)
+{
+    if (!h->settings.host || h->granted)
+        return true;
+    h->granted = reply->type == REDIS_REPLY_STATUS && strcmp(reply->str, "OK") == 0;
+    if (reply->type == REDIS_REPLY_ERROR) {
+        struct history *host = h->settings.host;
+        if (!host->told_refused)
+            log_warn("redis", "what is in a slot that moves cannot be read until it has moved: %s",
+                     reply->str);
+        host->told_refused = h->refused = true;
+    }
+    return h->granted;
+}
+
 static bool on_reply(void *ctx, void *object)
 {
     struct history *h = ctx;
     redisReply *reply = object;
     struct request *r = TAILQ_FIRST(&h->sent);
-    // redis_conn asks PING when nothing else was said.
-    bool is_pong = reply->type == REDIS_REPLY_STATUS;
-    bool expected = r && !is_pong && is_answer(r, reply);
+    // redis_conn asks PING when nothing else was said; ASKING is answered "OK".
+    bool is_status = reply->type == REDIS_REPLY_STATUS;
+    bool expected = is_granted(h, reply) && r && !is_status && is_answer(r, reply);
     if (expected) {
+        h->granted = false;
         TAILQ_REMOVE(&h->sent, r, in_list);
         count_sent(h, r, -1);
         take_answer(h, r, reply);
         send_waiting(h);
     }
     freeReplyObject(reply);
-    return expected || is_pong;
+    return expected || is_status;
 }
 
 struct history *history_create(struct ev_loop *loop, const struct history_settings *settings)
@@ -405,11 +441,12 @@ struct history *history_create(struct ev_loop *loop, const struct history_settin
         .ctx = h,
     };
     h->conn = redis_conn_create(loop, &conn);
-    if (!h->conn) {
-        free(h);
-        return NULL;
-    }
-    return h;
+    if (settings->home && !settings->host)
+        h->guest = history_guest_create(loop, settings, h);
+    if (h->conn && (h->guest || !settings->home || settings->host))
+        return h;
+    history_destroy(h);
+    return NULL;
 }
 
 static void requests_leave(struct history *h, struct request_list *list)
@@ -429,6 +466,7 @@ void history_destroy(struct history *h)
 {
     if (!h)
         return;
+    history_guest_destroy(h->guest);
     redis_conn_destroy(h->conn);
     ev_timer_stop(h->loop, &h->retry);
     requests_leave(h, &h->sent);
@@ -455,4 +493,10 @@ void history_reconnect(struct history *h)
     h->replacing = true;
     redis_conn_replace(h->conn, "the subscriber's was lost");
     h->replacing = false;
+}
+
+bool history_is_idle(const struct history *h)
+{
+    bool asked = !TAILQ_EMPTY(&h->sent) || !TAILQ_EMPTY(&h->waiting) || !TAILQ_EMPTY(&h->waiting_pages);
+    return !asked || h->refused || !redis_conn_is_ready(h->conn);
 }

@@ -35,6 +35,8 @@ struct history_settings {
     struct history *(*home)(void *ctx, const char *channel, size_t len);
     // The node says that another one has the channel ("MOVED ..", see cluster_slots.h); may be NULL.
     void (*on_moved)(void *ctx, const char *error);
+    // Of a guest (history_guest.h): who sent it, and gets back what it cannot answer; else NULL.
+    struct history *host;
     void *ctx;
 };
 
@@ -51,3 +53,6 @@ bool history_ask_page(struct history *h, unsigned worker, const char *channel, s
 // The subscriber's connection is a new one: what is asked from now on is asked on a new one, too. It may be
 // another server's.
 void history_reconnect(struct history *h);
+
+// It has nothing to do, or cannot do it.
+bool history_is_idle(const struct history *h);

@@ -74,6 +74,100 @@ test('slots that move to and fro under publishing: every durable event once, in 
     for (const channel of channels) assert.deepEqual(numbers(back, channel), [published + 1]);
 });
 
+/** Channels of a slot. */
+function* plains(slot) {
+    for (let i = 0; ; i++) if (slotOf(`plain:${i}`) === slot) yield `plain:${i}`;
+}
+
+test('a slot that stays in the middle of its move: streams open, resume and read history; what is published comes when the move is over, if not before', async (t) => {
+    const { scope, cluster, gateway, publish } = await startDurable(t, { spare: 1 });
+    const [target] = cluster.spare; // owns nothing: no gateway has a way to it yet
+    const [channel] = await channelsAt(cluster, cluster.masters[0], 1);
+    const slot = slotOf(channel);
+    const path = `/stream?channel=${channel}`;
+    const send = async (first, last) => {
+        for (const n of range(first, last)) await publish(channel, `${channel} ${n}`);
+    };
+    const opens = async (at, url, lastEventId, count) => {
+        const stream = await openStream(scope, at.port, url, { headers: lastEventId ? { 'Last-Event-ID': lastEventId } : {}, ms: 2000 });
+        await stream.count(count, { ms: 2000 });
+        return stream;
+    };
+    const live = await openStream(scope, gateway.port, path);
+    await send(1, 300);
+    await live.count(300);
+
+    const other = await Gateway.start(scope, { redisUrl: cluster.url });
+    const from = await cluster.beginMove(slot, target);
+    await cluster.moveKeys(slot, from, target);
+    await send(301, 600);
+    const stuck = performance.now();
+    let newest;
+    // Longer than a stream waits for its channels. A plain channel has no history, hence no key at the slot's owner.
+    for (const plain of plains(slot)) {
+        if (performance.now() - stuck > 7000) break;
+        await opens(other, `/stream?channel=${plain}`, undefined, 0);
+        const back = await opens(other, path, live.lastEventId, 300);
+        assert.deepEqual(numbers(back, channel), range(301, 600));
+        const all = await opens(other, `${path}&channel=${plain}&last_event_id=earliest`, undefined, 600);
+        assert.deepEqual(numbers(all, channel), range(1, 600));
+        newest = back.lastEventId;
+        back.close();
+        all.close();
+    }
+    // What this gateway has not heard of yet is no reason to doubt it.
+    const ahead = await opens(gateway, path, newest, 0);
+
+    await cluster.endMove(slot, from, target);
+    await send(601, 610);
+    await live.count(610);
+    await ahead.count(10);
+    assert.deepEqual(numbers(live, channel), range(1, 610));
+    assert.deepEqual(numbers(ahead, channel), range(601, 610));
+});
+
+test('where the gateway may not ask at the node that a slot moves to, its streams wait for the end of the move, and it says so once', async (t) => {
+    const user = ['--user', 'gateway', 'on', '>secret', '~*', '&*', '+@all', '-asking'];
+    const { scope, cluster, publish } = await startDurable(t, { spare: 1, config: user });
+    const gateway = await Gateway.start(scope, { redisUrl: cluster.url.replace('://', '://gateway:secret@') });
+    const [channel] = await channelsAt(cluster, cluster.masters[0], 1);
+    const path = `/stream?channel=${channel}`;
+    const live = await openStream(scope, gateway.port, path);
+    for (const n of range(1, 10)) await publish(channel, `${channel} ${n}`);
+    await live.count(10);
+
+    const other = await Gateway.start(scope, { redisUrl: cluster.url.replace('://', '://gateway:secret@') });
+    const from = await cluster.beginMove(slotOf(channel), cluster.spare[0]);
+    await cluster.moveKeys(slotOf(channel), from, cluster.spare[0]);
+    for (const n of range(11, 20)) await publish(channel, `${channel} ${n}`);
+    const pending = openStream(scope, other.port, path, { headers: { 'Last-Event-ID': live.lastEventId } });
+    await other.process.logged(/what is in a slot that moves cannot be read until it has moved: NOPERM.*asking/);
+    await cluster.endMove(slotOf(channel), from, cluster.spare[0]);
+    const back = await pending;
+    await back.count(10);
+    await live.count(20);
+    assert.deepEqual(numbers(back, channel), range(11, 20));
+    assert.deepEqual(numbers(live, channel), range(1, 20));
+    assert.equal(other.process.log().match(/cannot be read until it has moved/g).length, 1);
+});
+
+test('the node that a slot was moving to is gone: who asked there is answered once the owner keeps the slot', async (t) => {
+    const { scope, cluster, gateway } = await startDurable(t, { spare: 1 });
+    const [channel] = await channelsAt(cluster, cluster.masters[0], 1);
+    const from = await cluster.beginMove(slotOf(channel), cluster.spare[0]);
+    await cluster.kill(cluster.spare[0]);
+    const pending = openStream(scope, gateway.port, `/stream?channel=${channel}`);
+    // The guest: a connection of ours that nobody answers.
+    await until('the owner to be asked', async () => /cmdstat_xrevrange:.*(rejected|failed)_calls=[1-9]/.test(await from.cli(['INFO', 'commandstats'])));
+    await from.cli(['CLUSTER', 'SETSLOT', String(slotOf(channel)), 'STABLE']);
+    const stream = await pending;
+    assert.equal(stream.status, 200);
+    await until('an event', async () => {
+        await cluster.publish(channel, `${channel} 1`);
+        return stream.events.length > 0;
+    });
+});
+
 test('replicas that take over under publishing: every durable event once, in order, and no gap', async (t) => {
     const { scope, cluster, gateway, publish } = await startDurable(t, { replicas: 1 });
     const channels = Array.from({ length: 12 }, (_, i) => `f:${i}`);

@@ -106,15 +106,29 @@ export class RedisCluster {
 
     /** Moves a slot with its keys while the cluster works, as redis-cli --cluster reshard does. */
     async moveSlot(slot, to) {
+        const from = await this.beginMove(slot, to);
+        await this.moveKeys(slot, from, to);
+        await this.endMove(slot, from, to);
+    }
+
+    /** The first step of three: what is not at its owner any more is asked for at `to`. Resolves to the owner. */
+    async beginMove(slot, to) {
         const from = await this.ownerOf(slot);
         await to.cli(['CLUSTER', 'SETSLOT', String(slot), 'IMPORTING', from.id]);
         await from.cli(['CLUSTER', 'SETSLOT', String(slot), 'MIGRATING', to.id]);
+        return from;
+    }
+
+    async moveKeys(slot, from, to) {
         for (;;) {
             const keys = (await from.cli(['CLUSTER', 'GETKEYSINSLOT', String(slot), '100'])).split('\n').filter(Boolean);
             if (keys.length === 0) break;
             const auth = this.password ? ['AUTH', this.password] : [];
             await from.cli(['MIGRATE', '127.0.0.1', String(to.port), '', '0', '5000', ...auth, 'KEYS', ...keys]);
         }
+    }
+
+    async endMove(slot, from, to) {
         // The new owner first: whoever is sent there finds it at home.
         for (const node of [to, from]) await node.cli(['CLUSTER', 'SETSLOT', String(slot), 'NODE', to.id]);
         const others = this.running.filter((node) => node !== to && node !== from && !node.masterOf);

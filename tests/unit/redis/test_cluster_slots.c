@@ -181,6 +181,12 @@ START_TEST(moved_says_which_slot_and_where)
                                       "MOVED 1 a:1 b", "ASK 1 a:1", "ERR MOVED 1 a:1", "MOVED 1:1"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         ck_assert_msg(!cluster_moved_parse(bad[i], &m), "%s", bad[i]);
+    ck_assert(cluster_ask_parse("ASK 3999 127.0.0.1:6381", &m));
+    ck_assert_uint_eq(m.slot, 3999);
+    ck_assert_str_eq(m.host, "127.0.0.1");
+    ck_assert_uint_eq(m.port, 6381);
+    ck_assert(!cluster_ask_parse("MOVED 3999 127.0.0.1:6381", &m));
+    ck_assert(!cluster_ask_parse("ASK 3999", &m));
     char long_host[400] = "MOVED 1 ";
     memset(long_host + 8, 'a', CLUSTER_HOST_MAX);
     strcpy(long_host + 8 + CLUSTER_HOST_MAX, ":1");

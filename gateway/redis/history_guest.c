@@ -1,0 +1,83 @@
+#include "gateway/redis/history_guest.h"
+
+#include <stdlib.h>
+
+#include "gateway/redis/cluster_map.h"
+#include "gateway/redis/cluster_slots.h"
+
+// How often it is seen whether the guest is still of use.
+#define CHECK_S 2.0
+
+struct history_guest {
+    struct history_settings settings; // the host's
+    struct history *host;
+    struct ev_loop *loop;
+    struct history *history; // NULL: nobody is anywhere
+    struct redis_url url;    // where it is
+    ev_timer check;
+};
+
+static void come_back(struct history_guest *g)
+{
+    ev_timer_stop(g->loop, &g->check);
+    history_destroy(g->history);
+    redis_url_deinit(&g->url);
+    g->history = NULL;
+}
+
+static void on_check(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop, (void)events;
+    struct history_guest *g = timer->data;
+    if (history_is_idle(g->history))
+        come_back(g);
+}
+
+static bool go_to(struct history_guest *g, const struct redis_endpoint *node)
+{
+    struct history_settings settings = g->settings;
+    if (!cluster_node_url(g->settings.url, node, &g->url))
+        return false;
+    settings.url = &g->url;
+    settings.host = g->host;
+    g->history = history_create(g->loop, &settings);
+    if (g->history)
+        ev_timer_again(g->loop, &g->check);
+    else
+        redis_url_deinit(&g->url);
+    return g->history != NULL;
+}
+
+struct history *history_guest_at(struct history_guest *g, const char *error)
+{
+    struct cluster_moved ask;
+    if (!cluster_ask_parse(error, &ask))
+        return NULL;
+    const struct redis_endpoint node = {.host = ask.host[0] ? ask.host : g->settings.url->endpoints[0].host,
+                                        .port = ask.port};
+    if (g->history)
+        return cluster_endpoint_equal(&node, &g->url.endpoints[0]) ? g->history : NULL; // one after the other
+    return go_to(g, &node) ? g->history : NULL;
+}
+
+struct history_guest *history_guest_create(struct ev_loop *loop, const struct history_settings *settings,
+                                           struct history *host)
+{
+    struct history_guest *g = calloc(1, sizeof *g);
+    if (!g)
+        return NULL;
+    g->settings = *settings;
+    g->host = host;
+    g->loop = loop;
+    ev_timer_init(&g->check, on_check, 0., CHECK_S);
+    g->check.data = g;
+    return g;
+}
+
+void history_guest_destroy(struct history_guest *g)
+{
+    if (!g)
+        return;
+    come_back(g);
+    free(g);
+}
