@@ -183,7 +183,9 @@ static bool create_bus(struct gateway *g)
         .max_message = g->config.max_message,
         .payload = g->config.payload,
         .durable = named ? (const char *const *)g->config.durable.items : any,
-        .durable_count = durable_is_off(&g->config) ? 0 : named ? g->config.durable.count : 1,
+        .durable_count = durable_is_off(&g->config) ? 0
+                         : named                    ? g->config.durable.count
+                                                    : 1,
         .workers = g->worker_boxes,
         .worker_count = g->config.workers,
     };

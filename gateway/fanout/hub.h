@@ -141,8 +141,8 @@ bool hub_is_durable(const struct subscriber *s);
 
 enum hub_standing { HUB_FRESH, HUB_RESUMED, HUB_GAP };
 enum hub_standing hub_standing(const struct subscriber *s, size_t i);
-// True where `s` begins now in a channel that has history: it has to be told where that is. `even_empty`: also
-// one that has no event yet.
+// True where `s` begins now in a channel that has history: it has to be told where that is. `even_empty`:
+// also one that has no event yet.
 bool hub_is_new_to_history(const struct subscriber *s, bool even_empty);
 
 size_t hub_channel_count(const struct hub *h);

@@ -59,7 +59,7 @@ struct history {
     size_t lasts_sent, pages_sent;
     bool told_denied;
     bool asked_library; // an answer is on its way
-    bool replacing; // the connection goes down because we want it to
+    bool replacing;     // the connection goes down because we want it to
     // Of a guest: the last ASKING was answered, and its command is not; ASKING is denied.
     bool granted, refused, told_refused;
     ev_timer retry;
@@ -213,11 +213,13 @@ static bool is_awaited(const struct history *h, const struct request *r)
 
 // However long Redis is away, no more waits here than is awaited, or was asked lately: each addition looks at
 // the oldest two.
-static void drop_given_up(struct history *h, struct request_list *list)
+static void drop_given_up(const struct history *h, struct request_list *list, uint64_t now_ms)
 {
-    uint64_t now_ms = clock_monotonic_ms();
-    struct request *r;
-    for (int i = 0; i < 2 && (r = TAILQ_FIRST(list)) && now_ms - r->asked_ms >= PATIENCE_MS; i++) {
+    for (int i = 0; i < 2; i++) {
+        struct request *r = TAILQ_FIRST(list);
+        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): one that was freed is in no list any more
+        if (!r || now_ms - r->asked_ms < PATIENCE_MS)
+            return;
         TAILQ_REMOVE(list, r, in_list);
         r->asked_ms = now_ms;
         if (is_awaited(h, r))
@@ -238,7 +240,7 @@ static bool add_request(struct history *h, const struct request *request, const 
     r->len = len;
     memcpy(r->channel, channel, len);
     TAILQ_INSERT_TAIL(waiting_for(h, r), r, in_list);
-    drop_given_up(h, waiting_for(h, r));
+    drop_given_up(h, waiting_for(h, r), r->asked_ms);
     send_waiting(h);
     return true;
 }
