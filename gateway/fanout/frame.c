@@ -23,7 +23,7 @@ static struct frame *frame_alloc(size_t own_len, size_t body_len, bool chunked, 
     atomic_init(&f->refs, 1);
     memcpy(f->wire, head, head_len);
     if (tail_len)
-        memcpy(f->wire + head_len + own_len, "\r\n", SSE_CHUNK_TAIL);
+        memcpy(f->wire + head_len + own_len, (const char[]){'\r', '\n'}, SSE_CHUNK_TAIL);
     return f;
 }
 
@@ -96,8 +96,9 @@ struct frame *frame_retain(struct frame *f)
 void frame_release(struct frame *f)
 {
     // Release, then acquire by the last one: what other threads read of the frame is over before it is freed.
-    if (!f || atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) != 1)
-        return;
-    frame_release(f->rest); // which has no rest of its own
-    free(f);
+    while (f && atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) == 1) {
+        struct frame *rest = f->rest;
+        free(f);
+        f = rest;
+    }
 }
