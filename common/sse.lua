@@ -14,12 +14,14 @@
 -- A reader finds a hole by two things alone: the offsets of a channel are dense, and each entry names the one before.
 -- Whatever is changed here must keep both.
 
-local VERSION = 1
+local VERSION = 2
 
 local MAGIC = '\030SSE/1\n'
 local CHANNEL_MAX = 128
 local RETRY_MAX = 4294967295
 local KEEP_MAX = 1000000000
+local MAXLEN = '1000'
+local MAXAGE = '86400000' -- in milliseconds
 
 -- An error as the client is to see it. Thrown as a table, since Lua would add the place in the script to a string.
 local function refuse(text)
@@ -68,7 +70,7 @@ local function check_channel(channel)
         refuse('the channel name has more than ' .. CHANNEL_MAX .. ' bytes')
     elseif not string.find(channel, '^[A-Za-z0-9_.:@/-]+$') then
         refuse('channel ' .. shown(channel) .. ' holds other characters than A-Z a-z 0-9 _ . : @ / -')
-    elseif string.sub(channel, 1, 2) == '__' or string.sub(channel, 1, 4) == 'sse:' then
+    elseif string.find(channel, '^__') or string.find(channel, '^sse:') then
         refuse('channel ' .. shown(channel) .. ' is reserved: names may begin with neither "__" nor "sse:"')
     end
 end
@@ -88,47 +90,49 @@ local function whole(text, min, max)
     return number and number >= min and number <= max and number or nil
 end
 
-local function keep(name, value)
-    return decimal(whole(value, 1, KEEP_MAX) or
-        refuse('option ' .. name .. ' is a whole number from 1 to ' .. decimal(KEEP_MAX) .. ', not ' .. shown(value)))
+-- The same number without zeros before it.
+local function check_retry(retry)
+    return decimal(whole(retry, 0, RETRY_MAX) or
+        refuse('retry is a whole number of milliseconds up to ' .. decimal(RETRY_MAX) .. ', not ' .. shown(retry)))
 end
 
-local OPTIONS = {maxlen = keep, maxage = keep}
-
-function OPTIONS.pubsub(_, value)
-    value = string.lower(value)
-    if value ~= 'classic' and value ~= 'sharded' then
-        refuse('option pubsub is classic or sharded, not ' .. shown(value))
-    end
-    return value
-end
-
-local function parse(keys, args)
-    if #keys ~= 1 or #args < 1 or (#args > 3 and #args % 2 == 0) then
-        refuse('wrong number of arguments; call it as 1 CHANNEL DATA [EVENT [RETRY [OPTION VALUE]...]]')
-    end
-    local request = {channel = string.match(keys[1], '^sse:{(.*)}$') or keys[1], data = args[1], event = args[2] or '', retry = args[3] or '',
-        maxlen = '1000', maxage = '86400'}
-    check_channel(request.channel)
-    check_event(request.event)
-    if request.retry ~= '' then
-        request.retry = decimal(whole(request.retry, 0, RETRY_MAX) or
-            refuse('retry is a whole number of milliseconds up to ' .. decimal(RETRY_MAX) .. ', not ' .. shown(request.retry)))
-    end
-    if string.find(request.data, '\0', 1, true) then -- plain: the speed of memchr
+local function check_data(data)
+    if string.find(data, '\0', 1, true) then -- plain: the speed of memchr
         refuse('the data holds a NUL byte, which no event stream can carry')
     end
-    for i = 4, #args, 2 do
-        local name = string.lower(args[i])
-        local check = OPTIONS[name] or refuse('there is no option ' .. shown(args[i]) .. ', only maxlen, maxage and pubsub')
-        request[name] = check(name, args[i + 1])
-    end
-    return request
 end
 
+local function keep(name, value)
+    return whole(value, 1, KEEP_MAX) or
+        refuse('option ' .. name .. ' is a whole number from 1 to ' .. decimal(KEEP_MAX) .. ', not ' .. shown(value))
+end
+
+local function options(args)
+    local maxlen, maxage, pubsub = MAXLEN, MAXAGE, nil
+    for i = 4, #args, 2 do
+        local name, value = string.lower(args[i]), args[i + 1]
+        if name == 'maxlen' then
+            maxlen = decimal(keep(name, value))
+        elseif name == 'maxage' then
+            maxage = decimal(keep(name, value) * 1000)
+        elseif name == 'pubsub' then
+            pubsub = string.lower(value)
+            if pubsub ~= 'classic' and pubsub ~= 'sharded' then
+                refuse('option pubsub is classic or sharded, not ' .. shown(pubsub))
+            end
+        else
+            refuse('there is no option ' .. shown(args[i]) .. ', only maxlen, maxage and pubsub')
+        end
+    end
+    return maxlen, maxage, pubsub
+end
+
+-- Redis' clock in milliseconds, as text. Times and ids stay text as far as they are only passed on: to print a number and
+-- to read it takes longer than all else that is done with it. Arithmetic takes text as it is; comparisons do not.
 local function now()
     local time = call('TIME')
-    return time[1] * 1000 + math.floor(time[2] / 1000)
+    local micros = time[2]
+    return #micros == 6 and time[1] .. string.sub(micros, 1, 3) or decimal(time[1] * 1000 + math.floor(micros / 1000))
 end
 
 -- While the library is loaded, and at no other time, this is there.
@@ -151,8 +155,9 @@ local function is_cluster(channel)
 end
 
 -- All that an appended event needs must be allowed before it is appended, or it would be kept but never published. Only
--- XADD itself is left to fail: for want of memory, say, and then nothing has happened. Redis below 7 cannot tell.
-local function check_rights(request, key, publish)
+-- XADD itself is left to fail: for want of memory, say, and then nothing has happened. XTRIM is asked for although most
+-- events do without: a right that is missing shows at the first event, not a day later. Redis below 7 cannot tell.
+local function check_rights(key, publish, channel)
     local allows = redis.acl_check_cmd
     if allows == nil then
         return
@@ -160,81 +165,99 @@ local function check_rights(request, key, publish)
         forbid('XTRIM', key)
     elseif not allows('PEXPIRE', key, '1') then
         forbid('PEXPIRE', key)
-    elseif not allows(publish, request.channel, '') then
-        forbid(publish, request.channel)
+    elseif not allows(publish, channel, '') then
+        forbid(publish, channel)
     end
 end
 
--- The newest entry of the history: ms and offset of its id, its epoch. Nil where there is none.
+-- The newest entry of the history: its id, the ms and the offset in that, its epoch. Nil where there is none.
 local function newest(key)
     local entry = call('XREVRANGE', key, '+', '-', 'COUNT', '1')[1]
     if not entry then
         return nil
     end
-    local fields = entry[2]
-    local ms, offset = string.match(entry[1], '^(%d+)-(%d+)$')
+    local id, fields = entry[1], entry[2]
     if #fields ~= 10 or fields[1] ~= 'epoch' or not string.find(fields[2], '^%d+$') or fields[3] ~= 'prev' or
         fields[5] ~= 'event' or fields[7] ~= 'retry' or fields[9] ~= 'data' then
         refuse('the stream ' .. key .. ' holds entries that sse_publish did not write; DEL it, or use another channel')
     end
-    return {ms = tonumber(ms), offset = tonumber(offset), epoch = fields[2], id = entry[1]}
+    local ms, offset = string.match(id, '^(%d+)-(%d+)$')
+    return id, ms, offset, fields[2]
 end
 
--- The entry's place: never before the newest one's, though the clock may have been set back.
-local function place_after(last, ms)
-    if last == nil then
-        return {id = decimal(ms) .. '-1', epoch = decimal(ms), offset = 1, prev = '0-0'}
-    end
-    local offset = last.offset + 1
-    return {id = decimal(math.max(ms, last.ms)) .. '-' .. decimal(offset), epoch = last.epoch, offset = offset, prev = last.id}
-end
-
-local function append(key, place, request)
-    return redis.pcall('XADD', key, 'MAXLEN', '=', request.maxlen, place.id, 'epoch', place.epoch, 'prev', place.prev,
-        'event', request.event, 'retry', request.retry, 'data', request.data)
-end
-
--- Appends the event and returns its place. Somebody may have deleted entries with XDEL or XTRIM: the stream still counts
--- from the highest id it ever had, which may be later than ours. Then the event goes a millisecond after that one, so that
--- no position of a reader from before names it.
-local function append_after(key, last, ms, request)
-    local place = place_after(last, ms)
-    local reply = append(key, place, request)
-    if type(reply) == 'table' and reply.err and string.find(reply.err, 'equal or smaller', 1, true) then
-        local info = call('XINFO', 'STREAM', key)
-        for i = 1, #info, 2 do
-            if info[i] == 'last-generated-id' then
-                place = place_after(last, tonumber(string.match(info[i + 1], '^%d+')) + 1)
-            end
+-- The millisecond after the highest id that the stream ever had.
+local function after_all(key)
+    local info = call('XINFO', 'STREAM', key)
+    for i = 1, #info, 2 do
+        if info[i] == 'last-generated-id' then
+            return decimal(string.match(info[i + 1], '^%d+') + 1)
         end
-        reply = append(key, place, request)
     end
-    if type(reply) == 'table' and reply.err then
-        raise(reply, 'XADD', key)
-    end
-    return place
 end
 
-local function payload(place, request)
-    return MAGIC .. (request.event ~= '' and 'event: ' .. request.event .. '\n' or '') ..
-        (request.retry ~= '' and 'retry: ' .. request.retry .. '\n' or '') ..
-        'durable: ' .. place.id .. ' ' .. place.prev .. ' ' .. place.epoch .. '\n\n' .. request.data
+-- Appends an event, never before the newest one, though the clock may have been set back. Returns its id, its offset, the
+-- id of the entry before, and the epoch.
+--
+-- Somebody may have deleted entries with XDEL or XTRIM: the stream still counts from the highest id it ever had, which may
+-- be later than ours. Then the event goes after that one, so that no position of a reader from before names it.
+local function append(key, maxlen, ms, event, retry, data, is_second)
+    local prev, prev_ms, prev_offset, epoch = newest(key)
+    local offset = '1'
+    if prev == nil then
+        prev, epoch = '0-0', ms
+    else
+        offset = decimal(prev_offset + 1)
+        if ms ~= prev_ms and ms + 0 < prev_ms + 0 then
+            ms = prev_ms
+        end
+    end
+    local id = ms .. '-' .. offset
+    local reply = redis.pcall('XADD', key, 'MAXLEN', '=', maxlen, id, 'epoch', epoch, 'prev', prev, 'event', event,
+        'retry', retry, 'data', data)
+    if reply == id then
+        return id, offset, prev, epoch
+    elseif not is_second and string.find(reply.err, 'equal or smaller', 1, true) then
+        return append(key, maxlen, after_all(key), event, retry, data, true)
+    end
+    raise(reply, 'XADD', key)
 end
 
 local function publish(keys, args)
-    local request = parse(keys, args)
+    local argc = #args
+    if #keys ~= 1 or argc < 1 or (argc > 3 and argc % 2 == 0) then
+        refuse('wrong number of arguments; call it as 1 CHANNEL DATA [EVENT [RETRY [OPTION VALUE]...]]')
+    end
+    local channel = string.match(keys[1], '^sse:{(.*)}$') or keys[1]
+    local data, event, retry, lines = args[1], args[2] or '', args[3] or '', MAGIC
+    local maxlen, maxage, pubsub = MAXLEN, MAXAGE, nil
+    check_channel(channel)
+    if event ~= '' then
+        check_event(event)
+        lines = lines .. 'event: ' .. event .. '\n'
+    end
+    if retry ~= '' then
+        retry = check_retry(retry)
+        lines = lines .. 'retry: ' .. retry .. '\n'
+    end
+    check_data(data)
+    if argc > 3 then
+        maxlen, maxage, pubsub = options(args)
+    end
+
     -- The braces put it into the cluster slot of the channel, which is the slot of KEYS[1].
-    local key = 'sse:{' .. request.channel .. '}'
-    local sharded = request.pubsub == 'sharded' or (request.pubsub == nil and is_cluster(request.channel))
+    local key = 'sse:{' .. channel .. '}'
+    local sharded = pubsub == 'sharded' or (pubsub == nil and is_cluster(channel))
     local command = sharded and 'SPUBLISH' or 'PUBLISH'
-    check_rights(request, key, command)
+    check_rights(key, command, channel)
     local ms = now()
-    local place = append_after(key, newest(key), ms, request)
-    local maxage = request.maxage * 1000
-    call('XTRIM', key, 'MINID', '=', decimal(math.max(0, ms - maxage)))
-    call('PEXPIRE', key, decimal(maxage))
-    local receivers = call(command, request.channel, payload(place, request))
-    return {place.epoch .. '.' .. decimal(place.offset), receivers}
+    local id, offset, prev, epoch = append(key, maxlen, ms, event, retry, data)
+    -- No entry is older than its epoch. An XTRIM in vain is not for nothing: it steps over all that was deleted before.
+    if ms - epoch > maxage + 0 then
+        call('XTRIM', key, 'MINID', '=', decimal(ms - maxage))
+    end
+    call('PEXPIRE', key, maxage)
+    local receivers = call(command, channel, lines .. 'durable: ' .. id .. ' ' .. prev .. ' ' .. epoch .. '\n\n' .. data)
+    return {epoch .. '.' .. offset, receivers}
 end
 
 -- Turns what is thrown into an error reply, without the place in the script that Redis would add. From Redis 7 on, pcall

@@ -2,7 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { connect, FORMS, keyOf, load } from '../lib/durable.mjs';
+import { connect, FORMS, keyOf, LIBRARY, LIBRARY_VERSION, load } from '../lib/durable.mjs';
+import { Gateway } from '../lib/gateway.mjs';
+import { Redis } from '../lib/redis.mjs';
 import { scopeOf } from '../lib/scope.mjs';
 import { openStream, openStreams } from '../lib/streams.mjs';
 import { startTier } from '../lib/tier.mjs';
@@ -193,12 +195,26 @@ test('a gateway brings the function library along where it may', async (t) => {
     const scope = scopeOf(t);
     const { redis, gateway } = await startTier(scope);
     const client = connect(scope, redis);
-    await until('the library', () => client.call('FCALL_RO', 'sse_version', '0').then((version) => version === 1));
+    await until('the library', () => client.call('FCALL_RO', 'sse_version', '0').then((version) => version === LIBRARY_VERSION));
     const stream = await openStream(scope, gateway.port, query(['a']));
     const [id, receivers] = await FORMS.function(client, 'a', 'hello');
     assert.match(id, /^\d+\.1$/);
     assert.equal(receivers, 1);
     await stream.count(1);
+});
+
+test('a gateway brings an older function library up to date, and histories go on', async (t) => {
+    const scope = scopeOf(t);
+    const redis = await Redis.start(scope);
+    const client = connect(scope, redis);
+    await client.call('FUNCTION', 'LOAD', LIBRARY.replace(/^local VERSION = .*$/m, `local VERSION = ${LIBRARY_VERSION - 1}`));
+    const [first] = await FORMS.function(client, 'a', 'before');
+    const gateway = await Gateway.start(scope, { redis });
+    await until('the library', () => client.call('FCALL_RO', 'sse_version', '0').then((version) => version === LIBRARY_VERSION));
+    assert.equal((await FORMS.function(client, 'a', 'after'))[0], first.replace(/1$/, '2'));
+    const stream = await openStream(scope, gateway.port, query(['a'], 'earliest'));
+    await stream.count(2);
+    assert.deepEqual(datas(stream), ['before', 'after']);
 });
 
 test('five hundred that resume at once share a few reads, and each gets its own part once', async (t) => {

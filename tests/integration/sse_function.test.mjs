@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FORMS, LIBRARY, brokenAt, clock, connect, history, keyOf, listen, load } from '../lib/durable.mjs';
+import { FORMS, LIBRARY_VERSION, brokenAt, clock, connect, history, keyOf, listen, load } from '../lib/durable.mjs';
 import { freePort } from '../lib/ports.mjs';
 import { Redis } from '../lib/redis.mjs';
 import { scopeOf } from '../lib/scope.mjs';
@@ -21,8 +21,7 @@ const later = (client, ms) => until(`the clock to pass ${ms}`, async () => (awai
 
 test('the version is a number that a replica tells, too', async (t) => {
     const { client } = await start(t);
-    const version = Number(LIBRARY.match(/^local VERSION = (\d+)$/m)[1]);
-    assert.equal(await client.call('FCALL_RO', 'sse_version', '0'), version);
+    assert.equal(await client.call('FCALL_RO', 'sse_version', '0'), LIBRARY_VERSION);
 });
 
 for (const [form, publish] of Object.entries(FORMS)) {
@@ -114,6 +113,55 @@ for (const [form, publish] of Object.entries(FORMS)) {
         const entries = await history(client, 'n');
         assert.deepEqual(entries.map((e) => [e.offset, e.data]), [[6, 'new']]);
         assert.match(entries[0].prev, /-5$/);
+    });
+
+    both('history is trimmed by age to the millisecond, however old its beginning is', async ({ client }) => {
+        const at = await clock(client);
+        const ages = [200000, 100001, 50000, 1];
+        const ids = ages.map((age, i) => `${at - age}-${i + 1}`);
+        const begin = async () => {
+            await client.del(keyOf('n'));
+            for (const [i, id] of ids.entries()) {
+                await client.xadd(keyOf('n'), id, 'epoch', `${at - ages[0]}`, 'prev', ids[i - 1] ?? '0-0', 'event', '', 'retry', '', 'data', 'old');
+            }
+        };
+        for (const [maxage, kept] of [['260', ids], ['100', ids.slice(2)]]) {
+            await begin();
+            await publish(client, 'n', 'new', '', '', 'maxage', maxage);
+            const entries = await history(client, 'n');
+            assert.deepEqual(entries.map((e) => e.id), [...kept, entries.at(-1).id], maxage);
+            assert.equal(brokenAt(entries), '');
+            assert.equal(entries.at(-1).epoch, String(at - ages[0]));
+        }
+    });
+
+    both('the milliseconds are those of the clock in every part of a second', async ({ client }) => {
+        const end = performance.now() + 15000;
+        for (const seen = new Set(); seen.size < 10;) {
+            const before = await clock(client);
+            await publish(client, 'n', 'x', '', '', 'maxlen', '1');
+            const after = await clock(client);
+            const [{ ms }] = await history(client, 'n');
+            assert.ok(ms >= before && ms <= after, `${before} ${ms} ${after}`);
+            seen.add(Math.floor((ms % 1000) / 100));
+            assert.ok(performance.now() < end, `tenths of a second seen: ${[...seen]}`);
+        }
+    });
+
+    // What it costs is docs/performance.md. XTRIM looks at each deleted entry of the oldest node, so nobody calls it in vain.
+    both('an event is five commands, and one more where something may be too old', async ({ client }) => {
+        const commands = ['time', 'xrevrange', 'xadd', 'pexpire', 'publish', 'xtrim'];
+        const calls = async () => {
+            const stats = await client.info('commandstats');
+            return commands.map((name) => Number(stats.match(`cmdstat_${name}:calls=(\\d+)`)?.[1] ?? 0));
+        };
+        for (let i = 0; i < 20; i++) await publish(client, 'n', 'x', '', '', 'maxlen', '5');
+        assert.deepEqual(await calls(), [20, 20, 20, 20, 20, 0]);
+        const { ms } = (await history(client, 'n')).at(-1);
+        await later(client, ms + 1001);
+        await client.config('RESETSTAT');
+        await publish(client, 'n', 'x', '', '', 'maxage', '1');
+        assert.deepEqual((await calls()).slice(1), [1, 1, 1, 1, 1]);
     });
 
     both('a channel that falls silent leaves no key behind, and then begins a new epoch', async ({ client }) => {

@@ -5,14 +5,13 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { test } from 'node:test';
 import { command } from '../lib/command.mjs';
-import { LIBRARY, brokenAt, connect, history, keyOf, listen, load } from '../lib/durable.mjs';
+import { LIBRARY, LIBRARY_VERSION as VERSION, brokenAt, connect, history, keyOf, listen, load } from '../lib/durable.mjs';
 import { PUBLISH } from '../lib/paths.mjs';
 import { freePort } from '../lib/ports.mjs';
 import { Redis } from '../lib/redis.mjs';
 import { scopeOf } from '../lib/scope.mjs';
 import { until } from '../lib/wait.mjs';
 
-const VERSION = Number(LIBRARY.match(/^local VERSION = (\d+)$/m)[1]);
 const LEAST = ['+xadd', '+xrevrange', '+xtrim', '+pexpire', '+publish', '+time', '+cluster|keyslot', '~sse:{user:*', '&user:*'];
 
 async function start(t, options) {
