@@ -69,6 +69,16 @@ export class Tier {
         this.#startClient();
     }
 
+    /** How many streams have been ended so far, and not by their clients. */
+    get streamsCut() {
+        return this.clients.reduce((sum, client) => sum + client.cuts, 0);
+    }
+
+    /** The gateway that a client's stream comes from, if it runs. */
+    gatewayOf(client) {
+        return this.gateways.find(({ id }) => id === client.stream.gateway);
+    }
+
     get present() {
         return this.clients.filter((client) => !client.gone);
     }
