@@ -24,7 +24,7 @@ export async function chaos(scope, { seed, seconds, shape: shapeName, only, say 
     const journal = new Journal();
     const onEvent = (client, channel, number, at) => journal.delivered(Math.max(history.event(channel, number)?.at ?? at, client.wantedSince), at);
     const cable = lastGatewaysCable(scope, say);
-    const shape = await SHAPES[shapeName](scope, { host: cable?.here });
+    const shape = await SHAPES[shapeName](scope, { host: cable?.road });
     const tier = await Tier.start(scope, { shape, cable, seed, gateways, clients, rate }, { history, onEvent });
     const nemeses = chosen({ ...gatewayNemeses, ...nginxNemeses, ...clientNemeses, ...(cable && cableNemeses), ...shape.nemeses }, only);
     const faults = plan(seed, Object.keys(nemeses), seconds * 1000);

@@ -46,6 +46,12 @@ export const cableNemeses = {
         await sleep(random.between(200, 8000));
         cable.link('up');
     },
+    // It keeps its clients, who see nothing of it but that nothing comes.
+    async 'gateway cut off from Redis'({ cable }, random) {
+        cable.closeRoad();
+        await sleep(random.between(200, 8000));
+        cable.openRoad();
+    },
 };
 
 export const nginxNemeses = {
