@@ -55,12 +55,15 @@ async function masterNode(watched) {
     }, { ms: 30000, every: 50 });
 }
 
-/** Another failover may only come when this one is over: every replica follows the master. */
+/** Another failover may only come when this one is over: every replica follows the master, and every sentinel knows. */
 async function whole(watched) {
-    await until('two replicas in sync', async () => {
-        const role = await ask(await master(watched), 'ROLE');
+    await until('two replicas in sync, and sentinels at rest', async () => {
+        const now = await master(watched);
+        const role = await ask(now, 'ROLE');
         const links = await Promise.all(watched.nodes.map((node) => ask(node, 'ROLE')));
-        return role?.[2].length === 2 && links.filter((link) => link?.[0] === 'slave' && link[3] === 'connected').length === 2;
+        const views = await Promise.all(watched.sentinels.map((sentinel) => sentinel.master(NAME)));
+        return role?.[2].length === 2 && links.filter((link) => link?.[0] === 'slave' && link[3] === 'connected').length === 2
+            && views.every(({ port, flags }) => Number(port) === now.port && flags === 'master');
     }, { ms: 60000, every: 100 });
 }
 
@@ -103,7 +106,8 @@ function nemesesOf(watched) {
         },
         async 'redis failover as asked'() {
             const old = await masterNode(watched);
-            await watched.sentinels[0].cli(['SENTINEL', 'FAILOVER', NAME]);
+            // It refuses while it has not heard from a replica for a while.
+            await until('a sentinel to begin', async () => (await watched.sentinels[0].cli(['SENTINEL', 'FAILOVER', NAME])) === 'OK', { ms: 20000, every: 100 });
             await watched.elected(old);
             await whole(watched);
             return REPLACED;
