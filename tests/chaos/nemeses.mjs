@@ -105,7 +105,7 @@ export const clientNemeses = {
     },
     // On a connection of its own: one that was given much before has buffers for much more.
     async 'client does not read'(tier, random) {
-        const victim = random.pick(tier.present);
+        const victim = random.pick(tier.present.filter((client) => client.channels.includes(tier.heavyChannel)));
         await victim.stop();
         victim.start();
         const there = await seen('its stream', () => victim.stream.open && tier.gatewayOf(victim));
@@ -123,7 +123,7 @@ async function away(clients, meanwhile) {
 /** A client reads nothing for a while, and until its gateway has had enough of it. Resolves to whether that came. */
 async function starve(tier, victim, random) {
     const gateway = tier.gatewayOf(victim);
-    const publisher = tier.publisher(random.pick(victim.channels));
+    const publisher = tier.publisher(tier.heavyChannel);
     const { socket } = victim.stream;
     const before = await slowClients(gateway);
     const given = async () => await slowClients(gateway) > before;
