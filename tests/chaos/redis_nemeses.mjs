@@ -23,6 +23,12 @@ async function onServers(addresses, ...commands) {
     return answers;
 }
 
+/** Does anybody, in either way, listen to a channel where its events are published? */
+async function hasSubscriber(tier, channel) {
+    const answers = await onServers([await tier.shape.owner(channel)], ['PUBSUB', 'NUMSUB', channel], ['PUBSUB', 'SHARDNUMSUB', channel]);
+    return sum(answers.map(([, count]) => count)) > 0;
+}
+
 const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
 
 export const onEachServer = {
@@ -44,8 +50,10 @@ export const onEachServer = {
         const limit = (text) => onServers(tier.shape.nodes(), ['CONFIG', 'SET', 'client-output-buffer-limit', `pubsub ${text}`]);
         const before = subscribersCutOff(tier);
         const some = () => subscribersCutOff(tier) - before;
+        const channel = random.pick(tier.longChannels);
+        await seen('a subscriber', () => hasSubscriber(tier, channel)); // just killed, by the fault before, they come back soon
         await limit(`${LITTLE} 0 0`);
-        await tier.publisher(random.pick(tier.longChannels)).burst(random.int(100, 500), 4000, { together: true });
+        await tier.publisher(channel).burst(random.int(100, 500), 4000, { together: true });
         await seen('a subscriber cut off', () => some() > 0, 1000);
         await limit('33554432 8388608 60');
         return { 'subscribers cut off': some() };
