@@ -23,8 +23,8 @@ export async function chaos(scope, { seed, seconds, shape: shapeName, only, say 
     const history = new History();
     const journal = new Journal();
     const onEvent = (client, channel, number, at) => journal.delivered(Math.max(history.event(channel, number)?.at ?? at, client.wantedSince), at);
-    const cable = shapeName === 'single' ? lastGatewaysCable(scope, say) : undefined; // the others' nodes name each other by 127.0.0.1
-    const shape = await SHAPES[shapeName](scope, { host: cable?.here });
+    const cable = lastGatewaysCable(scope, say);
+    const shape = await SHAPES[shapeName](scope, { host: cable?.road });
     const tier = await Tier.start(scope, { shape, cable, seed, gateways, clients, rate }, { history, onEvent });
     const nemeses = chosen({ ...gatewayNemeses, ...nginxNemeses, ...clientNemeses, ...(cable && cableNemeses), ...shape.nemeses }, only);
     const faults = plan(seed, Object.keys(nemeses), seconds * 1000);
@@ -58,7 +58,7 @@ function chosen(nemeses, only) {
 async function attack(tier, journal, nemeses, index, kind) {
     const fault = journal.begin(index, kind);
     try {
-        await nemeses[kind](tier, new Random(tier.seed, `${index} ${kind}`));
+        fault.seen = await nemeses[kind](tier, new Random(tier.seed, `${index} ${kind}`));
         await until(`every gateway to be live after ${kind}`, async () => (await Promise.all(tier.gateways.map((g) => g.live()))).every(Boolean), { ms: BACK_MS });
     } catch (error) {
         fault.error = error.message;

@@ -14,6 +14,7 @@ export class Client {
     /** What no stream may do: { at, what } */
     faults = [];
     connects = 0;
+    cuts = 0; // streams of a gateway that it did not end itself
     lastEventId = '';
 
     #wanted = false;
@@ -69,6 +70,7 @@ export class Client {
         await stream.closed;
         note.ended = performance.now();
         note.end = stream.end;
+        if (stream.gateway && stream.end !== 'closed') this.cuts++;
         this.lastEventId = stream.lastEventId;
         this.#retry = stream.retry ?? this.#retry;
     }

@@ -2,11 +2,15 @@
 
 import { RedisCluster, slotOf } from '../lib/redis_cluster.mjs';
 import { until } from '../lib/wait.mjs';
+import { seen } from './effects.mjs';
 import { onEachServer } from './redis_nemeses.mjs';
 import { Connection, Lost } from './resp.mjs';
 
-export async function startCluster(scope) {
-    const cluster = await RedisCluster.start(scope, { masters: 3, replicas: 1, config: ['--appendonly', 'yes', '--appendfsync', 'everysec'] });
+const REPLACED = { 'masters replaced': 1 };
+
+/** `host`: the address that all of them have, if not 127.0.0.1. */
+export async function startCluster(scope, { host }) {
+    const cluster = await RedisCluster.start(scope, { masters: 3, replicas: 1, host, config: ['--appendonly', 'yes', '--appendfsync', 'everysec'] });
     return {
         name: 'cluster',
         url: cluster.url,
@@ -15,6 +19,7 @@ export async function startCluster(scope) {
             const slot = slotOf(channel);
             return owners(await slots(cluster)).find(({ first, last }) => slot >= first && slot <= last) ?? nobody(slot);
         },
+        nodes: () => cluster.nodes,
         masters: async () => unique(owners(await slots(cluster))),
         nemeses: { ...nemesesOf(cluster), ...onEachServer },
     };
@@ -74,6 +79,7 @@ function nemesesOf(cluster) {
             await replaced(cluster, old);
             await old.run();
             await whole(cluster);
+            return REPLACED;
         },
         // It comes back as if nothing had happened, and takes itself for the master until it hears of the new one.
         async 'redis master stands still, failover'(_, random) {
@@ -81,25 +87,36 @@ function nemesesOf(cluster) {
             old.process.signal('SIGSTOP');
             await replaced(cluster, old).finally(() => old.process.signal('SIGCONT'));
             await whole(cluster);
+            return REPLACED;
         },
         async 'redis master kill -9 and back at once'(_, random) {
             const node = random.pick(await masterNodes(cluster));
             await node.kill();
             await node.run();
             await whole(cluster);
+            return { 'servers killed': 1 };
         },
         async 'redis failover as asked'(_, random) {
             const masters = await masterNodes(cluster);
-            await random.pick(cluster.nodes.filter((node) => !masters.includes(node))).cli(['CLUSTER', 'FAILOVER']);
+            const replica = random.pick(cluster.nodes.filter((node) => !masters.includes(node)));
+            const took = async () => /role:master/.test(await role(replica));
+            let done = false;
+            for (let tries = 0; !done && tries < 3; tries++) { // the servers give up one that takes 5 s
+                await replica.cli(['CLUSTER', 'FAILOVER']);
+                done = await seen('the replica to be a master', took, 6000);
+            }
             await whole(cluster);
+            return { 'masters replaced': Number(done) };
         },
         async 'redis slots moved'(tier, random) {
-            for (const channel of random.sample([...tier.publishers.keys()], 3)) {
+            const moved = random.sample([...tier.publishers.keys()], 3);
+            for (const channel of moved) {
                 const slot = slotOf(channel);
                 const { port } = await tier.shape.owner(channel);
                 await cluster.moveSlot(slot, random.pick((await masterNodes(cluster)).filter((node) => node.port !== port)));
             }
             await whole(cluster);
+            return { 'slots moved': moved.length };
         },
     };
 }

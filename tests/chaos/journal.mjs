@@ -1,19 +1,20 @@
-// Which fault was when, and how long deliveries took during each.
+// Which fault was when, what it did, and how long deliveries took during each.
 
 const AFTER_MS = 3000; // a delivery so long after a fault may still be its doing
+const LATE_MS = 100; // a delivery is on time in a few
 const RECENT = 10; // faults that may be meant: they come one after the other
 
 export class Journal {
     start = performance.now();
-    faults = []; // { index, kind, from, to, error }
-    kinds = new Map(); // kind -> { runs, deliveries, worst, at }
+    faults = []; // { index, kind, from, to, error, seen: { what was counted: how many } }
+    kinds = new Map(); // kind -> { runs, deliveries, late, worst, at }
 
     constructor() {
         this.kind('none');
     }
 
     kind(name) {
-        if (!this.kinds.has(name)) this.kinds.set(name, { runs: 0, deliveries: 0, worst: 0, at: undefined });
+        if (!this.kinds.has(name)) this.kinds.set(name, { runs: 0, deliveries: 0, late: 0, worst: 0, at: undefined });
         return this.kinds.get(name);
     }
 
@@ -57,9 +58,27 @@ export class Journal {
 
     #count(stats, from, to) {
         stats.deliveries++;
+        if (to - from > LATE_MS) stats.late++;
         if (to - from <= stats.worst) return;
         stats.worst = to - from;
         stats.at = to - this.start;
+    }
+
+    /**
+     * What all faults of a kind were seen to do: { what was counted: how many }. One that counts nothing itself can only be
+     * seen in deliveries that came late.
+     */
+    seen(kind) {
+        const own = this.faults.filter((fault) => fault.kind === kind && fault.seen);
+        if (own.length === 0) return { late: this.kind(kind).late };
+        const sum = {};
+        for (const { seen } of own) for (const [what, count] of Object.entries(seen)) sum[what] = (sum[what] ?? 0) + count;
+        return sum;
+    }
+
+    /** The kinds that ran, and did nothing at all that could be seen. */
+    get without() {
+        return [...this.kinds.keys()].filter((kind) => this.kind(kind).runs > 0 && !Object.values(this.seen(kind)).some((count) => count > 0));
     }
 
     get current() {

@@ -39,10 +39,13 @@ export class Publisher {
         this.#connection?.lose();
     }
 
-    /** Publishes `count` events at once, as soon as it can; resolves when their outcomes are known. */
-    burst(count, size) {
+    /**
+     * Publishes `count` events at once, as soon as it can; resolves when their outcomes are known. `together`: in one
+     * transaction, so that Redis writes to no subscriber before the last of them.
+     */
+    burst(count, size, { together = false } = {}) {
         return new Promise((resolve) => {
-            this.#asked.push({ count, size, resolve });
+            this.#asked.push({ count, size, together, resolve });
             this.#wake();
         });
     }
@@ -51,8 +54,8 @@ export class Publisher {
         while (!this.#stopped || this.#asked.length > 0) {
             if (this.#asked.length === 0) await this.#pause(this.resting ? IDLE_MS : -Math.log(1 - this.random.next()) * 1000 / this.rate);
             if (this.resting && this.#asked.length === 0) continue;
-            const { count, size, resolve } = this.#asked.shift() ?? this.#usual();
-            await this.#publish(count, size);
+            const { count, size, together, resolve } = this.#asked.shift() ?? this.#usual();
+            await this.#publish(count, size, together);
             resolve?.();
         }
     }
@@ -70,11 +73,11 @@ export class Publisher {
         clearTimeout(timer);
     }
 
-    async #publish(count, size) {
+    async #publish(count, size, together) {
         const connection = await this.#connected();
         if (!connection) return;
         const timer = setTimeout(() => connection.lose('no answer to a publish'), ANSWER_MS);
-        const calls = Array.from({ length: count }, () => this.#send(connection, size));
+        const calls = together ? this.#sendTogether(connection, count, size) : Array.from({ length: count }, () => this.#send(connection, size));
         const safe = this.shape.replicas > 0 ? connection.call('WAIT', 1, 1000).catch(() => 0) : 1;
         await Promise.all(calls.map(({ event, answer }) => answer.then(async ([id]) => {
             event.id = id;
@@ -89,6 +92,16 @@ export class Publisher {
         const type = number % 3 === 0 ? 'tick' : '';
         const answer = connection.call('FCALL', 'sse_publish', 1, this.channel, eventText(this.channel, number, size), type, '', ...this.options);
         return { event: this.history.event(this.channel, number), answer };
+    }
+
+    /** The same as `count` sends; the answers come with the one to EXEC. */
+    #sendTogether(connection, count, size) {
+        const begun = connection.call('MULTI').catch((error) => Promise.reject(new Lost(error.message))); // then they may have been done one by one
+        const queued = Array.from({ length: count }, () => this.#send(connection, size));
+        const done = connection.call('EXEC');
+        // What Redis refuses it refuses at once, with the reason; the answer to EXEC only says that there was one.
+        const answers = Promise.all([done, begun, ...queued.map(({ answer }) => answer)].reverse()).then((all) => all.at(-1));
+        return queued.map(({ event }, i) => ({ event, answer: answers.then((all) => valueOf(all[i])) }));
     }
 
     #failed(event, error) {
@@ -126,6 +139,12 @@ export class Publisher {
             throw error;
         }
     }
+}
+
+/** One of the answers to EXEC: it holds what was refused among the others. */
+function valueOf(answer) {
+    if (answer instanceof Refused) throw answer;
+    return answer;
 }
 
 function noSuchClient(error) {

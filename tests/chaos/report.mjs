@@ -13,7 +13,7 @@ export function text(round) {
     const { settings, problems, result, journal } = round;
     const failures = result.findings.filter(({ kind }) => FAILURES.includes(kind));
     const sum = sums(result.findings);
-    const lines = [table(round), ''];
+    const lines = [table(round), '', ...noEffect(journal)];
     for (const finding of failures.slice(0, SHOWN)) lines.push(...explain(finding, round));
     if (failures.length > SHOWN) lines.push(`... and ${failures.length - SHOWN} more findings, in the JSON`);
     for (const problem of problems.slice(0, SHOWN)) lines.push(`PROBLEM ${problem}`);
@@ -34,15 +34,23 @@ export function text(round) {
 }
 
 function table({ journal, result }) {
-    const rows = [['fault', 'runs', 'deliveries', 'worst delay', 'empty gaps', 'announced', ...FAILURES]];
+    const rows = [['fault', 'runs', 'deliveries', 'worst delay', 'empty gaps', 'announced', ...FAILURES, ' seen of the faults']];
     for (const [kind, { runs, deliveries, worst }] of [...journal.kinds].sort(([a], [b]) => a.localeCompare(b))) {
         const mine = sums(result.findings.filter(({ at }) => (at === undefined ? ['none'] : journal.blamedKinds(at, at)).includes(kind)));
         const empty = result.emptyGaps.filter((at) => journal.blamedKinds(at, at).includes(kind)).length;
-        rows.push([kind, runs || '', deliveries, `${Math.round(worst)} ms`, empty || '', mine.announced || '', ...FAILURES.map((failure) => mine[failure] || '.')]);
+        rows.push([kind, runs || '', deliveries, `${Math.round(worst)} ms`, empty || '', mine.announced || '', ...FAILURES.map((failure) => mine[failure] || '.'), runs ? ` ${effect(journal.seen(kind))}` : '']);
     }
     const widths = rows[0].map((_, i) => Math.max(...rows.map((row) => String(row[i]).length)));
-    return rows.map((row) => row.map((cell, i) => (i === 0 ? String(cell).padEnd(widths[i]) : String(cell).padStart(widths[i]))).join('  ')).join('\n');
+    const left = (i) => i === 0 || i === widths.length - 1;
+    return rows.map((row) => row.map((cell, i) => (left(i) ? String(cell).padEnd(widths[i]) : String(cell).padStart(widths[i]))).join('  ').trimEnd()).join('\n');
 }
+
+/** A fault that does nothing tests nothing: the round is not what it looks like. */
+function noEffect(journal) {
+    return journal.without.map((kind) => `NO EFFECT of "${kind}" in ${journal.kind(kind).runs} runs: ${effect(journal.seen(kind))}`);
+}
+
+const effect = (seen) => Object.entries(seen).map(([what, count]) => `${count} ${what}`).join(', ');
 
 /** One finding, with what its client did at that time. */
 function explain({ kind, client: name, channel, numbers, after, before, at, announced }, { journal, tier }) {
@@ -74,7 +82,8 @@ export function json({ settings, journal, tier, problems, result }) {
         emptyGaps: result.emptyGaps.length,
         delivered: result.delivered,
         published: tier.history.counts(),
-        kinds: Object.fromEntries(journal.kinds),
+        kinds: Object.fromEntries([...journal.kinds].map(([kind, stats]) => [kind, { ...stats, seen: journal.seen(kind) }])),
+        withoutEffect: journal.without,
         journal: journal.faults.map(({ from, to, ...fault }) => ({ ...fault, from: journal.seconds(from), to: journal.seconds(to) })),
         findings: result.findings.map(({ at, ...finding }) => ({ ...finding, at: at === undefined ? null : journal.seconds(at) })),
         clients: tier.clients.map(({ name, channels, connects, diary, faults }) => ({ name, channels, connects, diary: diary.slice(-200), faults })),

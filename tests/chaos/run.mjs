@@ -35,7 +35,7 @@ console.log(`chaos: shape ${values.shape}, ${seconds} s, seed ${seed}; logs in $
 let round;
 let ok = false;
 try {
-    const only = values.only ? values.only.split(',') : undefined;
+    const only = values.only ? values.only.split(/,(?! )/) : undefined;
     round = await chaos(scope, { seed, seconds, shape: values.shape, only, clients: Number(values.clients), rate: Number(values.rate), say: (line) => console.log(line) });
 } catch (error) {
     console.error(error);

@@ -6,16 +6,19 @@ import { onEachServer } from './redis_nemeses.mjs';
 import { Connection, Lost } from './resp.mjs';
 
 const NAME = 'main';
+const REPLACED = { 'masters replaced': 1 };
 const FILE = ['--appendonly', 'yes', '--appendfsync', 'everysec'];
 
-export async function startSentinel(scope) {
-    const watched = await Watched.start(scope, { name: NAME, replicas: 2, config: FILE });
+/** `host`: the address that all of them have, if not 127.0.0.1. */
+export async function startSentinel(scope, { host }) {
+    const watched = await Watched.start(scope, { name: NAME, replicas: 2, config: FILE, host });
     const owner = () => master(watched);
     return {
         name: 'sentinel',
         url: watched.url,
         replicas: 2,
         owner,
+        nodes: () => watched.nodes,
         masters: async () => [await owner()],
         nemeses: { ...nemesesOf(watched), ...onEachServer },
     };
@@ -52,18 +55,21 @@ async function masterNode(watched) {
     }, { ms: 30000, every: 50 });
 }
 
-/** Another failover may only come when this one is over: every replica follows the master. */
+/** Another failover may only come when this one is over: every replica follows the master, and every sentinel knows. */
 async function whole(watched) {
-    await until('two replicas in sync', async () => {
-        const role = await ask(await master(watched), 'ROLE');
+    await until('two replicas in sync, and sentinels at rest', async () => {
+        const now = await master(watched);
+        const role = await ask(now, 'ROLE');
         const links = await Promise.all(watched.nodes.map((node) => ask(node, 'ROLE')));
-        return role?.[2].length === 2 && links.filter((link) => link?.[0] === 'slave' && link[3] === 'connected').length === 2;
+        const views = await Promise.all(watched.sentinels.map((sentinel) => sentinel.master(NAME)));
+        return role?.[2].length === 2 && links.filter((link) => link?.[0] === 'slave' && link[3] === 'connected').length === 2
+            && views.every(({ port, flags }) => Number(port) === now.port && flags === 'master');
     }, { ms: 60000, every: 100 });
 }
 
 /** Starts a node that was killed, in the role that it is to have: its command line knows only the one it began with. */
-async function restart(node, master) {
-    node.config = ['--repl-diskless-sync-delay', '0', ...FILE, ...(master ? ['--replicaof', `127.0.0.1 ${master.port}`] : [])];
+async function restart(watched, node, master) {
+    node.config = [...watched.config, ...(master ? ['--replicaof', `${watched.host} ${master.port}`] : [])];
     await node.run();
 }
 
@@ -72,8 +78,9 @@ function nemesesOf(watched) {
         async 'redis master kill -9, failover'() {
             const old = await masterNode(watched);
             await old.kill();
-            await restart(old, await watched.elected(old));
+            await restart(watched, old, await watched.elected(old));
             await whole(watched);
+            return REPLACED;
         },
         // The cut-off master comes back as if nothing had happened, and knows nothing of the new one.
         async 'redis master stands still, failover'() {
@@ -81,6 +88,7 @@ function nemesesOf(watched) {
             old.process.signal('SIGSTOP');
             await watched.elected(old).finally(() => old.process.signal('SIGCONT'));
             await whole(watched);
+            return REPLACED;
         },
         async 'redis master stands still, no failover'(_, random) {
             const { process } = await masterNode(watched);
@@ -92,26 +100,31 @@ function nemesesOf(watched) {
         async 'redis master kill -9 and back at once'() {
             const node = await masterNode(watched);
             await node.kill();
-            await restart(node);
+            await restart(watched, node);
             await whole(watched);
+            return { 'servers killed': 1 };
         },
         async 'redis failover as asked'() {
             const old = await masterNode(watched);
-            await watched.sentinels[0].cli(['SENTINEL', 'FAILOVER', NAME]);
+            // It refuses while it has not heard from a replica for a while.
+            await until('a sentinel to begin', async () => (await watched.sentinels[0].cli(['SENTINEL', 'FAILOVER', NAME])) === 'OK', { ms: 20000, every: 100 });
             await watched.elected(old);
             await whole(watched);
+            return REPLACED;
         },
         async 'redis replica kill -9'(_, random) {
             const master = await masterNode(watched);
             const replica = random.pick(watched.nodes.filter((node) => node !== master));
             await replica.kill();
-            await restart(replica, master);
+            await restart(watched, replica, master);
             await whole(watched);
+            return { 'servers killed': 1 };
         },
         async 'redis sentinels all kill -9'(_, random) {
             await Promise.all(watched.sentinels.map((sentinel) => sentinel.kill()));
             await sleep(random.between(0, 3000));
             await Promise.all(watched.sentinels.map((sentinel) => sentinel.run()));
+            return { 'sentinels killed': watched.sentinels.length };
         },
     };
 }

@@ -2,19 +2,19 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
-import { Redis } from '../lib/redis.mjs';
+import { alsoAt, Redis } from '../lib/redis.mjs';
 import { sleep } from '../lib/wait.mjs';
 import { onEachServer } from './redis_nemeses.mjs';
 
 /** `host`: an address that it is to have beside 127.0.0.1, if any. */
 export async function startSingle(scope, { host }) {
-    const reachable = host ? ['--bind', '127.0.0.1', host, '--protected-mode', 'no'] : [];
-    const redis = await Redis.start(scope, { config: ['--appendonly', 'yes', '--appendfsync', 'everysec', ...reachable] });
+    const redis = await Redis.start(scope, { config: ['--appendonly', 'yes', '--appendfsync', 'everysec', ...alsoAt(host)] });
     return {
         name: 'single',
         url: `redis://${host ?? '127.0.0.1'}:${redis.port}`,
         replicas: 0,
         owner: async () => ({ host: '127.0.0.1', port: redis.port }),
+        nodes: () => [redis],
         masters: async () => [{ host: '127.0.0.1', port: redis.port }],
         nemeses: { ...nemesesOf(redis), ...onEachServer },
     };
@@ -26,6 +26,7 @@ function nemesesOf(redis) {
             await redis.kill();
             await sleep(random.between(0, 2000));
             await redis.run();
+            return { 'servers killed': 1 };
         },
         async 'redis stands still'(_, random) {
             redis.process.signal('SIGSTOP');
@@ -38,6 +39,7 @@ function nemesesOf(redis) {
             fs.rmSync(path.join(redis.folder, 'appendonlydir'), { recursive: true, force: true });
             await sleep(random.between(0, 1000));
             await redis.run();
+            return { 'events forgotten': [...tier.snapshots.at(-1).kept.values()].reduce((sum, numbers) => sum + numbers.size, 0) };
         },
     };
 }

@@ -10,6 +10,8 @@ import { Random } from './random.mjs';
 const ARGS = ['--retry', '300ms', '--heartbeat', '1s', '--refusal', 'status', '--drain-timeout', '10s'];
 const LONG = 1000000; // a stream that keeps all of a run
 const SHORT = 50; // a stream that is full in no time
+const HEAVY = 2000; // a stream of megabytes that only a few clients have: reading them takes the time of this very process
+const HEAVY_EVERY = 6;
 
 export class Tier {
     gateways = [];
@@ -25,6 +27,7 @@ export class Tier {
         const tier = new Tier();
         Object.assign(tier, { scope, shape, cable, seed, rate, ...observe });
         tier.longChannels = Array.from({ length: long }, (_, i) => `chaos:long:${i + 1}`);
+        tier.heavyChannel = 'chaos:heavy';
         tier.shortChannels = Array.from({ length: short }, (_, i) => `chaos:short:${i + 1}`);
         for (let i = 0; i < gateways; i++) {
             tier.gateways.push({ netns: i === gateways - 1 ? cable : undefined }); // its ports are chosen at the first start, and stay
@@ -36,8 +39,8 @@ export class Tier {
     }
 
     startTraffic() {
-        for (let i = 0; i < this.clientCount; i++) this.#startClient();
-        for (const [channels, kept] of [[this.longChannels, LONG], [this.shortChannels, SHORT]]) {
+        for (let i = 0; i < this.clientCount; i++) this.#startClient({ heavy: i % HEAVY_EVERY === 0 });
+        for (const [channels, kept] of [[this.longChannels, LONG], [this.shortChannels, SHORT], [[this.heavyChannel], HEAVY]]) {
             for (const channel of channels) this.#startPublisher(channel, kept);
         }
     }
@@ -52,11 +55,12 @@ export class Tier {
         publisher.start();
     }
 
-    #startClient() {
+    #startClient({ heavy }) {
         const name = `client-${this.clients.length + 1}`;
         const random = new Random(this.seed, name);
         const all = [...this.longChannels, ...this.shortChannels];
         const channels = random.sample(all, random.int(1, all.length));
+        if (heavy) channels.push(this.heavyChannel);
         const client = new Client({ name, port: this.nginx.port, channels, random, onEvent: this.onEvent });
         this.clients.push(client);
         client.start();
@@ -66,7 +70,17 @@ export class Tier {
     async replaceClient(client) {
         await client.stop();
         client.gone = true;
-        this.#startClient();
+        this.#startClient({ heavy: client.channels.includes(this.heavyChannel) });
+    }
+
+    /** How many streams have been ended so far, and not by their clients. */
+    get streamsCut() {
+        return this.clients.reduce((sum, client) => sum + client.cuts, 0);
+    }
+
+    /** The gateway that a client's stream comes from, if it runs. */
+    gatewayOf(client) {
+        return this.gateways.find(({ id }) => id === client.stream.gateway);
     }
 
     get present() {

@@ -24,7 +24,7 @@ export class Gateway {
         gateway.adminPort = adminPort ?? (await freePort());
         gateway.host = netns?.there ?? '127.0.0.1';
         gateway.id = id ?? `gw-${gateway.port}`;
-        const all = ['--id', gateway.id, '--listen', `${gateway.host}:${gateway.port}`, '--admin-listen', `127.0.0.1:${gateway.adminPort}`,
+        const all = ['--id', gateway.id, '--listen', `${gateway.host}:${gateway.port}`, '--admin-listen', `${gateway.host}:${gateway.adminPort}`,
             '--redis', redisUrl ?? redis.url, '--workers', String(workers), ...anonymous.flatMap((a) => ['--anonymous', a]), ...args];
         const [program, ...before] = [...(netns?.via ?? []), GATEWAY];
         gateway.process = new Process(scope, gateway.id, program, [...before, ...all], { env: { ...SANITIZERS, ...env } });

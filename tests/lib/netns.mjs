@@ -40,7 +40,7 @@ export function noNetns() {
 }
 
 export class Netns {
-    /** `here` and `there`: the addresses of the link's two ends. It all goes with the scope. */
+    /** `here` and `there`: the addresses of the link's two ends; `road`: another one of the end here. It all goes with the scope. */
     constructor(scope) {
         const tag = `${process.pid.toString(36)}-${count++}`;
         const link = `sse${tag}`;
@@ -55,11 +55,14 @@ export class Netns {
         const net = freeNet();
         this.here = `${net}.1`;
         this.there = `${net}.2`;
-        must('addr', 'add', `${this.here}/30`, 'dev', link);
+        this.road = `${net}.3`;
+        for (const address of [this.here, this.road]) must('addr', 'add', `${address}/29`, 'dev', link);
         must('link', 'set', link, 'up');
         must('-n', this.name, 'link', 'set', 'lo', 'up');
-        must('-n', this.name, 'addr', 'add', `${this.there}/30`, 'dev', 'eth0');
+        must('-n', this.name, 'addr', 'add', `${this.there}/29`, 'dev', 'eth0');
         this.link('up');
+        // What comes from where no answer could go is dropped: so that a road can be closed both ways.
+        must('netns', 'exec', this.name, 'sh', '-c', 'echo 1 >/proc/sys/net/ipv4/conf/all/rp_filter');
     }
 
     /** The command that runs another one there. */
@@ -69,6 +72,15 @@ export class Netns {
 
     link(state) {
         must('-n', this.name, 'link', 'set', 'eth0', state);
+    }
+
+    /** Nothing there reaches `road` any more, nor the other way round; all else stays as it is. */
+    closeRoad() {
+        must('-n', this.name, 'route', 'add', 'blackhole', `${this.road}/32`);
+    }
+
+    openRoad() {
+        must('-n', this.name, 'route', 'del', 'blackhole', `${this.road}/32`);
     }
 }
 

@@ -11,6 +11,9 @@ import { Process } from './process.mjs';
 import { tempFolder } from './temp.mjs';
 import { until, within } from './wait.mjs';
 
+/** Configuration of a server that is to be had at another address of this machine, too. */
+export const alsoAt = (host) => (host && host !== '127.0.0.1' ? ['--bind', '127.0.0.1', host, '--protected-mode', 'no'] : []);
+
 export class Redis {
     /** `secure`: { ca, cert, key, clients } as redisTls has them: TLS alone, there is no plain port then. */
     static async start(scope, { password, secure, config = [] } = {}) {

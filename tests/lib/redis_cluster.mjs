@@ -2,7 +2,7 @@
 // replicas that take over.
 
 import { freePort } from './ports.mjs';
-import { Redis } from './redis.mjs';
+import { alsoAt, Redis } from './redis.mjs';
 import { until } from './wait.mjs';
 
 export const SLOTS = 16384;
@@ -22,15 +22,14 @@ export class RedisCluster {
     /**
      * Starts `masters` nodes that share the slots, each with `replicas`, and `spare` nodes that own nothing; resolves when
      * every node knows all that. `nodeTimeout`: how long a node may be silent before the others fail it over. `secure`: as
-     * of Redis.start; clients, replicas and the cluster bus then speak nothing but TLS.
+     * of Redis.start; clients, replicas and the cluster bus then speak nothing but TLS. `host`: the address by which they know
+     * each other.
      */
-    static async start(scope, { masters = 3, replicas = 0, spare = 0, nodeTimeout = 1000, password, secure, config = [] } = {}) {
+    static async start(scope, { masters = 3, replicas = 0, spare = 0, nodeTimeout = 1000, password, secure, config = [], host = '127.0.0.1' } = {}) {
         const cluster = new RedisCluster();
-        cluster.scope = scope;
-        cluster.password = password;
-        cluster.secure = secure;
+        Object.assign(cluster, { scope, password, secure, host });
         cluster.config = ['--cluster-enabled', 'yes', '--cluster-node-timeout', String(nodeTimeout), '--cluster-replica-validity-factor', '0',
-            '--cluster-allow-replica-migration', 'no', '--repl-diskless-sync-delay', '0', ...config];
+            '--cluster-allow-replica-migration', 'no', '--repl-diskless-sync-delay', '0', ...config, ...alsoAt(host), '--cluster-announce-ip', host];
         if (password) cluster.config.push('--masterauth', password);
         if (secure) cluster.config.push('--tls-cluster', 'yes', '--tls-replication', 'yes');
         cluster.nodes = await Promise.all(Array.from({ length: masters * (1 + replicas) + spare }, () => cluster.#startNode()));
@@ -55,7 +54,7 @@ export class RedisCluster {
     async #meet() {
         const [first, ...others] = this.nodes;
         for (const [i, node] of this.nodes.entries()) await node.cli(['CLUSTER', 'SET-CONFIG-EPOCH', String(i + 1)]);
-        for (const node of others) await first.cli(['CLUSTER', 'MEET', '127.0.0.1', String(node.port), String(node.busPort)]);
+        for (const node of others) await first.cli(['CLUSTER', 'MEET', this.host, String(node.port), String(node.busPort)]);
         await until('every node to know every other', async () => {
             const known = await Promise.all(this.nodes.map((node) => info(node, 'cluster_known_nodes')));
             return known.every((n) => Number(n) === this.nodes.length);
@@ -75,7 +74,7 @@ export class RedisCluster {
 
     get url() {
         const auth = this.password ? `:${encodeURIComponent(this.password)}@` : '';
-        return `${this.secure ? 'rediss' : 'redis'}+cluster://${auth}${this.nodes.map((node) => `127.0.0.1:${node.port}`).join(',')}`;
+        return `${this.secure ? 'rediss' : 'redis'}+cluster://${auth}${this.nodes.map((node) => `${this.host}:${node.port}`).join(',')}`;
     }
 
     get running() {

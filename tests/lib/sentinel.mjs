@@ -6,15 +6,16 @@ import path from 'node:path';
 import { command } from './command.mjs';
 import { freePort } from './ports.mjs';
 import { Process } from './process.mjs';
-import { Redis } from './redis.mjs';
+import { alsoAt, Redis } from './redis.mjs';
 import { tempFolder } from './temp.mjs';
 import { until } from './wait.mjs';
 
+const LOCAL = '127.0.0.1';
 const QUICK = ['--repl-diskless-sync-delay', '0'];
 
 export class Sentinel {
-    /** `lines` go into its configuration; `password` is its own. */
-    static async start(scope, { lines = [], password, args = [], port } = {}) {
+    /** `lines` go into its configuration; `password` is its own; `host`: the address that it tells the others, if not 127.0.0.1. */
+    static async start(scope, { lines = [], password, args = [], port, host = LOCAL } = {}) {
         const sentinel = new Sentinel();
         sentinel.scope = scope;
         sentinel.port = port ?? (await freePort());
@@ -22,7 +23,7 @@ export class Sentinel {
         sentinel.args = args;
         const folder = tempFolder(scope, 'sentinel');
         sentinel.file = path.join(folder, 'sentinel.conf');
-        fs.writeFileSync(sentinel.file, [`port ${sentinel.port}`, 'bind 127.0.0.1', `dir ${folder}`, ...(password ? [`requirepass ${password}`] : []),
+        fs.writeFileSync(sentinel.file, [`port ${sentinel.port}`, `dir ${folder}`, ...places(host), ...(password ? [`requirepass ${password}`] : []),
             ...lines, ''].join('\n'));
         await sentinel.run();
         return sentinel;
@@ -55,28 +56,35 @@ export class Sentinel {
     }
 }
 
-export function watching(name, port, { quorum = 2, downAfter = 2000 } = {}) {
-    return [`sentinel monitor ${name} 127.0.0.1 ${port} ${quorum}`, `sentinel down-after-milliseconds ${name} ${downAfter}`,
+/** The first address is where its own connections come from. */
+const places = (host) => (host === LOCAL ? [`bind ${host}`] : [`bind ${host} ${LOCAL}`, 'protected-mode no', `sentinel announce-ip ${host}`]);
+
+export function watching(name, port, { quorum = 2, downAfter = 2000, host = LOCAL } = {}) {
+    return [`sentinel monitor ${name} ${host} ${port} ${quorum}`, `sentinel down-after-milliseconds ${name} ${downAfter}`,
         `sentinel failover-timeout ${name} 10000`];
 }
 
 export class Watched {
-    /** A master, `replicas` of it, and `sentinels` that watch it by `name`; resolves when all know each other. */
-    static async start(scope, { name = 'main', replicas = 1, sentinels = 3, password, config = [] } = {}) {
+    /**
+     * A master, `replicas` of it, and `sentinels` that watch it by `name`; resolves when all know each other. `host`: the address
+     * by which they do.
+     */
+    static async start(scope, { name = 'main', replicas = 1, sentinels = 3, password, config = [], host = LOCAL } = {}) {
         const tier = new Watched();
         tier.scope = scope;
-        tier.name = name;
-        tier.master = await Redis.start(scope, { config: [...QUICK, ...config] });
+        Object.assign(tier, { name, host });
+        tier.config = [...QUICK, ...config, ...alsoAt(host), '--replica-announce-ip', host];
+        tier.master = await Redis.start(scope, { config: tier.config });
         tier.replicas = [];
         for (let i = 0; i < replicas; i++) {
-            tier.replicas.push(await Redis.start(scope, { config: [...QUICK, ...config, '--replicaof', `127.0.0.1 ${tier.master.port}`] }));
+            tier.replicas.push(await Redis.start(scope, { config: [...tier.config, '--replicaof', `${host} ${tier.master.port}`] }));
         }
         for (const replica of tier.replicas) {
             await until('a replica in sync', async () => /master_link_status:up/.test(await replica.cli(['INFO', 'replication'])));
         }
-        const lines = watching(name, tier.master.port, { quorum: Math.floor(sentinels / 2) + 1 });
+        const lines = watching(name, tier.master.port, { quorum: Math.floor(sentinels / 2) + 1, host });
         if (password) lines.push(`sentinel sentinel-pass ${password}`);
-        tier.sentinels = await Promise.all(Array.from({ length: sentinels }, () => Sentinel.start(scope, { lines, password })));
+        tier.sentinels = await Promise.all(Array.from({ length: sentinels }, () => Sentinel.start(scope, { lines, password, host })));
         for (const sentinel of tier.sentinels) {
             await until('a sentinel that knows the others', async () => {
                 const known = await sentinel.master(name);
@@ -91,7 +99,7 @@ export class Watched {
     }
 
     get url() {
-        return `redis+sentinel://${this.sentinels.map((s) => `127.0.0.1:${s.port}`).join(',')}/${this.name}`;
+        return `redis+sentinel://${this.sentinels.map((s) => `${this.host}:${s.port}`).join(',')}/${this.name}`;
     }
 
     /** Waits until `sentinel` names another node than `old`; resolves to that node. */
