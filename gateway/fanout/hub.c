@@ -123,8 +123,7 @@ static bool channel_enter(struct hub *h, struct hub_channel *c, struct subscribe
 // What the bus confirmed before is not meant for this: the channel may have been left and joined again since.
 static bool channel_wish(struct hub *h, struct hub_channel *c)
 {
-    h->wishes += h->wishes == UINT32_MAX ? 2 : 1; // 0 is none
-    if (!h->events.on_interest(h->events.ctx, c->entry.hash, c->name, c->entry.len, h->wishes))
+    if (!h->events.on_interest(h->events.ctx, c->entry.hash, c->name, c->entry.len, ++h->wishes))
         return false;
     c->wish = h->wishes;
     return true;
@@ -283,7 +282,7 @@ void hub_confirm(struct hub *h, uint64_t hash, const char *name, size_t len,
         return;
     struct hub_channel *c = channel_of(e);
     bool was_confirmed = c->confirmed;
-    if ((int32_t)(how->heard - c->wish) < 0)
+    if (how->heard < c->wish)
         return;
     channel_confirmed(h, c, how);
     for (uint32_t i = 0; !was_confirmed && i < c->count; i++)

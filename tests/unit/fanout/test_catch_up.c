@@ -30,7 +30,7 @@ static struct stream {
 static unsigned asked, interests;
 static struct hub_question question;
 static bool bus_has_memory;
-static uint32_t heard_wish;
+static uint64_t heard_wish;
 
 // What is published.
 static uint64_t life;
@@ -42,7 +42,7 @@ static struct position place(uint64_t offset)
     return offset ? (struct position){.ms = life + offset, .offset = offset} : (struct position){0};
 }
 
-static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, uint32_t wish)
+static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, uint64_t wish)
 {
     (void)ctx, (void)hash, (void)name, (void)len;
     interests += wish != 0;
@@ -704,7 +704,7 @@ END_TEST
 START_TEST(a_message_that_is_lost_before_the_first_confirmation_is_asked_for)
 {
     join(0, FROM_POSITION, 2);
-    const uint32_t before = heard_wish;
+    const uint64_t before = heard_wish;
     ck_assert(!hub_lost(hub, channel_hash, "a", 1));
     ck_assert_uint_eq(interests, 2);
     const struct hub_confirmation older = {

@@ -52,7 +52,7 @@ static struct history histories[CHANNELS];
 static uint64_t wall_ms, now_ms;
 static bool redis_up;
 static uint64_t questions;
-static uint32_t heard;
+static uint64_t heard;
 
 enum kind { TO_FRAME, TO_CONFIRM, TO_UNCONFIRM, TO_GAP, TO_PAGE, ASK_WANT, ASK_UNWANT, ASK_LAST, ASK_PAGE };
 
@@ -63,7 +63,7 @@ struct item {
     struct hub_question asked; // ASK_PAGE, TO_PAGE
     uint64_t question;         // ASK_LAST
     struct hub_confirmation how;
-    uint32_t wish;
+    uint64_t wish;
     bool at_end, failed;
     size_t first, count; // of a page
 };
@@ -363,7 +363,7 @@ static enum hub_appetite appetite(void *ctx, struct subscriber *s)
     return !k->open ? HUB_NOT_OPEN : k->full ? HUB_FULL : HUB_HUNGRY;
 }
 
-static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, uint32_t wish)
+static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, uint64_t wish)
 {
     (void)ctx, (void)hash;
     push(&to_bus, (struct item){.kind = wish ? ASK_WANT : ASK_UNWANT,
