@@ -159,6 +159,11 @@ void catch_up_all(struct hub *h, struct hub_channel *c)
     // Out of memory: they come back, and say where they were.
     for (uint32_t i = 0; i < c->count; i++)
         h->events.on_no_memory(h->events.ctx, c->slots[i].subscriber);
+    catch_up_forget(h, c);
+}
+
+void catch_up_forget(struct hub *h, struct hub_channel *c)
+{
     if (!c->catch_up)
         return;
     h->replay_bytes -= replay_bytes(&c->catch_up->replay);

@@ -217,10 +217,13 @@ static bool channel_advance(struct hub *h, struct hub_channel *c, const struct f
     bool is_old = f->epoch == c->epoch && !position_before(c->position, f->at);
     if (is_old && c->joining && !follows)
         return false;
-    if (!follows && !begins) {
-        // A hole; or the history itself is another one than it was.
+    // A hole; or the history itself is another one than it was.
+    if (!follows && !begins)
         catch_up_all(h, c);
-    }
+    // Places of the old life do not come before those of the new one then: what is remembered cannot be
+    // compared.
+    if (begins && position_before(f->at, c->position))
+        catch_up_forget(h, c);
     c->joining = c->joining && is_old;
     c->stale = false;
     c->position = f->at;

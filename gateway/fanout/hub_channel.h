@@ -91,6 +91,8 @@ void catch_up_remove(struct hub *h, const struct subscription *gone);
 void catch_up_destroy(struct hub *h, struct hub_channel *c);
 // All who have a slot are behind from the channel's position on.
 void catch_up_all(struct hub *h, struct hub_channel *c);
+// Drops what is remembered of the channel's history.
+void catch_up_forget(struct hub *h, struct hub_channel *c);
 // There is something new for those who are behind in the channel.
 void catch_up_wake(struct hub *h, struct hub_channel *c);
 // An event has come, and the channel's position is behind it.

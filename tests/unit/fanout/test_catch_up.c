@@ -577,6 +577,26 @@ START_TEST(a_history_that_begins_anew_in_the_past_is_not_taken_for_old_events)
 }
 END_TEST
 
+START_TEST(who_is_behind_when_history_begins_anew_in_the_past_does_not_wait_for_the_clock)
+{
+    streams[0].room = 1;
+    join(0, FROM_POSITION, 1);
+    confirm(4);
+    page(1, 1, 4, true);
+    ck_assert_str_eq(heard(0), "2");
+    life = 500; // the key is deleted, and the clock has been set back
+    live(1);
+    streams[0].appetite = HUB_HUNGRY;
+    hub_wake(hub, &streams[0].subscriber);
+    feed();
+    question.from.ms -= 500; // a place of the old life
+    page(2, 1, 0, true);     // of which nothing is left
+    ck_assert_str_eq(heard(0), "gap");
+    live(2);
+    ck_assert_str_eq(heard(0), "2");
+}
+END_TEST
+
 START_TEST(events_that_were_in_the_answer_already_are_not_given_again)
 {
     join(0, FROM_POSITION, 2);
@@ -833,6 +853,7 @@ int main(void)
     tcase_add_test(tcase, the_answer_to_the_same_question_of_another_time_is_not_taken);
     tcase_add_test(tcase, pages_begin_small_and_grow_by_the_size_of_the_events);
     tcase_add_test(tcase, a_history_that_begins_anew_in_the_past_is_not_taken_for_old_events);
+    tcase_add_test(tcase, who_is_behind_when_history_begins_anew_in_the_past_does_not_wait_for_the_clock);
     tcase_add_test(tcase, events_that_were_in_the_answer_already_are_not_given_again);
     tcase_add_test(tcase, a_page_that_fails_costs_nothing_to_those_who_need_none);
     tcase_add_test(tcase, a_page_that_was_read_before_a_stream_came_does_not_say_that_its_place_is_gone);
