@@ -28,6 +28,7 @@ static struct counters counters;
 static struct payload_policy policy;
 static struct delivery *delivery;
 static struct recall *recall;
+static struct recall *home; // who reads the histories by now
 static uint64_t questions;
 
 static struct worker_heard {
@@ -78,11 +79,34 @@ static void open_workers(void)
         .find = find, .counters = &counters, .payload = &policy, .workers = boxes, .worker_count = WORKERS};
 }
 
+static struct recall *on_home(void *ctx, const char *channel, size_t len)
+{
+    (void)ctx, (void)channel;
+    ck_assert_uint_eq(len, 1);
+    return home;
+}
+
+static struct recall *open_recall(const struct redis_url *url)
+{
+    static const char *const durable[] = {"a", "z"};
+    const struct recall_settings settings = {.url = url,
+                                             .client_name = "a-gateway",
+                                             .max_message = 1024,
+                                             .durable = durable,
+                                             .durable_count = 2,
+                                             .delivery = delivery,
+                                             .counters = &counters,
+                                             .questions = &questions,
+                                             .home = on_home};
+    struct recall *r = recall_create(loop, &settings);
+    ck_assert_ptr_nonnull(r);
+    return r;
+}
+
 static void setup(void)
 {
     static char socket[128];
     static struct redis_url url = {.kind = REDIS_URL_UNIX, .unix_path = socket};
-    static const char *const durable[] = {"a", "z"};
     log_set_level(LOG_LEVEL_ERROR);
     ck_assert(map_seed());
     loop = ev_loop_new(EVFLAG_AUTO);
@@ -95,16 +119,7 @@ static void setup(void)
     relay_start(&relay, loop, socket, server.socket, 65536);
     interest_init(&wanted);
     open_workers();
-    const struct recall_settings settings = {.url = &url,
-                                             .client_name = "a-gateway",
-                                             .max_message = 1024,
-                                             .durable = durable,
-                                             .durable_count = 2,
-                                             .delivery = delivery,
-                                             .counters = &counters,
-                                             .questions = &questions};
-    recall = recall_create(loop, &settings);
-    ck_assert_ptr_nonnull(recall);
+    home = recall = open_recall(&url);
 }
 
 static void teardown(void)
@@ -339,6 +354,42 @@ START_TEST(a_new_connection_asks_anew_what_the_old_one_has_not_answered)
 }
 END_TEST
 
+START_TEST(what_a_node_that_goes_has_not_answered_is_answered_by_the_one_that_has_the_channel)
+{
+    ask_and_hold();
+    publish();
+    come_later(1);
+    home = open_recall(&server.url);
+    recall_destroy(recall);
+    recall = home;
+    wait_heard(0);
+    wait_heard(1);
+    ck_assert_str_eq(heard(0), "2");
+    ck_assert_str_eq(heard(1), "2");
+}
+END_TEST
+
+START_TEST(a_question_waits_while_nobody_has_the_channel_and_goes_to_who_has_it_then)
+{
+    struct recall *first = recall;
+    publish();
+    hold_answers();
+    home = NULL;
+    come(0, "a");
+    come(1, "a");
+    subscribe();
+    leave(1);
+    release_answers();
+    home = recall = open_recall(&server.url);
+    wait_heard(0);
+    ck_assert_str_eq(heard(0), "1");
+    ck_assert_str_eq(heard(1), "");
+    home = NULL; // nobody reads for the one that goes
+    recall_destroy(first);
+    home = recall;
+}
+END_TEST
+
 START_TEST(who_has_left_is_not_told)
 {
     publish();
@@ -448,6 +499,8 @@ int main(void)
     tcase_add_test(t, an_answer_of_before_a_resubscription_is_not_taken);
     tcase_add_test(t, an_answer_that_comes_before_the_resubscription_is_not_taken);
     tcase_add_test(t, a_new_connection_asks_anew_what_the_old_one_has_not_answered);
+    tcase_add_test(t, what_a_node_that_goes_has_not_answered_is_answered_by_the_one_that_has_the_channel);
+    tcase_add_test(t, a_question_waits_while_nobody_has_the_channel_and_goes_to_who_has_it_then);
     tcase_add_test(t, who_has_left_is_not_told);
     tcase_add_test(t, who_has_left_and_come_again_is_told_what_was_asked_for_then);
     tcase_add_test(t, a_channel_that_nobody_wants_any_more_when_the_answer_comes_is_none);
