@@ -171,7 +171,7 @@ static void on_no_memory(void *ctx, struct subscriber *s)
     conn_close(conn_of_subscriber(s), CLOSE_OUT_OF_MEMORY);
 }
 
-static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, uint32_t wish)
+static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, uint64_t wish)
 {
     struct conn_table *t = ctx;
     return t->bus.on_interest(t->bus.ctx, hash, name, len, wish);

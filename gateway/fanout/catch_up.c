@@ -159,6 +159,11 @@ void catch_up_all(struct hub *h, struct hub_channel *c)
     // Out of memory: they come back, and say where they were.
     for (uint32_t i = 0; i < c->count; i++)
         h->events.on_no_memory(h->events.ctx, c->slots[i].subscriber);
+    catch_up_forget(h, c);
+}
+
+void catch_up_forget(struct hub *h, struct hub_channel *c)
+{
     if (!c->catch_up)
         return;
     h->replay_bytes -= replay_bytes(&c->catch_up->replay);
@@ -211,6 +216,45 @@ static enum step step_at_end(struct catch_up *cu, const struct behind *b, struct
     return cu->short_pages < SHORT_PAGES_MAX ? STEP_AWAIT : STEP_GAP;
 }
 
+// A failover has lost the event that `b` saw last, and the new master has others of its offset and above:
+// with earlier times, since its clock is behind, or since the old master went on for a while. So they do not
+// come after the place of `b`, and still it cannot have seen them. `kept`: the newest place that is there
+// before what comes after it by time.
+static bool is_forked(const struct behind *b, struct position kept)
+{
+    return b->from == FROM_POSITION && position_before(kept, b->at) && kept.offset >= b->at.offset;
+}
+
+static enum step go_astray(struct behind *b)
+{
+    b->astray = b->at;
+    b->at = (struct position){0};
+    b->since = b->channel->catch_up->pages;
+    return STEP_READ;
+}
+
+// From the beginning of what is kept to the first event of an offset that `b` has not had from this history.
+static enum step step_astray(struct behind *b, struct frame **next)
+{
+    const struct replay *replay = &b->channel->catch_up->replay;
+    for (;;) {
+        switch (replay_next(replay, b->at, next)) {
+        case REPLAY_NEXT:
+        case REPLAY_GAP:
+            if ((*next)->at.offset >= b->astray.offset)
+                return STEP_GAP;
+            b->at = (*next)->at;
+            break;
+        case REPLAY_END:
+        case REPLAY_LOST:
+            *next = NULL;
+            return b->channel->catch_up->page > b->since ? STEP_GAP : STEP_READ;
+        case REPLAY_UNREAD:
+            return STEP_READ;
+        }
+    }
+}
+
 static enum step step_of(struct behind *b, struct frame **next)
 {
     struct hub_channel *c = b->channel;
@@ -220,6 +264,8 @@ static enum step step_of(struct behind *b, struct frame **next)
         b->from = FROM_UNKNOWN; // there is nothing that its place could be compared with
     if (b->from == FROM_UNKNOWN)
         return STEP_GAP;
+    if (!position_is_zero(b->astray) && c->has_history)
+        return step_astray(b, next);
     if (position_equal(b->at, c->position))
         return STEP_LIVE;
     if (!c->has_history && b->from == FROM_EARLIEST)
@@ -232,13 +278,17 @@ static enum step step_of(struct behind *b, struct frame **next)
     b->from = result == REPLAY_UNREAD ? b->from : FROM_POSITION;
     switch (result) {
     case REPLAY_GAP:
+        if (is_forked(b, (*next)->prev))
+            return go_astray(b);
         return position_equal(b->at, (*next)->prev) ? STEP_FRAME : STEP_GAP;
     case REPLAY_NEXT:
         return STEP_FRAME;
     case REPLAY_END:
         return cu->page > b->since ? step_at_end(cu, b, next) : STEP_READ;
     case REPLAY_LOST:
-        return cu->page > b->since ? STEP_GAP : STEP_READ;
+        if (cu->page <= b->since)
+            return STEP_READ;
+        return is_forked(b, c->position) ? go_astray(b) : STEP_GAP;
     case REPLAY_UNREAD:
         break;
     }
@@ -248,11 +298,10 @@ static enum step step_of(struct behind *b, struct frame **next)
 static struct frame *gap_for(const struct behind *b, const struct frame *next)
 {
     const struct hub_channel *c = b->channel;
-    uint64_t from = 0, to = 0;
-    if (b->from == FROM_POSITION)
-        from = b->at.offset + 1;
+    bool known = b->from == FROM_POSITION && position_is_zero(b->astray);
+    uint64_t from = known ? b->at.offset + 1 : 0, to = 0;
     // Offsets of another life of the history say nothing to a client that knows this one.
-    if (next && (position_is_zero(b->at) || next->epoch <= b->at.ms))
+    if (next && position_is_zero(b->astray) && (position_is_zero(b->at) || next->epoch <= b->at.ms))
         to = next->prev.offset;
     if (to && to < from)
         from = to = 0;
@@ -264,6 +313,7 @@ static void give_gap(struct hub *h, struct behind *b, const struct frame *next)
 {
     struct frame *gap = gap_for(b, next);
     b->from = FROM_POSITION;
+    b->astray = (struct position){0};
     b->at = next ? next->prev : b->channel->position;
     if (gap)
         h->events.on_frame(h->events.ctx, b->subscriber, gap);

@@ -123,8 +123,7 @@ static bool channel_enter(struct hub *h, struct hub_channel *c, struct subscribe
 // What the bus confirmed before is not meant for this: the channel may have been left and joined again since.
 static bool channel_wish(struct hub *h, struct hub_channel *c)
 {
-    h->wishes += h->wishes == UINT32_MAX ? 2 : 1; // 0 is none
-    if (!h->events.on_interest(h->events.ctx, c->entry.hash, c->name, c->entry.len, h->wishes))
+    if (!h->events.on_interest(h->events.ctx, c->entry.hash, c->name, c->entry.len, ++h->wishes))
         return false;
     c->wish = h->wishes;
     return true;
@@ -218,10 +217,13 @@ static bool channel_advance(struct hub *h, struct hub_channel *c, const struct f
     bool is_old = f->epoch == c->epoch && !position_before(c->position, f->at);
     if (is_old && c->joining && !follows)
         return false;
-    if (!follows && !begins) {
-        // A hole; or the history itself is another one than it was.
+    // A hole; or the history itself is another one than it was.
+    if (!follows && !begins)
         catch_up_all(h, c);
-    }
+    // Places of the old life do not come before those of the new one then: what is remembered cannot be
+    // compared.
+    if (begins && position_before(f->at, c->position))
+        catch_up_forget(h, c);
     c->joining = c->joining && is_old;
     c->stale = false;
     c->position = f->at;
@@ -283,7 +285,7 @@ void hub_confirm(struct hub *h, uint64_t hash, const char *name, size_t len,
         return;
     struct hub_channel *c = channel_of(e);
     bool was_confirmed = c->confirmed;
-    if ((int32_t)(how->heard - c->wish) < 0)
+    if (how->heard < c->wish)
         return;
     channel_confirmed(h, c, how);
     for (uint32_t i = 0; !was_confirmed && i < c->count; i++)
@@ -328,6 +330,12 @@ bool hub_lost(struct hub *h, uint64_t hash, const char *name, size_t len)
     return !channel_wish(h, c);
 }
 
+// How far its client has got, as far as it knows.
+static struct position place_of(const struct behind *b)
+{
+    return position_is_zero(b->astray) ? b->at : b->astray;
+}
+
 size_t hub_cursor(const struct subscriber *s, char *out)
 {
     struct cursor_entry entries[HUB_CHANNELS_MAX];
@@ -341,7 +349,7 @@ size_t hub_cursor(const struct subscriber *s, char *out)
             entries[count++] =
                 (struct cursor_entry){.channel = c->name,
                                       .channel_len = c->entry.len,
-                                      .at = b ? b->at : c->position,
+                                      .at = b ? place_of(b) : c->position,
                                       .unknown = !c->has_history || (b && b->from == FROM_UNKNOWN)};
     }
     return count ? cursor_encode(entries, count, out) : 0;

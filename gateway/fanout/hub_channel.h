@@ -21,11 +21,12 @@ struct behind {
     uint32_t index; // in catch_up->behind
     uint32_t since; // pages that had been asked for when it got to `at`: only later ones speak of its end
     struct position at;
-    enum hub_from from; // what it asked for; FROM_POSITION once `at` is right
-    bool ready;         // stands in hub->ready
-    bool verified;      // it is known what it has missed, or that this cannot be known
-    bool gap;           // the latter, or a part of it is gone
-    bool had_slot;      // fell behind where it stood; it did not come to resume
+    struct position astray; // where it was, if that is in no history: it looks for its place; else zero
+    enum hub_from from;     // what it asked for; FROM_POSITION once `at` is right
+    bool ready;             // stands in hub->ready
+    bool verified;          // it is known what it has missed, or that this cannot be known
+    bool gap;               // the latter, or a part of it is gone
+    bool had_slot;          // fell behind where it stood; it did not come to resume
 };
 
 TAILQ_HEAD(behind_list, behind);
@@ -66,7 +67,7 @@ struct hub_channel {
     bool joining;     // just confirmed: events up to `position` may still arrive, and were read already
     struct position position;
     uint64_t epoch;            // which life of the history `position` is of
-    uint32_t wish;             // an answer to an older one is not meant for it
+    uint64_t wish;             // an answer to an older one is not meant for it
     struct catch_up *catch_up; // or NULL
     char name[];
 };
@@ -79,7 +80,8 @@ struct hub {
     struct catch_up_list catching_up;
     size_t replay_bytes, replay_limit;
     uint64_t now_ms;
-    uint32_t questions, wishes; // that were sent, of any channel
+    uint32_t questions; // that were sent, of any channel
+    uint64_t wishes;    // likewise: a channel may outlive 2^32 of them
 };
 
 // Puts a subscriber's subscription behind, without a slot. False when out of memory.
@@ -90,6 +92,8 @@ void catch_up_remove(struct hub *h, const struct subscription *gone);
 void catch_up_destroy(struct hub *h, struct hub_channel *c);
 // All who have a slot are behind from the channel's position on.
 void catch_up_all(struct hub *h, struct hub_channel *c);
+// Drops what is remembered of the channel's history.
+void catch_up_forget(struct hub *h, struct hub_channel *c);
 // There is something new for those who are behind in the channel.
 void catch_up_wake(struct hub *h, struct hub_channel *c);
 // An event has come, and the channel's position is behind it.

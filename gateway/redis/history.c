@@ -192,23 +192,16 @@ static void put_back(struct history *h, struct request *r)
         TAILQ_INSERT_HEAD(waiting_for(h, r), r, in_list);
 }
 
-static void on_retry(struct ev_loop *loop, ev_timer *w, int events)
-{
-    (void)loop, (void)events;
-    struct history *h = w->data;
-    struct request *r;
-    while ((r = TAILQ_FIRST(&h->delayed))) {
-        TAILQ_REMOVE(&h->delayed, r, in_list);
-        TAILQ_INSERT_TAIL(waiting_for(h, r), r, in_list);
-    }
-    send_waiting(h);
-}
-
 // A worker asks for its page again after so long.
 static bool is_awaited(const struct history *h, const struct request *r)
 {
     return r->kind != ASK_PAGE &&
            (r->kind != ASK_LAST || h->settings.is_awaited(h->settings.ctx, r->number, r->channel, r->len));
+}
+
+static bool is_given_up(const struct history *h, const struct request *r, uint64_t now_ms)
+{
+    return now_ms - r->asked_ms >= PATIENCE_MS && !is_awaited(h, r);
 }
 
 // However long Redis is away, no more waits here than is awaited, or was asked lately: each addition looks at
@@ -221,12 +214,30 @@ static void drop_given_up(const struct history *h, struct request_list *list, ui
         if (!r || now_ms - r->asked_ms < PATIENCE_MS)
             return;
         TAILQ_REMOVE(list, r, in_list);
-        r->asked_ms = now_ms;
-        if (is_awaited(h, r))
-            TAILQ_INSERT_TAIL(list, r, in_list);
-        else
+        if (is_given_up(h, r, now_ms)) {
             free(r);
+            continue;
+        }
+        r->asked_ms = now_ms;
+        TAILQ_INSERT_TAIL(list, r, in_list);
     }
+}
+
+// A Redis that is there and answers none of them may do so for long, too.
+static void on_retry(struct ev_loop *loop, ev_timer *w, int events)
+{
+    (void)loop, (void)events;
+    struct history *h = w->data;
+    uint64_t now_ms = clock_monotonic_ms();
+    struct request *r;
+    while ((r = TAILQ_FIRST(&h->delayed))) {
+        TAILQ_REMOVE(&h->delayed, r, in_list);
+        if (is_given_up(h, r, now_ms))
+            free(r);
+        else
+            TAILQ_INSERT_TAIL(waiting_for(h, r), r, in_list);
+    }
+    send_waiting(h);
 }
 
 // `request` is copied, and gets the channel.

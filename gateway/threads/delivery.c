@@ -76,7 +76,7 @@ static void outbox_flush(struct delivery *d, size_t w)
     o->count = 0;
 }
 
-void delivery_heard(struct delivery *d, size_t w, uint32_t wish)
+void delivery_heard(struct delivery *d, size_t w, uint64_t wish)
 {
     d->heard[w] = wish;
 }

@@ -33,7 +33,7 @@ struct delivery {
     size_t worker_count;
 
     struct outbox outboxes[WORKERS_MAX];
-    uint32_t heard[WORKERS_MAX]; // of each worker, the number of its last wish
+    uint64_t heard[WORKERS_MAX]; // of each worker, the number of its last wish
     uint64_t drop_logged_at[COUNTER_COUNT];
 };
 
@@ -43,7 +43,7 @@ void delivery_message(struct delivery *d, struct interest *i, const char *payloa
 void delivery_drop(struct delivery *d, enum counter reason, const char *channel, size_t channel_len,
                    size_t len);
 // Worker `w` wants a channel: what is confirmed from now on was said by one who knows that.
-void delivery_heard(struct delivery *d, size_t w, uint32_t wish);
+void delivery_heard(struct delivery *d, size_t w, uint64_t wish);
 // Posts what has been collected: at the end of a turn.
 void delivery_flush(struct delivery *d);
 

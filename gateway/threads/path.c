@@ -78,6 +78,8 @@ static void path_tell_gap(struct path *p, struct interest *i)
 static void path_confirmed(struct path *p, struct interest *i)
 {
     path_count_active(p, 1);
+    if (i->was_active)
+        i->gap_told = 0; // streams may have come since a loss was told last
     path_tell_gap(p, i);
     recall_confirm(p->recall, i);
     i->was_active = false;

@@ -45,7 +45,7 @@ static bool on_history(void *ctx, uint64_t hash, const char *name, size_t len,
     return worker_ask(ctx, MAIL_HISTORY, mail);
 }
 
-static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, uint32_t wish)
+static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, uint64_t wish)
 {
     struct channel_name *mail = channel_name_create(hash, name, len);
     if (mail)

@@ -144,3 +144,15 @@ test('connections that Redis drops are made again, with all subscriptions', asyn
     await until('a message at each stream', () => streams.every((s) => s.events.filter((e) => e.data === 'x').length === 1));
     assert.ok(streams.every((s) => s.open));
 });
+
+test('a stream that came when a loss had been told is told of the next one, though nothing was published in between', async (t) => {
+    const scope = scopeOf(t);
+    const { redis, gateway } = await startTier(scope, { workers: 1 });
+    const gaps = (stream) => stream.events.filter((e) => e.type === 'gateway:gap').length;
+    const early = await openStream(scope, gateway.port, '/stream?channel=quiet');
+    await redis.cli(['CLIENT', 'KILL', 'TYPE', 'pubsub']);
+    await until('the first loss to be told', () => gaps(early) === 1);
+    const late = await openStream(scope, gateway.port, '/stream?channel=quiet');
+    await redis.cli(['CLIENT', 'KILL', 'TYPE', 'pubsub']);
+    await until('the second loss to be told', () => gaps(late) === 1);
+});

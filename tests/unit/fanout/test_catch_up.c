@@ -30,7 +30,7 @@ static struct stream {
 static unsigned asked, interests;
 static struct hub_question question;
 static bool bus_has_memory;
-static uint32_t heard_wish;
+static uint64_t heard_wish;
 
 // What is published.
 static uint64_t life;
@@ -42,7 +42,7 @@ static struct position place(uint64_t offset)
     return offset ? (struct position){.ms = life + offset, .offset = offset} : (struct position){0};
 }
 
-static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, uint32_t wish)
+static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, uint64_t wish)
 {
     (void)ctx, (void)hash, (void)name, (void)len;
     interests += wish != 0;
@@ -154,13 +154,18 @@ static void live(uint64_t offset)
     feed();
 }
 
-static void join(size_t i, enum hub_from from, uint64_t at)
+static void join_at(size_t i, enum hub_from from, struct position at)
 {
-    const struct hub_name name = {.text = "a", .len = 1, .from = from, .at = place(at)};
+    const struct hub_name name = {.text = "a", .len = 1, .from = from, .at = at};
     ck_assert(hub_join(hub, &streams[i].subscriber, &name, 1));
     if (hub_is_ready(&streams[i].subscriber))
         on_ready(NULL, &streams[i].subscriber);
     feed();
+}
+
+static void join(size_t i, enum hub_from from, uint64_t at)
+{
+    join_at(i, from, place(at));
 }
 
 static void leave(size_t i)
@@ -577,6 +582,77 @@ START_TEST(a_history_that_begins_anew_in_the_past_is_not_taken_for_old_events)
 }
 END_TEST
 
+START_TEST(who_is_behind_when_history_begins_anew_in_the_past_does_not_wait_for_the_clock)
+{
+    streams[0].room = 1;
+    join(0, FROM_POSITION, 1);
+    confirm(4);
+    page(1, 1, 4, true);
+    ck_assert_str_eq(heard(0), "2");
+    life = 500; // the key is deleted, and the clock has been set back
+    live(1);
+    streams[0].appetite = HUB_HUNGRY;
+    hub_wake(hub, &streams[0].subscriber);
+    feed();
+    question.from.ms -= 500; // a place of the old life
+    page(2, 1, 0, true);     // of which nothing is left
+    ck_assert_str_eq(heard(0), "gap");
+    live(2);
+    ck_assert_str_eq(heard(0), "2");
+}
+END_TEST
+
+// A failover lost event 4 of an old master that went on for a while; the new one has a 4 and more, of earlier
+// times. What the client had of the lost branch it knows by offset.
+START_TEST(what_a_failover_put_in_the_place_of_lost_events_is_delivered_behind_a_gap)
+{
+    const struct position lost = {.ms = life + 500, .offset = 4};
+    join_at(0, FROM_POSITION, lost);
+    confirm(20);
+    ck_assert(position_equal(question.from, lost));
+    answer(question, 1, 0, true); // by its time nothing comes after it
+    ck_assert_uint_eq(asked, 2);
+    ck_assert(!streams[0].open);
+    page(0, 1, 3, false);
+    page(3, 3, 6, false);
+    ck_assert(streams[0].open);
+    ck_assert_str_eq(heard(0), "gap 4 5 6");
+    page(6, 6, 20, true);
+    live(21);
+    ck_assert_str_eq(heard(0), "7 8 9 10 11 12 13 14 15 16 17 18 19 20 21");
+}
+END_TEST
+
+START_TEST(who_looks_for_its_place_keeps_the_one_it_had)
+{
+    const struct position lost = {.ms = life + 500, .offset = 4};
+    struct position at;
+    char id[CURSOR_MAX];
+    join_at(0, FROM_POSITION, lost);
+    confirm(20);
+    answer(question, 1, 0, true);
+    page(0, 1, 2, false);
+    size_t len = hub_cursor(&streams[0].subscriber, id);
+    ck_assert_int_eq(cursor_find(id, len, "a", 1, &at), CURSOR_KNOWN);
+    ck_assert(position_equal(at, lost));
+    page_fails(2);
+    ck_assert_str_eq(heard(0), "gap");
+    live(21);
+    ck_assert_str_eq(heard(0), "21");
+}
+END_TEST
+
+START_TEST(who_is_ahead_of_what_a_failover_left_is_told_of_a_gap)
+{
+    join_at(0, FROM_POSITION, (struct position){.ms = life + 500, .offset = 4});
+    confirm(3);
+    answer(question, 1, 0, true);
+    ck_assert_str_eq(heard(0), "gap");
+    live(4);
+    ck_assert_str_eq(heard(0), "4");
+}
+END_TEST
+
 START_TEST(events_that_were_in_the_answer_already_are_not_given_again)
 {
     join(0, FROM_POSITION, 2);
@@ -704,7 +780,7 @@ END_TEST
 START_TEST(a_message_that_is_lost_before_the_first_confirmation_is_asked_for)
 {
     join(0, FROM_POSITION, 2);
-    const uint32_t before = heard_wish;
+    const uint64_t before = heard_wish;
     ck_assert(!hub_lost(hub, channel_hash, "a", 1));
     ck_assert_uint_eq(interests, 2);
     const struct hub_confirmation older = {
@@ -833,6 +909,10 @@ int main(void)
     tcase_add_test(tcase, the_answer_to_the_same_question_of_another_time_is_not_taken);
     tcase_add_test(tcase, pages_begin_small_and_grow_by_the_size_of_the_events);
     tcase_add_test(tcase, a_history_that_begins_anew_in_the_past_is_not_taken_for_old_events);
+    tcase_add_test(tcase, who_is_behind_when_history_begins_anew_in_the_past_does_not_wait_for_the_clock);
+    tcase_add_test(tcase, what_a_failover_put_in_the_place_of_lost_events_is_delivered_behind_a_gap);
+    tcase_add_test(tcase, who_looks_for_its_place_keeps_the_one_it_had);
+    tcase_add_test(tcase, who_is_ahead_of_what_a_failover_left_is_told_of_a_gap);
     tcase_add_test(tcase, events_that_were_in_the_answer_already_are_not_given_again);
     tcase_add_test(tcase, a_page_that_fails_costs_nothing_to_those_who_need_none);
     tcase_add_test(tcase, a_page_that_was_read_before_a_stream_came_does_not_say_that_its_place_is_gone);

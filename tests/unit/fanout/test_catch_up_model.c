@@ -38,7 +38,7 @@ struct history {
     struct event_place events[EVENTS];
     size_t first, end; // kept
     size_t life_from;  // where this life of the key begins
-    unsigned lives;
+    unsigned lives, branches;
     struct position ended[EVENTS]; // the last event of each life
     bool wanted, asked, subscribed, was_active, gap_told;
     // As threads/recall.c has it, for the only worker:
@@ -52,7 +52,7 @@ static struct history histories[CHANNELS];
 static uint64_t wall_ms, now_ms;
 static bool redis_up;
 static uint64_t questions;
-static uint32_t heard;
+static uint64_t heard;
 
 enum kind { TO_FRAME, TO_CONFIRM, TO_UNCONFIRM, TO_GAP, TO_PAGE, ASK_WANT, ASK_UNWANT, ASK_LAST, ASK_PAGE };
 
@@ -63,7 +63,7 @@ struct item {
     struct hub_question asked; // ASK_PAGE, TO_PAGE
     uint64_t question;         // ASK_LAST
     struct hub_confirmation how;
-    uint32_t wish;
+    uint64_t wish;
     bool at_end, failed;
     size_t first, count; // of a page
 };
@@ -110,8 +110,9 @@ static void publish(size_t c)
         return;
     wall_ms += below(3);
     struct position prev = last_of(h);
-    // No two lives share a millisecond: a place that is in both means nothing.
-    uint64_t clock_ms = wall_ms * 64 + h->lives % 64;
+    // No two lives share a millisecond, nor what a failover lost and what came instead: a place that is in
+    // both means nothing.
+    uint64_t clock_ms = wall_ms * 64 + h->branches % 64;
     uint64_t ms = clock_ms > prev.ms ? clock_ms : prev.ms;
     uint64_t epoch = h->end > h->life_from ? h->events[h->end - 1].epoch : ms;
     struct event_place e = {.at = {.ms = ms, .offset = prev.offset + 1}, .prev = prev, .epoch = epoch};
@@ -250,13 +251,16 @@ static void lose_history(void)
     } else if (dice < 8) {
         h->ended[h->lives++] = last_of(h);
         h->life_from = h->first = h->end;
+        h->branches++;
         wall_ms = wall_ms + 10 - below(20); // the clock may be set back
     } else if (dice >= 8 && h->end > h->life_from) {
         redis_goes();
         size_t lost = 1 + below(3);
         h->end = h->end - h->life_from > lost ? h->end - lost : h->life_from;
         h->first = h->first < h->end ? h->first : h->end;
-        wall_ms += 10;
+        h->branches++;
+        // That of the new master may be behind what was lost, but not behind what it knows.
+        wall_ms = below(2) ? wall_ms + 10 : last_of(h).ms / 64 + 1;
     }
 }
 
@@ -363,7 +367,7 @@ static enum hub_appetite appetite(void *ctx, struct subscriber *s)
     return !k->open ? HUB_NOT_OPEN : k->full ? HUB_FULL : HUB_HUNGRY;
 }
 
-static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, uint32_t wish)
+static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, uint64_t wish)
 {
     (void)ctx, (void)hash;
     push(&to_bus, (struct item){.kind = wish ? ASK_WANT : ASK_UNWANT,

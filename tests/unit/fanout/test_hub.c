@@ -7,6 +7,7 @@
 
 #include "common/jitter.h"
 #include "common/map.h"
+#include "gateway/fanout/hub_channel.h"
 
 enum { STREAMS = 40, CHANNELS = 12 };
 
@@ -28,7 +29,7 @@ static struct hub_name name_of(size_t channel)
     return (struct hub_name){.text = names[channel], .len = strlen(names[channel])};
 }
 
-static uint32_t heard; // the number of the last wish
+static uint64_t heard; // the number of the last wish
 
 static uint64_t hash_of(size_t channel)
 {
@@ -44,7 +45,7 @@ static size_t channel_named(const char *name, size_t len)
     return CHANNELS;
 }
 
-static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, uint32_t wish)
+static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, uint64_t wish)
 {
     size_t c = channel_named(name, len);
     bool is_wanted = wish != 0;
@@ -237,6 +238,25 @@ START_TEST(a_channel_that_was_left_by_all_must_be_confirmed_anew)
 }
 END_TEST
 
+// Years of others that come and go.
+START_TEST(a_channel_is_confirmed_however_many_were_wanted_since)
+{
+    const uint64_t many[] = {UINT64_C(1) << 31, UINT64_C(1) << 32, UINT64_C(3) << 31};
+    JOIN(0, 1);
+    for (size_t i = 0; i < sizeof many / sizeof *many; i++) {
+        hub->wishes = many[i];
+        JOIN(1, 2);
+        ck_assert_uint_gt(heard, many[i]);
+        hub_unconfirm_all(hub);
+        confirm(1);
+        ck_assert(hub_is_ready(&streams[0].subscriber));
+        confirm(2);
+        ck_assert(hub_is_ready(&streams[1].subscriber));
+        leave(1);
+    }
+}
+END_TEST
+
 START_TEST(without_redis_nothing_is_confirmed)
 {
     JOIN(0, 1, 2);
@@ -389,6 +409,7 @@ int main(void)
     tcase_add_test(tcase, a_stream_is_confirmed_with_its_last_channel_and_once);
     tcase_add_test(tcase, who_comes_to_a_confirmed_channel_is_confirmed);
     tcase_add_test(tcase, a_channel_that_was_left_by_all_must_be_confirmed_anew);
+    tcase_add_test(tcase, a_channel_is_confirmed_however_many_were_wanted_since);
     tcase_add_test(tcase, without_redis_nothing_is_confirmed);
     tcase_add_test(tcase, a_stream_without_channels_is_not_confirmed);
     tcase_add_test(tcase, behaves_as_a_table_of_who_is_in_what);

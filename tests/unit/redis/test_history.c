@@ -1,0 +1,216 @@
+// What waits in a history that Redis does not answer. Time passes when a test says so.
+#include "common/clock.h"
+
+#define clock_monotonic_ms test_clock_ms
+static uint64_t test_clock_ms(void);
+#include "gateway/redis/history.c"
+#undef clock_monotonic_ms
+
+#include <check.h>
+
+#include "tests/unit/lib/loop.h"
+#include "tests/unit/lib/redis_server.h"
+#include "tests/unit/lib/scratch.h"
+
+enum { HOUR_MS = 3600 * 1000, EVERY_MS = 100, LATELY = PATIENCE_MS / EVERY_MS, AWAITED = 50 };
+
+static struct ev_loop *loop;
+static ev_timer looking;
+static struct redis_server server;
+static struct counters counters;
+static struct history *history;
+static uint64_t now_ms = 1000000;
+static unsigned lasts, pages; // that were answered
+static bool awaited[AWAITED + 1];
+
+static uint64_t test_clock_ms(void)
+{
+    return now_ms;
+}
+
+static bool on_is_awaited(void *ctx, uint64_t question, const char *channel, size_t len)
+{
+    (void)ctx;
+    ck_assert_uint_eq(len, 1);
+    ck_assert_int_eq(channel[0], 'a');
+    return question <= AWAITED && awaited[question];
+}
+
+static void on_last(void *ctx, uint64_t question, const char *channel, size_t len,
+                    const struct hub_confirmation *how)
+{
+    (void)ctx, (void)channel, (void)len;
+    ck_assert_uint_le(question, AWAITED);
+    ck_assert(awaited[question] && how->has_history);
+    awaited[question] = false;
+    lasts++;
+}
+
+static void on_page(void *ctx, unsigned worker, const char *channel, size_t len, const struct hub_page *page)
+{
+    (void)ctx, (void)worker, (void)channel, (void)len;
+    ck_assert(!page->failed);
+    pages++;
+}
+
+static void on_dropped(void *ctx, enum counter reason, const char *channel, size_t len)
+{
+    (void)ctx, (void)reason, (void)channel, (void)len;
+}
+
+static void on_looking(struct ev_loop *l, ev_timer *w, int events)
+{
+    (void)l, (void)w, (void)events;
+}
+
+// No server runs yet.
+static void setup(void)
+{
+    log_set_level(LOG_LEVEL_ERROR);
+    ck_assert(map_seed());
+    loop = ev_loop_new(EVFLAG_AUTO);
+    ev_timer_init(&looking, on_looking, 0.005, 0.005);
+    ev_timer_start(loop, &looking);
+    snprintf(server.socket, sizeof server.socket, "%s", scratch_path("redis.sock"));
+    server.url = (struct redis_url){.kind = REDIS_URL_UNIX, .unix_path = server.socket};
+    const struct history_settings settings = {.url = &server.url,
+                                              .client_name = "a-gateway",
+                                              .counters = &counters,
+                                              .max_message = 1024,
+                                              .on_last = on_last,
+                                              .on_page = on_page,
+                                              .is_awaited = on_is_awaited,
+                                              .on_dropped = on_dropped};
+    history = history_create(loop, &settings);
+    ck_assert_ptr_nonnull(history);
+}
+
+static void teardown(void)
+{
+    history_destroy(history);
+    redis_server_kill(&server);
+    ev_loop_destroy(loop);
+}
+
+static void ask_for_last(uint64_t question)
+{
+    ck_assert(history_ask_last(history, question, "a", 1));
+}
+
+static void ask_for_page(uint32_t number)
+{
+    const struct hub_question question = {.number = number, .entries = 16};
+    ck_assert(history_ask_page(history, 0, "a", 1, &question));
+}
+
+static unsigned count(const struct request_list *list)
+{
+    const struct request *r;
+    unsigned n = 0;
+    for (r = TAILQ_FIRST(list); r; r = TAILQ_NEXT(r, in_list))
+        n++;
+    return n;
+}
+
+static unsigned kept(void)
+{
+    return count(&history->waiting) + count(&history->waiting_pages) + count(&history->sent) +
+           count(&history->delayed);
+}
+
+static bool is_settled(void *ctx)
+{
+    (void)ctx;
+    return kept() == 0;
+}
+
+static bool are_refused(void *ctx)
+{
+    return counter_read(&counters, COUNTER_REDIS_ERRORS) >= *(uint64_t *)ctx;
+}
+
+static bool are_kept(void *ctx)
+{
+    return kept() == *(unsigned *)ctx;
+}
+
+// Some that are awaited for ever, and others that are soon given up.
+static void ask_for_long(uint64_t awaited_count)
+{
+    for (uint64_t n = 1; n <= awaited_count; n++) {
+        awaited[n] = true;
+        ask_for_last(n);
+    }
+}
+
+START_TEST(while_redis_is_away_no_more_waits_than_is_awaited_or_was_asked_lately)
+{
+    ask_for_long(AWAITED);
+    for (uint32_t n = 0; n < HOUR_MS / EVERY_MS; n++) {
+        ask_for_last(AWAITED + 1 + n);
+        ask_for_page(n);
+        now_ms += EVERY_MS;
+        if (n % LATELY == 0) {
+            ck_assert_uint_le(count(&history->waiting), AWAITED + LATELY + 1);
+            ck_assert_uint_le(count(&history->waiting_pages), LATELY + 1);
+        }
+    }
+}
+END_TEST
+
+START_TEST(what_is_awaited_is_answered_however_long_redis_was_away)
+{
+    ask_for_long(AWAITED);
+    for (int minutes = 0; minutes < 60; minutes++) {
+        ask_for_page((uint32_t)minutes);
+        now_ms += PATIENCE_MS;
+    }
+    ask_for_page(60);
+    redis_server_start(&server, NULL);
+    loop_wait(loop, is_settled, NULL);
+    ck_assert_uint_eq(lasts, AWAITED);
+    ck_assert_uint_ge(pages, 1);
+    ck_assert_uint_le(pages, 2); // and not those that were given up
+}
+END_TEST
+
+START_TEST(what_a_redis_that_is_there_does_not_answer_is_given_up_too)
+{
+    uint64_t all = 60;
+    unsigned some = 10;
+    redis_server_start(&server, NULL);
+    redisContext *admin = redis_server_connect(&server);
+    redis_do(admin, "CONFIG SET replica-serve-stale-data no");
+    redis_do(admin, "REPLICAOF 127.0.0.1 1"); // from now on the answer is -MASTERDOWN
+    ask_for_long(some);
+    for (unsigned n = 0; n < 25; n++) {
+        ask_for_last(AWAITED + 1 + n);
+        ask_for_page(n);
+    }
+    loop_wait(loop, are_refused, &all);
+    now_ms += PATIENCE_MS;
+    loop_wait(loop, are_kept, &some);
+    redis_do(admin, "REPLICAOF NO ONE");
+    loop_wait(loop, is_settled, NULL);
+    ck_assert_uint_eq(lasts, some);
+    ck_assert_uint_eq(pages, 0);
+    redisFree(admin);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("history");
+    TCase *t = tcase_create("history");
+    tcase_add_unchecked_fixture(t, scratch_setup, scratch_teardown);
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, while_redis_is_away_no_more_waits_than_is_awaited_or_was_asked_lately);
+    tcase_add_test(t, what_is_awaited_is_answered_however_long_redis_was_away);
+    tcase_add_test(t, what_a_redis_that_is_there_does_not_answer_is_given_up_too);
+    suite_add_tcase(s, t);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_ENV);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

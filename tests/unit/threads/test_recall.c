@@ -1,0 +1,517 @@
+// How far the history of a channel has got, read from a real redis-server for several workers. The test plays
+// the path, which subscribes, and the workers; between recall and the server stands a relay that holds
+// answers back, so that much can happen between a question's answer and its arrival.
+#include "gateway/threads/recall.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/function_library.h"
+#include "common/log.h"
+#include "common/map.h"
+#include "tests/unit/lib/loop.h"
+#include "tests/unit/lib/redis_server.h"
+#include "tests/unit/lib/relay.h"
+#include "tests/unit/lib/scratch.h"
+
+enum { WORKERS = 3, WORDS = 256 };
+
+static struct ev_loop *loop;
+static ev_timer looking; // at what the server says of itself
+static struct redis_server server;
+static redisContext *publisher;
+static struct relay relay;
+static struct interest_set wanted;
+static struct counters counters;
+static struct payload_policy policy;
+static struct delivery *delivery;
+static struct recall *recall;
+static struct recall *home; // who reads the histories by now
+static uint64_t questions;
+
+static struct worker_heard {
+    struct mailbox *box;
+    char words[WORDS]; // of channel a: "1 none 3", offsets of its last event
+    unsigned markers;  // confirmations of channel z
+} workers[WORKERS];
+
+static void on_mail(void *ctx, const struct mail *mail, bool last)
+{
+    (void)last;
+    struct worker_heard *w = ctx;
+    ck_assert_uint_eq(mail->kind, MAIL_CONFIRMED);
+    const struct channel_name *n = mail->name;
+    if (n->text[0] == 'z') {
+        w->markers++;
+    } else {
+        size_t len = strlen(w->words);
+        char word[32] = "none";
+        if (n->how.has_history)
+            snprintf(word, sizeof word, "%u", (unsigned)n->how.last.offset);
+        snprintf(w->words + len, sizeof w->words - len, "%s%s", len ? " " : "", word);
+    }
+    free(mail->name);
+}
+
+static struct interest *find(void *ctx, uint64_t hash, const char *name, size_t len)
+{
+    (void)ctx;
+    return interest_find(&wanted, hash, name, len);
+}
+
+static void on_looking(struct ev_loop *l, ev_timer *w, int events)
+{
+    (void)l, (void)w, (void)events;
+}
+
+static void open_workers(void)
+{
+    static struct mailbox *boxes[WORKERS];
+    for (size_t w = 0; w < WORKERS; w++) {
+        workers[w].box = boxes[w] = mailbox_create(loop, 1 << 20, on_mail, &workers[w]);
+        ck_assert_ptr_nonnull(boxes[w]);
+    }
+    delivery = calloc(1, sizeof *delivery);
+    ck_assert_ptr_nonnull(delivery);
+    *delivery = (struct delivery){
+        .find = find, .counters = &counters, .payload = &policy, .workers = boxes, .worker_count = WORKERS};
+}
+
+static struct recall *on_home(void *ctx, const char *channel, size_t len)
+{
+    (void)ctx, (void)channel;
+    ck_assert_uint_eq(len, 1);
+    return home;
+}
+
+static struct recall *open_recall(const struct redis_url *url)
+{
+    static const char *const durable[] = {"a", "z"};
+    const struct recall_settings settings = {.url = url,
+                                             .client_name = "a-gateway",
+                                             .max_message = 1024,
+                                             .durable = durable,
+                                             .durable_count = 2,
+                                             .delivery = delivery,
+                                             .counters = &counters,
+                                             .questions = &questions,
+                                             .home = on_home};
+    struct recall *r = recall_create(loop, &settings);
+    ck_assert_ptr_nonnull(r);
+    return r;
+}
+
+static void setup(void)
+{
+    static char socket[128];
+    static struct redis_url url = {.kind = REDIS_URL_UNIX, .unix_path = socket};
+    log_set_level(LOG_LEVEL_ERROR);
+    ck_assert(map_seed());
+    loop = ev_loop_new(EVFLAG_AUTO);
+    ev_timer_init(&looking, on_looking, 0.005, 0.005);
+    ev_timer_start(loop, &looking);
+    redis_server_start(&server, NULL);
+    publisher = redis_server_connect(&server);
+    redis_do(publisher, "FUNCTION LOAD %s", function_library_text);
+    snprintf(socket, sizeof socket, "%s", scratch_path("relay.sock"));
+    relay_start(&relay, loop, socket, server.socket, 65536);
+    interest_init(&wanted);
+    open_workers();
+    home = recall = open_recall(&url);
+}
+
+static void teardown(void)
+{
+    recall_destroy(recall);
+    for (size_t w = 0; w < WORKERS; w++)
+        mailbox_destroy(workers[w].box);
+    free(delivery);
+    interest_deinit(&wanted);
+    relay_stop(&relay);
+    redisFree(publisher);
+    redis_server_kill(&server);
+    ev_loop_destroy(loop);
+}
+
+static struct interest *come(unsigned worker, const char *channel)
+{
+    struct interest *i = interest_want(&wanted, worker, map_hash(channel, 1), channel, 1);
+    ck_assert_ptr_nonnull(i);
+    return i;
+}
+
+static void leave(unsigned worker)
+{
+    interest_unwant(&wanted, worker, map_hash("a", 1), "a", 1, UINT64_MAX);
+}
+
+// Redis confirms what is wanted and not subscribed.
+static void subscribe(void)
+{
+    struct interest *batch[4];
+    size_t n = interest_take_batch(&wanted, batch, 4);
+    for (size_t k = 0; k < n; k++) {
+        struct interest *i =
+            interest_confirm(&wanted, batch[k]->entry.hash, batch[k]->name, batch[k]->entry.len);
+        ck_assert_ptr_nonnull(i);
+        recall_confirm(recall, i);
+    }
+}
+
+// A worker comes to the channel that is subscribed, or wants to hear once more.
+static void come_later(unsigned worker)
+{
+    recall_confirm_worker(recall, worker, come(worker, "a"));
+}
+
+// How many questions have been asked and answered by Redis.
+static long long answered(void)
+{
+    static const char field[] = "cmdstat_xrevrange:calls=";
+    redisReply *reply = redisCommand(publisher, "INFO commandstats");
+    ck_assert_ptr_nonnull(reply);
+    const char *at = strstr(reply->str, field);
+    long long n = at ? atoll(at + sizeof field - 1) : 0;
+    freeReplyObject(reply);
+    return n;
+}
+
+static long long answered_before;
+
+static void publish(void)
+{
+    redis_do(publisher, "FCALL sse_publish 1 a x");
+    answered_before++; // the function looks for the last event, too
+}
+
+static bool has_answered(void *ctx)
+{
+    return answered() - answered_before >= *(int *)ctx;
+}
+
+static void wait_answered(int n)
+{
+    loop_wait(loop, has_answered, &n);
+    ck_assert_int_eq(answered() - answered_before, n);
+}
+
+static bool has_heard(void *ctx)
+{
+    return ((struct worker_heard *)ctx)->words[0] != '\0';
+}
+
+static bool has_marker(void *ctx)
+{
+    return workers[0].markers == *(unsigned *)ctx;
+}
+
+// What worker `w` has heard of channel a once all that is on its way has arrived.
+static const char *heard(unsigned w)
+{
+    unsigned markers = workers[0].markers + 1;
+    struct interest *z = come(0, "z");
+    if (z->state == INTEREST_ACTIVE)
+        recall_confirm(recall, z);
+    else
+        subscribe();
+    loop_wait(loop, has_marker, &markers);
+    return workers[w].words;
+}
+
+static bool is_connected(void *ctx)
+{
+    (void)ctx;
+    return ev_is_active(&relay.server);
+}
+
+static bool is_unasked(void *ctx)
+{
+    return ((const struct interest *)ctx)->question == 0;
+}
+
+static void hold_answers(void)
+{
+    (void)heard(0); // so that there is a connection, and nothing on its way
+    loop_wait(loop, is_connected, NULL);
+    ev_io_stop(loop, &relay.server);
+    answered_before = answered();
+}
+
+static void release_answers(void)
+{
+    ev_io_start(loop, &relay.server);
+}
+
+// Worker 0's question was answered after the first event, but that has not arrived yet.
+static void ask_and_hold(void)
+{
+    publish();
+    hold_answers();
+    come(0, "a");
+    subscribe();
+    wait_answered(1);
+}
+
+static void wait_heard(unsigned w)
+{
+    loop_wait(loop, has_heard, &workers[w]);
+}
+
+START_TEST(one_question_speaks_for_all_workers)
+{
+    publish();
+    hold_answers();
+    for (unsigned w = 0; w < WORKERS; w++)
+        come(w, "a");
+    subscribe();
+    release_answers();
+    for (unsigned w = 0; w < WORKERS; w++)
+        wait_heard(w);
+    ck_assert_int_eq(answered() - answered_before, 1);
+    for (unsigned w = 0; w < WORKERS; w++)
+        ck_assert_str_eq(heard(w), "1");
+}
+END_TEST
+
+START_TEST(who_comes_while_a_question_is_on_its_way_gets_an_answer_that_was_asked_for_later)
+{
+    ask_and_hold();
+    publish();
+    come_later(1);
+    come_later(2);
+    release_answers();
+    for (unsigned w = 0; w < WORKERS; w++)
+        wait_heard(w);
+    ck_assert_int_eq(answered() - answered_before, 2); // one more, for both
+    ck_assert_str_eq(heard(0), "1");
+    ck_assert_str_eq(heard(1), "2");
+    ck_assert_str_eq(heard(2), "2");
+}
+END_TEST
+
+START_TEST(nobody_asks_while_a_question_is_on_its_way)
+{
+    ask_and_hold();
+    for (int n = 0; n < 100; n++)
+        come_later((unsigned)n % WORKERS);
+    ck_assert_uint_eq(questions, 2); // the marker's is the other one
+    release_answers();
+    wait_heard(2);
+    ck_assert_uint_eq(questions, 3);
+    ck_assert_int_eq(answered() - answered_before, 2);
+}
+END_TEST
+
+START_TEST(who_wants_to_hear_once_more_does_not_hear_the_older_answer)
+{
+    ask_and_hold();
+    publish();
+    come_later(0);
+    release_answers();
+    wait_heard(0);
+    ck_assert_str_eq(heard(0), "2");
+}
+END_TEST
+
+START_TEST(an_answer_of_before_a_resubscription_is_not_taken)
+{
+    ask_and_hold();
+    come_later(1);
+    interest_reset(&wanted, NULL);
+    publish();
+    subscribe();
+    release_answers();
+    wait_heard(0);
+    ck_assert_uint_eq(questions, 4); // two of them for the marker, which was subscribed anew, too
+    ck_assert_str_eq(heard(0), "2");
+    ck_assert_str_eq(heard(1), "2");
+}
+END_TEST
+
+START_TEST(an_answer_that_comes_before_the_resubscription_is_not_taken)
+{
+    ask_and_hold();
+    interest_reset(&wanted, NULL);
+    release_answers();
+    loop_wait(loop, is_unasked, come(0, "a"));
+    ck_assert_str_eq(workers[0].words, "");
+    publish();
+    subscribe();
+    wait_heard(0);
+    ck_assert_str_eq(heard(0), "2");
+}
+END_TEST
+
+START_TEST(a_new_connection_asks_anew_what_the_old_one_has_not_answered)
+{
+    ask_and_hold();
+    publish();
+    recall_reconnect(recall);
+    wait_heard(0);
+    ck_assert_str_eq(heard(0), "2");
+}
+END_TEST
+
+START_TEST(what_a_node_that_goes_has_not_answered_is_answered_by_the_one_that_has_the_channel)
+{
+    ask_and_hold();
+    publish();
+    come_later(1);
+    home = open_recall(&server.url);
+    recall_destroy(recall);
+    recall = home;
+    wait_heard(0);
+    wait_heard(1);
+    ck_assert_str_eq(heard(0), "2");
+    ck_assert_str_eq(heard(1), "2");
+}
+END_TEST
+
+START_TEST(a_question_waits_while_nobody_has_the_channel_and_goes_to_who_has_it_then)
+{
+    struct recall *first = recall;
+    publish();
+    hold_answers();
+    home = NULL;
+    come(0, "a");
+    come(1, "a");
+    subscribe();
+    leave(1);
+    release_answers();
+    home = recall = open_recall(&server.url);
+    wait_heard(0);
+    ck_assert_str_eq(heard(0), "1");
+    ck_assert_str_eq(heard(1), "");
+    home = NULL; // nobody reads for the one that goes
+    recall_destroy(first);
+    home = recall;
+}
+END_TEST
+
+START_TEST(who_has_left_is_not_told)
+{
+    publish();
+    hold_answers();
+    come(0, "a");
+    come(1, "a");
+    subscribe();
+    wait_answered(1);
+    leave(1);
+    release_answers();
+    wait_heard(0);
+    ck_assert_str_eq(heard(0), "1");
+    ck_assert_str_eq(heard(1), "");
+}
+END_TEST
+
+START_TEST(who_has_left_and_come_again_is_told_what_was_asked_for_then)
+{
+    ask_and_hold();
+    leave(0);
+    publish();
+    come_later(0);
+    release_answers();
+    wait_heard(0);
+    ck_assert_str_eq(heard(0), "2");
+}
+END_TEST
+
+START_TEST(a_channel_that_nobody_wants_any_more_when_the_answer_comes_is_none)
+{
+    ask_and_hold();
+    leave(0);
+    interest_reset(&wanted, NULL); // what lingers is forgotten
+    ck_assert_ptr_null(interest_find(&wanted, map_hash("a", 1), "a", 1));
+    release_answers();
+    ck_assert_str_eq(heard(0), "");
+    come(0, "a");
+    subscribe();
+    wait_heard(0);
+    ck_assert_str_eq(heard(0), "1");
+}
+END_TEST
+
+START_TEST(a_key_that_is_no_history_confirms_without_one)
+{
+    redis_do(publisher, "SET sse:{a} x");
+    for (unsigned w = 0; w < WORKERS; w++)
+        come(w, "a");
+    subscribe();
+    for (unsigned w = 0; w < WORKERS; w++) {
+        wait_heard(w);
+        ck_assert_str_eq(heard(w), "none");
+    }
+}
+END_TEST
+
+START_TEST(a_history_that_may_not_be_read_confirms_without_one_until_it_may)
+{
+    publish();
+    redis_do(publisher, "ACL SETUSER default -xrevrange");
+    come(0, "a");
+    subscribe();
+    wait_heard(0);
+    ck_assert_uint_eq(counter_read(&counters, COUNTER_REDIS_ERRORS), 1);
+    redis_do(publisher, "ACL SETUSER default +xrevrange");
+    come_later(1);
+    wait_heard(1);
+    ck_assert_str_eq(heard(0), "none");
+    ck_assert_str_eq(heard(1), "1");
+}
+END_TEST
+
+START_TEST(what_is_asked_before_there_is_a_connection_is_answered)
+{
+    come(0, "a");
+    subscribe();
+    ck_assert_uint_eq(questions, 1);
+    wait_heard(0);
+    ck_assert_str_eq(heard(0), "0"); // a history without events
+}
+END_TEST
+
+START_TEST(a_channel_that_is_not_durable_is_confirmed_without_a_question)
+{
+    come(0, "b");
+    come(1, "b");
+    subscribe();
+    recall_confirm_worker(recall, 2, come(2, "b"));
+    ck_assert_uint_eq(questions, 0);
+    for (unsigned w = 0; w < WORKERS; w++)
+        wait_heard(w);
+    for (unsigned w = 0; w < WORKERS; w++)
+        ck_assert_str_eq(workers[w].words, "none");
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("recall");
+    TCase *t = tcase_create("recall");
+    tcase_add_unchecked_fixture(t, scratch_setup, scratch_teardown);
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, one_question_speaks_for_all_workers);
+    tcase_add_test(t, who_comes_while_a_question_is_on_its_way_gets_an_answer_that_was_asked_for_later);
+    tcase_add_test(t, nobody_asks_while_a_question_is_on_its_way);
+    tcase_add_test(t, who_wants_to_hear_once_more_does_not_hear_the_older_answer);
+    tcase_add_test(t, an_answer_of_before_a_resubscription_is_not_taken);
+    tcase_add_test(t, an_answer_that_comes_before_the_resubscription_is_not_taken);
+    tcase_add_test(t, a_new_connection_asks_anew_what_the_old_one_has_not_answered);
+    tcase_add_test(t, what_a_node_that_goes_has_not_answered_is_answered_by_the_one_that_has_the_channel);
+    tcase_add_test(t, a_question_waits_while_nobody_has_the_channel_and_goes_to_who_has_it_then);
+    tcase_add_test(t, who_has_left_is_not_told);
+    tcase_add_test(t, who_has_left_and_come_again_is_told_what_was_asked_for_then);
+    tcase_add_test(t, a_channel_that_nobody_wants_any_more_when_the_answer_comes_is_none);
+    tcase_add_test(t, a_key_that_is_no_history_confirms_without_one);
+    tcase_add_test(t, a_history_that_may_not_be_read_confirms_without_one_until_it_may);
+    tcase_add_test(t, what_is_asked_before_there_is_a_connection_is_answered);
+    tcase_add_test(t, a_channel_that_is_not_durable_is_confirmed_without_a_question);
+    suite_add_tcase(s, t);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_ENV);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
