@@ -199,11 +199,6 @@ static bool is_awaited(const struct history *h, const struct request *r)
            (r->kind != ASK_LAST || h->settings.is_awaited(h->settings.ctx, r->number, r->channel, r->len));
 }
 
-static bool is_given_up(const struct history *h, const struct request *r, uint64_t now_ms)
-{
-    return now_ms - r->asked_ms >= PATIENCE_MS && !is_awaited(h, r);
-}
-
 // However long Redis is away, no more waits here than is awaited, or was asked lately: each addition looks at
 // the oldest two.
 static void drop_given_up(const struct history *h, struct request_list *list, uint64_t now_ms)
@@ -214,12 +209,11 @@ static void drop_given_up(const struct history *h, struct request_list *list, ui
         if (!r || now_ms - r->asked_ms < PATIENCE_MS)
             return;
         TAILQ_REMOVE(list, r, in_list);
-        if (is_given_up(h, r, now_ms)) {
-            free(r);
-            continue;
-        }
         r->asked_ms = now_ms;
-        TAILQ_INSERT_TAIL(list, r, in_list);
+        if (is_awaited(h, r))
+            TAILQ_INSERT_TAIL(list, r, in_list);
+        else
+            free(r);
     }
 }
 
@@ -232,10 +226,10 @@ static void on_retry(struct ev_loop *loop, ev_timer *w, int events)
     struct request *r;
     while ((r = TAILQ_FIRST(&h->delayed))) {
         TAILQ_REMOVE(&h->delayed, r, in_list);
-        if (is_given_up(h, r, now_ms))
-            free(r);
-        else
+        if (now_ms - r->asked_ms < PATIENCE_MS || is_awaited(h, r))
             TAILQ_INSERT_TAIL(waiting_for(h, r), r, in_list);
+        else
+            free(r);
     }
     send_waiting(h);
 }
