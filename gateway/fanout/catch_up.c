@@ -264,8 +264,8 @@ static enum step step_of(struct behind *b, struct frame **next)
         b->from = FROM_UNKNOWN; // there is nothing that its place could be compared with
     if (b->from == FROM_UNKNOWN)
         return STEP_GAP;
-    if (!position_is_zero(b->astray) && c->has_history)
-        return step_astray(b, next);
+    if (!position_is_zero(b->astray))
+        return c->has_history ? step_astray(b, next) : STEP_GAP;
     if (position_equal(b->at, c->position))
         return STEP_LIVE;
     if (!c->has_history && b->from == FROM_EARLIEST)

@@ -642,6 +642,23 @@ START_TEST(who_looks_for_its_place_keeps_the_one_it_had)
 }
 END_TEST
 
+START_TEST(who_looks_for_its_place_in_a_history_that_can_be_read_no_more_is_told_of_a_gap)
+{
+    join_at(0, FROM_POSITION, (struct position){.ms = life + 500, .offset = 4});
+    confirm(20);
+    answer(question, 1, 0, true);
+    ck_assert(position_is_zero(question.from));
+    hub_unconfirm_all(hub);
+    confirm(0); // Redis comes back empty, and then forbids to read
+    hub_unconfirm_all(hub);
+    confirm_without_history();
+    ck_assert(streams[0].open);
+    ck_assert_str_eq(heard(0), "gap");
+    live(1);
+    ck_assert_str_eq(heard(0), "1");
+}
+END_TEST
+
 START_TEST(who_is_ahead_of_what_a_failover_left_is_told_of_a_gap)
 {
     join_at(0, FROM_POSITION, (struct position){.ms = life + 500, .offset = 4});
@@ -912,6 +929,7 @@ int main(void)
     tcase_add_test(tcase, who_is_behind_when_history_begins_anew_in_the_past_does_not_wait_for_the_clock);
     tcase_add_test(tcase, what_a_failover_put_in_the_place_of_lost_events_is_delivered_behind_a_gap);
     tcase_add_test(tcase, who_looks_for_its_place_keeps_the_one_it_had);
+    tcase_add_test(tcase, who_looks_for_its_place_in_a_history_that_can_be_read_no_more_is_told_of_a_gap);
     tcase_add_test(tcase, who_is_ahead_of_what_a_failover_left_is_told_of_a_gap);
     tcase_add_test(tcase, events_that_were_in_the_answer_already_are_not_given_again);
     tcase_add_test(tcase, a_page_that_fails_costs_nothing_to_those_who_need_none);
