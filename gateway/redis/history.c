@@ -1,19 +1,16 @@
 #include "gateway/redis/history.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 
 #include "common/clock.h"
 #include "common/function_library.h"
 #include "common/log.h"
 #include "common/map.h"
-#include "common/pattern.h"
 #include "gateway/redis/cluster_slots.h"
 #include "gateway/redis/history_entry.h"
 #include "gateway/redis/history_guest.h"
+#include "gateway/redis/history_request.h"
 #include "gateway/redis/redis_conn.h"
 
 // Answers that may be outstanding: enough to hide the round trip, and a bound on what Redis sends at once.
@@ -26,26 +23,6 @@
 #define RETRY_S 0.2
 // What could not be asked for so long is looked at again: who wanted it may have given up, or asked anew.
 #define PATIENCE_MS 60000u
-
-enum request_kind { ASK_LAST, ASK_PAGE, ASK_LIBRARY, LOAD_LIBRARY };
-
-struct request {
-    TAILQ_ENTRY(request) in_list;
-    enum request_kind kind;
-    unsigned tries;
-    uint64_t asked_ms;
-    union {
-        uint64_t number; // ASK_LAST
-        struct {
-            unsigned worker;
-            struct hub_question question;
-        } page; // ASK_PAGE
-    };
-    size_t len;
-    char channel[];
-};
-
-TAILQ_HEAD(request_list, request);
 
 struct history {
     struct history_settings settings;
@@ -76,35 +53,6 @@ static void count_sent(struct history *h, const struct request *r, int n)
         h->pages_sent += (size_t)n;
     else
         h->lasts_sent += (size_t)n;
-}
-
-static bool send_page_request(struct history *h, const struct hub_question *q, const char *key)
-{
-    char from[48], count[16];
-    snprintf(from, sizeof from, "%" PRIu64 "-%" PRIu64, q->from.ms, q->from.offset);
-    snprintf(count, sizeof count, "%u", q->entries);
-    const char *argv[] = {"XRANGE", key, from, "+", "COUNT", count};
-    return redis_conn_send(h->conn, 6, argv, NULL);
-}
-
-static bool send_request(struct history *h, const struct request *r)
-{
-    char key[CHANNEL_NAME_MAX + 16];
-    snprintf(key, sizeof key, "sse:{%.*s}", (int)r->len, r->channel);
-    const char *last[] = {"XREVRANGE", key, "+", "-", "COUNT", "1"};
-    const char *version[] = {"FCALL_RO", "sse_version", "0"};
-    const char *load[] = {"FUNCTION", "LOAD", "REPLACE", function_library_text};
-    switch (r->kind) {
-    case ASK_LAST:
-        return redis_conn_send(h->conn, 6, last, NULL);
-    case ASK_PAGE:
-        return send_page_request(h, &r->page.question, key);
-    case ASK_LIBRARY:
-        return redis_conn_send(h->conn, 3, version, NULL);
-    case LOAD_LIBRARY:
-        return redis_conn_send(h->conn, 4, load, NULL);
-    }
-    return false;
 }
 
 static void retry_in(struct history *h, double s)
@@ -151,7 +99,7 @@ static void send_list(struct history *h, struct request_list *list, const size_t
     struct request *r;
     while (*sent < max && (r = TAILQ_FIRST(list))) {
         struct history *home = h->settings.host ? h : home_of(h, r);
-        if (home == h && !(send_asking(h) && send_request(h, r)))
+        if (home == h && !(send_asking(h) && request_send(r, h->conn)))
             return;
         TAILQ_REMOVE(list, r, in_list);
         if (home == h) {
@@ -365,12 +313,6 @@ static void answer_page(struct history *h, const struct request *r, const redisR
     h->settings.on_page(h->settings.ctx, r->page.worker, r->channel, r->len, &page);
 }
 
-static bool is_answer(const struct request *r, const redisReply *reply)
-{
-    bool wants_array = r->kind == ASK_LAST || r->kind == ASK_PAGE;
-    return reply->type == REDIS_REPLY_ERROR || (reply->type == REDIS_REPLY_ARRAY) == wants_array;
-}
-
 // Takes the request.
 static void take_answer(struct history *h, struct request *r, const redisReply *reply)
 {
@@ -410,7 +352,7 @@ static bool on_reply(void *ctx, void *object)
     struct request *r = TAILQ_FIRST(&h->sent);
     // redis_conn asks PING when nothing else was said; ASKING is answered "OK".
     bool is_status = reply->type == REDIS_REPLY_STATUS;
-    bool expected = is_granted(h, reply) && r && !is_status && is_answer(r, reply);
+    bool expected = is_granted(h, reply) && r && !is_status && request_is_answered_by(r, reply);
     if (expected) {
         h->granted = false;
         TAILQ_REMOVE(&h->sent, r, in_list);
