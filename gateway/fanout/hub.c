@@ -248,6 +248,7 @@ size_t hub_deliver(struct hub *h, struct frame *f)
             return 0;
         catch_up_append(h, c, f);
     } else {
+        c->has_plain = c->has_plain || !f->is_gap;
         deliver_to_behind(h, c, f);
     }
     for (uint32_t i = 0; i < c->count; i++)
@@ -317,7 +318,7 @@ void hub_unconfirm_all(struct hub *h)
         channel_unconfirmed(channel_of(e));
 }
 
-bool hub_lost(struct hub *h, uint64_t hash, const char *name, size_t len)
+bool hub_lost(struct hub *h, uint64_t hash, const char *name, size_t len, bool is_confirmed_soon)
 {
     struct map_entry *e = map_find(&h->channels, hash, name, len);
     if (!e)
@@ -326,8 +327,9 @@ bool hub_lost(struct hub *h, uint64_t hash, const char *name, size_t len)
     if (c->answered && (!c->has_history || position_is_zero(c->position)))
         return true;
     c->stale = true;
-    // Where it is not confirmed yet, too: the answer that is on its way may be older than the loss.
-    return !channel_wish(h, c);
+    // Plain messages are in no history. The wish is sent where the channel is not confirmed yet, too: the
+    // answer that is on its way may be older than the loss.
+    return (!is_confirmed_soon && !channel_wish(h, c)) || c->has_plain;
 }
 
 // How far its client has got, as far as it knows.

@@ -112,9 +112,10 @@ void hub_confirm(struct hub *h, uint64_t hash, const char *name, size_t len,
 void hub_unconfirm(struct hub *h, uint64_t hash, const char *name, size_t len);
 // The connection to Redis is gone: no channel is confirmed any more.
 void hub_unconfirm_all(struct hub *h);
-// Messages of the channel may have been lost. True where that must be told to its streams; else the channel
-// has history: the bus says how far it got, and what is missing is read.
-bool hub_lost(struct hub *h, uint64_t hash, const char *name, size_t len);
+// Messages of the channel may have been lost. True where that must be told to its streams. Where the channel
+// has history, what is missing of that is read as soon as the bus has said how far it got; it is asked for
+// that unless `is_confirmed_soon`.
+bool hub_lost(struct hub *h, uint64_t hash, const char *name, size_t len, bool is_confirmed_soon);
 
 // What on_history asked for: what Redis keeps from the question's place on, or a part of it (`at_end` false).
 // Takes the references of `frames`, not the array. `failed`: it cannot be had.

@@ -63,6 +63,7 @@ struct hub_channel {
     bool answered;    // was confirmed before: `has_history` is true or false
     bool known;       // `position` is
     bool has_history; // Redis can be asked for it
+    bool has_plain;   // messages that are not durable came, too
     bool stale;       // the subscription was lost since the last event
     bool joining;     // just confirmed: events up to `position` may still arrive, and were read already
     struct position position;

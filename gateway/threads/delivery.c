@@ -133,6 +133,13 @@ void delivery_gap(struct delivery *d, struct interest *i, size_t w)
     tell_gap(d, i, w);
 }
 
+void delivery_resubscribed(struct delivery *d, struct interest *i, size_t w)
+{
+    outbox_flush(d, w);
+    (void)tell(d, w, MAIL_RESUBSCRIBED, i, &(struct hub_confirmation){0}); // confirmed it will be, at least
+    i->gap_told &= ~(UINT64_C(1) << w); // what is lost from now on is another loss
+}
+
 void delivery_unconfirm(struct delivery *d)
 {
     const struct mail mail = {.kind = MAIL_UNCONFIRMED};

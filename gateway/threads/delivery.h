@@ -57,5 +57,8 @@ void delivery_page(struct delivery *d, size_t w, const char *channel, size_t len
 void delivery_unconfirm_channel(struct delivery *d, size_t w, const struct interest *i);
 // Messages of the channel were lost for worker `w`: tells it once, until one gets through again.
 void delivery_gap(struct delivery *d, struct interest *i, size_t w);
+// The channel was subscribed anew, and what was published meanwhile did not come: tells worker `w`, ahead of
+// delivery_confirm.
+void delivery_resubscribed(struct delivery *d, struct interest *i, size_t w);
 // The only connection to Redis is gone: tells every worker, behind the frames before.
 void delivery_unconfirm(struct delivery *d);

@@ -50,8 +50,9 @@ void page_mail_free(struct page_mail *page)
 
 static bool mail_has_name(const struct mail *m)
 {
-    return m->kind == MAIL_CONFIRMED || m->kind == MAIL_GAP || m->kind == MAIL_WANTED ||
-           m->kind == MAIL_UNWANTED || m->kind == MAIL_HISTORY || m->kind == MAIL_UNCONFIRMED;
+    return m->kind == MAIL_CONFIRMED || m->kind == MAIL_GAP || m->kind == MAIL_RESUBSCRIBED ||
+           m->kind == MAIL_WANTED || m->kind == MAIL_UNWANTED || m->kind == MAIL_HISTORY ||
+           m->kind == MAIL_UNCONFIRMED;
 }
 
 static void mails_release(const struct mail_array *a, size_t from)

@@ -35,11 +35,12 @@ struct channel_name *channel_name_create(uint64_t hash, const char *text, size_t
 
 enum mail_kind {
     // bus -> worker
-    MAIL_FRAME,       // a frame for a channel's streams
-    MAIL_CONFIRMED,   // Redis confirmed the subscription of `name`
-    MAIL_UNCONFIRMED, // the subscription of `name` is gone; NULL: that of every channel
-    MAIL_GAP,         // messages of `name` were lost on the way here
-    MAIL_PAGE,        // what MAIL_HISTORY asked for
+    MAIL_FRAME,        // a frame for a channel's streams
+    MAIL_CONFIRMED,    // Redis confirmed the subscription of `name`
+    MAIL_UNCONFIRMED,  // the subscription of `name` is gone; NULL: that of every channel
+    MAIL_GAP,          // messages of `name` were lost on the way here
+    MAIL_RESUBSCRIBED, // messages of `name` may have been lost: MAIL_CONFIRMED follows
+    MAIL_PAGE,         // what MAIL_HISTORY asked for
     // worker -> bus
     MAIL_WANTED,   // first stream for `name` on worker `from`
     MAIL_UNWANTED, // last one left

@@ -65,22 +65,21 @@ static void path_count_active(struct path *p, int64_t more)
     counter_add(p->settings.counters, COUNTER_SUBSCRIPTIONS, more);
 }
 
-// What was published while nobody was subscribed is lost.
-static void path_tell_gap(struct path *p, struct interest *i)
+// What was published while nobody was subscribed did not come.
+static void path_tell_loss(struct path *p, struct interest *i,
+                           void (*tell)(struct delivery *d, struct interest *i, size_t w))
 {
     struct delivery *d = p->settings.delivery;
     for (size_t w = 0; i->was_active && w < d->worker_count; w++)
         if (i->workers & UINT64_C(1) << w)
-            delivery_gap(d, i, w);
+            tell(d, i, w);
 }
 
 // Redis has confirmed the channel: what is published from now on comes in.
 static void path_confirmed(struct path *p, struct interest *i)
 {
     path_count_active(p, 1);
-    if (i->was_active)
-        i->gap_told = 0; // streams may have come since a loss was told last
-    path_tell_gap(p, i);
+    path_tell_loss(p, i, delivery_resubscribed);
     recall_confirm(p->recall, i);
     i->was_active = false;
 }
@@ -143,7 +142,7 @@ static void on_redis_error(void *ctx, const char *text)
     struct interest *denied = interest_refuse_oldest(&p->interest);
     if (!denied)
         return;
-    path_tell_gap(p, denied);
+    path_tell_loss(p, denied, delivery_gap);
     if (!denied->told_denied)
         log_warn("redis", "cannot subscribe to %.*s: %s; its new streams are refused until Redis allows it",
                  (int)denied->entry.len, denied->name, text);

@@ -66,9 +66,9 @@ static void worker_deliver(struct worker *w, struct frame *f, bool last)
     frame_release(f);
 }
 
-static void worker_announce_gap(struct worker *w, const struct channel_name *name)
+static void worker_lost(struct worker *w, const struct channel_name *name, bool is_confirmed_soon)
 {
-    if (!hub_lost(w->table.hub, name->hash, name->text, name->len))
+    if (!hub_lost(w->table.hub, name->hash, name->text, name->len, is_confirmed_soon))
         return;
     struct frame *f = gap_frame(name->hash, name->text, name->len);
     if (!f)
@@ -124,7 +124,8 @@ static void on_mail(void *ctx, const struct mail *mail, bool last)
         worker_page(w, mail->page);
         break;
     case MAIL_GAP:
-        worker_announce_gap(w, mail->name);
+    case MAIL_RESUBSCRIBED:
+        worker_lost(w, mail->name, mail->kind == MAIL_RESUBSCRIBED);
         free(mail->name);
         break;
     case MAIL_UNCONFIRMED:

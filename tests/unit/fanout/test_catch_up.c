@@ -783,7 +783,7 @@ START_TEST(a_lost_message_is_asked_for_and_filled)
 {
     join(0, FROM_NOW, 0);
     confirm(3);
-    ck_assert(!hub_lost(hub, channel_hash, "a", 1));
+    ck_assert(!hub_lost(hub, channel_hash, "a", 1, false));
     ck_assert_uint_eq(interests, 2);
     confirm(4);
     page(3, 3, 4, true);
@@ -794,11 +794,41 @@ START_TEST(a_lost_message_is_asked_for_and_filled)
 }
 END_TEST
 
+START_TEST(who_is_subscribed_anew_waits_for_the_confirmation_that_follows)
+{
+    join(0, FROM_NOW, 0);
+    confirm(3);
+    hub_unconfirm_all(hub);
+    ck_assert(!hub_lost(hub, channel_hash, "a", 1, true));
+    ck_assert_uint_eq(interests, 1); // nobody is asked
+    confirm(5);
+    page(3, 3, 5, true);
+    ck_assert_str_eq(heard(0), "4 5");
+}
+END_TEST
+
+START_TEST(a_channel_of_both_kinds_is_told_of_a_loss_since_no_history_has_the_plain_ones)
+{
+    struct sse_event event = {.data = "x", .data_len = 1};
+    struct frame *plain = frame_create(&event, channel_hash, "a", 1), *gap = gap_frame(channel_hash, "a", 1);
+    join(0, FROM_NOW, 0);
+    confirm(3);
+    hub_deliver(hub, gap); // is none
+    ck_assert(!hub_lost(hub, channel_hash, "a", 1, true));
+    hub_deliver(hub, plain);
+    ck_assert(hub_lost(hub, channel_hash, "a", 1, true));
+    ck_assert(hub_lost(hub, channel_hash, "a", 1, false));
+    ck_assert_uint_eq(interests, 2);
+    frame_release(plain);
+    frame_release(gap);
+}
+END_TEST
+
 START_TEST(a_message_that_is_lost_before_the_first_confirmation_is_asked_for)
 {
     join(0, FROM_POSITION, 2);
     const uint64_t before = heard_wish;
-    ck_assert(!hub_lost(hub, channel_hash, "a", 1));
+    ck_assert(!hub_lost(hub, channel_hash, "a", 1, false));
     ck_assert_uint_eq(interests, 2);
     const struct hub_confirmation older = {
         .has_history = true, .last = place(2), .epoch = life + 1, .heard = before};
@@ -815,7 +845,7 @@ START_TEST(a_message_that_is_lost_while_a_confirmation_is_on_its_way_is_asked_fo
     join(0, FROM_NOW, 0);
     confirm(3);
     hub_unconfirm_all(hub);
-    ck_assert(!hub_lost(hub, channel_hash, "a", 1));
+    ck_assert(!hub_lost(hub, channel_hash, "a", 1, false));
     ck_assert_uint_eq(interests, 2);
     confirm(3); // what was read before
     confirm(4);
@@ -940,6 +970,8 @@ int main(void)
     tcase_add_test(tcase, without_history_a_hole_is_a_gap_before_the_event_behind_it);
     tcase_add_test(tcase, a_new_life_of_the_history_begins_without_a_gap_for_who_was_there);
     tcase_add_test(tcase, a_lost_message_is_asked_for_and_filled);
+    tcase_add_test(tcase, who_is_subscribed_anew_waits_for_the_confirmation_that_follows);
+    tcase_add_test(tcase, a_channel_of_both_kinds_is_told_of_a_loss_since_no_history_has_the_plain_ones);
     tcase_add_test(tcase, a_message_that_is_lost_before_the_first_confirmation_is_asked_for);
     tcase_add_test(tcase, a_message_that_is_lost_while_a_confirmation_is_on_its_way_is_asked_for);
     tcase_add_test(tcase, a_durable_channel_without_readable_history_is_unknown_in_the_cursor);

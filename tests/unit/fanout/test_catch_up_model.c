@@ -54,7 +54,18 @@ static bool redis_up;
 static uint64_t questions;
 static uint64_t heard;
 
-enum kind { TO_FRAME, TO_CONFIRM, TO_UNCONFIRM, TO_GAP, TO_PAGE, ASK_WANT, ASK_UNWANT, ASK_LAST, ASK_PAGE };
+enum kind {
+    TO_FRAME,
+    TO_CONFIRM,
+    TO_UNCONFIRM,
+    TO_GAP,
+    TO_RESUBSCRIBED,
+    TO_PAGE,
+    ASK_WANT,
+    ASK_UNWANT,
+    ASK_LAST,
+    ASK_PAGE
+};
 
 struct item {
     enum kind kind;
@@ -170,8 +181,8 @@ static void subscribe_one(void)
     }
     h->subscribed = true;
     if (h->was_active)
-        push(&to_worker, (struct item){.kind = TO_GAP, .channel = c});
-    h->was_active = false;
+        push(&to_worker, (struct item){.kind = TO_RESUBSCRIBED, .channel = c});
+    h->was_active = h->gap_told = false;
     h->question = 0;
     want_last(h);
 }
@@ -537,7 +548,8 @@ static void worker_works(void)
         hub_unconfirm_all(hub);
         break;
     case TO_GAP:
-        (void)hub_lost(hub, h->hash, h->name, strlen(h->name));
+    case TO_RESUBSCRIBED:
+        (void)hub_lost(hub, h->hash, h->name, strlen(h->name), i.kind == TO_RESUBSCRIBED);
         break;
     case TO_PAGE:
         take_page(&i);

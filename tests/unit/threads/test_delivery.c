@@ -35,8 +35,12 @@ static void on_mail(void *ctx, const struct mail *mail, bool last)
         break;
     }
     case MAIL_GAP:
+    case MAIL_RESUBSCRIBED:
     case MAIL_CONFIRMED:
-        snprintf(word, sizeof word, "%s:%.*s", mail->kind == MAIL_GAP ? "gap" : "confirmed",
+        snprintf(word, sizeof word, "%s:%.*s",
+                 mail->kind == MAIL_GAP         ? "gap"
+                 : mail->kind == MAIL_CONFIRMED ? "confirmed"
+                                                : "anew",
                  (int)mail->name->len, mail->name->text);
         free(mail->name);
         break;
@@ -194,6 +198,20 @@ START_TEST(losses_found_while_a_gap_is_told_are_told_too)
 }
 END_TEST
 
+START_TEST(what_is_lost_after_a_new_subscription_is_another_loss)
+{
+    message("a1");
+    message("a2");
+    message("a3");
+    delivery_gap(delivery, channel("a"), 0);
+    delivery_resubscribed(delivery, channel("a"), 0);
+    message("a4"); // lost
+    delivery_flush(delivery);
+    delivery_resubscribed(delivery, channel("a"), 0); // there may be new streams since the last time
+    ck_assert_str_eq(hear(), "a1 a2 a3 gap:a anew:a gap:a anew:a");
+}
+END_TEST
+
 START_TEST(a_page_of_history_keeps_its_place_and_so_does_the_news_that_there_is_none)
 {
     struct sse_event event = {.data = "x", .data_len = 1};
@@ -230,6 +248,7 @@ int main(void)
     tcase_add_test(t, a_full_outbox_goes_out_within_the_turn);
     tcase_add_test(t, news_of_a_channel_keep_their_place_behind_messages);
     tcase_add_test(t, losses_found_while_a_gap_is_told_are_told_too);
+    tcase_add_test(t, what_is_lost_after_a_new_subscription_is_another_loss);
     tcase_add_test(t, a_page_of_history_keeps_its_place_and_so_does_the_news_that_there_is_none);
     tcase_add_test(t, a_message_that_is_no_text_is_counted_and_no_gap);
     suite_add_tcase(s, t);
