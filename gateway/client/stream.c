@@ -151,11 +151,12 @@ void stream_open(struct conn *c)
 {
     struct conn_table *t = conn_table_of(c);
     struct http_request req = stream_asked(c);
+    struct frame *head = stream_head(c, &req); // of what the state that is left knows
     conn_leave_state(c, CONN_STREAM);
     c->is_stream = true;
     counter_add(t->counters, COUNTER_STREAMS_OPEN, 1);
     counter_add(t->counters, COUNTER_STREAMS_OPENED, 1);
-    conn_send(c, stream_head(c, &req));
+    conn_send(c, head);
     stream_send_beginning(c);
     if (c->state != CONN_STREAM)
         return;

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Authority } from '../lib/certificates.mjs';
 import { command } from '../lib/command.mjs';
-import { keyOf } from '../lib/durable.mjs';
+import { keyOf, LIBRARY_VERSION } from '../lib/durable.mjs';
 import { Gateway } from '../lib/gateway.mjs';
 import { GATEWAY, PUBLISH } from '../lib/paths.mjs';
 import { RedisCluster, slotOf } from '../lib/redis_cluster.mjs';
@@ -163,7 +163,7 @@ test('sse-publish: each master gets the library, each slot its events, also in t
         return result.out;
     };
     assert.deepEqual((await run('--install')).trim().split('\n').sort(),
-        cluster.masters.map((node) => `rediss://127.0.0.1:${node.port}/0: library sse, version 1: loaded`).sort());
+        cluster.masters.map((node) => `rediss://127.0.0.1:${node.port}/0: library sse, version ${LIBRARY_VERSION}: loaded`).sort());
     for (const channel of await channelsOf(cluster)) assert.equal(await run(channel, 'x'), '0 gateways\n');
 
     const slot = slotOf('user:42');
