@@ -9,7 +9,7 @@ const channels = new Map();
 
 redis.on('message', (name, data) => channels.get(name)?.broadcast(data, undefined));
 
-createServer(async (request, response) => {
+const server = createServer(async (request, response) => {
   const name = new URL(request.url, 'http://bench').searchParams.get('channel');
   if (!channels.has(name)) {
     channels.set(name, createChannel());
@@ -18,4 +18,6 @@ createServer(async (request, response) => {
   // Data goes out as it is, as from the others; its default is JSON.
   const session = await createSession(request, response, { serializer: (data) => data });
   channels.get(name).register(session);
-}).listen(port, '127.0.0.1', 4096);
+});
+// Subscribing before the connection is ready loses, now and then, all that comes.
+redis.once('ready', () => server.listen(port, '127.0.0.1', 4096));

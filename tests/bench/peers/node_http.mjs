@@ -11,7 +11,7 @@ redis.on('message', (channel, data) => {
   for (const response of channels.get(channel) ?? []) response.write(block);
 });
 
-createServer(async (request, response) => {
+const server = createServer(async (request, response) => {
   const channel = new URL(request.url, 'http://bench').searchParams.get('channel');
   if (!channels.has(channel)) {
     channels.set(channel, new Set());
@@ -21,4 +21,6 @@ createServer(async (request, response) => {
   response.write('retry: 2000\n\n');
   channels.get(channel).add(response);
   request.on('close', () => channels.get(channel).delete(response));
-}).listen(port, '127.0.0.1', 4096);
+});
+// Subscribing before the connection is ready loses, now and then, all that comes.
+redis.once('ready', () => server.listen(port, '127.0.0.1', 4096));
