@@ -197,7 +197,8 @@ test('a client that reads slowly gets the rest and a clean last chunk after SIGT
     stream.socket.pause();
     let sent = 0;
     await until('bytes that wait', async () => {
-        await redis.publishAll([['a', `${sent++} ${'x'.repeat(200_000)}`]]);
+        // A gateway that is busy may lag: Redis cuts off one that it would have to keep 32 MB for.
+        if (sent - (await gateway.metric('deliveries_total')) < 50) await redis.publishAll([['a', `${sent++} ${'x'.repeat(200_000)}`]]);
         return (await gateway.metric('queued_bytes')) > 20_000_000;
     }, { every: 1, ms: 30000 });
     // What Redis has taken may still be on its way to the gateway, which owes only what it has got.
