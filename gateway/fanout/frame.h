@@ -1,8 +1,7 @@
 // A frame: the ready bytes of one event, made once and shared by every stream that gets it.
 //
-//      wire: | 1f\r\n | id: ..\n | event: order\ndata: {..}\n\n | \r\n |      HTTP/1.1 streams send all of
-//      it,
-//                     ^ body ................................. ^             HTTP/1.0 streams only the body.
+//      wire: | 1f\r\n | id: ..\n | event: order\ndata: {..}\n\n | \r\n |      HTTP/1.1 streams send it all,
+//                     ^ body ................................. ^              HTTP/1.0 streams the body alone.
 //
 // Immutable once made. Counted references, because the workers that send it finish at different times.
 //

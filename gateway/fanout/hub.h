@@ -3,8 +3,7 @@
 //
 //      map: name -> channel ---- slots[] ---> subscriber (embedded in a connection)
 //                      ^                          |
-//                      +------ subscription[] <---+        both directions, so that leaving is O(channels of
-//                      the stream)
+//                      +------ subscription[] <---+        both directions: leaving is O(its channels)
 //
 // A durable channel has a position, the last event that came. Subscribers with a slot have had all up to it;
 // one that resumes, or all of them after a hole, are behind: they get what they miss from Redis, by way of

@@ -1,8 +1,7 @@
 // What a worker remembers of one durable channel while streams are behind in it, shared by all of them: two
 // chains of frames, each of which begins where the one before it ended (frame.prev == the other's frame.at).
 //
-//      page: o--o--o--o  what was read last from Redis            ring: o--o--o  the newest, up to the live
-//      end
+//      page: o--o--o--o  what was read last from Redis            ring: o--o--o  the newest, up to live
 //
 // A thousand clients that come back at the same moment cost one read and no copies. Pure.
 #pragma once
