@@ -9,7 +9,7 @@
 #include "common/map.h"
 #include "gateway/redis/cluster_slots.h"
 #include "gateway/redis/history_entry.h"
-#include "gateway/redis/history_guest.h"
+#include "gateway/redis/history_ask_redirect.h"
 #include "gateway/redis/history_request.h"
 #include "gateway/redis/redis_conn.h"
 
@@ -28,7 +28,7 @@ struct history {
     struct history_settings settings;
     struct ev_loop *loop;
     struct redis_conn *conn;
-    struct history_guest *guest; // where a slot is moving to; NULL: a guest itself, or no cluster
+    struct history_ask_redirect *ask_redirect; // NULL: this is one itself, or there is no cluster
     // Pages wait beside all others, which pass them: nobody looks through thousands that may not be sent yet.
     struct request_list waiting, waiting_pages;
     struct request_list sent;    // in the order of the answers
@@ -37,7 +37,7 @@ struct history {
     bool told_denied;
     bool asked_library; // an answer is on its way
     bool replacing;     // the connection goes down because we want it to
-    // Of a guest: the last ASKING was answered, and its command is not; ASKING is denied.
+    // Of an ASK redirection: the last ASKING was answered, its command was not; ASKING is denied.
     bool granted, refused, told_refused;
     ev_timer retry;
 };
@@ -73,8 +73,8 @@ static void delay(struct history *h, struct request *r)
 // The library is a matter of this connection.
 static struct history *home_of(struct history *h, const struct request *r)
 {
-    if (h->settings.host)
-        return h->settings.host;
+    if (h->settings.redirected_from)
+        return h->settings.redirected_from;
     bool of_channel = r->kind == ASK_LAST || r->kind == ASK_PAGE;
     return of_channel && h->settings.home ? h->settings.home(h->settings.ctx, r->channel, r->len) : h;
 }
@@ -87,18 +87,18 @@ static void hand_over(struct history *to, struct request *r)
     retry_in(to, 0.);
 }
 
-// Of a guest every command wants a word before it, which is answered, too.
+// An ASK redirection sends ASKING before each command, and that is answered, too.
 static bool send_asking(struct history *h)
 {
     const char *asking[] = {"ASKING"};
-    return !h->settings.host || (!h->refused && redis_conn_send(h->conn, 1, asking, NULL));
+    return !h->settings.redirected_from || (!h->refused && redis_conn_send(h->conn, 1, asking, NULL));
 }
 
 static void send_list(struct history *h, struct request_list *list, const size_t *sent, size_t max)
 {
     struct request *r;
     while (*sent < max && (r = TAILQ_FIRST(list))) {
-        struct history *home = h->settings.host ? h : home_of(h, r);
+        struct history *home = h->settings.redirected_from ? h : home_of(h, r);
         if (home == h && !(send_asking(h) && request_send(r, h->conn)))
             return;
         TAILQ_REMOVE(list, r, in_list);
@@ -260,7 +260,7 @@ static bool is_final(const char *error)
 
 static void on_error(struct history *h, struct request *r, const char *error)
 {
-    struct history *there = h->guest ? history_guest_at(h->guest, error) : NULL;
+    struct history *there = h->ask_redirect ? history_ask_redirect_at(h->ask_redirect, error) : NULL;
     if (there) {
         hand_over(there, r);
         return;
@@ -269,7 +269,7 @@ static void on_error(struct history *h, struct request *r, const char *error)
     if (h->settings.on_moved && cluster_error_passes(error))
         h->settings.on_moved(h->settings.ctx, error);
     if (!is_final(error)) {
-        delay(h->settings.host ? h->settings.host : h, r);
+        delay(h->settings.redirected_from ? h->settings.redirected_from : h, r);
         return;
     }
     if (!h->told_denied)
@@ -329,18 +329,18 @@ static void take_answer(struct history *h, struct request *r, const redisReply *
     free(r);
 }
 
-// A guest is answered "OK" before every answer proper: without it, this is no answer to what it asked for.
+// ASKING is answered "OK" before the command: without that, `reply` is no answer to the command.
 static bool is_granted(struct history *h, const redisReply *reply)
 {
-    if (!h->settings.host || h->granted)
+    if (!h->settings.redirected_from || h->granted)
         return true;
     h->granted = reply->type == REDIS_REPLY_STATUS && strcmp(reply->str, "OK") == 0;
     if (reply->type == REDIS_REPLY_ERROR) {
-        struct history *host = h->settings.host;
-        if (!host->told_refused)
+        struct history *redirected_from = h->settings.redirected_from;
+        if (!redirected_from->told_refused)
             log_warn("redis", "what is in a slot that moves cannot be read until it has moved: %s",
                      reply->str);
-        host->told_refused = h->refused = true;
+        redirected_from->told_refused = h->refused = true;
     }
     return h->granted;
 }
@@ -390,9 +390,9 @@ struct history *history_create(struct ev_loop *loop, const struct history_settin
         .ctx = h,
     };
     h->conn = redis_conn_create(loop, &conn);
-    if (settings->home && !settings->host)
-        h->guest = history_guest_create(loop, settings, h);
-    if (h->conn && (h->guest || !settings->home || settings->host))
+    if (settings->home && !settings->redirected_from)
+        h->ask_redirect = history_ask_redirect_create(loop, settings, h);
+    if (h->conn && (h->ask_redirect || !settings->home || settings->redirected_from))
         return h;
     history_destroy(h);
     return NULL;
@@ -415,7 +415,7 @@ void history_destroy(struct history *h)
 {
     if (!h)
         return;
-    history_guest_destroy(h->guest);
+    history_ask_redirect_destroy(h->ask_redirect);
     redis_conn_destroy(h->conn);
     ev_timer_stop(h->loop, &h->retry);
     requests_leave(h, &h->sent);

@@ -35,8 +35,8 @@ struct history_settings {
     struct history *(*home)(void *ctx, const char *channel, size_t len);
     // The node says that another one has the channel ("MOVED ..", see cluster_slots.h); may be NULL.
     void (*on_moved)(void *ctx, const char *error);
-    // Of a guest (history_guest.h): who sent it, and gets back what it cannot answer; else NULL.
-    struct history *host;
+    // Of an ASK redirection (history_ask_redirect.h): the history that gets back what cannot be answered; else NULL.
+    struct history *redirected_from;
     void *ctx;
 };
 
