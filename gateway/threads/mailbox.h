@@ -67,6 +67,8 @@ void page_mail_free(struct page_mail *page);
 
 struct mailbox;
 
+#define WORKERS_MAX 63 // one bit each in a word of the bus, which needs one bit of its own
+
 // Delivers to `on_mail` on `loop`'s thread, in the order of posting (per poster). The callee owns what the
 // mail refers to. `last` is true for the last one of a batch. `frame_limit`: bytes of frames that may wait.
 // NULL when out of memory.

@@ -41,7 +41,7 @@ struct history {
     unsigned lives, branches;
     struct position ended[EVENTS]; // the last event of each life
     bool wanted, asked, subscribed, was_active, gap_told;
-    // As threads/recall.c has it, for the only worker:
+    // As bus/resume.c has it, for the only worker:
     uint64_t question; // for the last event, on its way; 0: none
     bool asked_for, ask_next;
     char name[16];

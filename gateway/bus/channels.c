@@ -1,4 +1,4 @@
-#include "gateway/redis/interest.h"
+#include "gateway/bus/channels.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "gateway/threads/delivery.h"
+#include "gateway/bus/delivery.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -7,9 +7,8 @@
 
 #include "gateway/fanout/counters.h"
 #include "gateway/fanout/message.h"
-#include "gateway/redis/interest.h"
+#include "gateway/bus/channels.h"
 #include "gateway/threads/mailbox.h"
-#include "gateway/threads/worker.h"
 
 #define OUTBOX_MAX 64u
 

@@ -1,6 +1,6 @@
 // Delivery to a worker with a small mailbox: what arrives, in which order, and where a loss is told. A real
 // mailbox on a real loop; the test plays the worker.
-#include "gateway/threads/delivery.h"
+#include "gateway/bus/delivery.h"
 
 #include <check.h>
 #include <ev.h>

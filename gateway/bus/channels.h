@@ -22,7 +22,7 @@ struct interest {
     struct map_entry entry; // key is name
     uint64_t workers;       // a bit for each that wants it
     uint64_t gap_told;      // a bit for each worker that was told of a loss, until a message reaches it again
-    // How far the channel's history has got (recall.h):
+    // How far the channel's history has got (resume.h):
     uint64_t asked_for; // workers that the question which is on its way speaks for
     uint64_t ask_next;  // those who came since: what is on its way may be older than they are
     uint64_t question;  // its number; 0: there is none on its way

@@ -1,5 +1,5 @@
 // What each call does, one at a time. test_interest_model.c plays whole lives.
-#include "gateway/redis/interest.h"
+#include "gateway/bus/channels.h"
 
 #include <check.h>
 #include <stdlib.h>
