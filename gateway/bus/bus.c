@@ -80,7 +80,7 @@ static void on_mail(void *ctx, const struct mail *mail, bool last)
     struct bus *b = ctx;
     switch ((enum mail_kind)mail->kind) {
     case MAIL_WANTED:
-        delivery_heard(&b->delivery, mail->from, mail->name->wish);
+        delivery_note_subscribe_seq(&b->delivery, mail->from, mail->name->subscribe_seq);
         cluster_want(b->cluster, mail->from, mail->name);
         free(mail->name);
         break;

@@ -38,7 +38,7 @@ static bool tell(struct delivery *d, size_t w, enum mail_kind kind, const struct
                         .name = channel_name_create(i->entry.hash, i->name, i->entry.len)};
     if (mail.name) {
         mail.name->how = *how;
-        mail.name->how.heard = d->heard[w];
+        mail.name->how.subscribe_seq = d->subscribe_seq[w];
     }
     if (mail.name && mailbox_post(d->workers[w], &mail))
         return true;
@@ -76,9 +76,9 @@ static void outbox_flush(struct delivery *d, size_t w)
     o->count = 0;
 }
 
-void delivery_heard(struct delivery *d, size_t w, uint64_t wish)
+void delivery_note_subscribe_seq(struct delivery *d, size_t w, uint64_t subscribe_seq)
 {
-    d->heard[w] = wish;
+    d->subscribe_seq[w] = subscribe_seq;
 }
 
 void delivery_flush(struct delivery *d)

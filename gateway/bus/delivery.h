@@ -32,7 +32,7 @@ struct delivery {
     size_t worker_count;
 
     struct outbox outboxes[WORKERS_MAX];
-    uint64_t heard[WORKERS_MAX]; // of each worker, the number of its last wish
+    uint64_t subscribe_seq[WORKERS_MAX]; // of each worker: the last subscribe_seq that came
     uint64_t drop_logged_at[COUNTER_COUNT];
 };
 
@@ -42,7 +42,7 @@ void delivery_message(struct delivery *d, struct interest *i, const char *payloa
 void delivery_drop(struct delivery *d, enum counter reason, const char *channel, size_t channel_len,
                    size_t len);
 // Worker `w` wants a channel: what is confirmed from now on was said by one who knows that.
-void delivery_heard(struct delivery *d, size_t w, uint64_t wish);
+void delivery_note_subscribe_seq(struct delivery *d, size_t w, uint64_t subscribe_seq);
 // Posts what has been collected: at the end of a turn.
 void delivery_flush(struct delivery *d);
 

@@ -171,10 +171,10 @@ static void on_no_memory(void *ctx, struct subscriber *s)
     conn_close(conn_of_subscriber(s), CLOSE_OUT_OF_MEMORY);
 }
 
-static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, uint64_t wish)
+static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, uint64_t subscribe_seq)
 {
     struct conn_table *t = ctx;
-    return t->bus.on_interest(t->bus.ctx, hash, name, len, wish);
+    return t->bus.on_interest(t->bus.ctx, hash, name, len, subscribe_seq);
 }
 
 static bool on_history(void *ctx, uint64_t hash, const char *name, size_t len,

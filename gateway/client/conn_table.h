@@ -81,7 +81,7 @@ struct client_hooks {
 
 // What the hub asks of the bus (fanout/hub.h).
 struct client_bus {
-    bool (*on_interest)(void *ctx, uint64_t hash, const char *name, size_t len, uint64_t wish);
+    bool (*on_interest)(void *ctx, uint64_t hash, const char *name, size_t len, uint64_t subscribe_seq);
     bool (*on_history)(void *ctx, uint64_t hash, const char *name, size_t len,
                        const struct hub_question *question);
     void *ctx;

@@ -121,11 +121,11 @@ static bool channel_enter(struct hub *h, struct hub_channel *c, struct subscribe
 }
 
 // What the bus confirmed before is not meant for this: the channel may have been left and joined again since.
-static bool channel_wish(struct hub *h, struct hub_channel *c)
+static bool channel_ask_bus(struct hub *h, struct hub_channel *c)
 {
-    if (!h->events.on_interest(h->events.ctx, c->entry.hash, c->name, c->entry.len, ++h->wishes))
+    if (!h->events.on_interest(h->events.ctx, c->entry.hash, c->name, c->entry.len, ++h->subscribe_seq))
         return false;
-    c->wish = h->wishes;
+    c->subscribe_seq = h->subscribe_seq;
     return true;
 }
 
@@ -141,7 +141,7 @@ static bool hub_join_one(struct hub *h, struct subscriber *s, const struct hub_n
             channel_destroy(h, c);
         return false;
     }
-    if (!e && !channel_wish(h, c)) {
+    if (!e && !channel_ask_bus(h, c)) {
         if (s->subscriptions[s->count].behind)
             catch_up_remove(h, &s->subscriptions[s->count]);
         channel_destroy(h, c);
@@ -286,7 +286,7 @@ void hub_confirm(struct hub *h, uint64_t hash, const char *name, size_t len,
         return;
     struct hub_channel *c = channel_of(e);
     bool was_confirmed = c->confirmed;
-    if (how->heard < c->wish)
+    if (how->subscribe_seq < c->subscribe_seq)
         return;
     channel_confirmed(h, c, how);
     for (uint32_t i = 0; !was_confirmed && i < c->count; i++)
@@ -327,9 +327,9 @@ bool hub_lost(struct hub *h, uint64_t hash, const char *name, size_t len, bool i
     if (c->answered && (!c->has_history || position_is_zero(c->position)))
         return true;
     c->stale = true;
-    // Plain messages are in no history. The wish is sent where the channel is not confirmed yet, too: the
+    // Plain messages are in no history. The bus is asked where the channel is not confirmed yet, too: the
     // answer that is on its way may be older than the loss.
-    return (!is_confirmed_soon && !channel_wish(h, c)) || c->has_plain;
+    return (!is_confirmed_soon && !channel_ask_bus(h, c)) || c->has_plain;
 }
 
 // How far its client has got, as far as it knows.

@@ -65,9 +65,9 @@ struct hub_question {
 };
 
 struct hub_events {
-    // The first subscriber of a channel came (`wish`, a number that grows), or its last one left (0). Tell
+    // The first subscriber of a channel came (`subscribe_seq`, a number that grows), or its last one left (0). Tell
     // the bus. False where that cannot be told, which fails the join; a leave must not fail.
-    bool (*on_interest)(void *ctx, uint64_t hash, const char *name, size_t len, uint64_t wish);
+    bool (*on_interest)(void *ctx, uint64_t hash, const char *name, size_t len, uint64_t subscribe_seq);
     // A page of history is wanted; it comes by hub_page. False where that cannot be told: it will be asked
     // again.
     bool (*on_history)(void *ctx, uint64_t hash, const char *name, size_t len,
@@ -99,10 +99,10 @@ bool hub_is_ready(const struct subscriber *s);
 size_t hub_deliver(struct hub *h, struct frame *f);
 
 struct hub_confirmation {
-    bool has_history;     // it is known how far the channel has got:
-    struct position last; // this far; zero where it has no history yet
-    uint64_t epoch;       // of that event: which life of the history it is
-    uint64_t heard;       // the last wish, of any channel, that the bus had heard when it said so
+    bool has_history;       // it is known how far the channel has got:
+    struct position last;   // this far; zero where it has no history yet
+    uint64_t epoch;         // of that event: which life of the history it is
+    uint64_t subscribe_seq; // the last subscribe_seq, of any channel, that the bus had heard when it said so
 };
 // Redis confirmed the subscription of a channel: tells each subscriber that has all it waits for.
 void hub_confirm(struct hub *h, uint64_t hash, const char *name, size_t len,

@@ -68,7 +68,7 @@ struct hub_channel {
     bool joining;     // just confirmed: events up to `position` may still arrive, and were read already
     struct position position;
     uint64_t epoch;            // which life of the history `position` is of
-    uint64_t wish;             // an answer to an older one is not meant for it
+    uint64_t subscribe_seq;    // an answer to an older one is not meant for it
     struct catch_up *catch_up; // or NULL
     char name[];
 };
@@ -81,8 +81,8 @@ struct hub {
     struct catch_up_list catching_up;
     size_t replay_bytes, replay_limit;
     uint64_t now_ms;
-    uint32_t questions; // that were sent, of any channel
-    uint64_t wishes;    // likewise: a channel may outlive 2^32 of them
+    uint32_t questions;     // that were sent, of any channel
+    uint64_t subscribe_seq; // likewise: a channel may outlive 2^32 of them
 };
 
 // Puts a subscriber's subscription behind, without a slot. False when out of memory.

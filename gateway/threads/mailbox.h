@@ -15,7 +15,7 @@
 struct channel_name {
     uint64_t hash;
     union {
-        uint64_t wish;                // MAIL_WANTED
+        uint64_t subscribe_seq;       // MAIL_WANTED
         struct hub_confirmation how;  // MAIL_CONFIRMED
         struct hub_question question; // MAIL_HISTORY
     };

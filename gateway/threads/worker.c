@@ -45,14 +45,14 @@ static bool on_history(void *ctx, uint64_t hash, const char *name, size_t len,
     return worker_ask(ctx, MAIL_HISTORY, mail);
 }
 
-static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, uint64_t wish)
+static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, uint64_t subscribe_seq)
 {
     struct channel_name *mail = channel_name_create(hash, name, len);
     if (mail)
-        mail->wish = wish;
-    if (worker_ask(ctx, wish ? MAIL_WANTED : MAIL_UNWANTED, mail))
+        mail->subscribe_seq = subscribe_seq;
+    if (worker_ask(ctx, subscribe_seq ? MAIL_WANTED : MAIL_UNWANTED, mail))
         return true;
-    if (!wish) // costs a subscription too many, until the channel is wanted and left again
+    if (!subscribe_seq) // costs a subscription too many, until the channel is wanted and left again
         log_error("worker", "out of memory: channel %.*s could not be released", (int)len, name);
     return false;
 }

@@ -30,7 +30,7 @@ static struct stream {
 static unsigned asked, interests;
 static struct hub_question question;
 static bool bus_has_memory;
-static uint64_t heard_wish;
+static uint64_t last_seq;
 
 // What is published.
 static uint64_t life;
@@ -42,12 +42,12 @@ static struct position place(uint64_t offset)
     return offset ? (struct position){.ms = life + offset, .offset = offset} : (struct position){0};
 }
 
-static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, uint64_t wish)
+static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, uint64_t subscribe_seq)
 {
     (void)ctx, (void)hash, (void)name, (void)len;
-    interests += wish != 0;
-    wanted = wish != 0;
-    heard_wish = wish ? wish : heard_wish;
+    interests += subscribe_seq != 0;
+    wanted = subscribe_seq != 0;
+    last_seq = subscribe_seq ? subscribe_seq : last_seq;
     return true;
 }
 
@@ -179,13 +179,13 @@ static void confirm(uint64_t last)
 {
     hub_confirm(hub, channel_hash, "a", 1,
                 &(struct hub_confirmation){
-                    .has_history = true, .last = place(last), .epoch = life + 1, .heard = heard_wish});
+                    .has_history = true, .last = place(last), .epoch = life + 1, .subscribe_seq = last_seq});
     feed();
 }
 
 static void confirm_without_history(void)
 {
-    hub_confirm(hub, channel_hash, "a", 1, &(struct hub_confirmation){.heard = heard_wish});
+    hub_confirm(hub, channel_hash, "a", 1, &(struct hub_confirmation){.subscribe_seq = last_seq});
     feed();
 }
 
@@ -330,7 +330,7 @@ START_TEST(who_was_verified_before_redis_went_is_opened_when_it_is_back)
     confirm(3);
     page(2, 2, 3, true);
     hub_unconfirm_all(hub);
-    hub_confirm(hub, b, "b", 1, &(struct hub_confirmation){.heard = heard_wish});
+    hub_confirm(hub, b, "b", 1, &(struct hub_confirmation){.subscribe_seq = last_seq});
     ck_assert(!streams[0].open);
     confirm(3);
     ck_assert(streams[0].open);
@@ -827,11 +827,11 @@ END_TEST
 START_TEST(a_message_that_is_lost_before_the_first_confirmation_is_asked_for)
 {
     join(0, FROM_POSITION, 2);
-    const uint64_t before = heard_wish;
+    const uint64_t before = last_seq;
     ck_assert(!hub_lost(hub, channel_hash, "a", 1, false));
     ck_assert_uint_eq(interests, 2);
     const struct hub_confirmation older = {
-        .has_history = true, .last = place(2), .epoch = life + 1, .heard = before};
+        .has_history = true, .last = place(2), .epoch = life + 1, .subscribe_seq = before};
     hub_confirm(hub, channel_hash, "a", 1, &older); // when it was asked, nothing had been lost yet
     ck_assert(!streams[0].open);
     confirm(3);
@@ -864,7 +864,7 @@ START_TEST(a_durable_channel_without_readable_history_is_unknown_in_the_cursor)
     ck_assert(hub_join(hub, &streams[0].subscriber, names, 2));
     confirm_without_history();
     hub_confirm(hub, b, "b", 1,
-                &(struct hub_confirmation){.has_history = true, .last = place(3), .heard = heard_wish});
+                &(struct hub_confirmation){.has_history = true, .last = place(3), .subscribe_seq = last_seq});
     size_t len = hub_cursor(&streams[0].subscriber, id);
     ck_assert_int_eq(cursor_find(id, len, "a", 1, &at), CURSOR_NEW);
     live(7);
@@ -907,8 +907,9 @@ static void resume_alone(size_t i)
         frames[n - 1] = message_durable_frame(hash, text, name.len, &at, &event);
     }
     ck_assert(hub_join(hub, &streams[i].subscriber, &name, 1));
-    hub_confirm(hub, hash, text, name.len,
-                &(struct hub_confirmation){.has_history = true, .last = place(200), .heard = heard_wish});
+    hub_confirm(
+        hub, hash, text, name.len,
+        &(struct hub_confirmation){.has_history = true, .last = place(200), .subscribe_seq = last_seq});
     feed();
     p.question = question;
     hub_page(hub, hash, text, name.len, &p);

@@ -52,7 +52,7 @@ static struct history histories[CHANNELS];
 static uint64_t wall_ms, now_ms;
 static bool redis_up;
 static uint64_t questions;
-static uint64_t heard;
+static uint64_t last_seq;
 
 enum kind {
     TO_FRAME,
@@ -74,7 +74,7 @@ struct item {
     struct hub_question asked; // ASK_PAGE, TO_PAGE
     uint64_t question;         // ASK_LAST
     struct hub_confirmation how;
-    uint64_t wish;
+    uint64_t subscribe_seq;
     bool at_end, failed;
     size_t first, count; // of a page
 };
@@ -198,7 +198,7 @@ static void bus_works(void)
     } else {
         h->wanted = i.kind == ASK_WANT;
         h->gap_told = false;
-        heard = h->wanted ? i.wish : heard;
+        last_seq = h->wanted ? i.subscribe_seq : last_seq;
         if (h->wanted && h->subscribed)
             want_last(h);
     }
@@ -228,7 +228,7 @@ static void take_last(void)
     if (!h->subscribed)
         return;
     i.kind = TO_CONFIRM;
-    i.how.heard = heard;
+    i.how.subscribe_seq = last_seq;
     if (h->asked_for && h->wanted)
         push(&to_worker, i);
     if (h->ask_next && h->wanted)
@@ -378,12 +378,12 @@ static enum hub_appetite appetite(void *ctx, struct subscriber *s)
     return !k->open ? HUB_NOT_OPEN : k->full ? HUB_FULL : HUB_HUNGRY;
 }
 
-static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, uint64_t wish)
+static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, uint64_t subscribe_seq)
 {
     (void)ctx, (void)hash;
-    push(&to_bus, (struct item){.kind = wish ? ASK_WANT : ASK_UNWANT,
+    push(&to_bus, (struct item){.kind = subscribe_seq ? ASK_WANT : ASK_UNWANT,
                                 .channel = channel_named(name, len),
-                                .wish = wish});
+                                .subscribe_seq = subscribe_seq});
     return true;
 }
 
@@ -642,7 +642,7 @@ static void setup(void)
     memset(clients, 0, sizeof clients);
     to_worker.head = to_worker.end = to_bus.head = to_bus.end = 0;
     lasts.head = lasts.end = pages.head = pages.end = lasts_answered.head = lasts_answered.end = 0;
-    questions = heard = 0;
+    questions = last_seq = 0;
     for (size_t c = 0; c < CHANNELS; c++) {
         snprintf(histories[c].name, sizeof histories[c].name, "channel:%zu", c);
         histories[c].hash = map_hash(histories[c].name, strlen(histories[c].name));
