@@ -25,7 +25,7 @@ struct interest {
     // How far the channel's history has got (resume.h):
     uint64_t asked_for; // workers that the question which is on its way speaks for
     uint64_t ask_next;  // those who came since: what is on its way may be older than they are
-    uint64_t question;  // its number; 0: there is none on its way
+    uint64_t query;     // its number; 0: there is none on its way
     enum interest_state state;
     bool was_active; // before the connection was lost: there may be a hole
     bool lingering;

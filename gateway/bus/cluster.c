@@ -26,7 +26,7 @@ struct cluster {
     struct member *owner[CLUSTER_SLOTS]; // NULL: nobody
     struct member *chosen; // classic Pub/Sub on a cluster: all is subscribed at this node. NULL: nowhere
     struct interest_set homeless; // what is wanted and has no owner
-    uint64_t questions;           // as of resume.h
+    uint64_t queries;             // as of resume.h
     bool proven;                  // every node that is used
     bool settled;                 // every channel is where it belongs
 };
@@ -130,7 +130,7 @@ static struct member *member_create(struct cluster *ps, const struct redis_endpo
                                            .durable_count = s->durable_count,
                                            .delivery = s->delivery,
                                            .counters = s->counters,
-                                           .questions = &ps->questions,
+                                           .queries = &ps->queries,
                                            .on_proven = on_proven,
                                            .on_doubt = ps->map ? on_doubt : NULL,
                                            .home = ps->map ? on_home : NULL,

@@ -48,10 +48,10 @@ void delivery_flush(struct delivery *d);
 
 // Tells worker `w` that the channel is confirmed, behind the frames before.
 void delivery_confirm(struct delivery *d, size_t w, const struct interest *i,
-                      const struct hub_confirmation *how);
+                      const struct history_tail *tail);
 // A page of history for worker `w`, behind the frames before. Takes the references of its frames.
 void delivery_page(struct delivery *d, size_t w, const char *channel, size_t len,
-                   const struct hub_page *page);
+                   const struct history_page *page);
 // The subscription of the channel is gone: tells worker `w`, behind the frames before.
 void delivery_unconfirm_channel(struct delivery *d, size_t w, const struct interest *i);
 // Messages of the channel were lost for worker `w`: tells it once, until one gets through again.

@@ -425,7 +425,7 @@ static struct resume *open_resume(struct node *p, struct ev_loop *loop)
                                              .durable_count = s->durable_count,
                                              .delivery = s->delivery,
                                              .counters = s->counters,
-                                             .questions = s->questions,
+                                             .queries = s->queries,
                                              .home = s->home ? on_home : NULL,
                                              .on_moved = s->on_doubt ? on_moved : NULL,
                                              .ctx = p};

@@ -27,7 +27,7 @@ struct node_settings {
     size_t durable_count;
     struct delivery *delivery; // borrowed: all nodes share it
     struct counters *counters; // borrowed: the bus thread's
-    uint64_t *questions;       // borrowed, as of resume.h: all nodes share it
+    uint64_t *queries;         // borrowed, as of resume.h: all nodes share it
     // Delivery is proven, or is no longer.
     void (*on_proven)(void *ctx);
     // There may be a better node for some channels by now: the connection is lost, or the node has given up a
@@ -47,7 +47,7 @@ void node_destroy(struct node *p);
 // Worker `worker` wants the channel, or does not any more.
 void node_want(struct node *p, unsigned worker, const struct channel_name *name);
 void node_unwant(struct node *p, unsigned worker, const struct channel_name *name);
-// Worker `worker` wants a page of the channel's history, as name->question says: it comes by delivery_page.
+// Worker `worker` wants a page of the channel's history, as name->query says: it comes by delivery_page.
 void node_history(struct node *p, unsigned worker, const struct channel_name *name);
 struct interest *node_find(const struct node *p, uint64_t hash, const char *name, size_t len);
 

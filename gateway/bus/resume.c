@@ -22,12 +22,12 @@ static bool reads_history(const struct resume *r, const struct interest *i)
 }
 
 static void confirm(const struct resume *r, uint64_t workers, const struct interest *i,
-                    const struct hub_confirmation *how)
+                    const struct history_tail *tail)
 {
     struct delivery *d = r->settings.delivery;
     for (unsigned w = 0; w < d->worker_count; w++)
         if (workers & i->workers & UINT64_C(1) << w)
-            delivery_confirm(d, w, i, how);
+            delivery_confirm(d, w, i, tail);
 }
 
 // One question at a time for each channel, for all who wait. An answer counts for those alone who came before
@@ -35,12 +35,12 @@ static void confirm(const struct resume *r, uint64_t workers, const struct inter
 // them.
 static void ask(struct resume *r, struct interest *i)
 {
-    uint64_t question = ++*r->settings.questions;
-    if (!history_ask_last(r->history, question, i->name, i->entry.len)) {
+    uint64_t query = ++*r->settings.queries;
+    if (!history_ask_last(r->history, query, i->name, i->entry.len)) {
         log_error("bus", "out of memory: the history of %.*s is not read", (int)i->entry.len, i->name);
         return; // the next one to come asks
     }
-    i->question = question;
+    i->query = query;
     i->asked_for = i->ask_next;
     i->ask_next = 0;
 }
@@ -49,17 +49,17 @@ static void want_answer(struct resume *r, uint64_t workers, struct interest *i)
 {
     i->asked_for &= ~workers;
     i->ask_next |= workers;
-    if (i->question == 0)
+    if (i->query == 0)
         ask(r, i);
 }
 
 void resume_confirm(struct resume *r, struct interest *i)
 {
-    i->question = i->asked_for = i->ask_next = 0; // of a subscription that was lost
+    i->query = i->asked_for = i->ask_next = 0; // of a subscription that was lost
     if (reads_history(r, i))
         want_answer(r, i->workers, i);
     else
-        confirm(r, i->workers, i, &(struct hub_confirmation){0});
+        confirm(r, i->workers, i, &(struct history_tail){0});
 }
 
 void resume_confirm_worker(struct resume *r, unsigned worker, struct interest *i)
@@ -68,41 +68,41 @@ void resume_confirm_worker(struct resume *r, unsigned worker, struct interest *i
     if (reads_history(r, i))
         want_answer(r, workers, i);
     else
-        confirm(r, workers, i, &(struct hub_confirmation){0});
+        confirm(r, workers, i, &(struct history_tail){0});
 }
 
 // The channel that waits for that answer. It is wanted here or, with classic Pub/Sub on a cluster, at another
 // node than the one that keeps the history. NULL where it was subscribed anew meanwhile, or is gone.
-static struct interest *find_awaiting(const struct resume *r, uint64_t question, const char *channel,
-                                      size_t len)
+static struct interest *find_awaiting(const struct resume *r, uint64_t query, const char *channel, size_t len)
 {
     const struct delivery *d = r->settings.delivery;
     struct interest *i = d->find(d->find_ctx, map_hash(channel, len), channel, len);
-    return i && i->question == question ? i : NULL;
+    return i && i->query == query ? i : NULL;
 }
 
-static bool is_awaited(void *ctx, uint64_t question, const char *channel, size_t len)
+static bool is_awaited(void *ctx, uint64_t query, const char *channel, size_t len)
 {
-    return find_awaiting(ctx, question, channel, len) != NULL;
+    return find_awaiting(ctx, query, channel, len) != NULL;
 }
 
-static void on_last(void *ctx, uint64_t question, const char *channel, size_t len,
-                    const struct hub_confirmation *how)
+static void on_last(void *ctx, uint64_t query, const char *channel, size_t len,
+                    const struct history_tail *tail)
 {
     struct resume *r = ctx;
-    struct interest *i = find_awaiting(r, question, channel, len);
+    struct interest *i = find_awaiting(r, query, channel, len);
     if (!i)
         return;
     uint64_t workers = i->asked_for;
-    i->question = i->asked_for = 0;
+    i->query = i->asked_for = 0;
     if (i->state != INTEREST_ACTIVE)
         return; // it will be confirmed again
-    confirm(r, workers, i, how);
+    confirm(r, workers, i, tail);
     if (i->ask_next & i->workers)
         ask(r, i);
 }
 
-static void on_page(void *ctx, unsigned worker, const char *channel, size_t len, const struct hub_page *page)
+static void on_page(void *ctx, unsigned worker, const char *channel, size_t len,
+                    const struct history_page *page)
 {
     struct resume *r = ctx;
     delivery_page(r->settings.delivery, worker, channel, len, page);
@@ -129,7 +129,7 @@ static void on_dropped(void *ctx, enum counter reason, const char *channel, size
 
 void resume_page(struct resume *r, unsigned worker, const struct channel_name *name)
 {
-    if (!r->history || !history_ask_page(r->history, worker, name->text, name->len, &name->question))
+    if (!r->history || !history_ask_page(r->history, worker, name->text, name->len, &name->query))
         log_error("bus", "out of memory: the history of %.*s is not read", (int)name->len, name->text);
 }
 

@@ -23,7 +23,7 @@ struct resume_settings {
     size_t durable_count;
     struct delivery *delivery; // borrowed
     struct counters *counters; // borrowed
-    uint64_t *questions;       // borrowed: how many were asked, by all resumes
+    uint64_t *queries;         // borrowed: how many were asked, by all resumes
     // On a cluster, as of history.h; both NULL elsewhere.
     struct resume *(*home)(void *ctx, const char *channel, size_t len);
     void (*on_moved)(void *ctx, const char *error);
@@ -39,7 +39,7 @@ void resume_destroy(struct resume *r);
 void resume_confirm(struct resume *r, struct interest *i);
 // The same for a worker that has come to a channel that was confirmed before.
 void resume_confirm_worker(struct resume *r, unsigned worker, struct interest *i);
-// Worker `worker` wants a page of the channel's history, as name->question says: it comes by delivery_page.
+// Worker `worker` wants a page of the channel's history, as name->query says: it comes by delivery_page.
 void resume_page(struct resume *r, unsigned worker, const struct channel_name *name);
 // The subscriber's connection is a new one.
 void resume_reconnect(struct resume *r);

@@ -178,11 +178,11 @@ static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, 
 }
 
 static bool on_history(void *ctx, uint64_t hash, const char *name, size_t len,
-                       const struct hub_question *question)
+                       const struct history_query *query)
 {
     struct conn_table *t = ctx;
     counter_add(t->counters, COUNTER_HISTORY_READS, 1);
-    return t->bus.on_history(t->bus.ctx, hash, name, len, question);
+    return t->bus.on_history(t->bus.ctx, hash, name, len, query);
 }
 
 bool conn_table_init(struct conn_table *t, struct ev_loop *loop, const struct client_settings *settings,

@@ -83,7 +83,7 @@ struct client_hooks {
 struct client_bus {
     bool (*on_interest)(void *ctx, uint64_t hash, const char *name, size_t len, uint64_t subscribe_seq);
     bool (*on_history)(void *ctx, uint64_t hash, const char *name, size_t len,
-                       const struct hub_question *question);
+                       const struct history_query *query);
     void *ctx;
 };
 

@@ -256,21 +256,21 @@ size_t hub_deliver(struct hub *h, struct frame *f)
     return c->count;
 }
 
-static void channel_confirmed(struct hub *h, struct hub_channel *c, const struct hub_confirmation *how)
+static void channel_confirmed(struct hub *h, struct hub_channel *c, const struct history_tail *tail)
 {
     c->confirmed = c->answered = true;
-    c->has_history = how->has_history;
-    if (!how->has_history) {
+    c->has_history = tail->has_history;
+    if (!tail->has_history) {
         catch_up_wake(h, c);
         return;
     }
     // An event that came since the subscription says as much as the answer, but for what is behind it: that
     // may be on its way, or it was published before the bus knew that this worker wants it.
-    if (!c->known || c->stale || position_before(c->position, how->last)) {
-        if (c->known && !position_equal(c->position, how->last))
+    if (!c->known || c->stale || position_before(c->position, tail->last)) {
+        if (c->known && !position_equal(c->position, tail->last))
             catch_up_all(h, c);
-        c->position = how->last;
-        c->epoch = how->epoch;
+        c->position = tail->last;
+        c->epoch = tail->epoch;
         c->joining = true;
     }
     c->known = true;
@@ -278,17 +278,16 @@ static void channel_confirmed(struct hub *h, struct hub_channel *c, const struct
     catch_up_wake(h, c);
 }
 
-void hub_confirm(struct hub *h, uint64_t hash, const char *name, size_t len,
-                 const struct hub_confirmation *how)
+void hub_confirm(struct hub *h, uint64_t hash, const char *name, size_t len, const struct history_tail *tail)
 {
     struct map_entry *e = map_find(&h->channels, hash, name, len);
     if (!e)
         return;
     struct hub_channel *c = channel_of(e);
     bool was_confirmed = c->confirmed;
-    if (how->subscribe_seq < c->subscribe_seq)
+    if (tail->subscribe_seq < c->subscribe_seq)
         return;
-    channel_confirmed(h, c, how);
+    channel_confirmed(h, c, tail);
     for (uint32_t i = 0; !was_confirmed && i < c->count; i++)
         if (hub_is_ready(c->slots[i].subscriber))
             h->events.on_ready(h->events.ctx, c->slots[i].subscriber);

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "gateway/fanout/frame.h"
+#include "gateway/fanout/history_page.h"
 
 #define HUB_CHANNELS_MAX 1024u // of one subscriber
 
@@ -55,15 +56,6 @@ enum hub_appetite {
     HUB_HUNGRY,
 };
 
-#define HUB_PAGE_ENTRIES_MAX 256u
-
-// A question for a part of a channel's history; its answer is a hub_page with the same number.
-struct hub_question {
-    uint32_t number;
-    uint32_t entries;     // at most
-    struct position from; // this entry included
-};
-
 struct hub_events {
     // The first subscriber of a channel came (`subscribe_seq`, a number that grows), or its last one left (0). Tell
     // the bus. False where that cannot be told, which fails the join; a leave must not fail.
@@ -71,7 +63,7 @@ struct hub_events {
     // A page of history is wanted; it comes by hub_page. False where that cannot be told: it will be asked
     // again.
     bool (*on_history)(void *ctx, uint64_t hash, const char *name, size_t len,
-                       const struct hub_question *question);
+                       const struct history_query *query);
     // A frame for `s`. Must neither add to nor remove from the hub; mark what is to go, and remove it later.
     void (*on_frame)(void *ctx, struct subscriber *s, struct frame *f);
     // hub_is_ready(s) has come true.
@@ -98,15 +90,8 @@ bool hub_is_ready(const struct subscriber *s);
 // Hands `f` (borrowed) to each subscriber of its channel. Returns how many there were.
 size_t hub_deliver(struct hub *h, struct frame *f);
 
-struct hub_confirmation {
-    bool has_history;       // it is known how far the channel has got:
-    struct position last;   // this far; zero where it has no history yet
-    uint64_t epoch;         // of that event: which life of the history it is
-    uint64_t subscribe_seq; // the last subscribe_seq, of any channel, that the bus had heard when it said so
-};
 // Redis confirmed the subscription of a channel: tells each subscriber that has all it waits for.
-void hub_confirm(struct hub *h, uint64_t hash, const char *name, size_t len,
-                 const struct hub_confirmation *how);
+void hub_confirm(struct hub *h, uint64_t hash, const char *name, size_t len, const struct history_tail *tail);
 // The subscription of a channel is gone.
 void hub_unconfirm(struct hub *h, uint64_t hash, const char *name, size_t len);
 // The connection to Redis is gone: no channel is confirmed any more.
@@ -116,15 +101,8 @@ void hub_unconfirm_all(struct hub *h);
 // that unless `is_confirmed_soon`.
 bool hub_lost(struct hub *h, uint64_t hash, const char *name, size_t len, bool is_confirmed_soon);
 
-// What on_history asked for: what Redis keeps from the question's place on, or a part of it (`at_end` false).
-// Takes the references of `frames`, not the array. `failed`: it cannot be had.
-struct hub_page {
-    struct hub_question question;
-    bool at_end, failed;
-    struct frame *const *frames;
-    size_t count;
-};
-void hub_page(struct hub *h, uint64_t hash, const char *name, size_t len, const struct hub_page *page);
+// The answer to on_history. Takes the references of the frames, not the array.
+void hub_page(struct hub *h, uint64_t hash, const char *name, size_t len, const struct history_page *page);
 // `s` may take more of what it missed, or has been opened.
 void hub_wake(struct hub *h, struct subscriber *s);
 // Hands about `budget` frames to those who are behind and can take them. True where there is more to do at

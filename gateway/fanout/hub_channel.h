@@ -40,7 +40,7 @@ struct catch_up {
     uint32_t count, capacity;
     uint32_t ready_count;
     struct position wanted;         // the place that comes next of those that somebody waits for
-    struct hub_question question;   // the last one
+    struct history_query query;     // the last one
     struct position asked_position; // where the channel was then
     bool is_wanted;
     bool reading;      // the bus was asked for a page
@@ -81,7 +81,7 @@ struct hub {
     struct catch_up_list catching_up;
     size_t replay_bytes, replay_limit;
     uint64_t now_ms;
-    uint32_t questions;     // that were sent, of any channel
+    uint32_t queries;       // that were sent, of any channel
     uint64_t subscribe_seq; // likewise: a channel may outlive 2^32 of them
 };
 

@@ -122,10 +122,10 @@ static void send_waiting(struct history *h)
 static void answer_failed(struct history *h, struct request *r)
 {
     if (r->kind == ASK_PAGE) {
-        const struct hub_page page = {.question = r->page.question, .failed = true};
+        const struct history_page page = {.query = r->page.query, .failed = true};
         h->settings.on_page(h->settings.ctx, r->page.worker, r->channel, r->len, &page);
     } else if (r->kind == ASK_LAST) {
-        h->settings.on_last(h->settings.ctx, r->number, r->channel, r->len, &(struct hub_confirmation){0});
+        h->settings.on_last(h->settings.ctx, r->number, r->channel, r->len, &(struct history_tail){0});
     } else if (r->kind == ASK_LIBRARY) {
         h->asked_library = false;
     }
@@ -284,20 +284,20 @@ static void on_error(struct history *h, struct request *r, const char *error)
 
 static void answer_last(struct history *h, const struct request *r, const redisReply *reply)
 {
-    struct hub_confirmation how = {0};
-    how.has_history =
-        reply->elements == 0 || history_entry_position(reply->element[0], &how.last, &how.epoch);
-    h->settings.on_last(h->settings.ctx, r->number, r->channel, r->len, &how);
+    struct history_tail tail = {0};
+    tail.has_history =
+        reply->elements == 0 || history_entry_position(reply->element[0], &tail.last, &tail.epoch);
+    h->settings.on_last(h->settings.ctx, r->number, r->channel, r->len, &tail);
 }
 
 static void answer_page(struct history *h, const struct request *r, const redisReply *reply)
 {
-    const struct hub_question *q = &r->page.question;
-    struct frame *frames[HUB_PAGE_ENTRIES_MAX];
-    struct hub_page page = {.question = *q, .at_end = reply->elements < q->entries, .frames = frames};
+    const struct history_query *q = &r->page.query;
+    struct frame *frames[HISTORY_PAGE_ENTRIES_MAX];
+    struct history_page page = {.query = *q, .at_end = reply->elements < q->entries, .frames = frames};
     struct position prev = q->from;
     uint64_t hash = map_hash(r->channel, r->len);
-    for (size_t i = 0; i < reply->elements && i < HUB_PAGE_ENTRIES_MAX; i++) {
+    for (size_t i = 0; i < reply->elements && i < HISTORY_PAGE_ENTRIES_MAX; i++) {
         enum counter dropped;
         struct frame *f = history_entry_frame(reply->element[i], hash, r->channel, r->len,
                                               h->settings.max_message, prev, &dropped);
@@ -425,15 +425,15 @@ void history_destroy(struct history *h)
     free(h);
 }
 
-bool history_ask_last(struct history *h, uint64_t question, const char *channel, size_t len)
+bool history_ask_last(struct history *h, uint64_t query, const char *channel, size_t len)
 {
-    return add_request(h, &(struct request){.kind = ASK_LAST, .number = question}, channel, len);
+    return add_request(h, &(struct request){.kind = ASK_LAST, .number = query}, channel, len);
 }
 
 bool history_ask_page(struct history *h, unsigned worker, const char *channel, size_t len,
-                      const struct hub_question *question)
+                      const struct history_query *query)
 {
-    const struct request r = {.kind = ASK_PAGE, .page = {.worker = worker, .question = *question}};
+    const struct request r = {.kind = ASK_PAGE, .page = {.worker = worker, .query = *query}};
     return add_request(h, &r, channel, len);
 }
 

@@ -37,11 +37,11 @@ static bool worker_ask(struct worker *w, enum mail_kind kind, struct channel_nam
 }
 
 static bool on_history(void *ctx, uint64_t hash, const char *name, size_t len,
-                       const struct hub_question *question)
+                       const struct history_query *query)
 {
     struct channel_name *mail = channel_name_create(hash, name, len);
     if (mail)
-        mail->question = *question;
+        mail->query = *query;
     return worker_ask(ctx, MAIL_HISTORY, mail);
 }
 
@@ -81,7 +81,7 @@ static void worker_lost(struct worker *w, const struct channel_name *name, bool 
 
 static void worker_confirm(struct worker *w, const struct channel_name *name)
 {
-    hub_confirm(w->table.hub, name->hash, name->text, name->len, &name->how);
+    hub_confirm(w->table.hub, name->hash, name->text, name->len, &name->tail);
 }
 
 static void worker_page(struct worker *w, struct page_mail *mail)

@@ -1,6 +1,6 @@
 // How far the history of a channel has got, read from a real redis-server for several workers. The test plays
 // the path, which subscribes, and the workers; between resume and the server stands a relay that holds
-// answers back, so that much can happen between a question's answer and its arrival.
+// answers back, so that much can happen between a query's answer and its arrival.
 #include "gateway/bus/resume.h"
 
 #include <check.h>
@@ -29,7 +29,7 @@ static struct payload_policy policy;
 static struct delivery *delivery;
 static struct resume *resume;
 static struct resume *home; // who reads the histories by now
-static uint64_t questions;
+static uint64_t queries;
 
 static struct worker_heard {
     struct mailbox *box;
@@ -48,8 +48,8 @@ static void on_mail(void *ctx, const struct mail *mail, bool last)
     } else {
         size_t len = strlen(w->words);
         char word[32] = "none";
-        if (n->how.has_history)
-            snprintf(word, sizeof word, "%u", (unsigned)n->how.last.offset);
+        if (n->tail.has_history)
+            snprintf(word, sizeof word, "%u", (unsigned)n->tail.last.offset);
         snprintf(w->words + len, sizeof w->words - len, "%s%s", len ? " " : "", word);
     }
     free(mail->name);
@@ -96,7 +96,7 @@ static struct resume *open_resume(const struct redis_url *url)
                                              .durable_count = 2,
                                              .delivery = delivery,
                                              .counters = &counters,
-                                             .questions = &questions,
+                                             .queries = &queries,
                                              .home = on_home};
     struct resume *r = resume_create(loop, &settings);
     ck_assert_ptr_nonnull(r);
@@ -166,7 +166,7 @@ static void come_later(unsigned worker)
     resume_confirm_worker(resume, worker, come(worker, "a"));
 }
 
-// How many questions have been asked and answered by Redis.
+// How many queries have been asked and answered by Redis.
 static long long answered(void)
 {
     static const char field[] = "cmdstat_xrevrange:calls=";
@@ -228,7 +228,7 @@ static bool is_connected(void *ctx)
 
 static bool is_unasked(void *ctx)
 {
-    return ((const struct interest *)ctx)->question == 0;
+    return ((const struct interest *)ctx)->query == 0;
 }
 
 static void hold_answers(void)
@@ -244,7 +244,7 @@ static void release_answers(void)
     ev_io_start(loop, &relay.server);
 }
 
-// Worker 0's question was answered after the first event, but that has not arrived yet.
+// Worker 0's query was answered after the first event, but that has not arrived yet.
 static void ask_and_hold(void)
 {
     publish();
@@ -296,10 +296,10 @@ START_TEST(nobody_asks_while_a_question_is_on_its_way)
     ask_and_hold();
     for (int n = 0; n < 100; n++)
         come_later((unsigned)n % WORKERS);
-    ck_assert_uint_eq(questions, 2); // the marker's is the other one
+    ck_assert_uint_eq(queries, 2); // the marker's is the other one
     release_answers();
     wait_heard(2);
-    ck_assert_uint_eq(questions, 3);
+    ck_assert_uint_eq(queries, 3);
     ck_assert_int_eq(answered() - answered_before, 2);
 }
 END_TEST
@@ -324,7 +324,7 @@ START_TEST(an_answer_of_before_a_resubscription_is_not_taken)
     subscribe();
     release_answers();
     wait_heard(0);
-    ck_assert_uint_eq(questions, 4); // two of them for the marker, which was subscribed anew, too
+    ck_assert_uint_eq(queries, 4); // two of them for the marker, which was subscribed anew, too
     ck_assert_str_eq(heard(0), "2");
     ck_assert_str_eq(heard(1), "2");
 }
@@ -466,7 +466,7 @@ START_TEST(what_is_asked_before_there_is_a_connection_is_answered)
 {
     come(0, "a");
     subscribe();
-    ck_assert_uint_eq(questions, 1);
+    ck_assert_uint_eq(queries, 1);
     wait_heard(0);
     ck_assert_str_eq(heard(0), "0"); // a history without events
 }
@@ -478,7 +478,7 @@ START_TEST(a_channel_that_is_not_durable_is_confirmed_without_a_question)
     come(1, "b");
     subscribe();
     resume_confirm_worker(resume, 2, come(2, "b"));
-    ck_assert_uint_eq(questions, 0);
+    ck_assert_uint_eq(queries, 0);
     for (unsigned w = 0; w < WORKERS; w++)
         wait_heard(w);
     for (unsigned w = 0; w < WORKERS; w++)

@@ -28,7 +28,7 @@ static struct stream {
 
 // What the bus was asked.
 static unsigned asked, interests;
-static struct hub_question question;
+static struct history_query query;
 static bool bus_has_memory;
 static uint64_t last_seq;
 
@@ -52,11 +52,11 @@ static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, 
 }
 
 static bool on_history(void *ctx, uint64_t hash, const char *name, size_t len,
-                       const struct hub_question *asked_for)
+                       const struct history_query *asked_for)
 {
     (void)ctx, (void)hash, (void)name, (void)len;
     asked++;
-    question = *asked_for;
+    query = *asked_for;
     return bus_has_memory;
 }
 
@@ -178,39 +178,39 @@ static void leave(size_t i)
 static void confirm(uint64_t last)
 {
     hub_confirm(hub, channel_hash, "a", 1,
-                &(struct hub_confirmation){
+                &(struct history_tail){
                     .has_history = true, .last = place(last), .epoch = life + 1, .subscribe_seq = last_seq});
     feed();
 }
 
 static void confirm_without_history(void)
 {
-    hub_confirm(hub, channel_hash, "a", 1, &(struct hub_confirmation){.subscribe_seq = last_seq});
+    hub_confirm(hub, channel_hash, "a", 1, &(struct history_tail){.subscribe_seq = last_seq});
     feed();
 }
 
-// The answer to a question: of what Redis keeps first..last, none where last is 0.
-static void answer(struct hub_question to, uint64_t first, uint64_t last, bool at_end)
+// The answer to a query: of what Redis keeps first..last, none where last is 0.
+static void answer(struct history_query to, uint64_t first, uint64_t last, bool at_end)
 {
     struct frame *frames[300];
-    struct hub_page p = {.question = to, .at_end = at_end, .frames = frames};
+    struct history_page p = {.query = to, .at_end = at_end, .frames = frames};
     for (uint64_t n = first; last && n <= last; n++)
         frames[p.count++] = event_behind(n, n - 1);
     hub_page(hub, channel_hash, "a", 1, &p);
     feed();
 }
 
-// The answer to the last question, which was for a page from `from` on.
+// The answer to the last query, which was for a page from `from` on.
 static void page(uint64_t from, uint64_t first, uint64_t last, bool at_end)
 {
-    ck_assert(position_equal(question.from, place(from)));
-    answer(question, first, last, at_end);
+    ck_assert(position_equal(query.from, place(from)));
+    answer(query, first, last, at_end);
 }
 
 static void page_fails(uint64_t from)
 {
-    ck_assert(position_equal(question.from, place(from)));
-    hub_page(hub, channel_hash, "a", 1, &(struct hub_page){.question = question, .failed = true});
+    ck_assert(position_equal(query.from, place(from)));
+    hub_page(hub, channel_hash, "a", 1, &(struct history_page){.query = query, .failed = true});
     feed();
 }
 
@@ -221,7 +221,7 @@ static void later(uint64_t ms)
     feed();
 }
 
-// What the stream was given since the last question.
+// What the stream was given since the last query.
 static const char *heard(size_t i)
 {
     static char copy[sizeof streams[0].heard];
@@ -236,7 +236,7 @@ START_TEST(who_resumes_gets_what_it_missed_once_and_then_what_is_live)
     ck_assert_uint_eq(asked, 0); // not before it is known how far the channel has got
     confirm(4);
     ck_assert_uint_eq(asked, 1);
-    ck_assert(position_equal(question.from, place(2)));
+    ck_assert(position_equal(query.from, place(2)));
     ck_assert(!streams[0].open);
     live(5);
     page(2, 2, 5, true);
@@ -330,7 +330,7 @@ START_TEST(who_was_verified_before_redis_went_is_opened_when_it_is_back)
     confirm(3);
     page(2, 2, 3, true);
     hub_unconfirm_all(hub);
-    hub_confirm(hub, b, "b", 1, &(struct hub_confirmation){.subscribe_seq = last_seq});
+    hub_confirm(hub, b, "b", 1, &(struct history_tail){.subscribe_seq = last_seq});
     ck_assert(!streams[0].open);
     confirm(3);
     ck_assert(streams[0].open);
@@ -352,7 +352,7 @@ START_TEST(a_page_that_live_events_have_overtaken_is_followed_by_the_next_at_onc
     feed();
     ck_assert_str_eq(heard(0), "3 4");
     ck_assert_uint_eq(asked, 2);
-    ck_assert(position_equal(question.from, place(4)));
+    ck_assert(position_equal(query.from, place(4)));
     page(4, 4, 9, false);
     ck_assert_str_eq(heard(0), "5 6 7 8 9");
 }
@@ -401,7 +401,7 @@ START_TEST(the_next_page_is_asked_for_where_the_last_one_was_whole)
 }
 END_TEST
 
-// A question may be answered later than the subscription's first messages, and earlier than others.
+// A query may be answered later than the subscription's first messages, and earlier than others.
 START_TEST(a_confirmation_that_knows_of_more_is_believed)
 {
     join(0, FROM_NOW, 0);
@@ -492,7 +492,7 @@ START_TEST(a_question_without_an_answer_is_asked_again)
 {
     join(0, FROM_POSITION, 2);
     confirm(4);
-    const struct hub_question first = question;
+    const struct history_query first = query;
     later(59000); // the bus does answer, however long Redis takes
     ck_assert_uint_eq(asked, 1);
     later(2000);
@@ -520,7 +520,7 @@ START_TEST(the_answer_to_another_question_is_not_taken)
 {
     join(0, FROM_POSITION, 2);
     confirm(4);
-    const struct hub_question other = question;
+    const struct history_query other = query;
     leave(0); // and the channel with it
     join(0, FROM_POSITION, 5);
     confirm(5);
@@ -541,7 +541,7 @@ START_TEST(the_answer_to_the_same_question_of_another_time_is_not_taken)
 {
     join(0, FROM_POSITION, 2);
     confirm(4);
-    const struct hub_question before = question;
+    const struct history_query before = query;
     leave(0); // and the channel with it
     join(0, FROM_POSITION, 2);
     confirm(8);
@@ -556,17 +556,17 @@ START_TEST(pages_begin_small_and_grow_by_the_size_of_the_events)
 {
     join(0, FROM_EARLIEST, 0);
     confirm(1000);
-    ck_assert_uint_le(question.entries, 16); // of events that may have a megabyte each
+    ck_assert_uint_le(query.entries, 16); // of events that may have a megabyte each
     page(0, 1, 16, false);
-    ck_assert_uint_eq(question.entries, 64);
+    ck_assert_uint_eq(query.entries, 64);
     page(16, 16, 79, false);
-    ck_assert_uint_eq(question.entries, 256);
+    ck_assert_uint_eq(query.entries, 256);
     event_size = 16 << 10;
     page(79, 79, 334, false);
-    ck_assert_uint_eq(question.entries, 15); // of which 256 KiB hold so many
+    ck_assert_uint_eq(query.entries, 15); // of which 256 KiB hold so many
     event_size = 1 << 20;
     page(334, 334, 348, false);
-    ck_assert_uint_eq(question.entries, 8);
+    ck_assert_uint_eq(query.entries, 8);
 }
 END_TEST
 
@@ -594,8 +594,8 @@ START_TEST(who_is_behind_when_history_begins_anew_in_the_past_does_not_wait_for_
     streams[0].appetite = HUB_HUNGRY;
     hub_wake(hub, &streams[0].subscriber);
     feed();
-    question.from.ms -= 500; // a place of the old life
-    page(2, 1, 0, true);     // of which nothing is left
+    query.from.ms -= 500; // a place of the old life
+    page(2, 1, 0, true);  // of which nothing is left
     ck_assert_str_eq(heard(0), "gap");
     live(2);
     ck_assert_str_eq(heard(0), "2");
@@ -609,8 +609,8 @@ START_TEST(what_a_failover_put_in_the_place_of_lost_events_is_delivered_behind_a
     const struct position lost = {.ms = life + 500, .offset = 4};
     join_at(0, FROM_POSITION, lost);
     confirm(20);
-    ck_assert(position_equal(question.from, lost));
-    answer(question, 1, 0, true); // by its time nothing comes after it
+    ck_assert(position_equal(query.from, lost));
+    answer(query, 1, 0, true); // by its time nothing comes after it
     ck_assert_uint_eq(asked, 2);
     ck_assert(!streams[0].open);
     page(0, 1, 3, false);
@@ -630,7 +630,7 @@ START_TEST(who_looks_for_its_place_keeps_the_one_it_had)
     char id[CURSOR_MAX];
     join_at(0, FROM_POSITION, lost);
     confirm(20);
-    answer(question, 1, 0, true);
+    answer(query, 1, 0, true);
     page(0, 1, 2, false);
     size_t len = hub_cursor(&streams[0].subscriber, id);
     ck_assert_int_eq(cursor_find(id, len, "a", 1, &at), CURSOR_KNOWN);
@@ -646,8 +646,8 @@ START_TEST(who_looks_for_its_place_in_a_history_that_can_be_read_no_more_is_told
 {
     join_at(0, FROM_POSITION, (struct position){.ms = life + 500, .offset = 4});
     confirm(20);
-    answer(question, 1, 0, true);
-    ck_assert(position_is_zero(question.from));
+    answer(query, 1, 0, true);
+    ck_assert(position_is_zero(query.from));
     hub_unconfirm_all(hub);
     confirm(0); // Redis comes back empty, and then forbids to read
     hub_unconfirm_all(hub);
@@ -663,7 +663,7 @@ START_TEST(who_is_ahead_of_what_a_failover_left_is_told_of_a_gap)
 {
     join_at(0, FROM_POSITION, (struct position){.ms = life + 500, .offset = 4});
     confirm(3);
-    answer(question, 1, 0, true);
+    answer(query, 1, 0, true);
     ck_assert_str_eq(heard(0), "gap");
     live(4);
     ck_assert_str_eq(heard(0), "4");
@@ -731,7 +731,7 @@ START_TEST(leaving_in_any_order_while_behind_leaves_nothing)
     confirm(9);
     for (size_t i = 0; i < 16; i += 2)
         leave(i);
-    answer(question, 1, 9, true);
+    answer(query, 1, 9, true);
     for (size_t i = 15; i < 16; i -= 2)
         leave(i);
 }
@@ -830,7 +830,7 @@ START_TEST(a_message_that_is_lost_before_the_first_confirmation_is_asked_for)
     const uint64_t before = last_seq;
     ck_assert(!hub_lost(hub, channel_hash, "a", 1, false));
     ck_assert_uint_eq(interests, 2);
-    const struct hub_confirmation older = {
+    const struct history_tail older = {
         .has_history = true, .last = place(2), .epoch = life + 1, .subscribe_seq = before};
     hub_confirm(hub, channel_hash, "a", 1, &older); // when it was asked, nothing had been lost yet
     ck_assert(!streams[0].open);
@@ -864,7 +864,7 @@ START_TEST(a_durable_channel_without_readable_history_is_unknown_in_the_cursor)
     ck_assert(hub_join(hub, &streams[0].subscriber, names, 2));
     confirm_without_history();
     hub_confirm(hub, b, "b", 1,
-                &(struct hub_confirmation){.has_history = true, .last = place(3), .subscribe_seq = last_seq});
+                &(struct history_tail){.has_history = true, .last = place(3), .subscribe_seq = last_seq});
     size_t len = hub_cursor(&streams[0].subscriber, id);
     ck_assert_int_eq(cursor_find(id, len, "a", 1, &at), CURSOR_NEW);
     live(7);
@@ -883,10 +883,10 @@ START_TEST(who_is_further_on_gets_its_page_although_others_keep_coming)
     ck_assert_str_eq(heard(0), "81");
     join(1, FROM_POSITION, 1);
     page(81, 81, 81, false);
-    ck_assert(position_equal(question.from, place(1)));
+    ck_assert(position_equal(query.from, place(1)));
     for (size_t i = 2; i < 12; i++) {
         join(i, FROM_POSITION, 1);
-        page(question.from.offset, question.from.offset, question.from.offset + 20, false);
+        page(query.from.offset, query.from.offset, query.from.offset + 20, false);
     }
     ck_assert_str_ne(heard(0), "");
 }
@@ -900,18 +900,17 @@ static void resume_alone(size_t i)
     snprintf(text, sizeof text, "c%u", (unsigned)i % 1000);
     const struct hub_name name = {.text = text, .len = strlen(text), .from = FROM_EARLIEST};
     uint64_t hash = map_hash(text, name.len);
-    struct hub_page p = {.at_end = true, .frames = frames, .count = 200};
+    struct history_page p = {.at_end = true, .frames = frames, .count = 200};
     for (uint64_t n = 1; n <= p.count; n++) {
         const struct event_place at = {.at = place(n), .prev = place(n - 1), .epoch = life + 1};
         struct sse_event event = {.data = "x", .data_len = 1};
         frames[n - 1] = message_durable_frame(hash, text, name.len, &at, &event);
     }
     ck_assert(hub_join(hub, &streams[i].subscriber, &name, 1));
-    hub_confirm(
-        hub, hash, text, name.len,
-        &(struct hub_confirmation){.has_history = true, .last = place(200), .subscribe_seq = last_seq});
+    hub_confirm(hub, hash, text, name.len,
+                &(struct history_tail){.has_history = true, .last = place(200), .subscribe_seq = last_seq});
     feed();
-    p.question = question;
+    p.query = query;
     hub_page(hub, hash, text, name.len, &p);
     feed();
 }

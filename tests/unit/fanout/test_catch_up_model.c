@@ -42,7 +42,7 @@ struct history {
     struct position ended[EVENTS]; // the last event of each life
     bool wanted, asked, subscribed, was_active, gap_told;
     // As bus/resume.c has it, for the only worker:
-    uint64_t question; // for the last event, on its way; 0: none
+    uint64_t query; // for the last event, on its way; 0: none
     bool asked_for, ask_next;
     char name[16];
     uint64_t hash;
@@ -51,7 +51,7 @@ struct history {
 static struct history histories[CHANNELS];
 static uint64_t wall_ms, now_ms;
 static bool redis_up;
-static uint64_t questions;
+static uint64_t queries;
 static uint64_t last_seq;
 
 enum kind {
@@ -71,9 +71,9 @@ struct item {
     enum kind kind;
     size_t channel;
     struct event_place event;
-    struct hub_question asked; // ASK_PAGE, TO_PAGE
-    uint64_t question;         // ASK_LAST
-    struct hub_confirmation how;
+    struct history_query asked; // ASK_PAGE, TO_PAGE
+    uint64_t query;             // ASK_LAST
+    struct history_tail tail;
     uint64_t subscribe_seq;
     bool at_end, failed;
     size_t first, count; // of a page
@@ -153,10 +153,10 @@ static void redis_goes(void)
 
 static void ask_last(struct history *h)
 {
-    h->question = ++questions;
+    h->query = ++queries;
     h->asked_for = h->ask_next;
     h->ask_next = false;
-    push(&lasts, (struct item){.kind = ASK_LAST, .channel = (size_t)(h - histories), .question = questions});
+    push(&lasts, (struct item){.kind = ASK_LAST, .channel = (size_t)(h - histories), .query = queries});
 }
 
 // A worker waits for a channel that is subscribed.
@@ -164,7 +164,7 @@ static void want_last(struct history *h)
 {
     h->asked_for = false;
     h->ask_next = true;
-    if (h->question == 0)
+    if (h->query == 0)
         ask_last(h);
 }
 
@@ -183,7 +183,7 @@ static void subscribe_one(void)
     if (h->was_active)
         push(&to_worker, (struct item){.kind = TO_RESUBSCRIBED, .channel = c});
     h->was_active = h->gap_told = false;
-    h->question = 0;
+    h->query = 0;
     want_last(h);
 }
 
@@ -210,8 +210,8 @@ static void answer_last(void)
     if (!redis_up || !pop(&lasts, &i))
         return;
     struct history *h = &histories[i.channel];
-    i.how = (struct hub_confirmation){.has_history = true, .last = last_of(h)};
-    i.how.epoch = h->end > h->life_from ? h->events[h->end - 1].epoch : 0;
+    i.tail = (struct history_tail){.has_history = true, .last = last_of(h)};
+    i.tail.epoch = h->end > h->life_from ? h->events[h->end - 1].epoch : 0;
     push(&lasts_answered, i);
 }
 
@@ -222,13 +222,13 @@ static void take_last(void)
     if (!pop(&lasts_answered, &i))
         return;
     struct history *h = &histories[i.channel];
-    if (i.question != h->question)
+    if (i.query != h->query)
         return;
-    h->question = 0;
+    h->query = 0;
     if (!h->subscribed)
         return;
     i.kind = TO_CONFIRM;
-    i.how.subscribe_seq = last_seq;
+    i.tail.subscribe_seq = last_seq;
     if (h->asked_for && h->wanted)
         push(&to_worker, i);
     if (h->ask_next && h->wanted)
@@ -388,7 +388,7 @@ static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, 
 }
 
 static bool on_history(void *ctx, uint64_t hash, const char *name, size_t len,
-                       const struct hub_question *asked)
+                       const struct history_query *asked)
 {
     (void)ctx, (void)hash;
     if (below(50) == 0)
@@ -517,12 +517,12 @@ static struct frame *frame_of(size_t c, const struct event_place *e)
 static void take_page(const struct item *i)
 {
     const struct history *h = &histories[i->channel];
-    struct frame *frames[HUB_PAGE_ENTRIES_MAX];
-    const struct hub_page page = {.question = i->asked,
-                                  .at_end = i->at_end,
-                                  .failed = i->failed,
-                                  .frames = frames,
-                                  .count = i->failed ? 0 : i->count};
+    struct frame *frames[HISTORY_PAGE_ENTRIES_MAX];
+    const struct history_page page = {.query = i->asked,
+                                      .at_end = i->at_end,
+                                      .failed = i->failed,
+                                      .frames = frames,
+                                      .count = i->failed ? 0 : i->count};
     for (size_t n = 0; n < page.count; n++)
         frames[n] = frame_of(i->channel, &h->events[i->first + n]);
     hub_page(hub, h->hash, h->name, strlen(h->name), &page);
@@ -542,7 +542,7 @@ static void worker_works(void)
         frame_release(f);
         break;
     case TO_CONFIRM:
-        hub_confirm(hub, h->hash, h->name, strlen(h->name), &i.how);
+        hub_confirm(hub, h->hash, h->name, strlen(h->name), &i.tail);
         break;
     case TO_UNCONFIRM:
         hub_unconfirm_all(hub);
@@ -642,7 +642,7 @@ static void setup(void)
     memset(clients, 0, sizeof clients);
     to_worker.head = to_worker.end = to_bus.head = to_bus.end = 0;
     lasts.head = lasts.end = pages.head = pages.end = lasts_answered.head = lasts_answered.end = 0;
-    questions = last_seq = 0;
+    queries = last_seq = 0;
     for (size_t c = 0; c < CHANNELS; c++) {
         snprintf(histories[c].name, sizeof histories[c].name, "channel:%zu", c);
         histories[c].hash = map_hash(histories[c].name, strlen(histories[c].name));

@@ -132,7 +132,7 @@ static size_t deliver(size_t channel)
 static void confirm(size_t channel)
 {
     hub_confirm(hub, hash_of(channel), names[channel], strlen(names[channel]),
-                &(struct hub_confirmation){.subscribe_seq = last_seq});
+                &(struct history_tail){.subscribe_seq = last_seq});
 }
 
 START_TEST(the_bus_is_told_of_the_first_that_comes_and_the_last_that_goes)
