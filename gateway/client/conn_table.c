@@ -152,7 +152,7 @@ static void on_ready(void *ctx, struct subscriber *s)
         stream_open(c);
 }
 
-static enum hub_appetite on_appetite(void *ctx, struct subscriber *s)
+static enum subscriber_readiness on_readiness(void *ctx, struct subscriber *s)
 {
     (void)ctx;
     struct conn *c = conn_of_subscriber(s);
@@ -160,9 +160,9 @@ static enum hub_appetite on_appetite(void *ctx, struct subscriber *s)
         (c->queue->count >= FEED_WRITE || c->queue->bytes >= FEED_WRITE_BYTES))
         conn_flush(c);
     // One that is over will never take anything: no page must be read for it.
-    return c->state == CONN_WAITING                ? HUB_NOT_OPEN
-           : c->state != CONN_STREAM || c->blocked ? HUB_FULL
-                                                   : HUB_HUNGRY;
+    return c->state == CONN_WAITING                ? SUBSCRIBER_NOT_OPEN
+           : c->state != CONN_STREAM || c->blocked ? SUBSCRIBER_BLOCKED
+                                                   : SUBSCRIBER_READY;
 }
 
 static void on_no_memory(void *ctx, struct subscriber *s)
@@ -216,7 +216,7 @@ bool conn_table_enable_streams(struct conn_table *t, struct limits *limits, cons
                                 .on_history = on_history,
                                 .on_frame = on_frame,
                                 .on_ready = on_ready,
-                                .appetite = on_appetite,
+                                .readiness = on_readiness,
                                 .on_no_memory = on_no_memory,
                                 .ctx = t};
     t->limits = limits;

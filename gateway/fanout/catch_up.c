@@ -230,12 +230,12 @@ static bool feed_step(struct hub *h, struct behind *b)
     enum step step = catch_up_step(b, &next);
     if (step != STEP_READ)
         verify(h, b, step == STEP_GAP);
-    enum hub_appetite appetite = h->events.appetite(h->events.ctx, b->subscriber);
-    if (appetite == HUB_FULL && step != STEP_LIVE)
+    enum subscriber_readiness readiness = h->events.readiness(h->events.ctx, b->subscriber);
+    if (readiness == SUBSCRIBER_BLOCKED && step != STEP_LIVE)
         return false;
     if (step == STEP_READ)
         catch_up_want(b->channel->catch_up, b->at);
-    if (appetite == HUB_NOT_OPEN)
+    if (readiness == SUBSCRIBER_NOT_OPEN)
         return false;
     switch (step) {
     case STEP_FRAME:

@@ -50,10 +50,10 @@ struct hub_name {
 };
 
 // Whether a subscriber can take events that it missed.
-enum hub_appetite {
-    HUB_NOT_OPEN, // not yet: hub_wake when it is
-    HUB_FULL,     // its socket is: hub_wake when it is not any more; or it is over
-    HUB_HUNGRY,
+enum subscriber_readiness {
+    SUBSCRIBER_NOT_OPEN, // its stream is not open: hub_wake when it is
+    SUBSCRIBER_BLOCKED,  // its socket is full: hub_wake when it has room; or the stream has ended
+    SUBSCRIBER_READY,
 };
 
 struct hub_events {
@@ -68,7 +68,7 @@ struct hub_events {
     void (*on_frame)(void *ctx, struct subscriber *s, struct frame *f);
     // hub_is_ready(s) has come true.
     void (*on_ready)(void *ctx, struct subscriber *s);
-    enum hub_appetite (*appetite)(void *ctx, struct subscriber *s);
+    enum subscriber_readiness (*readiness)(void *ctx, struct subscriber *s);
     // There is no memory to keep track of `s`: end it, and it will come back.
     void (*on_no_memory)(void *ctx, struct subscriber *s);
     void *ctx;

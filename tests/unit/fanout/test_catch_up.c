@@ -20,7 +20,7 @@ static uint64_t channel_hash;
 static struct stream {
     struct subscriber subscriber;
     bool open;
-    enum hub_appetite appetite;
+    enum subscriber_readiness readiness;
     unsigned room; // frames until its socket is full; 0: it never is
     unsigned opened, lost_to_memory;
     char heard[512]; // "5 6 gap 9"
@@ -67,7 +67,7 @@ static void on_frame(void *ctx, struct subscriber *s, struct frame *f)
     if (!stream->open)
         return;
     if (stream->room > 0 && --stream->room == 0)
-        stream->appetite = HUB_FULL;
+        stream->readiness = SUBSCRIBER_BLOCKED;
     char word[32];
     snprintf(word, sizeof word, f->is_gap ? "gap" : "%u", (unsigned)f->at.offset);
     size_t len = strlen(stream->heard);
@@ -85,11 +85,11 @@ static void on_ready(void *ctx, struct subscriber *s)
     hub_wake(hub, s);
 }
 
-static enum hub_appetite appetite(void *ctx, struct subscriber *s)
+static enum subscriber_readiness readiness(void *ctx, struct subscriber *s)
 {
     (void)ctx;
     struct stream *stream = (struct stream *)s;
-    return stream->open ? stream->appetite : HUB_NOT_OPEN;
+    return stream->open ? stream->readiness : SUBSCRIBER_NOT_OPEN;
 }
 
 static void on_no_memory(void *ctx, struct subscriber *s)
@@ -104,7 +104,7 @@ static void setup(void)
                                       .on_history = on_history,
                                       .on_frame = on_frame,
                                       .on_ready = on_ready,
-                                      .appetite = appetite,
+                                      .readiness = readiness,
                                       .on_no_memory = on_no_memory};
     ck_assert(map_seed());
     channel_hash = map_hash("a", 1);
@@ -116,7 +116,7 @@ static void setup(void)
     ck_assert_ptr_nonnull(hub);
     hub_tick(hub, now);
     for (size_t i = 0; i < STREAMS; i++)
-        streams[i].appetite = HUB_HUNGRY;
+        streams[i].readiness = SUBSCRIBER_READY;
 }
 
 static void teardown(void)
@@ -343,11 +343,11 @@ START_TEST(a_page_that_live_events_have_overtaken_is_followed_by_the_next_at_onc
 {
     join(0, FROM_POSITION, 2);
     confirm(4);
-    streams[0].appetite = HUB_FULL;
+    streams[0].readiness = SUBSCRIBER_BLOCKED;
     page(2, 2, 4, true);
     for (uint64_t n = 5; n <= 1100; n++) // more than is remembered
         live(n);
-    streams[0].appetite = HUB_HUNGRY;
+    streams[0].readiness = SUBSCRIBER_READY;
     hub_wake(hub, &streams[0].subscriber);
     feed();
     ck_assert_str_eq(heard(0), "3 4");
@@ -371,7 +371,7 @@ START_TEST(who_got_beyond_the_page_by_live_events_asks_for_the_next_one)
     for (uint64_t n = 7; n <= 12; n++)
         live(n);
     ck_assert_str_eq(heard(0), "3 4 5");
-    streams[0].appetite = HUB_HUNGRY;
+    streams[0].readiness = SUBSCRIBER_READY;
     hub_wake(hub, &streams[0].subscriber);
     feed();
     page(5, 5, 12, true);
@@ -386,11 +386,11 @@ START_TEST(the_next_page_is_asked_for_where_the_last_one_was_whole)
     page(2, 2, 4, true); // and the stream is level
     ck_assert_str_eq(heard(0), "3 4");
     // Comes with what another gateway gave it last; this one has forgotten event 5, as a small memory does.
-    streams[0].appetite = HUB_FULL;
+    streams[0].readiness = SUBSCRIBER_BLOCKED;
     hub_unconfirm_all(hub);
     confirm(6);
     ck_assert_uint_eq(asked, 1); // its socket is full
-    streams[0].appetite = HUB_HUNGRY;
+    streams[0].readiness = SUBSCRIBER_READY;
     hub_wake(hub, &streams[0].subscriber);
     feed();
     ck_assert_uint_eq(asked, 2);
@@ -591,7 +591,7 @@ START_TEST(who_is_behind_when_history_begins_anew_in_the_past_does_not_wait_for_
     ck_assert_str_eq(heard(0), "2");
     life = 500; // the key is deleted, and the clock has been set back
     live(1);
-    streams[0].appetite = HUB_HUNGRY;
+    streams[0].readiness = SUBSCRIBER_READY;
     hub_wake(hub, &streams[0].subscriber);
     feed();
     query.from.ms -= 500; // a place of the old life
@@ -688,11 +688,11 @@ START_TEST(a_page_that_fails_costs_nothing_to_those_who_need_none)
     confirm(4);
     page(2, 2, 4, true);
     join(1, FROM_POSITION, 0); // older than what is remembered
-    streams[2].appetite = HUB_FULL;
+    streams[2].readiness = SUBSCRIBER_BLOCKED;
     join(2, FROM_POSITION, 3);
     page_fails(0);
     ck_assert_str_eq(heard(1), "gap");
-    streams[2].appetite = HUB_HUNGRY;
+    streams[2].readiness = SUBSCRIBER_READY;
     hub_wake(hub, &streams[2].subscriber);
     feed();
     ck_assert_str_eq(heard(2), "4");

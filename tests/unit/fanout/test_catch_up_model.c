@@ -371,11 +371,11 @@ static void on_frame(void *ctx, struct subscriber *s, struct frame *f)
         k->before = k->now;
 }
 
-static enum hub_appetite appetite(void *ctx, struct subscriber *s)
+static enum subscriber_readiness readiness(void *ctx, struct subscriber *s)
 {
     (void)ctx;
     const struct client *k = (struct client *)s;
-    return !k->open ? HUB_NOT_OPEN : k->full ? HUB_FULL : HUB_HUNGRY;
+    return !k->open ? SUBSCRIBER_NOT_OPEN : k->full ? SUBSCRIBER_BLOCKED : SUBSCRIBER_READY;
 }
 
 static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, uint64_t subscribe_seq)
@@ -631,7 +631,7 @@ static void setup(void)
                                       .on_history = on_history,
                                       .on_frame = on_frame,
                                       .on_ready = on_ready,
-                                      .appetite = appetite,
+                                      .readiness = readiness,
                                       .on_no_memory = on_no_memory};
     ck_assert(map_seed());
     random_state = 0x5eed + seed;
