@@ -158,10 +158,10 @@ void catch_up_append(struct hub *h, struct hub_channel *c, struct frame *f)
 static struct frame *gap_for(const struct behind *b, const struct frame *next)
 {
     const struct hub_channel *c = b->channel;
-    bool known = b->from == FROM_POSITION && position_is_zero(b->astray);
+    bool known = b->from == FROM_POSITION && position_is_zero(b->forked);
     uint64_t from = known ? b->at.offset + 1 : 0, to = 0;
     // Offsets of another life of the history say nothing to a client that knows this one.
-    if (next && position_is_zero(b->astray) && (position_is_zero(b->at) || next->epoch <= b->at.ms))
+    if (next && position_is_zero(b->forked) && (position_is_zero(b->at) || next->epoch <= b->at.ms))
         to = next->prev.offset;
     if (to && to < from)
         from = to = 0;
@@ -173,7 +173,7 @@ static void give_gap(struct hub *h, struct behind *b, const struct frame *next)
 {
     struct frame *gap = gap_for(b, next);
     b->from = FROM_POSITION;
-    b->astray = (struct position){0};
+    b->forked = (struct position){0};
     b->at = next ? next->prev : b->channel->position;
     if (gap)
         h->events.on_frame(h->events.ctx, b->subscriber, gap);

@@ -24,23 +24,23 @@ static bool is_forked(const struct behind *b, struct position kept)
     return b->from == FROM_POSITION && position_before(kept, b->at) && kept.offset >= b->at.offset;
 }
 
-static enum step go_astray(struct behind *b)
+static enum step enter_forked(struct behind *b)
 {
-    b->astray = b->at;
+    b->forked = b->at;
     b->at = (struct position){0};
     b->since = b->channel->catch_up->pages;
     return STEP_READ;
 }
 
 // From the beginning of what is kept to the first event of an offset that `b` has not had from this history.
-static enum step step_astray(struct behind *b, struct frame **next)
+static enum step step_forked(struct behind *b, struct frame **next)
 {
     const struct replay *replay = &b->channel->catch_up->replay;
     for (;;) {
         switch (replay_next(replay, b->at, next)) {
         case REPLAY_NEXT:
         case REPLAY_GAP:
-            if ((*next)->at.offset >= b->astray.offset)
+            if ((*next)->at.offset >= b->forked.offset)
                 return STEP_GAP;
             b->at = (*next)->at;
             break;
@@ -63,8 +63,8 @@ enum step catch_up_step(struct behind *b, struct frame **next)
         b->from = FROM_UNKNOWN; // there is nothing that its place could be compared with
     if (b->from == FROM_UNKNOWN)
         return STEP_GAP;
-    if (!position_is_zero(b->astray))
-        return c->has_history ? step_astray(b, next) : STEP_GAP;
+    if (!position_is_zero(b->forked))
+        return c->has_history ? step_forked(b, next) : STEP_GAP;
     if (position_equal(b->at, c->position))
         return STEP_LIVE;
     if (!c->has_history && b->from == FROM_EARLIEST)
@@ -78,7 +78,7 @@ enum step catch_up_step(struct behind *b, struct frame **next)
     switch (result) {
     case REPLAY_GAP:
         if (is_forked(b, (*next)->prev))
-            return go_astray(b);
+            return enter_forked(b);
         return position_equal(b->at, (*next)->prev) ? STEP_FRAME : STEP_GAP;
     case REPLAY_NEXT:
         return STEP_FRAME;
@@ -87,7 +87,7 @@ enum step catch_up_step(struct behind *b, struct frame **next)
     case REPLAY_LOST:
         if (cu->page <= b->since)
             return STEP_READ;
-        return is_forked(b, c->position) ? go_astray(b) : STEP_GAP;
+        return is_forked(b, c->position) ? enter_forked(b) : STEP_GAP;
     case REPLAY_UNREAD:
         break;
     }

@@ -334,7 +334,7 @@ bool hub_lost(struct hub *h, uint64_t hash, const char *name, size_t len, bool i
 // How far its client has got, as far as it knows.
 static struct position place_of(const struct behind *b)
 {
-    return position_is_zero(b->astray) ? b->at : b->astray;
+    return position_is_zero(b->forked) ? b->at : b->forked;
 }
 
 size_t hub_cursor(const struct subscriber *s, char *out)

@@ -21,7 +21,7 @@ struct behind {
     uint32_t index; // in catch_up->behind
     uint32_t since; // pages that had been asked for when it got to `at`: only later ones speak of its end
     struct position at;
-    struct position astray; // where it was, if that is in no history: it looks for its place; else zero
+    struct position forked; // where it was, if that is in no history: it looks for its place; else zero
     enum hub_from from;     // what it asked for; FROM_POSITION once `at` is right
     bool ready;             // stands in hub->ready
     bool verified;          // it is known what it has missed, or that this cannot be known
