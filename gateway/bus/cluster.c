@@ -25,10 +25,10 @@ struct cluster {
     size_t count;
     struct member *owner[CLUSTER_SLOTS]; // NULL: nobody
     struct member *chosen; // classic Pub/Sub on a cluster: all is subscribed at this node. NULL: nowhere
-    struct interest_set homeless; // what is wanted and has no owner
-    uint64_t queries;             // as of resume.h
-    bool proven;                  // every node that is used
-    bool settled;                 // every channel is where it belongs
+    struct interest_set unowned; // what is wanted and has no owner
+    uint64_t queries;            // as of resume.h
+    bool proven;                 // every node that is used
+    bool settled;                // every channel is where it belongs
 };
 
 static bool is_classic_cluster(const struct cluster *ps)
@@ -230,21 +230,21 @@ static bool send_home(struct cluster *ps, struct member *m)
     for (size_t i = 0; all && i < count; i++) {
         const struct member *home = subscriber_of(ps, all[i]->slot);
         if (home != m && !node_is_canary(all[i]))
-            ok = node_hand_over(m->node, all[i], home ? node_wanted(home->node) : &ps->homeless) && ok;
+            ok = node_hand_over(m->node, all[i], home ? node_wanted(home->node) : &ps->unowned) && ok;
     }
     free(all);
     return ok;
 }
 
-static bool house_homeless(struct cluster *ps)
+static bool place_unowned(struct cluster *ps)
 {
     size_t count;
-    struct interest **all = interest_list_all(&ps->homeless, &count);
+    struct interest **all = interest_list_all(&ps->unowned, &count);
     bool ok = all != NULL;
     for (size_t i = 0; all && i < count; i++) {
         const struct member *home = subscriber_of(ps, all[i]->slot);
         if (home)
-            ok = interest_move(&ps->homeless, node_wanted(home->node), all[i]) && ok;
+            ok = interest_move(&ps->unowned, node_wanted(home->node), all[i]) && ok;
     }
     free(all);
     return ok;
@@ -271,7 +271,7 @@ static void let_go(struct cluster *ps)
 static void settle(struct cluster *ps)
 {
     choose(ps);
-    bool ok = house_homeless(ps);
+    bool ok = place_unowned(ps);
     for (size_t i = 0; i < ps->count; i++)
         ok = send_home(ps, ps->members[i]) && ok;
     if (ok)
@@ -292,7 +292,7 @@ static void on_map(void *ctx, const struct cluster_slots *slots, size_t moved)
     else if (moved > 0)
         log_info("cluster", "%zu slots have another owner than before", moved);
     for (size_t i = 0; i < ps->count; i++)
-        node_retry_strayed(ps->members[i]->node);
+        node_retry_moved(ps->members[i]->node);
     if (moved > 0)
         assign(ps, slots);
     if (moved > 0 || !ps->settled)
@@ -303,7 +303,7 @@ void cluster_look_after(struct cluster *ps)
 {
     if (!ps->map)
         return;
-    if (!ps->proven || ps->homeless.map.count > 0)
+    if (!ps->proven || ps->unowned.map.count > 0)
         cluster_map_refresh(ps->map, NULL);
     if (!ps->settled || (is_classic_cluster(ps) && !ps->proven))
         settle(ps);
@@ -335,7 +335,7 @@ struct cluster *cluster_create(struct ev_loop *loop, const struct cluster_settin
         return NULL;
     ps->settings = *settings;
     ps->loop = loop;
-    interest_init(&ps->homeless);
+    interest_init(&ps->unowned);
     if (settings->url->kind == REDIS_URL_CLUSTER ? open_cluster(ps) : open_server(ps))
         return ps;
     cluster_destroy(ps);
@@ -352,7 +352,7 @@ void cluster_destroy(struct cluster *ps)
     for (size_t i = 0; i < count; i++)
         member_destroy(ps->members[i]);
     cluster_map_destroy(ps->map);
-    interest_deinit(&ps->homeless);
+    interest_deinit(&ps->unowned);
     free(ps);
 }
 
@@ -363,7 +363,7 @@ void cluster_want(struct cluster *ps, unsigned worker, const struct channel_name
         node_want(m->node, worker, name);
         return;
     }
-    struct interest *i = interest_want(&ps->homeless, worker, name->hash, name->text, name->len);
+    struct interest *i = interest_want(&ps->unowned, worker, name->hash, name->text, name->len);
     if (i)
         i->slot = ps->settings.sharded ? cluster_slot(name->text, name->len) : 0;
     else
@@ -376,7 +376,7 @@ void cluster_unwant(struct cluster *ps, unsigned worker, const struct channel_na
     if (m)
         node_unwant(m->node, worker, name);
     else
-        interest_unwant(&ps->homeless, worker, name->hash, name->text, name->len, 0); // goes at once
+        interest_unwant(&ps->unowned, worker, name->hash, name->text, name->len, 0); // goes at once
 }
 
 void cluster_history(struct cluster *ps, unsigned worker, const struct channel_name *name)
@@ -389,7 +389,7 @@ void cluster_history(struct cluster *ps, unsigned worker, const struct channel_n
 struct interest *cluster_find(const struct cluster *ps, uint64_t hash, const char *name, size_t len)
 {
     const struct member *m = member_of(ps, name, len);
-    return m ? node_find(m->node, hash, name, len) : interest_find(&ps->homeless, hash, name, len);
+    return m ? node_find(m->node, hash, name, len) : interest_find(&ps->unowned, hash, name, len);
 }
 
 void cluster_subscribe_fresh(struct cluster *ps)
@@ -412,7 +412,7 @@ void cluster_retry_denied(struct cluster *ps)
 
 size_t cluster_bytes(const struct cluster *ps)
 {
-    size_t bytes = interest_bytes(&ps->homeless);
+    size_t bytes = interest_bytes(&ps->unowned);
     for (size_t i = 0; i < ps->count; i++)
         bytes += node_bytes(ps->members[i]->node);
     return bytes;

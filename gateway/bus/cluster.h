@@ -3,7 +3,7 @@
 // between cluster; what moves may have a hole, as after a reconnect. The bus thread's alone.
 //
 //      channel --CRC16--> slot --map of the cluster--> node --> path
-//                                                  nobody's --> homeless, until it has an owner
+//                                                  nobody's --> unowned, until it has an owner
 #pragma once
 
 #include <ev.h>

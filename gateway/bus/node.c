@@ -99,7 +99,7 @@ static void node_doubt(struct node *p, const char *moved)
     if (p->settings.on_doubt)
         p->settings.on_doubt(p->settings.ctx, p, moved);
     else
-        interest_retry_strayed(&p->interest); // there is nowhere else to go
+        interest_retry_moved(&p->interest); // there is nowhere else to go
 }
 
 // Its streams wait, those that come now for the answer, until it is confirmed again.
@@ -116,7 +116,7 @@ static void on_unsubscribed(void *ctx, const char *channel, size_t channel_len)
 {
     struct node *p = ctx;
     size_t lingering = p->interest.lingering_count;
-    struct interest *i = interest_stray(&p->interest, map_hash(channel, channel_len), channel, channel_len);
+    struct interest *i = interest_moved(&p->interest, map_hash(channel, channel_len), channel, channel_len);
     if (i && node_is_canary(i)) {
         canary_unheard(p->canary);
     } else if (i || p->interest.lingering_count < lingering) {
@@ -135,7 +135,7 @@ static void on_redis_error(void *ctx, const char *text)
     counter_add(p->settings.counters, COUNTER_REDIS_ERRORS, 1);
     struct cluster_moved moved;
     if (p->settings.on_doubt && cluster_error_passes(text)) {
-        interest_stray_batch(&p->interest, cluster_moved_parse(text, &moved) ? moved.slot : -1);
+        interest_batch_moved(&p->interest, cluster_moved_parse(text, &moved) ? moved.slot : -1);
         node_doubt(p, text);
         return;
     }
@@ -307,9 +307,9 @@ struct interest *node_find(const struct node *p, uint64_t hash, const char *name
     return interest_find(&p->interest, hash, name, len);
 }
 
-void node_retry_strayed(struct node *p)
+void node_retry_moved(struct node *p)
 {
-    interest_retry_strayed(&p->interest);
+    interest_retry_moved(&p->interest);
 }
 
 struct interest_set *node_wanted(struct node *p)

@@ -59,7 +59,7 @@ void node_unsubscribe_expired(struct node *p);
 void node_retry_denied(struct node *p);
 
 // What was at another node is tried again at this one.
-void node_retry_strayed(struct node *p);
+void node_retry_moved(struct node *p);
 
 // The set of what is wanted here, for those who move it between nodes.
 struct interest_set *node_wanted(struct node *p);
