@@ -61,7 +61,7 @@ static void on_deadline(struct wheel_entry *e, void *ctx)
     }
 }
 
-// Frames per turn for those who are behind: a fraction of a millisecond, so that live events need not wait.
+// Frames per turn for lagging streams: a fraction of a millisecond, so that live events need not wait.
 #define FEED_BUDGET 256u
 // So many of them leave in one write, or so many bytes: far from --queue-limit, which is there for slow
 // clients.

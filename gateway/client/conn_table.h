@@ -113,7 +113,7 @@ struct conn_table {
     uint64_t now_ms; // of this turn: precise enough for heartbeats, and no clock call per write
     uint64_t random; // state for jitter
     ev_prepare end_of_turn;
-    ev_idle feeding; // runs while there is more to do for those who are behind: the loop does not sleep
+    ev_idle feeding; // runs while there is more to do for lagging streams: the loop does not sleep
     ev_timer tick;
 };
 

@@ -59,10 +59,10 @@ void catch_up_ask(struct hub *h, struct catch_up *cu)
 static void page_failed(struct catch_up *cu)
 {
     for (uint32_t i = 0; i < cu->count; i++) {
-        struct behind *b = cu->behind[i];
+        struct lagging *lag = cu->lagging[i];
         struct frame *next;
-        if (b->since < cu->pages && replay_next(&cu->replay, b->at, &next) != REPLAY_NEXT)
-            b->from = FROM_UNKNOWN;
+        if (lag->since < cu->pages && replay_next(&cu->replay, lag->at, &next) != REPLAY_NEXT)
+            lag->from = FROM_UNKNOWN;
     }
 }
 

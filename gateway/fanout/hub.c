@@ -103,7 +103,7 @@ static void slot_drop(struct hub *h, struct hub_channel *c, uint32_t slot)
 static void channel_drop(struct hub *h, const struct subscription *gone)
 {
     struct hub_channel *c = gone->channel;
-    if (gone->behind)
+    if (gone->lagging)
         catch_up_remove(h, gone);
     else
         slot_drop(h, c, gone->slot);
@@ -142,7 +142,7 @@ static bool hub_join_one(struct hub *h, struct subscriber *s, const struct hub_n
         return false;
     }
     if (!e && !channel_ask_bus(h, c)) {
-        if (s->subscriptions[s->count].behind)
+        if (s->subscriptions[s->count].lagging)
             catch_up_remove(h, &s->subscriptions[s->count]);
         channel_destroy(h, c);
         return false;
@@ -184,16 +184,16 @@ void hub_leave(struct hub *h, struct subscriber *s)
     s->count = 0;
 }
 
-static const struct behind *behind_of(const struct subscription *sub)
+static const struct lagging *lagging_of(const struct subscription *sub)
 {
-    return sub->behind ? sub->channel->catch_up->behind[sub->slot] : NULL;
+    return sub->lagging ? sub->channel->catch_up->lagging[sub->slot] : NULL;
 }
 
 bool hub_is_ready(const struct subscriber *s)
 {
     for (uint32_t i = 0; i < s->count; i++) {
-        const struct behind *b = behind_of(&s->subscriptions[i]);
-        if (!s->subscriptions[i].channel->confirmed || (b && !b->verified))
+        const struct lagging *lag = lagging_of(&s->subscriptions[i]);
+        if (!s->subscriptions[i].channel->confirmed || (lag && !lag->verified))
             return false;
     }
     return s->count > 0;
@@ -231,10 +231,10 @@ static bool channel_advance(struct hub *h, struct hub_channel *c, const struct f
     return true;
 }
 
-static void deliver_to_behind(struct hub *h, struct hub_channel *c, struct frame *f)
+static void deliver_to_lagging(struct hub *h, struct hub_channel *c, struct frame *f)
 {
     for (uint32_t i = 0; c->catch_up && i < c->catch_up->count; i++)
-        h->events.on_frame(h->events.ctx, c->catch_up->behind[i]->subscriber, f);
+        h->events.on_frame(h->events.ctx, c->catch_up->lagging[i]->subscriber, f);
 }
 
 size_t hub_deliver(struct hub *h, struct frame *f)
@@ -249,7 +249,7 @@ size_t hub_deliver(struct hub *h, struct frame *f)
         catch_up_append(h, c, f);
     } else {
         c->has_plain = c->has_plain || !f->is_gap;
-        deliver_to_behind(h, c, f);
+        deliver_to_lagging(h, c, f);
     }
     for (uint32_t i = 0; i < c->count; i++)
         h->events.on_frame(h->events.ctx, c->slots[i].subscriber, f);
@@ -293,8 +293,8 @@ void hub_confirm(struct hub *h, uint64_t hash, const char *name, size_t len, con
             h->events.on_ready(h->events.ctx, c->slots[i].subscriber);
     // Those whose loss is known already; the others will be fed.
     for (uint32_t i = 0; !was_confirmed && c->catch_up && i < c->catch_up->count; i++)
-        if (hub_is_ready(c->catch_up->behind[i]->subscriber))
-            h->events.on_ready(h->events.ctx, c->catch_up->behind[i]->subscriber);
+        if (hub_is_ready(c->catch_up->lagging[i]->subscriber))
+            h->events.on_ready(h->events.ctx, c->catch_up->lagging[i]->subscriber);
 }
 
 static void channel_unconfirmed(struct hub_channel *c)
@@ -332,9 +332,9 @@ bool hub_lost(struct hub *h, uint64_t hash, const char *name, size_t len, bool i
 }
 
 // How far its client has got, as far as it knows.
-static struct position place_of(const struct behind *b)
+static struct position place_of(const struct lagging *lag)
 {
-    return position_is_zero(b->forked) ? b->at : b->forked;
+    return position_is_zero(lag->forked) ? lag->at : lag->forked;
 }
 
 size_t hub_cursor(const struct subscriber *s, char *out)
@@ -343,15 +343,15 @@ size_t hub_cursor(const struct subscriber *s, char *out)
     size_t count = 0;
     for (uint32_t i = 0; i < s->count && count < HUB_CHANNELS_MAX; i++) {
         const struct hub_channel *c = s->subscriptions[i].channel;
-        const struct behind *b = behind_of(&s->subscriptions[i]);
+        const struct lagging *lag = lagging_of(&s->subscriptions[i]);
         // Of one that has events and no history to look them up in, nobody can say how far the client has
         // got.
         if (c->has_history || !position_is_zero(c->position))
             entries[count++] =
                 (struct cursor_entry){.channel = c->name,
                                       .channel_len = c->entry.len,
-                                      .at = b ? place_of(b) : c->position,
-                                      .unknown = !c->has_history || (b && b->from == FROM_UNKNOWN)};
+                                      .at = lag ? place_of(lag) : c->position,
+                                      .unknown = !c->has_history || (lag && lag->from == FROM_UNKNOWN)};
     }
     return count ? cursor_encode(entries, count, out) : 0;
 }
@@ -367,16 +367,16 @@ bool hub_is_durable(const struct subscriber *s)
 
 enum hub_standing hub_standing(const struct subscriber *s, size_t i)
 {
-    const struct behind *b = behind_of(&s->subscriptions[i]);
-    return !b || b->had_slot ? HUB_FRESH : b->gap ? HUB_GAP : HUB_RESUMED;
+    const struct lagging *lag = lagging_of(&s->subscriptions[i]);
+    return !lag || lag->had_slot ? HUB_FRESH : lag->gap ? HUB_GAP : HUB_RESUMED;
 }
 
 bool hub_is_new_to_history(const struct subscriber *s, bool even_empty)
 {
     for (uint32_t i = 0; i < s->count; i++) {
         const struct hub_channel *c = s->subscriptions[i].channel;
-        const struct behind *b = behind_of(&s->subscriptions[i]);
-        if ((!b || b->had_slot) && c->has_history && (even_empty || !position_is_zero(c->position)))
+        const struct lagging *lag = lagging_of(&s->subscriptions[i]);
+        if ((!lag || lag->had_slot) && c->has_history && (even_empty || !position_is_zero(c->position)))
             return true;
     }
     return false;

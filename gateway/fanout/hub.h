@@ -25,7 +25,7 @@ struct hub_channel;
 struct subscription {
     struct hub_channel *channel;
     uint32_t slot; // where this subscriber stands in the channel's slots; or among those who are behind
-    bool behind;
+    bool lagging;
 };
 
 struct subscriber {
@@ -74,7 +74,7 @@ struct hub_events {
     void *ctx;
 };
 
-// `replay_limit`: bytes of history that may be remembered for those who are behind. NULL when out of memory.
+// `replay_limit`: bytes of history that may be remembered for lagging streams. NULL when out of memory.
 struct hub *hub_create(const struct hub_events *events, size_t replay_limit);
 // No subscriber may be in it.
 void hub_destroy(struct hub *h);
@@ -126,7 +126,7 @@ bool hub_is_new_to_history(const struct subscriber *s, bool even_empty);
 size_t hub_channel_count(const struct hub *h);
 // Memory that channels, their slots and the subscriptions outside of subscribers take.
 size_t hub_bytes(const struct hub *h);
-// Memory of what is remembered for those who are behind.
+// Memory of what is remembered for lagging streams.
 size_t hub_replay_bytes(const struct hub *h);
 // The i-th channel's name of a subscriber; `len` gets its length.
 const char *hub_channel_name(const struct subscriber *s, size_t i, size_t *len);

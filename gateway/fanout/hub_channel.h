@@ -13,12 +13,12 @@ struct slot {
 };
 
 // A subscriber that has not had all events up to the channel's position yet.
-struct behind {
-    TAILQ_ENTRY(behind) in_ready;
+struct lagging {
+    TAILQ_ENTRY(lagging) in_ready;
     struct hub_channel *channel;
     struct subscriber *subscriber;
     uint32_t subscription;
-    uint32_t index; // in catch_up->behind
+    uint32_t index; // in catch_up->lagging
     uint32_t since; // pages that had been asked for when it got to `at`: only later ones speak of its end
     struct position at;
     struct position forked; // where it was, if that is in no history: it looks for its place; else zero
@@ -29,14 +29,14 @@ struct behind {
     bool had_slot;          // fell behind where it stood; it did not come to resume
 };
 
-TAILQ_HEAD(behind_list, behind);
+TAILQ_HEAD(lagging_list, lagging);
 
 // Exists while streams are behind in the channel, and for a while after.
 struct catch_up {
     TAILQ_ENTRY(catch_up) in_hub;
     struct hub_channel *channel;
     struct replay replay;
-    struct behind **behind;
+    struct lagging **lagging;
     uint32_t count, capacity;
     uint32_t ready_count;
     struct position wanted;         // the place that comes next of those that somebody waits for
@@ -77,7 +77,7 @@ struct hub {
     struct map channels;
     struct hub_events events;
     size_t bytes; // of all but the map
-    struct behind_list ready;
+    struct lagging_list ready;
     struct catch_up_list catching_up;
     size_t replay_bytes, replay_limit;
     uint64_t now_ms;
@@ -95,7 +95,7 @@ void catch_up_destroy(struct hub *h, struct hub_channel *c);
 void catch_up_all(struct hub *h, struct hub_channel *c);
 // Drops what is remembered of the channel's history.
 void catch_up_forget(struct hub *h, struct hub_channel *c);
-// There is something new for those who are behind in the channel.
+// There is something new for lagging streams in the channel.
 void catch_up_wake(struct hub *h, struct hub_channel *c);
 // An event has come, and the channel's position is behind it.
 void catch_up_append(struct hub *h, struct hub_channel *c, struct frame *f);

@@ -455,7 +455,7 @@ START_TEST(a_channel_that_redis_takes_away_may_have_a_hole)
 }
 END_TEST
 
-START_TEST(a_strayed_channel_goes_with_the_last_who_wanted_it_and_a_lost_connection_makes_it_fresh)
+START_TEST(a_moved_channel_goes_with_the_last_who_wanted_it_and_a_lost_connection_makes_it_fresh)
 {
     activate("a"), activate("b");
     interest_moved(&set, map_hash("a", 1), "a", 1), interest_moved(&set, map_hash("b", 1), "b", 1);
@@ -541,7 +541,7 @@ int main(void)
     tcase_add_test(tcase, an_error_for_a_slot_that_nothing_waits_for_has_no_effect);
     tcase_add_test(tcase, a_channel_that_redis_takes_away_may_have_a_hole);
     tcase_add_test(tcase,
-                   a_strayed_channel_goes_with_the_last_who_wanted_it_and_a_lost_connection_makes_it_fresh);
+                   a_moved_channel_goes_with_the_last_who_wanted_it_and_a_lost_connection_makes_it_fresh);
     tcase_add_test(tcase, a_channel_moves_to_another_set_with_all_who_want_it);
     tcase_add_test(tcase, memory_is_accounted_for_and_given_back);
     suite_add_tcase(suite, tcase);
