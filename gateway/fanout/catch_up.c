@@ -77,7 +77,7 @@ static bool lagging_array_reserve(struct catch_up *cu)
 }
 
 bool catch_up_add(struct hub *h, struct hub_channel *c, struct subscriber *s, uint32_t subscription,
-                  enum hub_from from, struct position at)
+                  enum hub_from from, struct event_id at)
 {
     struct catch_up *cu = catch_up_of(h, c);
     struct lagging *lag = cu && lagging_array_reserve(cu) ? calloc(1, sizeof *lag) : NULL;
@@ -124,7 +124,7 @@ void catch_up_all(struct hub *h, struct hub_channel *c)
 {
     while (c->count > 0) {
         const struct slot *last = &c->slots[c->count - 1];
-        if (!catch_up_add(h, c, last->subscriber, last->subscription, FROM_POSITION, c->position))
+        if (!catch_up_add(h, c, last->subscriber, last->subscription, FROM_EVENT_ID, c->last_id))
             break;
         struct lagging *lag = c->catch_up->lagging[c->catch_up->count - 1];
         lag->verified = lag->had_slot = true;
@@ -158,23 +158,23 @@ void catch_up_append(struct hub *h, struct hub_channel *c, struct frame *f)
 static struct frame *gap_for(const struct lagging *lag, const struct frame *next)
 {
     const struct hub_channel *c = lag->channel;
-    bool known = lag->from == FROM_POSITION && position_is_zero(lag->forked);
+    bool known = lag->from == FROM_EVENT_ID && event_id_is_zero(lag->forked);
     uint64_t from = known ? lag->at.offset + 1 : 0, to = 0;
     // Offsets of another life of the history say nothing to a client that knows this one.
-    if (next && position_is_zero(lag->forked) && (position_is_zero(lag->at) || next->epoch <= lag->at.ms))
+    if (next && event_id_is_zero(lag->forked) && (event_id_is_zero(lag->at) || next->epoch <= lag->at.ms))
         to = next->prev.offset;
     if (to && to < from)
         from = to = 0;
     return gap_frame_durable(c->entry.hash, c->name, c->entry.len, from, to, lag->at,
-                             next ? next->prev : c->position);
+                             next ? next->prev : c->last_id);
 }
 
 static void give_gap(struct hub *h, struct lagging *lag, const struct frame *next)
 {
     struct frame *gap = gap_for(lag, next);
-    lag->from = FROM_POSITION;
-    lag->forked = (struct position){0};
-    lag->at = next ? next->prev : lag->channel->position;
+    lag->from = FROM_EVENT_ID;
+    lag->forked = (struct event_id){0};
+    lag->at = next ? next->prev : lag->channel->last_id;
     if (gap)
         h->events.on_frame(h->events.ctx, lag->subscriber, gap);
     else
@@ -206,7 +206,7 @@ static void verify(struct hub *h, struct lagging *lag, bool gap)
 static bool give(struct hub *h, struct lagging *lag, bool gap, struct frame *next)
 {
     struct catch_up *cu = lag->channel->catch_up;
-    if (next && position_before(lag->channel->position, next->at)) {
+    if (next && event_id_before(lag->channel->last_id, next->at)) {
         cu->awaits_live = true; // Redis was asked before the bus had it
         return false;
     }
@@ -214,7 +214,7 @@ static bool give(struct hub *h, struct lagging *lag, bool gap, struct frame *nex
         give_gap(h, lag, next);
     if (next) {
         lag->at = next->at;
-        if (position_before(cu->asked_position, lag->at))
+        if (event_id_before(cu->asked_last_id, lag->at))
             lag->since =
                 cu->pages; // the last page was asked for too early to tell whether this place is gone
         h->events.on_frame(h->events.ctx, lag->subscriber, next);

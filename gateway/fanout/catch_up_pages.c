@@ -26,14 +26,14 @@ void catch_up_forget(struct hub *h, struct hub_channel *c)
 
 // Pages are read in sweeps from the oldest to the newest place: who is far behind comes in turn, and does not
 // keep those further on waiting however many others come with older places.
-static bool comes_sooner(const struct catch_up *cu, struct position a, struct position b)
+static bool comes_sooner(const struct catch_up *cu, struct event_id a, struct event_id b)
 {
-    const struct position asked = cu->query.from;
-    bool a_ahead = position_before(asked, a), b_ahead = position_before(asked, b);
-    return a_ahead != b_ahead ? a_ahead : position_before(a, b);
+    const struct event_id asked = cu->query.from;
+    bool a_ahead = event_id_before(asked, a), b_ahead = event_id_before(asked, b);
+    return a_ahead != b_ahead ? a_ahead : event_id_before(a, b);
 }
 
-void catch_up_want(struct catch_up *cu, struct position from)
+void catch_up_want(struct catch_up *cu, struct event_id from)
 {
     if (!cu->is_wanted || comes_sooner(cu, from, cu->wanted))
         cu->wanted = from;
@@ -47,7 +47,7 @@ void catch_up_ask(struct hub *h, struct catch_up *cu)
     struct hub_channel *c = cu->channel;
     cu->asked_at = h->now_ms;
     cu->query = (struct history_query){.number = ++h->queries, .entries = cu->entries, .from = cu->wanted};
-    cu->asked_position = c->position;
+    cu->asked_last_id = c->last_id;
     cu->is_wanted = false;
     cu->pages++;
     cu->reading = true;
@@ -106,15 +106,15 @@ void hub_page(struct hub *h, uint64_t hash, const char *name, size_t len, const 
     cu->reading = false;
     cu->is_wanted = false; // all are woken, and say anew what they want
     cu->page = cu->pages;
-    const struct position from = page->query.from;
-    if (page->count > 0 && position_before(from, page->frames[page->count - 1]->at))
+    const struct event_id from = page->query.from;
+    if (page->count > 0 && event_id_before(from, page->frames[page->count - 1]->at))
         cu->short_pages = 0;
     page_measure(cu, page);
     size_t before = replay_bytes(&cu->replay);
     if (page->failed)
         page_failed(cu);
     else
-        replay_add_page(&cu->replay, from, page->at_end, page->frames, page->count, c->position,
+        replay_add_page(&cu->replay, from, page->at_end, page->frames, page->count, c->last_id,
                         catch_up_budget(h));
     h->replay_bytes += replay_bytes(&cu->replay) - before;
     make_room(h, cu);

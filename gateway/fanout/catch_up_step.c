@@ -4,11 +4,11 @@
 
 static enum step step_at_end(struct catch_up *cu, const struct lagging *lag, struct frame **next)
 {
-    if (!position_before(lag->at, cu->channel->position)) {
+    if (!event_id_before(lag->at, cu->channel->last_id)) {
         cu->awaits_live = true; // it comes from a gateway that was quicker
         return STEP_AWAIT;
     }
-    if (!position_before(lag->at, cu->asked_position))
+    if (!event_id_before(lag->at, cu->asked_last_id))
         return STEP_READ; // the page had all that there was: what came since is in the next one
     cu->awaits_redis = true;
     *next = replay_ring_first(&cu->replay);
@@ -19,15 +19,15 @@ static enum step step_at_end(struct catch_up *cu, const struct lagging *lag, str
 // with earlier times, since its clock is behind, or since the old master went on for a while. So they do not
 // come after the place of `lag`, and still it cannot have seen them. `kept`: the newest place that is there
 // before what comes after it by time.
-static bool is_forked(const struct lagging *lag, struct position kept)
+static bool is_forked(const struct lagging *lag, struct event_id kept)
 {
-    return lag->from == FROM_POSITION && position_before(kept, lag->at) && kept.offset >= lag->at.offset;
+    return lag->from == FROM_EVENT_ID && event_id_before(kept, lag->at) && kept.offset >= lag->at.offset;
 }
 
 static enum step enter_forked(struct lagging *lag)
 {
     lag->forked = lag->at;
-    lag->at = (struct position){0};
+    lag->at = (struct event_id){0};
     lag->since = lag->channel->catch_up->pages;
     return STEP_READ;
 }
@@ -59,13 +59,13 @@ enum step catch_up_step(struct lagging *lag, struct frame **next)
     struct hub_channel *c = lag->channel;
     struct catch_up *cu = c->catch_up;
     *next = NULL;
-    if (!c->has_history && !c->known && !lag->verified && lag->from == FROM_POSITION)
+    if (!c->has_history && !c->known && !lag->verified && lag->from == FROM_EVENT_ID)
         lag->from = FROM_UNKNOWN; // there is nothing that its place could be compared with
     if (lag->from == FROM_UNKNOWN)
         return STEP_GAP;
-    if (!position_is_zero(lag->forked))
+    if (!event_id_is_zero(lag->forked))
         return c->has_history ? step_forked(lag, next) : STEP_GAP;
-    if (position_equal(lag->at, c->position))
+    if (event_id_equal(lag->at, c->last_id))
         return STEP_LIVE;
     if (!c->has_history && lag->from == FROM_EARLIEST)
         return STEP_LIVE;
@@ -74,12 +74,12 @@ enum step catch_up_step(struct lagging *lag, struct frame **next)
         return STEP_GAP; // what is remembered of live events is all there is
     if (result == REPLAY_GAP && lag->from == FROM_EARLIEST)
         lag->at = (*next)->prev;
-    lag->from = result == REPLAY_UNREAD ? lag->from : FROM_POSITION;
+    lag->from = result == REPLAY_UNREAD ? lag->from : FROM_EVENT_ID;
     switch (result) {
     case REPLAY_GAP:
         if (is_forked(lag, (*next)->prev))
             return enter_forked(lag);
-        return position_equal(lag->at, (*next)->prev) ? STEP_FRAME : STEP_GAP;
+        return event_id_equal(lag->at, (*next)->prev) ? STEP_FRAME : STEP_GAP;
     case REPLAY_NEXT:
         return STEP_FRAME;
     case REPLAY_END:
@@ -87,7 +87,7 @@ enum step catch_up_step(struct lagging *lag, struct frame **next)
     case REPLAY_LOST:
         if (cu->page <= lag->since)
             return STEP_READ;
-        return is_forked(lag, c->position) ? enter_forked(lag) : STEP_GAP;
+        return is_forked(lag, c->last_id) ? enter_forked(lag) : STEP_GAP;
     case REPLAY_UNREAD:
         break;
     }

@@ -13,14 +13,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "gateway/fanout/position.h"
+#include "gateway/fanout/event_id.h"
 
 #define CURSOR_MAX 1024
 
 struct cursor_entry {
     const char *channel; // borrowed
     size_t channel_len;
-    struct position at;
+    struct event_id at;
     bool unknown; // nobody knows how far the client has got in it: CURSOR_UNKNOWN when it comes back
 };
 
@@ -36,4 +36,4 @@ enum cursor_result {
 
 // What a cursor says of one channel. A text that no gateway has made is CURSOR_UNKNOWN for all.
 enum cursor_result cursor_find(const char *text, size_t len, const char *channel, size_t channel_len,
-                               struct position *at);
+                               struct event_id *at);

@@ -7,14 +7,14 @@
 #include <stdint.h>
 
 #include "gateway/fanout/frame.h"
-#include "gateway/fanout/position.h"
+#include "gateway/fanout/event_id.h"
 
 #define HISTORY_PAGE_ENTRIES_MAX 256u
 
 // How far a channel's history has got, as of a confirmed subscription.
 struct history_tail {
     bool has_history;       // it can be read; the fields below count
-    struct position last;   // the newest event; zero where there has been none yet
+    struct event_id last;   // the newest event; zero where there has been none yet
     uint64_t epoch;         // of that event: which life of the history it belongs to
     uint64_t subscribe_seq; // the newest one of the hub, for any channel, that had reached the bus
 };
@@ -23,7 +23,7 @@ struct history_tail {
 struct history_query {
     uint32_t number;
     uint32_t entries;     // at most
-    struct position from; // this entry included
+    struct event_id from; // this entry included
 };
 
 // What Redis keeps from query.from on, or the first part of it (`at_end` false). Frames carry a reference each.

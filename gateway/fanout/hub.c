@@ -204,17 +204,17 @@ static bool channel_advance(struct hub *h, struct hub_channel *c, const struct f
 {
     if (!c->known) {
         // Nobody is open yet. What it is behind will be read.
-        c->position = f->at;
+        c->last_id = f->at;
         c->epoch = f->epoch;
         c->known = true;
         return true;
     }
-    bool follows = position_equal(f->prev, c->position);
+    bool follows = event_id_equal(f->prev, c->last_id);
     // The first event of a new life of the history, where the old one was never lost from sight: it has
     // expired.
-    bool begins = position_is_zero(f->prev) && c->confirmed && !c->stale;
+    bool begins = event_id_is_zero(f->prev) && c->confirmed && !c->stale;
     // One of another life is not: the clock may have been set back between the two.
-    bool is_old = f->epoch == c->epoch && !position_before(c->position, f->at);
+    bool is_old = f->epoch == c->epoch && !event_id_before(c->last_id, f->at);
     if (is_old && c->joining && !follows)
         return false;
     // A hole; or the history itself is another one than it was.
@@ -222,11 +222,11 @@ static bool channel_advance(struct hub *h, struct hub_channel *c, const struct f
         catch_up_all(h, c);
     // Places of the old life do not come before those of the new one then: what is remembered cannot be
     // compared.
-    if (begins && position_before(f->at, c->position))
+    if (begins && event_id_before(f->at, c->last_id))
         catch_up_forget(h, c);
     c->joining = c->joining && is_old;
     c->stale = false;
-    c->position = f->at;
+    c->last_id = f->at;
     c->epoch = f->epoch;
     return true;
 }
@@ -266,10 +266,10 @@ static void channel_confirmed(struct hub *h, struct hub_channel *c, const struct
     }
     // An event that came since the subscription says as much as the answer, but for what is behind it: that
     // may be on its way, or it was published before the bus knew that this worker wants it.
-    if (!c->known || c->stale || position_before(c->position, tail->last)) {
-        if (c->known && !position_equal(c->position, tail->last))
+    if (!c->known || c->stale || event_id_before(c->last_id, tail->last)) {
+        if (c->known && !event_id_equal(c->last_id, tail->last))
             catch_up_all(h, c);
-        c->position = tail->last;
+        c->last_id = tail->last;
         c->epoch = tail->epoch;
         c->joining = true;
     }
@@ -323,7 +323,7 @@ bool hub_lost(struct hub *h, uint64_t hash, const char *name, size_t len, bool i
     if (!e)
         return false;
     struct hub_channel *c = channel_of(e);
-    if (c->answered && (!c->has_history || position_is_zero(c->position)))
+    if (c->answered && (!c->has_history || event_id_is_zero(c->last_id)))
         return true;
     c->stale = true;
     // Plain messages are in no history. The bus is asked where the channel is not confirmed yet, too: the
@@ -332,9 +332,9 @@ bool hub_lost(struct hub *h, uint64_t hash, const char *name, size_t len, bool i
 }
 
 // How far its client has got, as far as it knows.
-static struct position place_of(const struct lagging *lag)
+static struct event_id place_of(const struct lagging *lag)
 {
-    return position_is_zero(lag->forked) ? lag->at : lag->forked;
+    return event_id_is_zero(lag->forked) ? lag->at : lag->forked;
 }
 
 size_t hub_cursor(const struct subscriber *s, char *out)
@@ -346,11 +346,11 @@ size_t hub_cursor(const struct subscriber *s, char *out)
         const struct lagging *lag = lagging_of(&s->subscriptions[i]);
         // Of one that has events and no history to look them up in, nobody can say how far the client has
         // got.
-        if (c->has_history || !position_is_zero(c->position))
+        if (c->has_history || !event_id_is_zero(c->last_id))
             entries[count++] =
                 (struct cursor_entry){.channel = c->name,
                                       .channel_len = c->entry.len,
-                                      .at = lag ? place_of(lag) : c->position,
+                                      .at = lag ? place_of(lag) : c->last_id,
                                       .unknown = !c->has_history || (lag && lag->from == FROM_UNKNOWN)};
     }
     return count ? cursor_encode(entries, count, out) : 0;
@@ -360,7 +360,7 @@ bool hub_is_durable(const struct subscriber *s)
 {
     for (uint32_t i = 0; i < s->count; i++)
         if (s->subscriptions[i].channel->has_history &&
-            !position_is_zero(s->subscriptions[i].channel->position))
+            !event_id_is_zero(s->subscriptions[i].channel->last_id))
             return true;
     return false;
 }
@@ -376,7 +376,7 @@ bool hub_is_new_to_history(const struct subscriber *s, bool even_empty)
     for (uint32_t i = 0; i < s->count; i++) {
         const struct hub_channel *c = s->subscriptions[i].channel;
         const struct lagging *lag = lagging_of(&s->subscriptions[i]);
-        if ((!lag || lag->had_slot) && c->has_history && (even_empty || !position_is_zero(c->position)))
+        if ((!lag || lag->had_slot) && c->has_history && (even_empty || !event_id_is_zero(c->last_id)))
             return true;
     }
     return false;

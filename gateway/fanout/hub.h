@@ -37,7 +37,7 @@ struct subscriber {
 // Where a subscriber begins in a channel.
 enum hub_from {
     FROM_NOW,
-    FROM_POSITION, // after `at`
+    FROM_EVENT_ID, // after `at`
     FROM_EARLIEST, // with all that is kept
     FROM_UNKNOWN,  // it has been here before, and nobody knows how far it got: a gap, then as FROM_NOW
 };
@@ -46,7 +46,7 @@ struct hub_name {
     const char *text; // borrowed
     size_t len;
     enum hub_from from;
-    struct position at;
+    struct event_id at;
 };
 
 // Whether a subscriber can take events that it missed.

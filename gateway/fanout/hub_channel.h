@@ -20,9 +20,9 @@ struct lagging {
     uint32_t subscription;
     uint32_t index; // in catch_up->lagging
     uint32_t since; // pages that had been asked for when it got to `at`: only later ones speak of its end
-    struct position at;
-    struct position forked; // where it was, if that is in no history: it looks for its place; else zero
-    enum hub_from from;     // what it asked for; FROM_POSITION once `at` is right
+    struct event_id at;
+    struct event_id forked; // where it was, if that is in no history: it looks for its place; else zero
+    enum hub_from from;     // what it asked for; FROM_EVENT_ID once `at` is right
     bool ready;             // stands in hub->ready
     bool verified;          // it is known what it has missed, or that this cannot be known
     bool gap;               // the latter, or a part of it is gone
@@ -39,9 +39,9 @@ struct catch_up {
     struct lagging **lagging;
     uint32_t count, capacity;
     uint32_t ready_count;
-    struct position wanted;         // the place that comes next of those that somebody waits for
-    struct history_query query;     // the last one
-    struct position asked_position; // where the channel was then
+    struct event_id wanted;        // the place that comes next of those that somebody waits for
+    struct history_query query;    // the last one
+    struct event_id asked_last_id; // where the channel was then
     bool is_wanted;
     bool reading;      // the bus was asked for a page
     bool awaits_live;  // somebody has more than the channel's position
@@ -66,7 +66,7 @@ struct hub_channel {
     bool has_plain;   // messages that are not durable came, too
     bool stale;       // the subscription was lost since the last event
     bool joining;     // just confirmed: events up to `position` may still arrive, and were read already
-    struct position position;
+    struct event_id last_id;
     uint64_t epoch;            // which life of the history `position` is of
     uint64_t subscribe_seq;    // an answer to an older one is not meant for it
     struct catch_up *catch_up; // or NULL
@@ -87,7 +87,7 @@ struct hub {
 
 // Puts a subscriber's subscription behind, without a slot. False when out of memory.
 bool catch_up_add(struct hub *h, struct hub_channel *c, struct subscriber *s, uint32_t subscription,
-                  enum hub_from from, struct position at);
+                  enum hub_from from, struct event_id at);
 void catch_up_remove(struct hub *h, const struct subscription *gone);
 // Forgets all about the channel; nobody may be behind.
 void catch_up_destroy(struct hub *h, struct hub_channel *c);

@@ -286,7 +286,7 @@ static void answer_last(struct history *h, const struct request *r, const redisR
 {
     struct history_tail tail = {0};
     tail.has_history =
-        reply->elements == 0 || history_entry_position(reply->element[0], &tail.last, &tail.epoch);
+        reply->elements == 0 || history_entry_event_id(reply->element[0], &tail.last, &tail.epoch);
     h->settings.on_last(h->settings.ctx, r->number, r->channel, r->len, &tail);
 }
 
@@ -295,7 +295,7 @@ static void answer_page(struct history *h, const struct request *r, const redisR
     const struct history_query *q = &r->page.query;
     struct frame *frames[HISTORY_PAGE_ENTRIES_MAX];
     struct history_page page = {.query = *q, .at_end = reply->elements < q->entries, .frames = frames};
-    struct position prev = q->from;
+    struct event_id prev = q->from;
     uint64_t hash = map_hash(r->channel, r->len);
     for (size_t i = 0; i < reply->elements && i < HISTORY_PAGE_ENTRIES_MAX; i++) {
         enum counter dropped;

@@ -39,7 +39,7 @@ struct history {
     size_t first, end; // kept
     size_t life_from;  // where this life of the key begins
     unsigned lives, branches;
-    struct position ended[EVENTS]; // the last event of each life
+    struct event_id ended[EVENTS]; // the last event of each life
     bool wanted, asked, subscribed, was_active, gap_told;
     // As bus/resume.c has it, for the only worker:
     uint64_t query; // for the last event, on its way; 0: none
@@ -100,9 +100,9 @@ static bool pop(struct queue *q, struct item *item)
     return true;
 }
 
-static struct position last_of(const struct history *h)
+static struct event_id last_of(const struct history *h)
 {
-    return h->end > h->life_from ? h->events[h->end - 1].at : (struct position){0};
+    return h->end > h->life_from ? h->events[h->end - 1].at : (struct event_id){0};
 }
 
 static size_t channel_named(const char *name, size_t len)
@@ -120,7 +120,7 @@ static void publish(size_t c)
     if (h->end == EVENTS)
         return;
     wall_ms += below(3);
-    struct position prev = last_of(h);
+    struct event_id prev = last_of(h);
     // No two lives share a millisecond, nor what a failover lost and what came instead: a place that is in
     // both means nothing.
     uint64_t clock_ms = wall_ms * 64 + h->branches % 64;
@@ -242,7 +242,7 @@ static void answer_page(void)
         return;
     const struct history *h = &histories[i.channel];
     size_t first = h->first > h->life_from ? h->first : h->life_from, max = i.asked.entries;
-    while (first < h->end && position_before(h->events[first].at, i.asked.from))
+    while (first < h->end && event_id_before(h->events[first].at, i.asked.from))
         first++;
     i.kind = TO_PAGE;
     i.first = first;
@@ -280,7 +280,7 @@ static void lose_history(void)
 struct told {
     char cursor[CURSOR_MAX];
     size_t cursor_len;
-    struct position seen[CHANNELS];
+    struct event_id seen[CHANNELS];
     bool knows[CHANNELS];
 };
 
@@ -288,7 +288,7 @@ static struct client {
     struct subscriber subscriber;
     bool joined, open, in[CHANNELS], earliest, full;
     struct told now, before;         // `before`: what it had when the last bytes were lost on their way
-    struct position floor[CHANNELS]; // what had been published when it was opened
+    struct event_id floor[CHANNELS]; // what had been published when it was opened
 } clients[CLIENTS];
 
 static struct hub *hub;
@@ -326,16 +326,16 @@ static void take_id(struct client *k, const struct frame *f)
 static void check_first(const struct client *k, size_t c, const struct frame *f)
 {
     if (k->earliest)
-        REQUIRE(!lossless || position_is_zero(f->prev), "earliest begins with %u\n", (unsigned)f->at.offset);
+        REQUIRE(!lossless || event_id_is_zero(f->prev), "earliest begins with %u\n", (unsigned)f->at.offset);
     else
-        REQUIRE(!lossless || !position_before(k->floor[c], f->prev), "a fresh stream begins too late\n");
+        REQUIRE(!lossless || !event_id_before(k->floor[c], f->prev), "a fresh stream begins too late\n");
 }
 
 // True where a life of the history ended with `seen`, and nothing was in it since.
-static bool is_end_of_a_life(const struct history *h, struct position seen)
+static bool is_end_of_a_life(const struct history *h, struct event_id seen)
 {
     for (unsigned i = 0; i < h->lives; i++)
-        if (position_equal(h->ended[i], seen))
+        if (event_id_equal(h->ended[i], seen))
             return true;
     return false;
 }
@@ -343,11 +343,11 @@ static bool is_end_of_a_life(const struct history *h, struct position seen)
 static void check_event(const struct client *k, size_t c, const struct frame *f)
 {
     const struct told *t = &k->now;
-    bool begins = position_is_zero(f->prev) && is_end_of_a_life(&histories[c], t->seen[c]);
+    bool begins = event_id_is_zero(f->prev) && is_end_of_a_life(&histories[c], t->seen[c]);
     if (!t->knows[c])
         check_first(k, c, f);
     else
-        REQUIRE(position_equal(f->prev, t->seen[c]) || begins,
+        REQUIRE(event_id_equal(f->prev, t->seen[c]) || begins,
                 "client %u: %u-%u does not follow %u-%u (prev %u-%u)\n", (unsigned)(k - clients),
                 (unsigned)f->at.ms, (unsigned)f->at.offset, (unsigned)t->seen[c].ms,
                 (unsigned)t->seen[c].offset, (unsigned)f->prev.ms, (unsigned)f->prev.offset);
@@ -416,16 +416,16 @@ static struct hub_name begin(struct client *k, size_t c)
         return name;
     enum cursor_result r = cursor_find(t->cursor, t->cursor_len, name.text, name.len, &name.at);
     REQUIRE(r != CURSOR_NEW, "a channel is missing in the cursor\n");
-    name.from = r == CURSOR_KNOWN ? FROM_POSITION : FROM_UNKNOWN;
+    name.from = r == CURSOR_KNOWN ? FROM_EVENT_ID : FROM_UNKNOWN;
     if (r == CURSOR_UNKNOWN) {
         t->knows[c] = false;
         return name;
     }
     if (t->knows[c])
-        REQUIRE(position_equal(name.at, t->seen[c]), "the cursor says %u, the client has seen %u\n",
+        REQUIRE(event_id_equal(name.at, t->seen[c]), "the cursor says %u, the client has seen %u\n",
                 (unsigned)name.at.offset, (unsigned)t->seen[c].offset);
     else
-        REQUIRE(!lossless || k->earliest || !position_before(k->floor[c], name.at), "a cursor too far\n");
+        REQUIRE(!lossless || k->earliest || !event_id_before(k->floor[c], name.at), "a cursor too far\n");
     t->knows[c] = true;
     t->seen[c] = name.at;
     return name;
@@ -614,10 +614,10 @@ static void check_settled(void)
         const struct client *k = &clients[i];
         REQUIRE(!k->joined || k->open, "client %u waits for ever\n", (unsigned)i);
         for (size_t c = 0; k->joined && c < CHANNELS; c++) {
-            struct position last = last_of(&histories[c]);
+            struct event_id last = last_of(&histories[c]);
             bool level =
-                k->now.knows[c] ? position_equal(k->now.seen[c], last) : !position_before(k->floor[c], last);
-            if (k->in[c] && !position_is_zero(last))
+                k->now.knows[c] ? event_id_equal(k->now.seen[c], last) : !event_id_before(k->floor[c], last);
+            if (k->in[c] && !event_id_is_zero(last))
                 REQUIRE(level, "client %u is at %u-%u (known %d) of channel %u, which is at %u-%u\n",
                         (unsigned)i, (unsigned)k->now.seen[c].ms, (unsigned)k->now.seen[c].offset,
                         k->now.knows[c], (unsigned)c, (unsigned)last.ms, (unsigned)last.offset);
