@@ -28,15 +28,15 @@ const twoWorkers = gateway({ workers: 2 });
 const only = options.only?.split(',');
 const plan = [
   { name: 'one_channel', run: scenarios.oneChannel, who: peers, often: quick ? 1 : 3,
-    size: quick ? { streams: 2000, messages: 40, rate: 20 } : { streams: 10000, messages: 100, rate: 8 } },
+    size: quick ? { streams: 2000, messages: 30, rate: 20 } : { streams: 10000, messages: 100, rate: 8 } },
   // Nchan takes part where it can keep up.
   { name: 'own_5000', run: scenarios.ownChannels, who: [...both, twoWorkers, ...peers.filter((server) => !quick && server.name === 'Nchan')],
-    often: quick ? 1 : 3, size: { streams: 5000, rate: 5000, messages: quick ? 15000 : 25000 } },
+    often: quick ? 1 : 3, size: { streams: 5000, rate: 5000, messages: quick ? 10000 : 25000 } },
   { name: 'own_20000', run: scenarios.ownChannels, who: [...both, twoWorkers],
-    often: quick ? 1 : 3, size: { streams: 5000, rate: 20000, messages: quick ? 40000 : 100000 } },
+    often: quick ? 1 : 3, size: { streams: 5000, rate: 20000, messages: quick ? 20000 : 100000 } },
   { name: 'ingest', run: scenarios.ingest, who: both, size: { messages: quick ? 300000 : 1000000 } },
   { name: 'workers_2', run: scenarios.oneChannel, who: [gateway({ workers: 1, core: '0,1' }), gateway({ workers: 2, core: '0,1' })],
-    size: quick ? { streams: 2000, messages: 40, rate: 20 } : { streams: 10000, messages: 100, rate: 4 } },
+    size: quick ? { streams: 2000, messages: 30, rate: 20 } : { streams: 10000, messages: 100, rate: 4 } },
   { name: 'resume', run: scenarios.resume, who: [gateway()],
     size: { streams: quick ? 1000 : 5000, events: 256, bytes: 1024 } },
   { name: 'resubscribe', run: scenarios.resubscribe, who: [gateway()], full: true,

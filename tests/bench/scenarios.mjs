@@ -71,8 +71,7 @@ export async function ownChannels(server, context, { streams, messages, rate }) 
   const stride = 1 + 2 * Math.floor(streams * 0.309); // the golden section, and odd
   return withServer(server, context, (running) => withLoad(running, context, { streams, channels: streams, stride }, async (load) => {
     await load.ask('open');
-    await load.ask('hold 1');
-    await load.ask(`publish ${streams} 5000 1 100`); // warms up: every stream has had a message
+    await load.ask(`publish ${streams} 10000 1 100`); // warms up: every stream has had a message
     return deliveries(await measured(running, load, `publish ${messages} ${rate} 1 100`));
   }));
 }
