@@ -15,9 +15,9 @@
 struct channel_name {
     uint64_t hash;
     union {
-        uint64_t wish;                // MAIL_WANTED
-        struct hub_confirmation how;  // MAIL_CONFIRMED
-        struct hub_question question; // MAIL_HISTORY
+        uint64_t subscribe_seq;     // MAIL_WANTED
+        struct history_tail tail;   // MAIL_CONFIRMED
+        struct history_query query; // MAIL_HISTORY
     };
     size_t len;
     char text[];
@@ -26,7 +26,7 @@ struct channel_name {
 // A part of a channel's history on its way to a worker.
 struct page_mail {
     struct channel_name *name;
-    struct hub_page page; // its frames are those below, one reference each
+    struct history_page page; // its frames are those below, one reference each
     struct frame *frames[];
 };
 
@@ -66,6 +66,8 @@ struct mail {
 void page_mail_free(struct page_mail *page);
 
 struct mailbox;
+
+#define WORKERS_MAX 63 // one bit each in a word of the bus, which needs one bit of its own
 
 // Delivers to `on_mail` on `loop`'s thread, in the order of posting (per poster). The callee owns what the
 // mail refers to. `last` is true for the last one of a batch. `frame_limit`: bytes of frames that may wait.

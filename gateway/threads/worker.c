@@ -37,22 +37,22 @@ static bool worker_ask(struct worker *w, enum mail_kind kind, struct channel_nam
 }
 
 static bool on_history(void *ctx, uint64_t hash, const char *name, size_t len,
-                       const struct hub_question *question)
+                       const struct history_query *query)
 {
     struct channel_name *mail = channel_name_create(hash, name, len);
     if (mail)
-        mail->question = *question;
+        mail->query = *query;
     return worker_ask(ctx, MAIL_HISTORY, mail);
 }
 
-static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, uint64_t wish)
+static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, uint64_t subscribe_seq)
 {
     struct channel_name *mail = channel_name_create(hash, name, len);
     if (mail)
-        mail->wish = wish;
-    if (worker_ask(ctx, wish ? MAIL_WANTED : MAIL_UNWANTED, mail))
+        mail->subscribe_seq = subscribe_seq;
+    if (worker_ask(ctx, subscribe_seq ? MAIL_WANTED : MAIL_UNWANTED, mail))
         return true;
-    if (!wish) // costs a subscription too many, until the channel is wanted and left again
+    if (!subscribe_seq) // costs a subscription too many, until the channel is wanted and left again
         log_error("worker", "out of memory: channel %.*s could not be released", (int)len, name);
     return false;
 }
@@ -81,7 +81,7 @@ static void worker_lost(struct worker *w, const struct channel_name *name, bool 
 
 static void worker_confirm(struct worker *w, const struct channel_name *name)
 {
-    hub_confirm(w->table.hub, name->hash, name->text, name->len, &name->how);
+    hub_confirm(w->table.hub, name->hash, name->text, name->len, &name->tail);
 }
 
 static void worker_page(struct worker *w, struct page_mail *mail)

@@ -9,8 +9,6 @@
 #include "gateway/client/conn_table.h"
 #include "gateway/threads/mailbox.h"
 
-#define WORKERS_MAX 63 // a bit each in the interest of the bus, which keeps one for itself
-
 struct worker;
 
 struct worker_settings {

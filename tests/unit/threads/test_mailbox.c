@@ -15,7 +15,7 @@ enum { POSTERS = 3, FRAME = 100 };
 static struct ev_loop *loop;
 static struct mailbox *box;
 
-// What was received, and how.
+// What was received, and tail.
 static size_t received, frames, batches, most_in_a_turn;
 static uint64_t next_of[POSTERS]; // the number that is expected from each poster
 static bool batch_is_open;

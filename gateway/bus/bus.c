@@ -1,12 +1,12 @@
-#include "gateway/threads/bus.h"
+#include "gateway/bus/bus.h"
 
 #include <ev.h>
 #include <stdlib.h>
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "gateway/threads/delivery.h"
-#include "gateway/threads/paths.h"
+#include "gateway/bus/delivery.h"
+#include "gateway/bus/cluster.h"
 #include "gateway/threads/thread.h"
 
 #define LINGER_CHECK_S 0.5
@@ -18,7 +18,7 @@ struct bus {
     struct delivery delivery;
     struct ev_loop *loop;
     struct mailbox *inbox;
-    struct paths *paths;
+    struct cluster *cluster;
     struct counters counters;
     ev_prepare end_of_turn;
     ev_timer linger, retry_denied, alive;
@@ -31,7 +31,7 @@ struct bus {
 static struct interest *on_find(void *ctx, uint64_t hash, const char *name, size_t len)
 {
     const struct bus *b = ctx;
-    return paths_find(b->paths, hash, name, len);
+    return cluster_find(b->cluster, hash, name, len);
 }
 
 static void on_proven(void *ctx, bool proven)
@@ -48,29 +48,29 @@ static void on_end_of_turn(struct ev_loop *loop, ev_prepare *p, int events)
     (void)loop, (void)events;
     struct bus *b = p->data;
     delivery_flush(&b->delivery);
-    paths_subscribe_fresh(b->paths);
+    cluster_subscribe_fresh(b->cluster);
 }
 
 static void on_linger(struct ev_loop *loop, ev_timer *timer, int events)
 {
     (void)loop, (void)events;
     struct bus *b = timer->data;
-    paths_unsubscribe_expired(b->paths);
+    cluster_unsubscribe_expired(b->cluster);
 }
 
 static void on_retry_denied(struct ev_loop *loop, ev_timer *timer, int events)
 {
     (void)loop, (void)events;
     struct bus *b = timer->data;
-    paths_retry_denied(b->paths);
+    cluster_retry_denied(b->cluster);
 }
 
 static void on_alive(struct ev_loop *loop, ev_timer *timer, int events)
 {
     (void)loop, (void)events;
     struct bus *b = timer->data;
-    counter_set(&b->counters, COUNTER_CONNECTION_BYTES, paths_bytes(b->paths));
-    paths_look_after(b->paths);
+    counter_set(&b->counters, COUNTER_CONNECTION_BYTES, cluster_bytes(b->cluster));
+    cluster_look_after(b->cluster);
     atomic_store_explicit(&b->alive_at, clock_monotonic_ms(), memory_order_relaxed);
 }
 
@@ -80,16 +80,16 @@ static void on_mail(void *ctx, const struct mail *mail, bool last)
     struct bus *b = ctx;
     switch ((enum mail_kind)mail->kind) {
     case MAIL_WANTED:
-        delivery_heard(&b->delivery, mail->from, mail->name->wish);
-        paths_want(b->paths, mail->from, mail->name);
+        delivery_note_subscribe_seq(&b->delivery, mail->from, mail->name->subscribe_seq);
+        cluster_want(b->cluster, mail->from, mail->name);
         free(mail->name);
         break;
     case MAIL_UNWANTED:
-        paths_unwant(b->paths, mail->from, mail->name);
+        cluster_unwant(b->cluster, mail->from, mail->name);
         free(mail->name);
         break;
     case MAIL_HISTORY:
-        paths_history(b->paths, mail->from, mail->name);
+        cluster_history(b->cluster, mail->from, mail->name);
         free(mail->name);
         break;
     case MAIL_STOP:
@@ -110,18 +110,18 @@ static void start_timer(struct bus *b, ev_timer *timer, void (*on_fire)(struct e
 
 static bool bus_open_redis(struct bus *b)
 {
-    const struct paths_settings paths = {.url = b->settings.redis,
-                                         .sharded = b->settings.sharded,
-                                         .client_name = b->settings.client_name,
-                                         .max_message = b->settings.max_message,
-                                         .durable = b->settings.durable,
-                                         .durable_count = b->settings.durable_count,
-                                         .delivery = &b->delivery,
-                                         .counters = &b->counters,
-                                         .on_proven = on_proven,
-                                         .ctx = b};
-    b->paths = paths_create(b->loop, &paths);
-    return b->paths != NULL;
+    const struct cluster_settings cluster = {.url = b->settings.redis,
+                                             .sharded = b->settings.sharded,
+                                             .client_name = b->settings.client_name,
+                                             .max_message = b->settings.max_message,
+                                             .durable = b->settings.durable,
+                                             .durable_count = b->settings.durable_count,
+                                             .delivery = &b->delivery,
+                                             .counters = &b->counters,
+                                             .on_proven = on_proven,
+                                             .ctx = b};
+    b->cluster = cluster_create(b->loop, &cluster);
+    return b->cluster != NULL;
 }
 
 struct bus *bus_create(const struct bus_settings *settings)
@@ -186,7 +186,7 @@ void bus_destroy(struct bus *b)
 {
     if (!b)
         return;
-    paths_destroy(b->paths);
+    cluster_destroy(b->cluster);
     mailbox_destroy(b->inbox);
     if (b->loop)
         ev_loop_destroy(b->loop);

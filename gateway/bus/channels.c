@@ -1,4 +1,4 @@
-#include "gateway/redis/interest.h"
+#include "gateway/bus/channels.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +28,7 @@ void interest_init(struct interest_set *set)
     TAILQ_INIT(&set->fresh);
     TAILQ_INIT(&set->sent);
     TAILQ_INIT(&set->denied);
-    TAILQ_INIT(&set->strayed);
+    TAILQ_INIT(&set->moved);
     TAILQ_INIT(&set->lingering);
 }
 
@@ -48,8 +48,8 @@ static void leave_state(struct interest_set *set, struct interest *i)
         TAILQ_REMOVE(&set->sent, i, in_state);
     else if (i->state == INTEREST_DENIED)
         TAILQ_REMOVE(&set->denied, i, in_state);
-    else if (i->state == INTEREST_STRAYED)
-        TAILQ_REMOVE(&set->strayed, i, in_state);
+    else if (i->state == INTEREST_MOVED)
+        TAILQ_REMOVE(&set->moved, i, in_state);
 }
 
 static void enter_fresh(struct interest_set *set, struct interest *i)
@@ -183,15 +183,15 @@ struct interest *interest_refuse_oldest(struct interest_set *set)
     return NULL;
 }
 
-static void enter_strayed(struct interest_set *set, struct interest *i)
+static void enter_moved(struct interest_set *set, struct interest *i)
 {
     leave_state(set, i);
     i->batch = 0;
-    i->state = INTEREST_STRAYED;
-    TAILQ_INSERT_TAIL(&set->strayed, i, in_state);
+    i->state = INTEREST_MOVED;
+    TAILQ_INSERT_TAIL(&set->moved, i, in_state);
 }
 
-void interest_stray_batch(struct interest_set *set, int slot)
+void interest_batch_moved(struct interest_set *set, int slot)
 {
     struct interest *i = TAILQ_FIRST(&set->sent), *next;
     while (i && slot >= 0 && i->slot != slot)
@@ -201,11 +201,11 @@ void interest_stray_batch(struct interest_set *set, int slot)
         if (i->lingering)
             interest_forget(set, i);
         else
-            enter_strayed(set, i);
+            enter_moved(set, i);
     }
 }
 
-struct interest *interest_stray(struct interest_set *set, uint64_t hash, const char *name, size_t len)
+struct interest *interest_moved(struct interest_set *set, uint64_t hash, const char *name, size_t len)
 {
     struct interest *i = interest_find(set, hash, name, len);
     if (!i || i->state != INTEREST_ACTIVE)
@@ -215,14 +215,14 @@ struct interest *interest_stray(struct interest_set *set, uint64_t hash, const c
         return NULL;
     }
     i->was_active = true;
-    enter_strayed(set, i);
+    enter_moved(set, i);
     return i;
 }
 
-void interest_retry_strayed(struct interest_set *set)
+void interest_retry_moved(struct interest_set *set)
 {
     struct interest *i;
-    while ((i = TAILQ_FIRST(&set->strayed))) {
+    while ((i = TAILQ_FIRST(&set->moved))) {
         leave_state(set, i);
         enter_fresh(set, i);
     }

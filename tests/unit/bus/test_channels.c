@@ -1,5 +1,5 @@
 // What each call does, one at a time. test_interest_model.c plays whole lives.
-#include "gateway/redis/interest.h"
+#include "gateway/bus/channels.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -415,14 +415,14 @@ START_TEST(what_a_node_sends_elsewhere_waits_until_it_is_tried_again)
     want_in_slot("a", 7), want_in_slot("b", 7), want_in_slot("c", 9);
     ck_assert_str_eq(batch(16), "a b");
     ck_assert_str_eq(batch(16), "c");
-    interest_stray_batch(&set, 9); // the error names its slot
-    ck_assert_int_eq(find("c")->state, INTEREST_STRAYED);
-    interest_stray_batch(&set, -1); // one that names none: the oldest
-    ck_assert_int_eq(find("a")->state, INTEREST_STRAYED);
-    ck_assert_int_eq(find("b")->state, INTEREST_STRAYED);
-    interest_stray_batch(&set, -1);
+    interest_batch_moved(&set, 9); // the error names its slot
+    ck_assert_int_eq(find("c")->state, INTEREST_MOVED);
+    interest_batch_moved(&set, -1); // one that names none: the oldest
+    ck_assert_int_eq(find("a")->state, INTEREST_MOVED);
+    ck_assert_int_eq(find("b")->state, INTEREST_MOVED);
+    interest_batch_moved(&set, -1);
     ck_assert_str_eq(batch(16), "");
-    interest_retry_strayed(&set);
+    interest_retry_moved(&set);
     ck_assert_str_eq(batch(16), "c");
     ck_assert_str_eq(batch(16), "a b");
     ck_assert(!confirm("a")->was_active);
@@ -433,7 +433,7 @@ START_TEST(an_error_for_a_slot_that_nothing_waits_for_has_no_effect)
 {
     want_in_slot("a", 7);
     ck_assert_str_eq(batch(16), "a");
-    interest_stray_batch(&set, 8);
+    interest_batch_moved(&set, 8);
     ck_assert_int_eq(find("a")->state, INTEREST_SENT);
 }
 END_TEST
@@ -443,22 +443,22 @@ START_TEST(a_channel_that_redis_takes_away_may_have_a_hole)
     activate("a"), activate("b");
     want(0, "c");
     unwant(0, "b", 5000);
-    ck_assert_ptr_eq(interest_stray(&set, map_hash("a", 1), "a", 1), find("a"));
+    ck_assert_ptr_eq(interest_moved(&set, map_hash("a", 1), "a", 1), find("a"));
     ck_assert(find("a")->was_active);
-    ck_assert_ptr_null(interest_stray(&set, map_hash("b", 1), "b", 1)); // nobody misses it
+    ck_assert_ptr_null(interest_moved(&set, map_hash("b", 1), "b", 1)); // nobody misses it
     ck_assert_ptr_null(find("b"));
     ck_assert_uint_eq(set.lingering_count, 0);
-    ck_assert_ptr_null(interest_stray(&set, map_hash("c", 1), "c", 1)); // was not subscribed
+    ck_assert_ptr_null(interest_moved(&set, map_hash("c", 1), "c", 1)); // was not subscribed
     ck_assert_int_eq(find("c")->state, INTEREST_FRESH);
-    ck_assert_ptr_null(interest_stray(&set, map_hash("a", 1), "a", 1)); // told once
-    ck_assert_ptr_null(interest_stray(&set, map_hash("x", 1), "x", 1));
+    ck_assert_ptr_null(interest_moved(&set, map_hash("a", 1), "a", 1)); // told once
+    ck_assert_ptr_null(interest_moved(&set, map_hash("x", 1), "x", 1));
 }
 END_TEST
 
-START_TEST(a_strayed_channel_goes_with_the_last_who_wanted_it_and_a_lost_connection_makes_it_fresh)
+START_TEST(a_moved_channel_goes_with_the_last_who_wanted_it_and_a_lost_connection_makes_it_fresh)
 {
     activate("a"), activate("b");
-    interest_stray(&set, map_hash("a", 1), "a", 1), interest_stray(&set, map_hash("b", 1), "b", 1);
+    interest_moved(&set, map_hash("a", 1), "a", 1), interest_moved(&set, map_hash("b", 1), "b", 1);
     unwant(0, "a", 5000);
     ck_assert_ptr_null(find("a"));
     interest_reset(&set, NULL);
@@ -541,7 +541,7 @@ int main(void)
     tcase_add_test(tcase, an_error_for_a_slot_that_nothing_waits_for_has_no_effect);
     tcase_add_test(tcase, a_channel_that_redis_takes_away_may_have_a_hole);
     tcase_add_test(tcase,
-                   a_strayed_channel_goes_with_the_last_who_wanted_it_and_a_lost_connection_makes_it_fresh);
+                   a_moved_channel_goes_with_the_last_who_wanted_it_and_a_lost_connection_makes_it_fresh);
     tcase_add_test(tcase, a_channel_moves_to_another_set_with_all_who_want_it);
     tcase_add_test(tcase, memory_is_accounted_for_and_given_back);
     suite_add_tcase(suite, tcase);

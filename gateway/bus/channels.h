@@ -4,7 +4,7 @@
 //      wanted --> FRESH --SUBSCRIBE sent--> SENT --confirmed--> ACTIVE
 //                   ^                        |                    |
 //                   +-- connection lost -----+--------------------+
-//                   +-- another try --- STRAYED <-- its slot is elsewhere (sharded Pub/Sub on a cluster)
+//                   +-- another try --- MOVED <-- its slot is elsewhere (sharded Pub/Sub on a cluster)
 // When the last worker leaves, the channel lingers before it is unsubscribed: in a reconnect storm the same
 // channels come back.
 #pragma once
@@ -16,16 +16,16 @@
 
 #include "common/map.h"
 
-enum interest_state { INTEREST_FRESH, INTEREST_SENT, INTEREST_ACTIVE, INTEREST_DENIED, INTEREST_STRAYED };
+enum interest_state { INTEREST_FRESH, INTEREST_SENT, INTEREST_ACTIVE, INTEREST_DENIED, INTEREST_MOVED };
 
 struct interest {
     struct map_entry entry; // key is name
     uint64_t workers;       // a bit for each that wants it
     uint64_t gap_told;      // a bit for each worker that was told of a loss, until a message reaches it again
-    // How far the channel's history has got (recall.h):
+    // How far the channel's history has got (resume.h):
     uint64_t asked_for; // workers that the question which is on its way speaks for
     uint64_t ask_next;  // those who came since: what is on its way may be older than they are
-    uint64_t question;  // its number; 0: there is none on its way
+    uint64_t query;     // its number; 0: there is none on its way
     enum interest_state state;
     bool was_active; // before the connection was lost: there may be a hole
     bool lingering;
@@ -33,7 +33,7 @@ struct interest {
     uint16_t slot;    // of the cluster, set by who wants it; 0 where slots do not matter
     uint32_t batch;   // the SUBSCRIBE command that it went out with
     uint64_t linger_until_ms;
-    TAILQ_ENTRY(interest) in_state;  // FRESH, SENT, DENIED, STRAYED: the list of that name
+    TAILQ_ENTRY(interest) in_state;  // FRESH, SENT, DENIED, MOVED: the list of that name
     TAILQ_ENTRY(interest) in_linger; // set->lingering, oldest first
     char name[];
 };
@@ -42,7 +42,7 @@ TAILQ_HEAD(interest_list, interest);
 
 struct interest_set {
     struct map map;
-    struct interest_list fresh, sent, denied, strayed, lingering;
+    struct interest_list fresh, sent, denied, moved, lingering;
     uint32_t next_batch;
     size_t lingering_count;
     size_t bytes; // of all but the map
@@ -72,13 +72,13 @@ struct interest *interest_confirm(struct interest_set *set, uint64_t hash, const
 // by one, since one channel that an ACL forbids must not hurt the others (NULL then).
 struct interest *interest_refuse_oldest(struct interest_set *set);
 // Redis refused a batch for now, since a slot is elsewhere or is moving: the oldest one of `slot`, or of any
-// slot where that is negative. All of it is STRAYED.
-void interest_stray_batch(struct interest_set *set, int slot);
-// Redis unsubscribed an ACTIVE channel that nobody asked it to: it is STRAYED. Returns the channel; NULL
+// slot where that is negative. All of it is MOVED.
+void interest_batch_moved(struct interest_set *set, int slot);
+// Redis unsubscribed an ACTIVE channel that nobody asked it to: it is MOVED. Returns the channel; NULL
 // where it was not ACTIVE, or nobody wanted it any more, in which case it is gone.
-struct interest *interest_stray(struct interest_set *set, uint64_t hash, const char *name, size_t len);
-// What was STRAYED is FRESH again.
-void interest_retry_strayed(struct interest_set *set);
+struct interest *interest_moved(struct interest_set *set, uint64_t hash, const char *name, size_t len);
+// What was MOVED is FRESH again.
+void interest_retry_moved(struct interest_set *set);
 // Puts channels of one slot beside each other, so that they go out together; `last` (may be NULL) behind all
 // others. Without memory for that, all stays as it was.
 void interest_sort_fresh(struct interest_set *set, struct interest *last);

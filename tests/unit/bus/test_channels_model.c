@@ -1,5 +1,5 @@
 // Long random lives of an interest set against a naive one, and against a Redis that forbids some channels.
-#include "gateway/redis/interest.h"
+#include "gateway/bus/channels.h"
 
 #include <check.h>
 #include <stdio.h>

@@ -7,9 +7,8 @@
 
 #include "gateway/fanout/counters.h"
 #include "gateway/fanout/message.h"
-#include "gateway/redis/interest.h"
+#include "gateway/bus/channels.h"
 #include "gateway/threads/mailbox.h"
-#include "gateway/threads/worker.h"
 
 #define OUTBOX_MAX 64u
 
@@ -33,7 +32,7 @@ struct delivery {
     size_t worker_count;
 
     struct outbox outboxes[WORKERS_MAX];
-    uint64_t heard[WORKERS_MAX]; // of each worker, the number of its last wish
+    uint64_t subscribe_seq[WORKERS_MAX]; // of each worker: the last subscribe_seq that came
     uint64_t drop_logged_at[COUNTER_COUNT];
 };
 
@@ -43,16 +42,16 @@ void delivery_message(struct delivery *d, struct interest *i, const char *payloa
 void delivery_drop(struct delivery *d, enum counter reason, const char *channel, size_t channel_len,
                    size_t len);
 // Worker `w` wants a channel: what is confirmed from now on was said by one who knows that.
-void delivery_heard(struct delivery *d, size_t w, uint64_t wish);
+void delivery_note_subscribe_seq(struct delivery *d, size_t w, uint64_t subscribe_seq);
 // Posts what has been collected: at the end of a turn.
 void delivery_flush(struct delivery *d);
 
 // Tells worker `w` that the channel is confirmed, behind the frames before.
 void delivery_confirm(struct delivery *d, size_t w, const struct interest *i,
-                      const struct hub_confirmation *how);
+                      const struct history_tail *tail);
 // A page of history for worker `w`, behind the frames before. Takes the references of its frames.
 void delivery_page(struct delivery *d, size_t w, const char *channel, size_t len,
-                   const struct hub_page *page);
+                   const struct history_page *page);
 // The subscription of the channel is gone: tells worker `w`, behind the frames before.
 void delivery_unconfirm_channel(struct delivery *d, size_t w, const struct interest *i);
 // Messages of the channel were lost for worker `w`: tells it once, until one gets through again.

@@ -1,9 +1,9 @@
 // All ways to Redis, and which channel goes which: one path to a single server; on a cluster one to each
 // owner of slots (sharded Pub/Sub), or one to any node (classic). When slots move or nodes go, channels move
-// between paths; what moves may have a hole, as after a reconnect. The bus thread's alone.
+// between cluster; what moves may have a hole, as after a reconnect. The bus thread's alone.
 //
 //      channel --CRC16--> slot --map of the cluster--> node --> path
-//                                                  nobody's --> homeless, until it has an owner
+//                                                  nobody's --> unowned, until it has an owner
 #pragma once
 
 #include <ev.h>
@@ -12,12 +12,12 @@
 
 #include "common/redis_url.h"
 #include "gateway/fanout/counters.h"
-#include "gateway/threads/delivery.h"
+#include "gateway/bus/delivery.h"
 #include "gateway/threads/mailbox.h"
 
-struct paths;
+struct cluster;
 
-struct paths_settings {
+struct cluster_settings {
     const struct redis_url *url; // borrowed, kind TCP, UNIX or CLUSTER
     bool sharded;                // Pub/Sub is
     const char *client_name;     // borrowed
@@ -33,21 +33,21 @@ struct paths_settings {
 };
 
 // NULL when out of memory. `settings` is copied.
-struct paths *paths_create(struct ev_loop *loop, const struct paths_settings *settings);
-void paths_destroy(struct paths *ps);
+struct cluster *cluster_create(struct ev_loop *loop, const struct cluster_settings *settings);
+void cluster_destroy(struct cluster *ps);
 
 // Worker `worker` wants the channel, or does not any more.
-void paths_want(struct paths *ps, unsigned worker, const struct channel_name *name);
-void paths_unwant(struct paths *ps, unsigned worker, const struct channel_name *name);
-// As path_history.
-void paths_history(struct paths *ps, unsigned worker, const struct channel_name *name);
-struct interest *paths_find(const struct paths *ps, uint64_t hash, const char *name, size_t len);
+void cluster_want(struct cluster *ps, unsigned worker, const struct channel_name *name);
+void cluster_unwant(struct cluster *ps, unsigned worker, const struct channel_name *name);
+// As node_history.
+void cluster_history(struct cluster *ps, unsigned worker, const struct channel_name *name);
+struct interest *cluster_find(const struct cluster *ps, uint64_t hash, const char *name, size_t len);
 
-// As of path.h, for each of them.
-void paths_subscribe_fresh(struct paths *ps);
-void paths_unsubscribe_expired(struct paths *ps);
-void paths_retry_denied(struct paths *ps);
-size_t paths_bytes(const struct paths *ps);
+// As of node.h, for each of them.
+void cluster_subscribe_fresh(struct cluster *ps);
+void cluster_unsubscribe_expired(struct cluster *ps);
+void cluster_retry_denied(struct cluster *ps);
+size_t cluster_bytes(const struct cluster *ps);
 
 // Every second or so: looks for other ways where one does not work.
-void paths_look_after(struct paths *ps);
+void cluster_look_after(struct cluster *ps);

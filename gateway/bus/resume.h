@@ -8,13 +8,13 @@
 
 #include "common/redis_url.h"
 #include "gateway/fanout/counters.h"
-#include "gateway/redis/interest.h"
-#include "gateway/threads/delivery.h"
+#include "gateway/bus/channels.h"
+#include "gateway/bus/delivery.h"
 #include "gateway/threads/mailbox.h"
 
-struct recall;
+struct resume;
 
-struct recall_settings {
+struct resume_settings {
     const struct redis_url *url; // borrowed
     const char *client_name;     // borrowed
     size_t max_message;          // bytes
@@ -23,23 +23,23 @@ struct recall_settings {
     size_t durable_count;
     struct delivery *delivery; // borrowed
     struct counters *counters; // borrowed
-    uint64_t *questions;       // borrowed: how many were asked, by all recalls
+    uint64_t *queries;         // borrowed: how many were asked, by all resumes
     // On a cluster, as of history.h; both NULL elsewhere.
-    struct recall *(*home)(void *ctx, const char *channel, size_t len);
+    struct resume *(*home)(void *ctx, const char *channel, size_t len);
     void (*on_moved)(void *ctx, const char *error);
     void *ctx;
 };
 
 // NULL when out of memory. `settings` is copied.
-struct recall *recall_create(struct ev_loop *loop, const struct recall_settings *settings);
-void recall_destroy(struct recall *r);
+struct resume *resume_create(struct ev_loop *loop, const struct resume_settings *settings);
+void resume_destroy(struct resume *r);
 
 // Redis has confirmed channel `i`: all its workers may open its streams, once it is known how far the
 // channel's history has got.
-void recall_confirm(struct recall *r, struct interest *i);
+void resume_confirm(struct resume *r, struct interest *i);
 // The same for a worker that has come to a channel that was confirmed before.
-void recall_confirm_worker(struct recall *r, unsigned worker, struct interest *i);
-// Worker `worker` wants a page of the channel's history, as name->question says: it comes by delivery_page.
-void recall_page(struct recall *r, unsigned worker, const struct channel_name *name);
+void resume_confirm_worker(struct resume *r, unsigned worker, struct interest *i);
+// Worker `worker` wants a page of the channel's history, as name->query says: it comes by delivery_page.
+void resume_page(struct resume *r, unsigned worker, const struct channel_name *name);
 // The subscriber's connection is a new one.
-void recall_reconnect(struct recall *r);
+void resume_reconnect(struct resume *r);

@@ -1,6 +1,6 @@
 // Delivery to a worker with a small mailbox: what arrives, in which order, and where a loss is told. A real
 // mailbox on a real loop; the test plays the worker.
-#include "gateway/threads/delivery.h"
+#include "gateway/bus/delivery.h"
 
 #include <check.h>
 #include <ev.h>
@@ -175,7 +175,7 @@ END_TEST
 START_TEST(news_of_a_channel_keep_their_place_behind_messages)
 {
     message("a1");
-    delivery_confirm(delivery, 0, channel("a"), &(struct hub_confirmation){0});
+    delivery_confirm(delivery, 0, channel("a"), &(struct history_tail){0});
     message("b2");
     delivery_gap(delivery, channel("a"), 0);
     delivery_gap(delivery, channel("a"), 0);
@@ -216,7 +216,7 @@ START_TEST(a_page_of_history_keeps_its_place_and_so_does_the_news_that_there_is_
 {
     struct sse_event event = {.data = "x", .data_len = 1};
     struct frame *f = frame_create(&event, 1, "a", 1), *frames[] = {frame_retain(f), frame_retain(f)};
-    const struct hub_page page = {.frames = frames, .count = 2}, failed = {.failed = true};
+    const struct history_page page = {.frames = frames, .count = 2}, failed = {.failed = true};
     message("a1");
     delivery_page(delivery, 0, "a", 1, &page);
     delivery_page(delivery, 0, "b", 1, &failed);

@@ -1,4 +1,4 @@
-#include "gateway/threads/delivery.h"
+#include "gateway/bus/delivery.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -32,13 +32,13 @@ void delivery_drop(struct delivery *d, enum counter reason, const char *channel,
 }
 
 static bool tell(struct delivery *d, size_t w, enum mail_kind kind, const struct interest *i,
-                 const struct hub_confirmation *how)
+                 const struct history_tail *tail)
 {
     struct mail mail = {.kind = (uint16_t)kind,
                         .name = channel_name_create(i->entry.hash, i->name, i->entry.len)};
     if (mail.name) {
-        mail.name->how = *how;
-        mail.name->how.heard = d->heard[w];
+        mail.name->tail = *tail;
+        mail.name->tail.subscribe_seq = d->subscribe_seq[w];
     }
     if (mail.name && mailbox_post(d->workers[w], &mail))
         return true;
@@ -52,7 +52,7 @@ static bool tell(struct delivery *d, size_t w, enum mail_kind kind, const struct
 static void tell_gap(struct delivery *d, struct interest *i, size_t w)
 {
     uint64_t bit = UINT64_C(1) << w;
-    if (!(i->gap_told & bit) && tell(d, w, MAIL_GAP, i, &(struct hub_confirmation){0}))
+    if (!(i->gap_told & bit) && tell(d, w, MAIL_GAP, i, &(struct history_tail){0}))
         i->gap_told |= bit;
 }
 
@@ -76,9 +76,9 @@ static void outbox_flush(struct delivery *d, size_t w)
     o->count = 0;
 }
 
-void delivery_heard(struct delivery *d, size_t w, uint64_t wish)
+void delivery_note_subscribe_seq(struct delivery *d, size_t w, uint64_t subscribe_seq)
 {
-    d->heard[w] = wish;
+    d->subscribe_seq[w] = subscribe_seq;
 }
 
 void delivery_flush(struct delivery *d)
@@ -93,20 +93,20 @@ static bool post(struct delivery *d, size_t w, const struct mail *mail)
     return mailbox_post(d->workers[w], mail);
 }
 
-void delivery_confirm(struct delivery *d, size_t w, const struct interest *i,
-                      const struct hub_confirmation *how)
+void delivery_confirm(struct delivery *d, size_t w, const struct interest *i, const struct history_tail *tail)
 {
     outbox_flush(d, w);
-    (void)tell(d, w, MAIL_CONFIRMED, i, how); // a stream that is not told is refused when its time is over
+    (void)tell(d, w, MAIL_CONFIRMED, i, tail); // a stream that is not told is refused when its time is over
 }
 
 void delivery_unconfirm_channel(struct delivery *d, size_t w, const struct interest *i)
 {
     outbox_flush(d, w);
-    (void)tell(d, w, MAIL_UNCONFIRMED, i, &(struct hub_confirmation){0}); // it is told of the gap later on
+    (void)tell(d, w, MAIL_UNCONFIRMED, i, &(struct history_tail){0}); // it is told of the gap later on
 }
 
-void delivery_page(struct delivery *d, size_t w, const char *channel, size_t len, const struct hub_page *page)
+void delivery_page(struct delivery *d, size_t w, const char *channel, size_t len,
+                   const struct history_page *page)
 {
     struct page_mail *p = malloc(sizeof *p + page->count * sizeof *p->frames);
     struct mail mail = {.kind = MAIL_PAGE, .page = p};
@@ -136,7 +136,7 @@ void delivery_gap(struct delivery *d, struct interest *i, size_t w)
 void delivery_resubscribed(struct delivery *d, struct interest *i, size_t w)
 {
     outbox_flush(d, w);
-    (void)tell(d, w, MAIL_RESUBSCRIBED, i, &(struct hub_confirmation){0}); // confirmed it will be, at least
+    (void)tell(d, w, MAIL_RESUBSCRIBED, i, &(struct history_tail){0}); // confirmed it will be, at least
     i->gap_told &= ~(UINT64_C(1) << w); // what is lost from now on is another loss
 }
 

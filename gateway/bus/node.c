@@ -1,4 +1,4 @@
-#include "gateway/threads/path.h"
+#include "gateway/bus/node.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 #include "gateway/redis/canary.h"
 #include "gateway/redis/cluster_slots.h"
 #include "gateway/redis/redis_pubsub.h"
-#include "gateway/threads/recall.h"
+#include "gateway/bus/resume.h"
 
 // The canary is one more that wants a channel, beside the workers: it is resubscribed as they are.
 #define CANARY_BIT 63u
@@ -17,29 +17,29 @@
 #define LINGERING_MAX 16384u // channels; beyond it the oldest goes at once
 #define BATCH 256
 
-struct path {
-    struct path_settings settings;
+struct node {
+    struct node_settings settings;
     struct redis_pubsub *pubsub;
     struct canary *canary;
     uint64_t heard; // messages of any channel
-    struct recall *recall;
+    struct resume *resume;
     struct interest_set interest;
     size_t active; // channels that Redis has confirmed, the canary's aside
     bool connected, proven;
 };
 
-bool path_is_canary(const struct interest *i)
+bool node_is_canary(const struct interest *i)
 {
     return i->workers & UINT64_C(1) << CANARY_BIT;
 }
 
 static void on_message(void *ctx, const char *channel, size_t channel_len, const char *payload, size_t len)
 {
-    struct path *p = ctx;
+    struct node *p = ctx;
     p->heard++;
     uint64_t hash = map_hash(channel, channel_len);
     struct interest *i = interest_find(&p->interest, hash, channel, channel_len);
-    if (i && path_is_canary(i)) {
+    if (i && node_is_canary(i)) {
         canary_back(p->canary, payload, len);
         return;
     }
@@ -54,19 +54,19 @@ static void on_message(void *ctx, const char *channel, size_t channel_len, const
 
 static void on_too_large(void *ctx, const char *channel, size_t channel_len, size_t len)
 {
-    struct path *p = ctx;
+    struct node *p = ctx;
     counter_add(p->settings.counters, COUNTER_MESSAGES_RECEIVED, 1);
     delivery_drop(p->settings.delivery, COUNTER_DROPPED_TOO_LARGE, channel, channel_len, len);
 }
 
-static void path_count_active(struct path *p, int64_t more)
+static void node_count_active(struct node *p, int64_t more)
 {
     p->active += (size_t)more;
     counter_add(p->settings.counters, COUNTER_SUBSCRIPTIONS, more);
 }
 
 // What was published while nobody was subscribed did not come.
-static void path_tell_loss(struct path *p, struct interest *i,
+static void node_tell_loss(struct node *p, struct interest *i,
                            void (*tell)(struct delivery *d, struct interest *i, size_t w))
 {
     struct delivery *d = p->settings.delivery;
@@ -76,34 +76,34 @@ static void path_tell_loss(struct path *p, struct interest *i,
 }
 
 // Redis has confirmed the channel: what is published from now on comes in.
-static void path_confirmed(struct path *p, struct interest *i)
+static void node_confirmed(struct node *p, struct interest *i)
 {
-    path_count_active(p, 1);
-    path_tell_loss(p, i, delivery_resubscribed);
-    recall_confirm(p->recall, i);
+    node_count_active(p, 1);
+    node_tell_loss(p, i, delivery_resubscribed);
+    resume_confirm(p->resume, i);
     i->was_active = false;
 }
 
 static void on_subscribed(void *ctx, const char *channel, size_t channel_len)
 {
-    struct path *p = ctx;
+    struct node *p = ctx;
     struct interest *i = interest_confirm(&p->interest, map_hash(channel, channel_len), channel, channel_len);
-    if (i && path_is_canary(i))
+    if (i && node_is_canary(i))
         canary_listen(p->canary);
     else if (i)
-        path_confirmed(p, i);
+        node_confirmed(p, i);
 }
 
-static void path_doubt(struct path *p, const char *moved)
+static void node_doubt(struct node *p, const char *moved)
 {
     if (p->settings.on_doubt)
         p->settings.on_doubt(p->settings.ctx, p, moved);
     else
-        interest_retry_strayed(&p->interest); // there is nowhere else to go
+        interest_retry_moved(&p->interest); // there is nowhere else to go
 }
 
 // Its streams wait, those that come now for the answer, until it is confirmed again.
-static void path_tell_unconfirmed(struct path *p, const struct interest *i)
+static void node_tell_unconfirmed(struct node *p, const struct interest *i)
 {
     struct delivery *d = p->settings.delivery;
     for (size_t w = 0; w < d->worker_count; w++)
@@ -114,35 +114,35 @@ static void path_tell_unconfirmed(struct path *p, const struct interest *i)
 // Where nobody asked for it, the slot of the channel has left the node.
 static void on_unsubscribed(void *ctx, const char *channel, size_t channel_len)
 {
-    struct path *p = ctx;
+    struct node *p = ctx;
     size_t lingering = p->interest.lingering_count;
-    struct interest *i = interest_stray(&p->interest, map_hash(channel, channel_len), channel, channel_len);
-    if (i && path_is_canary(i)) {
+    struct interest *i = interest_moved(&p->interest, map_hash(channel, channel_len), channel, channel_len);
+    if (i && node_is_canary(i)) {
         canary_unheard(p->canary);
     } else if (i || p->interest.lingering_count < lingering) {
-        path_count_active(p, -1);
+        node_count_active(p, -1);
         if (i)
-            path_tell_unconfirmed(p, i);
+            node_tell_unconfirmed(p, i);
     } else {
         return;
     }
-    path_doubt(p, NULL);
+    node_doubt(p, NULL);
 }
 
 static void on_redis_error(void *ctx, const char *text)
 {
-    struct path *p = ctx;
+    struct node *p = ctx;
     counter_add(p->settings.counters, COUNTER_REDIS_ERRORS, 1);
     struct cluster_moved moved;
     if (p->settings.on_doubt && cluster_error_passes(text)) {
-        interest_stray_batch(&p->interest, cluster_moved_parse(text, &moved) ? moved.slot : -1);
-        path_doubt(p, text);
+        interest_batch_moved(&p->interest, cluster_moved_parse(text, &moved) ? moved.slot : -1);
+        node_doubt(p, text);
         return;
     }
     struct interest *denied = interest_refuse_oldest(&p->interest);
     if (!denied)
         return;
-    path_tell_loss(p, denied, delivery_gap);
+    node_tell_loss(p, denied, delivery_gap);
     if (!denied->told_denied)
         log_warn("redis", "cannot subscribe to %.*s: %s; its new streams are refused until Redis allows it",
                  (int)denied->entry.len, denied->name, text);
@@ -151,72 +151,72 @@ static void on_redis_error(void *ctx, const char *text)
 
 static void on_redis_ready(void *ctx)
 {
-    struct path *p = ctx;
+    struct node *p = ctx;
     counter_add(p->settings.counters, COUNTER_REDIS_CONNECTS, 1);
     counter_add(p->settings.counters, COUNTER_REDIS_CONNECTED, 1);
     p->connected = true;
 }
 
-static struct interest *path_canary_interest(const struct path *p)
+static struct interest *node_canary_interest(const struct node *p)
 {
     const char *name = canary_channel(p->canary);
-    return path_find(p, map_hash(name, strlen(name)), name, strlen(name));
+    return node_find(p, map_hash(name, strlen(name)), name, strlen(name));
 }
 
-static void path_unconfirm_all(struct path *p)
+static void node_unconfirm_all(struct node *p)
 {
     size_t cursor = 0;
     const struct interest *i;
     if (p->settings.alone)
         delivery_unconfirm(p->settings.delivery);
     while (!p->settings.alone && (i = interest_next(&p->interest, &cursor)))
-        if (i->state == INTEREST_ACTIVE && !path_is_canary(i))
-            path_tell_unconfirmed(p, i);
+        if (i->state == INTEREST_ACTIVE && !node_is_canary(i))
+            node_tell_unconfirmed(p, i);
 }
 
-static void path_count_down(struct path *p)
+static void node_count_down(struct node *p)
 {
     if (p->connected)
         counter_add(p->settings.counters, COUNTER_REDIS_CONNECTED, -1);
     p->connected = false;
-    path_count_active(p, -(int64_t)p->active);
+    node_count_active(p, -(int64_t)p->active);
 }
 
 static void on_redis_down(void *ctx)
 {
-    struct path *p = ctx;
-    path_count_down(p);
+    struct node *p = ctx;
+    node_count_down(p);
     canary_lost(p->canary);
-    recall_reconnect(p->recall);
-    path_unconfirm_all(p);
+    resume_reconnect(p->resume);
+    node_unconfirm_all(p);
     // The canary's channel behind all others: when it is heard again, they are heard, too.
-    interest_reset(&p->interest, path_canary_interest(p));
+    interest_reset(&p->interest, node_canary_interest(p));
     if (p->settings.sharded)
-        path_welcome(p);
-    path_doubt(p, NULL);
+        node_welcome(p);
+    node_doubt(p, NULL);
 }
 
 static void on_proven(void *ctx, bool proven)
 {
-    struct path *p = ctx;
+    struct node *p = ctx;
     p->proven = proven;
     p->settings.on_proven(p->settings.ctx);
 }
 
 static uint64_t on_heard(void *ctx)
 {
-    const struct path *p = ctx;
+    const struct node *p = ctx;
     return p->heard;
 }
 
 static void on_deaf(void *ctx)
 {
-    struct path *p = ctx;
+    struct node *p = ctx;
     redis_pubsub_replace(p->pubsub, "connected, but what is published does not arrive");
 }
 
 // One command for each run of channels of one slot: for all of them, where slots do not matter.
-static bool path_command(struct path *p, const char *command, struct interest *const *batch, size_t count)
+static bool node_command(struct node *p, const char *command, struct interest *const *batch, size_t count)
 {
     const char *names[BATCH];
     size_t lens[BATCH], first = 0;
@@ -232,26 +232,26 @@ static bool path_command(struct path *p, const char *command, struct interest *c
     return ok;
 }
 
-static bool path_subscribe(struct path *p, struct interest *const *batch, size_t count)
+static bool node_subscribe(struct node *p, struct interest *const *batch, size_t count)
 {
-    return path_command(p, p->settings.sharded ? "SSUBSCRIBE" : "SUBSCRIBE", batch, count);
+    return node_command(p, p->settings.sharded ? "SSUBSCRIBE" : "SUBSCRIBE", batch, count);
 }
 
-static bool path_unsubscribe(struct path *p, struct interest *const *batch, size_t count)
+static bool node_unsubscribe(struct node *p, struct interest *const *batch, size_t count)
 {
-    return path_command(p, p->settings.sharded ? "SUNSUBSCRIBE" : "UNSUBSCRIBE", batch, count);
+    return node_command(p, p->settings.sharded ? "SUNSUBSCRIBE" : "UNSUBSCRIBE", batch, count);
 }
 
-void path_subscribe_fresh(struct path *p)
+void node_subscribe_fresh(struct node *p)
 {
     struct interest *batch[BATCH];
     size_t n;
     while (redis_pubsub_is_ready(p->pubsub) && (n = interest_take_batch(&p->interest, batch, BATCH)) > 0)
-        if (!path_subscribe(p, batch, n))
+        if (!node_subscribe(p, batch, n))
             redis_pubsub_replace(p->pubsub, "out of memory");
 }
 
-static void path_take_expired(struct path *p, uint64_t now_ms, size_t max)
+static void node_take_expired(struct node *p, uint64_t now_ms, size_t max)
 {
     struct interest *batch[BATCH];
     size_t n;
@@ -260,25 +260,25 @@ static void path_take_expired(struct path *p, uint64_t now_ms, size_t max)
         max -= n;
         for (size_t i = 0; i < n; i++)
             if (batch[i]->state == INTEREST_ACTIVE)
-                path_count_active(p, -1);
-        if (!path_unsubscribe(p, batch, n) && redis_pubsub_is_ready(p->pubsub))
+                node_count_active(p, -1);
+        if (!node_unsubscribe(p, batch, n) && redis_pubsub_is_ready(p->pubsub))
             redis_pubsub_replace(p->pubsub, "out of memory");
         for (size_t i = 0; i < n; i++)
             free(batch[i]);
     }
 }
 
-void path_unsubscribe_expired(struct path *p)
+void node_unsubscribe_expired(struct node *p)
 {
-    path_take_expired(p, clock_monotonic_ms(), SIZE_MAX);
+    node_take_expired(p, clock_monotonic_ms(), SIZE_MAX);
 }
 
-void path_retry_denied(struct path *p)
+void node_retry_denied(struct node *p)
 {
     interest_retry_denied(&p->interest);
 }
 
-void path_want(struct path *p, unsigned worker, const struct channel_name *name)
+void node_want(struct node *p, unsigned worker, const struct channel_name *name)
 {
     struct interest *i = interest_want(&p->interest, worker, name->hash, name->text, name->len);
     if (i && p->settings.sharded)
@@ -286,38 +286,38 @@ void path_want(struct path *p, unsigned worker, const struct channel_name *name)
     if (!i)
         log_error("bus", "out of memory: channel %.*s is not subscribed", (int)name->len, name->text);
     else if (i->state == INTEREST_ACTIVE)
-        recall_confirm_worker(p->recall, worker, i);
+        resume_confirm_worker(p->resume, worker, i);
 }
 
-void path_history(struct path *p, unsigned worker, const struct channel_name *name)
+void node_history(struct node *p, unsigned worker, const struct channel_name *name)
 {
-    recall_page(p->recall, worker, name);
+    resume_page(p->resume, worker, name);
 }
 
-void path_unwant(struct path *p, unsigned worker, const struct channel_name *name)
+void node_unwant(struct node *p, unsigned worker, const struct channel_name *name)
 {
     interest_unwant(&p->interest, worker, name->hash, name->text, name->len,
                     clock_monotonic_ms() + LINGER_MS);
     if (p->interest.lingering_count > LINGERING_MAX)
-        path_take_expired(p, UINT64_MAX, p->interest.lingering_count - LINGERING_MAX);
+        node_take_expired(p, UINT64_MAX, p->interest.lingering_count - LINGERING_MAX);
 }
 
-struct interest *path_find(const struct path *p, uint64_t hash, const char *name, size_t len)
+struct interest *node_find(const struct node *p, uint64_t hash, const char *name, size_t len)
 {
     return interest_find(&p->interest, hash, name, len);
 }
 
-void path_retry_strayed(struct path *p)
+void node_retry_moved(struct node *p)
 {
-    interest_retry_strayed(&p->interest);
+    interest_retry_moved(&p->interest);
 }
 
-struct interest_set *path_wanted(struct path *p)
+struct interest_set *node_wanted(struct node *p)
 {
     return &p->interest;
 }
 
-bool path_hand_over(struct path *p, struct interest *i, struct interest_set *to)
+bool node_hand_over(struct node *p, struct interest *i, struct interest_set *to)
 {
     bool active = i->state == INTEREST_ACTIVE, told = active || i->state == INTEREST_SENT;
     struct interest *const batch[] = {i};
@@ -326,22 +326,22 @@ bool path_hand_over(struct path *p, struct interest *i, struct interest_set *to)
     // Where the slot has left the node already, this is an error that nothing waits for; where it cannot be
     // sent, what still comes is dropped.
     if (told)
-        (void)path_unsubscribe(p, batch, 1);
+        (void)node_unsubscribe(p, batch, 1);
     if (active) {
-        path_count_active(p, -1);
-        path_tell_unconfirmed(p, i);
+        node_count_active(p, -1);
+        node_tell_unconfirmed(p, i);
     }
     if (i->lingering)
         interest_forget(&p->interest, i);
     return true;
 }
 
-void path_welcome(struct path *p)
+void node_welcome(struct node *p)
 {
-    interest_sort_fresh(&p->interest, path_canary_interest(p));
+    interest_sort_fresh(&p->interest, node_canary_interest(p));
 }
 
-static bool path_want_canary(struct path *p)
+static bool node_want_canary(struct node *p)
 {
     const char *name = canary_channel(p->canary);
     size_t len = strlen(name);
@@ -351,25 +351,25 @@ static bool path_want_canary(struct path *p)
     return i != NULL;
 }
 
-uint16_t path_canary_slot(const struct path *p)
+uint16_t node_canary_slot(const struct node *p)
 {
     const char *name = canary_channel(p->canary);
     return cluster_slot(name, strlen(name));
 }
 
-void path_move_canary(struct path *p, uint16_t slot)
+void node_move_canary(struct node *p, uint16_t slot)
 {
-    struct interest *i = path_canary_interest(p), *const batch[] = {i};
+    struct interest *i = node_canary_interest(p), *const batch[] = {i};
     if (i && i->state == INTEREST_ACTIVE)
-        (void)path_unsubscribe(p, batch, 1); // lost without memory, which costs one channel of ours
+        (void)node_unsubscribe(p, batch, 1); // lost without memory, which costs one channel of ours
     if (i)
         interest_forget(&p->interest, i);
     canary_move(p->canary, slot);
-    if (!path_want_canary(p))
+    if (!node_want_canary(p))
         log_error("bus", "out of memory: the canary has no channel");
 }
 
-static struct redis_pubsub *open_pubsub(struct path *p, struct ev_loop *loop)
+static struct redis_pubsub *open_pubsub(struct node *p, struct ev_loop *loop)
 {
     const struct redis_pubsub_settings settings = {
         .url = p->settings.url,
@@ -388,7 +388,7 @@ static struct redis_pubsub *open_pubsub(struct path *p, struct ev_loop *loop)
     return redis_pubsub_create(loop, &settings);
 }
 
-static bool open_canary(struct path *p, struct ev_loop *loop)
+static bool open_canary(struct node *p, struct ev_loop *loop)
 {
     const struct canary_settings settings = {.url = p->settings.url,
                                              .client_name = p->settings.client_name,
@@ -400,76 +400,76 @@ static bool open_canary(struct path *p, struct ev_loop *loop)
                                              .heard = on_heard,
                                              .ctx = p};
     p->canary = canary_create(loop, &settings);
-    return p->canary && path_want_canary(p);
+    return p->canary && node_want_canary(p);
 }
 
-static struct recall *on_home(void *ctx, const char *channel, size_t len)
+static struct resume *on_home(void *ctx, const char *channel, size_t len)
 {
-    struct path *p = ctx;
-    struct path *home = p->settings.home(p->settings.ctx, channel, len);
-    return home ? home->recall : NULL;
+    struct node *p = ctx;
+    struct node *home = p->settings.home(p->settings.ctx, channel, len);
+    return home ? home->resume : NULL;
 }
 
 static void on_moved(void *ctx, const char *error)
 {
-    path_doubt(ctx, error);
+    node_doubt(ctx, error);
 }
 
-static struct recall *open_recall(struct path *p, struct ev_loop *loop)
+static struct resume *open_resume(struct node *p, struct ev_loop *loop)
 {
-    const struct path_settings *s = &p->settings;
-    const struct recall_settings settings = {.url = s->url,
+    const struct node_settings *s = &p->settings;
+    const struct resume_settings settings = {.url = s->url,
                                              .client_name = s->client_name,
                                              .max_message = s->max_message,
                                              .durable = s->durable,
                                              .durable_count = s->durable_count,
                                              .delivery = s->delivery,
                                              .counters = s->counters,
-                                             .questions = s->questions,
+                                             .queries = s->queries,
                                              .home = s->home ? on_home : NULL,
                                              .on_moved = s->on_doubt ? on_moved : NULL,
                                              .ctx = p};
-    return recall_create(loop, &settings);
+    return resume_create(loop, &settings);
 }
 
-struct path *path_create(struct ev_loop *loop, const struct path_settings *settings)
+struct node *node_create(struct ev_loop *loop, const struct node_settings *settings)
 {
-    struct path *p = calloc(1, sizeof *p);
+    struct node *p = calloc(1, sizeof *p);
     if (!p)
         return NULL;
     p->settings = *settings;
     interest_init(&p->interest);
     p->pubsub = open_pubsub(p, loop);
-    p->recall = open_recall(p, loop);
-    if (p->pubsub && p->recall && open_canary(p, loop))
+    p->resume = open_resume(p, loop);
+    if (p->pubsub && p->resume && open_canary(p, loop))
         return p;
-    path_destroy(p);
+    node_destroy(p);
     return NULL;
 }
 
-void path_destroy(struct path *p)
+void node_destroy(struct node *p)
 {
     if (!p)
         return;
-    path_count_down(p);
+    node_count_down(p);
     redis_pubsub_destroy(p->pubsub);
     canary_destroy(p->canary);
-    recall_destroy(p->recall);
+    resume_destroy(p->resume);
     interest_deinit(&p->interest);
     free(p);
 }
 
-bool path_is_proven(const struct path *p)
+bool node_is_proven(const struct node *p)
 {
     return p->proven;
 }
 
-size_t path_bytes(const struct path *p)
+size_t node_bytes(const struct node *p)
 {
     return interest_bytes(&p->interest);
 }
 
-bool path_is_connected(const struct path *p)
+bool node_is_connected(const struct node *p)
 {
     return p->connected;
 }
