@@ -115,6 +115,23 @@ test('what no gateway can pass on is published with a warning', async (t) => {
     assert.ok(messages[0].equals(bytes));
 });
 
+test('standard input that does not block, as a parent may leave it, is waited for', async (t) => {
+    const scope = scopeOf(t);
+    const redis = await Redis.start(scope);
+    const subscriber = await Subscriber.start(scope, redis, 'news');
+    const unblock = 'fcntl(STDIN, F_SETFL, O_NONBLOCK) or die; exec @ARGV';
+    const child = spawn('perl', ['-MFcntl', '-e', unblock, PUBLISH, '--redis', redis.url, '--lines', 'news'], { stdio: ['pipe', 'ignore', 'inherit'] });
+    scope.defer(() => child.kill('SIGKILL'));
+    const ended = new Promise((resolve) => child.once('close', resolve));
+    child.stdin.on('error', () => {}); // its status says why it ended
+    for (const [i, text] of ['one\n', 'two\n'].entries()) {
+        child.stdin.write(text);
+        await subscriber.received(i + 1);
+    }
+    child.stdin.end();
+    assert.equal(await ended, 0);
+});
+
 test('it prints how many received, for people and for machines', async (t) => {
     const scope = scopeOf(t);
     const redis = await Redis.start(scope);
