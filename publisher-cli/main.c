@@ -1,12 +1,12 @@
 // sse-publish: publishes events to the channels that gateways stream. docs/man/sse-publish.1 is its manual.
 #include "common/pattern.h"
 #include "common/redis_url.h"
+#include "publisher-cli/discovery.h"
 #include "publisher-cli/input.h"
 #include "publisher-cli/install.h"
 #include "publisher-cli/message.h"
 #include "publisher-cli/publish.h"
 #include "publisher-cli/report.h"
-#include "publisher-cli/route.h"
 #include "publisher-cli/settings.h"
 
 #include <errno.h>
@@ -21,7 +21,6 @@ enum exit_status { EXIT_PUBLISHED = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 
 // Far above what gateways let through (--max-message), and far below what Redis takes (512 MiB).
 #define DATA_MAX (16 << 20)
-#define ERROR_MAX 512
 
 // What one run works with.
 struct run {
@@ -29,12 +28,13 @@ struct run {
     const char *channel, *data; // data is NULL where it is read from standard input
     struct message_fields fields;
     struct redis_url url;
+    struct redis_target target;
     struct publisher *publisher;
     struct input input;
     struct message_buffer buffer;
     bool warned;              // of data that no gateway will pass on; once is enough
-    enum exit_status failure; // what it means where sending fails
-    char error[ERROR_MAX];
+    enum exit_status refused; // what it means where sending fails
+    struct failure failure;
 };
 
 static enum exit_status fail(enum exit_status status, const char *reason)
@@ -63,18 +63,16 @@ static const char *channel_problem(const char *channel)
 // A history is no place for what no gateway will ever pass on. What was sent before is seen through first.
 static bool refuse_data(struct run *run, const char *problem)
 {
-    if (publisher_flush(run->publisher, run->error, sizeof(run->error))) {
-        snprintf(run->error, sizeof(run->error), "no event stream can carry this data, because %s", problem);
-        run->failure = EXIT_USAGE;
+    if (publisher_flush(run->publisher, &run->failure)) {
+        (void)failure_set(&run->failure, "no event stream can carry this data, because %s", problem);
+        run->refused = EXIT_USAGE;
     }
     return false;
 }
 
-static bool send_data(struct run *run, const char *data, size_t len)
+static bool send_data(struct run *run, struct span data)
 {
-    const char *payload = data, *problem = run->warned ? NULL : message_undeliverable(data, len);
-    size_t payload_len = len;
-
+    const char *problem = run->warned ? NULL : message_undeliverable(data);
     if (problem && run->settings->durable)
         return refuse_data(run, problem);
     if (problem) {
@@ -82,24 +80,21 @@ static bool send_data(struct run *run, const char *data, size_t len)
         run->warned = true;
     }
     // A durable event gets its envelope in Redis.
-    if (!run->settings->durable &&
-        !message_compose(&run->fields, data, len, &run->buffer, &payload, &payload_len)) {
-        snprintf(run->error, sizeof(run->error), "out of memory");
-        return false;
-    }
-    return publisher_send(run->publisher, payload, payload_len, run->error, sizeof(run->error));
+    struct span payload = data;
+    if (!run->settings->durable && !message_compose(&run->fields, data, &run->buffer, &payload))
+        return failure_out_of_memory(&run->failure);
+    return publisher_send(run->publisher, payload, &run->failure);
 }
 
 // The result of input_*, where it is an error.
 static enum exit_status fail_input(const char *what, enum input_result result)
 {
-    char reason[ERROR_MAX];
-
+    struct failure reason;
     if (result == INPUT_TOO_LONG)
-        snprintf(reason, sizeof(reason), "%s has more than %d MiB", what, DATA_MAX >> 20);
+        (void)failure_set(&reason, "%s has more than %d MiB", what, DATA_MAX >> 20);
     else
-        snprintf(reason, sizeof(reason), "cannot read standard input: %s", strerror(errno));
-    return fail(EXIT_USAGE, reason);
+        (void)failure_set(&reason, "cannot read standard input: %s", strerror(errno));
+    return fail(EXIT_USAGE, reason.text);
 }
 
 static enum exit_status publish_one(struct run *run)
@@ -114,8 +109,8 @@ static enum exit_status publish_one(struct run *run)
         if (result != INPUT_LINE)
             return fail_input("standard input", result);
     }
-    if (!send_data(run, data, len) || !publisher_flush(run->publisher, run->error, sizeof(run->error)))
-        return fail(run->failure, run->error);
+    if (!send_data(run, (struct span){data, len}) || !publisher_flush(run->publisher, &run->failure))
+        return fail(run->refused, run->failure.text);
     totals = publisher_totals(run->publisher);
     report_one(run->settings, run->channel, &totals);
     return EXIT_PUBLISHED;
@@ -131,11 +126,11 @@ static enum exit_status publish_lines(struct run *run)
 
     for (;;) {
         enum input_result result = input_next_line(&run->input, &line, &len);
-        bool ok = result == INPUT_LINE ? send_data(run, line, len)
-                                       : publisher_flush(run->publisher, run->error, sizeof(run->error));
+        bool ok = result == INPUT_LINE ? send_data(run, (struct span){line, len})
+                                       : publisher_flush(run->publisher, &run->failure);
 
         if (!ok)
-            return fail(run->failure, run->error);
+            return fail(run->refused, run->failure.text);
         if (result == INPUT_PENDING)
             result = input_fill(&run->input);
         if (result == INPUT_END)
@@ -161,10 +156,10 @@ static enum exit_status publish(struct run *run)
     enum exit_status status;
 
     // Before the data is asked for, so that a wrong password shows at once.
-    run->publisher = publisher_create(&run->url, run->channel, settings->timeout,
-                                      settings->durable ? &durable : NULL, run->error, sizeof(run->error));
+    run->publisher =
+        publisher_create(&run->target, run->channel, settings->durable ? &durable : NULL, &run->failure);
     if (run->publisher == NULL)
-        return fail(EXIT_REFUSED, run->error);
+        return fail(EXIT_REFUSED, run->failure.text);
     if (run->data == NULL && isatty(STDIN_FILENO))
         fprintf(stderr, "sse-publish: reading from the terminal; Ctrl-D at the beginning of a line ends\n");
     status = settings->lines ? publish_lines(run) : publish_one(run);
@@ -175,11 +170,11 @@ static enum exit_status publish(struct run *run)
     return status;
 }
 
-static bool install_at(struct connection *connection, void *ctx, char *error, size_t error_size)
+static bool install_at(struct connection *connection, void *ctx, struct failure *failure)
 {
     const struct run *run = ctx;
     long long version;
-    enum install_result result = install_library(connection, &version, error, error_size);
+    enum install_result result = install_library(connection, &version, failure);
 
     if (result == INSTALL_FAILED)
         return false;
@@ -192,10 +187,11 @@ static bool parse_url(struct run *run)
 {
     const struct settings *settings = run->settings;
 
-    if (!redis_url_parse(settings->redis, &run->url, run->error, sizeof(run->error)))
+    if (!redis_url_parse(settings->redis, &run->url, run->failure.text, sizeof run->failure.text))
         return false;
     run->url.tls_files =
         (struct redis_tls_files){settings->redis_ca, settings->redis_cert, settings->redis_key};
+    run->target = (struct redis_target){&run->url, settings->timeout};
     return true;
 }
 
@@ -205,10 +201,10 @@ static enum exit_status install(const struct settings *settings)
     bool ok;
 
     if (!parse_url(&run))
-        return fail(EXIT_USAGE, run.error);
-    ok = route_each_master(&run.url, settings->timeout, install_at, &run, run.error, sizeof(run.error));
+        return fail(EXIT_USAGE, run.failure.text);
+    ok = discovery_each_master(&run.target, install_at, &run, &run.failure);
     redis_url_deinit(&run.url);
-    return ok ? EXIT_PUBLISHED : fail(EXIT_REFUSED, run.error);
+    return ok ? EXIT_PUBLISHED : fail(EXIT_REFUSED, run.failure.text);
 }
 
 // NULL, or what options and arguments say that does not go together.
@@ -234,7 +230,7 @@ static enum exit_status run_with(const struct settings *settings, int argc, char
 {
     struct run run = {.settings = settings,
                       .fields = {.event = settings->event, .id = settings->id},
-                      .failure = EXIT_REFUSED};
+                      .refused = EXIT_REFUSED};
     const char *problem = usage_problem(settings, argc);
     enum exit_status status;
 
@@ -251,10 +247,10 @@ static enum exit_status run_with(const struct settings *settings, int argc, char
         return fail(EXIT_USAGE, "--lines reads standard input; leave DATA out");
     run.fields.has_retry = settings->retry != OPTION_UNSET;
     run.fields.retry_ms = (uint32_t)settings->retry;
-    if (!message_fields_check(&run.fields, run.error, sizeof(run.error)))
-        return fail(EXIT_USAGE, run.error);
+    if (!message_fields_check(&run.fields, &run.failure))
+        return fail(EXIT_USAGE, run.failure.text);
     if (!parse_url(&run))
-        return fail(EXIT_USAGE, run.error);
+        return fail(EXIT_USAGE, run.failure.text);
     input_init(&run.input, STDIN_FILENO, DATA_MAX);
     status = publish(&run);
     input_deinit(&run.input);
@@ -276,7 +272,7 @@ static void occupy_standard_descriptors(void)
 int main(int argc, char **argv)
 {
     struct settings settings;
-    char error[ERROR_MAX];
+    char error[512];
     int first;
     enum exit_status status = EXIT_PUBLISHED;
 

@@ -3,7 +3,7 @@
 #include "common/buf.h"
 #include "common/clock.h"
 #include "publisher-cli/connection.h"
-#include "publisher-cli/route.h"
+#include "publisher-cli/discovery.h"
 
 #include <hiredis/hiredis.h>
 #include <poll.h>
@@ -25,9 +25,8 @@ struct sent {
 };
 
 struct publisher {
-    const struct redis_url *url; // borrowed
-    const char *channel;         // borrowed
-    uint64_t timeout_ms;
+    const struct redis_target *target; // borrowed
+    const char *channel;               // borrowed
     struct connection *connection;
     bool is_durable, is_cluster;
     bool begun; // the first event is through, so that it is known how and where the others go
@@ -39,23 +38,22 @@ struct publisher {
     struct publisher_totals totals;
 };
 
-struct publisher *publisher_create(const struct redis_url *url, const char *channel, uint64_t timeout_ms,
-                                   const struct durable_settings *durable, char *error, size_t error_size)
+struct publisher *publisher_create(const struct redis_target *target, const char *channel,
+                                   const struct durable_settings *durable, struct failure *failure)
 {
-    struct publisher *publisher = calloc(1, sizeof(*publisher));
+    struct publisher *publisher = calloc(1, sizeof *publisher);
 
     if (publisher == NULL) {
-        snprintf(error, error_size, "out of memory");
+        (void)failure_out_of_memory(failure);
         return NULL;
     }
-    publisher->url = url;
+    publisher->target = target;
     publisher->channel = channel;
-    publisher->is_cluster = url->kind == REDIS_URL_CLUSTER;
-    publisher->timeout_ms = timeout_ms;
+    publisher->is_cluster = target->url->kind == REDIS_URL_CLUSTER;
     publisher->is_durable = durable != NULL;
     if (durable)
-        durable_init(&publisher->durable, durable);
-    publisher->connection = route_open(url, timeout_ms, error, error_size);
+        durable_init(&publisher->durable, channel, durable);
+    publisher->connection = discovery_open(target, failure);
     if (publisher->connection)
         return publisher;
     publisher_destroy(publisher);
@@ -81,7 +79,7 @@ static void count(struct publisher_totals *totals, uint64_t receivers)
 }
 
 // PUBLISH answers how many subscribers got the message; sse_publish the event's id before that.
-static bool take(struct publisher *publisher, const struct redisReply *reply, char *error, size_t error_size)
+static bool take(struct publisher *publisher, const struct redisReply *reply, struct failure *failure)
 {
     const char *remedy = NULL;
 
@@ -92,70 +90,66 @@ static bool take(struct publisher *publisher, const struct redisReply *reply, ch
     if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 && publisher->is_durable &&
         reply->element[0]->type == REDIS_REPLY_STRING && reply->element[1]->type == REDIS_REPLY_INTEGER) {
         count(&publisher->totals, (uint64_t)reply->element[1]->integer);
-        snprintf(publisher->totals.last_id, sizeof(publisher->totals.last_id), "%s", reply->element[0]->str);
+        snprintf(publisher->totals.last_id, sizeof publisher->totals.last_id, "%s", reply->element[0]->str);
         return true;
     }
     if (publisher->is_durable && reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "NOPERM", 6) == 0)
         remedy = "; sse-publish(1) has what its ACL must allow";
-    connection_explain(publisher->connection,
-                       reply->type == REDIS_REPLY_ERROR ? reply->str : "its answer makes no sense", remedy,
-                       error, error_size);
-    return false;
+    return connection_refused(publisher->connection,
+                              reply->type == REDIS_REPLY_ERROR ? reply->str : "its answer makes no sense",
+                              remedy, failure);
 }
 
 // `reply` is taken, and may be NULL.
-static bool take_and_free(struct publisher *publisher, struct redisReply *reply, char *error,
-                          size_t error_size)
+static bool take_and_free(struct publisher *publisher, struct redisReply *reply, struct failure *failure)
 {
-    bool ok = reply && take(publisher, reply, error, error_size);
+    bool ok = reply && take(publisher, reply, failure);
 
     freeReplyObject(reply);
     return ok;
 }
 
 // Gathers the command for one message.
-static bool append(struct publisher *publisher, const char *payload, size_t len, char *error,
-                   size_t error_size)
+static bool append(struct publisher *publisher, struct span payload, struct failure *failure)
 {
     // Gateways of a cluster listen to the shard that has the channel.
     const char *verb = publisher->is_cluster ? "SPUBLISH" : "PUBLISH";
-    const char *argv[DURABLE_ARGS_MAX] = {verb, publisher->channel, payload};
-    size_t lengths[DURABLE_ARGS_MAX] = {strlen(verb), strlen(publisher->channel), len};
-    int argc = 3;
-
-    if (publisher->is_durable)
-        argc = durable_command(&publisher->durable, publisher->channel, payload, len, argv, lengths);
-    return connection_append(publisher->connection, argc, argv, lengths, error, error_size);
+    struct command command = {0};
+    if (publisher->is_durable) {
+        durable_command(&publisher->durable, payload, &command);
+    } else {
+        command_add_text(&command, verb);
+        command_add_text(&command, publisher->channel);
+        command_add(&command, payload.bytes, payload.len);
+    }
+    return connection_append(publisher->connection, &command, failure);
 }
 
 // One message and its answer, while no other is on the way.
-static struct redisReply *ask(struct publisher *publisher, const char *payload, size_t len, char *error,
-                              size_t error_size)
+static struct redisReply *ask(struct publisher *publisher, struct span payload, struct failure *failure)
 {
     if (publisher->is_durable && !publisher->begun)
-        return durable_first(&publisher->durable, publisher->connection, publisher->channel, payload, len,
-                             error, error_size);
-    if (!append(publisher, payload, len, error, error_size))
+        return durable_first(&publisher->durable, publisher->connection, payload, failure);
+    if (!append(publisher, payload, failure))
         return NULL;
-    return connection_reply(publisher->connection, error, error_size);
+    return connection_reply(publisher->connection, failure);
 }
 
 // To another node, this once. `reply`, which named it, is taken; returns that node's answer.
 static struct redisReply *ask_elsewhere(struct publisher *publisher, struct redisReply *reply,
-                                        const char *payload, size_t len, char *error, size_t error_size)
+                                        struct span payload, struct failure *failure)
 {
     struct connection *here = publisher->connection,
-                      *there =
-                          route_follow(publisher->url, here, reply, publisher->timeout_ms, error, error_size);
+                      *there = discovery_follow(publisher->target, here, reply, failure);
 
     freeReplyObject(reply);
     if (there == NULL)
         return NULL;
-    reply = connection_ask(there, 1, (const char *[]){"ASKING"}, error, error_size);
+    reply = connection_ask(there, (const char *[]){"ASKING", NULL}, failure);
     if (reply) {
         freeReplyObject(reply);
         publisher->connection = there;
-        reply = ask(publisher, payload, len, error, error_size);
+        reply = ask(publisher, payload, failure);
         publisher->connection = here;
     }
     connection_close(there);
@@ -163,10 +157,9 @@ static struct redisReply *ask_elsewhere(struct publisher *publisher, struct redi
 }
 
 // Goes to the node that `reply` names, for good.
-static bool move(struct publisher *publisher, const struct redisReply *reply, char *error, size_t error_size)
+static bool move(struct publisher *publisher, const struct redisReply *reply, struct failure *failure)
 {
-    struct connection *there =
-        route_follow(publisher->url, publisher->connection, reply, publisher->timeout_ms, error, error_size);
+    struct connection *there = discovery_follow(publisher->target, publisher->connection, reply, failure);
 
     if (there == NULL)
         return false;
@@ -177,20 +170,20 @@ static bool move(struct publisher *publisher, const struct redisReply *reply, ch
 
 // What an answer says of where its message belongs. A server that lacks function or script, as the new owner
 // of a slot may, is one that takes it later: once it has been asked as for the first event.
-static enum route_advice advice_of(struct publisher *publisher, const struct redisReply *reply)
+static enum redirection redirection_of(struct publisher *publisher, const struct redisReply *reply)
 {
     if (publisher->is_durable && durable_unknown(reply)) {
         publisher->begun = false;
-        return ROUTE_LATER;
+        return REDIRECTION_LATER;
     }
-    return publisher->is_cluster ? route_advice(reply) : ROUTE_HERE;
+    return publisher->is_cluster ? discovery_redirection(reply) : REDIRECTION_NONE;
 }
 
 // Makes ready for another try after `reply`. False, with one line in `error`, where there is none.
 static bool prepare_again(struct publisher *publisher, const struct redisReply *reply,
-                          enum route_advice advice, uint64_t deadline, char *error, size_t error_size)
+                          enum redirection redirection, uint64_t deadline, struct failure *failure)
 {
-    bool moved = advice == ROUTE_MOVED && move(publisher, reply, error, error_size);
+    bool moved = redirection == REDIRECTION_MOVED && move(publisher, reply, failure);
 
     // The node that is named may be dead, and its replica about to take over.
     if (!moved && clock_monotonic_ms() < deadline)
@@ -199,28 +192,28 @@ static bool prepare_again(struct publisher *publisher, const struct redisReply *
 }
 
 // One message to whichever node takes it, for as long as one answer may take.
-static bool send_wherever(struct publisher *publisher, const char *payload, size_t len, char *error,
-                          size_t error_size)
+static bool send_wherever(struct publisher *publisher, struct span payload, struct failure *failure)
 {
-    uint64_t deadline = clock_monotonic_ms() + publisher->timeout_ms;
+    uint64_t deadline = clock_monotonic_ms() + publisher->target->timeout_ms;
 
     for (;;) {
-        struct redisReply *reply = ask(publisher, payload, len, error, error_size);
-        enum route_advice advice = reply ? advice_of(publisher, reply) : ROUTE_HERE;
+        struct redisReply *reply = ask(publisher, payload, failure);
+        enum redirection redirection = reply ? redirection_of(publisher, reply) : REDIRECTION_NONE;
         bool ok;
 
-        if (advice == ROUTE_ASK) {
-            reply = ask_elsewhere(publisher, reply, payload, len, error, error_size);
-            advice = reply ? advice_of(publisher, reply) : ROUTE_HERE;
+        if (redirection == REDIRECTION_ASK) {
+            reply = ask_elsewhere(publisher, reply, payload, failure);
+            redirection = reply ? redirection_of(publisher, reply) : REDIRECTION_NONE;
         }
-        if (advice == ROUTE_HERE || (advice == ROUTE_LATER && clock_monotonic_ms() >= deadline)) {
-            ok = take_and_free(publisher, reply, error, error_size);
+        if (redirection == REDIRECTION_NONE ||
+            (redirection == REDIRECTION_LATER && clock_monotonic_ms() >= deadline)) {
+            ok = take_and_free(publisher, reply, failure);
             publisher->begun = publisher->begun || ok;
             return ok;
         }
-        ok = prepare_again(publisher, reply, advice, deadline, error, error_size);
+        ok = prepare_again(publisher, reply, redirection, deadline, failure);
         freeReplyObject(reply);
-        if (!ok && advice == ROUTE_MOVED)
+        if (!ok && redirection == REDIRECTION_MOVED)
             return false;
     }
 }
@@ -231,47 +224,45 @@ static bool may_go_again(const struct publisher *publisher)
 }
 
 // Remembers a message that goes out, where it may have to go out again.
-static bool keep(struct publisher *publisher, const char *payload, size_t len, char *error, size_t error_size)
+static bool keep(struct publisher *publisher, struct span payload, struct failure *failure)
 {
-    publisher->sent[publisher->pending] = (struct sent){.start = publisher->kept.len, .len = len};
-    if (!may_go_again(publisher) || buf_append(&publisher->kept, payload, len))
+    publisher->sent[publisher->pending] = (struct sent){.start = publisher->kept.len, .len = payload.len};
+    if (!may_go_again(publisher) || buf_append(&publisher->kept, payload.bytes, payload.len))
         return true;
-    snprintf(error, error_size, "out of memory");
+    (void)failure_out_of_memory(failure);
     return false;
 }
 
-bool publisher_send(struct publisher *publisher, const char *payload, size_t len, char *error,
-                    size_t error_size)
+bool publisher_send(struct publisher *publisher, struct span payload, struct failure *failure)
 {
     if (!publisher->begun && may_go_again(publisher))
-        return send_wherever(publisher, payload, len, error, error_size);
-    if (!keep(publisher, payload, len, error, error_size) ||
-        !append(publisher, payload, len, error, error_size))
+        return send_wherever(publisher, payload, failure);
+    if (!keep(publisher, payload, failure) || !append(publisher, payload, failure))
         return false;
     publisher->pending++;
-    publisher->pending_bytes += len;
+    publisher->pending_bytes += payload.len;
     if (publisher->pending < WINDOW_MESSAGES && publisher->pending_bytes < WINDOW_BYTES)
         return true;
-    return publisher_flush(publisher, error, error_size);
+    return publisher_flush(publisher, failure);
 }
 
-static bool take_answers(struct publisher *publisher, char *error, size_t error_size)
+static bool take_answers(struct publisher *publisher, struct failure *failure)
 {
     for (size_t i = 0; i < publisher->pending; i++) {
-        struct redisReply *reply = connection_reply(publisher->connection, error, error_size);
+        struct redisReply *reply = connection_reply(publisher->connection, failure);
 
-        publisher->sent[i].again = reply && advice_of(publisher, reply) != ROUTE_HERE;
+        publisher->sent[i].again = reply && redirection_of(publisher, reply) != REDIRECTION_NONE;
         if (publisher->sent[i].again)
             freeReplyObject(reply);
-        else if (!take_and_free(publisher, reply, error, error_size))
+        else if (!take_and_free(publisher, reply, failure))
             return false;
     }
     return true;
 }
 
-bool publisher_flush(struct publisher *publisher, char *error, size_t error_size)
+bool publisher_flush(struct publisher *publisher, struct failure *failure)
 {
-    if (!take_answers(publisher, error, error_size))
+    if (!take_answers(publisher, failure))
         return false;
     // In order: all of them have one slot and need one function, so that from the first that was sent away,
     // all were.
@@ -279,7 +270,7 @@ bool publisher_flush(struct publisher *publisher, char *error, size_t error_size
         const struct sent *sent = &publisher->sent[i];
 
         if (sent->again &&
-            !send_wherever(publisher, publisher->kept.data + sent->start, sent->len, error, error_size))
+            !send_wherever(publisher, (struct span){publisher->kept.data + sent->start, sent->len}, failure))
             return false;
     }
     publisher->pending = publisher->pending_bytes = 0;

@@ -1,7 +1,7 @@
 #include "publisher-cli/settings.h"
 
 #include "common/redis_url.h"
-#include "publisher-cli/route.h"
+#include "publisher-cli/discovery.h"
 
 static bool check_redis(const char *text, char *error, size_t error_size)
 {
@@ -10,7 +10,7 @@ static bool check_redis(const char *text, char *error, size_t error_size)
 
     if (!ok)
         return false;
-    ok = route_supports(&url, error, error_size);
+    ok = discovery_supports(&url, error, error_size);
     redis_url_deinit(&url);
     return ok;
 }
