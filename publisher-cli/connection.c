@@ -1,11 +1,13 @@
 #include "publisher-cli/connection.h"
 
 #include "common/buf.h"
+#include "common/clock.h"
 #include "common/redis_tls.h"
 #include "publisher-cli/socket.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <hiredis/hiredis.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +15,8 @@
 #include <unistd.h>
 
 #define READ_SIZE 16384
+// After which silence a connection has to prove that it is still there.
+#define QUIET_MS 1000
 
 struct connection {
     int fd;
@@ -21,6 +25,9 @@ struct connection {
     redisReader *reader;
     struct buf out;
     uint64_t timeout_ms;
+    uint64_t gathered, sent; // bytes
+    uint64_t heard_ms;       // of the monotonic clock
+    bool is_lost;
     char name[256], host[REDIS_HOST_SIZE];
 };
 
@@ -84,6 +91,7 @@ static bool send_all(struct connection *connection, struct failure *failure)
         if (n < 0)
             return lost(connection, failure);
         sent += (size_t)n;
+        connection->sent += (uint64_t)n;
     }
     buf_clear(&connection->out);
     return true;
@@ -97,26 +105,67 @@ static bool receive(struct connection *connection, struct failure *failure)
         return lost(connection, failure);
     if (n == 0)
         return failure_set(failure, "%s closed the connection", connection->name);
+    connection->heard_ms = clock_monotonic_ms();
     return redisReaderFeed(connection->reader, bytes, (size_t)n) == REDIS_OK ||
            failure_out_of_memory(failure);
 }
 
+static bool get_reply(struct connection *connection, void **reply, struct failure *failure)
+{
+    *reply = NULL;
+    if (!send_all(connection, failure))
+        return false;
+    for (;;) {
+        if (redisReaderGetReply(connection->reader, reply) != REDIS_OK)
+            return failure_set(failure, "%s does not speak Redis' protocol: %s", connection->name,
+                               connection->reader->errstr);
+        if (*reply)
+            return true;
+        if (!receive(connection, failure))
+            return false;
+    }
+}
+
 struct redisReply *connection_reply(struct connection *connection, struct failure *failure)
 {
-    if (!send_all(connection, failure))
-        return NULL;
-    for (;;) {
-        void *reply = NULL;
-        if (redisReaderGetReply(connection->reader, &reply) != REDIS_OK) {
-            (void)failure_set(failure, "%s does not speak Redis' protocol: %s", connection->name,
-                              connection->reader->errstr);
-            return NULL;
-        }
-        if (reply)
-            return reply;
-        if (!receive(connection, failure))
-            return NULL;
-    }
+    void *reply;
+    connection->is_lost = !get_reply(connection, &reply, failure);
+    return reply;
+}
+
+uint64_t connection_gathered(const struct connection *connection)
+{
+    return connection->gathered;
+}
+
+uint64_t connection_sent(const struct connection *connection)
+{
+    return connection->sent;
+}
+
+// True where nothing has come that nobody asked for: no end, and no last words before it. TLS may have
+// something to read for itself, so it is not enough to poll.
+static bool is_silent(struct connection *connection)
+{
+    char byte;
+    int flags = fcntl(connection->fd, F_GETFL);
+    if (flags < 0 || fcntl(connection->fd, F_SETFL, flags | O_NONBLOCK) != 0)
+        return false;
+    ssize_t n = read_some(connection, &byte, sizeof byte);
+    bool is_silent = n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+    return fcntl(connection->fd, F_SETFL, flags) == 0 && is_silent;
+}
+
+bool connection_is_usable(struct connection *connection)
+{
+    if (connection->is_lost || !is_silent(connection))
+        return false;
+    if (clock_monotonic_ms() - connection->heard_ms < QUIET_MS)
+        return true;
+    struct failure ignored; // only whether there is an answer counts, be it an error
+    struct redisReply *reply = connection_ask(connection, (const char *[]){"PING", NULL}, &ignored);
+    freeReplyObject(reply);
+    return reply != NULL;
 }
 
 bool connection_append(struct connection *connection, const struct command *command, struct failure *failure)
@@ -129,6 +178,7 @@ bool connection_append(struct connection *connection, const struct command *comm
         return failure_out_of_memory(failure);
     bool ok = buf_append(&connection->out, bytes, (size_t)len);
     redisFreeCommand(bytes);
+    connection->gathered += ok ? (uint64_t)len : 0;
     return ok || failure_out_of_memory(failure);
 }
 
@@ -225,6 +275,7 @@ static struct connection *create(const struct redis_target *target)
         return NULL;
     connection->fd = -1;
     connection->timeout_ms = target->timeout_ms;
+    connection->heard_ms = clock_monotonic_ms();
     connection->reader = redisReaderCreate();
     if (connection->reader == NULL) {
         free(connection);

@@ -1,6 +1,6 @@
 // One blocking connection to Redis. Commands are gathered and leave together, so that many may be on the way
-// at a time; their answers come in the same order. Any failure is the end: what was sent may or may not have
-// been done.
+// at a time; their answers come in the same order. Any failure is the end: what was sent whole may or may not
+// have been done.
 #pragma once
 
 #include "common/redis_url.h"
@@ -49,6 +49,16 @@ bool connection_append(struct connection *connection, const struct command *comm
 // caller frees it with freeReplyObject. An error that Redis answers is an answer. NULL where the connection
 // is lost.
 struct redisReply *connection_reply(struct connection *connection, struct failure *failure);
+
+// Bytes of commands that were gathered, and of those that were sent, since it was opened. A command whose end
+// was not sent has certainly not been done.
+uint64_t connection_gathered(const struct connection *connection);
+uint64_t connection_sent(const struct connection *connection);
+
+// False where the server has hung up, as it does to those who are idle, or is known to be gone otherwise. To
+// be asked while no answer is due. After a second in which nothing was heard it asks the server, which takes
+// a round trip: on the way through a NAT a connection ends without a word.
+bool connection_is_usable(struct connection *connection);
 
 // Both, for one command, while no other is on the way. `words` ends with NULL.
 struct redisReply *connection_ask(struct connection *connection, const char *const *words,

@@ -32,6 +32,7 @@ struct run {
     struct publisher *publisher;
     struct input input;
     struct message_buffer buffer;
+    uint64_t lines;           // read so far, with --lines
     bool warned;              // of data that no gateway will pass on; once is enough
     enum exit_status refused; // what it means where sending fails
     struct failure failure;
@@ -63,11 +64,13 @@ static const char *channel_problem(const char *channel)
 // A history is no place for what no gateway will ever pass on. What was sent before is seen through first.
 static bool refuse_data(struct run *run, const char *problem)
 {
-    if (publisher_flush(run->publisher, &run->failure)) {
-        (void)failure_set(&run->failure, "no event stream can carry this data, because %s", problem);
-        run->refused = EXIT_USAGE;
-    }
-    return false;
+    if (!publisher_flush(run->publisher, &run->failure))
+        return false;
+    run->refused = EXIT_USAGE;
+    if (run->settings->lines)
+        return failure_set(&run->failure, "line %" PRIu64 ": no event stream can carry it, because %s",
+                           run->lines, problem);
+    return failure_set(&run->failure, "no event stream can carry this data, because %s", problem);
 }
 
 static bool send_data(struct run *run, struct span data)
@@ -87,14 +90,46 @@ static bool send_data(struct run *run, struct span data)
 }
 
 // The result of input_*, where it is an error.
-static enum exit_status fail_input(const char *what, enum input_result result)
+static enum exit_status fail_input(const struct run *run, enum input_result result)
 {
     struct failure reason;
-    if (result == INPUT_TOO_LONG)
-        (void)failure_set(&reason, "%s has more than %d MiB", what, DATA_MAX >> 20);
+    if (result == INPUT_TOO_LONG && run->settings->lines)
+        (void)failure_set(&reason, "line %" PRIu64 " has more than %d MiB", run->lines + 1, DATA_MAX >> 20);
+    else if (result == INPUT_TOO_LONG)
+        (void)failure_set(&reason, "standard input has more than %d MiB", DATA_MAX >> 20);
     else
         (void)failure_set(&reason, "cannot read standard input: %s", strerror(errno));
     return fail(EXIT_USAGE, reason.text);
+}
+
+// What is not known must be looked up by a person: sent again, it might be there twice.
+static enum exit_status fail_to_publish(const struct run *run)
+{
+    struct publisher_totals totals = publisher_totals(run->publisher);
+    fprintf(stderr, "sse-publish: ");
+    if (run->settings->lines && totals.refused)
+        fprintf(stderr, "line %" PRIu64 ": ", totals.refused);
+    fprintf(stderr, "%s", run->failure.text);
+    if (totals.unknown_first && !run->settings->lines)
+        fprintf(stderr, "; whether the event was published is not known");
+    else if (totals.unknown_first == totals.unknown_last && totals.unknown_first)
+        fprintf(stderr, "; whether line %" PRIu64 " was published is not known", totals.unknown_first);
+    else if (totals.unknown_first)
+        fprintf(stderr, "; whether lines %" PRIu64 " to %" PRIu64 " were published is not known",
+                totals.unknown_first, totals.unknown_last);
+    fprintf(stderr, "\n");
+    return run->refused;
+}
+
+// After a failure.
+static void report_confirmed(const struct publisher_totals *totals)
+{
+    uint64_t before = totals->refused ? totals->refused - 1 : totals->messages;
+    fprintf(stderr, "sse-publish: Redis confirmed %" PRIu64 " line%s before that", before,
+            before == 1 ? "" : "s");
+    if (totals->messages > before)
+        fprintf(stderr, ", and %" PRIu64 " after it", totals->messages - before);
+    fprintf(stderr, "\n");
 }
 
 static enum exit_status publish_one(struct run *run)
@@ -107,10 +142,10 @@ static enum exit_status publish_one(struct run *run)
         enum input_result result = input_read_all(&run->input, &data, &len);
 
         if (result != INPUT_LINE)
-            return fail_input("standard input", result);
+            return fail_input(run, result);
     }
     if (!send_data(run, (struct span){data, len}) || !publisher_flush(run->publisher, &run->failure))
-        return fail(run->refused, run->failure.text);
+        return fail_to_publish(run);
     totals = publisher_totals(run->publisher);
     report_one(run->settings, run->channel, &totals);
     return EXIT_PUBLISHED;
@@ -126,17 +161,18 @@ static enum exit_status publish_lines(struct run *run)
 
     for (;;) {
         enum input_result result = input_next_line(&run->input, &line, &len);
+        run->lines += result == INPUT_LINE;
         bool ok = result == INPUT_LINE ? send_data(run, (struct span){line, len})
                                        : publisher_flush(run->publisher, &run->failure);
 
         if (!ok)
-            return fail(run->refused, run->failure.text);
+            return fail_to_publish(run);
         if (result == INPUT_PENDING)
             result = input_fill(&run->input);
         if (result == INPUT_END)
             break;
         if (result == INPUT_TOO_LONG || result == INPUT_ERROR)
-            return fail_input("a line", result);
+            return fail_input(run, result);
     }
     totals = publisher_totals(run->publisher);
     report_lines(run->settings, run->channel, &totals);
@@ -163,9 +199,10 @@ static enum exit_status publish(struct run *run)
     if (run->data == NULL && isatty(STDIN_FILENO))
         fprintf(stderr, "sse-publish: reading from the terminal; Ctrl-D at the beginning of a line ends\n");
     status = settings->lines ? publish_lines(run) : publish_one(run);
-    if (status != EXIT_PUBLISHED && settings->lines)
-        fprintf(stderr, "sse-publish: Redis confirmed %" PRIu64 " lines before that\n",
-                publisher_totals(run->publisher).messages);
+    if (status != EXIT_PUBLISHED && settings->lines) {
+        struct publisher_totals totals = publisher_totals(run->publisher);
+        report_confirmed(&totals);
+    }
     publisher_destroy(run->publisher);
     return status;
 }

@@ -15,26 +15,29 @@
 // bound memory.
 #define WINDOW_MESSAGES 256
 #define WINDOW_BYTES (1 << 20)
-// Between two tries where a cluster says "later".
+// Between two tries where a server is not there, or says "later".
 #define RETRY_MS 20
 
-// A message on the way: its payload is at [start, start + len) of `kept`.
+// A message on the way: its payload is at [start, start + len) of `kept`, and its command ended at `end` of
+// what the connection gathered.
 struct sent {
     size_t start, len;
-    bool again; // the server says that it belongs elsewhere, or lacks the function
+    uint64_t end;
+    bool again; // it has certainly not been taken: the server said so, or never got all of it
 };
 
 struct publisher {
     const struct redis_target *target; // borrowed
     const char *channel;               // borrowed
-    struct connection *connection;
+    struct connection *connection;     // NULL: lost
     bool is_durable, is_cluster;
-    bool begun; // the first event is through, so that it is known how and where the others go
+    bool begun; // a message is through, so that it is known how and where the others go
     struct durable durable;
+    uint64_t given; // messages, of which the last `pending` are on the way
     size_t pending;
     struct sent sent[WINDOW_MESSAGES];
     size_t pending_bytes;
-    struct buf kept; // nothing where no message may have to go again
+    struct buf kept;
     struct publisher_totals totals;
 };
 
@@ -78,33 +81,34 @@ static void count(struct publisher_totals *totals, uint64_t receivers)
     totals->messages++;
 }
 
-// PUBLISH answers how many subscribers got the message; sse_publish the event's id before that.
-static bool take(struct publisher *publisher, const struct redisReply *reply, struct failure *failure)
+static bool is_confirmation(const struct publisher *publisher, const struct redisReply *reply)
 {
-    const char *remedy = NULL;
-
-    if (reply->type == REDIS_REPLY_INTEGER && !publisher->is_durable) {
-        count(&publisher->totals, (uint64_t)reply->integer);
-        return true;
-    }
-    if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 && publisher->is_durable &&
-        reply->element[0]->type == REDIS_REPLY_STRING && reply->element[1]->type == REDIS_REPLY_INTEGER) {
-        count(&publisher->totals, (uint64_t)reply->element[1]->integer);
-        snprintf(publisher->totals.last_id, sizeof publisher->totals.last_id, "%s", reply->element[0]->str);
-        return true;
-    }
-    if (publisher->is_durable && reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "NOPERM", 6) == 0)
-        remedy = "; sse-publish(1) has what its ACL must allow";
-    return connection_refused(publisher->connection,
-                              reply->type == REDIS_REPLY_ERROR ? reply->str : "its answer makes no sense",
-                              remedy, failure);
+    if (!publisher->is_durable)
+        return reply->type == REDIS_REPLY_INTEGER;
+    return reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 &&
+           reply->element[0]->type == REDIS_REPLY_STRING && reply->element[1]->type == REDIS_REPLY_INTEGER;
 }
 
-// `reply` is taken, and may be NULL.
-static bool take_and_free(struct publisher *publisher, struct redisReply *reply, struct failure *failure)
+// The answer to message `number`, which is taken. PUBLISH answers how many subscribers got the message;
+// sse_publish the event's id before that.
+static bool take(struct publisher *publisher, uint64_t number, struct redisReply *reply,
+                 struct failure *failure)
 {
-    bool ok = reply && take(publisher, reply, failure);
-
+    struct publisher_totals *totals = &publisher->totals;
+    bool ok = is_confirmation(publisher, reply);
+    if (ok && publisher->is_durable)
+        snprintf(totals->last_id, sizeof totals->last_id, "%s", reply->element[0]->str);
+    if (ok)
+        count(totals, (uint64_t)(publisher->is_durable ? reply->element[1] : reply)->integer);
+    if (!ok && totals->refused == 0) { // the first counts: what follows may be refused for the same
+        bool is_error = reply->type == REDIS_REPLY_ERROR;
+        const char *remedy = publisher->is_durable && is_error && strncmp(reply->str, "NOPERM", 6) == 0
+                                 ? "; sse-publish(1) has what its ACL must allow"
+                                 : NULL;
+        totals->refused = number;
+        (void)connection_refused(publisher->connection, is_error ? reply->str : "its answer makes no sense",
+                                 remedy, failure);
+    }
     freeReplyObject(reply);
     return ok;
 }
@@ -125,23 +129,54 @@ static bool append(struct publisher *publisher, struct span payload, struct fail
     return connection_append(publisher->connection, &command, failure);
 }
 
-// One message and its answer, while no other is on the way.
-static struct redisReply *ask(struct publisher *publisher, struct span payload, struct failure *failure)
+static void drop_connection(struct publisher *publisher)
 {
+    connection_close(publisher->connection);
+    publisher->connection = NULL;
+    publisher->begun = false; // another server may know other ways
+}
+
+// A connection, while nothing is on the way.
+static bool connect_until(struct publisher *publisher, uint64_t deadline, struct failure *failure)
+{
+    if (publisher->connection && !connection_is_usable(publisher->connection))
+        drop_connection(publisher);
+    while (publisher->connection == NULL) {
+        publisher->connection = discovery_open(publisher->target, failure);
+        if (publisher->connection == NULL && clock_monotonic_ms() >= deadline)
+            return false;
+        if (publisher->connection == NULL)
+            (void)poll(NULL, 0, RETRY_MS);
+    }
+    return true;
+}
+
+// One message and its answer, while no other is on the way. Where that is NULL, and the server may have taken
+// it nevertheless, message `number` is one that is unknown.
+static struct redisReply *ask(struct publisher *publisher, uint64_t number, struct span payload,
+                              struct failure *failure)
+{
+    struct connection *connection = publisher->connection;
+    struct redisReply *reply = NULL;
+    uint64_t before = connection_gathered(connection);
     if (publisher->is_durable && !publisher->begun)
-        return durable_first(&publisher->durable, publisher->connection, payload, failure);
-    if (!append(publisher, payload, failure))
-        return NULL;
-    return connection_reply(publisher->connection, failure);
+        reply = durable_first(&publisher->durable, connection, payload, failure);
+    else if (append(publisher, payload, failure))
+        reply = connection_reply(connection, failure);
+    // What was gathered last is the message's own command, or what had to be asked before it could be sent.
+    if (reply == NULL && connection_gathered(connection) > before &&
+        connection_gathered(connection) == connection_sent(connection))
+        publisher->totals.unknown_first = publisher->totals.unknown_last = number;
+    return reply;
 }
 
 // To another node, this once. `reply`, which named it, is taken; returns that node's answer.
-static struct redisReply *ask_elsewhere(struct publisher *publisher, struct redisReply *reply,
-                                        struct span payload, struct failure *failure)
+static struct redisReply *ask_elsewhere(struct publisher *publisher, uint64_t number,
+                                        struct redisReply *reply, struct span payload,
+                                        struct failure *failure)
 {
     struct connection *here = publisher->connection,
                       *there = discovery_follow(publisher->target, here, reply, failure);
-
     freeReplyObject(reply);
     if (there == NULL)
         return NULL;
@@ -149,128 +184,143 @@ static struct redisReply *ask_elsewhere(struct publisher *publisher, struct redi
     if (reply) {
         freeReplyObject(reply);
         publisher->connection = there;
-        reply = ask(publisher, payload, failure);
+        reply = ask(publisher, number, payload, failure);
         publisher->connection = here;
     }
     connection_close(there);
     return reply;
 }
 
-// Goes to the node that `reply` names, for good.
-static bool move(struct publisher *publisher, const struct redisReply *reply, struct failure *failure)
-{
-    struct connection *there = discovery_follow(publisher->target, publisher->connection, reply, failure);
-
-    if (there == NULL)
-        return false;
-    connection_close(publisher->connection);
-    publisher->connection = there;
-    return true;
-}
-
 // What an answer says of where its message belongs. A server that lacks function or script, as the new owner
-// of a slot may, is one that takes it later: once it has been asked as for the first event.
+// of a slot may, is one that takes it later: once it has been asked as for the first event. Outside of a
+// cluster nobody is followed anywhere.
 static enum redirection redirection_of(struct publisher *publisher, const struct redisReply *reply)
 {
     if (publisher->is_durable && durable_unknown(reply)) {
         publisher->begun = false;
         return REDIRECTION_LATER;
     }
-    return publisher->is_cluster ? discovery_redirection(reply) : REDIRECTION_NONE;
+    enum redirection redirection = discovery_redirection(reply);
+    return publisher->is_cluster || redirection == REDIRECTION_LATER ? redirection : REDIRECTION_NONE;
 }
 
-// Makes ready for another try after `reply`. False, with one line in `error`, where there is none.
-static bool prepare_again(struct publisher *publisher, const struct redisReply *reply,
-                          enum redirection redirection, uint64_t deadline, struct failure *failure)
+// Goes to the node that `reply` names, for good. One that cannot be reached may be dead, and its replica
+// about to take over: then this one is asked again. `failure` says where that ended, should it be the end.
+static void move(struct publisher *publisher, const struct redisReply *reply, struct failure *failure)
 {
-    bool moved = redirection == REDIRECTION_MOVED && move(publisher, reply, failure);
-
-    // The node that is named may be dead, and its replica about to take over.
-    if (!moved && clock_monotonic_ms() < deadline)
+    const char *here = connection_name(publisher->connection);
+    struct connection *there = discovery_follow(publisher->target, publisher->connection, reply, failure);
+    if (there == NULL) {
         (void)poll(NULL, 0, RETRY_MS);
-    return moved || clock_monotonic_ms() < deadline;
+        return;
+    }
+    (void)failure_set(failure, "%s sends to another node, which does the same: %.100s", here, reply->str);
+    connection_close(publisher->connection);
+    publisher->connection = there;
 }
 
-// One message to whichever node takes it, for as long as one answer may take.
-static bool send_wherever(struct publisher *publisher, struct span payload, struct failure *failure)
+// One message to whichever server takes it, for as long as one answer may take.
+static bool send_wherever(struct publisher *publisher, uint64_t number, struct span payload,
+                          struct failure *failure)
 {
     uint64_t deadline = clock_monotonic_ms() + publisher->target->timeout_ms;
-
-    for (;;) {
-        struct redisReply *reply = ask(publisher, payload, failure);
-        enum redirection redirection = reply ? redirection_of(publisher, reply) : REDIRECTION_NONE;
-        bool ok;
-
-        if (redirection == REDIRECTION_ASK) {
-            reply = ask_elsewhere(publisher, reply, payload, failure);
-            redirection = reply ? redirection_of(publisher, reply) : REDIRECTION_NONE;
-        }
-        if (redirection == REDIRECTION_NONE ||
-            (redirection == REDIRECTION_LATER && clock_monotonic_ms() >= deadline)) {
-            ok = take_and_free(publisher, reply, failure);
+    while (connect_until(publisher, deadline, failure)) {
+        struct redisReply *reply = ask(publisher, number, payload, failure);
+        if (reply && redirection_of(publisher, reply) == REDIRECTION_ASK)
+            reply = ask_elsewhere(publisher, number, reply, payload, failure);
+        enum redirection redirection = reply ? redirection_of(publisher, reply) : REDIRECTION_LATER;
+        bool is_late = clock_monotonic_ms() >= deadline;
+        if (redirection == REDIRECTION_NONE || (reply && redirection == REDIRECTION_LATER && is_late)) {
+            bool ok = take(publisher, number, reply, failure);
             publisher->begun = publisher->begun || ok;
             return ok;
         }
-        ok = prepare_again(publisher, reply, redirection, deadline, failure);
+        if (redirection == REDIRECTION_MOVED)
+            move(publisher, reply, failure);
+        else if (!is_late)
+            (void)poll(NULL, 0, RETRY_MS);
         freeReplyObject(reply);
-        if (!ok && redirection == REDIRECTION_MOVED)
+        if (is_late || publisher->totals.unknown_first)
             return false;
     }
+    return false;
 }
 
-static bool may_go_again(const struct publisher *publisher)
-{
-    return publisher->is_cluster || publisher->is_durable;
-}
-
-// Remembers a message that goes out, where it may have to go out again.
+// Remembers a message that goes out, since it may have to go again.
 static bool keep(struct publisher *publisher, struct span payload, struct failure *failure)
 {
     publisher->sent[publisher->pending] = (struct sent){.start = publisher->kept.len, .len = payload.len};
-    if (!may_go_again(publisher) || buf_append(&publisher->kept, payload.bytes, payload.len))
-        return true;
-    (void)failure_out_of_memory(failure);
-    return false;
+    return buf_append(&publisher->kept, payload.bytes, payload.len) || failure_out_of_memory(failure);
 }
 
 bool publisher_send(struct publisher *publisher, struct span payload, struct failure *failure)
 {
-    if (!publisher->begun && may_go_again(publisher))
-        return send_wherever(publisher, payload, failure);
+    publisher->given++;
+    if (publisher->pending == 0 && !(publisher->connection && connection_is_usable(publisher->connection)))
+        drop_connection(publisher);
+    if (!publisher->begun)
+        return send_wherever(publisher, publisher->given, payload, failure);
     if (!keep(publisher, payload, failure) || !append(publisher, payload, failure))
         return false;
-    publisher->pending++;
+    publisher->sent[publisher->pending++].end = connection_gathered(publisher->connection);
     publisher->pending_bytes += payload.len;
     if (publisher->pending < WINDOW_MESSAGES && publisher->pending_bytes < WINDOW_BYTES)
         return true;
     return publisher_flush(publisher, failure);
 }
 
+static uint64_t number_of(const struct publisher *publisher, size_t pending_at)
+{
+    return publisher->given - publisher->pending + pending_at + 1;
+}
+
+// The connection ended before message `at` and those behind it were answered. Which of them Redis took is
+// unknown of those that were sent whole; the others go again.
+static bool lose(struct publisher *publisher, size_t at)
+{
+    struct publisher_totals *totals = &publisher->totals;
+    uint64_t sent = connection_sent(publisher->connection);
+    for (size_t i = at; i < publisher->pending; i++) {
+        publisher->sent[i].again = publisher->sent[i].end > sent;
+        if (publisher->sent[i].again)
+            continue;
+        totals->unknown_first = totals->unknown_first ? totals->unknown_first : number_of(publisher, i);
+        totals->unknown_last = number_of(publisher, i);
+    }
+    drop_connection(publisher);
+    return totals->unknown_first == 0;
+}
+
+// Takes all that come, also behind one that is a refusal: what they are about is published.
 static bool take_answers(struct publisher *publisher, struct failure *failure)
 {
     for (size_t i = 0; i < publisher->pending; i++) {
-        struct redisReply *reply = connection_reply(publisher->connection, failure);
-
-        publisher->sent[i].again = reply && redirection_of(publisher, reply) != REDIRECTION_NONE;
+        struct failure lost;
+        struct redisReply *reply = connection_reply(publisher->connection, &lost);
+        if (reply == NULL) {
+            if (publisher->totals.refused == 0)
+                *failure = lost;
+            return lose(publisher, i) && publisher->totals.refused == 0;
+        }
+        publisher->sent[i].again = redirection_of(publisher, reply) != REDIRECTION_NONE;
         if (publisher->sent[i].again)
             freeReplyObject(reply);
-        else if (!take_and_free(publisher, reply, failure))
-            return false;
+        else
+            (void)take(publisher, number_of(publisher, i), reply, failure); // totals.refused remembers
     }
-    return true;
+    return publisher->totals.refused == 0;
 }
 
 bool publisher_flush(struct publisher *publisher, struct failure *failure)
 {
     if (!take_answers(publisher, failure))
         return false;
-    // In order: all of them have one slot and need one function, so that from the first that was sent away,
-    // all were.
+    // In order: all of them have one slot, need one function and had one connection, so that from the first
+    // that has to go again, all have.
     for (size_t i = 0; i < publisher->pending; i++) {
         const struct sent *sent = &publisher->sent[i];
-
-        if (sent->again &&
-            !send_wherever(publisher, (struct span){publisher->kept.data + sent->start, sent->len}, failure))
+        struct span payload = {publisher->kept.data + sent->start, sent->len};
+        if (sent->again && !send_wherever(publisher, number_of(publisher, i), payload, failure))
             return false;
     }
     publisher->pending = publisher->pending_bytes = 0;
