@@ -27,7 +27,7 @@ struct connection {
     uint64_t timeout_ms;
     uint64_t gathered, sent; // bytes
     uint64_t heard_ms;       // of the monotonic clock
-    bool is_lost;
+    bool is_lost, is_sentinel;
     char name[256], host[REDIS_HOST_SIZE];
 };
 
@@ -194,15 +194,20 @@ struct redisReply *connection_ask(struct connection *connection, const char *con
 bool connection_refused(const struct connection *connection, const char *said, const char *remedy,
                         struct failure *failure)
 {
+    static const char sentinels_own[] = "; its own password comes from --redis-sentinel-password-file";
     static const struct {
         const char *prefix, *remedy;
     } remedies[] = {
-        {"NOAUTH", "; give user and password in the URL: redis://USER:PASSWORD@HOST"},
-        {"WRONGPASS", "; check user and password in the URL (in it, % is written %25)"},
+        {"NOAUTH", "; give user and password in the URL (redis://USER:PASSWORD@HOST), or "
+                   "--redis-password-file"},
+        {"WRONGPASS", "; check user and password in the URL (in it, % is written %25), or "
+                      "--redis-password-file"},
         {"NOPERM", "; the ACL of this user must allow it: +publish and &CHANNEL"},
         {"MOVED", "; it is part of a cluster: use redis+cluster://HOST:PORT (with TLS rediss+cluster://)"},
     };
     int len = (int)strnlen(said, 200);
+    if (connection->is_sentinel && (strncmp(said, "NOAUTH", 6) == 0 || strncmp(said, "WRONGPASS", 9) == 0))
+        remedy = sentinels_own;
     for (size_t i = 0; remedy == NULL && i < sizeof remedies / sizeof *remedies; i++) {
         if (strncmp(said, remedies[i].prefix, strlen(remedies[i].prefix)) == 0)
             remedy = remedies[i].remedy;
@@ -281,7 +286,10 @@ static struct connection *create(const struct redis_target *target)
         free(connection);
         return NULL;
     }
-    redis_url_describe(target->url, connection->name, sizeof connection->name);
+    connection->is_sentinel = target->is_sentinel;
+    int prefix =
+        snprintf(connection->name, sizeof connection->name, "%s", target->is_sentinel ? "the sentinel " : "");
+    redis_url_describe(target->url, connection->name + prefix, sizeof connection->name - (size_t)prefix);
     if (target->url->endpoint_count > 0)
         snprintf(connection->host, sizeof connection->host, "%s", target->url->endpoints[0].host);
     return connection;

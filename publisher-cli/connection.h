@@ -17,6 +17,7 @@ struct connection;
 struct redis_target {
     const struct redis_url *url; // borrowed
     uint64_t timeout_ms;
+    bool is_sentinel; // it is one that is asked for Redis; for messages
 };
 
 #define COMMAND_ARGS_MAX 16
@@ -36,7 +37,7 @@ void command_add_text(struct command *command, const char *text);
 struct connection *connection_open(const struct redis_target *target, struct failure *failure);
 void connection_close(struct connection *connection); // may be NULL
 
-// "redis://host:port", for messages.
+// "redis://host:port", or "the sentinel redis://host:port", for messages.
 const char *connection_name(const struct connection *connection);
 
 // The host it was opened with; "" for a unix socket.

@@ -5,16 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool discovery_supports(const struct redis_url *url, char *error, size_t error_size)
-{
-    if (url->user && url->password == NULL) {
-        snprintf(error, error_size,
-                 "there is a user but no password; a password alone is written redis://:PASSWORD@HOST");
-        return false;
-    }
-    return true;
-}
-
 enum redirection discovery_redirection(const struct redisReply *reply)
 {
     static const struct {
@@ -42,7 +32,7 @@ static struct connection *open_node(const struct redis_target *target, const cha
     node.kind = node.tls ? REDIS_URL_TLS : REDIS_URL_TCP;
     node.endpoints = &endpoint;
     node.endpoint_count = 1;
-    return connection_open(&(struct redis_target){&node, target->timeout_ms}, failure);
+    return connection_open(&(struct redis_target){&node, target->timeout_ms, target->is_sentinel}, failure);
 }
 
 bool discovery_read_address(const struct redisReply *reply, const char *same_host, char host[REDIS_HOST_SIZE],
@@ -89,7 +79,10 @@ static bool is_master(struct connection *connection, struct failure *failure)
         return false;
     bool ok = reply->type == REDIS_REPLY_ARRAY && reply->elements > 0 && is_text(reply->element[0], "master");
     if (reply->type == REDIS_REPLY_ERROR)
-        (void)connection_refused(connection, reply->str, "; behind sentinels it is asked for its ROLE",
+        (void)connection_refused(connection, reply->str,
+                                 strncmp(reply->str, "NOPERM", 6) == 0
+                                     ? "; behind sentinels the ACL of this user must allow +role"
+                                     : NULL,
                                  failure);
     else if (!ok)
         (void)failure_set(failure, "%s, the master that the sentinels name, is none (yet)",
@@ -108,7 +101,7 @@ static struct connection *open_master(const struct redis_target *target, const s
     }
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 || !is_text(reply->element[0], NULL) ||
         !is_text(reply->element[1], NULL)) {
-        (void)failure_set(failure, "the sentinel %s knows no master named \"%s\"", connection_name(sentinel),
+        (void)failure_set(failure, "%s knows no master named \"%s\"", connection_name(sentinel),
                           target->url->master_name);
         return NULL;
     }
@@ -121,13 +114,15 @@ static struct connection *open_master(const struct redis_target *target, const s
     return master;
 }
 
-// Sentinels are asked without credentials: those of the URL are for Redis.
+// User and password of the URL are for Redis: a sentinel has a password of its own, or none.
 static struct connection *ask_sentinel(const struct redis_target *target,
                                        const struct redis_endpoint *endpoint, struct failure *failure)
 {
-    const struct redis_url no_credentials = {.tls = target->url->tls, .tls_files = target->url->tls_files};
-    const struct redis_target plain = {&no_credentials, target->timeout_ms};
-    struct connection *sentinel = open_node(&plain, endpoint->host, endpoint->port, failure);
+    const struct redis_url url = {.tls = target->url->tls,
+                                  .tls_files = target->url->tls_files,
+                                  .password = target->url->sentinel_password};
+    const struct redis_target itself = {&url, target->timeout_ms, .is_sentinel = true};
+    struct connection *sentinel = open_node(&itself, endpoint->host, endpoint->port, failure);
     if (sentinel == NULL)
         return NULL;
     struct redisReply *reply = connection_ask(

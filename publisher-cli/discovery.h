@@ -6,7 +6,6 @@
 #include "publisher-cli/connection.h"
 
 #include <stdbool.h>
-#include <stddef.h>
 
 // What an answer says of where its command belongs.
 enum redirection {
@@ -22,9 +21,6 @@ enum redirection discovery_redirection(const struct redisReply *reply);
 // the one that said so. False where it makes no sense.
 bool discovery_read_address(const struct redisReply *reply, const char *same_host, char host[REDIS_HOST_SIZE],
                             unsigned short *port);
-
-// False, with one line in `error`, for a URL that cannot be used. The others take no other.
-bool discovery_supports(const struct redis_url *url, char *error, size_t error_size);
 
 // Connects to that server; in a cluster to any node, which then says where to go. NULL on failure.
 struct connection *discovery_open(const struct redis_target *target, struct failure *failure);

@@ -102,34 +102,11 @@ static enum exit_status fail_input(const struct run *run, enum input_result resu
     return fail(EXIT_USAGE, reason.text);
 }
 
-// What is not known must be looked up by a person: sent again, it might be there twice.
 static enum exit_status fail_to_publish(const struct run *run)
 {
     struct publisher_totals totals = publisher_totals(run->publisher);
-    fprintf(stderr, "sse-publish: ");
-    if (run->settings->lines && totals.refused)
-        fprintf(stderr, "line %" PRIu64 ": ", totals.refused);
-    fprintf(stderr, "%s", run->failure.text);
-    if (totals.unknown_first && !run->settings->lines)
-        fprintf(stderr, "; whether the event was published is not known");
-    else if (totals.unknown_first == totals.unknown_last && totals.unknown_first)
-        fprintf(stderr, "; whether line %" PRIu64 " was published is not known", totals.unknown_first);
-    else if (totals.unknown_first)
-        fprintf(stderr, "; whether lines %" PRIu64 " to %" PRIu64 " were published is not known",
-                totals.unknown_first, totals.unknown_last);
-    fprintf(stderr, "\n");
+    report_failure(run->settings, run->failure.text, &totals);
     return run->refused;
-}
-
-// After a failure.
-static void report_confirmed(const struct publisher_totals *totals)
-{
-    uint64_t before = totals->refused ? totals->refused - 1 : totals->messages;
-    fprintf(stderr, "sse-publish: Redis confirmed %" PRIu64 " line%s before that", before,
-            before == 1 ? "" : "s");
-    if (totals->messages > before)
-        fprintf(stderr, ", and %" PRIu64 " after it", totals->messages - before);
-    fprintf(stderr, "\n");
 }
 
 static enum exit_status publish_one(struct run *run)
@@ -220,47 +197,22 @@ static bool install_at(struct connection *connection, void *ctx, struct failure 
     return true;
 }
 
-static bool parse_url(struct run *run)
+static bool derive_target(struct run *run)
 {
-    const struct settings *settings = run->settings;
-
-    if (!redis_url_parse(settings->redis, &run->url, run->failure.text, sizeof run->failure.text))
-        return false;
-    run->url.tls_files =
-        (struct redis_tls_files){settings->redis_ca, settings->redis_cert, settings->redis_key};
-    run->target = (struct redis_target){&run->url, settings->timeout};
-    return true;
+    run->target = (struct redis_target){&run->url, run->settings->timeout, false};
+    return settings_redis_url(run->settings, &run->url, &run->failure);
 }
 
 static enum exit_status install(const struct settings *settings)
 {
     struct run run = {.settings = settings};
-    bool ok;
-
-    if (!parse_url(&run))
-        return fail(EXIT_USAGE, run.failure.text);
-    ok = discovery_each_master(&run.target, install_at, &run, &run.failure);
+    enum exit_status status = EXIT_PUBLISHED;
+    if (!derive_target(&run))
+        status = fail(EXIT_USAGE, run.failure.text);
+    else if (!discovery_each_master(&run.target, install_at, &run, &run.failure))
+        status = fail(EXIT_REFUSED, run.failure.text);
     redis_url_deinit(&run.url);
-    return ok ? EXIT_PUBLISHED : fail(EXIT_REFUSED, run.failure.text);
-}
-
-// NULL, or what options and arguments say that does not go together.
-static const char *usage_problem(const struct settings *settings, int argc)
-{
-    if ((settings->redis_cert == NULL) != (settings->redis_key == NULL))
-        return "--redis-cert and --redis-key go together; give both or neither";
-    if (settings->install)
-        return argc > 0 || settings->durable || settings->lines ? "--install publishes nothing; use it alone"
-                                                                : NULL;
-    if (argc == 0)
-        return "CHANNEL is missing; write sse-publish CHANNEL [DATA], or see --help";
-    if (argc > 2)
-        return "more than CHANNEL and DATA; put quotes around DATA that has blanks";
-    if (settings->durable && settings->id)
-        return "--id: a durable event gets its id in Redis; leave --id out";
-    if (!settings->durable && (settings->keep != OPTION_UNSET || settings->keep_for != OPTION_UNSET))
-        return "--keep and --keep-for are for durable events; add --durable";
-    return NULL;
+    return status;
 }
 
 static enum exit_status run_with(const struct settings *settings, int argc, char **argv)
@@ -268,7 +220,7 @@ static enum exit_status run_with(const struct settings *settings, int argc, char
     struct run run = {.settings = settings,
                       .fields = {.event = settings->event, .id = settings->id},
                       .refused = EXIT_REFUSED};
-    const char *problem = usage_problem(settings, argc);
+    const char *problem = settings_problem(settings, argc);
     enum exit_status status;
 
     if (problem)
@@ -286,10 +238,8 @@ static enum exit_status run_with(const struct settings *settings, int argc, char
     run.fields.retry_ms = (uint32_t)settings->retry;
     if (!message_fields_check(&run.fields, &run.failure))
         return fail(EXIT_USAGE, run.failure.text);
-    if (!parse_url(&run))
-        return fail(EXIT_USAGE, run.failure.text);
     input_init(&run.input, STDIN_FILENO, DATA_MAX);
-    status = publish(&run);
+    status = derive_target(&run) ? publish(&run) : fail(EXIT_USAGE, run.failure.text);
     input_deinit(&run.input);
     free(run.buffer.bytes);
     redis_url_deinit(&run.url);
