@@ -21,6 +21,9 @@ enum exit_status { EXIT_PUBLISHED = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 
 // Far above what gateways let through (--max-message), and far below what Redis takes (512 MiB).
 #define DATA_MAX (16 << 20)
+// Their default of --max-message.
+#define GATEWAY_MAX_MESSAGE (1 << 20)
+#define NAME_SIZE 32
 
 // What one run works with.
 struct run {
@@ -32,9 +35,9 @@ struct run {
     struct publisher *publisher;
     struct input input;
     struct message_buffer buffer;
-    uint64_t lines;           // read so far, with --lines
-    bool warned;              // of data that no gateway will pass on; once is enough
-    enum exit_status refused; // what it means where sending fails
+    uint64_t lines;                      // read so far, with --lines
+    bool warned_of_text, warned_of_size; // once is enough
+    enum exit_status refused;            // what it means where sending fails
     struct failure failure;
 };
 
@@ -73,19 +76,51 @@ static bool refuse_data(struct run *run, const char *problem)
     return failure_set(&run->failure, "no event stream can carry this data, because %s", problem);
 }
 
+// What the message is called in what is said of it.
+static const char *message_name(const struct run *run, char name[NAME_SIZE])
+{
+    if (!run->settings->lines)
+        return "the message";
+    snprintf(name, NAME_SIZE, "line %" PRIu64, run->lines);
+    return name;
+}
+
+static void warn_of_text(struct run *run, const char *problem)
+{
+    char name[NAME_SIZE];
+    if (!run->warned_of_text)
+        fprintf(stderr, "sse-publish: warning: gateways will drop %s, because %s\n", message_name(run, name),
+                problem);
+    run->warned_of_text = true;
+}
+
+static void warn_of_size(struct run *run, size_t len)
+{
+    char name[NAME_SIZE];
+    uint64_t max = run->settings->max_message;
+    if (run->warned_of_size || len <= max)
+        return;
+    fprintf(stderr,
+            "sse-publish: warning: %s has %zu bytes, and gateways drop what has more than their "
+            "--max-message: %" PRIu64 " %s%s\n",
+            message_name(run, name), len, max,
+            max == GATEWAY_MAX_MESSAGE ? "unless set (if it is, say so with --max-message)" : "as given",
+            run->settings->durable ? "; it is kept, and read in vain by each client that comes back" : "");
+    run->warned_of_size = true;
+}
+
 static bool send_data(struct run *run, struct span data)
 {
-    const char *problem = run->warned ? NULL : message_undeliverable(data);
+    const char *problem = message_undeliverable(data);
     if (problem && run->settings->durable)
         return refuse_data(run, problem);
-    if (problem) {
-        fprintf(stderr, "sse-publish: warning: gateways will drop this message, because %s\n", problem);
-        run->warned = true;
-    }
-    // A durable event gets its envelope in Redis.
+    if (problem)
+        warn_of_text(run, problem);
+    // A durable event gets its envelope in Redis; gateways that read it there look at the data alone.
     struct span payload = data;
     if (!run->settings->durable && !message_compose(&run->fields, data, &run->buffer, &payload))
         return failure_out_of_memory(&run->failure);
+    warn_of_size(run, payload.len);
     return publisher_send(run->publisher, payload, &run->failure);
 }
 

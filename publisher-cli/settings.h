@@ -11,7 +11,8 @@
 struct settings {
     char *redis, *redis_password_file, *redis_sentinel_password_file, *redis_ca, *redis_cert, *redis_key;
     char *event, *id;
-    uint64_t retry, timeout, keep, keep_for; // numbers may be OPTION_UNSET
+    uint64_t max_message, timeout;
+    uint64_t retry, keep, keep_for; // may be OPTION_UNSET
     bool durable, install, lines, json, help, version;
 };
 
