@@ -1,7 +1,8 @@
 #include "publisher-cli/socket.h"
 
+#include "publisher-cli/resolve.h"
+
 #include <errno.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
@@ -39,17 +40,10 @@ static int open_address(int family, const struct sockaddr *address, socklen_t le
 
 int socket_open_tcp(const char *host, unsigned short port, uint64_t timeout_ms, struct failure *failure)
 {
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
-    struct addrinfo *found;
-    char service[8];
-    int fd = -1, failed;
-
-    snprintf(service, sizeof service, "%u", (unsigned)port);
-    failed = getaddrinfo(host, service, &hints, &found);
-    if (failed) {
-        (void)failure_set(failure, "%s", failed == EAI_SYSTEM ? strerror(errno) : gai_strerror(failed));
+    struct addrinfo *found = resolve(host, port, timeout_ms, failure);
+    int fd = -1;
+    if (found == NULL)
         return -1;
-    }
     for (struct addrinfo *each = found; each && fd < 0; each = each->ai_next)
         fd = open_address(each->ai_family, each->ai_addr, each->ai_addrlen, timeout_ms);
     if (fd < 0)

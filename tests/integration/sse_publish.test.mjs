@@ -7,6 +7,7 @@ import net from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
 import { command } from '../lib/command.mjs';
+import { noNetns } from '../lib/netns.mjs';
 import { PUBLISH, ROOT } from '../lib/paths.mjs';
 import { Redis } from '../lib/redis.mjs';
 import { scopeOf } from '../lib/scope.mjs';
@@ -231,6 +232,25 @@ test('passwords, users and rights', async (t) => {
         assert.match(result.err, said);
         assert.ok(!result.err.includes('secret'), result.err);
     }
+});
+
+/** Runs a command where the one name server is never heard of: its packets end in a link that leads nowhere. */
+const UNRESOLVED = ['-mn', 'sh', '-ec', `ip link add near type veth peer name far
+    ip addr add 192.0.2.1/24 dev near
+    ip link set near up
+    ip link set far up
+    ip neigh add 192.0.2.2 lladdr 02:00:00:00:00:02 dev near
+    mount --bind "$1" /etc/resolv.conf
+    shift
+    exec "$@"`, 'sh'];
+
+test('--timeout bounds the look-up of a name, too', { skip: noNetns() }, async (t) => {
+    const scope = scopeOf(t);
+    const resolv = path.join(scope.folder, 'resolv.conf');
+    fs.writeFileSync(resolv, 'nameserver 192.0.2.2\n');
+    const url = 'redis://redis.example.com';
+    const result = await command('unshare', [...UNRESOLVED, resolv, PUBLISH, '--redis', url, '--timeout', '300ms', 'news', 'x'], { ms: 4000 });
+    assertEnds(result, 1, '', /^sse-publish: cannot reach redis:\S+: its name was not resolved within 300 ms\n$/);
 });
 
 test('a unix socket, a database, and the URL in the environment', async (t) => {
