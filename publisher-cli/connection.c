@@ -202,7 +202,9 @@ bool connection_refused(const struct connection *connection, const char *said, c
                    "--redis-password-file"},
         {"WRONGPASS", "; check user and password in the URL (in it, % is written %25), or "
                       "--redis-password-file"},
-        {"NOPERM", "; the ACL of this user must allow it: +publish and &CHANNEL"},
+        {"NOPERM", "; the ACL of this user must allow it"},
+        {"READONLY",
+         "; it is a replica: give its master, or redis+sentinel:// with the sentinels that know it"},
         {"MOVED", "; it is part of a cluster: use redis+cluster://HOST:PORT (with TLS rediss+cluster://)"},
     };
     int len = (int)strnlen(said, 200);

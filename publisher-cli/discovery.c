@@ -95,6 +95,12 @@ static bool is_master(struct connection *connection, struct failure *failure)
 static struct connection *open_master(const struct redis_target *target, const struct connection *sentinel,
                                       const struct redisReply *reply, struct failure *failure)
 {
+    if (reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "ERR unknown command", 19) == 0) {
+        (void)failure_set(
+            failure, "%s is no sentinel; give the sentinels' own ports (26379 as a rule), or use redis://",
+            connection_name(sentinel));
+        return NULL;
+    }
     if (reply->type == REDIS_REPLY_ERROR) {
         (void)connection_refused(sentinel, reply->str, NULL, failure);
         return NULL;
@@ -134,6 +140,34 @@ static struct connection *ask_sentinel(const struct redis_target *target,
     return master;
 }
 
+// A server outside of a cluster takes SPUBLISH, too, where no gateway hears of it. Who may not ask is
+// believed.
+static bool is_in_cluster(struct connection *connection, const struct redis_endpoint *endpoint,
+                          struct failure *failure)
+{
+    struct redisReply *reply =
+        connection_ask(connection, (const char *[]){"CLUSTER", "KEYSLOT", "any", NULL}, failure);
+    if (reply == NULL)
+        return false;
+    bool ok = reply->type != REDIS_REPLY_ERROR || strstr(reply->str, "cluster support disabled") == NULL;
+    if (!ok)
+        (void)failure_set(failure, "%s is in no cluster; use redis://%s:%u (with TLS rediss://)",
+                          connection_name(connection), endpoint->host, (unsigned)endpoint->port);
+    freeReplyObject(reply);
+    return ok;
+}
+
+static struct connection *open_cluster(const struct redis_target *target,
+                                       const struct redis_endpoint *endpoint, struct failure *failure)
+{
+    struct connection *node = open_node(target, endpoint->host, endpoint->port, failure);
+    if (node && !is_in_cluster(node, endpoint, failure)) {
+        connection_close(node);
+        return NULL;
+    }
+    return node;
+}
+
 struct connection *discovery_open(const struct redis_target *target, struct failure *failure)
 {
     const struct redis_url *url = target->url;
@@ -141,9 +175,8 @@ struct connection *discovery_open(const struct redis_target *target, struct fail
         return connection_open(target, failure);
     struct connection *connection = NULL;
     for (size_t i = 0; connection == NULL && i < url->endpoint_count; i++)
-        connection = url->kind == REDIS_URL_SENTINEL
-                         ? ask_sentinel(target, &url->endpoints[i], failure)
-                         : open_node(target, url->endpoints[i].host, url->endpoints[i].port, failure);
+        connection = url->kind == REDIS_URL_SENTINEL ? ask_sentinel(target, &url->endpoints[i], failure)
+                                                     : open_cluster(target, &url->endpoints[i], failure);
     return connection;
 }
 

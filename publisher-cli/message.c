@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+// Bytes of an id.
+#define ID_MAX 1024
+
 static bool check_field(const char *option, const char *value, struct failure *failure)
 {
     if (value && strpbrk(value, "\r\n"))
@@ -16,6 +19,21 @@ static bool check_field(const char *option, const char *value, struct failure *f
     return true;
 }
 
+// A browser sends the id back as a header, where neither fits.
+static bool check_id(const char *id, struct failure *failure)
+{
+    if (strlen(id) > ID_MAX)
+        return failure_set(
+            failure, "--id: the value has more than %d bytes, which no browser could send back", ID_MAX);
+    for (const char *at = id; *at; at++) {
+        if ((unsigned char)*at < ' ' || *at == 0x7f)
+            return failure_set(failure,
+                               "--id: the value has a control character, which no browser could send "
+                               "back");
+    }
+    return true;
+}
+
 bool message_fields_check(const struct message_fields *fields, struct failure *failure)
 {
     if (!check_field("event", fields->event, failure) || !check_field("id", fields->id, failure))
@@ -23,7 +41,7 @@ bool message_fields_check(const struct message_fields *fields, struct failure *f
     if (fields->event && strncmp(fields->event, "gateway:", 8) == 0)
         return failure_set(failure, "--event: names that begin with \"gateway:\" are for gateways alone; "
                                     "choose another");
-    return true;
+    return !fields->id || check_id(fields->id, failure);
 }
 
 static bool reserve(struct message_buffer *buffer, size_t size)

@@ -89,6 +89,15 @@ static bool is_confirmation(const struct publisher *publisher, const struct redi
            reply->element[0]->type == REDIS_REPLY_STRING && reply->element[1]->type == REDIS_REPLY_INTEGER;
 }
 
+// What a user needs.
+static const char *rights(const struct publisher *publisher)
+{
+    if (publisher->is_durable)
+        return "; sse-publish(1) has what its ACL must allow";
+    return publisher->is_cluster ? "; the ACL of this user must allow it: +spublish and &CHANNEL"
+                                 : "; the ACL of this user must allow it: +publish and &CHANNEL";
+}
+
 // The answer to message `number`, which is taken. PUBLISH answers how many subscribers got the message;
 // sse_publish the event's id before that.
 static bool take(struct publisher *publisher, uint64_t number, struct redisReply *reply,
@@ -102,9 +111,7 @@ static bool take(struct publisher *publisher, uint64_t number, struct redisReply
         count(totals, (uint64_t)(publisher->is_durable ? reply->element[1] : reply)->integer);
     if (!ok && totals->refused == 0) { // the first counts: what follows may be refused for the same
         bool is_error = reply->type == REDIS_REPLY_ERROR;
-        const char *remedy = publisher->is_durable && is_error && strncmp(reply->str, "NOPERM", 6) == 0
-                                 ? "; sse-publish(1) has what its ACL must allow"
-                                 : NULL;
+        const char *remedy = is_error && strncmp(reply->str, "NOPERM", 6) == 0 ? rights(publisher) : NULL;
         totals->refused = number;
         (void)connection_refused(publisher->connection, is_error ? reply->str : "its answer makes no sense",
                                  remedy, failure);

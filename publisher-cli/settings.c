@@ -153,13 +153,20 @@ const struct option_table settings_table = {
     .count = sizeof(specs) / sizeof(specs[0]),
 };
 
+// True where an option says how to publish.
+static bool publishes(const struct settings *settings)
+{
+    return settings->durable || settings->lines || settings->event || settings->id ||
+           settings->retry != OPTION_UNSET || settings->keep != OPTION_UNSET ||
+           settings->keep_for != OPTION_UNSET;
+}
+
 const char *settings_problem(const struct settings *settings, int argc)
 {
     if ((settings->redis_cert == NULL) != (settings->redis_key == NULL))
         return "--redis-cert and --redis-key go together; give both or neither";
     if (settings->install)
-        return argc > 0 || settings->durable || settings->lines ? "--install publishes nothing; use it alone"
-                                                                : NULL;
+        return argc > 0 || publishes(settings) ? "--install publishes nothing; use it alone" : NULL;
     if (argc == 0)
         return "CHANNEL is missing; write sse-publish CHANNEL [DATA], or see --help";
     if (argc > 2)
@@ -174,6 +181,21 @@ const char *settings_problem(const struct settings *settings, int argc)
 static bool read_password(const char *option, const char *file, char **password, struct failure *failure)
 {
     return !file || secret_file_read(option, file, password, failure->text, sizeof failure->text);
+}
+
+// Whoever names files for TLS believes that the connection is encrypted.
+static bool check_tls(const struct settings *settings, const struct redis_url *url, struct failure *failure)
+{
+    const char *option = settings->redis_ca     ? "ca"
+                         : settings->redis_cert ? "cert"
+                         : settings->redis_key  ? "key"
+                                                : NULL;
+    return url->tls || option == NULL ||
+           failure_set(failure, "--redis-%s: the URL of --redis is not one of TLS; write it rediss%s://",
+                       option,
+                       url->kind == REDIS_URL_CLUSTER    ? "+cluster"
+                       : url->kind == REDIS_URL_SENTINEL ? "+sentinel"
+                                                         : "");
 }
 
 // Without a password there is no AUTH, and the user would be `default`.
@@ -197,5 +219,5 @@ bool settings_redis_url(const struct settings *settings, struct redis_url *url, 
     return read_password("redis-password-file", settings->redis_password_file, &url->password, failure) &&
            read_password("redis-sentinel-password-file", settings->redis_sentinel_password_file,
                          &url->sentinel_password, failure) &&
-           check_credentials(settings, url, failure);
+           check_credentials(settings, url, failure) && check_tls(settings, url, failure);
 }

@@ -200,3 +200,30 @@ test('passwords: one for Redis, in the URL or a file, one for the sentinels in a
     assert.equal(single.code, 2);
     assert.match(single.err, /^sse-publish: --redis-sentinel-password-file: the URL of --redis names no sentinels[^\n]*\n$/);
 });
+
+test('a URL of another kind than the server is told, with the one to write', async (t) => {
+    const scope = scopeOf(t);
+    const redis = await Redis.start(scope);
+    const wrong = async (url, args, said) => {
+        const result = await run(url, [...args, 'news', 'x']);
+        assert.equal(result.code, 1, result.out);
+        assert.match(result.err, said);
+        assert.equal(result.err.split('\n').length, 2, result.err);
+    };
+    // SPUBLISH would go well, and no gateway would hear of it.
+    for (const args of [[], ['--durable']]) await wrong(`redis+cluster://127.0.0.1:${redis.port}`, args, /is in no cluster; use redis:\/\/127\.0\.0\.1:\d+/);
+    await wrong(`redis+sentinel://127.0.0.1:${redis.port}/main`, [], /is no sentinel; [^\n]*26379/);
+    const replica = await Redis.start(scope, { config: ['--replicaof', '127.0.0.1', String(redis.port)] });
+    await wrong(replica.url, ['--durable'], /READONLY [^\n]*redis\+sentinel:\/\//);
+});
+
+test('rights that are missing are named as the command needs them', async (t) => {
+    const scope = scopeOf(t);
+    const cluster = await RedisCluster.start(scope, { masters: 1 });
+    const redis = await Redis.start(scope);
+    for (const node of [redis, ...cluster.nodes]) await node.cli(['ACL', 'SETUSER', 'api', 'on', '>secret', '+cluster|keyslot']);
+    const refused = async (url, args, said) => assert.match((await run(url, [...args, 'news', 'x'])).err, said);
+    await refused(`redis+cluster://api:secret@127.0.0.1:${cluster.nodes[0].port}`, [], /NOPERM [^\n]*'spublish'[^\n]*\+spublish and &CHANNEL/);
+    await refused(`redis://api:secret@127.0.0.1:${redis.port}`, [], /NOPERM [^\n]*'publish'[^\n]*\+publish and &CHANNEL/);
+    await refused(`redis://api:secret@127.0.0.1:${redis.port}/3`, [], /NOPERM [^\n]*'select'[^\n]*must allow it\n$/);
+});

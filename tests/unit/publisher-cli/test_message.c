@@ -73,6 +73,8 @@ static const struct {
     {{.event = "gateway:gap"},
      "--event: names that begin with \"gateway:\" are for gateways alone; choose another"},
     {{.id = "\xff"}, "--id: the value is not UTF-8 text"},
+    {{.id = "a\tb"}, "--id: the value has a control character, which no browser could send back"},
+    {{.event = "a\tb", .id = "caf\xc3\xa9 ~"}, NULL},
 };
 
 START_TEST(fields_are_checked)
