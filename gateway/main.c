@@ -24,6 +24,9 @@
 #include "gateway/process/health.h"
 
 #define EXIT_USAGE 2
+// How long the exit waits for one who reads the log; what went wrong at the start is worth more.
+#define LOG_STOP_MS 1000u
+#define LOG_STOP_FAILED_MS 10000u
 #define HEAD_TIMEOUT_MS 10000u
 // Descriptors that are no client's: Redis, loops, listeners, logs.
 #define DESCRIPTORS_RESERVED 64u
@@ -255,6 +258,20 @@ static int gateway_run(struct gateway *g)
     return code;
 }
 
+// With a thread for the log, so that nothing here ever waits for one who reads it.
+static int gateway_serve(struct gateway *g)
+{
+    log_setup((enum log_level)g->config.log_level, (enum log_format)g->config.log_format, g->config.name);
+    (void)signal(SIGPIPE, SIG_IGN); // a client that went is an error of its write, not a signal
+    if (!log_start(g->config.log_buffer)) {
+        log_error("main", "cannot start: out of memory or threads for the log");
+        return EXIT_FAILURE;
+    }
+    int code = gateway_run(g);
+    (void)log_stop(code == EXIT_SUCCESS ? LOG_STOP_MS : LOG_STOP_FAILED_MS); // there is nowhere to tell of it
+    return code;
+}
+
 int main(int argc, char **argv)
 {
     char error[512];
@@ -270,9 +287,7 @@ int main(int argc, char **argv)
     } else if (g->config.print_config) {
         options_print_config(config_options(), &g->config, stdout);
     } else if (!g->config.check_config) {
-        log_setup((enum log_level)g->config.log_level, (enum log_format)g->config.log_format, g->config.name);
-        (void)signal(SIGPIPE, SIG_IGN); // a client that went is an error of its write, not a signal
-        code = gateway_run(g);
+        code = gateway_serve(g);
     }
     config_free(&g->config);
     return fflush(stdout) == 0 ? code : EXIT_FAILURE;

@@ -345,6 +345,15 @@ static const struct option_spec specs[] = {
      .names = log_formats,
      .default_note = "text on a terminal, else json",
      .help = "Shape of log lines"},
+    {.name = "log-buffer",
+     .argument = "SIZE",
+     .type = OPTION_SIZE,
+     AT(log_buffer),
+     .default_text = "256KiB",
+     .min = 8 << 10,
+     .max = 1 << 30,
+     .help = "Bytes of log lines that may wait for the reader of standard error; more are dropped and "
+             "counted, and nothing else waits"},
 };
 
 static const struct option_table table = {

@@ -17,7 +17,7 @@ struct config {
     struct option_list listen, anonymous, cors_origin, payload_rules, durable;
     uint64_t workers, max_channels, max_connections;
     uint64_t heartbeat_ms, retry_ms, drain_timeout_ms;
-    uint64_t queue_limit, max_message, backlog_limit, replay_limit;
+    uint64_t queue_limit, max_message, backlog_limit, replay_limit, log_buffer;
     int pubsub, refusal, slow_client, log_level, log_format;
     bool check_config, print_config, version, help;
 

@@ -103,6 +103,7 @@ static const struct {
     {"drain-timeout", "0s", "1s", "24h"},
     {"log-level", "debug", "warn", "error"},
     {"log-format", "json", "text", "json"},
+    {"log-buffer", "64KiB", "128KiB", "1MiB"},
 };
 enum { OPTIONS = sizeof options / sizeof *options };
 

@@ -97,6 +97,7 @@ static const struct {
     {"drain-timeout", "-1s", "\"-1s\"" NO_DURATION},
     {"log-level", "verbose", "\"verbose\" is none of debug, info, warn, error"},
     {"log-format", "JSON", "\"JSON\" is none of text, json"},
+    {"log-buffer", "4095", "\"4095\" is too small; the least is 8KiB"},
 };
 
 START_TEST(a_wrong_value_is_named_with_its_option_wherever_it_stands)
