@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <ev.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -262,7 +261,7 @@ static int gateway_run(struct gateway *g)
 static int gateway_serve(struct gateway *g)
 {
     log_setup((enum log_level)g->config.log_level, (enum log_format)g->config.log_format, g->config.name);
-    (void)signal(SIGPIPE, SIG_IGN); // a client that went is an error of its write, not a signal
+    drain_ignore_signals();
     if (!log_start(g->config.log_buffer)) {
         log_error("main", "cannot start: out of memory or threads for the log");
         return EXIT_FAILURE;
