@@ -140,7 +140,7 @@ static void fill_settings(struct gateway *g)
         .retry_ms = (uint32_t)c->retry_ms,
         .queue_limit = c->queue_limit,
         .replay_limit = c->replay_limit / c->workers,
-        .durable_named = c->durable.count > 0,
+        .durable_named = c->durable_named,
         .drop_oldest = c->slow_client == SLOW_CLIENT_DROP_OLDEST,
         .refuse_with_status = c->refusal == REFUSAL_STATUS,
         .head_timeout_ms = HEAD_TIMEOUT_MS,
@@ -169,25 +169,16 @@ static bool create_workers(struct gateway *g)
     return true;
 }
 
-static bool durable_is_off(const struct config *c)
-{
-    return c->durable.count == 1 && strcmp(c->durable.items[0], "off") == 0;
-}
-
 static bool create_bus(struct gateway *g)
 {
-    static const char *const any[] = {"*"};
-    bool named = g->config.durable.count > 0;
     struct bus_settings settings = {
         .redis = &g->config.redis_url,
         .sharded = g->config.sharded,
         .client_name = "sse-gateway",
         .max_message = g->config.max_message,
         .payload = g->config.payload,
-        .durable = named ? (const char *const *)g->config.durable.items : any,
-        .durable_count = durable_is_off(&g->config) ? 0
-                         : named                    ? g->config.durable.count
-                                                    : 1,
+        .durable = g->config.durable_patterns,
+        .durable_count = g->config.durable_count,
         .workers = g->worker_boxes,
         .worker_count = g->config.workers,
     };

@@ -11,6 +11,7 @@
 #include "common/pattern.h"
 #include "gateway/client/listener.h"
 #include "gateway/process/config_redis.h"
+#include "gateway/process/origin.h"
 #include "gateway/threads/worker.h"
 
 static const char *const pubsubs[] = {"auto", "classic", "sharded", NULL};
@@ -47,23 +48,42 @@ static bool check_admin_listen(const char *text, char *error, size_t error_size)
     return strcmp(text, "off") == 0 || listener_check(text, error, error_size);
 }
 
-// An origin is scheme://host[:port] and nothing else (RFC 6454 section 6.2).
 static bool check_origin(const char *text, char *error, size_t error_size)
 {
-    const char *host = strstr(text, "://");
-    if (strcmp(text, "*") == 0 || (host && host > text && host[3] && !strpbrk(host + 3, "/?#@ \t\"")))
-        return true;
-    snprintf(error, error_size, "is no origin; write for example https://app.example.com");
+    char normal[ORIGIN_SIZE];
+    return origin_normalise(text, normal, error, error_size);
+}
+
+// Pages of the gateway's own, which streams at their path or below it would hide.
+static bool is_page(const char *path)
+{
+    static const char *const pages[] = {"/health", "/metrics", "/dashboard"};
+    for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
+        size_t len = strlen(pages[i]);
+        if (strncmp(path, pages[i], len) == 0 && (path[len] == '\0' || path[len] == '/'))
+            return true;
+    }
     return false;
 }
 
+// Browsers write other bytes than these with a %, and leave out what is "." or "..", so that streams at such
+// a path would never be found.
 static bool check_path(const char *text, char *error, size_t error_size)
 {
     size_t len = strlen(text);
-    if (len >= 2 && text[0] == '/' && text[len - 1] != '/' && !strpbrk(text, "?# %"))
-        return true;
-    snprintf(error, error_size, "is no path for streams; write for example /stream");
-    return false;
+    bool ok = len >= 2 && text[0] == '/' && text[len - 1] != '/' && !strpbrk(text, "?#%\"<>\\^`{|}");
+    for (const char *at = text; *at; at++) {
+        size_t dots = *at == '/' ? strspn(at + 1, ".") : 0;
+        ok = ok && *at > ' ' && *at <= '~' &&
+             !((dots == 1 || dots == 2) && (at[1 + dots] == '/' || at[1 + dots] == '\0'));
+    }
+    if (ok && is_page(text))
+        snprintf(error, error_size,
+                 "is where the gateway has pages of its own (/health, /metrics, /dashboard); write for "
+                 "example /stream");
+    else if (!ok)
+        snprintf(error, error_size, "is no path for streams; write for example /stream");
+    return ok && !is_page(text);
 }
 
 // It goes into response heads and into the labels of metrics.
@@ -371,19 +391,74 @@ const struct option_table *config_options(void)
     return &table;
 }
 
-static bool derive_payload(struct config *c)
+static bool derive_payload(struct config *c, char *error, size_t error_size)
 {
     c->payload.rules = calloc(c->payload_rules.count + 1, sizeof *c->payload.rules);
     if (!c->payload.rules)
         return false;
     char ignored[128]; // each was checked when the options were read
-    for (size_t i = 0; i < c->payload_rules.count; i++, c->payload.count++)
+    for (size_t i = 0; i < c->payload_rules.count; i++, c->payload.count++) {
+        if (i > 0 && strcmp(c->payload.rules[i - 1].pattern, "*") == 0) {
+            snprintf(error, error_size,
+                     "--payload: the first rule that matches counts, and %.32s matches every channel: put it "
+                     "last",
+                     c->payload_rules.items[i - 1]);
+            return false;
+        }
         if (!payload_rule_parse(c->payload_rules.items[i], &c->payload.rules[i], ignored, sizeof ignored))
             return false;
+    }
     return true;
 }
 
-static bool derive_defaults(struct config *c)
+static bool derive_origins(struct config *c)
+{
+    for (size_t i = 0; i < c->cors_origin.count; i++) {
+        char normal[ORIGIN_SIZE], ignored[256]; // each was checked when the options were read
+        char *copy = origin_normalise(c->cors_origin.items[i], normal, ignored, sizeof ignored)
+                         ? strdup(normal)
+                         : NULL;
+        if (!copy)
+            return false;
+        free(c->cors_origin.items[i]);
+        c->cors_origin.items[i] = copy;
+    }
+    return true;
+}
+
+// Without --durable any channel may have a history; "off" is none.
+static void derive_durable(struct config *c)
+{
+    static const char *const any[] = {"*"};
+    bool off = c->durable.count == 1 && strcmp(c->durable.items[0], "off") == 0;
+    c->durable_named = c->durable.count > 0 && !off;
+    c->durable_patterns = c->durable_named ? (const char *const *)c->durable.items : any;
+    c->durable_count = off ? 0 : c->durable_named ? c->durable.count : 1;
+}
+
+// "host:port", made of bytes that an id may have: the path of a unix socket may hold anything.
+static bool derive_name(struct config *c, char *error, size_t error_size)
+{
+    if (c->id) {
+        snprintf(c->name, sizeof c->name, "%s", c->id);
+        return true;
+    }
+    char host[256];
+    if (gethostname(host, sizeof host) != 0) {
+        snprintf(error, error_size, "this machine has no usable name (%s); name this gateway with --id NAME",
+                 strerror(errno));
+        return false;
+    }
+    host[sizeof host - 1] = '\0';
+    const char *port = strrchr(c->listen.items[0], ':');
+    snprintf(c->name, sizeof c->name, "%.100s%.20s", host, port ? port : "");
+    for (char *at = c->name; *at; at++)
+        if (!is_id_byte(*at))
+            *at = '_';
+    return true;
+}
+
+static void derive_defaults(struct config *c)
 {
     cpu_set_t cpus;
     // The cores that this process may use, which in a container are fewer than the machine's.
@@ -393,19 +468,18 @@ static bool derive_defaults(struct config *c)
         c->workers = WORKERS_MAX;
     if (c->log_format < 0)
         c->log_format = isatty(STDERR_FILENO) ? LOG_FORMAT_TEXT : LOG_FORMAT_JSON;
-    if (c->id) {
-        snprintf(c->name, sizeof c->name, "%s", c->id);
-        return true;
+}
+
+// False where `word`, which speaks for the whole list, is in it beside others.
+static bool stands_alone(const struct option_list *list, const char *word, const char *option, char *error,
+                         size_t error_size)
+{
+    for (size_t i = 0; list->count > 1 && i < list->count; i++) {
+        if (strcmp(list->items[i], word) == 0) {
+            snprintf(error, error_size, "--%s: %s stands alone or not at all", option, word);
+            return false;
+        }
     }
-    char host[256];
-    if (gethostname(host, sizeof host) != 0)
-        return false;
-    host[sizeof host - 1] = '\0';
-    const char *port = strrchr(c->listen.items[0], ':');
-    snprintf(c->name, sizeof c->name, "%.100s%.20s", host, port ? port : "");
-    for (char *at = c->name; *at; at++) // the path of a unix socket may hold anything
-        if (!is_id_byte(*at))
-            *at = '_';
     return true;
 }
 
@@ -415,12 +489,9 @@ static bool check_whole(const struct config *c, char *error, size_t error_size)
         snprintf(error, error_size, "--listen: give 1 to %d addresses", LISTEN_MAX);
         return false;
     }
-    for (size_t i = 0; c->cors_origin.count > 1 && i < c->cors_origin.count; i++) {
-        if (strcmp(c->cors_origin.items[i], "*") == 0) {
-            snprintf(error, error_size, "--cors-origin: * stands alone or not at all");
-            return false;
-        }
-    }
+    if (!stands_alone(&c->cors_origin, "*", "cors-origin", error, error_size) ||
+        !stands_alone(&c->durable, "off", "durable", error, error_size))
+        return false;
     if (c->anonymous.count == 0) {
         snprintf(error, error_size,
                  "nobody could subscribe to anything: open channels to all with --anonymous PATTERN (for "
@@ -446,10 +517,14 @@ bool config_load(struct config *c, int argc, char **argv, char *error, size_t er
         ok = false;
     }
     ok = ok && check_whole(c, error, error_size) && config_redis_derive(c, error, error_size) &&
-         derive_payload(c) && derive_defaults(c);
-    if (!ok)
+         derive_payload(c, error, error_size) && derive_origins(c) && derive_name(c, error, error_size);
+    if (!ok) {
         config_free(c);
-    return ok;
+        return false;
+    }
+    derive_defaults(c);
+    derive_durable(c);
+    return true;
 }
 
 void config_free(struct config *c)

@@ -26,6 +26,9 @@ struct config {
     struct redis_url redis_url;
     bool sharded; // Pub/Sub is, by --pubsub and what --redis names
     struct payload_policy payload;
+    const char *const *durable_patterns; // of --durable, or of all channels
+    size_t durable_count;                // 0: --durable off
+    bool durable_named;                  // --durable names patterns
 };
 
 enum pubsub { PUBSUB_AUTO, PUBSUB_CLASSIC, PUBSUB_SHARDED };

@@ -62,6 +62,17 @@ static bool check_tls(const struct config *c, char *error, size_t error_size)
     return true;
 }
 
+// Redis has no AUTH with a user alone: without a password the gateway would be the user "default".
+static bool check_user(const struct redis_url *url, char *error, size_t error_size)
+{
+    if (!url->user || url->password)
+        return true;
+    snprintf(error, error_size,
+             "--redis: there is a user but no password; write it redis://USER:PASSWORD@HOST, or give "
+             "--redis-password-file; a password alone is written redis://:PASSWORD@HOST");
+    return false;
+}
+
 // Read once, not for every connection: a file that is being replaced cannot cut the gateway off.
 static bool open_tls(struct redis_url *url, char *error, size_t error_size)
 {
@@ -87,6 +98,7 @@ bool config_redis_derive(struct config *c, char *error, size_t error_size)
     return check_tls(c, error, error_size) && open_tls(url, error, error_size) &&
            (!c->redis_password_file || read_password("redis-password-file", c->redis_password_file,
                                                      &url->password, error, error_size)) &&
+           check_user(url, error, error_size) &&
            (!c->redis_sentinel_password_file ||
             read_password("redis-sentinel-password-file", c->redis_sentinel_password_file,
                           &url->sentinel_password, error, error_size));
