@@ -6,11 +6,9 @@
 
 #include <errno.h>
 #include <ev.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -18,6 +16,7 @@
 #include "common/map.h"
 #include "gateway/client/listener.h"
 #include "gateway/process/admin.h"
+#include "gateway/process/capacity.h"
 #include "gateway/process/config.h"
 #include "gateway/process/drain.h"
 #include "gateway/process/health.h"
@@ -27,8 +26,6 @@
 #define LOG_STOP_MS 1000u
 #define LOG_STOP_FAILED_MS 10000u
 #define HEAD_TIMEOUT_MS 10000u
-// Descriptors that are no client's: Redis, loops, listeners, logs.
-#define DESCRIPTORS_RESERVED 64u
 
 struct gateway {
     struct config config;
@@ -53,31 +50,17 @@ static int usage_error(const char *error)
     return EXIT_USAGE;
 }
 
-// As many streams as the limit of open files allows, or as were asked for; false where the limit is too low
-// for that.
 static bool set_capacity(struct gateway *g)
 {
-    struct rlimit limit;
-    uint64_t asked = g->config.max_connections;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-        limit.rlim_cur = limit.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &limit); // what is in force is read below
-    }
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur <= DESCRIPTORS_RESERVED) {
-        log_error("main", "the limit of open files is too low; raise it (ulimit -n, LimitNOFILE=)");
-        return false;
-    }
-    uint64_t allowed = limit.rlim_cur - DESCRIPTORS_RESERVED;
-    if (asked != OPTION_UNSET && asked > allowed) {
-        log_error("main",
-                  "--max-connections %" PRIu64 " needs %" PRIu64 " open files, but %" PRIu64
-                  " are allowed; raise the "
-                  "limit (ulimit -n, LimitNOFILE=)",
-                  asked, asked + DESCRIPTORS_RESERVED, (uint64_t)limit.rlim_cur);
-        return false;
-    }
-    g->status.limits.max_streams = asked == OPTION_UNSET ? allowed : asked;
-    return true;
+    const struct config *c = &g->config;
+    const struct capacity_needs needs = {
+        .workers = c->workers, .listeners = c->listen.count, .redis = c->redis_url.kind};
+    char error[512];
+    if (capacity_streams(capacity_raise_limit(), capacity_reserved(&needs), c->max_connections,
+                         &g->status.limits.max_streams, error, sizeof error))
+        return true;
+    log_error("main", "%s", error);
+    return false;
 }
 
 static bool bind_all(struct gateway *g)

@@ -20,13 +20,13 @@ static void drain_begin(struct drain *d, const char *signal_name)
 }
 
 static const struct {
-    int number;
     const char *name;
+    int number;
     bool ends;
 } signals[] = {
-    {SIGTERM, "SIGTERM", true},  {SIGINT, "SIGINT", true},    {SIGQUIT, "SIGQUIT", true},
-    {SIGHUP, "SIGHUP", false},   {SIGUSR1, "SIGUSR1", false}, {SIGUSR2, "SIGUSR2", false},
-    {SIGALRM, "SIGALRM", false},
+    {"SIGTERM", SIGTERM, true},  {"SIGINT", SIGINT, true},    {"SIGQUIT", SIGQUIT, true},
+    {"SIGHUP", SIGHUP, false},   {"SIGUSR1", SIGUSR1, false}, {"SIGUSR2", SIGUSR2, false},
+    {"SIGALRM", SIGALRM, false},
 };
 _Static_assert(sizeof signals / sizeof *signals == DRAIN_SIGNALS, "a watcher for each signal");
 
