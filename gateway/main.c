@@ -4,7 +4,6 @@
 //      bus thread      every connection to Redis
 //      worker threads  listeners, connections, streams
 
-#include <errno.h>
 #include <ev.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -178,12 +177,13 @@ static bool gateway_setup(struct gateway *g)
     g->status.started_at = clock_monotonic_ms();
     g->loop = ev_default_loop(EVBACKEND_EPOLL);
     if (!map_seed() || !g->loop || !(g->inbox = mailbox_create(g->loop, 0, on_mail, g)) ||
-        !create_workers(g) || !create_bus(g)) {
+        !create_workers(g) || !create_bus(g) ||
+        !admin_start(&g->admin, g->loop, &g->client, &g->counters, &g->status, g->admin_fd)) {
         log_error("main", "cannot start: out of memory or descriptors");
         return false;
     }
     g->status.bus = g->bus;
-    return admin_start(&g->admin, g->loop, &g->client, &g->counters, &g->status, g->admin_fd);
+    return true;
 }
 
 static bool gateway_start(struct gateway *g)
@@ -193,7 +193,8 @@ static bool gateway_start(struct gateway *g)
     for (size_t i = 0; ok && i < g->config.workers; i++)
         ok = worker_start(g->workers[i], bus_mailbox(g->bus), g->inbox);
     if (!ok)
-        log_error("main", "cannot start a thread: %s", strerror(errno));
+        log_error("main",
+                  "cannot start a thread; raise their limit (ulimit -u, TasksMax=) or lower --workers");
     return ok;
 }
 

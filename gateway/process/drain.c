@@ -5,6 +5,30 @@
 
 #include "common/log.h"
 
+_Static_assert(WORKERS_MAX <= 64, "a bit for each worker");
+
+#define TELL_AGAIN_S 0.01
+
+// Workers that memory ran out for are told a moment later: one that is never told would hold its streams until
+// the timeout.
+static void drain_tell(struct drain *d)
+{
+    struct mail mail = {.kind = MAIL_DRAIN};
+    for (size_t i = 0; i < d->status->worker_count; i++)
+        if (d->untold & UINT64_C(1) << i && mailbox_post(worker_mailbox(d->workers[i]), &mail))
+            d->untold &= ~(UINT64_C(1) << i);
+    if (d->untold == 0)
+        ev_timer_stop(d->loop, &d->tell_again);
+    else
+        ev_timer_again(d->loop, &d->tell_again);
+}
+
+static void on_tell_again(struct ev_loop *loop, ev_timer *w, int events)
+{
+    (void)loop, (void)events;
+    drain_tell(w->data);
+}
+
 static void drain_begin(struct drain *d, const char *signal_name)
 {
     log_info("drain", "%s: draining %" PRIu64 " streams, for at most %" PRIu64 " ms", signal_name,
@@ -13,10 +37,8 @@ static void drain_begin(struct drain *d, const char *signal_name)
     d->still_busy = d->status->worker_count;
     ev_timer_set(&d->timeout, (double)d->timeout_ms / 1000.0, 0.);
     ev_timer_start(d->loop, &d->timeout);
-    struct mail mail = {.kind = MAIL_DRAIN};
-    for (size_t i = 0; i < d->status->worker_count; i++)
-        if (!mailbox_post(worker_mailbox(d->workers[i]), &mail))
-            log_error("drain", "out of memory: a worker's streams end without a clean last chunk");
+    d->untold = UINT64_MAX >> (64 - d->still_busy);
+    drain_tell(d);
 }
 
 static const struct {
@@ -82,4 +104,6 @@ void drain_watch(struct drain *d, struct ev_loop *loop, struct status *status, s
     }
     ev_timer_init(&d->timeout, on_timeout, 0., 0.);
     d->timeout.data = d;
+    ev_timer_init(&d->tell_again, on_tell_again, TELL_AGAIN_S, TELL_AGAIN_S);
+    d->tell_again.data = d;
 }

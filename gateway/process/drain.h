@@ -15,9 +15,10 @@ struct drain {
     struct worker **workers; // borrowed
     uint64_t timeout_ms;
     size_t still_busy; // workers that have not said that they are empty
+    uint64_t untold;   // a bit for each worker that has no MAIL_DRAIN yet
     struct ev_loop *loop;
     ev_signal signals[DRAIN_SIGNALS];
-    ev_timer timeout;
+    ev_timer timeout, tell_again;
 };
 
 // Ignores, from the first moment, the signals that must not end the process. Before other threads start.

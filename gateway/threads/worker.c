@@ -189,6 +189,8 @@ struct worker *worker_create(const struct worker_settings *settings)
     atomic_store(&w->alive_at, clock_monotonic_ms());
     return w;
 fail: // out of memory at the start, which the caller makes fatal
+    if (w->table.loop)
+        conn_table_deinit(&w->table);
     mailbox_destroy(w->inbox);
     if (w->loop)
         ev_loop_destroy(w->loop);
