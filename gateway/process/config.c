@@ -1,16 +1,12 @@
 #include "gateway/process/config.h"
 
-#include <errno.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "common/log.h"
 #include "common/pattern.h"
 #include "gateway/client/listener.h"
-#include "gateway/process/config_redis.h"
+#include "gateway/process/config_derive.h"
 #include "gateway/process/origin.h"
 #include "gateway/threads/worker.h"
 
@@ -86,8 +82,7 @@ static bool check_path(const char *text, char *error, size_t error_size)
     return ok && !is_page(text);
 }
 
-// It goes into response heads and into the labels of metrics.
-static bool is_id_byte(char c)
+bool config_is_id_byte(char c)
 {
     return c > ' ' && c <= '~' && c != '"' && c != '\\';
 }
@@ -96,7 +91,7 @@ static bool check_id(const char *text, char *error, size_t error_size)
 {
     size_t len = strlen(text);
     for (size_t i = 0; i < len; i++)
-        if (!is_id_byte(text[i]))
+        if (!config_is_id_byte(text[i]))
             len = 0;
     if (len >= 1 && len <= 128)
         return true;
@@ -175,18 +170,7 @@ static const struct option_spec specs[] = {
      .check = check_path,
      .help = "Path of the event streams"},
 
-    {.name = "redis",
-     .argument = "URL",
-     .group = "Redis",
-     .type = OPTION_STRING,
-     .properties = OPTION_SECRET_URL,
-     AT(redis),
-     .default_text = "redis://127.0.0.1:6379",
-     .check = config_redis_check,
-     .help = "redis://[USER:PASSWORD@]HOST[:PORT][/DB]; "
-             "redis+sentinel://[USER:PASSWORD@]HOST[:PORT],.../NAME[/DB] by sentinels; "
-             "redis+cluster://[USER:PASSWORD@]HOST[:PORT],...; these with TLS as rediss://, "
-             "rediss+sentinel://, rediss+cluster://; or redis+unix://[USER:PASSWORD@]/PATH[?db=N]"},
+    REDIS_OPTIONS(config, redis),
     {.name = "pubsub",
      .argument = "KIND",
      .type = OPTION_ENUM,
@@ -194,33 +178,6 @@ static const struct option_spec specs[] = {
      .default_text = "auto",
      .names = pubsubs,
      .help = "Kind of Redis Pub/Sub: classic (PUBLISH), sharded (SPUBLISH), or auto: sharded on a cluster"},
-    {.name = "redis-password-file",
-     .argument = "FILE",
-     .type = OPTION_STRING,
-     AT(redis_password_file),
-     .help = "File with the password for Redis, instead of one in the URL"},
-    {.name = "redis-sentinel-password-file",
-     .argument = "FILE",
-     .type = OPTION_STRING,
-     AT(redis_sentinel_password_file),
-     .help = "File with the password of the sentinels, where they have one"},
-    {.name = "redis-ca",
-     .argument = "FILE",
-     .type = OPTION_STRING,
-     AT(redis_ca),
-     .default_note = "what the system trusts",
-     .help = "Certificates (PEM) of the CAs that may vouch for a rediss:// server"},
-    {.name = "redis-cert",
-     .argument = "FILE",
-     .type = OPTION_STRING,
-     AT(redis_cert),
-     .help =
-         "Certificate (PEM) that the gateway shows to a rediss:// server, with those that lead to its CA"},
-    {.name = "redis-key",
-     .argument = "FILE",
-     .type = OPTION_STRING,
-     AT(redis_key),
-     .help = "Private key (PEM) of --redis-cert"},
     {.name = "max-message",
      .argument = "SIZE",
      .type = OPTION_SIZE,
@@ -391,117 +348,6 @@ const struct option_table *config_options(void)
     return &table;
 }
 
-static bool derive_payload(struct config *c, char *error, size_t error_size)
-{
-    c->payload.rules = calloc(c->payload_rules.count + 1, sizeof *c->payload.rules);
-    if (!c->payload.rules)
-        return false;
-    char ignored[128]; // each was checked when the options were read
-    for (size_t i = 0; i < c->payload_rules.count; i++, c->payload.count++) {
-        if (i > 0 && strcmp(c->payload.rules[i - 1].pattern, "*") == 0) {
-            snprintf(error, error_size,
-                     "--payload: the first rule that matches counts, and %.32s matches every channel: put it "
-                     "last",
-                     c->payload_rules.items[i - 1]);
-            return false;
-        }
-        if (!payload_rule_parse(c->payload_rules.items[i], &c->payload.rules[i], ignored, sizeof ignored))
-            return false;
-    }
-    return true;
-}
-
-static bool derive_origins(struct config *c)
-{
-    for (size_t i = 0; i < c->cors_origin.count; i++) {
-        char normal[ORIGIN_SIZE], ignored[256]; // each was checked when the options were read
-        char *copy = origin_normalise(c->cors_origin.items[i], normal, ignored, sizeof ignored)
-                         ? strdup(normal)
-                         : NULL;
-        if (!copy)
-            return false;
-        free(c->cors_origin.items[i]);
-        c->cors_origin.items[i] = copy;
-    }
-    return true;
-}
-
-// Without --durable any channel may have a history; "off" is none.
-static void derive_durable(struct config *c)
-{
-    static const char *const any[] = {"*"};
-    bool off = c->durable.count == 1 && strcmp(c->durable.items[0], "off") == 0;
-    c->durable_named = c->durable.count > 0 && !off;
-    c->durable_patterns = c->durable_named ? (const char *const *)c->durable.items : any;
-    c->durable_count = off ? 0 : c->durable_named ? c->durable.count : 1;
-}
-
-// "host:port", made of bytes that an id may have: the path of a unix socket may hold anything.
-static bool derive_name(struct config *c, char *error, size_t error_size)
-{
-    if (c->id) {
-        snprintf(c->name, sizeof c->name, "%s", c->id);
-        return true;
-    }
-    char host[256];
-    if (gethostname(host, sizeof host) != 0) {
-        snprintf(error, error_size, "this machine has no usable name (%s); name this gateway with --id NAME",
-                 strerror(errno));
-        return false;
-    }
-    host[sizeof host - 1] = '\0';
-    const char *port = strrchr(c->listen.items[0], ':');
-    snprintf(c->name, sizeof c->name, "%.100s%.20s", host, port ? port : "");
-    for (char *at = c->name; *at; at++)
-        if (!is_id_byte(*at))
-            *at = '_';
-    return true;
-}
-
-static void derive_defaults(struct config *c)
-{
-    cpu_set_t cpus;
-    // The cores that this process may use, which in a container are fewer than the machine's.
-    if (c->workers == OPTION_UNSET)
-        c->workers = sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? (uint64_t)CPU_COUNT(&cpus) : 1;
-    if (c->workers > WORKERS_MAX)
-        c->workers = WORKERS_MAX;
-    if (c->log_format < 0)
-        c->log_format = isatty(STDERR_FILENO) ? LOG_FORMAT_TEXT : LOG_FORMAT_JSON;
-}
-
-// False where `word`, which speaks for the whole list, is in it beside others.
-static bool stands_alone(const struct option_list *list, const char *word, const char *option, char *error,
-                         size_t error_size)
-{
-    for (size_t i = 0; list->count > 1 && i < list->count; i++) {
-        if (strcmp(list->items[i], word) == 0) {
-            snprintf(error, error_size, "--%s: %s stands alone or not at all", option, word);
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool check_whole(const struct config *c, char *error, size_t error_size)
-{
-    if (c->listen.count == 0 || c->listen.count > LISTEN_MAX) {
-        snprintf(error, error_size, "--listen: give 1 to %d addresses", LISTEN_MAX);
-        return false;
-    }
-    if (!stands_alone(&c->cors_origin, "*", "cors-origin", error, error_size) ||
-        !stands_alone(&c->durable, "off", "durable", error, error_size))
-        return false;
-    if (c->anonymous.count == 0) {
-        snprintf(error, error_size,
-                 "nobody could subscribe to anything: open channels to all with --anonymous PATTERN (for "
-                 "example --anonymous "
-                 "'public:*')");
-        return false;
-    }
-    return true;
-}
-
 bool config_load(struct config *c, int argc, char **argv, char *error, size_t error_size)
 {
     int first;
@@ -516,20 +362,14 @@ bool config_load(struct config *c, int argc, char **argv, char *error, size_t er
         snprintf(error, error_size, "\"%s\" is no option; try --help", argv[first]);
         ok = false;
     }
-    ok = ok && check_whole(c, error, error_size) && config_redis_derive(c, error, error_size) &&
-         derive_payload(c, error, error_size) && derive_origins(c) && derive_name(c, error, error_size);
-    if (!ok) {
+    ok = ok && config_derive(c, error, error_size);
+    if (!ok)
         config_free(c);
-        return false;
-    }
-    derive_defaults(c);
-    derive_durable(c);
-    return true;
+    return ok;
 }
 
 void config_free(struct config *c)
 {
-    config_redis_free(c);
-    payload_policy_deinit(&c->payload);
+    config_derive_free(c);
     options_free(&table, c);
 }

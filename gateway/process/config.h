@@ -7,13 +7,14 @@
 #include <stdint.h>
 
 #include "common/options.h"
+#include "common/redis_options.h"
 #include "common/redis_url.h"
 #include "gateway/fanout/message.h"
 
 struct config {
     // Filled by the option table.
-    char *file, *id, *admin_listen, *path, *redis, *redis_password_file;
-    char *redis_sentinel_password_file, *redis_ca, *redis_cert, *redis_key;
+    char *file, *id, *admin_listen, *path;
+    struct redis_options redis;
     struct option_list listen, anonymous, cors_origin, payload_rules, durable;
     uint64_t workers, max_channels, max_connections;
     uint64_t heartbeat_ms, retry_ms, drain_timeout_ms;
@@ -37,6 +38,9 @@ enum refusal { REFUSAL_RETRY, REFUSAL_STATUS };
 
 // The table, for --help, the manual and the tests of both.
 const struct option_table *config_options(void);
+
+// Of an id, which goes into response heads and into the labels of metrics.
+bool config_is_id_byte(char c);
 
 // Reads flags, environment and file. On failure false, and one line in `error`; nothing is left to free then.
 bool config_load(struct config *config, int argc, char **argv, char *error, size_t error_size);

@@ -231,7 +231,7 @@ START_TEST(the_defaults_are_those_of_the_contract)
     ck_assert_str_eq(config.listen.items[0], "0.0.0.0:8080");
     ck_assert_str_eq(config.admin_listen, "127.0.0.1:9180");
     ck_assert_str_eq(config.path, "/stream");
-    ck_assert_str_eq(config.redis, "redis://127.0.0.1:6379");
+    ck_assert_str_eq(config.redis.url, "redis://127.0.0.1:6379");
     ck_assert_uint_eq(config.max_channels, 64);
     ck_assert_int_eq(config.refusal, REFUSAL_RETRY);
     ck_assert_int_eq(config.slow_client, SLOW_CLIENT_CLOSE);
