@@ -20,8 +20,10 @@ bool admin_start(struct admin *a, struct ev_loop *loop, const struct client_sett
 {
     *a = (struct admin){.status = status};
     struct client_hooks hooks = {.refuse = on_refuse, .page = on_page, .ctx = a};
-    if (!conn_table_init(&a->table, loop, settings, &hooks, counters))
+    if (!conn_table_init(&a->table, loop, settings, &hooks, counters)) {
+        conn_table_deinit(&a->table);
         return false;
+    }
     a->listening = fd >= 0;
     if (a->listening)
         listener_start(&a->listener, &a->table, fd);

@@ -212,6 +212,8 @@ struct worker *worker_create(const struct worker_settings *settings)
     atomic_store(&w->alive_at, clock_monotonic_ms());
     return w;
 fail: // out of memory at the start, which the caller makes fatal
+    if (w->table.loop)
+        conn_table_deinit(&w->table);
     worker_destroy_boxes(w);
     if (w->loop)
         ev_loop_destroy(w->loop);

@@ -18,7 +18,7 @@ export class Gateway {
      * Starts a gateway on free ports, with --anonymous '*' unless `anonymous` says otherwise, and waits until it is ready
      * (`ready: 'live'`: until it is live; `ready: false`: not at all). `netns`: the namespace that it runs in, if not this one.
      */
-    static async start(scope, { redis, redisUrl, id, args = [], anonymous = ['*'], ready = true, env = {}, port, adminPort, netns, workers = Number(process.env.SSE_WORKERS ?? 2) } = {}) {
+    static async start(scope, { redis, redisUrl, id, args = [], anonymous = ['*'], ready = true, env = {}, port, adminPort, netns, workers = Number(process.env.SSE_WORKERS ?? 2), stderr } = {}) {
         const gateway = new Gateway();
         gateway.port = port ?? (await freePort());
         gateway.adminPort = adminPort ?? (await freePort());
@@ -27,7 +27,7 @@ export class Gateway {
         const all = ['--id', gateway.id, '--listen', `${gateway.host}:${gateway.port}`, '--admin-listen', `${gateway.host}:${gateway.adminPort}`,
             '--redis', redisUrl ?? redis.url, '--workers', String(workers), ...anonymous.flatMap((a) => ['--anonymous', a]), ...args];
         const [program, ...before] = [...(netns?.via ?? []), GATEWAY];
-        gateway.process = new Process(scope, gateway.id, program, [...before, ...all], { env: { ...SANITIZERS, ...env } });
+        gateway.process = new Process(scope, gateway.id, program, [...before, ...all], { env: { ...SANITIZERS, ...env }, stderr });
         if (ready === 'live') await gateway.process.ready('is live', () => gateway.live(), { ms: 30000 });
         else if (ready) await gateway.process.ready('is ready', () => gateway.ready(), { ms: 30000 });
         return gateway;
