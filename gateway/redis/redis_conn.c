@@ -20,7 +20,14 @@
 #define BACKOFF_MAX_MS 1000u
 #define REASONS_MAX 8 // that are told apart in one outage
 
-enum conn_state { CONN_DOWN, CONN_ASKING, CONN_OPENING, CONN_GREETING, CONN_READY };
+// In this order; each may fall to DOWN. ASKING waits for redis_discovery, OPENING for redis_link.
+enum redis_conn_state {
+    REDIS_CONN_DOWN,
+    REDIS_CONN_ASKING,
+    REDIS_CONN_OPENING,
+    REDIS_CONN_GREETING,
+    REDIS_CONN_READY,
+};
 
 struct redis_conn {
     struct redis_conn_settings settings;
@@ -30,7 +37,7 @@ struct redis_conn {
     struct redis_link link;
     ev_timer
         timer; // DOWN: backoff; OPENING, GREETING: timeout; READY: silence. ASKING: the route has its own
-    enum conn_state state;
+    enum redis_conn_state state;
     struct redis_reader reader;
     unsigned greetings; // replies to AUTH, SELECT, ROLE and CLIENT SETNAME that are still to come
     uint32_t backoff_ms;
@@ -45,6 +52,12 @@ static bool reader_reset(struct redis_conn *c, bool greeting)
 {
     const struct redis_conn_settings *s = &c->settings;
     return redis_reader_reset(&c->reader, greeting ? NULL : s->functions, s->ctx, s->max_bulk);
+}
+
+static void set_state(struct redis_conn *c, enum redis_conn_state state)
+{
+    assert(state == REDIS_CONN_DOWN ? c->state != REDIS_CONN_DOWN : state == c->state + 1);
+    c->state = state;
 }
 
 static void set_timer(struct redis_conn *c, double in_s)
@@ -69,11 +82,11 @@ static bool is_news(struct redis_conn *c, const char *why)
     return true;
 }
 
-static void conn_down(struct redis_conn *c, const char *why)
+static void redis_conn_fail(struct redis_conn *c, const char *why)
 {
-    bool was_ready = c->state == CONN_READY;
+    bool was_ready = c->state == REDIS_CONN_READY;
     redis_link_close(&c->link);
-    c->state = CONN_DOWN;
+    set_state(c, REDIS_CONN_DOWN);
     c->backoff_ms = was_ready                            ? BACKOFF_MIN_MS
                     : c->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS
                                                          : c->backoff_ms * 2;
@@ -92,14 +105,14 @@ static void conn_down(struct redis_conn *c, const char *why)
         c->settings.on_fault(c->settings.ctx, why);
 }
 
-static void conn_ready(struct redis_conn *c)
+static void redis_conn_begin(struct redis_conn *c)
 {
     char address[sizeof c->link.address.host + 16] = "", at[sizeof address + 8] = "";
     if (!reader_reset(c, false)) {
-        conn_down(c, "out of memory");
+        redis_conn_fail(c, "out of memory");
         return;
     }
-    c->state = CONN_READY;
+    set_state(c, REDIS_CONN_READY);
     c->backoff_ms = BACKOFF_MIN_MS;
     redis_address_describe(&c->link.address, address, sizeof address);
     if (redis_discovery_wants_master(c->discovery))
@@ -144,9 +157,9 @@ static bool greet(struct redis_conn *c)
 static void on_open(void *ctx)
 {
     struct redis_conn *c = ctx;
-    c->state = CONN_GREETING;
+    set_state(c, REDIS_CONN_GREETING);
     if (!reader_reset(c, true) || !greet(c))
-        conn_down(c, "out of memory");
+        redis_conn_fail(c, "out of memory");
 }
 
 // What ROLE says: ["master", ..], ["slave", ..] or ["sentinel", ..].
@@ -169,17 +182,17 @@ static void on_greeting(struct redis_conn *c, redisReply *reply)
         snprintf(why, sizeof why, "%s is named as the master, but says that it is not", address);
     freeReplyObject(reply);
     if (why[0])
-        conn_down(c, why);
+        redis_conn_fail(c, why);
     else if (--c->greetings == 0)
-        conn_ready(c);
+        redis_conn_begin(c);
 }
 
 static void on_reply(struct redis_conn *c, void *reply)
 {
-    if (c->state == CONN_GREETING)
+    if (c->state == REDIS_CONN_GREETING)
         on_greeting(c, reply);
-    else if (!c->settings.on_reply(c->settings.ctx, reply))
-        conn_down(c, "an answer that makes no sense");
+    else if (!c->settings.on_reply(c->settings.ctx, reply) && c->state == REDIS_CONN_READY)
+        redis_conn_fail(c, "an answer that makes no sense");
 }
 
 // Feeds one piece and acts on every whole reply.
@@ -187,10 +200,10 @@ static void on_bytes(void *ctx, const char *bytes, size_t len)
 {
     struct redis_conn *c = ctx;
     if (!redis_reader_feed(&c->reader, bytes, len)) {
-        conn_down(c, c->reader.error);
+        redis_conn_fail(c, c->reader.error);
         return;
     }
-    while (c->state >= CONN_GREETING) {
+    while (c->state >= REDIS_CONN_GREETING) {
         void *reply;
         size_t skipped;
         switch (redis_reader_next(&c->reader, &reply, &skipped)) {
@@ -203,7 +216,7 @@ static void on_bytes(void *ctx, const char *bytes, size_t len)
             c->settings.on_skipped(c->settings.ctx, skipped);
             return;
         case REDIS_READ_ERROR:
-            conn_down(c, c->reader.error);
+            redis_conn_fail(c, c->reader.error);
             break;
         }
     }
@@ -211,19 +224,19 @@ static void on_bytes(void *ctx, const char *bytes, size_t len)
 
 static void on_lost(void *ctx, const char *why)
 {
-    conn_down(ctx, why);
+    redis_conn_fail(ctx, why);
 }
 
 static void on_address(void *ctx, const struct redis_address *address, const char *error)
 {
     struct redis_conn *c = ctx;
-    if (c->state != CONN_ASKING)
+    if (c->state != REDIS_CONN_ASKING)
         return;
     if (!address) {
-        conn_down(c, error);
+        redis_conn_fail(c, error);
         return;
     }
-    c->state = CONN_OPENING;
+    set_state(c, REDIS_CONN_OPENING);
     set_timer(c, CONNECT_TIMEOUT_S);
     redis_link_open(&c->link, address);
 }
@@ -233,8 +246,8 @@ static void on_moved(void *ctx, const struct redis_address *address)
     struct redis_conn *c = ctx;
     if (redis_address_equal(address, &c->link.address))
         return;
-    if (c->state != CONN_DOWN)
-        conn_down(c, "the master is another one now");
+    if (c->state != REDIS_CONN_DOWN)
+        redis_conn_fail(c, "the master is another one now");
     set_timer(c, 0.); // no backoff: this server has not failed yet
 }
 
@@ -244,12 +257,12 @@ static void on_silence(struct redis_conn *c)
     if (silent >= DEAD_AFTER_S) {
         // It may be us who slept (SIGSTOP, a suspended machine): what has come meanwhile is read first.
         redis_link_read(&c->link);
-        if (c->state != CONN_READY)
+        if (c->state != REDIS_CONN_READY)
             return;
         silent = ev_now(c->loop) - c->link.last_read;
     }
     if (silent >= DEAD_AFTER_S) {
-        conn_down(c, "no answer to PING");
+        redis_conn_fail(c, "no answer to PING");
         return;
     }
     set_timer(c, PING_AFTER_S);
@@ -257,7 +270,7 @@ static void on_silence(struct redis_conn *c)
         return;
     const char *ping[] = {"PING"};
     if (!redis_link_send(&c->link, 1, ping, NULL))
-        conn_down(c, "out of memory");
+        redis_conn_fail(c, "out of memory");
     else if (c->settings.on_ping)
         c->settings.on_ping(c->settings.ctx);
 }
@@ -267,17 +280,17 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
     (void)loop, (void)events;
     struct redis_conn *c = w->data;
     switch (c->state) {
-    case CONN_DOWN:
-        c->state = CONN_ASKING;
+    case REDIS_CONN_DOWN:
+        set_state(c, REDIS_CONN_ASKING);
         redis_discovery_ask(c->discovery, &c->discovery_client);
         break;
-    case CONN_ASKING:
+    case REDIS_CONN_ASKING:
         break;
-    case CONN_OPENING:
-    case CONN_GREETING:
-        conn_down(c, redis_link_late(&c->link));
+    case REDIS_CONN_OPENING:
+    case REDIS_CONN_GREETING:
+        redis_conn_fail(c, redis_link_late(&c->link));
         break;
-    case CONN_READY:
+    case REDIS_CONN_READY:
         on_silence(c);
         break;
     }
@@ -323,16 +336,16 @@ void redis_conn_destroy(struct redis_conn *c)
 
 bool redis_conn_send(struct redis_conn *c, int argc, const char **argv, const size_t *lens)
 {
-    return c->state == CONN_READY && redis_link_send(&c->link, argc, argv, lens);
+    return c->state == REDIS_CONN_READY && redis_link_send(&c->link, argc, argv, lens);
 }
 
 bool redis_conn_is_ready(const struct redis_conn *c)
 {
-    return c->state == CONN_READY;
+    return c->state == REDIS_CONN_READY;
 }
 
 void redis_conn_replace(struct redis_conn *c, const char *why)
 {
-    if (c->state != CONN_DOWN)
-        conn_down(c, why);
+    if (c->state != REDIS_CONN_DOWN)
+        redis_conn_fail(c, why);
 }

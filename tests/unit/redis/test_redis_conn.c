@@ -78,10 +78,10 @@ static void wait_for(const unsigned *counter, unsigned count)
 
 static bool has_state(void *ctx)
 {
-    return conn->state == *(enum conn_state *)ctx;
+    return conn->state == *(enum redis_conn_state *)ctx;
 }
 
-static void wait_for_state(enum conn_state state)
+static void wait_for_state(enum redis_conn_state state)
 {
     loop_wait(loop, has_state, &state);
 }
@@ -132,11 +132,11 @@ START_TEST(a_server_that_does_not_answer_the_greeting_is_tried_again)
 {
     ck_assert_int_eq(kill(server.pid, SIGSTOP), 0);
     for (int i = 0; i < 3; i++) {
-        wait_for_state(CONN_GREETING);
+        wait_for_state(REDIS_CONN_GREETING);
         ck_assert(ev_is_active(&conn->timer));
         ck_assert_double_gt(ev_timer_remaining(loop, &conn->timer), 1.0); // a slow one has its time
         fire_timer();
-        ck_assert_int_eq(conn->state, CONN_DOWN);
+        ck_assert_int_eq(conn->state, REDIS_CONN_DOWN);
     }
     ck_assert_uint_eq(log_capture_count("no answer in time; trying again until it works"), 1);
     ck_assert_uint_eq(ready + down, 0);
@@ -159,7 +159,7 @@ START_TEST(attempts_come_at_growing_spread_and_bounded_times)
         shortest = wait < shortest ? wait : shortest;
         longest = wait > longest ? wait : longest;
         fire_timer(); // nobody listens: fails at once
-        ck_assert_int_eq(conn->state, CONN_DOWN);
+        ck_assert_int_eq(conn->state, REDIS_CONN_DOWN);
         most = most * 2 > 1 ? 1 : most * 2;
         least = most / 2;
     }
@@ -174,7 +174,7 @@ END_TEST
 
 START_TEST(nothing_is_called_after_the_end)
 {
-    wait_for_state(_i == 0 ? CONN_OPENING : _i == 1 ? CONN_GREETING : CONN_READY);
+    wait_for_state(_i == 0 ? REDIS_CONN_OPENING : _i == 1 ? REDIS_CONN_GREETING : REDIS_CONN_READY);
     unsigned before = ready;
     redis_conn_destroy(conn);
     conn = NULL;
