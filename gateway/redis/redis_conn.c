@@ -40,6 +40,7 @@ struct redis_conn {
     enum redis_conn_state state;
     struct redis_reader reader;
     unsigned greetings; // replies to AUTH, SELECT, ROLE and CLIENT SETNAME that are still to come
+    bool worked;        // this connection: see redis_conn_worked
     uint32_t backoff_ms;
     uint64_t random;
     uint32_t said[REASONS_MAX]; // hashes of what the log has of this outage
@@ -87,9 +88,10 @@ static void redis_conn_fail(struct redis_conn *c, const char *why)
     bool was_ready = c->state == REDIS_CONN_READY;
     redis_link_close(&c->link);
     set_state(c, REDIS_CONN_DOWN);
-    c->backoff_ms = was_ready                            ? BACKOFF_MIN_MS
+    c->backoff_ms = c->worked                            ? BACKOFF_MIN_MS
                     : c->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS
                                                          : c->backoff_ms * 2;
+    c->worked = false;
     if (is_news(c, why)) {
         if (c->settings.quiet)
             log_debug("redis", "%s connection to %s: %s", c->settings.purpose, c->where, why);
@@ -105,15 +107,13 @@ static void redis_conn_fail(struct redis_conn *c, const char *why)
         c->settings.on_fault(c->settings.ctx, why);
 }
 
-static void redis_conn_begin(struct redis_conn *c)
+void redis_conn_worked(struct redis_conn *c)
 {
-    char address[sizeof c->link.address.host + 16] = "", at[sizeof address + 8] = "";
-    if (!reader_reset(c, false)) {
-        redis_conn_fail(c, "out of memory");
+    if (c->worked || c->state != REDIS_CONN_READY)
         return;
-    }
-    set_state(c, REDIS_CONN_READY);
-    c->backoff_ms = BACKOFF_MIN_MS;
+    c->worked = true;
+    c->said_count = 0;
+    char address[sizeof c->link.address.host + 16] = "", at[sizeof address + 8] = "";
     redis_address_describe(&c->link.address, address, sizeof address);
     if (redis_discovery_wants_master(c->discovery))
         snprintf(at, sizeof at, ", at %s", address);
@@ -121,7 +121,15 @@ static void redis_conn_begin(struct redis_conn *c)
         log_debug("redis", "%s connection to %s is up%s", c->settings.purpose, c->where, at);
     else
         log_info("redis", "%s connection to %s is up%s", c->settings.purpose, c->where, at);
-    c->said_count = 0;
+}
+
+static void redis_conn_begin(struct redis_conn *c)
+{
+    if (!reader_reset(c, false)) {
+        redis_conn_fail(c, "out of memory");
+        return;
+    }
+    set_state(c, REDIS_CONN_READY);
     set_timer(c, PING_AFTER_S);
     c->settings.on_ready(c->settings.ctx);
 }
@@ -169,14 +177,19 @@ static bool is_master(const redisReply *reply)
            reply->element[0]->type == REDIS_REPLY_STRING && strcmp(reply->element[0]->str, "master") == 0;
 }
 
+// CLIENT SETNAME, the last of the greeting, is a courtesy that an ACL or rename-command may forbid. Any other error
+// that answers it is about the connection: no password, too many clients, protected mode.
+static bool is_about_setname(const char *error)
+{
+    return strncmp(error, "NOPERM", 6) == 0 || strncmp(error, "ERR unknown ", 12) == 0;
+}
+
 static void on_greeting(struct redis_conn *c, redisReply *reply)
 {
     char why[REDIS_HOST_SIZE + 256] = "", address[REDIS_HOST_SIZE + 16];
     bool last = c->greetings == 1, role = c->greetings == 2 && redis_discovery_wants_master(c->discovery);
     redis_address_describe(&c->link.address, address, sizeof address);
-    // The last one is SETNAME, a courtesy that an ACL may forbid; only a missing password makes its refusal
-    // matter.
-    if (reply->type == REDIS_REPLY_ERROR && (!last || strncmp(reply->str, "NOAUTH", 6) == 0))
+    if (reply->type == REDIS_REPLY_ERROR && !(last && is_about_setname(reply->str)))
         snprintf(why, sizeof why, "Redis refuses: %.200s", reply->str);
     else if (role && !is_master(reply))
         snprintf(why, sizeof why, "%s is named as the master, but says that it is not", address);
@@ -189,9 +202,13 @@ static void on_greeting(struct redis_conn *c, redisReply *reply)
 
 static void on_reply(struct redis_conn *c, void *reply)
 {
-    if (c->state == REDIS_CONN_GREETING)
+    if (c->state == REDIS_CONN_GREETING) {
         on_greeting(c, reply);
-    else if (!c->settings.on_reply(c->settings.ctx, reply) && c->state == REDIS_CONN_READY)
+        return;
+    }
+    if (!c->settings.functions && ((redisReply *)reply)->type != REDIS_REPLY_ERROR)
+        redis_conn_worked(c);
+    if (!c->settings.on_reply(c->settings.ctx, reply) && c->state == REDIS_CONN_READY)
         redis_conn_fail(c, "an answer that makes no sense");
 }
 

@@ -47,5 +47,10 @@ bool redis_conn_send(struct redis_conn *c, int argc, const char **argv, const si
 
 bool redis_conn_is_ready(const struct redis_conn *c);
 
+// Redis did what a command asked for: the outage is over, so the next one is logged anew and its first attempt follows
+// soon. A server that is full takes connections, even answers, and ends them: none of that is a success.
+// With `functions` the caller says so; without, each reply in READY that is no error does.
+void redis_conn_worked(struct redis_conn *c);
+
 // Gives this connection up and makes a new one. `why` is for the log.
 void redis_conn_replace(struct redis_conn *c, const char *why);

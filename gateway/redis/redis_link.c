@@ -212,7 +212,11 @@ static ssize_t transmit(struct redis_link *l, const char *bytes, size_t len)
         return n;
     if (errno == EAGAIN || errno == EWOULDBLOCK)
         return REDIS_TLS_WAIT;
-    lose(l, strerror(errno));
+    // A server that is full says so and closes: that is read, before what the failed send says.
+    const char *why = strerror(errno);
+    redis_link_read(l);
+    if (l->state == REDIS_LINK_OPEN)
+        lose(l, why);
     return REDIS_TLS_FAILED;
 }
 

@@ -54,6 +54,13 @@ static void read_payload(struct redis_pubsub *p, const char *text, size_t len)
         p->settings.on_message(p->settings.ctx, p->channel, p->channel_len, text, len);
 }
 
+static void answered(struct redis_pubsub *p, enum asked what)
+{
+    pending_replies_reply(&p->pending_replies, what);
+    if (what != ASKED_UNSUBSCRIBE)
+        redis_conn_worked(p->conn);
+}
+
 // The functions that hiredis calls for each element, before the whole reply is there. None may return NULL:
 // that is out of memory to the reader.
 static void *create_string(const redisReadTask *task, char *text, size_t len)
@@ -63,14 +70,14 @@ static void *create_string(const redisReadTask *task, char *text, size_t len)
         if (task->type == REDIS_REPLY_ERROR)
             snprintf(p->error, sizeof p->error, "%.*s", (int)(len < 255 ? len : 255), text);
         else
-            pending_replies_reply(&p->pending_replies, ASKED_PING); // +PONG, while there is no subscription
+            answered(p, ASKED_PING); // +PONG, while there is no subscription
         return p;
     }
     switch ((int)task->idx) {
     case 0:
         p->kind = kind_of(p, text, len);
         if (p->kind == PUSH_PONG)
-            pending_replies_reply(&p->pending_replies, ASKED_PING);
+            answered(p, ASKED_PING);
         p->channel_len = 0;
         break;
     case 1:
@@ -95,11 +102,11 @@ static void *create_integer(const redisReadTask *task, long long value)
     if (!task->parent || task->idx != 2)
         return p;
     if (p->kind == PUSH_UNSUBSCRIBE) {
-        pending_replies_reply(&p->pending_replies, ASKED_UNSUBSCRIBE);
+        answered(p, ASKED_UNSUBSCRIBE);
         if (p->channel_len > 0 && p->settings.on_unsubscribed)
             p->settings.on_unsubscribed(p->settings.ctx, p->channel, p->channel_len);
     } else if (p->kind == PUSH_SUBSCRIBE) {
-        pending_replies_reply(&p->pending_replies, ASKED_SUBSCRIBE);
+        answered(p, ASKED_SUBSCRIBE);
         if (p->channel_len > 0)
             p->settings.on_subscribed(p->settings.ctx, p->channel, p->channel_len);
     }

@@ -7,6 +7,7 @@
 
 #include "tests/unit/lib/log_capture.h"
 #include "tests/unit/lib/loop.h"
+#include "tests/unit/lib/peer.h"
 #include "tests/unit/lib/redis_server.h"
 #include "tests/unit/lib/scratch.h"
 
@@ -14,11 +15,20 @@ static struct ev_loop *loop;
 static struct redis_server server;
 static struct redis_conn *conn;
 static unsigned ready, down, pongs;
+static bool asks_at_once; // a PING as soon as it is ready
+
+static void send_ping(void)
+{
+    const char *ping[] = {"PING"};
+    ck_assert(redis_conn_send(conn, 1, ping, NULL));
+}
 
 static void on_ready(void *ctx)
 {
     (void)ctx;
     ready++;
+    if (asks_at_once)
+        send_ping();
 }
 
 static void on_down(void *ctx)
@@ -41,12 +51,9 @@ static void on_skipped(void *ctx, size_t len)
     (void)ctx, (void)len;
 }
 
-static void setup(void)
+static void connect_to(const struct redis_url *url)
 {
-    loop = ev_loop_new(EVFLAG_AUTO);
-    log_capture_start();
-    redis_server_start(&server, NULL);
-    struct redis_conn_settings settings = {.url = &server.url,
+    struct redis_conn_settings settings = {.url = url,
                                            .purpose = "test",
                                            .client_name = "test",
                                            .max_bulk = 1024,
@@ -56,6 +63,19 @@ static void setup(void)
                                            .on_down = on_down};
     conn = redis_conn_create(loop, &settings);
     ck_assert_ptr_nonnull(conn);
+}
+
+static void setup_loop(void)
+{
+    loop = ev_loop_new(EVFLAG_AUTO);
+    log_capture_start();
+}
+
+static void setup(void)
+{
+    setup_loop();
+    redis_server_start(&server, NULL);
+    connect_to(&server.url);
 }
 
 static void teardown(void)
@@ -149,6 +169,8 @@ END_TEST
 START_TEST(attempts_come_at_growing_spread_and_bounded_times)
 {
     wait_for(&ready, 1);
+    send_ping();
+    wait_for(&pongs, 1);
     redis_server_kill(&server);
     wait_for(&down, 1);
     double least = 0.025, most = 0.05, shortest = 9, longest = 0;
@@ -167,6 +189,8 @@ START_TEST(attempts_come_at_growing_spread_and_bounded_times)
     ck_assert_double_gt(longest, 0.8);
     redis_server_start(&server, NULL);
     wait_for(&ready, 2);
+    send_ping();
+    wait_for(&pongs, 2);
     redis_conn_replace(conn, "a test");
     ck_assert_double_le(ev_timer_remaining(loop, &conn->timer), 0.051); // success begins anew
 }
@@ -184,6 +208,92 @@ START_TEST(nothing_is_called_after_the_end)
 }
 END_TEST
 
+static struct peer peer;
+
+static void setup_peer(void)
+{
+    static struct redis_url url;
+    static char path[128];
+    snprintf(path, sizeof path, "%s", scratch_path("peer.sock"));
+    url = (struct redis_url){.kind = REDIS_URL_UNIX, .unix_path = path};
+    setup_loop();
+    peer_start(&peer, loop, path);
+    asks_at_once = true;
+    connect_to(&url);
+}
+
+static void teardown_peer(void)
+{
+    redis_conn_destroy(conn);
+    peer_stop(&peer);
+    ev_loop_destroy(loop);
+}
+
+#define FULL "-ERR max number of clients reached\r\n"
+#define DENIED "-DENIED Redis is running in protected mode\r\n"
+
+// What a peer says by itself, and to the greeting (CLIENT SETNAME) and the first PING; it closes after the last.
+static const struct {
+    const char *greeting, *answers[2];
+    const char *said; // once
+} refusals[] = {
+    {FULL, {NULL}, "Redis refuses: ERR max number of clients reached; trying again until it works"},
+    {NULL, {FULL}, "Redis refuses: ERR max number of clients reached; trying again until it works"},
+    {NULL, {DENIED}, "Redis refuses: DENIED Redis is running in protected mode; trying again until it works"},
+    {NULL, {"+OK\r\n", "-ERR no\r\n"}, "closed by the server; trying again until it works"},
+    {NULL, {"+OK\r\n", ""}, "closed by the server; trying again until it works"},
+    {NULL, {"-NOPERM no\r\n", "-LOADING no\r\n"}, "closed by the server; trying again until it works"},
+};
+
+START_TEST(a_server_that_takes_connections_and_no_command_is_left_in_peace_and_its_words_are_logged_once)
+{
+    peer.greeting = refusals[_i].greeting;
+    memcpy(peer.answers, refusals[_i].answers, sizeof refusals[_i].answers);
+    wait_for(&peer.accepted, 7);
+    ck_assert_uint_eq(conn->backoff_ms, BACKOFF_MAX_MS);
+    ck_assert_uint_eq(log_capture_count("is up"), 0);
+    ck_assert_uint_eq(log_capture_count("trying again"), 1);
+    ck_assert_uint_eq(log_capture_count(refusals[_i].said), 1);
+}
+END_TEST
+
+START_TEST(a_server_that_has_worked_is_tried_again_at_once_and_its_next_outage_is_news)
+{
+    peer.answers[0] = "+OK\r\n";
+    peer.answers[1] = "+PONG\r\n";
+    for (unsigned i = 1; i <= 3; i++) {
+        wait_for(&down, i);
+        ck_assert_uint_eq(conn->backoff_ms, BACKOFF_MIN_MS);
+        ck_assert_uint_eq(log_capture_count("is up"), i);
+        ck_assert_uint_eq(log_capture_count("trying again"), i);
+    }
+}
+END_TEST
+
+START_TEST(a_redis_with_all_its_clients_is_joined_when_one_of_them_leaves)
+{
+    static const char *const one[] = {"--maxclients", "1", NULL};
+    setup_loop();
+    redis_server_start(&server, one);
+    redisContext *other = redis_server_connect(&server);
+    redis_do(other, "PING");
+    asks_at_once = true;
+    connect_to(&server.url);
+    for (unsigned backoff = 100; backoff < BACKOFF_MAX_MS; backoff *= 2) {
+        fire_timer();
+        wait_for_state(REDIS_CONN_GREETING);
+        wait_for_state(REDIS_CONN_DOWN);
+    }
+    ck_assert_uint_eq(log_capture_count("Redis refuses: ERR max number of clients reached"), 1);
+    ck_assert_uint_eq(log_capture_count("is up"), 0);
+    ck_assert_uint_eq(ready, 0);
+    redisFree(other);
+    wait_for(&pongs, 1);
+    ck_assert_uint_eq(log_capture_count("is up"), 1);
+    teardown();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("redis_conn");
@@ -196,6 +306,19 @@ int main(void)
     tcase_add_test(tcase, attempts_come_at_growing_spread_and_bounded_times);
     tcase_add_loop_test(tcase, nothing_is_called_after_the_end, 0, 3);
     suite_add_tcase(suite, tcase);
+    TCase *peers = tcase_create("peers");
+    tcase_add_unchecked_fixture(peers, scratch_setup, scratch_teardown);
+    tcase_add_checked_fixture(peers, setup_peer, teardown_peer);
+    tcase_set_timeout(peers, 20);
+    tcase_add_loop_test(
+        peers, a_server_that_takes_connections_and_no_command_is_left_in_peace_and_its_words_are_logged_once,
+        0, sizeof refusals / sizeof *refusals);
+    tcase_add_test(peers, a_server_that_has_worked_is_tried_again_at_once_and_its_next_outage_is_news);
+    suite_add_tcase(suite, peers);
+    TCase *full = tcase_create("full");
+    tcase_add_unchecked_fixture(full, scratch_setup, scratch_teardown);
+    tcase_add_test(full, a_redis_with_all_its_clients_is_joined_when_one_of_them_leaves);
+    suite_add_tcase(suite, full);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);
