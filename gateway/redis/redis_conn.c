@@ -258,13 +258,11 @@ static void on_address(void *ctx, const struct redis_address *address, const cha
     redis_link_open(&c->link, address);
 }
 
-static void on_moved(void *ctx, const struct redis_address *address)
+static void on_moved(void *ctx, const char *why)
 {
     struct redis_conn *c = ctx;
-    if (redis_address_equal(address, &c->link.address))
-        return;
     if (c->state != REDIS_CONN_DOWN)
-        redis_conn_fail(c, "the master is another one now");
+        redis_conn_fail(c, why);
     set_timer(c, 0.); // no backoff: this server has not failed yet
 }
 
@@ -324,8 +322,8 @@ struct redis_conn *redis_conn_create(struct ev_loop *loop, const struct redis_co
     c->backoff_ms = BACKOFF_MIN_MS;
     c->random = jitter_seed();
     redis_url_describe(settings->url, c->where, sizeof c->where);
-    c->discovery_client =
-        (struct redis_discovery_client){.on_address = on_address, .on_moved = on_moved, .ctx = c};
+    c->discovery_client = (struct redis_discovery_client){
+        .on_address = on_address, .on_moved = on_moved, .ctx = c, .link = &c->link};
     c->discovery = redis_discovery_join(loop, settings->url, &c->discovery_client);
     if (!c->discovery) {
         free(c);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <hiredis/hiredis.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -24,6 +25,33 @@ void redis_address_describe(const struct redis_address *address, char *out, size
 bool redis_address_equal(const struct redis_address *a, const struct redis_address *b)
 {
     return a->unix_path == b->unix_path && a->port == b->port && strcmp(a->host, b->host) == 0;
+}
+
+// The part of an address that a name has. NULL for families that have no names.
+static const void *host_of(const struct sockaddr *sa, size_t *size)
+{
+    const struct sockaddr_in *four = (const void *)sa;
+    const struct sockaddr_in6 *six = (const void *)sa;
+    *size = sa->sa_family == AF_INET ? sizeof four->sin_addr : sizeof six->sin6_addr;
+    return sa->sa_family == AF_INET    ? (const void *)&four->sin_addr
+           : sa->sa_family == AF_INET6 ? (const void *)&six->sin6_addr
+                                       : NULL;
+}
+
+bool redis_link_is_at(const struct redis_link *l, const struct addrinfo *found)
+{
+    struct sockaddr_storage peer;
+    socklen_t len = sizeof peer;
+    size_t size, other_size;
+    if (l->state != REDIS_LINK_OPEN || getpeername(l->io.fd, (struct sockaddr *)&peer, &len) != 0)
+        return true; // a connection that is gone is noticed by itself
+    const void *host = host_of((struct sockaddr *)&peer, &size);
+    for (; host && found; found = found->ai_next) {
+        const void *other = host_of(found->ai_addr, &other_size);
+        if (other && other_size == size && memcmp(host, other, size) == 0)
+            return true;
+    }
+    return !host;
 }
 
 static void watch(struct redis_link *l, int events)

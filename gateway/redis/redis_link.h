@@ -76,3 +76,5 @@ const char *redis_link_late(const struct redis_link *l);
 // "127.0.0.1:6379", "[::1]:6379" or the path of a socket. Always terminated.
 void redis_address_describe(const struct redis_address *address, char *out, size_t size);
 bool redis_address_equal(const struct redis_address *a, const struct redis_address *b);
+// False where it is OPEN to an address that is not among those in `found`, of any port.
+bool redis_link_is_at(const struct redis_link *l, const struct addrinfo *found);
