@@ -7,15 +7,16 @@
 
 #include "common/jitter.h"
 #include "common/log.h"
+#include "gateway/redis/deadline.h"
 #include "gateway/redis/redis_link.h"
 #include "gateway/redis/redis_reader.h"
 #include "gateway/redis/redis_discovery.h"
 
 #define CONNECT_TIMEOUT_S 3.0
-// Silence of PING_AFTER_S is broken by a PING; no byte for DEAD_AFTER_S is a dead server, noticed at the next
-// PING.
-#define PING_AFTER_S 3.0
-#define DEAD_AFTER_S 9.0
+// Where no byte came between two looks a PING goes out, so after 1.5 to 3 s of silence; when PINGS_MAX of them brought
+// no byte the server is dead, after 7.5 to 9 s.
+#define LOOK_S 1.5
+#define PINGS_MAX 4u
 #define BACKOFF_MIN_MS 50u
 #define BACKOFF_MAX_MS 1000u
 #define REASONS_MAX 8 // that are told apart in one outage
@@ -35,11 +36,13 @@ struct redis_conn {
     struct redis_discovery *discovery;
     struct redis_discovery_client discovery_client;
     struct redis_link link;
-    ev_timer
-        timer; // DOWN: backoff; OPENING, GREETING: timeout; READY: silence. ASKING: the route has its own
+    // DOWN: backoff; OPENING, GREETING: timeout; READY: the next look. ASKING: the discovery has its own.
+    struct deadline deadline;
     enum redis_conn_state state;
     struct redis_reader reader;
     unsigned greetings; // replies to AUTH, SELECT, ROLE and CLIENT SETNAME that are still to come
+    unsigned reads;     // of the link, at the last look
+    unsigned pings;     // sent since a byte came
     bool worked;        // this connection: see redis_conn_worked
     uint32_t backoff_ms;
     uint64_t random;
@@ -59,13 +62,6 @@ static void set_state(struct redis_conn *c, enum redis_conn_state state)
 {
     assert(state == REDIS_CONN_DOWN ? c->state != REDIS_CONN_DOWN : state == c->state + 1);
     c->state = state;
-}
-
-static void set_timer(struct redis_conn *c, double in_s)
-{
-    ev_timer_stop(c->loop, &c->timer);
-    ev_timer_set(&c->timer, in_s, 0.);
-    ev_timer_start(c->loop, &c->timer);
 }
 
 // Each reason once per outage: the same line every second helps nobody.
@@ -100,7 +96,7 @@ static void redis_conn_fail(struct redis_conn *c, const char *why)
                      c->where, why);
     }
     // Evenly from half the backoff to all of it.
-    set_timer(c, jitter_ms(&c->random, c->backoff_ms / 2) / 1000.0);
+    deadline_set(&c->deadline, jitter_ms(&c->random, c->backoff_ms / 2) / 1000.0);
     if (was_ready)
         c->settings.on_down(c->settings.ctx);
     else if (c->settings.on_fault)
@@ -130,7 +126,9 @@ static void redis_conn_begin(struct redis_conn *c)
         return;
     }
     set_state(c, REDIS_CONN_READY);
-    set_timer(c, PING_AFTER_S);
+    c->reads = c->link.reads;
+    c->pings = 0;
+    deadline_set(&c->deadline, LOOK_S);
     c->settings.on_ready(c->settings.ctx);
 }
 
@@ -254,7 +252,7 @@ static void on_address(void *ctx, const struct redis_address *address, const cha
         return;
     }
     set_state(c, REDIS_CONN_OPENING);
-    set_timer(c, CONNECT_TIMEOUT_S);
+    deadline_set(&c->deadline, CONNECT_TIMEOUT_S);
     redis_link_open(&c->link, address);
 }
 
@@ -263,37 +261,31 @@ static void on_moved(void *ctx, const char *why)
     struct redis_conn *c = ctx;
     if (c->state != REDIS_CONN_DOWN)
         redis_conn_fail(c, why);
-    set_timer(c, 0.); // no backoff: this server has not failed yet
+    deadline_set(&c->deadline, 0.); // no backoff: this server has not failed yet
 }
 
-static void on_silence(struct redis_conn *c)
+// Whether the server lives, by what came since the last look.
+static void look(struct redis_conn *c)
 {
-    double silent = ev_now(c->loop) - c->link.last_read;
-    if (silent >= DEAD_AFTER_S) {
-        // It may be us who slept (SIGSTOP, a suspended machine): what has come meanwhile is read first.
-        redis_link_read(&c->link);
-        if (c->state != REDIS_CONN_READY)
-            return;
-        silent = ev_now(c->loop) - c->link.last_read;
-    }
-    if (silent >= DEAD_AFTER_S) {
-        redis_conn_fail(c, "no answer to PING");
-        return;
-    }
-    set_timer(c, PING_AFTER_S);
-    if (silent < PING_AFTER_S)
-        return;
     const char *ping[] = {"PING"};
-    if (!redis_link_send(&c->link, 1, ping, NULL))
+    deadline_set(&c->deadline, LOOK_S);
+    if (c->reads != c->link.reads) {
+        c->reads = c->link.reads;
+        c->pings = 0;
+    } else if (c->pings == PINGS_MAX) {
+        redis_conn_fail(c, "no answer to PING");
+    } else if (!redis_link_send(&c->link, 1, ping, NULL)) {
         redis_conn_fail(c, "out of memory");
-    else if (c->settings.on_ping)
-        c->settings.on_ping(c->settings.ctx);
+    } else {
+        c->pings++;
+        if (c->settings.on_ping)
+            c->settings.on_ping(c->settings.ctx);
+    }
 }
 
-static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
+static void on_deadline(void *ctx)
 {
-    (void)loop, (void)events;
-    struct redis_conn *c = w->data;
+    struct redis_conn *c = ctx;
     switch (c->state) {
     case REDIS_CONN_DOWN:
         set_state(c, REDIS_CONN_ASKING);
@@ -303,10 +295,12 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
         break;
     case REDIS_CONN_OPENING:
     case REDIS_CONN_GREETING:
-        redis_conn_fail(c, redis_link_late(&c->link));
+        if (!deadline_extend(&c->deadline))
+            redis_conn_fail(c, redis_link_late(&c->link));
         break;
     case REDIS_CONN_READY:
-        on_silence(c);
+        if (!deadline_extend(&c->deadline))
+            look(c);
         break;
     }
 }
@@ -332,9 +326,8 @@ struct redis_conn *redis_conn_create(struct ev_loop *loop, const struct redis_co
     const struct redis_link_hooks hooks = {
         .on_open = on_open, .on_bytes = on_bytes, .on_lost = on_lost, .ctx = c};
     redis_link_init(&c->link, loop, settings->url->tls_context, &hooks);
-    ev_timer_init(&c->timer, on_timer, 0., 0.);
-    c->timer.data = c;
-    ev_timer_start(loop, &c->timer);
+    deadline_init(&c->deadline, loop, on_deadline, c);
+    deadline_set(&c->deadline, 0.);
     return c;
 }
 
@@ -344,7 +337,7 @@ void redis_conn_destroy(struct redis_conn *c)
         return;
     redis_link_deinit(&c->link);
     redis_discovery_leave(c->discovery, &c->discovery_client);
-    ev_timer_stop(c->loop, &c->timer);
+    deadline_stop(&c->deadline);
     redis_reader_deinit(&c->reader);
     free(c);
 }

@@ -89,7 +89,6 @@ static void lose(struct redis_link *l, const char *why)
 static void opened(struct redis_link *l)
 {
     l->state = REDIS_LINK_OPEN;
-    l->last_read = ev_now(l->loop);
     watch(l, EV_READ);
     l->hooks.on_open(l->hooks.ctx);
 }
@@ -206,14 +205,14 @@ static ssize_t receive(struct redis_link *l, char *bytes, size_t size)
     return REDIS_TLS_FAILED;
 }
 
-void redis_link_read(struct redis_link *l)
+static void take_bytes(struct redis_link *l)
 {
     char bytes[READ_SIZE];
     for (int i = 0; i < READS_PER_TURN; i++) {
         ssize_t n = receive(l, bytes, sizeof bytes);
         if (n < 0)
             return;
-        l->last_read = ev_now(l->loop);
+        l->reads++;
         l->hooks.on_bytes(l->hooks.ctx, bytes, (size_t)n);
         // A plain socket that gave less than was asked for is empty; TLS gives one record at a time.
         if (l->state != REDIS_LINK_OPEN || (!l->tls && (size_t)n < sizeof bytes))
@@ -242,7 +241,7 @@ static ssize_t transmit(struct redis_link *l, const char *bytes, size_t len)
         return REDIS_TLS_WAIT;
     // A server that is full says so and closes: that is read, before what the failed send says.
     const char *why = strerror(errno);
-    redis_link_read(l);
+    take_bytes(l);
     if (l->state == REDIS_LINK_OPEN)
         lose(l, why);
     return REDIS_TLS_FAILED;
@@ -269,7 +268,7 @@ static void flush(struct redis_link *l)
 // TLS reads when it wants to write and writes when it wants to read, so every event is one for both.
 static void on_tls_io(struct redis_link *l)
 {
-    redis_link_read(l);
+    take_bytes(l);
     if (l->state != REDIS_LINK_OPEN)
         return;
     if (l->out.len > 0)
@@ -290,7 +289,7 @@ static void on_io(struct ev_loop *loop, ev_io *w, int events)
         on_tls_io(l);
     } else {
         if (events & EV_READ)
-            redis_link_read(l);
+            take_bytes(l);
         if ((events & EV_WRITE) && l->state == REDIS_LINK_OPEN)
             flush(l);
     }

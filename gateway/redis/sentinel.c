@@ -6,6 +6,7 @@
 
 #include "common/jitter.h"
 #include "common/log.h"
+#include "gateway/redis/deadline.h"
 #include "gateway/redis/redis_reader.h"
 #include "gateway/redis/sentinel_reply.h"
 
@@ -29,13 +30,12 @@ enum sentinel_step { STEP_AUTH, STEP_ADDRESS, STEP_DETAILS, STEP_SUBSCRIBE, STEP
 enum sentinel_fault { FAULT_NONE, FAULT_DOWN, FAULT_REFUSES, FAULT_NO_ADDRESS, FAULT_UNKNOWN_NAME };
 
 struct sentinel {
-    struct ev_loop *loop;
     const struct redis_url *url;
     void (*on_result)(void *ctx, const struct redis_address *address, const char *error);
     void *ctx;
     struct redis_link link;
     struct redis_reader reader;
-    ev_timer timer;
+    struct deadline deadline;
     uint64_t random;
     enum sentinel_state state;
     enum sentinel_step step;
@@ -53,9 +53,7 @@ struct sentinel {
 static void set_state(struct sentinel *s, enum sentinel_state state, double timer_s)
 {
     s->state = state;
-    ev_timer_stop(s->loop, &s->timer);
-    ev_timer_set(&s->timer, timer_s, 0.);
-    ev_timer_start(s->loop, &s->timer);
+    deadline_set(&s->deadline, timer_s);
 }
 
 static double refresh_in_s(struct sentinel *s)
@@ -254,15 +252,16 @@ static void on_bytes(void *ctx, const char *bytes, size_t len)
     on_lost(s, "an answer that makes no sense");
 }
 
-static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
+static void on_deadline(void *ctx)
 {
-    (void)loop, (void)events;
-    struct sentinel *s = timer->data;
+    struct sentinel *s = ctx;
     switch (s->state) {
     case SENTINEL_TURNING:
         try_sentinel(s);
         break;
     case SENTINEL_ASKING:
+        if (deadline_extend(&s->deadline))
+            return;
         if (s->link.state == REDIS_LINK_RESOLVING && ++s->timeouts < RESOLVE_TIMEOUTS)
             set_state(s, SENTINEL_ASKING, ANSWER_TIMEOUT_S);
         else
@@ -285,14 +284,12 @@ struct sentinel *sentinel_create(struct ev_loop *loop, const struct redis_url *u
         return NULL;
     const struct redis_link_hooks hooks = {
         .on_open = on_open, .on_bytes = on_bytes, .on_lost = on_lost, .ctx = s};
-    s->loop = loop;
     s->url = url;
     s->on_result = on_result;
     s->ctx = ctx;
     s->random = jitter_seed();
     redis_link_init(&s->link, loop, url->tls_context, &hooks);
-    ev_timer_init(&s->timer, on_timer, 0., 0.);
-    s->timer.data = s;
+    deadline_init(&s->deadline, loop, on_deadline, s);
     // Gateways that start together do not all begin with the same one.
     begin_round(s, jitter_next(&s->random));
     return s;
@@ -304,7 +301,7 @@ void sentinel_destroy(struct sentinel *s)
         return;
     redis_link_deinit(&s->link);
     redis_reader_deinit(&s->reader);
-    ev_timer_stop(s->loop, &s->timer);
+    deadline_stop(&s->deadline);
     free(s);
 }
 

@@ -1,9 +1,9 @@
-// When a server is slow, frozen or gone. Seconds pass when a test says so: it sets the last sign of life back
-// and fires the timer. What is read and sent is in test_redis_pubsub.c.
+// When a server is slow, frozen or gone. Seconds pass when a test says so: it fires the deadline. What is read and sent is in test_redis_pubsub.c.
 #include "gateway/redis/redis_conn.c"
 
 #include <check.h>
 #include <signal.h>
+#include <time.h>
 
 #include "tests/unit/lib/log_capture.h"
 #include "tests/unit/lib/loop.h"
@@ -108,25 +108,21 @@ static void wait_for_state(enum redis_conn_state state)
 
 static void fire_timer(void)
 {
-    ev_timer_stop(loop, &conn->timer);
-    ev_invoke(loop, &conn->timer, EV_TIMER);
-}
-
-// So many seconds without a byte from the server, seen by the timer.
-static void stay_silent(double seconds)
-{
-    conn->link.last_read = ev_now(loop) - seconds;
-    fire_timer();
+    deadline_stop(&conn->deadline);
+    conn->deadline.on_over(conn->deadline.ctx);
 }
 
 START_TEST(silence_is_broken_by_a_ping_and_an_answer_is_a_sign_of_life)
 {
     wait_for(&ready, 1);
-    stay_silent(2.9);
-    ck_assert_uint_eq(conn->link.out.len, 0); // not yet
-    stay_silent(3.1);
-    wait_for(&pongs, 1);
-    ck_assert_double_lt(ev_now(loop) - conn->link.last_read, 1.0);
+    for (unsigned i = 1; i <= 3; i++) {
+        fire_timer();
+        wait_for(&pongs, i);
+        ck_assert_uint_eq(conn->pings, 1);
+        fire_timer(); // a byte has come
+        ck_assert_uint_eq(conn->pings, 0);
+        ck_assert_uint_eq(conn->link.out.len, 0);
+    }
     ck_assert_uint_eq(down, 0);
 }
 END_TEST
@@ -135,15 +131,86 @@ START_TEST(a_server_that_freezes_is_left_and_found_again_when_it_thaws)
 {
     wait_for(&ready, 1);
     ck_assert_int_eq(kill(server.pid, SIGSTOP), 0);
-    stay_silent(3.1);
-    stay_silent(8.9);
-    ck_assert_uint_eq(down, 0); // it may be busy
-    stay_silent(9.1);
+    for (double silent = LOOK_S; silent <= 7.5; silent += LOOK_S) {
+        ck_assert_uint_eq(down, 0); // it may be busy
+        fire_timer();
+    }
     ck_assert_uint_eq(down, 1);
     ck_assert(!redis_conn_is_ready(conn));
     ck_assert_uint_eq(log_capture_count("no answer to PING; trying again until it works"), 1);
     ck_assert_int_eq(kill(server.pid, SIGCONT), 0);
     wait_for(&ready, 2);
+}
+END_TEST
+
+// What is queued leaves now, and the deadline is near.
+static void set_deadline(void)
+{
+    ev_invoke(loop, &conn->link.flush, EV_PREPARE);
+    ck_assert_uint_eq(conn->link.out.len, 0);
+    deadline_set(&conn->deadline, 0.05);
+}
+
+// The loop does not turn, as when the process is stopped or a callback takes long.
+static void stall(long ms)
+{
+    const struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+    ck_assert_int_eq(nanosleep(&time, NULL), 0);
+}
+
+// Test 0: the answer is there when the deadline is over. Test 1: all slept, and the server wakes no sooner than this.
+static void sleep_through_the_deadline(bool all)
+{
+    if (all)
+        ck_assert_int_eq(kill(server.pid, SIGSTOP), 0);
+    set_deadline();
+    stall(all ? 600 : 100);
+    ev_run(loop, EVRUN_NOWAIT);
+    if (all)
+        ck_assert_int_eq(kill(server.pid, SIGCONT), 0);
+}
+
+START_TEST(a_greeting_that_was_answered_while_the_loop_slept_is_not_called_late)
+{
+    if (_i == 1)
+        ck_assert_int_eq(kill(server.pid, SIGSTOP), 0);
+    wait_for_state(REDIS_CONN_GREETING);
+    sleep_through_the_deadline(_i == 1);
+    wait_for(&ready, 1);
+    ck_assert_uint_eq(log_capture_count("trying again"), 0);
+}
+END_TEST
+
+START_TEST(a_ping_that_was_answered_while_the_loop_slept_is_not_called_lost)
+{
+    wait_for(&ready, 1);
+    if (_i == 1)
+        ck_assert_int_eq(kill(server.pid, SIGSTOP), 0);
+    for (unsigned i = 0; i < PINGS_MAX; i++)
+        fire_timer();
+    ck_assert_uint_eq(conn->pings, PINGS_MAX);
+    sleep_through_the_deadline(_i == 1);
+    wait_for(&pongs, PINGS_MAX);
+    fire_timer();
+    ck_assert_uint_lt(conn->pings, PINGS_MAX);
+    ck_assert_uint_eq(down, 0);
+    ck_assert_uint_eq(log_capture_count("trying again"), 0);
+}
+END_TEST
+
+START_TEST(a_server_that_is_dead_is_left_although_the_loop_is_always_late)
+{
+    wait_for(&ready, 1);
+    ck_assert_int_eq(kill(server.pid, SIGSTOP), 0);
+    conn->pings = PINGS_MAX;
+    set_deadline();
+    for (int i = 0; i < 2; i++) {
+        ck_assert_uint_eq(down, 0);
+        stall(i == 0 ? 600 : 1500);
+        ev_run(loop, EVRUN_NOWAIT);
+    }
+    ck_assert_uint_eq(down, 1);
+    ck_assert_int_eq(kill(server.pid, SIGCONT), 0);
 }
 END_TEST
 
@@ -153,8 +220,8 @@ START_TEST(a_server_that_does_not_answer_the_greeting_is_tried_again)
     ck_assert_int_eq(kill(server.pid, SIGSTOP), 0);
     for (int i = 0; i < 3; i++) {
         wait_for_state(REDIS_CONN_GREETING);
-        ck_assert(ev_is_active(&conn->timer));
-        ck_assert_double_gt(ev_timer_remaining(loop, &conn->timer), 1.0); // a slow one has its time
+        ck_assert(ev_is_active(&conn->deadline.timer));
+        ck_assert_double_gt(ev_timer_remaining(loop, &conn->deadline.timer), 1.0); // a slow one has its time
         fire_timer();
         ck_assert_int_eq(conn->state, REDIS_CONN_DOWN);
     }
@@ -175,7 +242,7 @@ START_TEST(attempts_come_at_growing_spread_and_bounded_times)
     wait_for(&down, 1);
     double least = 0.025, most = 0.05, shortest = 9, longest = 0;
     for (int i = 0; i < 40; i++) {
-        double wait = ev_timer_remaining(loop, &conn->timer) / most;
+        double wait = ev_timer_remaining(loop, &conn->deadline.timer) / most;
         ck_assert_double_ge(wait, least / most - 0.01);
         ck_assert_double_le(wait, 1.01);
         shortest = wait < shortest ? wait : shortest;
@@ -192,7 +259,7 @@ START_TEST(attempts_come_at_growing_spread_and_bounded_times)
     send_ping();
     wait_for(&pongs, 2);
     redis_conn_replace(conn, "a test");
-    ck_assert_double_le(ev_timer_remaining(loop, &conn->timer), 0.051); // success begins anew
+    ck_assert_double_le(ev_timer_remaining(loop, &conn->deadline.timer), 0.051); // success begins anew
 }
 END_TEST
 
@@ -302,6 +369,9 @@ int main(void)
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, silence_is_broken_by_a_ping_and_an_answer_is_a_sign_of_life);
     tcase_add_test(tcase, a_server_that_freezes_is_left_and_found_again_when_it_thaws);
+    tcase_add_loop_test(tcase, a_greeting_that_was_answered_while_the_loop_slept_is_not_called_late, 0, 2);
+    tcase_add_loop_test(tcase, a_ping_that_was_answered_while_the_loop_slept_is_not_called_lost, 0, 2);
+    tcase_add_test(tcase, a_server_that_is_dead_is_left_although_the_loop_is_always_late);
     tcase_add_test(tcase, a_server_that_does_not_answer_the_greeting_is_tried_again);
     tcase_add_test(tcase, attempts_come_at_growing_spread_and_bounded_times);
     tcase_add_loop_test(tcase, nothing_is_called_after_the_end, 0, 3);
