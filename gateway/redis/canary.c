@@ -148,7 +148,7 @@ struct canary *canary_create(struct ev_loop *loop, const struct canary_settings 
         .purpose = "canary",
         .quiet = true,
         .client_name = settings->client_name,
-        .max_bulk = REPLY_MAX,
+        .limits = {.bulk = REPLY_MAX, .elements = 8, .bytes = REPLY_MAX},
         .on_ready = on_ready,
         .on_reply = on_reply,
         .on_skipped = on_skipped,

@@ -10,7 +10,10 @@
 #include "gateway/redis/deadline.h"
 #include "gateway/redis/redis_conn.h"
 
-#define REPLY_MAX (1u << 20)
+// The largest answer: a cluster whose every slot is a range of its own, with a master and five replicas.
+#define BULK_MAX (1u << 20)
+#define ELEMENTS_MAX (CLUSTER_SLOTS * (3u + 6u * 5u))
+#define REPLY_MAX (16u << 20)
 // Between two queries, so that a thousand channels that move ask once.
 #define PAUSE_MS 100u
 // For an answer. In the first round nodes that are dead should not hold up the others for long.
@@ -198,17 +201,18 @@ static bool connect_to(struct cluster_map *m, const struct redis_endpoint *node)
     redis_conn_destroy(m->conn);
     redis_url_deinit(&m->url);
     m->url = url;
-    const struct redis_conn_settings conn = {.url = &m->url,
-                                             .purpose = "cluster map",
-                                             .client_name = m->settings.client_name,
-                                             .quiet = true,
-                                             .max_bulk = REPLY_MAX,
-                                             .on_ready = on_ready,
-                                             .on_reply = on_reply,
-                                             .on_skipped = on_skipped,
-                                             .on_fault = on_fault,
-                                             .on_down = on_down,
-                                             .ctx = m};
+    const struct redis_conn_settings conn = {
+        .url = &m->url,
+        .purpose = "cluster map",
+        .client_name = m->settings.client_name,
+        .quiet = true,
+        .limits = {.bulk = BULK_MAX, .elements = ELEMENTS_MAX, .bytes = REPLY_MAX},
+        .on_ready = on_ready,
+        .on_reply = on_reply,
+        .on_skipped = on_skipped,
+        .on_fault = on_fault,
+        .on_down = on_down,
+        .ctx = m};
     m->conn = redis_conn_create(m->loop, &conn);
     return m->conn != NULL;
 }

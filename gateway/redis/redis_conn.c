@@ -51,11 +51,14 @@ struct redis_conn {
     char where[256];
 };
 
-// While greeting, replies are plain, and read as ordinary objects.
+// While greeting, replies are plain, and read as ordinary objects. The server is not known yet; the largest of its
+// answers is ROLE, with three strings for each replica.
 static bool reader_reset(struct redis_conn *c, bool greeting)
 {
+    static const struct redis_limits limits = {.bulk = 4096, .elements = 4096, .bytes = 65536};
     const struct redis_conn_settings *s = &c->settings;
-    return redis_reader_reset(&c->reader, greeting ? NULL : s->functions, s->ctx, s->max_bulk);
+    return greeting ? redis_reader_reset(&c->reader, NULL, NULL, &limits)
+                    : redis_reader_reset(&c->reader, s->functions, s->ctx, &s->limits);
 }
 
 static void set_state(struct redis_conn *c, enum redis_conn_state state)
@@ -228,7 +231,10 @@ static void on_bytes(void *ctx, const char *bytes, size_t len)
         case REDIS_READ_MORE:
             return;
         case REDIS_READ_SKIPPED:
-            c->settings.on_skipped(c->settings.ctx, skipped);
+            if (c->state == REDIS_CONN_GREETING)
+                redis_conn_fail(c, "an answer that is too large");
+            else
+                c->settings.on_skipped(c->settings.ctx, skipped);
             return;
         case REDIS_READ_ERROR:
             redis_conn_fail(c, c->reader.error);

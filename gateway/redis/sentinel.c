@@ -14,7 +14,6 @@
 #define RESOLVE_TIMEOUTS 3 // so many of them for a name: the resolver's own patience is 5 s a server
 #define REFRESH_MS 3000u   // up to twice that between two rounds that nobody asks for
 #define WATCH_LOST_S 0.5
-#define REPLY_MAX 65536u
 
 enum sentinel_state {
     SENTINEL_RESTING,  // the timer begins a round with the next sentinel
@@ -135,13 +134,15 @@ static void try_sentinel(struct sentinel *s)
 static void on_open(void *ctx)
 {
     struct sentinel *s = ctx;
+    // The largest answer is SENTINEL MASTER: some 50 strings.
+    static const struct redis_limits limits = {.bulk = 65536, .elements = 1024, .bytes = 65536};
     const char *name = s->url->master_name;
     const char *auth[] = {"AUTH", s->url->sentinel_password};
     const char *address[] = {"SENTINEL", "GET-MASTER-ADDR-BY-NAME", name};
     const char *details[] = {"SENTINEL", "MASTER", name};
     const char *subscribe[] = {"SUBSCRIBE", "+switch-master"};
     s->step = auth[1] ? STEP_AUTH : STEP_ADDRESS;
-    if (!redis_reader_reset(&s->reader, NULL, NULL, REPLY_MAX) ||
+    if (!redis_reader_reset(&s->reader, NULL, NULL, &limits) ||
         (auth[1] && !redis_link_send(&s->link, 2, auth, NULL)) ||
         !redis_link_send(&s->link, 3, address, NULL) || !redis_link_send(&s->link, 3, details, NULL) ||
         !redis_link_send(&s->link, 2, subscribe, NULL))

@@ -56,7 +56,7 @@ static void connect_to(const struct redis_url *url)
     struct redis_conn_settings settings = {.url = url,
                                            .purpose = "test",
                                            .client_name = "test",
-                                           .max_bulk = 1024,
+                                           .limits = {.bulk = 1024, .elements = 8, .bytes = 1024},
                                            .on_ready = on_ready,
                                            .on_reply = on_pong,
                                            .on_skipped = on_skipped,
@@ -309,6 +309,11 @@ static const struct {
     {NULL, {DENIED}, "Redis refuses: DENIED Redis is running in protected mode; trying again until it works"},
     {NULL, {"+OK\r\n", "-ERR no\r\n"}, "closed by the server; trying again until it works"},
     {NULL, {"+OK\r\n", ""}, "closed by the server; trying again until it works"},
+    {"*100000\r\n:1\r\n", {NULL}, "an answer with too many elements; trying again until it works"},
+    {"*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n",
+     {NULL},
+     "an answer that is nested too deep; trying again until it works"},
+    {NULL, {"$1000000\r\n"}, "an answer that is too large; trying again until it works"},
     {NULL, {"-NOPERM no\r\n", "-LOADING no\r\n"}, "closed by the server; trying again until it works"},
 };
 
