@@ -82,7 +82,11 @@ static void look(struct redis_discovery *discovery)
     struct redis_discovery_client *f = TAILQ_FIRST(&discovery->clients);
     while (f && f->link->state != REDIS_LINK_OPEN)
         f = TAILQ_NEXT(f, in_discovery);
-    if (!f || f->link->address.unix_path || discovery->lookup)
+    if (discovery->lookup && !lookup_is_over(discovery->lookup))
+        return;
+    lookup_release(discovery->lookup);
+    discovery->lookup = NULL;
+    if (!f || f->link->address.unix_path)
         return;
     struct addrinfo *numeric = lookup_numeric(f->link->address.host, f->link->address.port);
     if (numeric) {

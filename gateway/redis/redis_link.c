@@ -153,8 +153,8 @@ static void on_resolved(void *ctx, const struct addrinfo *found, const char *err
 
 static void resolve(struct redis_link *l)
 {
-    // One that takes longer than an attempt is awaited by the next: never more than one at a time.
-    if (l->lookup && !redis_address_equal(&l->lookup_address, &l->address)) {
+    // A lookup that takes longer than an attempt is awaited by the next: never more than one at a time.
+    if (l->lookup && (lookup_is_over(l->lookup) || !redis_address_equal(&l->lookup_address, &l->address))) {
         lookup_release(l->lookup);
         l->lookup = NULL;
     }
@@ -281,7 +281,9 @@ static void on_io(struct ev_loop *loop, ev_io *w, int events)
 {
     (void)loop;
     struct redis_link *l = w->data;
-    if (l->state == REDIS_LINK_CONNECTING) {
+    if (events & EV_ERROR) { // libev has dropped the watcher
+        lose(l, "its socket cannot be watched: no memory");
+    } else if (l->state == REDIS_LINK_CONNECTING) {
         connected(l);
     } else if (l->state == REDIS_LINK_SECURING) {
         secure_on(l);

@@ -2,8 +2,12 @@
 #include "gateway/redis/redis_conn.c"
 
 #include <check.h>
+#include <errno.h>
 #include <signal.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "tests/unit/lib/log_capture.h"
 #include "tests/unit/lib/loop.h"
@@ -366,6 +370,42 @@ START_TEST(a_redis_with_all_its_clients_is_joined_when_one_of_them_leaves)
 }
 END_TEST
 
+static unsigned epoll_calls, epoll_fails_at;
+
+// In place of the C library's, for libev: one call fails.
+int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
+{
+    if (op != EPOLL_CTL_DEL && ++epoll_calls == epoll_fails_at) {
+        errno = epoll_calls % 2 ? ENOMEM : ENOSPC;
+        return -1;
+    }
+    return (int)syscall(SYS_epoll_ctl, epfd, op, fd, event);
+}
+
+static void on_tick(struct ev_loop *ticking, ev_timer *w, int events)
+{
+    (void)ticking, (void)w, (void)events;
+}
+
+// The loop turns often: libev tells of a watcher that it dropped in the turn after.
+START_TEST(a_connection_that_cannot_be_watched_is_made_again)
+{
+    ev_timer tick;
+    ev_timer_init(&tick, on_tick, 0.01, 0.01);
+    asks_at_once = true;
+    setup_loop();
+    redis_server_start(&server, NULL);
+    ev_timer_start(loop, &tick);
+    epoll_fails_at = (unsigned)_i + 1;
+    epoll_calls = 0;
+    connect_to(&server.url);
+    wait_for(&pongs, 1);
+    ck_assert_uint_gt(epoll_calls, 0);
+    ck_assert_uint_eq(log_capture_count("its socket cannot be watched"), epoll_calls >= epoll_fails_at);
+    teardown();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("redis_conn");
@@ -393,6 +433,7 @@ int main(void)
     TCase *full = tcase_create("full");
     tcase_add_unchecked_fixture(full, scratch_setup, scratch_teardown);
     tcase_add_test(full, a_redis_with_all_its_clients_is_joined_when_one_of_them_leaves);
+    tcase_add_loop_test(full, a_connection_that_cannot_be_watched_is_made_again, 0, 4);
     suite_add_tcase(suite, full);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
