@@ -19,7 +19,7 @@ export class Gateway {
      * (`ready: 'live'`: until it is live; `ready: false`: not at all). `netns`: the namespace that it runs in, if not this one;
      * `names`: the host names that it knows, if not this machine's.
      */
-    static async start(scope, { redis, redisUrl, id, args = [], anonymous = ['*'], ready = true, env = {}, port, adminPort, netns, names, workers = 2 } = {}) {
+    static async start(scope, { redis, redisUrl, id, args = [], anonymous = ['*'], ready = true, env = {}, port, adminPort, netns, names, workers = Number(process.env.SSE_WORKERS ?? 2) } = {}) {
         const gateway = new Gateway();
         gateway.port = port ?? (await freePort());
         gateway.adminPort = adminPort ?? (await freePort());
