@@ -109,10 +109,10 @@ static const char *on_refuse(void *ctx)
     return health_refusal(&g->status);
 }
 
-static bool on_page(void *ctx, const char *path, size_t path_len, struct client_page *out)
+static bool on_page(void *ctx, const struct http_request *req, struct page *out)
 {
     const struct gateway *g = ctx;
-    return health_page(&g->status, path, path_len, out);
+    return health_page(&g->status, req, out);
 }
 
 static void on_mail(void *ctx, const struct mail *mail, bool last)

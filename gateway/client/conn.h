@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "gateway/client/conn_table.h"
+#include "gateway/client/client_context.h"
 
 enum conn_state { CONN_HEAD, CONN_WAITING, CONN_STREAM, CONN_FINISHING, CONN_LINGER, CONN_CLOSED };
 
@@ -24,11 +24,11 @@ struct conn_head {
 
 // The budget of an idle stream is in docs/performance.md: think before you add a field.
 struct conn {
-    ev_io io; // io.data is the conn_table
+    ev_io io; // io.data is the client_context
     struct subscriber subscriber;
     struct wheel_entry deadline; // what it is for depends on the state
-    struct conn *prev, *next;    // in table->all
-    struct conn *mark_next;      // in table->dirty, later in table->closing
+    struct conn *prev, *next;    // in context->all
+    struct conn *mark_next;      // in context->dirty, later in context->closing
     struct outq *queue;          // NULL: nothing waits
     union {
         struct conn_head *head; // HEAD: or NULL
@@ -39,7 +39,7 @@ struct conn {
     uint32_t last_write_ms; // low bits of the monotonic clock
     uint8_t state;          // enum conn_state
     uint8_t reason;         // enum close_reason, once FINISHING
-    bool dirty : 1;         // stands in table->dirty
+    bool dirty : 1;         // stands in context->dirty
     bool blocked : 1;       // the socket is full; waits for EV_WRITE
     bool body_only : 1;     // HTTP/1.0
     bool control : 1;       // wants gateway:open and gateway:close
@@ -67,7 +67,7 @@ void conn_leave_state(struct conn *c, enum conn_state next);
 // Puts the deadline `in_ms` from now.
 void conn_set_deadline(struct conn *c, uint32_t in_ms);
 
-static inline struct conn_table *conn_table_of(const struct conn *c)
+static inline struct client_context *conn_context(const struct conn *c)
 {
     return c->io.data;
 }

@@ -9,10 +9,10 @@ static const char *on_refuse(void *ctx)
     return "There are no streams here.";
 }
 
-static bool on_page(void *ctx, const char *path, size_t path_len, struct client_page *out)
+static bool on_page(void *ctx, const struct http_request *req, struct page *out)
 {
     const struct admin *a = ctx;
-    return health_page(a->status, path, path_len, out) || metrics_page(a->status, path, path_len, out);
+    return health_page(a->status, req, out) || metrics_page(a->status, req, out);
 }
 
 bool admin_start(struct admin *a, struct ev_loop *loop, const struct client_settings *settings,
@@ -20,11 +20,11 @@ bool admin_start(struct admin *a, struct ev_loop *loop, const struct client_sett
 {
     *a = (struct admin){.status = status};
     struct client_hooks hooks = {.refuse = on_refuse, .page = on_page, .ctx = a};
-    if (!conn_table_init(&a->table, loop, settings, &hooks, counters))
+    if (!client_loop_init(&a->clients, loop, settings, &hooks, counters))
         return false;
     a->listening = fd >= 0;
     if (a->listening)
-        listener_start(&a->listener, &a->table, fd);
+        listener_start(&a->listener, &a->clients, fd);
     return true;
 }
 
@@ -32,5 +32,5 @@ void admin_stop(struct admin *a)
 {
     if (a->listening)
         listener_close(&a->listener);
-    conn_table_deinit(&a->table);
+    client_loop_deinit(&a->clients);
 }

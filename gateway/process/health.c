@@ -9,9 +9,9 @@
 // Loops show a sign of life every second; one that is silent for so long is stuck.
 #define STUCK_AFTER_MS 10000u
 
-static bool path_is(const char *path, size_t len, const char *s)
+static bool path_is(struct http_text path, const char *s)
 {
-    return len == strlen(s) && memcmp(path, s, len) == 0;
+    return path.len == strlen(s) && memcmp(path.at, s, path.len) == 0;
 }
 
 static bool is_alive(const struct status *s)
@@ -34,7 +34,7 @@ const char *health_refusal(const struct status *s)
     return NULL;
 }
 
-static void page_text(struct client_page *out, int status, const char *text)
+static void page_text(struct page *out, int status, const char *text)
 {
     out->status = status;
     out->content_type = "text/plain; charset=utf-8";
@@ -42,7 +42,7 @@ static void page_text(struct client_page *out, int status, const char *text)
     out->body_len = out->body ? strlen(out->body) : 0;
 }
 
-static void page_ready(const struct status *s, struct client_page *out)
+static void page_ready(const struct status *s, struct page *out)
 {
     // 404 while draining: HAProxy's disable-on-404 reads it as drain.
     if (atomic_load(&s->draining))
@@ -55,7 +55,7 @@ static void page_ready(const struct status *s, struct client_page *out)
         page_text(out, 200, "ready\n");
 }
 
-static void page_detailed(const struct status *s, struct client_page *out)
+static void page_detailed(const struct status *s, struct page *out)
 {
     bool draining = atomic_load(&s->draining), proven = bus_is_proven(s->bus), alive = is_alive(s);
     json_t *json = json_pack("{s:s, s:s, s:b, s:b, s:b, s:{s:b, s:b, s:I}, s:I, s:I, s:I, s:I}", "id", s->id,
@@ -73,13 +73,13 @@ static void page_detailed(const struct status *s, struct client_page *out)
     json_decref(json);
 }
 
-bool health_page(const struct status *s, const char *path, size_t path_len, struct client_page *out)
+bool health_page(const struct status *s, const struct http_request *req, struct page *out)
 {
-    if (path_is(path, path_len, "/health/live"))
+    if (path_is(req->path, "/health/live"))
         page_text(out, is_alive(s) ? 200 : 503, is_alive(s) ? "live\n" : "a thread is stuck\n");
-    else if (path_is(path, path_len, "/health/ready"))
+    else if (path_is(req->path, "/health/ready"))
         page_ready(s, out);
-    else if (path_is(path, path_len, "/health/detailed"))
+    else if (path_is(req->path, "/health/detailed"))
         page_detailed(s, out);
     else
         return false;

@@ -84,7 +84,7 @@ static bool print_process(struct buf *b, const struct status *s)
            buf_printf(b, PREFIX "build_info{version=\"%s\",id=\"%s\"} 1\n", SSE_GATEWAY_VERSION, s->id);
 }
 
-static void page_prometheus(const struct status *s, struct client_page *out)
+static void page_prometheus(const struct status *s, struct page *out)
 {
     struct buf b = {0};
     bool ok = print_counters(&b, s) && print_closes(&b, s) && print_process(&b, s);
@@ -96,7 +96,7 @@ static void page_prometheus(const struct status *s, struct client_page *out)
     out->body_len = b.len;
 }
 
-static void page_balancer(const struct status *s, struct client_page *out)
+static void page_balancer(const struct status *s, struct page *out)
 {
     uint64_t open = status_count(s, COUNTER_STREAMS_OPEN);
     double load = s->limits.max_streams ? (double)open / (double)s->limits.max_streams : 1.0;
@@ -110,11 +110,16 @@ static void page_balancer(const struct status *s, struct client_page *out)
     json_decref(json);
 }
 
-bool metrics_page(const struct status *s, const char *path, size_t path_len, struct client_page *out)
+static bool path_is(struct http_text path, const char *s)
 {
-    if (path_len == strlen("/metrics") && memcmp(path, "/metrics", path_len) == 0)
+    return path.len == strlen(s) && memcmp(path.at, s, path.len) == 0;
+}
+
+bool metrics_page(const struct status *s, const struct http_request *req, struct page *out)
+{
+    if (path_is(req->path, "/metrics"))
         page_prometheus(s, out);
-    else if (path_len == strlen("/metrics/sse") && memcmp(path, "/metrics/sse", path_len) == 0)
+    else if (path_is(req->path, "/metrics/sse"))
         page_balancer(s, out);
     else
         return false;

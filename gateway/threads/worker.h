@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "gateway/client/conn_table.h"
+#include "gateway/client/client_loop.h"
 #include "gateway/threads/mailbox.h"
 
 struct worker;

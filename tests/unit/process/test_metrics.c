@@ -17,7 +17,7 @@ static struct worker *workers[WORKERS];
 static struct mailbox *boxes[WORKERS];
 static struct counters admin;
 static struct status status;
-static struct client_page page;
+static struct page page;
 
 static void setup(void)
 {
@@ -55,8 +55,9 @@ static void teardown(void)
 static void get(const char *path)
 {
     free(page.body);
-    page = (struct client_page){0};
-    ck_assert(metrics_page(&status, path, strlen(path), &page));
+    page = (struct page){0};
+    const struct http_request req = {.path = {.at = path, .len = strlen(path)}};
+    ck_assert(metrics_page(&status, &req, &page));
     ck_assert_int_eq(page.status, 200);
     ck_assert_ptr_nonnull(page.body);
 }
@@ -304,8 +305,9 @@ static const char *const others[] = {"",          "/",           "/metric",     
 
 START_TEST(another_path_is_no_page_of_these)
 {
-    struct client_page none = {0};
-    ck_assert(!metrics_page(&status, others[_i], strlen(others[_i]), &none));
+    struct page none = {0};
+    const struct http_request req = {.path = {.at = others[_i], .len = strlen(others[_i])}};
+    ck_assert(!metrics_page(&status, &req, &none));
     ck_assert_ptr_null(none.body);
 }
 END_TEST
