@@ -1,5 +1,6 @@
 #include "gateway/client/client_loop.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -208,6 +209,7 @@ void client_loop_deinit(struct client_loop *l)
     ev_prepare_stop(cx->loop, &l->end_of_turn);
     ev_timer_stop(cx->loop, &l->tick);
     ev_idle_stop(cx->loop, &l->feeding);
+    assert(cx->count == 0 && wheel_count(cx->wheel) == 0);
     hub_destroy(cx->hub);
     wheel_destroy(cx->wheel);
     outq_pool_deinit(&cx->outqs);

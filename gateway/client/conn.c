@@ -1,5 +1,6 @@
 #include "gateway/client/conn.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -21,6 +22,7 @@ void conn_set_deadline(struct conn *c, uint32_t in_ms)
 static void conn_mark_dirty(struct conn *c)
 {
     struct client_context *cx = conn_context(c);
+    assert(c->state != CONN_CLOSED); // its mark_next may stand in `closing`
     if (c->dirty || c->blocked)
         return;
     c->dirty = true;
@@ -59,18 +61,35 @@ static void conn_queue_drop(struct conn *c)
     struct client_context *cx = conn_context(c);
     if (!c->queue)
         return;
+    assert(counter_read(cx->counters, COUNTER_QUEUED_BYTES) >= c->queue->bytes);
     counter_add(cx->counters, COUNTER_QUEUED_BYTES, -(int64_t)c->queue->bytes);
     outq_return(&cx->outqs, c->queue);
     c->queue = NULL;
 }
 
-void conn_leave_state(struct conn *c, enum conn_state next)
+static bool is_legal_move(enum conn_state from, enum conn_state to)
 {
+#define TO(state) (1u << (state))
+    static const unsigned legal[] = {
+        [CONN_HEAD] = TO(CONN_WAITING) | TO(CONN_FINISHING) | TO(CONN_CLOSED),
+        [CONN_WAITING] = TO(CONN_STREAM) | TO(CONN_FINISHING) | TO(CONN_CLOSED),
+        [CONN_STREAM] = TO(CONN_FINISHING) | TO(CONN_CLOSED),
+        [CONN_FINISHING] = TO(CONN_LINGER) | TO(CONN_CLOSED),
+        [CONN_LINGER] = TO(CONN_CLOSED),
+        [CONN_CLOSED] = 0,
+    };
+    return (legal[from] & TO(to)) != 0;
+#undef TO
+}
+
+void conn_set_state(struct conn *c, enum conn_state next)
+{
+    assert(is_legal_move(c->state, next));
     if (c->state == CONN_HEAD)
         free(c->head);
     else if (c->state == CONN_WAITING)
         free(c->origin);
-    c->discarded = 0;
+    c->discarded = 0; // whatever of the union was used
     c->state = (uint8_t)next;
 }
 
@@ -82,7 +101,7 @@ void conn_close(struct conn *c, enum close_reason reason)
     // The first reason is the true one: a client that goes while its stream is being ended was ended.
     if (c->state != CONN_FINISHING && c->state != CONN_LINGER)
         c->reason = (uint8_t)reason;
-    conn_leave_state(c, CONN_CLOSED);
+    conn_set_state(c, CONN_CLOSED);
     ev_io_stop(cx->loop, &c->io);
     wheel_remove(cx->wheel, &c->deadline);
     conn_queue_drop(c);
@@ -96,6 +115,7 @@ void conn_close(struct conn *c, enum close_reason reason)
 void conn_destroy(struct conn *c)
 {
     struct client_context *cx = conn_context(c);
+    assert(c->state == CONN_CLOSED && !c->dirty && !c->queue && !c->deadline.next);
     if (cx->hub)
         hub_leave(cx->hub, &c->subscriber);
     if (c->has_place)
@@ -105,6 +125,8 @@ void conn_destroy(struct conn *c)
     atomic_fetch_add_explicit(&cx->closes[c->reason], 1, memory_order_relaxed);
     counter_add(cx->counters, COUNTER_SOCKETS_OPEN, -1);
     (void)close(c->io.fd); // on Linux the descriptor is gone even where close reports an error
+    assert(c->prev ? c->prev->next == c : cx->all == c);
+    assert(cx->count > 0);
     if (c->prev)
         c->prev->next = c->next;
     else
@@ -119,7 +141,7 @@ void conn_finish(struct conn *c, enum close_reason reason)
 {
     if (c->state == CONN_CLOSED || c->state == CONN_FINISHING || c->state == CONN_LINGER)
         return;
-    conn_leave_state(c, CONN_FINISHING);
+    conn_set_state(c, CONN_FINISHING);
     c->reason = (uint8_t)reason;
     c->give_up_ms = clock_monotonic_ms() + FINISH_MAX_MS;
     conn_set_deadline(c, FINISH_TIMEOUT_MS);
@@ -134,12 +156,13 @@ static void conn_linger(struct conn *c)
         conn_close(c, CLOSE_WRITE_FAILED);
         return;
     }
-    c->state = CONN_LINGER;
+    conn_set_state(c, CONN_LINGER);
     conn_set_deadline(c, LINGER_TIMEOUT_MS);
 }
 
 static void conn_blocked(struct conn *c)
 {
+    assert(c->state != CONN_CLOSED);
     if (c->blocked)
         return;
     c->blocked = true;

@@ -1,11 +1,12 @@
 // One client connection, from accept to close.
 //
-//      HEAD --whole request--> WAITING --Redis confirmed--> STREAM
-//        |  \--page, error--\     |                           |
-//        |                   v    v                           v
-//        |                  FINISHING (what is queued goes out, then FIN) --> LINGER (until the peer's FIN)
-//        --> closed
-//        +--keep-alive page: back to HEAD
+//      HEAD --stream's request--> WAITING --Redis confirmed--> STREAM
+//       |                            |                           |
+//       | page, error                | refusal                   | end
+//       v                            v                           v
+//      FINISHING (what is queued goes out, then FIN) --> LINGER (until the peer's FIN) --> CLOSED
+//
+// A page that keeps the connection alive leaves it in HEAD. Each state may go to CLOSED at once.
 #pragma once
 
 #include <ev.h>
@@ -62,8 +63,9 @@ void conn_flush(struct conn *c);
 bool conn_is_lost(int failure);
 // Frees; by the table only.
 void conn_destroy(struct conn *c);
-// The state is left: forgets what belongs to it alone.
-void conn_leave_state(struct conn *c, enum conn_state next);
+// The one place where a state changes, by a line of the drawing above. Frees what belongs to the state that is
+// left; the union is zero in the next one.
+void conn_set_state(struct conn *c, enum conn_state next);
 // Puts the deadline `in_ms` from now.
 void conn_set_deadline(struct conn *c, uint32_t in_ms);
 

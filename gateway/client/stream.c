@@ -56,7 +56,7 @@ void stream_begin(struct conn *c, const struct http_request *req, const struct s
         answer_refusal(c, req, "This gateway is full; another one will serve you.");
         return;
     }
-    conn_leave_state(c, CONN_WAITING);
+    conn_set_state(c, CONN_WAITING);
     c->has_place = true;
     c->origin = origin;
     c->control = want->control;
@@ -152,7 +152,7 @@ void stream_open(struct conn *c)
     struct client_context *cx = conn_context(c);
     struct http_request req = stream_asked(c);
     struct frame *head = stream_head(c, &req); // of what the state that is left knows
-    conn_leave_state(c, CONN_STREAM);
+    conn_set_state(c, CONN_STREAM);
     c->is_stream = true;
     counter_add(cx->counters, COUNTER_STREAMS_OPEN, 1);
     counter_add(cx->counters, COUNTER_STREAMS_OPENED, 1);
