@@ -14,6 +14,7 @@
 
 #include "gateway/client/client_settings.h"
 #include "gateway/client/close_reason.h"
+#include "gateway/client/id_table.h"
 #include "gateway/client/limits.h"
 #include "gateway/client/outq.h"
 #include "gateway/client/page.h"
@@ -34,6 +35,7 @@ struct client_hooks {
 };
 
 struct client_context {
+    unsigned index; // of the loop: no two loops of the process have the same
     struct ev_loop *loop;
     const struct client_settings *settings;
     struct http_policy policy; // of the settings, with the date below
@@ -49,10 +51,9 @@ struct client_context {
     struct stream_request request; // scratch of the one request that is being read
     struct frame *heartbeat;
     char *scratch;      // SCRATCH_SIZE bytes that hold nothing between two calls
-    struct conn *all;   // every connection
     struct conn *dirty; // have something to write at the end of the turn
     struct conn *closing;
-    size_t count;
+    struct id_table conns; // every connection
     bool draining;
     bool coalesce;   // more frames follow in this turn: collect them, and write once
     uint64_t now_ms; // of this turn: precise enough for heartbeats, and no clock call per write

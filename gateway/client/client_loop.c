@@ -55,8 +55,9 @@ static void on_deadline(struct wheel_entry *e, void *ctx)
 
 static size_t client_bytes(const struct client_context *cx)
 {
-    return cx->count * (memory_block(sizeof(struct conn)) + EV_BYTES_PER_FD) +
-           cx->outqs.total * memory_block(sizeof(struct outq)) + (cx->hub ? hub_bytes(cx->hub) : 0);
+    return cx->conns.count * (memory_block(sizeof(struct conn)) + EV_BYTES_PER_FD) +
+           id_table_bytes(&cx->conns) + cx->outqs.total * memory_block(sizeof(struct outq)) +
+           (cx->hub ? hub_bytes(cx->hub) : 0);
 }
 
 static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
@@ -156,12 +157,15 @@ static void on_no_memory(void *ctx, struct subscriber *s)
     conn_close(conn_of_subscriber(s), CLOSE_OUT_OF_MEMORY);
 }
 
-bool client_loop_init(struct client_loop *l, struct ev_loop *loop, const struct client_settings *settings,
-                      const struct client_hooks *hooks, struct counters *counters)
+bool client_loop_init(struct client_loop *l, unsigned index, struct ev_loop *loop,
+                      const struct client_settings *settings, const struct client_hooks *hooks,
+                      struct counters *counters)
 {
     struct client_context *cx = &l->context;
     *l = (struct client_loop){0};
-    *cx = (struct client_context){.loop = loop, .settings = settings, .hooks = *hooks, .counters = counters};
+    *cx = (struct client_context){
+        .index = index, .loop = loop, .settings = settings, .hooks = *hooks, .counters = counters};
+    id_table_init(&cx->conns, conn_serial);
     cx->random = jitter_seed();
     cx->now_ms = clock_monotonic_ms();
     cx->policy = settings->policy;
@@ -203,13 +207,15 @@ bool client_loop_enable_streams(struct client_loop *l, struct limits *limits, co
 void client_loop_deinit(struct client_loop *l)
 {
     struct client_context *cx = &l->context;
-    for (struct conn *c = cx->all; c; c = c->next)
+    size_t cursor = 0;
+    for (struct conn *c; (c = id_table_next(&cx->conns, &cursor));)
         conn_close(c, CLOSE_STOPPED);
     flush(cx);
     ev_prepare_stop(cx->loop, &l->end_of_turn);
     ev_timer_stop(cx->loop, &l->tick);
     ev_idle_stop(cx->loop, &l->feeding);
-    assert(cx->count == 0 && wheel_count(cx->wheel) == 0);
+    id_table_deinit(&cx->conns);
+    assert(wheel_count(cx->wheel) == 0);
     hub_destroy(cx->hub);
     wheel_destroy(cx->wheel);
     outq_pool_deinit(&cx->outqs);
@@ -232,18 +238,16 @@ void client_loop_add(struct client_loop *l, int fd)
 {
     struct client_context *cx = &l->context;
     struct conn *c = calloc(1, sizeof *c);
-    if (!c) {
+    uint64_t serial = c ? id_table_add(&cx->conns, c) : 0;
+    if (serial == 0) {
+        free(c);
         (void)close(fd);
         return;
     }
+    c->serial = serial & ((UINT64_C(1) << CONN_SERIAL_BITS) - 1);
     ev_io_init(&c->io, on_io, fd, EV_READ);
     c->io.data = cx;
-    c->last_write_ms = (uint32_t)cx->now_ms;
-    c->next = cx->all;
-    if (cx->all)
-        cx->all->prev = c;
-    cx->all = c;
-    cx->count++;
+    c->deadline.owner = (uint32_t)cx->now_ms;
     counter_add(cx->counters, COUNTER_SOCKETS_ACCEPTED, 1);
     counter_add(cx->counters, COUNTER_SOCKETS_OPEN, 1);
     conn_set_deadline(c, cx->draining ? DRAIN_IDLE_MS : cx->settings->head_timeout_ms);
@@ -270,7 +274,8 @@ void client_loop_drain(struct client_loop *l)
 {
     struct client_context *cx = &l->context;
     cx->draining = true;
-    for (struct conn *c = cx->all; c; c = c->next) {
+    size_t cursor = 0;
+    for (struct conn *c; (c = id_table_next(&cx->conns, &cursor));) {
         if (c->state == CONN_STREAM)
             stream_end(c, CLOSE_DRAIN);
         else if (c->state == CONN_WAITING)
@@ -282,7 +287,7 @@ void client_loop_drain(struct client_loop *l)
 
 bool client_loop_is_drained(const struct client_loop *l)
 {
-    return l->context.draining && l->context.count == 0;
+    return l->context.draining && l->context.conns.count == 0;
 }
 
 struct hub *client_loop_hub(struct client_loop *l)

@@ -15,9 +15,13 @@ struct client_loop {
     ev_timer tick;
 };
 
-// Sets up `l` on `loop` (borrowed, as are settings and counters), without streams. False when out of memory.
-bool client_loop_init(struct client_loop *l, struct ev_loop *loop, const struct client_settings *settings,
-                      const struct client_hooks *hooks, struct counters *counters);
+#define CLIENT_LOOP_MAIN 65535u // index of the loop that serves the admin listener
+
+// Sets up `l` on `loop` (borrowed, as are settings and counters), without streams. `index`: a number below 65536
+// of its own, for ids of connections. False when out of memory.
+bool client_loop_init(struct client_loop *l, unsigned index, struct ev_loop *loop,
+                      const struct client_settings *settings, const struct client_hooks *hooks,
+                      struct counters *counters);
 // Gives the loop a hub: it can hold streams, within `limits` (borrowed). Of `bus` counts what asks the bus
 // (on_interest, on_history) and their `ctx`; what speaks to streams is filled in here.
 bool client_loop_enable_streams(struct client_loop *l, struct limits *limits, const struct hub_events *bus);

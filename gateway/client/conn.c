@@ -2,17 +2,37 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/log.h"
 
 #define IOV_MAX_PER_WRITE 64
 // What is queued at the end has so long while the client takes it, and so long without that.
 #define FINISH_MAX_MS 60000u
 #define FINISH_TIMEOUT_MS 5000u
 #define LINGER_TIMEOUT_MS 2000u
+
+static_assert(CLOSE_REASON_COUNT <= 1u << 5, "the bits of conn.reason hold each of them");
+
+uint64_t conn_id(const struct conn *c)
+{
+    return (uint64_t)conn_context(c)->index << CONN_SERIAL_BITS | c->serial;
+}
+
+uint64_t conn_serial(const void *conn)
+{
+    return ((const struct conn *)conn)->serial;
+}
+
+struct conn *conn_find(const struct client_context *cx, uint64_t id)
+{
+    uint64_t serial = id & ((UINT64_C(1) << CONN_SERIAL_BITS) - 1);
+    return id >> CONN_SERIAL_BITS == cx->index ? id_table_find(&cx->conns, serial) : NULL;
+}
 
 void conn_set_deadline(struct conn *c, uint32_t in_ms)
 {
@@ -122,18 +142,12 @@ void conn_destroy(struct conn *c)
         limits_leave(cx->limits);
     if (c->is_stream)
         counter_add(cx->counters, COUNTER_STREAMS_OPEN, -1);
+    log_debug("client", "connection %u.%" PRIu64 " ended: %s", cx->index, (uint64_t)c->serial,
+              close_reason_name(c->reason));
     atomic_fetch_add_explicit(&cx->closes[c->reason], 1, memory_order_relaxed);
     counter_add(cx->counters, COUNTER_SOCKETS_OPEN, -1);
     (void)close(c->io.fd); // on Linux the descriptor is gone even where close reports an error
-    assert(c->prev ? c->prev->next == c : cx->all == c);
-    assert(cx->count > 0);
-    if (c->prev)
-        c->prev->next = c->next;
-    else
-        cx->all = c->next;
-    if (c->next)
-        c->next->prev = c->prev;
-    cx->count--;
+    id_table_remove(&cx->conns, c);
     free(c);
 }
 
@@ -204,7 +218,7 @@ static size_t conn_write(struct conn *c, struct iovec *iov, int count)
     } while (n < 0 && errno == EINTR);
     if (n >= 0) {
         counter_add(cx->counters, COUNTER_BYTES_SENT, n);
-        c->last_write_ms = (uint32_t)cx->now_ms;
+        c->deadline.owner = (uint32_t)cx->now_ms;
         if (c->state == CONN_FINISHING && c->give_up_ms > cx->now_ms + FINISH_TIMEOUT_MS)
             conn_set_deadline(c, FINISH_TIMEOUT_MS);
         return (size_t)n;

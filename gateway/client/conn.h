@@ -24,11 +24,12 @@ struct conn_head {
 };
 
 // The budget of an idle stream is in docs/performance.md: think before you add a field.
+#define CONN_SERIAL_BITS 48 // at 30,000 new connections a second: 300 years
+
 struct conn {
     ev_io io; // io.data is the client_context
     struct subscriber subscriber;
-    struct wheel_entry deadline; // what it is for depends on the state
-    struct conn *prev, *next;    // in context->all
+    struct wheel_entry deadline; // what it is for depends on the state; its `owner` is last_write_ms
     struct conn *mark_next;      // in context->dirty, later in context->closing
     struct outq *queue;          // NULL: nothing waits
     union {
@@ -37,15 +38,15 @@ struct conn {
         uint64_t discarded;     // STREAM: bytes the client sent although nothing more is read
         uint64_t give_up_ms;    // FINISHING: cut off then, progress or not
     };
-    uint32_t last_write_ms; // low bits of the monotonic clock
-    uint8_t state;          // enum conn_state
-    uint8_t reason;         // enum close_reason, once FINISHING
-    bool dirty : 1;         // stands in context->dirty
-    bool blocked : 1;       // the socket is full; waits for EV_WRITE
-    bool body_only : 1;     // HTTP/1.0
-    bool control : 1;       // wants gateway:open and gateway:close
-    bool has_place : 1;     // counts in the limits
-    bool is_stream : 1;     // was counted as an open stream
+    uint64_t serial : CONN_SERIAL_BITS; // in context->conns; see conn_id
+    uint8_t state : 3;                  // enum conn_state
+    uint8_t reason : 5;                 // enum close_reason, once FINISHING
+    bool dirty : 1;                     // stands in context->dirty
+    bool blocked : 1;                   // the socket is full; waits for EV_WRITE
+    bool body_only : 1;                 // HTTP/1.0
+    bool control : 1;                   // wants gateway:open and gateway:close
+    bool has_place : 1;                 // counts in the limits
+    bool is_stream : 1;                 // was counted as an open stream
 };
 
 // Queues `f` for the end of the turn, and takes the caller's reference. No effect on a connection that is
@@ -68,6 +69,13 @@ void conn_destroy(struct conn *c);
 void conn_set_state(struct conn *c, enum conn_state next);
 // Puts the deadline `in_ms` from now.
 void conn_set_deadline(struct conn *c, uint32_t in_ms);
+
+// Names a connection for good, in all loops of the process: what is asked of another thread comes back to it.
+uint64_t conn_id(const struct conn *c);
+// NULL where that connection is gone, or of another loop.
+struct conn *conn_find(const struct client_context *cx, uint64_t id);
+// For context->conns.
+uint64_t conn_serial(const void *conn);
 
 static inline struct client_context *conn_context(const struct conn *c)
 {

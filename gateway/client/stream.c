@@ -227,7 +227,7 @@ void stream_deliver(struct conn *c, struct frame *f)
 void stream_heartbeat(struct conn *c)
 {
     struct client_context *cx = conn_context(c);
-    uint32_t idle = (uint32_t)cx->now_ms - c->last_write_ms;
+    uint32_t idle = (uint32_t)cx->now_ms - c->deadline.owner;
     uint32_t every = cx->settings->heartbeat_ms;
     // Something that still waits is as good as a heartbeat.
     if (c->queue) {

@@ -20,7 +20,7 @@ bool admin_start(struct admin *a, struct ev_loop *loop, const struct client_sett
 {
     *a = (struct admin){.status = status};
     struct client_hooks hooks = {.refuse = on_refuse, .page = on_page, .ctx = a};
-    if (!client_loop_init(&a->clients, loop, settings, &hooks, counters))
+    if (!client_loop_init(&a->clients, CLIENT_LOOP_MAIN, loop, settings, &hooks, counters))
         return false;
     a->listening = fd >= 0;
     if (a->listening)

@@ -162,7 +162,8 @@ struct worker *worker_create(const struct worker_settings *settings)
     w->inbox = mailbox_create(w->loop, settings->backlog_limit, on_mail, w);
     const struct hub_events bus = {.on_interest = on_interest, .on_history = on_history, .ctx = w};
     if (!w->inbox ||
-        !client_loop_init(&w->clients, w->loop, settings->client, &settings->hooks, &w->counters) ||
+        !client_loop_init(&w->clients, settings->index, w->loop, settings->client, &settings->hooks,
+                          &w->counters) ||
         !client_loop_enable_streams(&w->clients, settings->limits, &bus))
         goto fail;
     // After the one of client_loop: it sees the turn's sweep done.

@@ -63,7 +63,7 @@ static unsigned short start(void)
 {
     struct client_hooks hooks = {.page = no_page};
     loop = ev_loop_new(EVFLAG_AUTO);
-    ck_assert(client_loop_init(&clients, loop, &settings, &hooks, &counters));
+    ck_assert(client_loop_init(&clients, 0, loop, &settings, &hooks, &counters));
     int fd = bind_one();
     unsigned short port = port_of(fd);
     listener_start(&listener, &clients, fd);
@@ -79,7 +79,7 @@ static void stop(void)
 
 static bool has_accepted(void *ctx)
 {
-    return clients.context.count >= *(size_t *)ctx;
+    return clients.context.conns.count >= *(size_t *)ctx;
 }
 
 START_TEST(a_crowd_is_let_in_over_several_turns)
@@ -88,13 +88,13 @@ START_TEST(a_crowd_is_let_in_over_several_turns)
     unsigned short port = start();
     for (size_t i = 0; i < crowd; i++)
         ck_assert_int_ge(connect_to(port), 0);
-    while (clients.context.count < crowd) {
-        size_t before = clients.context.count;
+    while (clients.context.conns.count < crowd) {
+        size_t before = clients.context.conns.count;
         ev_run(loop, EVRUN_ONCE);
-        most = clients.context.count - before > most ? clients.context.count - before : most;
+        most = clients.context.conns.count - before > most ? clients.context.conns.count - before : most;
     }
     ck_assert_uint_eq(most, 64); // more and more in a turn, but those inside have theirs meanwhile
-    ck_assert_uint_eq(clients.context.count, crowd);
+    ck_assert_uint_eq(clients.context.conns.count, crowd);
     stop();
 }
 END_TEST
@@ -118,7 +118,7 @@ START_TEST(closing_lets_in_who_stands_in_the_queue_and_then_nobody)
     for (int i = 0; i < 100; i++)
         ck_assert_int_ge(connect_to(port), 0);
     listener_close(&listener);
-    ck_assert_uint_eq(clients.context.count, 100);
+    ck_assert_uint_eq(clients.context.conns.count, 100);
     ck_assert_int_eq(connect_to(port), -1);
     ck_assert_int_eq(errno, ECONNREFUSED);
     int other = open("/dev/null", O_RDONLY | O_CLOEXEC); // gets the number of the socket
@@ -126,7 +126,7 @@ START_TEST(closing_lets_in_who_stands_in_the_queue_and_then_nobody)
     ck_assert_int_ge(fcntl(other, F_GETFD), 0);
     close(other);
     ev_run(loop, EVRUN_NOWAIT);
-    ck_assert_uint_eq(clients.context.count, 100);
+    ck_assert_uint_eq(clients.context.conns.count, 100);
     stop();
 }
 END_TEST
@@ -186,7 +186,7 @@ START_TEST(without_descriptors_a_client_is_sent_away_and_the_door_opens_again)
     int count = take_descriptors(taken, 100);
     ev_io_start(loop, &listener.io);
     loop_wait(loop, has_paused, NULL);
-    ck_assert_uint_eq(clients.context.count, 0);
+    ck_assert_uint_eq(clients.context.conns.count, 0);
     struct pollfd gone = {.fd = client, .events = POLLIN};
     ck_assert_int_eq(poll(&gone, 1, 5000), 1);
     ck_assert_int_eq(recv(client, &byte, 1, 0), 0); // an end, and no hang
@@ -194,7 +194,7 @@ START_TEST(without_descriptors_a_client_is_sent_away_and_the_door_opens_again)
     while (count > 0)
         close(taken[--count]);
     loop_wait(loop, has_accepted, &one);
-    ck_assert_uint_eq(clients.context.count, 1); // the second one waited
+    ck_assert_uint_eq(clients.context.conns.count, 1); // the second one waited
     close(client);
     close(second);
     stop();
