@@ -29,6 +29,10 @@ static void refuse_with_retry(struct conn *c, const struct http_request *req)
     uint32_t ms = jitter_ms(&cx->random, cx->settings->retry_ms);
     int retry_len = snprintf(retry, sizeof retry, "retry: %u\n\n", ms);
     size_t len = http_stream_head(&cx->policy, req, cx->scratch, SCRATCH_SIZE);
+    if (req->method == HTTP_HEAD) {
+        answer_scratch(c, len, CLOSE_REFUSED);
+        return;
+    }
     c->body_only = req->http_1_0;
     conn_send(c, len ? frame_from_bytes(cx->scratch, len, false) : NULL);
     conn_send(c, frame_from_bytes(retry, (size_t)retry_len, true));

@@ -3,6 +3,7 @@
 
 #include "gateway/client/conn.h"
 
+#define DRAINING "This gateway is draining; another one will serve you."
 #define ANSWER_METHODS "GET, HEAD, OPTIONS" // of the stream's path, for Allow
 
 // Queues `len` bytes that stand in the context's scratch, and finishes `c`. A length of 0 says that they did

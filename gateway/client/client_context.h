@@ -1,7 +1,7 @@
 // What the connections of one loop share: settings, hub, pools, timers, and the lists that the end of the turn works
 // off. One thread. client_loop.h owns it and drives it; the order of the modules between the two is
 //
-//      client_context < conn < answer, slow_client < stream < request < conn_read < client_loop
+//      client_context < conn < answer, slow_client < stream < admission < request < conn_read < client_loop
 //
 // and each includes what stands before it alone.
 #pragma once

@@ -8,6 +8,8 @@
 #include "common/container_of.h"
 #include "common/jitter.h"
 #include "common/memory.h"
+#include "gateway/client/admission.h"
+#include "gateway/client/answer.h"
 #include "gateway/client/conn.h"
 #include "gateway/client/conn_read.h"
 #include "gateway/client/request.h"
@@ -37,6 +39,9 @@ static void on_deadline(struct wheel_entry *e, void *ctx)
     switch ((enum conn_state)c->state) {
     case CONN_HEAD:
         request_timeout(c);
+        break;
+    case CONN_ADMITTING:
+        admission_refuse(c, "It was not decided in time whether you may have this stream; try again.");
         break;
     case CONN_WAITING:
         stream_refuse(c, "Redis did not confirm the subscription in time.");
@@ -279,7 +284,9 @@ void client_loop_drain(struct client_loop *l)
         if (c->state == CONN_STREAM)
             stream_end(c, CLOSE_DRAIN);
         else if (c->state == CONN_WAITING)
-            stream_refuse(c, "This gateway is draining; another one will serve you.");
+            stream_refuse(c, DRAINING);
+        else if (c->state == CONN_ADMITTING)
+            admission_refuse(c, DRAINING);
         else if (c->state == CONN_HEAD)
             conn_set_deadline(c, DRAIN_IDLE_MS);
     }

@@ -7,6 +7,8 @@
 
 #include "gateway/client/http_response.h"
 
+struct admission_step;
+
 struct client_settings {
     const char *stream_path;
     struct http_policy policy;
@@ -20,4 +22,5 @@ struct client_settings {
     bool drop_oldest;    // --slow-client
     bool refuse_with_status;
     uint32_t head_timeout_ms;
+    const struct admission_step *admission; // NULL: admission_steps
 };

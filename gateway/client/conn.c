@@ -91,7 +91,8 @@ static bool is_legal_move(enum conn_state from, enum conn_state to)
 {
 #define TO(state) (1u << (state))
     static const unsigned legal[] = {
-        [CONN_HEAD] = TO(CONN_WAITING) | TO(CONN_FINISHING) | TO(CONN_CLOSED),
+        [CONN_HEAD] = TO(CONN_ADMITTING) | TO(CONN_FINISHING) | TO(CONN_CLOSED),
+        [CONN_ADMITTING] = TO(CONN_WAITING) | TO(CONN_FINISHING) | TO(CONN_CLOSED),
         [CONN_WAITING] = TO(CONN_STREAM) | TO(CONN_FINISHING) | TO(CONN_CLOSED),
         [CONN_STREAM] = TO(CONN_FINISHING) | TO(CONN_CLOSED),
         [CONN_FINISHING] = TO(CONN_LINGER) | TO(CONN_CLOSED),
@@ -107,6 +108,8 @@ void conn_set_state(struct conn *c, enum conn_state next)
     assert(is_legal_move(c->state, next));
     if (c->state == CONN_HEAD)
         free(c->head);
+    else if (c->state == CONN_ADMITTING)
+        free(c->admission);
     else if (c->state == CONN_WAITING)
         free(c->origin);
     c->discarded = 0; // whatever of the union was used

@@ -1,9 +1,9 @@
 // One client connection, from accept to close.
 //
-//      HEAD --stream's request--> WAITING --Redis confirmed--> STREAM
-//       |                            |                           |
-//       | page, error                | refusal                   | end
-//       v                            v                           v
+//      HEAD --stream's request--> ADMITTING --joined--> WAITING --Redis confirmed--> STREAM
+//       |                            |                     |                            |
+//       | page, error                | problem, refusal    | refusal                    | end
+//       v                            v                     v                            v
 //      FINISHING (what is queued goes out, then FIN) --> LINGER (until the peer's FIN) --> CLOSED
 //
 // A page that keeps the connection alive leaves it in HEAD. Each state may go to CLOSED at once.
@@ -15,7 +15,17 @@
 
 #include "gateway/client/client_context.h"
 
-enum conn_state { CONN_HEAD, CONN_WAITING, CONN_STREAM, CONN_FINISHING, CONN_LINGER, CONN_CLOSED };
+enum conn_state {
+    CONN_HEAD,
+    CONN_ADMITTING,
+    CONN_WAITING,
+    CONN_STREAM,
+    CONN_FINISHING,
+    CONN_LINGER,
+    CONN_CLOSED
+};
+
+struct admission;
 
 // A request head that came in pieces: what has come so far.
 struct conn_head {
@@ -33,10 +43,11 @@ struct conn {
     struct conn *mark_next;      // in context->dirty, later in context->closing
     struct outq *queue;          // NULL: nothing waits
     union {
-        struct conn_head *head; // HEAD: or NULL
-        char *origin;           // WAITING: the Origin header, for the answer; or NULL
-        uint64_t discarded;     // STREAM: bytes the client sent although nothing more is read
-        uint64_t give_up_ms;    // FINISHING: cut off then, progress or not
+        struct conn_head *head;      // HEAD: or NULL
+        struct admission *admission; // ADMITTING: while a step is pending; or NULL
+        char *origin;                // WAITING: the Origin header, for the answer; or NULL
+        uint64_t discarded;          // STREAM: bytes the client sent although nothing more is read
+        uint64_t give_up_ms;         // FINISHING: cut off then, progress or not
     };
     uint64_t serial : CONN_SERIAL_BITS; // in context->conns; see conn_id
     uint8_t state : 3;                  // enum conn_state

@@ -3,9 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway/client/admission.h"
 #include "gateway/client/answer.h"
-#include "gateway/client/auth.h"
-#include "gateway/client/stream.h"
 
 #define KEEP_ALIVE_IDLE_MS 60000u
 #define DETAIL_MAX 256
@@ -37,22 +36,10 @@ static void request_stream(struct conn *c, const struct http_request *req)
         return;
     }
     int status = stream_request_parse(want, req, detail, sizeof detail);
-    if (status == 0)
-        status = auth_check(cx->settings, want, detail, sizeof detail);
-    if (status != 0) {
+    if (status != 0)
         answer_problem(c, req, status, detail);
-        return;
-    }
-    if (req->method == HTTP_HEAD) {
-        answer_scratch(c, http_stream_head(&cx->policy, req, cx->scratch, SCRATCH_SIZE), CLOSE_ANSWERED);
-        return;
-    }
-    const char *why = cx->draining ? "This gateway is draining; another one will serve you."
-                                   : cx->hooks.refuse(cx->hooks.ctx);
-    if (why)
-        answer_refusal(c, req, why);
     else
-        stream_begin(c, req, want);
+        admission_begin(c, req, want);
 }
 
 static void request_page(struct conn *c, const struct http_request *req)

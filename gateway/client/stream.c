@@ -29,7 +29,7 @@ static void stream_begins(const char *last_event_id, struct hub_name *name)
             from[cursor_find(last_event_id, strlen(last_event_id), name->text, name->len, &name->at)];
 }
 
-static bool stream_join(struct conn *c, const struct stream_request *want)
+static bool join_hub(struct conn *c, const struct stream_request *want)
 {
     struct hub_name *names = calloc(want->channel_count, sizeof *names);
     if (!names)
@@ -43,30 +43,22 @@ static bool stream_join(struct conn *c, const struct stream_request *want)
     return joined;
 }
 
-void stream_begin(struct conn *c, const struct http_request *req, const struct stream_request *want)
+bool stream_join(struct conn *c, const struct http_request *req, const struct stream_request *want)
 {
-    struct client_context *cx = conn_context(c);
     char *origin = NULL;
-    if (req->origin.at && !(origin = strndup(req->origin.at, req->origin.len))) {
-        conn_close(c, CLOSE_OUT_OF_MEMORY);
-        return;
-    }
-    if (!limits_enter(cx->limits)) {
-        free(origin);
-        answer_refusal(c, req, "This gateway is full; another one will serve you.");
-        return;
-    }
+    if (req->origin.at && !(origin = strndup(req->origin.at, req->origin.len)))
+        return false;
     conn_set_state(c, CONN_WAITING);
-    c->has_place = true;
     c->origin = origin;
     c->control = want->control;
     c->body_only = req->http_1_0;
-    if (!stream_join(c, want))
-        stream_refuse(c, "This gateway is too busy; try again.");
-    else if (hub_is_ready(&c->subscriber))
+    if (!join_hub(c, want))
+        return false;
+    if (hub_is_ready(&c->subscriber))
         stream_open(c);
     else
         conn_set_deadline(c, CONFIRM_TIMEOUT_MS);
+    return true;
 }
 
 // What the answer needs of a request that is long gone.
