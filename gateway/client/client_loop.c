@@ -261,9 +261,9 @@ void client_loop_add(struct client_loop *l, int fd)
     conn_read(c);
 }
 
-void client_loop_deliver(struct client_loop *l, struct frame *f, bool last)
+void client_loop_deliver(struct client_loop *l, struct frame *f, bool more)
 {
-    if (!last)
+    if (more)
         l->context.coalesce = true;
     hub_deliver(l->context.hub, f);
     frame_release(f);

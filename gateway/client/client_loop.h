@@ -31,9 +31,9 @@ void client_loop_deinit(struct client_loop *l);
 // Takes over a connected socket (non-blocking, close-on-exec).
 void client_loop_add(struct client_loop *l, int fd);
 
-// Hands `f` (taken) to the streams of its channel. `last`: no further frame comes before client_loop_flush, so
-// that it is written at once; of several frames each stream gets what is its own in one write.
-void client_loop_deliver(struct client_loop *l, struct frame *f, bool last);
+// Hands `f` (taken) to the streams of its channel. A frame alone is written at once; where `more` follow before
+// client_loop_flush, each stream gets what is its own in one write.
+void client_loop_deliver(struct client_loop *l, struct frame *f, bool more);
 // Writes what is queued and frees what is over; the loop does so itself before it sleeps. Call behind each
 // batch of frames.
 void client_loop_flush(struct client_loop *l);
