@@ -12,12 +12,25 @@ void answer_scratch(struct conn *c, size_t len, enum close_reason reason)
     conn_finish(c, reason);
 }
 
-void answer_problem(struct conn *c, const struct http_request *req, int status, const char *detail)
+static void send_problem(struct conn *c, const struct http_request *req, int status, const char *detail,
+                         const char *allow)
 {
     struct client_context *cx = conn_context(c);
-    const char *allow = status == 405 ? ANSWER_METHODS : NULL;
     size_t len = http_problem(&cx->policy, req, status, detail, 0, allow, cx->scratch, SCRATCH_SIZE);
     answer_scratch(c, len, CLOSE_BAD_REQUEST);
+}
+
+void answer_problem(struct conn *c, const struct http_request *req, int status, const char *detail)
+{
+    send_problem(c, req, status, detail, NULL);
+}
+
+void answer_not_allowed(struct conn *c, const struct http_request *req, const struct route *r)
+{
+    char allow[ROUTE_ALLOW_MAX], detail[ROUTE_ALLOW_MAX + 32];
+    route_allow(r, allow);
+    snprintf(detail, sizeof detail, "This path takes %s.", allow);
+    send_problem(c, req, 405, detail, allow);
 }
 
 // A browser gives up for good on anything but 200 and an event stream; so that is what it gets, with a time

@@ -17,7 +17,7 @@
 #include "gateway/client/id_table.h"
 #include "gateway/client/limits.h"
 #include "gateway/client/outq.h"
-#include "gateway/client/page.h"
+#include "gateway/client/route.h"
 #include "gateway/client/stream_request.h"
 #include "gateway/client/wheel.h"
 #include "gateway/fanout/counters.h"
@@ -29,9 +29,8 @@ struct conn;
 struct client_hooks {
     // May new streams be let in? NULL, or a static word for why not (a refusal that may pass).
     const char *(*refuse)(void *ctx);
-    // Makes the page of the request's path. False where there is no such page.
-    bool (*page)(void *ctx, const struct http_request *req, struct page *out);
-    void *ctx;
+    const struct route *pages; // borrowed; NULL for none
+    void *ctx;                 // of `refuse` and of the pages
 };
 
 struct client_context {
@@ -41,7 +40,8 @@ struct client_context {
     struct http_policy policy; // of the settings, with the date below
     char date[HTTP_DATE_SIZE];
     struct client_hooks hooks;
-    struct hub *hub; // NULL: no streams here (the admin listener)
+    struct route routes[2]; // paths that are no pages: that of the streams, and the end
+    struct hub *hub;        // NULL: no streams here (the admin listener)
     struct counters *counters;
     struct limits *limits;
     _Atomic uint64_t closes[CLOSE_REASON_COUNT]; // connections ended, by reason; read by any thread

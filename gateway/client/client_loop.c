@@ -171,6 +171,7 @@ bool client_loop_init(struct client_loop *l, unsigned index, struct ev_loop *loo
     *cx = (struct client_context){
         .index = index, .loop = loop, .settings = settings, .hooks = *hooks, .counters = counters};
     id_table_init(&cx->conns, conn_serial);
+    cx->routes[0] = request_stream_route(settings);
     cx->random = jitter_seed();
     cx->now_ms = clock_monotonic_ms();
     cx->policy = settings->policy;
@@ -239,7 +240,7 @@ static void on_io(struct ev_loop *loop, ev_io *w, int events)
         conn_flush(c);
 }
 
-void client_loop_add(struct client_loop *l, int fd)
+void client_loop_add(struct client_loop *l, int fd, const struct listen_attributes *from)
 {
     struct client_context *cx = &l->context;
     struct conn *c = calloc(1, sizeof *c);
@@ -252,6 +253,7 @@ void client_loop_add(struct client_loop *l, int fd)
     c->serial = serial & ((UINT64_C(1) << CONN_SERIAL_BITS) - 1);
     ev_io_init(&c->io, on_io, fd, EV_READ);
     c->io.data = cx;
+    c->is_admin = from->role == LISTENER_ADMIN;
     c->deadline.owner = (uint32_t)cx->now_ms;
     counter_add(cx->counters, COUNTER_SOCKETS_ACCEPTED, 1);
     counter_add(cx->counters, COUNTER_SOCKETS_OPEN, 1);

@@ -28,8 +28,8 @@ bool client_loop_enable_streams(struct client_loop *l, struct limits *limits, co
 // Closes every connection at once.
 void client_loop_deinit(struct client_loop *l);
 
-// Takes over a connected socket (non-blocking, close-on-exec).
-void client_loop_add(struct client_loop *l, int fd);
+// Takes over a connected socket (non-blocking, close-on-exec) that came by a listener with these attributes.
+void client_loop_add(struct client_loop *l, int fd, const struct listen_attributes *from);
 
 // Hands `f` (taken) to the streams of its channel. A frame alone is written at once; where `more` follow before
 // client_loop_flush, each stream gets what is its own in one write.

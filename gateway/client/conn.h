@@ -57,6 +57,7 @@ struct conn {
     bool body_only : 1;                 // HTTP/1.0
     bool control : 1;                   // wants gateway:open and gateway:close
     bool has_place : 1;                 // counts in the limits
+    bool is_admin : 1;                  // came by an admin listener
     bool is_stream : 1;                 // was counted as an open stream
 };
 

@@ -243,7 +243,7 @@ static bool listener_accept(struct listener *l)
 {
     int fd = accept4(l->io.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
-        client_loop_add(l->clients, fd);
+        client_loop_add(l->clients, fd, &l->attributes);
         return true;
     }
     switch (errno) {
@@ -286,11 +286,11 @@ static void on_pause_over(struct ev_loop *loop, ev_timer *w, int events)
     ev_io_start(loop, &l->io);
 }
 
-void listener_start(struct listener *l, struct client_loop *clients, int fd)
+void listener_start(struct listener *l, struct client_loop *clients, const struct listen_socket *socket)
 {
-    *l = (struct listener){.clients = clients, .per_turn = 1};
+    *l = (struct listener){.clients = clients, .attributes = socket->attributes, .per_turn = 1};
     l->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    ev_io_init(&l->io, on_acceptable, fd, EV_READ);
+    ev_io_init(&l->io, on_acceptable, socket->fd, EV_READ);
     l->io.data = l;
     ev_timer_init(&l->pause, on_pause_over, 0., 0.);
     l->pause.data = l;

@@ -3,8 +3,6 @@
 
 #include <stddef.h>
 
-#include "gateway/client/http_request.h"
-
 struct page {
     int status;
     const char *content_type; // static

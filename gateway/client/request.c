@@ -1,7 +1,6 @@
 #include "gateway/client/request.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "gateway/client/admission.h"
 #include "gateway/client/answer.h"
@@ -17,18 +16,15 @@ void request_timeout(struct conn *c)
         conn_close(c, CLOSE_HEAD_TIMEOUT); // nothing was asked, so nothing is answered
 }
 
-static void request_stream(struct conn *c, const struct http_request *req)
+static void request_stream(struct conn *c, const struct http_request *req, const struct route *r)
 {
     struct client_context *cx = conn_context(c);
     struct stream_request *want = &cx->request;
     char detail[DETAIL_MAX];
     if (req->method == HTTP_OPTIONS) {
-        answer_scratch(c, http_preflight(&cx->policy, req, ANSWER_METHODS, cx->scratch, SCRATCH_SIZE),
-                       CLOSE_ANSWERED);
-        return;
-    }
-    if (req->method != HTTP_GET && req->method != HTTP_HEAD) {
-        answer_problem(c, req, 405, "An event stream is asked for with GET.");
+        char allow[ROUTE_ALLOW_MAX];
+        route_allow(r, allow);
+        answer_scratch(c, http_preflight(&cx->policy, req, allow, cx->scratch, SCRATCH_SIZE), CLOSE_ANSWERED);
         return;
     }
     if (!req->accepts_event_stream) {
@@ -42,19 +38,20 @@ static void request_stream(struct conn *c, const struct http_request *req)
         admission_begin(c, req, want);
 }
 
-static void request_page(struct conn *c, const struct http_request *req)
+struct route request_stream_route(const struct client_settings *settings)
+{
+    return (struct route){.path = settings->stream_path,
+                          .or_slash = true,
+                          .methods = ROUTE_PAGE_METHODS | ROUTE_METHOD(HTTP_OPTIONS),
+                          .roles = LISTENER_PUBLIC,
+                          .handle = request_stream};
+}
+
+static void request_page(struct conn *c, const struct http_request *req, const struct route *r)
 {
     struct client_context *cx = conn_context(c);
     struct page page = {0};
-    if (!cx->hooks.page(cx->hooks.ctx, req, &page)) {
-        answer_problem(c, req, 404, "There is nothing at this path.");
-        return;
-    }
-    if (req->method != HTTP_GET && req->method != HTTP_HEAD) {
-        free(page.body);
-        answer_problem(c, req, 405, "This page is read with GET.");
-        return;
-    }
+    r->page(cx->hooks.ctx, req, &page);
     bool keep = req->keep_alive && !cx->draining;
     size_t len = http_answer_head(&cx->policy, req, page.status, page.content_type, page.body_len, keep,
                                   cx->scratch, SCRATCH_SIZE);
@@ -72,12 +69,21 @@ static void request_page(struct conn *c, const struct http_request *req)
         conn_finish(c, CLOSE_ANSWERED);
 }
 
-static bool is_stream_path(const struct client_context *cx, struct http_text path)
+static void request_route(struct conn *c, const struct http_request *req)
 {
-    size_t len = strlen(cx->settings->stream_path);
-    if (path.len == len + 1 && path.at[len] == '/')
-        path.len--; // a trailing slash is the same path
-    return cx->hub && path.len == len && memcmp(path.at, cx->settings->stream_path, len) == 0;
+    const struct client_context *cx = conn_context(c);
+    enum listener_role role = c->is_admin ? LISTENER_ADMIN : LISTENER_PUBLIC;
+    const struct route *r = route_find(cx->routes, req->path, role);
+    if (!r)
+        r = route_find(cx->hooks.pages, req->path, role);
+    if (!r)
+        answer_problem(c, req, 404, "There is nothing at this path.");
+    else if (!route_allows(r, req->method))
+        answer_not_allowed(c, req, r);
+    else if (r->handle)
+        r->handle(c, req, r);
+    else
+        request_page(c, req, r);
 }
 
 size_t request_read(struct conn *c, const char *bytes, size_t len, size_t *scanned)
@@ -94,9 +100,6 @@ size_t request_read(struct conn *c, const char *bytes, size_t len, size_t *scann
     case HTTP_PARSE_DONE:
         break;
     }
-    if (is_stream_path(conn_context(c), req.path))
-        request_stream(c, &req);
-    else
-        request_page(c, &req);
+    request_route(c, &req);
     return used;
 }

@@ -212,7 +212,7 @@ static void *worker_run(void *arg)
 {
     struct worker *w = arg;
     for (size_t i = 0; i < w->settings.listen_count; i++)
-        listener_start(&w->listeners[i], &w->clients, w->settings.listen_fds[i]);
+        listener_start(&w->listeners[i], &w->clients, &w->settings.listen_sockets[i]);
     ev_run(w->loop, 0);
     for (size_t i = 0; i < w->settings.listen_count; i++)
         listener_close(&w->listeners[i]);

@@ -53,20 +53,15 @@ static struct listener listener;
 static const struct client_settings settings = {
     .stream_path = "/stream", .max_channels = 1, .heartbeat_ms = 15000, .head_timeout_ms = 10000};
 
-static bool no_page(void *ctx, const struct http_request *req, struct page *out)
-{
-    (void)ctx, (void)req, (void)out;
-    return false;
-}
-
 static unsigned short start(void)
 {
-    struct client_hooks hooks = {.page = no_page};
+    struct client_hooks hooks = {0};
     loop = ev_loop_new(EVFLAG_AUTO);
     ck_assert(client_loop_init(&clients, 0, loop, &settings, &hooks, &counters));
     int fd = bind_one();
     unsigned short port = port_of(fd);
-    listener_start(&listener, &clients, fd);
+    listener_start(&listener, &clients,
+                   &(struct listen_socket){.fd = fd, .attributes = {.role = LISTENER_PUBLIC}});
     return port;
 }
 

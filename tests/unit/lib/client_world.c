@@ -15,15 +15,17 @@ static const char *on_refuse(void *ctx)
     return ((struct client_world *)ctx)->refusal;
 }
 
-static bool on_page(void *ctx, const struct http_request *req, struct page *out)
+static void on_page(void *ctx, const struct http_request *req, struct page *out)
 {
-    (void)ctx;
-    if (req->path.len != 5 || memcmp(req->path.at, "/page", 5) != 0)
-        return false;
+    (void)ctx, (void)req;
     *out =
         (struct page){.status = 200, .content_type = "text/plain", .body = strdup("a page\n"), .body_len = 7};
-    return true;
 }
+
+static const struct route pages[] = {
+    {.path = "/page", .methods = ROUTE_PAGE_METHODS, .roles = LISTENER_PUBLIC, .page = on_page},
+    {0},
+};
 
 static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, uint64_t subscribe_seq)
 {
@@ -57,7 +59,7 @@ void client_world_init(struct client_world *w)
 
 void client_world_start(struct client_world *w)
 {
-    const struct client_hooks hooks = {.refuse = on_refuse, .page = on_page, .ctx = w};
+    const struct client_hooks hooks = {.refuse = on_refuse, .pages = pages, .ctx = w};
     const struct hub_events bus = {.on_interest = on_interest, .on_history = on_history, .ctx = w};
     ck_assert(map_seed());
     w->loop = ev_loop_new(EVFLAG_AUTO);
@@ -88,7 +90,8 @@ void client_connect(struct client_world *w, struct client *c)
     int fds[2];
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
     *c = (struct client){.fd = fds[0]};
-    client_loop_add(&w->clients, fds[1]);
+    const struct listen_attributes from = {.role = LISTENER_PUBLIC};
+    client_loop_add(&w->clients, fds[1], &from);
 }
 
 void client_send(struct client *c, const char *bytes, size_t len)
