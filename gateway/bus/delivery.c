@@ -171,7 +171,7 @@ static void deliver(struct delivery *d, struct interest *i, struct frame *f)
 void delivery_message(struct delivery *d, struct interest *i, const char *payload, size_t len)
 {
     enum counter reason = COUNTER_DROPPED_MEMORY;
-    struct frame *f = message_frame(d->payload, i->entry.hash, i->name, i->entry.len, payload, len, &reason);
+    struct frame *f = message_frame(d->payload, channel_ref_of(&i->entry), payload, len, &reason);
     if (!f) {
         delivery_drop(d, reason, i->name, i->entry.len, len);
         return;

@@ -171,18 +171,17 @@ static void on_no_memory(void *ctx, struct subscriber *s)
     conn_close(conn_of_subscriber(s), CLOSE_OUT_OF_MEMORY);
 }
 
-static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, uint64_t subscribe_seq)
+static bool on_interest(void *ctx, struct channel_ref channel, uint64_t subscribe_seq)
 {
     struct conn_table *t = ctx;
-    return t->bus.on_interest(t->bus.ctx, hash, name, len, subscribe_seq);
+    return t->bus.on_interest(t->bus.ctx, channel, subscribe_seq);
 }
 
-static bool on_history(void *ctx, uint64_t hash, const char *name, size_t len,
-                       const struct history_query *query)
+static bool on_history(void *ctx, struct channel_ref channel, const struct history_query *query)
 {
     struct conn_table *t = ctx;
     counter_add(t->counters, COUNTER_HISTORY_READS, 1);
-    return t->bus.on_history(t->bus.ctx, hash, name, len, query);
+    return t->bus.on_history(t->bus.ctx, channel, query);
 }
 
 bool conn_table_init(struct conn_table *t, struct ev_loop *loop, const struct client_settings *settings,

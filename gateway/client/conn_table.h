@@ -81,9 +81,8 @@ struct client_hooks {
 
 // What the hub asks of the bus (fanout/hub.h).
 struct client_bus {
-    bool (*on_interest)(void *ctx, uint64_t hash, const char *name, size_t len, uint64_t subscribe_seq);
-    bool (*on_history)(void *ctx, uint64_t hash, const char *name, size_t len,
-                       const struct history_query *query);
+    bool (*on_interest)(void *ctx, struct channel_ref channel, uint64_t subscribe_seq);
+    bool (*on_history)(void *ctx, struct channel_ref channel, const struct history_query *query);
     void *ctx;
 };
 

@@ -25,8 +25,8 @@ static void stream_begins(const char *last_event_id, struct hub_name *name)
     if (strcmp(last_event_id, "earliest") == 0)
         name->from = FROM_EARLIEST;
     else
-        name->from =
-            from[cursor_find(last_event_id, strlen(last_event_id), name->text, name->len, &name->at)];
+        name->from = from[cursor_find(last_event_id, strlen(last_event_id), name->channel.name,
+                                      name->channel.len, &name->at)];
 }
 
 static bool stream_join(struct conn *c, const struct stream_request *want)
@@ -35,7 +35,7 @@ static bool stream_join(struct conn *c, const struct stream_request *want)
     if (!names)
         return false;
     for (size_t i = 0; i < want->channel_count; i++) {
-        names[i] = (struct hub_name){.text = want->channels[i].name, .len = want->channels[i].len};
+        names[i] = (struct hub_name){.channel = channel_ref(want->channels[i].name, want->channels[i].len)};
         stream_begins(want->last_event_id, &names[i]);
     }
     bool joined = hub_join(conn_table_of(c)->hub, &c->subscriber, names, want->channel_count);
@@ -91,11 +91,10 @@ static struct frame *stream_open_event(const struct conn *c, const char *id, siz
         [HUB_FRESH] = "fresh", [HUB_RESUMED] = "resumed", [HUB_GAP] = "gap"};
     json_t *channels = json_object();
     for (uint32_t i = 0; i < c->subscriber.count; i++) {
-        size_t len;
-        const char *name = hub_channel_name(&c->subscriber, i, &len);
+        struct channel_ref channel = hub_channel_name(&c->subscriber, i);
         char key[CHANNEL_NAME_MAX + 1];
-        memcpy(key, name, len);
-        key[len] = '\0';
+        memcpy(key, channel.name, channel.len);
+        key[channel.len] = '\0';
         if (json_object_set_new(channels, key, json_string(standing[hub_standing(&c->subscriber, i)])) != 0)
             break; // out of memory: jansson frees what it was given
     }
@@ -111,7 +110,7 @@ static struct frame *stream_open_event(const struct conn *c, const char *id, siz
                               .id_len = id_len,
                               .data = text,
                               .data_len = strlen(text)};
-    struct frame *f = frame_create(&event, 0, NULL, 0);
+    struct frame *f = frame_create(&event, NO_CHANNEL);
     free(text);
     return f;
 }
@@ -129,7 +128,7 @@ static void stream_send_beginning(struct conn *c)
     if (c->control)
         conn_send(c, stream_open_event(c, id, id_len));
     else if (id_len)
-        conn_send(c, frame_create(&only_id, 0, NULL, 0));
+        conn_send(c, frame_create(&only_id, NO_CHANNEL));
 }
 
 // The answer's head and the stream's first line in one piece: so they leave in one send().
@@ -170,7 +169,7 @@ static struct frame *stream_close_event(enum close_reason reason)
     int len = snprintf(data, sizeof data, "{\"reason\":\"%s\"}", close_reason_name(reason));
     struct sse_event event = {
         .event = "gateway:close", .event_len = 13, .data = data, .data_len = (size_t)len};
-    return frame_create(&event, 0, NULL, 0);
+    return frame_create(&event, NO_CHANNEL);
 }
 
 void stream_end(struct conn *c, enum close_reason reason)

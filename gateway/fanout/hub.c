@@ -4,13 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/container_of.h"
 #include "common/memory.h"
 #include "gateway/fanout/cursor.h"
 #include "gateway/fanout/hub_channel.h"
 
 static struct hub_channel *channel_of(struct map_entry *e)
 {
-    return (struct hub_channel *)((char *)e - offsetof(struct hub_channel, entry));
+    return container_of(e, struct hub_channel, entry);
 }
 
 struct hub *hub_create(const struct hub_events *events, size_t replay_limit)
@@ -35,18 +36,18 @@ void hub_destroy(struct hub *h)
     free(h);
 }
 
-static struct hub_channel *channel_create(struct hub *h, uint64_t hash, const struct hub_name *name)
+static struct hub_channel *channel_create(struct hub *h, struct channel_ref name)
 {
-    struct hub_channel *c = malloc(sizeof *c + name->len);
+    struct hub_channel *c = malloc(sizeof *c + name.len);
     if (!c)
         return NULL;
-    *c = (struct hub_channel){.entry = {.hash = hash, .key = c->name, .len = (uint32_t)name->len}};
-    memcpy(c->name, name->text, name->len);
+    *c = (struct hub_channel){.entry = {.hash = name.hash, .key = c->name, .len = (uint32_t)name.len}};
+    memcpy(c->name, name.name, name.len);
     if (!map_insert(&h->channels, &c->entry)) {
         free(c);
         return NULL;
     }
-    h->bytes += memory_block(sizeof *c + name->len);
+    h->bytes += memory_block(sizeof *c + name.len);
     return c;
 }
 
@@ -108,7 +109,7 @@ static void channel_drop(struct hub *h, const struct subscription *gone)
     else
         slot_drop(h, c, gone->slot);
     if (channel_is_empty(c)) {
-        (void)h->events.on_interest(h->events.ctx, c->entry.hash, c->name, c->entry.len, 0);
+        (void)h->events.on_interest(h->events.ctx, channel_ref_of(&c->entry), 0);
         channel_destroy(h, c);
     }
 }
@@ -123,7 +124,7 @@ static bool channel_enter(struct hub *h, struct hub_channel *c, struct subscribe
 // What the bus confirmed before is not meant for this: the channel may have been left and joined again since.
 static bool channel_ask_bus(struct hub *h, struct hub_channel *c)
 {
-    if (!h->events.on_interest(h->events.ctx, c->entry.hash, c->name, c->entry.len, ++h->subscribe_seq))
+    if (!h->events.on_interest(h->events.ctx, channel_ref_of(&c->entry), ++h->subscribe_seq))
         return false;
     c->subscribe_seq = h->subscribe_seq;
     return true;
@@ -131,9 +132,8 @@ static bool channel_ask_bus(struct hub *h, struct hub_channel *c)
 
 static bool hub_join_one(struct hub *h, struct subscriber *s, const struct hub_name *name)
 {
-    uint64_t hash = map_hash(name->text, name->len);
-    struct map_entry *e = map_find(&h->channels, hash, name->text, name->len);
-    struct hub_channel *c = e ? channel_of(e) : channel_create(h, hash, name);
+    struct map_entry *e = channel_find(&h->channels, name->channel);
+    struct hub_channel *c = e ? channel_of(e) : channel_create(h, name->channel);
     if (!c)
         return false;
     if (!channel_enter(h, c, s, name)) {
@@ -239,7 +239,7 @@ static void deliver_to_lagging(struct hub *h, struct hub_channel *c, struct fram
 
 size_t hub_deliver(struct hub *h, struct frame *f)
 {
-    struct map_entry *e = map_find(&h->channels, f->channel_hash, f->channel, f->channel_len);
+    struct map_entry *e = channel_find(&h->channels, frame_channel(f));
     if (!e)
         return 0;
     struct hub_channel *c = channel_of(e);
@@ -278,9 +278,9 @@ static void channel_confirmed(struct hub *h, struct hub_channel *c, const struct
     catch_up_wake(h, c);
 }
 
-void hub_confirm(struct hub *h, uint64_t hash, const char *name, size_t len, const struct history_tail *tail)
+void hub_confirm(struct hub *h, struct channel_ref channel, const struct history_tail *tail)
 {
-    struct map_entry *e = map_find(&h->channels, hash, name, len);
+    struct map_entry *e = channel_find(&h->channels, channel);
     if (!e)
         return;
     struct hub_channel *c = channel_of(e);
@@ -303,9 +303,9 @@ static void channel_unconfirmed(struct hub_channel *c)
     c->stale = c->known;
 }
 
-void hub_unconfirm(struct hub *h, uint64_t hash, const char *name, size_t len)
+void hub_unconfirm(struct hub *h, struct channel_ref channel)
 {
-    struct map_entry *e = map_find(&h->channels, hash, name, len);
+    struct map_entry *e = channel_find(&h->channels, channel);
     if (e)
         channel_unconfirmed(channel_of(e));
 }
@@ -317,9 +317,9 @@ void hub_unconfirm_all(struct hub *h)
         channel_unconfirmed(channel_of(e));
 }
 
-bool hub_lost(struct hub *h, uint64_t hash, const char *name, size_t len, bool is_confirmed_soon)
+bool hub_lost(struct hub *h, struct channel_ref channel, bool is_confirmed_soon)
 {
-    struct map_entry *e = map_find(&h->channels, hash, name, len);
+    struct map_entry *e = channel_find(&h->channels, channel);
     if (!e)
         return false;
     struct hub_channel *c = channel_of(e);
@@ -397,9 +397,8 @@ size_t hub_replay_bytes(const struct hub *h)
     return h->replay_bytes;
 }
 
-const char *hub_channel_name(const struct subscriber *s, size_t i, size_t *len)
+struct channel_ref hub_channel_name(const struct subscriber *s, size_t i)
 {
-    const struct hub_channel *c = s->subscriptions[i].channel;
-    *len = c->entry.len;
-    return c->name;
+    assert(i < s->count);
+    return channel_ref_of(&s->subscriptions[i].channel->entry);
 }

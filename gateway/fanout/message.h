@@ -29,8 +29,8 @@ bool payload_may_be_durable(const struct payload_policy *policy, const char *cha
 void payload_policy_deinit(struct payload_policy *p);
 
 // The frame of a message, or NULL with the counter of the reason in `dropped`. Nothing given is kept.
-struct frame *message_frame(const struct payload_policy *policy, uint64_t hash, const char *channel,
-                            size_t channel_len, const char *payload, size_t len, enum counter *dropped);
+struct frame *message_frame(const struct payload_policy *policy, struct channel_ref channel,
+                            const char *payload, size_t len, enum counter *dropped);
 
 // Where a durable event stands in its channel's history.
 struct event_place {
@@ -40,5 +40,5 @@ struct event_place {
 
 // The frame of a durable event; its id, in the place of that of `event`, is the cursor of a stream that has
 // this channel alone. NULL when out of memory. The caller has checked the texts of `event`.
-struct frame *message_durable_frame(uint64_t hash, const char *channel, size_t channel_len,
-                                    const struct event_place *place, const struct sse_event *event);
+struct frame *message_durable_frame(struct channel_ref channel, const struct event_place *place,
+                                    const struct sse_event *event);

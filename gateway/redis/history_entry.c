@@ -77,9 +77,8 @@ static bool read_event(const redisReply *entry, size_t max_message, struct sse_e
     return true;
 }
 
-struct frame *history_entry_frame(const redisReply *entry, uint64_t hash, const char *channel,
-                                  size_t channel_len, size_t max_message, struct event_id prev,
-                                  enum counter *dropped)
+struct frame *history_entry_frame(const redisReply *entry, struct channel_ref channel, size_t max_message,
+                                  struct event_id prev, enum counter *dropped)
 {
     struct event_place place = {.prev = prev};
     struct sse_event event;
@@ -88,7 +87,7 @@ struct frame *history_entry_frame(const redisReply *entry, uint64_t hash, const 
         return NULL;
     bool ours = read_place(entry, &place);
     if (ours && read_event(entry, max_message, &event, dropped))
-        return message_durable_frame(hash, channel, channel_len, &place, &event);
+        return message_durable_frame(channel, &place, &event);
     uint64_t offset = ours ? place.at.offset : 0;
-    return gap_frame_durable(hash, channel, channel_len, offset, offset, place.prev, place.at);
+    return gap_frame_durable(channel, offset, offset, place.prev, place.at);
 }

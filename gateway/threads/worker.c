@@ -36,24 +36,29 @@ static bool worker_ask(struct worker *w, enum mail_kind kind, struct channel_nam
     return false;
 }
 
-static bool on_history(void *ctx, uint64_t hash, const char *name, size_t len,
-                       const struct history_query *query)
+static struct channel_ref ref_of(const struct channel_name *name)
 {
-    struct channel_name *mail = channel_name_create(hash, name, len);
+    return (struct channel_ref){.name = name->text, .len = name->len, .hash = name->hash};
+}
+
+static bool on_history(void *ctx, struct channel_ref channel, const struct history_query *query)
+{
+    struct channel_name *mail = channel_name_create(channel.hash, channel.name, channel.len);
     if (mail)
         mail->query = *query;
     return worker_ask(ctx, MAIL_HISTORY, mail);
 }
 
-static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, uint64_t subscribe_seq)
+static bool on_interest(void *ctx, struct channel_ref channel, uint64_t subscribe_seq)
 {
-    struct channel_name *mail = channel_name_create(hash, name, len);
+    struct channel_name *mail = channel_name_create(channel.hash, channel.name, channel.len);
     if (mail)
         mail->subscribe_seq = subscribe_seq;
     if (worker_ask(ctx, subscribe_seq ? MAIL_WANTED : MAIL_UNWANTED, mail))
         return true;
     if (!subscribe_seq) // costs a subscription too many, until the channel is wanted and left again
-        log_error("worker", "out of memory: channel %.*s could not be released", (int)len, name);
+        log_error("worker", "out of memory: channel %.*s could not be released", (int)channel.len,
+                  channel.name);
     return false;
 }
 
@@ -68,9 +73,9 @@ static void worker_deliver(struct worker *w, struct frame *f, bool last)
 
 static void worker_lost(struct worker *w, const struct channel_name *name, bool is_confirmed_soon)
 {
-    if (!hub_lost(w->table.hub, name->hash, name->text, name->len, is_confirmed_soon))
+    if (!hub_lost(w->table.hub, ref_of(name), is_confirmed_soon))
         return;
-    struct frame *f = gap_frame(name->hash, name->text, name->len);
+    struct frame *f = gap_frame(ref_of(name));
     if (!f)
         return;
     counter_add(&w->counters, COUNTER_GAPS, 1);
@@ -81,12 +86,12 @@ static void worker_lost(struct worker *w, const struct channel_name *name, bool 
 
 static void worker_confirm(struct worker *w, const struct channel_name *name)
 {
-    hub_confirm(w->table.hub, name->hash, name->text, name->len, &name->tail);
+    hub_confirm(w->table.hub, ref_of(name), &name->tail);
 }
 
 static void worker_page(struct worker *w, struct page_mail *mail)
 {
-    hub_page(w->table.hub, mail->name->hash, mail->name->text, mail->name->len, &mail->page);
+    hub_page(w->table.hub, ref_of(mail->name), &mail->page);
     free(mail->name);
     free(mail);
 }
@@ -94,7 +99,7 @@ static void worker_page(struct worker *w, struct page_mail *mail)
 static void worker_unconfirm(struct worker *w, const struct channel_name *name)
 {
     if (name)
-        hub_unconfirm(w->table.hub, name->hash, name->text, name->len);
+        hub_unconfirm(w->table.hub, ref_of(name));
     else
         hub_unconfirm_all(w->table.hub);
 }

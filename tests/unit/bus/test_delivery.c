@@ -215,7 +215,8 @@ END_TEST
 START_TEST(a_page_of_history_keeps_its_place_and_so_does_the_news_that_there_is_none)
 {
     struct sse_event event = {.data = "x", .data_len = 1};
-    struct frame *f = frame_create(&event, 1, "a", 1), *frames[] = {frame_retain(f), frame_retain(f)};
+    struct frame *f = frame_create(&event, channel_ref("a", 1)),
+                 *frames[] = {frame_retain(f), frame_retain(f)};
     const struct history_page page = {.frames = frames, .count = 2}, failed = {.failed = true};
     message("a1");
     delivery_page(delivery, 0, "a", 1, &page);

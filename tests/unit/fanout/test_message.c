@@ -75,7 +75,8 @@ START_TEST(a_payload_becomes_its_event_or_is_dropped_for_its_reason)
     char *payload = malloc(messages[_i].len);
     memcpy(payload, messages[_i].payload, messages[_i].len);
     enum counter dropped = COUNTER_COUNT;
-    struct frame *f = message_frame(&policy, 7, "news", 4, payload, messages[_i].len, &dropped);
+    struct frame *f = message_frame(&policy, (struct channel_ref){.name = "news", .len = 4, .hash = 7},
+                                    payload, messages[_i].len, &dropped);
     free(payload);
     if (messages[_i].dropped != DROPPED_NOT) {
         ck_assert_ptr_null(f);
@@ -97,8 +98,9 @@ END_TEST
 static enum payload_mode mode_of(const char *channel)
 {
     enum counter dropped;
-    struct frame *plain = message_frame(&policy, 0, channel, strlen(channel), TEXT("x"), &dropped);
-    struct frame *envelope = message_frame(&policy, 0, channel, strlen(channel), TEXT(MAGIC "\nx"), &dropped);
+    struct frame *plain = message_frame(&policy, channel_ref(channel, strlen(channel)), TEXT("x"), &dropped);
+    struct frame *envelope =
+        message_frame(&policy, channel_ref(channel, strlen(channel)), TEXT(MAGIC "\nx"), &dropped);
     enum payload_mode mode = !plain                                        ? PAYLOAD_ENVELOPE
                              : envelope->body_len == strlen("data: x\n\n") ? PAYLOAD_AUTO
                                                                            : PAYLOAD_TEXT;
@@ -133,7 +135,7 @@ START_TEST(a_durable_event_has_its_place_or_is_dropped)
     enum counter dropped = COUNTER_COUNT;
     use_rules((const char *const[]){"auto", NULL});
     int len = snprintf(payload, sizeof payload, MAGIC "event: x\ndurable: %s\n\nbody", places[_i].line);
-    struct frame *f = message_frame(&policy, 1, "c", 1, payload, (size_t)len, &dropped);
+    struct frame *f = message_frame(&policy, channel_ref("c", 1), payload, (size_t)len, &dropped);
     ck_assert_int_eq(f != NULL, places[_i].good);
     ck_assert_int_eq(dropped, f ? COUNTER_COUNT : COUNTER_DROPPED_ENVELOPE);
     if (f) {

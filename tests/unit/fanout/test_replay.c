@@ -23,7 +23,7 @@ static struct frame *event(uint64_t n, size_t size)
     memset(data, 'x', size);
     const struct event_place at = {.at = place(n), .prev = place(n - 1), .epoch = 101};
     struct sse_event e = {.data = data, .data_len = size};
-    struct frame *f = message_durable_frame(1, "c", 1, &at, &e);
+    struct frame *f = message_durable_frame(channel_ref("c", 1), &at, &e);
     ck_assert_ptr_nonnull(f);
     return f;
 }

@@ -39,7 +39,8 @@ static redisReply *entry(const char *id, const char *const *fields)
 static struct frame *frame_of(const char *id, const char *const *fields, enum counter *dropped)
 {
     redisReply *reply = entry(id, fields);
-    struct frame *f = history_entry_frame(reply, 7, "news", 4, MAX_MESSAGE, before, dropped);
+    struct frame *f = history_entry_frame(reply, (struct channel_ref){.name = "news", .len = 4, .hash = 7},
+                                          MAX_MESSAGE, before, dropped);
     freeReplyObject(reply);
     return f;
 }
@@ -167,7 +168,8 @@ START_TEST(what_is_no_entry_is_none)
     ck_assert_int_eq(redisReaderFeed(reader, no_entries[_i], strlen(no_entries[_i])), REDIS_OK);
     ck_assert_int_eq(redisReaderGetReply(reader, &reply), REDIS_OK);
     ck_assert(!history_entry_event_id(reply, &at, &epoch));
-    ck_assert_ptr_null(history_entry_frame(reply, 7, "news", 4, MAX_MESSAGE, before, &dropped));
+    ck_assert_ptr_null(history_entry_frame(reply, (struct channel_ref){.name = "news", .len = 4, .hash = 7},
+                                           MAX_MESSAGE, before, &dropped));
     ck_assert_int_eq(dropped, COUNTER_DROPPED_ENVELOPE);
     freeReplyObject(reply);
     redisReaderFree(reader);
