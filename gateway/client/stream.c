@@ -84,7 +84,7 @@ void stream_refuse(struct conn *c, const char *why)
     request_refuse(c, &req, why);
 }
 
-// gateway:open for those who asked: {"gateway":"gw-1","channels":{"news":"fresh"}}.
+// gateway:open: {"gateway":"gw-1","channels":{"news":"fresh"}}.
 static struct frame *stream_open_event(const struct conn *c, const char *id, size_t id_len)
 {
     static const char *const standing[] = {
@@ -115,20 +115,18 @@ static struct frame *stream_open_event(const struct conn *c, const char *id, siz
     return f;
 }
 
-// A client that was never told where it is would begin anew after a loss: so it is told at once, with
-// gateway:open or else with an id alone, which fires no event. Not where the channels have no history yet and
-// nobody said that they will: then they are most likely plain, and their streams are to stay so.
+// A stream with &control=1 begins with gateway:open; so does one that begins in a channel with history, since a
+// client that was never told an id would begin anew after a loss. A block with an id alone does not do: many
+// clients keep an id only with an event that has data. Channels that have no history yet, and that --durable does
+// not name, are most likely plain: their streams get no id before their first event.
 static void stream_send_beginning(struct conn *c)
 {
     char id[CURSOR_MAX];
     bool even_empty = c->control || conn_table_of(c)->settings->durable_named;
     bool is_new = hub_is_new_to_history(&c->subscriber, even_empty);
     size_t id_len = is_new ? hub_cursor(&c->subscriber, id) : 0;
-    struct sse_event only_id = {.id = id, .id_len = id_len};
-    if (c->control)
+    if (c->control || id_len)
         conn_send(c, stream_open_event(c, id, id_len));
-    else if (id_len)
-        conn_send(c, frame_create(&only_id, NO_CHANNEL));
 }
 
 // The answer's head and the stream's first line in one piece: so they leave in one send().
