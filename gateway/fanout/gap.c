@@ -25,7 +25,7 @@ static struct frame *make(struct channel_ref channel, uint64_t from, uint64_t to
     if (at) {
         event.id = id;
         event.id_len = cursor_encode(
-            &(struct cursor_entry){.channel = channel.name, .channel_len = channel.len, .at = *at}, 1, id);
+            &(struct cursor_entry){.hash = cursor_hash(channel.name, channel.len), .at = *at}, 1, id);
     }
     struct frame *f = frame_create(&event, channel);
     if (f)

@@ -41,7 +41,8 @@ static struct hub_channel *channel_create(struct hub *h, struct channel_ref name
     struct hub_channel *c = malloc(sizeof *c + name.len);
     if (!c)
         return NULL;
-    *c = (struct hub_channel){.entry = {.hash = name.hash, .key = c->name, .len = (uint32_t)name.len}};
+    *c = (struct hub_channel){.entry = {.hash = name.hash, .key = c->name, .len = (uint32_t)name.len},
+                              .cursor_hash = cursor_hash(name.name, name.len)};
     memcpy(c->name, name.name, name.len);
     if (!map_insert(&h->channels, &c->entry)) {
         free(c);
@@ -331,29 +332,32 @@ bool hub_lost(struct hub *h, struct channel_ref channel, bool is_confirmed_soon)
     return (!is_confirmed_soon && !channel_ask_bus(h, c)) || c->has_plain;
 }
 
-// How far its client has got, as far as it knows.
-static struct event_id place_of(const struct lagging *lag)
+// How far the client of `s` has got in its i-th channel, as far as that is known.
+static struct cursor_entry cursor_entry_of(const struct subscriber *s, uint32_t i)
 {
-    return event_id_is_zero(lag->forked) ? lag->at : lag->forked;
+    const struct hub_channel *c = s->subscriptions[i].channel;
+    const struct lagging *lag = lagging_of(&s->subscriptions[i]);
+    struct cursor_entry e = {.hash = c->cursor_hash, .at = c->last_id, .result = CURSOR_KNOWN};
+    if (lag)
+        e.at = event_id_is_zero(lag->forked) ? lag->at : lag->forked;
+    if (!c->has_history && event_id_is_zero(c->last_id))
+        e.result = CURSOR_NEW;
+    // A channel that has events and no history to look them up in: no gateway can say later what was missed.
+    else if (!c->has_history || (lag && lag->from == FROM_UNKNOWN))
+        e.result = CURSOR_UNKNOWN;
+    return e;
 }
 
 size_t hub_cursor(const struct subscriber *s, char *out)
 {
     struct cursor_entry entries[HUB_CHANNELS_MAX];
-    size_t count = 0;
-    for (uint32_t i = 0; i < s->count && count < HUB_CHANNELS_MAX; i++) {
-        const struct hub_channel *c = s->subscriptions[i].channel;
-        const struct lagging *lag = lagging_of(&s->subscriptions[i]);
-        // Of one that has events and no history to look them up in, nobody can say how far the client has
-        // got.
-        if (c->has_history || !event_id_is_zero(c->last_id))
-            entries[count++] =
-                (struct cursor_entry){.channel = c->name,
-                                      .channel_len = c->entry.len,
-                                      .at = lag ? place_of(lag) : c->last_id,
-                                      .unknown = !c->has_history || (lag && lag->from == FROM_UNKNOWN)};
+    bool says_something = false;
+    assert(s->count <= HUB_CHANNELS_MAX);
+    for (uint32_t i = 0; i < s->count; i++) {
+        entries[i] = cursor_entry_of(s, i);
+        says_something |= entries[i].result != CURSOR_NEW;
     }
-    return count ? cursor_encode(entries, count, out) : 0;
+    return says_something ? cursor_encode(entries, s->count, out) : 0;
 }
 
 bool hub_is_durable(const struct subscriber *s)

@@ -69,6 +69,7 @@ struct hub_channel {
     struct event_id last_id;
     uint64_t epoch;            // which life of the history `position` is of
     uint64_t subscribe_seq;    // an answer to an older one is not meant for it
+    uint64_t cursor_hash;      // of the name
     struct catch_up *catch_up; // or NULL
     char name[];
 };

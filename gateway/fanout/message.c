@@ -103,7 +103,7 @@ struct frame *message_durable_frame(struct channel_ref channel, const struct eve
     struct sse_event with_id = *event;
     with_id.id = id;
     with_id.id_len = cursor_encode(
-        &(struct cursor_entry){.channel = channel.name, .channel_len = channel.len, .at = place->at}, 1, id);
+        &(struct cursor_entry){.hash = cursor_hash(channel.name, channel.len), .at = place->at}, 1, id);
     struct frame *f = frame_create(&with_id, channel);
     if (f) {
         f->durable = true;

@@ -414,7 +414,8 @@ static struct hub_name begin(struct client *k, size_t c)
     }
     if (t->cursor_len == 0)
         return name;
-    enum cursor_result r = cursor_find(t->cursor, t->cursor_len, name.channel.name, name.channel.len, &name.at);
+    enum cursor_result r =
+        cursor_find(t->cursor, t->cursor_len, name.channel.name, name.channel.len, &name.at);
     REQUIRE(r != CURSOR_NEW, "a channel is missing in the cursor\n");
     name.from = r == CURSOR_KNOWN ? FROM_EVENT_ID : FROM_UNKNOWN;
     if (r == CURSOR_UNKNOWN) {
@@ -457,7 +458,7 @@ static void was_elsewhere(struct client *k)
         k->now.seen[c] = below(2) ? last_of(h) : h->end > h->first ? h->events[h->end - 1].prev : last_of(h);
         k->now.knows[c] = true;
         entries[n++] =
-            (struct cursor_entry){.channel = h->name, .channel_len = strlen(h->name), .at = k->now.seen[c]};
+            (struct cursor_entry){.hash = cursor_hash(h->name, strlen(h->name)), .at = k->now.seen[c]};
     }
     k->now.cursor_len = cursor_encode(entries, n, k->now.cursor);
 }
