@@ -44,7 +44,7 @@ void catch_up_want(struct catch_up *cu, struct event_id from)
 
 void catch_up_ask(struct hub *h, struct catch_up *cu)
 {
-    if (!cu->is_wanted || cu->reading)
+    if (!cu->is_wanted || cu->reading || cu->is_paused)
         return;
     struct hub_channel *c = cu->channel;
     cu->asked_at = h->now_ms;
@@ -118,6 +118,9 @@ void hub_page(struct hub *h, struct channel_ref channel, const struct history_pa
         replay_add_page(&cu->replay, from, page->at_end, page->frames, page->count, c->last_id,
                         catch_up_budget(h));
     h->replay_bytes += replay_bytes(&cu->replay) - before;
+    // Without memory, at the bus or here, a page may end before its first event.
+    cu->is_paused = !page->failed && !page->at_end &&
+                    (page->count == 0 || !event_id_before(from, page->frames[page->count - 1]->at));
     make_room(h, cu);
     catch_up_wake(h, c);
 }
@@ -126,6 +129,10 @@ void catch_up_look_after(struct hub *h, struct catch_up *cu)
 {
     if (cu->reading && h->now_ms >= cu->answer_by) {
         cu->reading = false;
+        catch_up_wake(h, cu->channel);
+    }
+    if (cu->is_paused && h->now_ms - cu->asked_at >= SHORT_RETRY_MS) {
+        cu->is_paused = false;
         catch_up_wake(h, cu->channel);
     }
     if (cu->awaits_redis && !cu->reading && h->now_ms - cu->asked_at >= SHORT_RETRY_MS) {

@@ -59,6 +59,7 @@ struct frame *frame_with_id(struct frame *shared, const char *id, size_t id_len)
     sse_put_id(f->wire + f->body_at, id, id_len);
     f->id_line_len = (uint32_t)line_len;
     f->is_gap = shared->is_gap;
+    f->is_foreign = shared->is_foreign;
     f->durable = shared->durable;
     f->prev = shared->prev;
     f->at = shared->at;

@@ -60,7 +60,8 @@ static bool parse_place(const char *text, size_t len, struct event_place *place)
         return false;
     text += n + 1;
     n = event_id_parse_number(text, (size_t)(end - text), &place->epoch);
-    return n > 0 && text + n == end && place->at.offset > 0 && event_id_before(place->prev, place->at);
+    return n > 0 && text + n == end && event_id_before(place->prev, place->at) &&
+           place->at.offset == place->prev.offset + 1;
 }
 
 // False, and the reason, where the payload cannot become an event.
@@ -93,6 +94,10 @@ static bool message_event(enum payload_mode mode, const char *payload, size_t le
                                     .retry_ms = e->retry_ms,
                                     .data = e->body,
                                     .data_len = e->body_len};
+    if (e->id && !envelope_id_returns(e->id, e->id_len)) {
+        event->id = NULL;
+        *dropped = COUNTER_IDS_DROPPED;
+    }
     return true;
 }
 

@@ -38,12 +38,13 @@ bool history_entry_event_id(const redisReply *entry, struct event_id *at, uint64
     return read_event_id(entry->element[0], at);
 }
 
-// False where the entry is not one of the function's.
+// False where the entry is not one of the function's, which numbers its entries without a hole.
 static bool read_place(const redisReply *entry, struct event_place *place)
 {
     const redisReply *text = field(entry, "prev");
     struct event_id prev;
-    if (!text || !read_event_id(text, &prev) || !event_id_before(prev, place->at) || place->epoch == 0)
+    if (!text || !read_event_id(text, &prev) || !event_id_before(prev, place->at) ||
+        place->at.offset != prev.offset + 1 || place->epoch == 0)
         return false;
     place->prev = prev;
     return true;
@@ -89,5 +90,8 @@ struct frame *history_entry_frame(const redisReply *entry, struct channel_ref ch
     if (ours && read_event(entry, max_message, &event, dropped))
         return message_durable_frame(channel, &place, &event);
     uint64_t offset = ours ? place.at.offset : 0;
-    return gap_frame_durable(channel, offset, offset, place.prev, place.at);
+    struct frame *gap = gap_frame_durable(channel, offset, offset, place.prev, place.at);
+    if (gap)
+        gap->is_foreign = !ours;
+    return gap;
 }

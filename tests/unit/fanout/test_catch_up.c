@@ -669,6 +669,81 @@ START_TEST(who_is_ahead_of_what_a_failover_left_is_told_of_a_gap)
 }
 END_TEST
 
+// Answers all queries, a hundred at most, with these entries as Redis has them.
+static void answer_all(struct frame *const *entries, size_t count)
+{
+    for (unsigned answered = asked - 1; answered != asked && asked < 100; feed()) {
+        answered = asked;
+        struct frame *frames[8];
+        struct history_page p = {.query = query, .at_end = true, .frames = frames};
+        for (size_t i = 0; i < count; i++)
+            if (!event_id_before(entries[i]->at, query.from))
+                frames[p.count++] = frame_retain(entries[i]);
+        hub_page(hub, channel_a, &p);
+    }
+    for (size_t i = 0; i < count; i++)
+        frame_release(entries[i]);
+}
+
+static struct frame *entry(struct event_id at, struct event_id prev)
+{
+    const struct event_place place = {.at = at, .prev = prev, .epoch = 1};
+    struct sse_event event = {.data = "x", .data_len = 1};
+    return message_durable_frame(channel_a, &place, &event);
+}
+
+static void confirm_at(struct event_id last)
+{
+    hub_confirm(
+        hub, channel_a,
+        &(struct history_tail){.has_history = true, .last = last, .epoch = 1, .subscribe_seq = last_seq});
+    feed();
+}
+
+START_TEST(entries_that_lie_about_what_was_before_them_are_given_once)
+{
+    struct frame *entries[] = {entry((struct event_id){100, 2}, (struct event_id){0}),
+                               entry((struct event_id){200, 3}, (struct event_id){60, 2})};
+    join(0, FROM_EARLIEST, 0);
+    confirm_at((struct event_id){200, 3});
+    answer_all(entries, 2);
+    ck_assert_str_eq(heard(0), "2 gap 3");
+    ck_assert_uint_lt(asked, 5);
+}
+END_TEST
+
+START_TEST(entries_of_others_are_announced_once_however_many_they_are)
+{
+    struct frame *entries[6] = {entry((struct event_id){100, 1}, (struct event_id){0})};
+    for (uint64_t i = 1; i < 6; i++)
+        entries[i] = gap_frame_durable(channel_a, 0, 0, entries[i - 1]->at, (struct event_id){100 + i, 0});
+    for (size_t i = 1; i < 6; i++)
+        entries[i]->is_foreign = true;
+    join(0, FROM_EARLIEST, 0);
+    confirm_at((struct event_id){105, 0});
+    answer_all(entries, 6);
+    ck_assert_str_eq(heard(0), "1 gap");
+    ck_assert_uint_lt(asked, 5);
+}
+END_TEST
+
+START_TEST(a_page_that_brings_nothing_is_not_asked_for_again_at_once)
+{
+    join(0, FROM_EVENT_ID, 2);
+    confirm(4);
+    for (unsigned i = 0; i < 10; i++) {
+        const struct history_page nothing = {.query = query}; // the bus had no memory for a frame
+        hub_page(hub, channel_a, &nothing);
+        feed();
+    }
+    ck_assert_uint_eq(asked, 1);
+    later(1000);
+    ck_assert_uint_eq(asked, 2);
+    page(2, 2, 4, true);
+    ck_assert_str_eq(heard(0), "3 4");
+}
+END_TEST
+
 START_TEST(events_that_were_in_the_answer_already_are_not_given_again)
 {
     join(0, FROM_EVENT_ID, 2);
@@ -882,6 +957,7 @@ START_TEST(who_is_further_on_gets_its_page_although_others_keep_coming)
     ck_assert_str_eq(heard(0), "81");
     join(1, FROM_EVENT_ID, 1);
     page(81, 81, 81, false);
+    later(1000);
     ck_assert(event_id_equal(query.from, place(1)));
     for (size_t i = 2; i < 12; i++) {
         join(i, FROM_EVENT_ID, 1);
@@ -959,6 +1035,9 @@ int main(void)
     tcase_add_test(tcase, who_looks_for_its_place_keeps_the_one_it_had);
     tcase_add_test(tcase, who_looks_for_its_place_in_a_history_that_can_be_read_no_more_is_told_of_a_gap);
     tcase_add_test(tcase, who_is_ahead_of_what_a_failover_left_is_told_of_a_gap);
+    tcase_add_test(tcase, entries_that_lie_about_what_was_before_them_are_given_once);
+    tcase_add_test(tcase, entries_of_others_are_announced_once_however_many_they_are);
+    tcase_add_test(tcase, a_page_that_brings_nothing_is_not_asked_for_again_at_once);
     tcase_add_test(tcase, events_that_were_in_the_answer_already_are_not_given_again);
     tcase_add_test(tcase, a_page_that_fails_costs_nothing_to_those_who_need_none);
     tcase_add_test(tcase, a_page_that_was_read_before_a_stream_came_does_not_say_that_its_place_is_gone);
