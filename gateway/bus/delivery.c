@@ -176,6 +176,8 @@ void delivery_message(struct delivery *d, struct interest *i, const char *payloa
         delivery_drop(d, reason, i->name, i->entry.len, len);
         return;
     }
+    if (reason == COUNTER_IDS_DROPPED)
+        counter_add(d->counters, reason, 1);
     deliver(d, i, f);
     frame_release(f);
 }

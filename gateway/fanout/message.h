@@ -28,7 +28,9 @@ bool payload_rule_parse(const char *text, struct payload_rule *rule, char *error
 bool payload_may_be_durable(const struct payload_policy *policy, const char *channel, size_t len);
 void payload_policy_deinit(struct payload_policy *p);
 
-// The frame of a message, or NULL with the counter of the reason in `dropped`. Nothing given is kept.
+// The frame of a message, or NULL with the counter of the reason in `dropped`. With a frame, `dropped` is left as
+// it is, or becomes COUNTER_IDS_DROPPED: the publisher's id could not come back, and is not in it. Nothing given
+// is kept.
 struct frame *message_frame(const struct payload_policy *policy, struct channel_ref channel,
                             const char *payload, size_t len, enum counter *dropped);
 
