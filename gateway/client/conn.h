@@ -55,7 +55,7 @@ struct conn {
     bool dirty : 1;                     // stands in context->dirty
     bool blocked : 1;                   // the socket is full; waits for EV_WRITE
     bool body_only : 1;                 // HTTP/1.0
-    bool control : 1;                   // wants gateway:open and gateway:close
+    bool control : 1;                   // wants gateway:open on any stream, and gateway:close
     bool has_place : 1;                 // counts in the limits
     bool is_admin : 1;                  // came by an admin listener
     bool is_stream : 1;                 // was counted as an open stream
