@@ -61,7 +61,7 @@ static void on_deadline(struct wheel_entry *e, void *ctx)
     }
 }
 
-// Frames per turn for those who are behind: a fraction of a millisecond, so that live events need not wait.
+// Frames per turn for lagging streams: a fraction of a millisecond, so that live events need not wait.
 #define FEED_BUDGET 256u
 // So many of them leave in one write, or so many bytes: far from --queue-limit, which is there for slow
 // clients.
@@ -152,7 +152,7 @@ static void on_ready(void *ctx, struct subscriber *s)
         stream_open(c);
 }
 
-static enum hub_appetite on_appetite(void *ctx, struct subscriber *s)
+static enum subscriber_readiness on_readiness(void *ctx, struct subscriber *s)
 {
     (void)ctx;
     struct conn *c = conn_of_subscriber(s);
@@ -160,9 +160,9 @@ static enum hub_appetite on_appetite(void *ctx, struct subscriber *s)
         (c->queue->count >= FEED_WRITE || c->queue->bytes >= FEED_WRITE_BYTES))
         conn_flush(c);
     // One that is over will never take anything: no page must be read for it.
-    return c->state == CONN_WAITING                ? HUB_NOT_OPEN
-           : c->state != CONN_STREAM || c->blocked ? HUB_FULL
-                                                   : HUB_HUNGRY;
+    return c->state == CONN_WAITING                ? SUBSCRIBER_NOT_OPEN
+           : c->state != CONN_STREAM || c->blocked ? SUBSCRIBER_BLOCKED
+                                                   : SUBSCRIBER_READY;
 }
 
 static void on_no_memory(void *ctx, struct subscriber *s)
@@ -171,18 +171,18 @@ static void on_no_memory(void *ctx, struct subscriber *s)
     conn_close(conn_of_subscriber(s), CLOSE_OUT_OF_MEMORY);
 }
 
-static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, uint64_t wish)
+static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, uint64_t subscribe_seq)
 {
     struct conn_table *t = ctx;
-    return t->bus.on_interest(t->bus.ctx, hash, name, len, wish);
+    return t->bus.on_interest(t->bus.ctx, hash, name, len, subscribe_seq);
 }
 
 static bool on_history(void *ctx, uint64_t hash, const char *name, size_t len,
-                       const struct hub_question *question)
+                       const struct history_query *query)
 {
     struct conn_table *t = ctx;
     counter_add(t->counters, COUNTER_HISTORY_READS, 1);
-    return t->bus.on_history(t->bus.ctx, hash, name, len, question);
+    return t->bus.on_history(t->bus.ctx, hash, name, len, query);
 }
 
 bool conn_table_init(struct conn_table *t, struct ev_loop *loop, const struct client_settings *settings,
@@ -216,7 +216,7 @@ bool conn_table_enable_streams(struct conn_table *t, struct limits *limits, cons
                                 .on_history = on_history,
                                 .on_frame = on_frame,
                                 .on_ready = on_ready,
-                                .appetite = on_appetite,
+                                .readiness = on_readiness,
                                 .on_no_memory = on_no_memory,
                                 .ctx = t};
     t->limits = limits;

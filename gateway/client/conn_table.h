@@ -81,9 +81,9 @@ struct client_hooks {
 
 // What the hub asks of the bus (fanout/hub.h).
 struct client_bus {
-    bool (*on_interest)(void *ctx, uint64_t hash, const char *name, size_t len, uint64_t wish);
+    bool (*on_interest)(void *ctx, uint64_t hash, const char *name, size_t len, uint64_t subscribe_seq);
     bool (*on_history)(void *ctx, uint64_t hash, const char *name, size_t len,
-                       const struct hub_question *question);
+                       const struct history_query *query);
     void *ctx;
 };
 
@@ -113,7 +113,7 @@ struct conn_table {
     uint64_t now_ms; // of this turn: precise enough for heartbeats, and no clock call per write
     uint64_t random; // state for jitter
     ev_prepare end_of_turn;
-    ev_idle feeding; // runs while there is more to do for those who are behind: the loop does not sleep
+    ev_idle feeding; // runs while there is more to do for lagging streams: the loop does not sleep
     ev_timer tick;
 };
 

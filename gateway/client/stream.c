@@ -19,7 +19,7 @@
 static void stream_begins(const char *last_event_id, struct hub_name *name)
 {
     static const enum hub_from from[] = {
-        [CURSOR_NEW] = FROM_NOW, [CURSOR_KNOWN] = FROM_POSITION, [CURSOR_UNKNOWN] = FROM_UNKNOWN};
+        [CURSOR_NEW] = FROM_NOW, [CURSOR_KNOWN] = FROM_EVENT_ID, [CURSOR_UNKNOWN] = FROM_UNKNOWN};
     if (last_event_id[0] == '\0')
         return;
     if (strcmp(last_event_id, "earliest") == 0)

@@ -37,97 +37,97 @@ void catch_up_destroy(struct hub *h, struct hub_channel *c)
     replay_clear(&cu->replay);
     TAILQ_REMOVE(&h->catching_up, cu, in_hub);
     h->bytes -= memory_block(sizeof *cu);
-    free(cu->behind);
+    free(cu->lagging);
     free(cu);
     c->catch_up = NULL;
 }
 
-static void make_ready(struct hub *h, struct behind *b)
+static void make_ready(struct hub *h, struct lagging *lag)
 {
-    if (b->ready)
+    if (lag->ready)
         return;
-    b->ready = true;
-    b->channel->catch_up->ready_count++;
-    TAILQ_INSERT_TAIL(&h->ready, b, in_ready);
+    lag->ready = true;
+    lag->channel->catch_up->ready_count++;
+    TAILQ_INSERT_TAIL(&h->ready, lag, in_ready);
 }
 
-static void leave_ready(struct hub *h, struct behind *b)
+static void leave_ready(struct hub *h, struct lagging *lag)
 {
-    struct catch_up *cu = b->channel->catch_up;
-    if (!b->ready)
+    struct catch_up *cu = lag->channel->catch_up;
+    if (!lag->ready)
         return;
-    b->ready = false;
-    TAILQ_REMOVE(&h->ready, b, in_ready);
+    lag->ready = false;
+    TAILQ_REMOVE(&h->ready, lag, in_ready);
     // The next page takes the place of this one: only when nobody is at it any more.
     if (--cu->ready_count == 0)
         catch_up_ask(h, cu);
 }
 
-static bool behind_array_reserve(struct catch_up *cu)
+static bool lagging_array_reserve(struct catch_up *cu)
 {
     if (cu->count < cu->capacity)
         return true;
     uint32_t capacity = cu->capacity ? cu->capacity * 2 : 4;
-    struct behind **array = realloc(cu->behind, capacity * sizeof *array);
+    struct lagging **array = realloc(cu->lagging, capacity * sizeof *array);
     if (!array)
         return false;
-    cu->behind = array;
+    cu->lagging = array;
     cu->capacity = capacity;
     return true;
 }
 
 bool catch_up_add(struct hub *h, struct hub_channel *c, struct subscriber *s, uint32_t subscription,
-                  enum hub_from from, struct position at)
+                  enum hub_from from, struct event_id at)
 {
     struct catch_up *cu = catch_up_of(h, c);
-    struct behind *b = cu && behind_array_reserve(cu) ? calloc(1, sizeof *b) : NULL;
-    if (!b)
+    struct lagging *lag = cu && lagging_array_reserve(cu) ? calloc(1, sizeof *lag) : NULL;
+    if (!lag)
         return false;
-    *b = (struct behind){.channel = c,
-                         .subscriber = s,
-                         .subscription = subscription,
-                         .index = cu->count,
-                         .since = cu->pages,
-                         .at = at,
-                         .from = from};
-    s->subscriptions[subscription] = (struct subscription){.channel = c, .slot = cu->count, .behind = true};
-    cu->behind[cu->count++] = b;
-    h->bytes += memory_block(sizeof *b);
-    make_ready(h, b);
+    *lag = (struct lagging){.channel = c,
+                            .subscriber = s,
+                            .subscription = subscription,
+                            .index = cu->count,
+                            .since = cu->pages,
+                            .at = at,
+                            .from = from};
+    s->subscriptions[subscription] = (struct subscription){.channel = c, .slot = cu->count, .lagging = true};
+    cu->lagging[cu->count++] = lag;
+    h->bytes += memory_block(sizeof *lag);
+    make_ready(h, lag);
     return true;
 }
 
-static void behind_free(struct hub *h, struct behind *b)
+static void lagging_free(struct hub *h, struct lagging *lag)
 {
-    struct catch_up *cu = b->channel->catch_up;
-    struct behind *moved = cu->behind[--cu->count];
+    struct catch_up *cu = lag->channel->catch_up;
+    struct lagging *moved = cu->lagging[--cu->count];
     // Not its own: that may be a slot's already.
-    if (moved != b) {
-        cu->behind[b->index] = moved;
-        moved->index = b->index;
-        moved->subscriber->subscriptions[moved->subscription].slot = b->index;
+    if (moved != lag) {
+        cu->lagging[lag->index] = moved;
+        moved->index = lag->index;
+        moved->subscriber->subscriptions[moved->subscription].slot = lag->index;
     }
     cu->used_at = h->now_ms;
     cu->is_wanted = cu->is_wanted && cu->count > 0;
     cu->short_pages = cu->count > 0 ? cu->short_pages : 0;
-    leave_ready(h, b);
-    h->bytes -= memory_block(sizeof *b);
-    free(b);
+    leave_ready(h, lag);
+    h->bytes -= memory_block(sizeof *lag);
+    free(lag);
 }
 
 void catch_up_remove(struct hub *h, const struct subscription *gone)
 {
-    behind_free(h, gone->channel->catch_up->behind[gone->slot]);
+    lagging_free(h, gone->channel->catch_up->lagging[gone->slot]);
 }
 
 void catch_up_all(struct hub *h, struct hub_channel *c)
 {
     while (c->count > 0) {
         const struct slot *last = &c->slots[c->count - 1];
-        if (!catch_up_add(h, c, last->subscriber, last->subscription, FROM_POSITION, c->position))
+        if (!catch_up_add(h, c, last->subscriber, last->subscription, FROM_EVENT_ID, c->last_id))
             break;
-        struct behind *b = c->catch_up->behind[c->catch_up->count - 1];
-        b->verified = b->had_slot = true;
+        struct lagging *lag = c->catch_up->lagging[c->catch_up->count - 1];
+        lag->verified = lag->had_slot = true;
         c->count--;
     }
     // Out of memory: they come back, and say where they were.
@@ -139,7 +139,7 @@ void catch_up_all(struct hub *h, struct hub_channel *c)
 void catch_up_wake(struct hub *h, struct hub_channel *c)
 {
     for (uint32_t i = 0; c->catch_up && i < c->catch_up->count; i++)
-        make_ready(h, c->catch_up->behind[i]);
+        make_ready(h, c->catch_up->lagging[i]);
 }
 
 void catch_up_append(struct hub *h, struct hub_channel *c, struct frame *f)
@@ -155,95 +155,96 @@ void catch_up_append(struct hub *h, struct hub_channel *c, struct frame *f)
     cu->awaits_live = false;
 }
 
-static struct frame *gap_for(const struct behind *b, const struct frame *next)
+static struct frame *gap_for(const struct lagging *lag, const struct frame *next)
 {
-    const struct hub_channel *c = b->channel;
-    bool known = b->from == FROM_POSITION && position_is_zero(b->astray);
-    uint64_t from = known ? b->at.offset + 1 : 0, to = 0;
+    const struct hub_channel *c = lag->channel;
+    bool known = lag->from == FROM_EVENT_ID && event_id_is_zero(lag->forked);
+    uint64_t from = known ? lag->at.offset + 1 : 0, to = 0;
     // Offsets of another life of the history say nothing to a client that knows this one.
-    if (next && position_is_zero(b->astray) && (position_is_zero(b->at) || next->epoch <= b->at.ms))
+    if (next && event_id_is_zero(lag->forked) && (event_id_is_zero(lag->at) || next->epoch <= lag->at.ms))
         to = next->prev.offset;
     if (to && to < from)
         from = to = 0;
-    return gap_frame_durable(c->entry.hash, c->name, c->entry.len, from, to, b->at,
-                             next ? next->prev : c->position);
+    return gap_frame_durable(c->entry.hash, c->name, c->entry.len, from, to, lag->at,
+                             next ? next->prev : c->last_id);
 }
 
-static void give_gap(struct hub *h, struct behind *b, const struct frame *next)
+static void give_gap(struct hub *h, struct lagging *lag, const struct frame *next)
 {
-    struct frame *gap = gap_for(b, next);
-    b->from = FROM_POSITION;
-    b->astray = (struct position){0};
-    b->at = next ? next->prev : b->channel->position;
+    struct frame *gap = gap_for(lag, next);
+    lag->from = FROM_EVENT_ID;
+    lag->forked = (struct event_id){0};
+    lag->at = next ? next->prev : lag->channel->last_id;
     if (gap)
-        h->events.on_frame(h->events.ctx, b->subscriber, gap);
+        h->events.on_frame(h->events.ctx, lag->subscriber, gap);
     else
-        h->events.on_no_memory(h->events.ctx, b->subscriber);
+        h->events.on_no_memory(h->events.ctx, lag->subscriber);
     frame_release(gap);
 }
 
 // Gives a slot in the channel to one that has caught up.
-static void go_live(struct hub *h, struct behind *b)
+static void go_live(struct hub *h, struct lagging *lag)
 {
-    if (channel_add(h, b->channel, b->subscriber, b->subscription))
-        behind_free(h, b);
+    if (channel_add(h, lag->channel, lag->subscriber, lag->subscription))
+        lagging_free(h, lag);
     else
-        h->events.on_no_memory(h->events.ctx, b->subscriber);
+        h->events.on_no_memory(h->events.ctx, lag->subscriber);
 }
 
-// It is known now what `b` has missed: its stream can be opened, if it was the last one.
-static void verify(struct hub *h, struct behind *b, bool gap)
+// It is known now what `lag` has missed: its stream can be opened, if it was the last one.
+static void verify(struct hub *h, struct lagging *lag, bool gap)
 {
-    if (b->verified)
+    if (lag->verified)
         return;
-    b->verified = true;
-    b->gap = gap;
-    if (hub_is_ready(b->subscriber))
-        h->events.on_ready(h->events.ctx, b->subscriber);
+    lag->verified = true;
+    lag->gap = gap;
+    if (hub_is_ready(lag->subscriber))
+        h->events.on_ready(h->events.ctx, lag->subscriber);
 }
 
 // With each step `at` grows, whatever the entries say of themselves: what is behind a gap is given with it.
-static bool give(struct hub *h, struct behind *b, bool gap, struct frame *next)
+static bool give(struct hub *h, struct lagging *lag, bool gap, struct frame *next)
 {
-    struct catch_up *cu = b->channel->catch_up;
-    if (next && position_before(b->channel->position, next->at)) {
+    struct catch_up *cu = lag->channel->catch_up;
+    if (next && event_id_before(lag->channel->last_id, next->at)) {
         cu->awaits_live = true; // Redis was asked before the bus had it
         return false;
     }
     if (gap)
-        give_gap(h, b, next);
+        give_gap(h, lag, next);
     if (next) {
-        b->at = next->at;
-        if (position_before(cu->asked_position, b->at))
-            b->since = cu->pages; // the last page was asked for too early to tell whether this place is gone
-        h->events.on_frame(h->events.ctx, b->subscriber, next);
+        lag->at = next->at;
+        if (event_id_before(cu->asked_last_id, lag->at))
+            lag->since =
+                cu->pages; // the last page was asked for too early to tell whether this place is gone
+        h->events.on_frame(h->events.ctx, lag->subscriber, next);
     }
     return true;
 }
 
-// One step for `b`. False where it has to wait, or is behind no more.
-static bool feed_step(struct hub *h, struct behind *b)
+// One step for `lag`. False where it has to wait, or is behind no more.
+static bool feed_step(struct hub *h, struct lagging *lag)
 {
     struct frame *next;
-    if (!b->channel->confirmed)
+    if (!lag->channel->confirmed)
         return false;
-    enum step step = catch_up_step(b, &next);
+    enum step step = catch_up_step(lag, &next);
     if (step != STEP_READ)
-        verify(h, b, step == STEP_GAP);
-    enum hub_appetite appetite = h->events.appetite(h->events.ctx, b->subscriber);
-    if (appetite == HUB_FULL && step != STEP_LIVE)
+        verify(h, lag, step == STEP_GAP);
+    enum subscriber_readiness readiness = h->events.readiness(h->events.ctx, lag->subscriber);
+    if (readiness == SUBSCRIBER_BLOCKED && step != STEP_LIVE)
         return false;
     if (step == STEP_READ)
-        catch_up_want(b->channel->catch_up, b->at);
-    if (appetite == HUB_NOT_OPEN)
+        catch_up_want(lag->channel->catch_up, lag->at);
+    if (readiness == SUBSCRIBER_NOT_OPEN)
         return false;
     switch (step) {
     case STEP_FRAME:
-        return give(h, b, false, next);
+        return give(h, lag, false, next);
     case STEP_GAP:
-        return give(h, b, true, next);
+        return give(h, lag, true, next);
     case STEP_LIVE:
-        go_live(h, b);
+        go_live(h, lag);
         return false;
     case STEP_READ:
     case STEP_AWAIT:
@@ -254,22 +255,22 @@ static bool feed_step(struct hub *h, struct behind *b)
 
 bool hub_feed(struct hub *h, size_t budget)
 {
-    struct behind *b;
-    while (budget > 0 && (b = TAILQ_FIRST(&h->ready))) {
-        struct catch_up *cu = b->channel->catch_up;
+    struct lagging *lag;
+    while (budget > 0 && (lag = TAILQ_FIRST(&h->ready))) {
+        struct catch_up *cu = lag->channel->catch_up;
         uint32_t count = cu->count;
         unsigned n = 0;
-        while (n < FRAMES_PER_TURN && feed_step(h, b))
+        while (n < FRAMES_PER_TURN && feed_step(h, lag))
             n++;
         budget -= n + 1 < budget ? n + 1 : budget;
         if (cu->count < count)
             continue; // it was freed
         if (n == FRAMES_PER_TURN) {
-            TAILQ_REMOVE(&h->ready, b, in_ready);
-            TAILQ_INSERT_TAIL(&h->ready, b, in_ready);
+            TAILQ_REMOVE(&h->ready, lag, in_ready);
+            TAILQ_INSERT_TAIL(&h->ready, lag, in_ready);
         } else {
             // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): of one that was freed, `count` tells
-            leave_ready(h, b);
+            leave_ready(h, lag);
         }
     }
     return !TAILQ_EMPTY(&h->ready);
@@ -278,8 +279,8 @@ bool hub_feed(struct hub *h, size_t budget)
 void hub_wake(struct hub *h, struct subscriber *s)
 {
     for (uint32_t i = 0; i < s->count; i++)
-        if (s->subscriptions[i].behind)
-            make_ready(h, s->subscriptions[i].channel->catch_up->behind[s->subscriptions[i].slot]);
+        if (s->subscriptions[i].lagging)
+            make_ready(h, s->subscriptions[i].channel->catch_up->lagging[s->subscriptions[i].slot]);
 }
 
 static void catch_up_tick(struct hub *h, struct catch_up *cu)

@@ -26,14 +26,14 @@ void catch_up_forget(struct hub *h, struct hub_channel *c)
 
 // Pages are read in sweeps from the oldest to the newest place: who is far behind comes in turn, and does not
 // keep those further on waiting however many others come with older places.
-static bool comes_sooner(const struct catch_up *cu, struct position a, struct position b)
+static bool comes_sooner(const struct catch_up *cu, struct event_id a, struct event_id b)
 {
-    const struct position asked = cu->question.from;
-    bool a_ahead = position_before(asked, a), b_ahead = position_before(asked, b);
-    return a_ahead != b_ahead ? a_ahead : position_before(a, b);
+    const struct event_id asked = cu->query.from;
+    bool a_ahead = event_id_before(asked, a), b_ahead = event_id_before(asked, b);
+    return a_ahead != b_ahead ? a_ahead : event_id_before(a, b);
 }
 
-void catch_up_want(struct catch_up *cu, struct position from)
+void catch_up_want(struct catch_up *cu, struct event_id from)
 {
     if (!cu->is_wanted || comes_sooner(cu, from, cu->wanted))
         cu->wanted = from;
@@ -46,13 +46,12 @@ void catch_up_ask(struct hub *h, struct catch_up *cu)
         return;
     struct hub_channel *c = cu->channel;
     cu->asked_at = h->now_ms;
-    cu->question =
-        (struct hub_question){.number = ++h->questions, .entries = cu->entries, .from = cu->wanted};
-    cu->asked_position = c->position;
+    cu->query = (struct history_query){.number = ++h->queries, .entries = cu->entries, .from = cu->wanted};
+    cu->asked_last_id = c->last_id;
     cu->is_wanted = false;
     cu->pages++;
     cu->reading = true;
-    bool told = h->events.on_history(h->events.ctx, c->entry.hash, c->name, c->entry.len, &cu->question);
+    bool told = h->events.on_history(h->events.ctx, c->entry.hash, c->name, c->entry.len, &cu->query);
     cu->answer_by = h->now_ms + (told ? READ_TIMEOUT_MS : TELL_RETRY_MS);
 }
 
@@ -60,21 +59,21 @@ void catch_up_ask(struct hub *h, struct catch_up *cu)
 static void page_failed(struct catch_up *cu)
 {
     for (uint32_t i = 0; i < cu->count; i++) {
-        struct behind *b = cu->behind[i];
+        struct lagging *lag = cu->lagging[i];
         struct frame *next;
-        if (b->since < cu->pages && replay_next(&cu->replay, b->at, &next) != REPLAY_NEXT)
-            b->from = FROM_UNKNOWN;
+        if (lag->since < cu->pages && replay_next(&cu->replay, lag->at, &next) != REPLAY_NEXT)
+            lag->from = FROM_UNKNOWN;
     }
 }
 
 // How many events the next page may have: by the largest of this one, since sizes vary.
-static void page_measure(struct catch_up *cu, const struct hub_page *page)
+static void page_measure(struct catch_up *cu, const struct history_page *page)
 {
     size_t largest = 1;
     for (size_t i = 0; i < page->count; i++)
         largest = page->frames[i]->wire_len > largest ? page->frames[i]->wire_len : largest;
-    size_t fit = PAGE_BYTES / largest, most = (size_t)page->question.entries * PAGE_GROWTH;
-    most = most < HUB_PAGE_ENTRIES_MAX ? most : HUB_PAGE_ENTRIES_MAX;
+    size_t fit = PAGE_BYTES / largest, most = (size_t)page->query.entries * PAGE_GROWTH;
+    most = most < HISTORY_PAGE_ENTRIES_MAX ? most : HISTORY_PAGE_ENTRIES_MAX;
     if (page->count > 0)
         cu->entries = (uint32_t)(fit < PAGE_ENTRIES_MIN ? PAGE_ENTRIES_MIN : fit < most ? fit : most);
 }
@@ -92,14 +91,14 @@ static void make_room(struct hub *h, struct catch_up *newest)
     }
 }
 
-void hub_page(struct hub *h, uint64_t hash, const char *name, size_t len, const struct hub_page *page)
+void hub_page(struct hub *h, uint64_t hash, const char *name, size_t len, const struct history_page *page)
 {
     struct map_entry *e = map_find(&h->channels, hash, name, len);
     struct hub_channel *c =
         e ? (struct hub_channel *)((char *)e - offsetof(struct hub_channel, entry)) : NULL;
     struct catch_up *cu = c ? c->catch_up : NULL;
     // One that nobody waits for any more, or that was given up.
-    if (!cu || !cu->reading || page->question.number != cu->question.number) {
+    if (!cu || !cu->reading || page->query.number != cu->query.number) {
         for (size_t i = 0; i < page->count; i++)
             frame_release(page->frames[i]);
         return;
@@ -107,19 +106,27 @@ void hub_page(struct hub *h, uint64_t hash, const char *name, size_t len, const 
     cu->reading = false;
     cu->is_wanted = false; // all are woken, and say anew what they want
     cu->page = cu->pages;
-    const struct position from = page->question.from;
-    if (page->count > 0 && position_before(from, page->frames[page->count - 1]->at))
+    const struct event_id from = page->query.from;
+    if (page->count > 0 && event_id_before(from, page->frames[page->count - 1]->at))
         cu->short_pages = 0;
     page_measure(cu, page);
     size_t before = replay_bytes(&cu->replay);
     if (page->failed)
         page_failed(cu);
     else
-        replay_add_page(&cu->replay, from, page->at_end, page->frames, page->count, c->position,
+        replay_add_page(&cu->replay, from, page->at_end, page->frames, page->count, c->last_id,
                         catch_up_budget(h));
     h->replay_bytes += replay_bytes(&cu->replay) - before;
     make_room(h, cu);
     catch_up_wake(h, c);
+}
+
+void hub_page_lost(struct hub *h, uint32_t number)
+{
+    struct catch_up *cu;
+    TAILQ_FOREACH(cu, &h->catching_up, in_hub)
+    if (cu->reading && cu->query.number == number)
+        cu->answer_by = h->now_ms + TELL_RETRY_MS;
 }
 
 void catch_up_look_after(struct hub *h, struct catch_up *cu)

@@ -11,7 +11,7 @@
 #define SHORT_PAGES_MAX 12u
 
 // Somebody waits for the page that begins at `from`.
-void catch_up_want(struct catch_up *cu, struct position from);
+void catch_up_want(struct catch_up *cu, struct event_id from);
 // Asks for what is wanted, unless an answer is on its way. The page that is there is dropped when it comes.
 void catch_up_ask(struct hub *h, struct catch_up *cu);
 // Bytes that may be remembered beyond what is.

@@ -4,7 +4,7 @@
 
 #include "gateway/fanout/hub_channel.h"
 
-// What `b` is to be given next.
+// What `lag` is to be given next.
 enum step {
     STEP_FRAME,
     STEP_GAP,   // up to where `next` follows, or to the channel's position
@@ -13,5 +13,5 @@ enum step {
     STEP_AWAIT, // nothing now
 };
 
-// The next step of `b`; `next` gets the event that belongs to it (borrowed), or NULL.
-enum step catch_up_step(struct behind *b, struct frame **next);
+// The next step of `lag`; `next` gets the event that belongs to it (borrowed), or NULL.
+enum step catch_up_step(struct lagging *lag, struct frame **next);

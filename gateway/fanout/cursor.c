@@ -132,7 +132,7 @@ size_t cursor_encode(const struct cursor_entry *entries, size_t count, char *out
 }
 
 static bool get_entry(const uint8_t **p, const uint8_t *end, uint64_t newest, uint32_t *hash,
-                      struct position *at)
+                      struct event_id *at)
 {
     if (end - *p < (ptrdiff_t)HASH_SIZE)
         return false;
@@ -146,7 +146,7 @@ static bool get_entry(const uint8_t **p, const uint8_t *end, uint64_t newest, ui
 }
 
 enum cursor_result cursor_find(const char *text, size_t len, const char *channel, size_t channel_len,
-                               struct position *at)
+                               struct event_id *at)
 {
     uint8_t bytes[BYTES_MAX];
     size_t n = get_text(text, len, bytes);

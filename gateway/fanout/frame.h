@@ -1,8 +1,7 @@
 // A frame: the ready bytes of one event, made once and shared by every stream that gets it.
 //
-//      wire: | 1f\r\n | id: ..\n | event: order\ndata: {..}\n\n | \r\n |      HTTP/1.1 streams send all of
-//      it,
-//                     ^ body ................................. ^             HTTP/1.0 streams only the body.
+//      wire: | 1f\r\n | id: ..\n | event: order\ndata: {..}\n\n | \r\n |      HTTP/1.1 streams send it all,
+//                     ^ body ................................. ^              HTTP/1.0 streams the body alone.
 //
 // Immutable once made. Counted references, because the workers that send it finish at different times.
 //
@@ -19,7 +18,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-#include "gateway/fanout/position.h"
+#include "gateway/fanout/event_id.h"
 #include "gateway/fanout/sse.h"
 
 struct frame {
@@ -31,8 +30,8 @@ struct frame {
     uint16_t channel_len; // 0: belongs to no channel (heartbeats, ends of streams)
     bool is_gap;          // gateway:gap: stands for events that were lost
     bool durable;         // has its place in the channel's history:
-    struct position prev; // behind this one,
-    struct position at;   // and here (a gap: where history goes on)
+    struct event_id prev; // behind this one,
+    struct event_id at;   // and here (a gap: where history goes on)
     uint64_t epoch;       // milliseconds of the first event of this life of the channel's history
     uint64_t channel_hash;
     char *channel;      // inside this allocation, behind wire

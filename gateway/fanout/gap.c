@@ -15,7 +15,7 @@ static const char *number_or_null(uint64_t n, char text[NUMBER_MAX])
 }
 
 static struct frame *make(uint64_t hash, const char *channel, size_t len, uint64_t from, uint64_t to,
-                          const struct position *at)
+                          const struct event_id *at)
 {
     char data[CHANNEL_NAME_MAX + 96], first[NUMBER_MAX], last[NUMBER_MAX], id[CURSOR_MAX];
     int data_len = snprintf(data, sizeof data, "{\"channel\":\"%.*s\",\"from\":%s,\"to\":%s}", (int)len,
@@ -39,7 +39,7 @@ struct frame *gap_frame(uint64_t channel_hash, const char *channel, size_t chann
 }
 
 struct frame *gap_frame_durable(uint64_t channel_hash, const char *channel, size_t channel_len, uint64_t from,
-                                uint64_t to, struct position prev, struct position at)
+                                uint64_t to, struct event_id prev, struct event_id at)
 {
     struct frame *f = make(channel_hash, channel, channel_len, from, to, &at);
     if (f) {

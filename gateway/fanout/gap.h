@@ -13,4 +13,4 @@ struct frame *gap_frame(uint64_t channel_hash, const char *channel, size_t chann
 // A gap in the history of a durable channel: the events with the offsets `from` to `to` were lost (0:
 // unknown), and history goes on behind `at`.
 struct frame *gap_frame_durable(uint64_t channel_hash, const char *channel, size_t channel_len, uint64_t from,
-                                uint64_t to, struct position prev, struct position at);
+                                uint64_t to, struct event_id prev, struct event_id at);

@@ -103,7 +103,7 @@ static void slot_drop(struct hub *h, struct hub_channel *c, uint32_t slot)
 static void channel_drop(struct hub *h, const struct subscription *gone)
 {
     struct hub_channel *c = gone->channel;
-    if (gone->behind)
+    if (gone->lagging)
         catch_up_remove(h, gone);
     else
         slot_drop(h, c, gone->slot);
@@ -121,11 +121,11 @@ static bool channel_enter(struct hub *h, struct hub_channel *c, struct subscribe
 }
 
 // What the bus confirmed before is not meant for this: the channel may have been left and joined again since.
-static bool channel_wish(struct hub *h, struct hub_channel *c)
+static bool channel_ask_bus(struct hub *h, struct hub_channel *c)
 {
-    if (!h->events.on_interest(h->events.ctx, c->entry.hash, c->name, c->entry.len, ++h->wishes))
+    if (!h->events.on_interest(h->events.ctx, c->entry.hash, c->name, c->entry.len, ++h->subscribe_seq))
         return false;
-    c->wish = h->wishes;
+    c->subscribe_seq = h->subscribe_seq;
     return true;
 }
 
@@ -141,8 +141,8 @@ static bool hub_join_one(struct hub *h, struct subscriber *s, const struct hub_n
             channel_destroy(h, c);
         return false;
     }
-    if (!e && !channel_wish(h, c)) {
-        if (s->subscriptions[s->count].behind)
+    if (!e && !channel_ask_bus(h, c)) {
+        if (s->subscriptions[s->count].lagging)
             catch_up_remove(h, &s->subscriptions[s->count]);
         channel_destroy(h, c);
         return false;
@@ -184,16 +184,16 @@ void hub_leave(struct hub *h, struct subscriber *s)
     s->count = 0;
 }
 
-static const struct behind *behind_of(const struct subscription *sub)
+static const struct lagging *lagging_of(const struct subscription *sub)
 {
-    return sub->behind ? sub->channel->catch_up->behind[sub->slot] : NULL;
+    return sub->lagging ? sub->channel->catch_up->lagging[sub->slot] : NULL;
 }
 
 bool hub_is_ready(const struct subscriber *s)
 {
     for (uint32_t i = 0; i < s->count; i++) {
-        const struct behind *b = behind_of(&s->subscriptions[i]);
-        if (!s->subscriptions[i].channel->confirmed || (b && !b->verified))
+        const struct lagging *lag = lagging_of(&s->subscriptions[i]);
+        if (!s->subscriptions[i].channel->confirmed || (lag && !lag->verified))
             return false;
     }
     return s->count > 0;
@@ -204,17 +204,17 @@ static bool channel_advance(struct hub *h, struct hub_channel *c, const struct f
 {
     if (!c->known) {
         // Nobody is open yet. What it is behind will be read.
-        c->position = f->at;
+        c->last_id = f->at;
         c->epoch = f->epoch;
         c->known = true;
         return true;
     }
-    bool follows = position_equal(f->prev, c->position);
+    bool follows = event_id_equal(f->prev, c->last_id);
     // The first event of a new life of the history, where the old one was never lost from sight: it has
     // expired.
-    bool begins = position_is_zero(f->prev) && c->confirmed && !c->stale;
+    bool begins = event_id_is_zero(f->prev) && c->confirmed && !c->stale;
     // One of another life is not: the clock may have been set back between the two.
-    bool is_old = f->epoch == c->epoch && !position_before(c->position, f->at);
+    bool is_old = f->epoch == c->epoch && !event_id_before(c->last_id, f->at);
     if (is_old && c->joining && !follows)
         return false;
     // A hole; or the history itself is another one than it was.
@@ -222,19 +222,19 @@ static bool channel_advance(struct hub *h, struct hub_channel *c, const struct f
         catch_up_all(h, c);
     // Places of the old life do not come before those of the new one then: what is remembered cannot be
     // compared.
-    if (begins && position_before(f->at, c->position))
+    if (begins && event_id_before(f->at, c->last_id))
         catch_up_forget(h, c);
     c->joining = c->joining && is_old;
     c->stale = false;
-    c->position = f->at;
+    c->last_id = f->at;
     c->epoch = f->epoch;
     return true;
 }
 
-static void deliver_to_behind(struct hub *h, struct hub_channel *c, struct frame *f)
+static void deliver_to_lagging(struct hub *h, struct hub_channel *c, struct frame *f)
 {
     for (uint32_t i = 0; c->catch_up && i < c->catch_up->count; i++)
-        h->events.on_frame(h->events.ctx, c->catch_up->behind[i]->subscriber, f);
+        h->events.on_frame(h->events.ctx, c->catch_up->lagging[i]->subscriber, f);
 }
 
 size_t hub_deliver(struct hub *h, struct frame *f)
@@ -249,28 +249,28 @@ size_t hub_deliver(struct hub *h, struct frame *f)
         catch_up_append(h, c, f);
     } else {
         c->has_plain = c->has_plain || !f->is_gap;
-        deliver_to_behind(h, c, f);
+        deliver_to_lagging(h, c, f);
     }
     for (uint32_t i = 0; i < c->count; i++)
         h->events.on_frame(h->events.ctx, c->slots[i].subscriber, f);
     return c->count;
 }
 
-static void channel_confirmed(struct hub *h, struct hub_channel *c, const struct hub_confirmation *how)
+static void channel_confirmed(struct hub *h, struct hub_channel *c, const struct history_tail *tail)
 {
     c->confirmed = c->answered = true;
-    c->has_history = how->has_history;
-    if (!how->has_history) {
+    c->has_history = tail->has_history;
+    if (!tail->has_history) {
         catch_up_wake(h, c);
         return;
     }
     // An event that came since the subscription says as much as the answer, but for what is behind it: that
     // may be on its way, or it was published before the bus knew that this worker wants it.
-    if (!c->known || c->stale || position_before(c->position, how->last)) {
-        if (c->known && !position_equal(c->position, how->last))
+    if (!c->known || c->stale || event_id_before(c->last_id, tail->last)) {
+        if (c->known && !event_id_equal(c->last_id, tail->last))
             catch_up_all(h, c);
-        c->position = how->last;
-        c->epoch = how->epoch;
+        c->last_id = tail->last;
+        c->epoch = tail->epoch;
         c->joining = true;
     }
     c->known = true;
@@ -278,24 +278,23 @@ static void channel_confirmed(struct hub *h, struct hub_channel *c, const struct
     catch_up_wake(h, c);
 }
 
-void hub_confirm(struct hub *h, uint64_t hash, const char *name, size_t len,
-                 const struct hub_confirmation *how)
+void hub_confirm(struct hub *h, uint64_t hash, const char *name, size_t len, const struct history_tail *tail)
 {
     struct map_entry *e = map_find(&h->channels, hash, name, len);
     if (!e)
         return;
     struct hub_channel *c = channel_of(e);
     bool was_confirmed = c->confirmed;
-    if (how->heard < c->wish)
+    if (tail->subscribe_seq < c->subscribe_seq)
         return;
-    channel_confirmed(h, c, how);
+    channel_confirmed(h, c, tail);
     for (uint32_t i = 0; !was_confirmed && i < c->count; i++)
         if (hub_is_ready(c->slots[i].subscriber))
             h->events.on_ready(h->events.ctx, c->slots[i].subscriber);
     // Those whose loss is known already; the others will be fed.
     for (uint32_t i = 0; !was_confirmed && c->catch_up && i < c->catch_up->count; i++)
-        if (hub_is_ready(c->catch_up->behind[i]->subscriber))
-            h->events.on_ready(h->events.ctx, c->catch_up->behind[i]->subscriber);
+        if (hub_is_ready(c->catch_up->lagging[i]->subscriber))
+            h->events.on_ready(h->events.ctx, c->catch_up->lagging[i]->subscriber);
 }
 
 static void channel_unconfirmed(struct hub_channel *c)
@@ -324,18 +323,18 @@ bool hub_lost(struct hub *h, uint64_t hash, const char *name, size_t len, bool i
     if (!e)
         return false;
     struct hub_channel *c = channel_of(e);
-    if (c->answered && (!c->has_history || position_is_zero(c->position)))
+    if (c->answered && (!c->has_history || event_id_is_zero(c->last_id)))
         return true;
     c->stale = true;
-    // Plain messages are in no history. The wish is sent where the channel is not confirmed yet, too: the
+    // Plain messages are in no history. The bus is asked where the channel is not confirmed yet, too: the
     // answer that is on its way may be older than the loss.
-    return (!is_confirmed_soon && !channel_wish(h, c)) || c->has_plain;
+    return (!is_confirmed_soon && !channel_ask_bus(h, c)) || c->has_plain;
 }
 
 // How far its client has got, as far as it knows.
-static struct position place_of(const struct behind *b)
+static struct event_id place_of(const struct lagging *lag)
 {
-    return position_is_zero(b->astray) ? b->at : b->astray;
+    return event_id_is_zero(lag->forked) ? lag->at : lag->forked;
 }
 
 size_t hub_cursor(const struct subscriber *s, char *out)
@@ -344,15 +343,15 @@ size_t hub_cursor(const struct subscriber *s, char *out)
     size_t count = 0;
     for (uint32_t i = 0; i < s->count && count < HUB_CHANNELS_MAX; i++) {
         const struct hub_channel *c = s->subscriptions[i].channel;
-        const struct behind *b = behind_of(&s->subscriptions[i]);
+        const struct lagging *lag = lagging_of(&s->subscriptions[i]);
         // Of one that has events and no history to look them up in, nobody can say how far the client has
         // got.
-        if (c->has_history || !position_is_zero(c->position))
+        if (c->has_history || !event_id_is_zero(c->last_id))
             entries[count++] =
                 (struct cursor_entry){.channel = c->name,
                                       .channel_len = c->entry.len,
-                                      .at = b ? place_of(b) : c->position,
-                                      .unknown = !c->has_history || (b && b->from == FROM_UNKNOWN)};
+                                      .at = lag ? place_of(lag) : c->last_id,
+                                      .unknown = !c->has_history || (lag && lag->from == FROM_UNKNOWN)};
     }
     return count ? cursor_encode(entries, count, out) : 0;
 }
@@ -361,23 +360,23 @@ bool hub_is_durable(const struct subscriber *s)
 {
     for (uint32_t i = 0; i < s->count; i++)
         if (s->subscriptions[i].channel->has_history &&
-            !position_is_zero(s->subscriptions[i].channel->position))
+            !event_id_is_zero(s->subscriptions[i].channel->last_id))
             return true;
     return false;
 }
 
 enum hub_standing hub_standing(const struct subscriber *s, size_t i)
 {
-    const struct behind *b = behind_of(&s->subscriptions[i]);
-    return !b || b->had_slot ? HUB_FRESH : b->gap ? HUB_GAP : HUB_RESUMED;
+    const struct lagging *lag = lagging_of(&s->subscriptions[i]);
+    return !lag || lag->had_slot ? HUB_FRESH : lag->gap ? HUB_GAP : HUB_RESUMED;
 }
 
 bool hub_is_new_to_history(const struct subscriber *s, bool even_empty)
 {
     for (uint32_t i = 0; i < s->count; i++) {
         const struct hub_channel *c = s->subscriptions[i].channel;
-        const struct behind *b = behind_of(&s->subscriptions[i]);
-        if ((!b || b->had_slot) && c->has_history && (even_empty || !position_is_zero(c->position)))
+        const struct lagging *lag = lagging_of(&s->subscriptions[i]);
+        if ((!lag || lag->had_slot) && c->has_history && (even_empty || !event_id_is_zero(c->last_id)))
             return true;
     }
     return false;

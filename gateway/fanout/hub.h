@@ -3,8 +3,7 @@
 //
 //      map: name -> channel ---- slots[] ---> subscriber (embedded in a connection)
 //                      ^                          |
-//                      +------ subscription[] <---+        both directions, so that leaving is O(channels of
-//                      the stream)
+//                      +------ subscription[] <---+        both directions: leaving is O(its channels)
 //
 // A durable channel has a position, the last event that came. Subscribers with a slot have had all up to it;
 // one that resumes, or all of them after a hole, are behind: they get what they miss from Redis, by way of
@@ -16,6 +15,7 @@
 #include <stdint.h>
 
 #include "gateway/fanout/frame.h"
+#include "gateway/fanout/history_page.h"
 
 #define HUB_CHANNELS_MAX 1024u // of one subscriber
 
@@ -25,7 +25,7 @@ struct hub_channel;
 struct subscription {
     struct hub_channel *channel;
     uint32_t slot; // where this subscriber stands in the channel's slots; or among those who are behind
-    bool behind;
+    bool lagging;
 };
 
 struct subscriber {
@@ -37,7 +37,7 @@ struct subscriber {
 // Where a subscriber begins in a channel.
 enum hub_from {
     FROM_NOW,
-    FROM_POSITION, // after `at`
+    FROM_EVENT_ID, // after `at`
     FROM_EARLIEST, // with all that is kept
     FROM_UNKNOWN,  // it has been here before, and nobody knows how far it got: a gap, then as FROM_NOW
 };
@@ -46,44 +46,35 @@ struct hub_name {
     const char *text; // borrowed
     size_t len;
     enum hub_from from;
-    struct position at;
+    struct event_id at;
 };
 
 // Whether a subscriber can take events that it missed.
-enum hub_appetite {
-    HUB_NOT_OPEN, // not yet: hub_wake when it is
-    HUB_FULL,     // its socket is: hub_wake when it is not any more; or it is over
-    HUB_HUNGRY,
-};
-
-#define HUB_PAGE_ENTRIES_MAX 256u
-
-// A question for a part of a channel's history; its answer is a hub_page with the same number.
-struct hub_question {
-    uint32_t number;
-    uint32_t entries;     // at most
-    struct position from; // this entry included
+enum subscriber_readiness {
+    SUBSCRIBER_NOT_OPEN, // its stream is not open: hub_wake when it is
+    SUBSCRIBER_BLOCKED,  // its socket is full: hub_wake when it has room; or the stream has ended
+    SUBSCRIBER_READY,
 };
 
 struct hub_events {
-    // The first subscriber of a channel came (`wish`, a number that grows), or its last one left (0). Tell
+    // The first subscriber of a channel came (`subscribe_seq`, a number that grows), or its last one left (0). Tell
     // the bus. False where that cannot be told, which fails the join; a leave must not fail.
-    bool (*on_interest)(void *ctx, uint64_t hash, const char *name, size_t len, uint64_t wish);
+    bool (*on_interest)(void *ctx, uint64_t hash, const char *name, size_t len, uint64_t subscribe_seq);
     // A page of history is wanted; it comes by hub_page. False where that cannot be told: it will be asked
     // again.
     bool (*on_history)(void *ctx, uint64_t hash, const char *name, size_t len,
-                       const struct hub_question *question);
+                       const struct history_query *query);
     // A frame for `s`. Must neither add to nor remove from the hub; mark what is to go, and remove it later.
     void (*on_frame)(void *ctx, struct subscriber *s, struct frame *f);
     // hub_is_ready(s) has come true.
     void (*on_ready)(void *ctx, struct subscriber *s);
-    enum hub_appetite (*appetite)(void *ctx, struct subscriber *s);
+    enum subscriber_readiness (*readiness)(void *ctx, struct subscriber *s);
     // There is no memory to keep track of `s`: end it, and it will come back.
     void (*on_no_memory)(void *ctx, struct subscriber *s);
     void *ctx;
 };
 
-// `replay_limit`: bytes of history that may be remembered for those who are behind. NULL when out of memory.
+// `replay_limit`: bytes of history that may be remembered for lagging streams. NULL when out of memory.
 struct hub *hub_create(const struct hub_events *events, size_t replay_limit);
 // No subscriber may be in it.
 void hub_destroy(struct hub *h);
@@ -99,15 +90,8 @@ bool hub_is_ready(const struct subscriber *s);
 // Hands `f` (borrowed) to each subscriber of its channel. Returns how many there were.
 size_t hub_deliver(struct hub *h, struct frame *f);
 
-struct hub_confirmation {
-    bool has_history;     // it is known how far the channel has got:
-    struct position last; // this far; zero where it has no history yet
-    uint64_t epoch;       // of that event: which life of the history it is
-    uint64_t heard;       // the last wish, of any channel, that the bus had heard when it said so
-};
 // Redis confirmed the subscription of a channel: tells each subscriber that has all it waits for.
-void hub_confirm(struct hub *h, uint64_t hash, const char *name, size_t len,
-                 const struct hub_confirmation *how);
+void hub_confirm(struct hub *h, uint64_t hash, const char *name, size_t len, const struct history_tail *tail);
 // The subscription of a channel is gone.
 void hub_unconfirm(struct hub *h, uint64_t hash, const char *name, size_t len);
 // The connection to Redis is gone: no channel is confirmed any more.
@@ -117,15 +101,10 @@ void hub_unconfirm_all(struct hub *h);
 // that unless `is_confirmed_soon`.
 bool hub_lost(struct hub *h, uint64_t hash, const char *name, size_t len, bool is_confirmed_soon);
 
-// What on_history asked for: what Redis keeps from the question's place on, or a part of it (`at_end` false).
-// Takes the references of `frames`, not the array. `failed`: it cannot be had.
-struct hub_page {
-    struct hub_question question;
-    bool at_end, failed;
-    struct frame *const *frames;
-    size_t count;
-};
-void hub_page(struct hub *h, uint64_t hash, const char *name, size_t len, const struct hub_page *page);
+// The answer to on_history. Takes the references of the frames, not the array.
+void hub_page(struct hub *h, uint64_t hash, const char *name, size_t len, const struct history_page *page);
+// The page with that number will not come: it is asked for again at one of the next ticks.
+void hub_page_lost(struct hub *h, uint32_t number);
 // `s` may take more of what it missed, or has been opened.
 void hub_wake(struct hub *h, struct subscriber *s);
 // Hands about `budget` frames to those who are behind and can take them. True where there is more to do at
@@ -149,7 +128,7 @@ bool hub_is_new_to_history(const struct subscriber *s, bool even_empty);
 size_t hub_channel_count(const struct hub *h);
 // Memory that channels, their slots and the subscriptions outside of subscribers take.
 size_t hub_bytes(const struct hub *h);
-// Memory of what is remembered for those who are behind.
+// Memory of what is remembered for lagging streams.
 size_t hub_replay_bytes(const struct hub *h);
 // The i-th channel's name of a subscriber; `len` gets its length.
 const char *hub_channel_name(const struct subscriber *s, size_t i, size_t *len);

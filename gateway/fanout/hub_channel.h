@@ -13,35 +13,35 @@ struct slot {
 };
 
 // A subscriber that has not had all events up to the channel's position yet.
-struct behind {
-    TAILQ_ENTRY(behind) in_ready;
+struct lagging {
+    TAILQ_ENTRY(lagging) in_ready;
     struct hub_channel *channel;
     struct subscriber *subscriber;
     uint32_t subscription;
-    uint32_t index; // in catch_up->behind
+    uint32_t index; // in catch_up->lagging
     uint32_t since; // pages that had been asked for when it got to `at`: only later ones speak of its end
-    struct position at;
-    struct position astray; // where it was, if that is in no history: it looks for its place; else zero
-    enum hub_from from;     // what it asked for; FROM_POSITION once `at` is right
+    struct event_id at;
+    struct event_id forked; // where it was, if that is in no history: it looks for its place; else zero
+    enum hub_from from;     // what it asked for; FROM_EVENT_ID once `at` is right
     bool ready;             // stands in hub->ready
     bool verified;          // it is known what it has missed, or that this cannot be known
     bool gap;               // the latter, or a part of it is gone
     bool had_slot;          // fell behind where it stood; it did not come to resume
 };
 
-TAILQ_HEAD(behind_list, behind);
+TAILQ_HEAD(lagging_list, lagging);
 
 // Exists while streams are behind in the channel, and for a while after.
 struct catch_up {
     TAILQ_ENTRY(catch_up) in_hub;
     struct hub_channel *channel;
     struct replay replay;
-    struct behind **behind;
+    struct lagging **lagging;
     uint32_t count, capacity;
     uint32_t ready_count;
-    struct position wanted;         // the place that comes next of those that somebody waits for
-    struct hub_question question;   // the last one
-    struct position asked_position; // where the channel was then
+    struct event_id wanted;        // the place that comes next of those that somebody waits for
+    struct history_query query;    // the last one
+    struct event_id asked_last_id; // where the channel was then
     bool is_wanted;
     bool reading;      // the bus was asked for a page
     bool awaits_live;  // somebody has more than the channel's position
@@ -66,9 +66,9 @@ struct hub_channel {
     bool has_plain;   // messages that are not durable came, too
     bool stale;       // the subscription was lost since the last event
     bool joining;     // just confirmed: events up to `position` may still arrive, and were read already
-    struct position position;
+    struct event_id last_id;
     uint64_t epoch;            // which life of the history `position` is of
-    uint64_t wish;             // an answer to an older one is not meant for it
+    uint64_t subscribe_seq;    // an answer to an older one is not meant for it
     struct catch_up *catch_up; // or NULL
     char name[];
 };
@@ -77,17 +77,17 @@ struct hub {
     struct map channels;
     struct hub_events events;
     size_t bytes; // of all but the map
-    struct behind_list ready;
+    struct lagging_list ready;
     struct catch_up_list catching_up;
     size_t replay_bytes, replay_limit;
     uint64_t now_ms;
-    uint32_t questions; // that were sent, of any channel
-    uint64_t wishes;    // likewise: a channel may outlive 2^32 of them
+    uint32_t queries;       // that were sent, of any channel
+    uint64_t subscribe_seq; // likewise: a channel may outlive 2^32 of them
 };
 
 // Puts a subscriber's subscription behind, without a slot. False when out of memory.
 bool catch_up_add(struct hub *h, struct hub_channel *c, struct subscriber *s, uint32_t subscription,
-                  enum hub_from from, struct position at);
+                  enum hub_from from, struct event_id at);
 void catch_up_remove(struct hub *h, const struct subscription *gone);
 // Forgets all about the channel; nobody may be behind.
 void catch_up_destroy(struct hub *h, struct hub_channel *c);
@@ -95,7 +95,7 @@ void catch_up_destroy(struct hub *h, struct hub_channel *c);
 void catch_up_all(struct hub *h, struct hub_channel *c);
 // Drops what is remembered of the channel's history.
 void catch_up_forget(struct hub *h, struct hub_channel *c);
-// There is something new for those who are behind in the channel.
+// There is something new for lagging streams in the channel.
 void catch_up_wake(struct hub *h, struct hub_channel *c);
 // An event has come, and the channel's position is behind it.
 void catch_up_append(struct hub *h, struct hub_channel *c, struct frame *f);

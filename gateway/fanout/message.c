@@ -51,16 +51,16 @@ bool payload_may_be_durable(const struct payload_policy *policy, const char *cha
 static bool parse_place(const char *text, size_t len, struct event_place *place)
 {
     const char *end = text + len;
-    size_t n = position_parse(text, len, &place->at);
+    size_t n = event_id_parse(text, len, &place->at);
     if (n == 0 || n == len || text[n] != ' ')
         return false;
     text += n + 1;
-    n = position_parse(text, (size_t)(end - text), &place->prev);
+    n = event_id_parse(text, (size_t)(end - text), &place->prev);
     if (n == 0 || text + n == end || text[n] != ' ')
         return false;
     text += n + 1;
-    n = position_parse_number(text, (size_t)(end - text), &place->epoch);
-    return n > 0 && text + n == end && place->at.offset > 0 && position_before(place->prev, place->at);
+    n = event_id_parse_number(text, (size_t)(end - text), &place->epoch);
+    return n > 0 && text + n == end && place->at.offset > 0 && event_id_before(place->prev, place->at);
 }
 
 // False, and the reason, where the payload cannot become an event.

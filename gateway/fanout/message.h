@@ -34,7 +34,7 @@ struct frame *message_frame(const struct payload_policy *policy, uint64_t hash, 
 
 // Where a durable event stands in its channel's history.
 struct event_place {
-    struct position at, prev;
+    struct event_id at, prev;
     uint64_t epoch;
 };
 

@@ -70,12 +70,12 @@ static bool chain_push_first(struct chain *c, struct frame *f)
 }
 
 // The index of the first frame behind `at`; `count` where there is none.
-static uint32_t chain_search(const struct chain *c, struct position at)
+static uint32_t chain_search(const struct chain *c, struct event_id at)
 {
     uint32_t low = 0, high = c->count;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (position_before(at, chain_at(c, middle)->at))
+        if (event_id_before(at, chain_at(c, middle)->at))
             high = middle;
         else
             low = middle + 1;
@@ -113,7 +113,7 @@ static bool ring_has_room(const struct replay *r, const struct frame *f)
 void replay_append(struct replay *r, struct frame *f, size_t budget)
 {
     struct chain *ring = &r->ring;
-    if (ring->count > 0 && !position_equal(chain_at(ring, ring->count - 1)->at, f->prev))
+    if (ring->count > 0 && !event_id_equal(chain_at(ring, ring->count - 1)->at, f->prev))
         replay_drop_ring(r);
     while (ring->count > 0 && (!ring_has_room(r, f) || cost(f) > budget)) {
         budget += cost(chain_at(ring, 0));
@@ -126,10 +126,10 @@ void replay_append(struct replay *r, struct frame *f, size_t budget)
 }
 
 // The page's frames that lead up to `until` go before the ring's, newest first, as far as there is room.
-static void ring_extend(struct replay *r, struct position until, size_t budget)
+static void ring_extend(struct replay *r, struct event_id until, size_t budget)
 {
     uint32_t i = chain_search(&r->page, until);
-    if (i == 0 || !position_equal(chain_at(&r->page, i - 1)->at, until))
+    if (i == 0 || !event_id_equal(chain_at(&r->page, i - 1)->at, until))
         return;
     while (i-- > 0) {
         struct frame *f = chain_at(&r->page, i);
@@ -143,8 +143,8 @@ static void ring_extend(struct replay *r, struct position until, size_t budget)
     }
 }
 
-void replay_add_page(struct replay *r, struct position from, bool at_end, struct frame *const *frames,
-                     size_t count, struct position live, size_t budget)
+void replay_add_page(struct replay *r, struct event_id from, bool at_end, struct frame *const *frames,
+                     size_t count, struct event_id live, size_t budget)
 {
     replay_drop_page(r);
     r->page_from = from;
@@ -165,34 +165,34 @@ struct frame *replay_ring_first(const struct replay *r)
     return r->ring.count > 0 ? chain_at(&r->ring, 0) : NULL;
 }
 
-static enum replay_result next_in_ring(const struct chain *ring, struct position at, struct frame **next)
+static enum replay_result next_in_ring(const struct chain *ring, struct event_id at, struct frame **next)
 {
     uint32_t i = chain_search(ring, at);
     if (i == ring->count)
         return REPLAY_UNREAD;
     *next = chain_at(ring, i);
-    if (position_equal((*next)->prev, at))
+    if (event_id_equal((*next)->prev, at))
         return REPLAY_NEXT;
     // Before the ring's first: it may follow, with more between. Amid the ring: a place that never was.
     return i == 0 ? REPLAY_UNREAD : REPLAY_GAP;
 }
 
-static enum replay_result next_in_page(const struct replay *r, struct position at, struct frame **next)
+static enum replay_result next_in_page(const struct replay *r, struct event_id at, struct frame **next)
 {
-    if (!r->has_page || position_before(at, r->page_from))
+    if (!r->has_page || event_id_before(at, r->page_from))
         return REPLAY_UNREAD;
     uint32_t i = chain_search(&r->page, at);
     if (i < r->page.count) {
         *next = chain_at(&r->page, i);
-        return position_equal((*next)->prev, at) ? REPLAY_NEXT : REPLAY_GAP;
+        return event_id_equal((*next)->prev, at) ? REPLAY_NEXT : REPLAY_GAP;
     }
     if (!r->page_at_end)
         return REPLAY_UNREAD;
-    bool is_there = i > 0 ? position_equal(chain_at(&r->page, i - 1)->at, at) : position_is_zero(at);
+    bool is_there = i > 0 ? event_id_equal(chain_at(&r->page, i - 1)->at, at) : event_id_is_zero(at);
     return is_there ? REPLAY_END : REPLAY_LOST;
 }
 
-enum replay_result replay_next(const struct replay *r, struct position at, struct frame **next)
+enum replay_result replay_next(const struct replay *r, struct event_id at, struct frame **next)
 {
     *next = NULL;
     enum replay_result result = next_in_ring(&r->ring, at, next);

@@ -1,8 +1,7 @@
 // What a worker remembers of one durable channel while streams are behind in it, shared by all of them: two
 // chains of frames, each of which begins where the one before it ended (frame.prev == the other's frame.at).
 //
-//      page: o--o--o--o  what was read last from Redis            ring: o--o--o  the newest, up to the live
-//      end
+//      page: o--o--o--o  what was read last from Redis            ring: o--o--o  the newest, up to live
 //
 // A thousand clients that come back at the same moment cost one read and no copies. Pure.
 #pragma once
@@ -25,7 +24,7 @@ struct chain {
 
 struct replay {
     struct chain ring, page;
-    struct position page_from; // the page holds what Redis kept from here on, this entry included,
+    struct event_id page_from; // the page holds what Redis kept from here on, this entry included,
     bool has_page;
     bool page_at_end; // up to its end at that time
 };
@@ -42,8 +41,8 @@ void replay_append(struct replay *r, struct frame *f, size_t budget);
 
 // A page that was read: takes the references, and leaves the array alone. Where it reaches the ring, or
 // `live` (the channel's position) with no ring there, the ring grows downwards by what fits.
-void replay_add_page(struct replay *r, struct position from, bool at_end, struct frame *const *frames,
-                     size_t count, struct position live, size_t budget);
+void replay_add_page(struct replay *r, struct event_id from, bool at_end, struct frame *const *frames,
+                     size_t count, struct event_id live, size_t budget);
 
 // The oldest event of the ring; NULL where it is empty.
 struct frame *replay_ring_first(const struct replay *r);
@@ -57,4 +56,4 @@ enum replay_result {
 };
 
 // What comes after `at`. `next` is borrowed.
-enum replay_result replay_next(const struct replay *r, struct position at, struct frame **next);
+enum replay_result replay_next(const struct replay *r, struct event_id at, struct frame **next);

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "gateway/threads/bus.h"
+#include "gateway/bus/bus.h"
 #include "gateway/threads/worker.h"
 
 struct status {

@@ -10,7 +10,7 @@
 #include "gateway/redis/redis_conn.h"
 
 #define REPLY_MAX (1u << 20)
-// Between two questions, so that a thousand channels that move ask once.
+// Between two queries, so that a thousand channels that move ask once.
 #define PAUSE_MS 100u
 // For an answer. In the first round nodes that are dead should not hold up the others for long.
 #define ANSWER_WITHIN_MS 1000u

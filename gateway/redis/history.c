@@ -9,7 +9,7 @@
 #include "common/map.h"
 #include "gateway/redis/cluster_slots.h"
 #include "gateway/redis/history_entry.h"
-#include "gateway/redis/history_guest.h"
+#include "gateway/redis/history_ask_redirect.h"
 #include "gateway/redis/history_request.h"
 #include "gateway/redis/redis_conn.h"
 
@@ -28,7 +28,7 @@ struct history {
     struct history_settings settings;
     struct ev_loop *loop;
     struct redis_conn *conn;
-    struct history_guest *guest; // where a slot is moving to; NULL: a guest itself, or no cluster
+    struct history_ask_redirect *ask_redirect; // NULL: this is one itself, or there is no cluster
     // Pages wait beside all others, which pass them: nobody looks through thousands that may not be sent yet.
     struct request_list waiting, waiting_pages;
     struct request_list sent;    // in the order of the answers
@@ -37,7 +37,7 @@ struct history {
     bool told_denied;
     bool asked_library; // an answer is on its way
     bool replacing;     // the connection goes down because we want it to
-    // Of a guest: the last ASKING was answered, and its command is not; ASKING is denied.
+    // Of an ASK redirection: the last ASKING was answered, its command was not; ASKING is denied.
     bool granted, refused, told_refused;
     ev_timer retry;
 };
@@ -73,8 +73,8 @@ static void delay(struct history *h, struct request *r)
 // The library is a matter of this connection.
 static struct history *home_of(struct history *h, const struct request *r)
 {
-    if (h->settings.host)
-        return h->settings.host;
+    if (h->settings.redirected_from)
+        return h->settings.redirected_from;
     bool of_channel = r->kind == ASK_LAST || r->kind == ASK_PAGE;
     return of_channel && h->settings.home ? h->settings.home(h->settings.ctx, r->channel, r->len) : h;
 }
@@ -87,18 +87,18 @@ static void hand_over(struct history *to, struct request *r)
     retry_in(to, 0.);
 }
 
-// Of a guest every command wants a word before it, which is answered, too.
+// An ASK redirection sends ASKING before each command, and that is answered, too.
 static bool send_asking(struct history *h)
 {
     const char *asking[] = {"ASKING"};
-    return !h->settings.host || (!h->refused && redis_conn_send(h->conn, 1, asking, NULL));
+    return !h->settings.redirected_from || (!h->refused && redis_conn_send(h->conn, 1, asking, NULL));
 }
 
 static void send_list(struct history *h, struct request_list *list, const size_t *sent, size_t max)
 {
     struct request *r;
     while (*sent < max && (r = TAILQ_FIRST(list))) {
-        struct history *home = h->settings.host ? h : home_of(h, r);
+        struct history *home = h->settings.redirected_from ? h : home_of(h, r);
         if (home == h && !(send_asking(h) && request_send(r, h->conn)))
             return;
         TAILQ_REMOVE(list, r, in_list);
@@ -122,10 +122,10 @@ static void send_waiting(struct history *h)
 static void answer_failed(struct history *h, struct request *r)
 {
     if (r->kind == ASK_PAGE) {
-        const struct hub_page page = {.question = r->page.question, .failed = true};
+        const struct history_page page = {.query = r->page.query, .failed = true};
         h->settings.on_page(h->settings.ctx, r->page.worker, r->channel, r->len, &page);
     } else if (r->kind == ASK_LAST) {
-        h->settings.on_last(h->settings.ctx, r->number, r->channel, r->len, &(struct hub_confirmation){0});
+        h->settings.on_last(h->settings.ctx, r->number, r->channel, r->len, &(struct history_tail){0});
     } else if (r->kind == ASK_LIBRARY) {
         h->asked_library = false;
     }
@@ -260,7 +260,7 @@ static bool is_final(const char *error)
 
 static void on_error(struct history *h, struct request *r, const char *error)
 {
-    struct history *there = h->guest ? history_guest_at(h->guest, error) : NULL;
+    struct history *there = h->ask_redirect ? history_ask_redirect_at(h->ask_redirect, error) : NULL;
     if (there) {
         hand_over(there, r);
         return;
@@ -269,7 +269,7 @@ static void on_error(struct history *h, struct request *r, const char *error)
     if (h->settings.on_moved && cluster_error_passes(error))
         h->settings.on_moved(h->settings.ctx, error);
     if (!is_final(error)) {
-        delay(h->settings.host ? h->settings.host : h, r);
+        delay(h->settings.redirected_from ? h->settings.redirected_from : h, r);
         return;
     }
     if (!h->told_denied)
@@ -284,20 +284,20 @@ static void on_error(struct history *h, struct request *r, const char *error)
 
 static void answer_last(struct history *h, const struct request *r, const redisReply *reply)
 {
-    struct hub_confirmation how = {0};
-    how.has_history =
-        reply->elements == 0 || history_entry_position(reply->element[0], &how.last, &how.epoch);
-    h->settings.on_last(h->settings.ctx, r->number, r->channel, r->len, &how);
+    struct history_tail tail = {0};
+    tail.has_history =
+        reply->elements == 0 || history_entry_event_id(reply->element[0], &tail.last, &tail.epoch);
+    h->settings.on_last(h->settings.ctx, r->number, r->channel, r->len, &tail);
 }
 
 static void answer_page(struct history *h, const struct request *r, const redisReply *reply)
 {
-    const struct hub_question *q = &r->page.question;
-    struct frame *frames[HUB_PAGE_ENTRIES_MAX];
-    struct hub_page page = {.question = *q, .at_end = reply->elements < q->entries, .frames = frames};
-    struct position prev = q->from;
+    const struct history_query *q = &r->page.query;
+    struct frame *frames[HISTORY_PAGE_ENTRIES_MAX];
+    struct history_page page = {.query = *q, .at_end = reply->elements < q->entries, .frames = frames};
+    struct event_id prev = q->from;
     uint64_t hash = map_hash(r->channel, r->len);
-    for (size_t i = 0; i < reply->elements && i < HUB_PAGE_ENTRIES_MAX; i++) {
+    for (size_t i = 0; i < reply->elements && i < HISTORY_PAGE_ENTRIES_MAX; i++) {
         enum counter dropped;
         struct frame *f = history_entry_frame(reply->element[i], hash, r->channel, r->len,
                                               h->settings.max_message, prev, &dropped);
@@ -329,18 +329,18 @@ static void take_answer(struct history *h, struct request *r, const redisReply *
     free(r);
 }
 
-// A guest is answered "OK" before every answer proper: without it, this is no answer to what it asked for.
+// ASKING is answered "OK" before the command: without that, `reply` is no answer to the command.
 static bool is_granted(struct history *h, const redisReply *reply)
 {
-    if (!h->settings.host || h->granted)
+    if (!h->settings.redirected_from || h->granted)
         return true;
     h->granted = reply->type == REDIS_REPLY_STATUS && strcmp(reply->str, "OK") == 0;
     if (reply->type == REDIS_REPLY_ERROR) {
-        struct history *host = h->settings.host;
-        if (!host->told_refused)
+        struct history *redirected_from = h->settings.redirected_from;
+        if (!redirected_from->told_refused)
             log_warn("redis", "what is in a slot that moves cannot be read until it has moved: %s",
                      reply->str);
-        host->told_refused = h->refused = true;
+        redirected_from->told_refused = h->refused = true;
     }
     return h->granted;
 }
@@ -390,9 +390,9 @@ struct history *history_create(struct ev_loop *loop, const struct history_settin
         .ctx = h,
     };
     h->conn = redis_conn_create(loop, &conn);
-    if (settings->home && !settings->host)
-        h->guest = history_guest_create(loop, settings, h);
-    if (h->conn && (h->guest || !settings->home || settings->host))
+    if (settings->home && !settings->redirected_from)
+        h->ask_redirect = history_ask_redirect_create(loop, settings, h);
+    if (h->conn && (h->ask_redirect || !settings->home || settings->redirected_from))
         return h;
     history_destroy(h);
     return NULL;
@@ -415,7 +415,7 @@ void history_destroy(struct history *h)
 {
     if (!h)
         return;
-    history_guest_destroy(h->guest);
+    history_ask_redirect_destroy(h->ask_redirect);
     redis_conn_destroy(h->conn);
     ev_timer_stop(h->loop, &h->retry);
     requests_leave(h, &h->sent);
@@ -425,15 +425,15 @@ void history_destroy(struct history *h)
     free(h);
 }
 
-bool history_ask_last(struct history *h, uint64_t question, const char *channel, size_t len)
+bool history_ask_last(struct history *h, uint64_t query, const char *channel, size_t len)
 {
-    return add_request(h, &(struct request){.kind = ASK_LAST, .number = question}, channel, len);
+    return add_request(h, &(struct request){.kind = ASK_LAST, .number = query}, channel, len);
 }
 
 bool history_ask_page(struct history *h, unsigned worker, const char *channel, size_t len,
-                      const struct hub_question *question)
+                      const struct history_query *query)
 {
-    const struct request r = {.kind = ASK_PAGE, .page = {.worker = worker, .question = *question}};
+    const struct request r = {.kind = ASK_PAGE, .page = {.worker = worker, .query = *query}};
     return add_request(h, &r, channel, len);
 }
 

@@ -5,9 +5,9 @@
 #include "common/envelope.h"
 #include "gateway/fanout/gap.h"
 
-static bool read_position(const redisReply *text, struct position *out)
+static bool read_event_id(const redisReply *text, struct event_id *out)
 {
-    return text->len > 0 && position_parse(text->str, (size_t)text->len, out) == (size_t)text->len;
+    return text->len > 0 && event_id_parse(text->str, (size_t)text->len, out) == (size_t)text->len;
 }
 
 static const redisReply *field(const redisReply *entry, const char *name)
@@ -25,25 +25,25 @@ static const redisReply *field(const redisReply *entry, const char *name)
 static bool read_number(const redisReply *text, uint64_t *out)
 {
     return text && text->len > 0 &&
-           position_parse_number(text->str, (size_t)text->len, out) == (size_t)text->len;
+           event_id_parse_number(text->str, (size_t)text->len, out) == (size_t)text->len;
 }
 
-bool history_entry_position(const redisReply *entry, struct position *at, uint64_t *epoch)
+bool history_entry_event_id(const redisReply *entry, struct event_id *at, uint64_t *epoch)
 {
     if (entry->type != REDIS_REPLY_ARRAY || entry->elements != 2 ||
         entry->element[0]->type != REDIS_REPLY_STRING || entry->element[1]->type != REDIS_REPLY_ARRAY)
         return false;
     if (!read_number(field(entry, "epoch"), epoch))
         *epoch = 0;
-    return read_position(entry->element[0], at);
+    return read_event_id(entry->element[0], at);
 }
 
 // False where the entry is not one of the function's.
 static bool read_place(const redisReply *entry, struct event_place *place)
 {
     const redisReply *text = field(entry, "prev");
-    struct position prev;
-    if (!text || !read_position(text, &prev) || !position_before(prev, place->at) || place->epoch == 0)
+    struct event_id prev;
+    if (!text || !read_event_id(text, &prev) || !event_id_before(prev, place->at) || place->epoch == 0)
         return false;
     place->prev = prev;
     return true;
@@ -78,13 +78,13 @@ static bool read_event(const redisReply *entry, size_t max_message, struct sse_e
 }
 
 struct frame *history_entry_frame(const redisReply *entry, uint64_t hash, const char *channel,
-                                  size_t channel_len, size_t max_message, struct position prev,
+                                  size_t channel_len, size_t max_message, struct event_id prev,
                                   enum counter *dropped)
 {
     struct event_place place = {.prev = prev};
     struct sse_event event;
     *dropped = COUNTER_DROPPED_ENVELOPE;
-    if (!history_entry_position(entry, &place.at, &place.epoch))
+    if (!history_entry_event_id(entry, &place.at, &place.epoch))
         return NULL;
     bool ours = read_place(entry, &place);
     if (ours && read_event(entry, max_message, &event, dropped))

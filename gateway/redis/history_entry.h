@@ -10,11 +10,11 @@
 
 // Where an entry of an XRANGE reply stands, and in which life of the history: 0 where it does not say. False
 // where it is none.
-bool history_entry_position(const redisReply *entry, struct position *at, uint64_t *epoch);
+bool history_entry_event_id(const redisReply *entry, struct event_id *at, uint64_t *epoch);
 
 // The frame of an entry; one that no event stream can carry becomes gateway:gap for its offset, and `dropped`
 // the reason (else COUNTER_COUNT). `prev` is the entry before it, for one that does not say so itself. NULL
 // when out of memory.
 struct frame *history_entry_frame(const redisReply *entry, uint64_t hash, const char *channel,
-                                  size_t channel_len, size_t max_message, struct position prev,
+                                  size_t channel_len, size_t max_message, struct event_id prev,
                                   enum counter *dropped);

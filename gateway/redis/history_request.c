@@ -6,7 +6,7 @@
 #include "common/function_library.h"
 #include "common/pattern.h"
 
-static bool send_page_request(struct redis_conn *conn, const struct hub_question *q, const char *key)
+static bool send_page_request(struct redis_conn *conn, const struct history_query *q, const char *key)
 {
     char from[48], count[16];
     snprintf(from, sizeof from, "%" PRIu64 "-%" PRIu64, q->from.ms, q->from.offset);
@@ -26,7 +26,7 @@ bool request_send(const struct request *r, struct redis_conn *conn)
     case ASK_LAST:
         return redis_conn_send(conn, 6, last, NULL);
     case ASK_PAGE:
-        return send_page_request(conn, &r->page.question, key);
+        return send_page_request(conn, &r->page.query, key);
     case ASK_LIBRARY:
         return redis_conn_send(conn, 3, version, NULL);
     case LOAD_LIBRARY:

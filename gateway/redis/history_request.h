@@ -22,7 +22,7 @@ struct request {
         uint64_t number; // ASK_LAST
         struct {
             unsigned worker;
-            struct hub_question question;
+            struct history_query query;
         } page; // ASK_PAGE
     };
     size_t len;

@@ -9,7 +9,7 @@
 #include "common/log.h"
 #include "gateway/redis/redis_link.h"
 #include "gateway/redis/redis_reader.h"
-#include "gateway/redis/redis_route.h"
+#include "gateway/redis/redis_discovery.h"
 
 #define CONNECT_TIMEOUT_S 3.0
 // Silence of PING_AFTER_S is broken by a PING; no byte for DEAD_AFTER_S is a dead server, noticed at the next
@@ -25,8 +25,8 @@ enum conn_state { CONN_DOWN, CONN_ASKING, CONN_OPENING, CONN_GREETING, CONN_READ
 struct redis_conn {
     struct redis_conn_settings settings;
     struct ev_loop *loop;
-    struct redis_route *route;
-    struct redis_follower follower;
+    struct redis_discovery *discovery;
+    struct redis_discovery_client discovery_client;
     struct redis_link link;
     ev_timer
         timer; // DOWN: backoff; OPENING, GREETING: timeout; READY: silence. ASKING: the route has its own
@@ -94,16 +94,16 @@ static void conn_down(struct redis_conn *c, const char *why)
 
 static void conn_ready(struct redis_conn *c)
 {
-    char place[sizeof c->link.place.host + 16] = "", at[sizeof place + 8] = "";
+    char address[sizeof c->link.address.host + 16] = "", at[sizeof address + 8] = "";
     if (!reader_reset(c, false)) {
         conn_down(c, "out of memory");
         return;
     }
     c->state = CONN_READY;
     c->backoff_ms = BACKOFF_MIN_MS;
-    redis_place_describe(&c->link.place, place, sizeof place);
-    if (redis_route_wants_master(c->route))
-        snprintf(at, sizeof at, ", at %s", place);
+    redis_address_describe(&c->link.address, address, sizeof address);
+    if (redis_discovery_wants_master(c->discovery))
+        snprintf(at, sizeof at, ", at %s", address);
     if (c->settings.quiet)
         log_debug("redis", "%s connection to %s is up%s", c->settings.purpose, c->where, at);
     else
@@ -136,7 +136,7 @@ static bool greet(struct redis_conn *c)
         return false;
     if (url->db != 0 && !greet_with(c, 2, select))
         return false;
-    if (redis_route_wants_master(c->route) && !greet_with(c, 1, role))
+    if (redis_discovery_wants_master(c->discovery) && !greet_with(c, 1, role))
         return false;
     return greet_with(c, 3, name);
 }
@@ -158,15 +158,15 @@ static bool is_master(const redisReply *reply)
 
 static void on_greeting(struct redis_conn *c, redisReply *reply)
 {
-    char why[REDIS_HOST_SIZE + 256] = "", place[REDIS_HOST_SIZE + 16];
-    bool last = c->greetings == 1, role = c->greetings == 2 && redis_route_wants_master(c->route);
-    redis_place_describe(&c->link.place, place, sizeof place);
+    char why[REDIS_HOST_SIZE + 256] = "", address[REDIS_HOST_SIZE + 16];
+    bool last = c->greetings == 1, role = c->greetings == 2 && redis_discovery_wants_master(c->discovery);
+    redis_address_describe(&c->link.address, address, sizeof address);
     // The last one is SETNAME, a courtesy that an ACL may forbid; only a missing password makes its refusal
     // matter.
     if (reply->type == REDIS_REPLY_ERROR && (!last || strncmp(reply->str, "NOAUTH", 6) == 0))
         snprintf(why, sizeof why, "Redis refuses: %.200s", reply->str);
     else if (role && !is_master(reply))
-        snprintf(why, sizeof why, "%s is named as the master, but says that it is not", place);
+        snprintf(why, sizeof why, "%s is named as the master, but says that it is not", address);
     freeReplyObject(reply);
     if (why[0])
         conn_down(c, why);
@@ -214,24 +214,24 @@ static void on_lost(void *ctx, const char *why)
     conn_down(ctx, why);
 }
 
-static void on_place(void *ctx, const struct redis_place *place, const char *error)
+static void on_address(void *ctx, const struct redis_address *address, const char *error)
 {
     struct redis_conn *c = ctx;
     if (c->state != CONN_ASKING)
         return;
-    if (!place) {
+    if (!address) {
         conn_down(c, error);
         return;
     }
     c->state = CONN_OPENING;
     set_timer(c, CONNECT_TIMEOUT_S);
-    redis_link_open(&c->link, place);
+    redis_link_open(&c->link, address);
 }
 
-static void on_moved(void *ctx, const struct redis_place *place)
+static void on_moved(void *ctx, const struct redis_address *address)
 {
     struct redis_conn *c = ctx;
-    if (redis_place_equal(place, &c->link.place))
+    if (redis_address_equal(address, &c->link.address))
         return;
     if (c->state != CONN_DOWN)
         conn_down(c, "the master is another one now");
@@ -269,7 +269,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
     switch (c->state) {
     case CONN_DOWN:
         c->state = CONN_ASKING;
-        redis_route_ask(c->route, &c->follower);
+        redis_discovery_ask(c->discovery, &c->discovery_client);
         break;
     case CONN_ASKING:
         break;
@@ -294,9 +294,10 @@ struct redis_conn *redis_conn_create(struct ev_loop *loop, const struct redis_co
     c->backoff_ms = BACKOFF_MIN_MS;
     c->random = jitter_seed();
     redis_url_describe(settings->url, c->where, sizeof c->where);
-    c->follower = (struct redis_follower){.on_place = on_place, .on_moved = on_moved, .ctx = c};
-    c->route = redis_route_join(loop, settings->url, &c->follower);
-    if (!c->route) {
+    c->discovery_client =
+        (struct redis_discovery_client){.on_address = on_address, .on_moved = on_moved, .ctx = c};
+    c->discovery = redis_discovery_join(loop, settings->url, &c->discovery_client);
+    if (!c->discovery) {
         free(c);
         return NULL;
     }
@@ -314,7 +315,7 @@ void redis_conn_destroy(struct redis_conn *c)
     if (!c)
         return;
     redis_link_deinit(&c->link);
-    redis_route_leave(c->route, &c->follower);
+    redis_discovery_leave(c->discovery, &c->discovery_client);
     ev_timer_stop(c->loop, &c->timer);
     redis_reader_deinit(&c->reader);
     free(c);

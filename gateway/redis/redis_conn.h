@@ -1,4 +1,4 @@
-// One connection to the Redis server of a URL under libev: finds it (redis_route), connects (redis_link),
+// One connection to the Redis server of a URL under libev: finds it (redis_discovery), connects (redis_link),
 // authenticates, notices when the server is dead, and tries again with jittered backoff, for ever. RESP2 over
 // hiredis' reader; the socket is ours, since hiredis' asynchronous layer has no TLS before 1.0 and ends the
 // process at the first sharded message. The bus thread's alone.

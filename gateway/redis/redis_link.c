@@ -13,15 +13,15 @@
 // Reads per turn, so that timers and mail have their turn in a flood. The socket is read again at once.
 #define READS_PER_TURN 16
 
-void redis_place_describe(const struct redis_place *place, char *out, size_t size)
+void redis_address_describe(const struct redis_address *address, char *out, size_t size)
 {
-    if (place->unix_path)
-        snprintf(out, size, "%s", place->unix_path);
+    if (address->unix_path)
+        snprintf(out, size, "%s", address->unix_path);
     else
-        snprintf(out, size, strchr(place->host, ':') ? "[%s]:%u" : "%s:%u", place->host, place->port);
+        snprintf(out, size, strchr(address->host, ':') ? "[%s]:%u" : "%s:%u", address->host, address->port);
 }
 
-bool redis_place_equal(const struct redis_place *a, const struct redis_place *b)
+bool redis_address_equal(const struct redis_address *a, const struct redis_address *b)
 {
     return a->unix_path == b->unix_path && a->port == b->port && strcmp(a->host, b->host) == 0;
 }
@@ -91,7 +91,7 @@ static void connected(struct redis_link *l)
         opened(l);
         return;
     }
-    l->tls = redis_tls_create(l->secure, l->io.fd, l->place.host);
+    l->tls = redis_tls_create(l->secure, l->io.fd, l->address.host);
     if (!l->tls) {
         lose(l, "out of memory");
         return;
@@ -127,28 +127,28 @@ static void on_resolved(void *ctx, const struct addrinfo *found, const char *err
 static void resolve(struct redis_link *l)
 {
     // One that takes longer than an attempt is awaited by the next: never more than one at a time.
-    if (l->lookup && !redis_place_equal(&l->lookup_place, &l->place)) {
+    if (l->lookup && !redis_address_equal(&l->lookup_address, &l->address)) {
         lookup_release(l->lookup);
         l->lookup = NULL;
     }
     l->state = REDIS_LINK_RESOLVING;
     if (l->lookup)
         return;
-    l->lookup_place = l->place;
-    l->lookup = lookup_start(l->loop, l->place.host, l->place.port, on_resolved, l);
+    l->lookup_address = l->address;
+    l->lookup = lookup_start(l->loop, l->address.host, l->address.port, on_resolved, l);
     if (!l->lookup)
         lose(l, "no memory or thread to resolve its name");
 }
 
-void redis_link_open(struct redis_link *l, const struct redis_place *place)
+void redis_link_open(struct redis_link *l, const struct redis_address *address)
 {
     redis_link_close(l);
-    l->place = *place;
-    if (place->unix_path) {
-        connecting(l, redis_socket_unix(place->unix_path));
+    l->address = *address;
+    if (address->unix_path) {
+        connecting(l, redis_socket_unix(address->unix_path));
         return;
     }
-    struct addrinfo *numeric = lookup_numeric(place->host, place->port);
+    struct addrinfo *numeric = lookup_numeric(address->host, address->port);
     if (!numeric) {
         resolve(l);
         return;
@@ -264,7 +264,7 @@ static void on_io(struct ev_loop *loop, ev_io *w, int events)
     }
 }
 
-static void on_flush(struct ev_loop *loop, ev_prepare *w, int events)
+static void on_flush(struct ev_loop *loop, ev_timer *w, int events)
 {
     (void)loop, (void)events;
     struct redis_link *l = w->data;
@@ -279,8 +279,10 @@ bool redis_link_send(struct redis_link *l, int argc, const char **argv, const si
     long long len = (long long)redisFormatCommandArgv(&text, argc, argv, lens);
     if (len < 0)
         return false;
-    bool ok = buf_append(&l->out, text, (size_t)len);
+    bool first = l->out.len == 0, ok = buf_append(&l->out, text, (size_t)len);
     redisFreeCommand(text);
+    if (ok && first)
+        ev_feed_event(l->loop, &l->flush, EV_CUSTOM);
     return ok;
 }
 
@@ -299,9 +301,9 @@ void redis_link_init(struct redis_link *l, struct ev_loop *loop, struct redis_tl
     *l = (struct redis_link){.loop = loop, .secure = secure, .hooks = *hooks};
     ev_io_init(&l->io, on_io, -1, 0);
     l->io.data = l;
-    ev_prepare_init(&l->flush, on_flush);
+    ev_timer_init(&l->flush, on_flush, 0., 0.); // never started: fed where something was queued
+    ev_set_priority(&l->flush, EV_MINPRI); // behind all that may queue something in this turn
     l->flush.data = l;
-    ev_prepare_start(loop, &l->flush);
 }
 
 void redis_link_deinit(struct redis_link *l)
@@ -309,6 +311,6 @@ void redis_link_deinit(struct redis_link *l)
     redis_link_close(l);
     lookup_release(l->lookup);
     l->lookup = NULL;
-    ev_prepare_stop(l->loop, &l->flush);
+    (void)ev_clear_pending(l->loop, &l->flush); // whether it was is of no interest
     buf_free(&l->out);
 }

@@ -16,7 +16,7 @@
 #include "common/redis_tls.h"
 
 // Where a server is. A value, so that it outlives what named it.
-struct redis_place {
+struct redis_address {
     const char *unix_path; // of the URL, borrowed; NULL: a host and a port
     char host[REDIS_HOST_SIZE];
     unsigned short port;
@@ -44,11 +44,11 @@ struct redis_link {
     struct redis_tls_context *secure; // borrowed; NULL: plain
     struct redis_link_hooks hooks;
     enum redis_link_state state;
-    struct redis_place place;
+    struct redis_address address;
     ev_io io;
-    ev_prepare flush;      // what was queued in a turn leaves at its end
-    struct lookup *lookup; // of the place below, while it runs
-    struct redis_place lookup_place;
+    ev_timer flush;        // what was queued in a turn leaves at its end
+    struct lookup *lookup; // of lookup_address, while it runs
+    struct redis_address lookup_address;
     struct redis_tls *tls; // of this connection; NULL: plain
     struct buf out;
     size_t out_sent;
@@ -62,7 +62,7 @@ void redis_link_deinit(struct redis_link *l);
 
 // Begins to connect. Of a host with several addresses, each attempt takes the next one. A failure that shows
 // at once is told before this returns.
-void redis_link_open(struct redis_link *l, const struct redis_place *place);
+void redis_link_open(struct redis_link *l, const struct redis_address *address);
 // Without a word to the hooks. What was queued is lost. A lookup goes on, for the next attempt to find.
 void redis_link_close(struct redis_link *l);
 
@@ -74,5 +74,5 @@ void redis_link_read(struct redis_link *l);
 const char *redis_link_late(const struct redis_link *l);
 
 // "127.0.0.1:6379", "[::1]:6379" or the path of a socket. Always terminated.
-void redis_place_describe(const struct redis_place *place, char *out, size_t size);
-bool redis_place_equal(const struct redis_place *a, const struct redis_place *b);
+void redis_address_describe(const struct redis_address *address, char *out, size_t size);
+bool redis_address_equal(const struct redis_address *a, const struct redis_address *b);

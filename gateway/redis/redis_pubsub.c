@@ -7,7 +7,7 @@
 #include "common/log.h"
 #include "common/pattern.h"
 #include "gateway/redis/cluster_slots.h"
-#include "gateway/redis/unanswered.h"
+#include "gateway/redis/pending_replies.h"
 
 #define BATCH_MAX 512
 #define BULK_MIN 1024u
@@ -23,7 +23,7 @@ struct redis_pubsub {
     char channel[CHANNEL_NAME_MAX];
     size_t channel_len; // 0: longer than any of ours
     char error[256];    // of an error reply, else empty
-    struct unanswered unanswered;
+    struct pending_replies pending_replies;
     bool told_refused; // the log has it that Redis refuses something but SUBSCRIBE
 };
 
@@ -63,14 +63,14 @@ static void *create_string(const redisReadTask *task, char *text, size_t len)
         if (task->type == REDIS_REPLY_ERROR)
             snprintf(p->error, sizeof p->error, "%.*s", (int)(len < 255 ? len : 255), text);
         else
-            unanswered_reply(&p->unanswered, ASKED_PING); // +PONG, while there is no subscription
+            pending_replies_reply(&p->pending_replies, ASKED_PING); // +PONG, while there is no subscription
         return p;
     }
     switch ((int)task->idx) {
     case 0:
         p->kind = kind_of(p, text, len);
         if (p->kind == PUSH_PONG)
-            unanswered_reply(&p->unanswered, ASKED_PING);
+            pending_replies_reply(&p->pending_replies, ASKED_PING);
         p->channel_len = 0;
         break;
     case 1:
@@ -95,11 +95,11 @@ static void *create_integer(const redisReadTask *task, long long value)
     if (!task->parent || task->idx != 2)
         return p;
     if (p->kind == PUSH_UNSUBSCRIBE) {
-        unanswered_reply(&p->unanswered, ASKED_UNSUBSCRIBE);
+        pending_replies_reply(&p->pending_replies, ASKED_UNSUBSCRIBE);
         if (p->channel_len > 0 && p->settings.on_unsubscribed)
             p->settings.on_unsubscribed(p->settings.ctx, p->channel, p->channel_len);
     } else if (p->kind == PUSH_SUBSCRIBE) {
-        unanswered_reply(&p->unanswered, ASKED_SUBSCRIBE);
+        pending_replies_reply(&p->pending_replies, ASKED_SUBSCRIBE);
         if (p->channel_len > 0)
             p->settings.on_subscribed(p->settings.ctx, p->channel, p->channel_len);
     }
@@ -138,7 +138,7 @@ static redisReplyObjectFunctions functions = {
 // of life as PONG. Neither hurts a channel.
 static void refused(struct redis_pubsub *p)
 {
-    enum asked what = unanswered_error(&p->unanswered);
+    enum asked what = pending_replies_error(&p->pending_replies);
     if (what == ASKED_SUBSCRIBE) {
         p->settings.on_error(p->settings.ctx, p->error);
         return;
@@ -168,7 +168,7 @@ static bool on_reply(void *ctx, void *reply)
 static void on_ping(void *ctx)
 {
     struct redis_pubsub *p = ctx;
-    if (!unanswered_add(&p->unanswered, ASKED_PING, 1))
+    if (!pending_replies_add(&p->pending_replies, ASKED_PING, 1))
         redis_conn_replace(p->conn, "out of memory");
 }
 
@@ -184,7 +184,7 @@ static void on_ready(void *ctx)
     struct redis_pubsub *p = ctx;
     p->kind = PUSH_OTHER;
     p->error[0] = '\0';
-    unanswered_clear(&p->unanswered);
+    pending_replies_clear(&p->pending_replies);
     p->settings.on_ready(p->settings.ctx);
 }
 
@@ -227,7 +227,7 @@ void redis_pubsub_destroy(struct redis_pubsub *p)
     if (!p)
         return;
     redis_conn_destroy(p->conn);
-    unanswered_deinit(&p->unanswered);
+    pending_replies_deinit(&p->pending_replies);
     free(p);
 }
 
@@ -247,7 +247,7 @@ bool redis_pubsub_command(struct redis_pubsub *p, const char *command, const cha
         memcpy(argv + 1, names, n * sizeof *argv);
         memcpy(argl + 1, lens, n * sizeof *argl);
         if (!redis_conn_send(p->conn, (int)n + 1, argv, argl) ||
-            !unanswered_add(&p->unanswered, what, (uint32_t)n))
+            !pending_replies_add(&p->pending_replies, what, (uint32_t)n))
             return false;
         names += n;
         lens += n;

@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 // Both begin to connect without waiting, and return the descriptor (writable when it is done, SO_ERROR tells
-// how) or -1 with errno.
+// tail) or -1 with errno.
 int redis_socket_unix(const char *path);
 // Of several addresses, each `attempt` takes the next one.
 int redis_socket_tcp(const struct addrinfo *found, unsigned attempt);

@@ -31,7 +31,7 @@ enum sentinel_fault { FAULT_NONE, FAULT_DOWN, FAULT_REFUSES, FAULT_NO_ADDRESS, F
 struct sentinel {
     struct ev_loop *loop;
     const struct redis_url *url;
-    void (*on_result)(void *ctx, const struct redis_place *place, const char *error);
+    void (*on_result)(void *ctx, const struct redis_address *address, const char *error);
     void *ctx;
     struct redis_link link;
     struct redis_reader reader;
@@ -75,16 +75,16 @@ static void begin_round(struct sentinel *s, size_t first)
 
 static void tell_master(struct sentinel *s, const struct sentinel_master *master)
 {
-    struct redis_place place = {.port = master->port};
-    memcpy(place.host, master->host, sizeof place.host);
+    struct redis_address address = {.port = master->port};
+    memcpy(address.host, master->host, sizeof address.host);
     if (!sentinel_same_place(master, &s->known)) {
         char text[REDIS_HOST_SIZE + 16];
-        redis_place_describe(&place, text, sizeof text);
+        redis_address_describe(&address, text, sizeof text);
         log_info("redis", "the sentinel at %s names %s as the master \"%s\"", s->where, text,
                  s->url->master_name);
     }
     s->known = *master;
-    s->on_result(s->ctx, &place, NULL);
+    s->on_result(s->ctx, &address, NULL);
 }
 
 static void end_round(struct sentinel *s)
@@ -126,12 +126,12 @@ static void give_up(struct sentinel *s, enum sentinel_fault fault, const char *w
 static void try_sentinel(struct sentinel *s)
 {
     const struct redis_endpoint *at = &s->url->endpoints[s->at];
-    struct redis_place place = {.port = at->port};
-    snprintf(place.host, sizeof place.host, "%s", at->host);
-    redis_place_describe(&place, s->where, sizeof s->where);
+    struct redis_address address = {.port = at->port};
+    snprintf(address.host, sizeof address.host, "%s", at->host);
+    redis_address_describe(&address, s->where, sizeof s->where);
     s->timeouts = 0;
     set_state(s, SENTINEL_ASKING, ANSWER_TIMEOUT_S);
-    redis_link_open(&s->link, &place);
+    redis_link_open(&s->link, &address);
 }
 
 static void on_open(void *ctx)
@@ -275,9 +275,10 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
     }
 }
 
-struct sentinel *
-sentinel_create(struct ev_loop *loop, const struct redis_url *url,
-                void (*on_result)(void *ctx, const struct redis_place *place, const char *error), void *ctx)
+struct sentinel *sentinel_create(struct ev_loop *loop, const struct redis_url *url,
+                                 void (*on_result)(void *ctx, const struct redis_address *address,
+                                                   const char *error),
+                                 void *ctx)
 {
     struct sentinel *s = calloc(1, sizeof *s);
     if (!s)

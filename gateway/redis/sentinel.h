@@ -1,7 +1,7 @@
 // Finds the master of a URL by its sentinels (redis.io, "Guidelines for Redis clients with support for
 // Redis Sentinel"). A round asks them in turn until one answers:
 //
-//      ask ---> [ sentinel 1 ] -down-> [ sentinel 2 ] -answers-> place, and stay to hear +switch-master
+//      ask ---> [ sentinel 1 ] -down-> [ sentinel 2 ] -answers-> address, and stay to hear +switch-master
 //                                                      nobody -> one line that says why
 //
 // A sentinel that is cut off from the others goes on naming the old master. So an answer from before the last
@@ -15,11 +15,12 @@
 
 struct sentinel;
 
-// `url` is borrowed. `on_result` is called at the end of each round, asked for or not: a place, or NULL and
+// `url` is borrowed. `on_result` is called at the end of each round, asked for or not: a address, or NULL and
 // one line. NULL when out of memory.
-struct sentinel *
-sentinel_create(struct ev_loop *loop, const struct redis_url *url,
-                void (*on_result)(void *ctx, const struct redis_place *place, const char *error), void *ctx);
+struct sentinel *sentinel_create(struct ev_loop *loop, const struct redis_url *url,
+                                 void (*on_result)(void *ctx, const struct redis_address *address,
+                                                   const char *error),
+                                 void *ctx);
 void sentinel_destroy(struct sentinel *s); // may be NULL
 // Begins a round, unless one is under way. on_result is not called before this returns.
 void sentinel_ask(struct sentinel *s);

@@ -17,14 +17,14 @@ static void require(bool promise)
 
 static void any_text(const char *text, size_t len)
 {
-    struct position at, again;
+    struct event_id at, again;
     char out[CURSOR_MAX];
     if (cursor_find(text, len, "news", 4, &at) != CURSOR_KNOWN)
         return;
     const struct cursor_entry entry = {.channel = "news", .channel_len = 4, .at = at};
     size_t n = cursor_encode(&entry, 1, out);
     require(n > 0 && n <= CURSOR_MAX);
-    require(cursor_find(out, n, "news", 4, &again) == CURSOR_KNOWN && position_equal(at, again));
+    require(cursor_find(out, n, "news", 4, &again) == CURSOR_KNOWN && event_id_equal(at, again));
 }
 
 // Names of one byte, each once; two numbers of up to eight bytes each.
@@ -49,10 +49,10 @@ static void any_places(const uint8_t *data, size_t size)
     size_t n = cursor_encode(entries, count, out);
     require(n > 0 && n <= CURSOR_MAX);
     for (size_t i = 0; i < count; i++) {
-        struct position at;
+        struct event_id at;
         enum cursor_result r = cursor_find(out, n, entries[i].channel, 1, &at);
         require(r != CURSOR_NEW && !(entries[i].unknown && r == CURSOR_KNOWN));
-        require(r != CURSOR_KNOWN || position_equal(at, entries[i].at));
+        require(r != CURSOR_KNOWN || event_id_equal(at, entries[i].at));
     }
     any_text(out, n);
     free(out);

@@ -14,9 +14,9 @@ static void require(bool promise)
         abort();
 }
 
-static void check(const struct frame *f, const struct position *at, enum counter dropped)
+static void check(const struct frame *f, const struct event_id *at, enum counter dropped)
 {
-    require(f->durable && position_equal(f->at, *at));
+    require(f->durable && event_id_equal(f->at, *at));
     require(f->is_gap == (dropped != COUNTER_COUNT));
     require(f->id_line_len > 0 && f->id_line_len < f->body_len);
     require(f->body_at + f->body_len + SSE_CHUNK_TAIL == f->wire_len);
@@ -29,11 +29,11 @@ static void check(const struct frame *f, const struct position *at, enum counter
 
 static void take(const redisReply *entry)
 {
-    struct position at;
+    struct event_id at;
     uint64_t epoch;
     enum counter dropped;
-    const struct position before = {.ms = 1, .offset = 1};
-    bool stands = history_entry_position(entry, &at, &epoch);
+    const struct event_id before = {.ms = 1, .offset = 1};
+    bool stands = history_entry_event_id(entry, &at, &epoch);
     struct frame *f = history_entry_frame(entry, 7, "news", 4, MAX_MESSAGE, before, &dropped);
     require(stands == (f != NULL));
     if (f)

@@ -26,9 +26,9 @@ static void take(const char *payload, size_t len)
     require(end == body + f->body_len - 2 && !memchr(body, '\r', f->body_len));
     require(!f->is_gap && !f->rest);
     if (f->durable)
-        require(f->id_line_len > 0 && f->at.offset > 0 && position_before(f->prev, f->at));
+        require(f->id_line_len > 0 && f->at.offset > 0 && event_id_before(f->prev, f->at));
     else
-        require(position_is_zero(f->at));
+        require(event_id_is_zero(f->at));
     frame_release(f);
 }
 

@@ -20,7 +20,7 @@ static uint64_t channel_hash;
 static struct stream {
     struct subscriber subscriber;
     bool open;
-    enum hub_appetite appetite;
+    enum subscriber_readiness readiness;
     unsigned room; // frames until its socket is full; 0: it never is
     unsigned opened, lost_to_memory;
     char heard[512]; // "5 6 gap 9"
@@ -28,35 +28,35 @@ static struct stream {
 
 // What the bus was asked.
 static unsigned asked, interests;
-static struct hub_question question;
+static struct history_query query;
 static bool bus_has_memory;
-static uint64_t heard_wish;
+static uint64_t last_seq;
 
 // What is published.
 static uint64_t life;
 static size_t event_size;
 static bool wanted;
 
-static struct position place(uint64_t offset)
+static struct event_id place(uint64_t offset)
 {
-    return offset ? (struct position){.ms = life + offset, .offset = offset} : (struct position){0};
+    return offset ? (struct event_id){.ms = life + offset, .offset = offset} : (struct event_id){0};
 }
 
-static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, uint64_t wish)
+static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, uint64_t subscribe_seq)
 {
     (void)ctx, (void)hash, (void)name, (void)len;
-    interests += wish != 0;
-    wanted = wish != 0;
-    heard_wish = wish ? wish : heard_wish;
+    interests += subscribe_seq != 0;
+    wanted = subscribe_seq != 0;
+    last_seq = subscribe_seq ? subscribe_seq : last_seq;
     return true;
 }
 
 static bool on_history(void *ctx, uint64_t hash, const char *name, size_t len,
-                       const struct hub_question *asked_for)
+                       const struct history_query *asked_for)
 {
     (void)ctx, (void)hash, (void)name, (void)len;
     asked++;
-    question = *asked_for;
+    query = *asked_for;
     return bus_has_memory;
 }
 
@@ -67,7 +67,7 @@ static void on_frame(void *ctx, struct subscriber *s, struct frame *f)
     if (!stream->open)
         return;
     if (stream->room > 0 && --stream->room == 0)
-        stream->appetite = HUB_FULL;
+        stream->readiness = SUBSCRIBER_BLOCKED;
     char word[32];
     snprintf(word, sizeof word, f->is_gap ? "gap" : "%u", (unsigned)f->at.offset);
     size_t len = strlen(stream->heard);
@@ -85,11 +85,11 @@ static void on_ready(void *ctx, struct subscriber *s)
     hub_wake(hub, s);
 }
 
-static enum hub_appetite appetite(void *ctx, struct subscriber *s)
+static enum subscriber_readiness readiness(void *ctx, struct subscriber *s)
 {
     (void)ctx;
     struct stream *stream = (struct stream *)s;
-    return stream->open ? stream->appetite : HUB_NOT_OPEN;
+    return stream->open ? stream->readiness : SUBSCRIBER_NOT_OPEN;
 }
 
 static void on_no_memory(void *ctx, struct subscriber *s)
@@ -104,7 +104,7 @@ static void setup(void)
                                       .on_history = on_history,
                                       .on_frame = on_frame,
                                       .on_ready = on_ready,
-                                      .appetite = appetite,
+                                      .readiness = readiness,
                                       .on_no_memory = on_no_memory};
     ck_assert(map_seed());
     channel_hash = map_hash("a", 1);
@@ -116,7 +116,7 @@ static void setup(void)
     ck_assert_ptr_nonnull(hub);
     hub_tick(hub, now);
     for (size_t i = 0; i < STREAMS; i++)
-        streams[i].appetite = HUB_HUNGRY;
+        streams[i].readiness = SUBSCRIBER_READY;
 }
 
 static void teardown(void)
@@ -154,7 +154,7 @@ static void live(uint64_t offset)
     feed();
 }
 
-static void join_at(size_t i, enum hub_from from, struct position at)
+static void join_at(size_t i, enum hub_from from, struct event_id at)
 {
     const struct hub_name name = {.text = "a", .len = 1, .from = from, .at = at};
     ck_assert(hub_join(hub, &streams[i].subscriber, &name, 1));
@@ -178,39 +178,39 @@ static void leave(size_t i)
 static void confirm(uint64_t last)
 {
     hub_confirm(hub, channel_hash, "a", 1,
-                &(struct hub_confirmation){
-                    .has_history = true, .last = place(last), .epoch = life + 1, .heard = heard_wish});
+                &(struct history_tail){
+                    .has_history = true, .last = place(last), .epoch = life + 1, .subscribe_seq = last_seq});
     feed();
 }
 
 static void confirm_without_history(void)
 {
-    hub_confirm(hub, channel_hash, "a", 1, &(struct hub_confirmation){.heard = heard_wish});
+    hub_confirm(hub, channel_hash, "a", 1, &(struct history_tail){.subscribe_seq = last_seq});
     feed();
 }
 
-// The answer to a question: of what Redis keeps first..last, none where last is 0.
-static void answer(struct hub_question to, uint64_t first, uint64_t last, bool at_end)
+// The answer to a query: of what Redis keeps first..last, none where last is 0.
+static void answer(struct history_query to, uint64_t first, uint64_t last, bool at_end)
 {
     struct frame *frames[300];
-    struct hub_page p = {.question = to, .at_end = at_end, .frames = frames};
+    struct history_page p = {.query = to, .at_end = at_end, .frames = frames};
     for (uint64_t n = first; last && n <= last; n++)
         frames[p.count++] = event_behind(n, n - 1);
     hub_page(hub, channel_hash, "a", 1, &p);
     feed();
 }
 
-// The answer to the last question, which was for a page from `from` on.
+// The answer to the last query, which was for a page from `from` on.
 static void page(uint64_t from, uint64_t first, uint64_t last, bool at_end)
 {
-    ck_assert(position_equal(question.from, place(from)));
-    answer(question, first, last, at_end);
+    ck_assert(event_id_equal(query.from, place(from)));
+    answer(query, first, last, at_end);
 }
 
 static void page_fails(uint64_t from)
 {
-    ck_assert(position_equal(question.from, place(from)));
-    hub_page(hub, channel_hash, "a", 1, &(struct hub_page){.question = question, .failed = true});
+    ck_assert(event_id_equal(query.from, place(from)));
+    hub_page(hub, channel_hash, "a", 1, &(struct history_page){.query = query, .failed = true});
     feed();
 }
 
@@ -221,7 +221,7 @@ static void later(uint64_t ms)
     feed();
 }
 
-// What the stream was given since the last question.
+// What the stream was given since the last query.
 static const char *heard(size_t i)
 {
     static char copy[sizeof streams[0].heard];
@@ -232,11 +232,11 @@ static const char *heard(size_t i)
 
 START_TEST(who_resumes_gets_what_it_missed_once_and_then_what_is_live)
 {
-    join(0, FROM_POSITION, 2);
+    join(0, FROM_EVENT_ID, 2);
     ck_assert_uint_eq(asked, 0); // not before it is known how far the channel has got
     confirm(4);
     ck_assert_uint_eq(asked, 1);
-    ck_assert(position_equal(question.from, place(2)));
+    ck_assert(event_id_equal(query.from, place(2)));
     ck_assert(!streams[0].open);
     live(5);
     page(2, 2, 5, true);
@@ -249,7 +249,7 @@ END_TEST
 
 START_TEST(who_is_at_the_end_opens_without_a_question)
 {
-    join(0, FROM_POSITION, 4);
+    join(0, FROM_EVENT_ID, 4);
     confirm(4);
     ck_assert_uint_eq(asked, 0);
     ck_assert(streams[0].open);
@@ -269,7 +269,7 @@ END_TEST
 
 START_TEST(what_was_trimmed_is_a_gap)
 {
-    join(0, FROM_POSITION, 2);
+    join(0, FROM_EVENT_ID, 2);
     confirm(9);
     page(2, 7, 9, true);
     ck_assert_str_eq(heard(0), "gap 7 8 9");
@@ -278,10 +278,10 @@ END_TEST
 
 START_TEST(many_who_wait_share_one_question_and_its_answer_is_not_asked_for_again)
 {
-    join(0, FROM_POSITION, 5);
+    join(0, FROM_EVENT_ID, 5);
     confirm(9);
     for (size_t i = 1; i < STREAMS; i++)
-        join(i, FROM_POSITION, 5);
+        join(i, FROM_EVENT_ID, 5);
     ck_assert_uint_eq(asked, 1);
     page(5, 5, 9, true);
     for (size_t i = 0; i < STREAMS; i++)
@@ -323,14 +323,14 @@ END_TEST
 
 START_TEST(who_was_verified_before_redis_went_is_opened_when_it_is_back)
 {
-    const struct hub_name names[] = {{.text = "a", .len = 1, .from = FROM_POSITION, .at = place(2)},
+    const struct hub_name names[] = {{.text = "a", .len = 1, .from = FROM_EVENT_ID, .at = place(2)},
                                      {.text = "b", .len = 1}};
     uint64_t b = map_hash("b", 1);
     ck_assert(hub_join(hub, &streams[0].subscriber, names, 2));
     confirm(3);
     page(2, 2, 3, true);
     hub_unconfirm_all(hub);
-    hub_confirm(hub, b, "b", 1, &(struct hub_confirmation){.heard = heard_wish});
+    hub_confirm(hub, b, "b", 1, &(struct history_tail){.subscribe_seq = last_seq});
     ck_assert(!streams[0].open);
     confirm(3);
     ck_assert(streams[0].open);
@@ -341,18 +341,18 @@ END_TEST
 // A page ends where the history ended when it was read. What came later is in Redis, too.
 START_TEST(a_page_that_live_events_have_overtaken_is_followed_by_the_next_at_once)
 {
-    join(0, FROM_POSITION, 2);
+    join(0, FROM_EVENT_ID, 2);
     confirm(4);
-    streams[0].appetite = HUB_FULL;
+    streams[0].readiness = SUBSCRIBER_BLOCKED;
     page(2, 2, 4, true);
     for (uint64_t n = 5; n <= 1100; n++) // more than is remembered
         live(n);
-    streams[0].appetite = HUB_HUNGRY;
+    streams[0].readiness = SUBSCRIBER_READY;
     hub_wake(hub, &streams[0].subscriber);
     feed();
     ck_assert_str_eq(heard(0), "3 4");
     ck_assert_uint_eq(asked, 2);
-    ck_assert(position_equal(question.from, place(4)));
+    ck_assert(event_id_equal(query.from, place(4)));
     page(4, 4, 9, false);
     ck_assert_str_eq(heard(0), "5 6 7 8 9");
 }
@@ -362,7 +362,7 @@ END_TEST
 START_TEST(who_got_beyond_the_page_by_live_events_asks_for_the_next_one)
 {
     event_size = 300 << 10; // three of them are remembered
-    join(0, FROM_POSITION, 2);
+    join(0, FROM_EVENT_ID, 2);
     confirm(4);
     streams[0].room = 3;
     live(5);
@@ -371,7 +371,7 @@ START_TEST(who_got_beyond_the_page_by_live_events_asks_for_the_next_one)
     for (uint64_t n = 7; n <= 12; n++)
         live(n);
     ck_assert_str_eq(heard(0), "3 4 5");
-    streams[0].appetite = HUB_HUNGRY;
+    streams[0].readiness = SUBSCRIBER_READY;
     hub_wake(hub, &streams[0].subscriber);
     feed();
     page(5, 5, 12, true);
@@ -381,16 +381,16 @@ END_TEST
 
 START_TEST(the_next_page_is_asked_for_where_the_last_one_was_whole)
 {
-    join(0, FROM_POSITION, 2);
+    join(0, FROM_EVENT_ID, 2);
     confirm(4);
     page(2, 2, 4, true); // and the stream is level
     ck_assert_str_eq(heard(0), "3 4");
     // Comes with what another gateway gave it last; this one has forgotten event 5, as a small memory does.
-    streams[0].appetite = HUB_FULL;
+    streams[0].readiness = SUBSCRIBER_BLOCKED;
     hub_unconfirm_all(hub);
     confirm(6);
     ck_assert_uint_eq(asked, 1); // its socket is full
-    streams[0].appetite = HUB_HUNGRY;
+    streams[0].readiness = SUBSCRIBER_READY;
     hub_wake(hub, &streams[0].subscriber);
     feed();
     ck_assert_uint_eq(asked, 2);
@@ -401,7 +401,7 @@ START_TEST(the_next_page_is_asked_for_where_the_last_one_was_whole)
 }
 END_TEST
 
-// A question may be answered later than the subscription's first messages, and earlier than others.
+// A query may be answered later than the subscription's first messages, and earlier than others.
 START_TEST(a_confirmation_that_knows_of_more_is_believed)
 {
     join(0, FROM_NOW, 0);
@@ -423,7 +423,7 @@ END_TEST
 START_TEST(a_history_that_is_short_for_long_is_a_gap_for_all_at_once)
 {
     for (size_t i = 0; i < 5; i++)
-        join(i, FROM_POSITION, 3);
+        join(i, FROM_EVENT_ID, 3);
     confirm(5);
     for (int n = 0; n < 30 && asked < 30 && !strstr(streams[0].heard, "gap"); n++) {
         page(3, 3, 3, true);
@@ -439,7 +439,7 @@ END_TEST
 
 START_TEST(a_history_that_lags_is_waited_for)
 {
-    join(0, FROM_POSITION, 3);
+    join(0, FROM_EVENT_ID, 3);
     confirm(5);
     page(3, 3, 4, true);
     ck_assert_str_eq(heard(0), "4");
@@ -453,7 +453,7 @@ END_TEST
 
 START_TEST(what_redis_has_before_the_bus_waits_for_the_bus)
 {
-    join(0, FROM_POSITION, 3);
+    join(0, FROM_EVENT_ID, 3);
     confirm(4);
     page(3, 3, 5, true);
     ck_assert_str_eq(heard(0), "4");
@@ -466,7 +466,7 @@ END_TEST
 
 START_TEST(who_was_served_by_a_quicker_gateway_waits_for_what_is_new)
 {
-    join(0, FROM_POSITION, 6);
+    join(0, FROM_EVENT_ID, 6);
     confirm(4);
     page(6, 6, 6, true);
     ck_assert(streams[0].open);
@@ -479,7 +479,7 @@ END_TEST
 
 START_TEST(a_page_that_cannot_be_had_is_a_gap_for_those_who_wait)
 {
-    join(0, FROM_POSITION, 2);
+    join(0, FROM_EVENT_ID, 2);
     confirm(4);
     page_fails(2);
     ck_assert_str_eq(heard(0), "gap");
@@ -490,9 +490,9 @@ END_TEST
 
 START_TEST(a_question_without_an_answer_is_asked_again)
 {
-    join(0, FROM_POSITION, 2);
+    join(0, FROM_EVENT_ID, 2);
     confirm(4);
-    const struct hub_question first = question;
+    const struct history_query first = query;
     later(59000); // the bus does answer, however long Redis takes
     ck_assert_uint_eq(asked, 1);
     later(2000);
@@ -506,7 +506,7 @@ END_TEST
 START_TEST(a_question_that_could_not_be_told_is_told_again_soon)
 {
     bus_has_memory = false;
-    join(0, FROM_POSITION, 2);
+    join(0, FROM_EVENT_ID, 2);
     confirm(4);
     bus_has_memory = true;
     later(1500);
@@ -518,17 +518,17 @@ END_TEST
 
 START_TEST(the_answer_to_another_question_is_not_taken)
 {
-    join(0, FROM_POSITION, 2);
+    join(0, FROM_EVENT_ID, 2);
     confirm(4);
-    const struct hub_question other = question;
+    const struct history_query other = query;
     leave(0); // and the channel with it
-    join(0, FROM_POSITION, 5);
+    join(0, FROM_EVENT_ID, 5);
     confirm(5);
     live(6);
     live(8);
     leave(0);
     ck_assert_str_eq(heard(0), "6");
-    join(0, FROM_POSITION, 6);
+    join(0, FROM_EVENT_ID, 6);
     confirm(8);
     answer(other, 2, 4, true); // says nothing about what is behind 6
     ck_assert_str_eq(heard(0), "");
@@ -539,11 +539,11 @@ END_TEST
 
 START_TEST(the_answer_to_the_same_question_of_another_time_is_not_taken)
 {
-    join(0, FROM_POSITION, 2);
+    join(0, FROM_EVENT_ID, 2);
     confirm(4);
-    const struct hub_question before = question;
+    const struct history_query before = query;
     leave(0); // and the channel with it
-    join(0, FROM_POSITION, 2);
+    join(0, FROM_EVENT_ID, 2);
     confirm(8);
     answer(before, 2, 4, true); // all that there was, then
     ck_assert_str_eq(heard(0), "");
@@ -556,17 +556,17 @@ START_TEST(pages_begin_small_and_grow_by_the_size_of_the_events)
 {
     join(0, FROM_EARLIEST, 0);
     confirm(1000);
-    ck_assert_uint_le(question.entries, 16); // of events that may have a megabyte each
+    ck_assert_uint_le(query.entries, 16); // of events that may have a megabyte each
     page(0, 1, 16, false);
-    ck_assert_uint_eq(question.entries, 64);
+    ck_assert_uint_eq(query.entries, 64);
     page(16, 16, 79, false);
-    ck_assert_uint_eq(question.entries, 256);
+    ck_assert_uint_eq(query.entries, 256);
     event_size = 16 << 10;
     page(79, 79, 334, false);
-    ck_assert_uint_eq(question.entries, 15); // of which 256 KiB hold so many
+    ck_assert_uint_eq(query.entries, 15); // of which 256 KiB hold so many
     event_size = 1 << 20;
     page(334, 334, 348, false);
-    ck_assert_uint_eq(question.entries, 8);
+    ck_assert_uint_eq(query.entries, 8);
 }
 END_TEST
 
@@ -585,17 +585,17 @@ END_TEST
 START_TEST(who_is_behind_when_history_begins_anew_in_the_past_does_not_wait_for_the_clock)
 {
     streams[0].room = 1;
-    join(0, FROM_POSITION, 1);
+    join(0, FROM_EVENT_ID, 1);
     confirm(4);
     page(1, 1, 4, true);
     ck_assert_str_eq(heard(0), "2");
     life = 500; // the key is deleted, and the clock has been set back
     live(1);
-    streams[0].appetite = HUB_HUNGRY;
+    streams[0].readiness = SUBSCRIBER_READY;
     hub_wake(hub, &streams[0].subscriber);
     feed();
-    question.from.ms -= 500; // a place of the old life
-    page(2, 1, 0, true);     // of which nothing is left
+    query.from.ms -= 500; // a place of the old life
+    page(2, 1, 0, true);  // of which nothing is left
     ck_assert_str_eq(heard(0), "gap");
     live(2);
     ck_assert_str_eq(heard(0), "2");
@@ -606,11 +606,11 @@ END_TEST
 // times. What the client had of the lost branch it knows by offset.
 START_TEST(what_a_failover_put_in_the_place_of_lost_events_is_delivered_behind_a_gap)
 {
-    const struct position lost = {.ms = life + 500, .offset = 4};
-    join_at(0, FROM_POSITION, lost);
+    const struct event_id lost = {.ms = life + 500, .offset = 4};
+    join_at(0, FROM_EVENT_ID, lost);
     confirm(20);
-    ck_assert(position_equal(question.from, lost));
-    answer(question, 1, 0, true); // by its time nothing comes after it
+    ck_assert(event_id_equal(query.from, lost));
+    answer(query, 1, 0, true); // by its time nothing comes after it
     ck_assert_uint_eq(asked, 2);
     ck_assert(!streams[0].open);
     page(0, 1, 3, false);
@@ -625,16 +625,16 @@ END_TEST
 
 START_TEST(who_looks_for_its_place_keeps_the_one_it_had)
 {
-    const struct position lost = {.ms = life + 500, .offset = 4};
-    struct position at;
+    const struct event_id lost = {.ms = life + 500, .offset = 4};
+    struct event_id at;
     char id[CURSOR_MAX];
-    join_at(0, FROM_POSITION, lost);
+    join_at(0, FROM_EVENT_ID, lost);
     confirm(20);
-    answer(question, 1, 0, true);
+    answer(query, 1, 0, true);
     page(0, 1, 2, false);
     size_t len = hub_cursor(&streams[0].subscriber, id);
     ck_assert_int_eq(cursor_find(id, len, "a", 1, &at), CURSOR_KNOWN);
-    ck_assert(position_equal(at, lost));
+    ck_assert(event_id_equal(at, lost));
     page_fails(2);
     ck_assert_str_eq(heard(0), "gap");
     live(21);
@@ -644,10 +644,10 @@ END_TEST
 
 START_TEST(who_looks_for_its_place_in_a_history_that_can_be_read_no_more_is_told_of_a_gap)
 {
-    join_at(0, FROM_POSITION, (struct position){.ms = life + 500, .offset = 4});
+    join_at(0, FROM_EVENT_ID, (struct event_id){.ms = life + 500, .offset = 4});
     confirm(20);
-    answer(question, 1, 0, true);
-    ck_assert(position_is_zero(question.from));
+    answer(query, 1, 0, true);
+    ck_assert(event_id_is_zero(query.from));
     hub_unconfirm_all(hub);
     confirm(0); // Redis comes back empty, and then forbids to read
     hub_unconfirm_all(hub);
@@ -661,9 +661,9 @@ END_TEST
 
 START_TEST(who_is_ahead_of_what_a_failover_left_is_told_of_a_gap)
 {
-    join_at(0, FROM_POSITION, (struct position){.ms = life + 500, .offset = 4});
+    join_at(0, FROM_EVENT_ID, (struct event_id){.ms = life + 500, .offset = 4});
     confirm(3);
-    answer(question, 1, 0, true);
+    answer(query, 1, 0, true);
     ck_assert_str_eq(heard(0), "gap");
     live(4);
     ck_assert_str_eq(heard(0), "4");
@@ -672,7 +672,7 @@ END_TEST
 
 START_TEST(events_that_were_in_the_answer_already_are_not_given_again)
 {
-    join(0, FROM_POSITION, 2);
+    join(0, FROM_EVENT_ID, 2);
     confirm(4);
     page(2, 2, 4, true);
     live(3);
@@ -684,15 +684,15 @@ END_TEST
 
 START_TEST(a_page_that_fails_costs_nothing_to_those_who_need_none)
 {
-    join(0, FROM_POSITION, 2);
+    join(0, FROM_EVENT_ID, 2);
     confirm(4);
     page(2, 2, 4, true);
-    join(1, FROM_POSITION, 0); // older than what is remembered
-    streams[2].appetite = HUB_FULL;
-    join(2, FROM_POSITION, 3);
+    join(1, FROM_EVENT_ID, 0); // older than what is remembered
+    streams[2].readiness = SUBSCRIBER_BLOCKED;
+    join(2, FROM_EVENT_ID, 3);
     page_fails(0);
     ck_assert_str_eq(heard(1), "gap");
-    streams[2].appetite = HUB_HUNGRY;
+    streams[2].readiness = SUBSCRIBER_READY;
     hub_wake(hub, &streams[2].subscriber);
     feed();
     ck_assert_str_eq(heard(2), "4");
@@ -701,9 +701,9 @@ END_TEST
 
 START_TEST(a_page_that_was_read_before_a_stream_came_does_not_say_that_its_place_is_gone)
 {
-    join(0, FROM_POSITION, 2);
+    join(0, FROM_EVENT_ID, 2);
     confirm(4);
-    join(1, FROM_POSITION, 6); // served elsewhere
+    join(1, FROM_EVENT_ID, 6); // served elsewhere
     page(2, 2, 5, true);
     ck_assert_str_eq(heard(1), "");
     ck_assert_uint_eq(asked, 2);
@@ -716,7 +716,7 @@ END_TEST
 
 START_TEST(a_page_for_a_channel_that_is_gone_is_released)
 {
-    join(0, FROM_POSITION, 2);
+    join(0, FROM_EVENT_ID, 2);
     confirm(4);
     leave(0);
     page(2, 2, 4, true);
@@ -727,11 +727,11 @@ END_TEST
 START_TEST(leaving_in_any_order_while_behind_leaves_nothing)
 {
     for (size_t i = 0; i < 16; i++)
-        join(i, i % 3 ? FROM_POSITION : FROM_EARLIEST, i % 3);
+        join(i, i % 3 ? FROM_EVENT_ID : FROM_EARLIEST, i % 3);
     confirm(9);
     for (size_t i = 0; i < 16; i += 2)
         leave(i);
-    answer(question, 1, 9, true);
+    answer(query, 1, 9, true);
     for (size_t i = 15; i < 16; i -= 2)
         leave(i);
 }
@@ -739,7 +739,7 @@ END_TEST
 
 START_TEST(without_history_who_resumes_gets_one_gap_and_then_what_is_live)
 {
-    join(0, FROM_POSITION, 2);
+    join(0, FROM_EVENT_ID, 2);
     join(1, FROM_UNKNOWN, 0);
     join(2, FROM_EARLIEST, 0);
     join(3, FROM_NOW, 0);
@@ -826,12 +826,12 @@ END_TEST
 
 START_TEST(a_message_that_is_lost_before_the_first_confirmation_is_asked_for)
 {
-    join(0, FROM_POSITION, 2);
-    const uint64_t before = heard_wish;
+    join(0, FROM_EVENT_ID, 2);
+    const uint64_t before = last_seq;
     ck_assert(!hub_lost(hub, channel_hash, "a", 1, false));
     ck_assert_uint_eq(interests, 2);
-    const struct hub_confirmation older = {
-        .has_history = true, .last = place(2), .epoch = life + 1, .heard = before};
+    const struct history_tail older = {
+        .has_history = true, .last = place(2), .epoch = life + 1, .subscribe_seq = before};
     hub_confirm(hub, channel_hash, "a", 1, &older); // when it was asked, nothing had been lost yet
     ck_assert(!streams[0].open);
     confirm(3);
@@ -860,11 +860,11 @@ START_TEST(a_durable_channel_without_readable_history_is_unknown_in_the_cursor)
     const struct hub_name names[] = {{.text = "a", .len = 1}, {.text = "b", .len = 1}};
     uint64_t b = map_hash("b", 1);
     char id[CURSOR_MAX];
-    struct position at;
+    struct event_id at;
     ck_assert(hub_join(hub, &streams[0].subscriber, names, 2));
     confirm_without_history();
     hub_confirm(hub, b, "b", 1,
-                &(struct hub_confirmation){.has_history = true, .last = place(3), .heard = heard_wish});
+                &(struct history_tail){.has_history = true, .last = place(3), .subscribe_seq = last_seq});
     size_t len = hub_cursor(&streams[0].subscriber, id);
     ck_assert_int_eq(cursor_find(id, len, "a", 1, &at), CURSOR_NEW);
     live(7);
@@ -877,16 +877,16 @@ END_TEST
 // Newcomers who ask for an older place must not keep those who are further on from their page for ever.
 START_TEST(who_is_further_on_gets_its_page_although_others_keep_coming)
 {
-    join(0, FROM_POSITION, 80);
+    join(0, FROM_EVENT_ID, 80);
     confirm(90);
     page(80, 80, 81, false);
     ck_assert_str_eq(heard(0), "81");
-    join(1, FROM_POSITION, 1);
+    join(1, FROM_EVENT_ID, 1);
     page(81, 81, 81, false);
-    ck_assert(position_equal(question.from, place(1)));
+    ck_assert(event_id_equal(query.from, place(1)));
     for (size_t i = 2; i < 12; i++) {
-        join(i, FROM_POSITION, 1);
-        page(question.from.offset, question.from.offset, question.from.offset + 20, false);
+        join(i, FROM_EVENT_ID, 1);
+        page(query.from.offset, query.from.offset, query.from.offset + 20, false);
     }
     ck_assert_str_ne(heard(0), "");
 }
@@ -900,7 +900,7 @@ static void resume_alone(size_t i)
     snprintf(text, sizeof text, "c%u", (unsigned)i % 1000);
     const struct hub_name name = {.text = text, .len = strlen(text), .from = FROM_EARLIEST};
     uint64_t hash = map_hash(text, name.len);
-    struct hub_page p = {.at_end = true, .frames = frames, .count = 200};
+    struct history_page p = {.at_end = true, .frames = frames, .count = 200};
     for (uint64_t n = 1; n <= p.count; n++) {
         const struct event_place at = {.at = place(n), .prev = place(n - 1), .epoch = life + 1};
         struct sse_event event = {.data = "x", .data_len = 1};
@@ -908,9 +908,9 @@ static void resume_alone(size_t i)
     }
     ck_assert(hub_join(hub, &streams[i].subscriber, &name, 1));
     hub_confirm(hub, hash, text, name.len,
-                &(struct hub_confirmation){.has_history = true, .last = place(200), .heard = heard_wish});
+                &(struct history_tail){.has_history = true, .last = place(200), .subscribe_seq = last_seq});
     feed();
-    p.question = question;
+    p.query = query;
     hub_page(hub, hash, text, name.len, &p);
     feed();
 }

@@ -39,10 +39,10 @@ struct history {
     size_t first, end; // kept
     size_t life_from;  // where this life of the key begins
     unsigned lives, branches;
-    struct position ended[EVENTS]; // the last event of each life
+    struct event_id ended[EVENTS]; // the last event of each life
     bool wanted, asked, subscribed, was_active, gap_told;
-    // As threads/recall.c has it, for the only worker:
-    uint64_t question; // for the last event, on its way; 0: none
+    // As bus/resume.c has it, for the only worker:
+    uint64_t query; // for the last event, on its way; 0: none
     bool asked_for, ask_next;
     char name[16];
     uint64_t hash;
@@ -51,8 +51,8 @@ struct history {
 static struct history histories[CHANNELS];
 static uint64_t wall_ms, now_ms;
 static bool redis_up;
-static uint64_t questions;
-static uint64_t heard;
+static uint64_t queries;
+static uint64_t last_seq;
 
 enum kind {
     TO_FRAME,
@@ -71,10 +71,10 @@ struct item {
     enum kind kind;
     size_t channel;
     struct event_place event;
-    struct hub_question asked; // ASK_PAGE, TO_PAGE
-    uint64_t question;         // ASK_LAST
-    struct hub_confirmation how;
-    uint64_t wish;
+    struct history_query asked; // ASK_PAGE, TO_PAGE
+    uint64_t query;             // ASK_LAST
+    struct history_tail tail;
+    uint64_t subscribe_seq;
     bool at_end, failed;
     size_t first, count; // of a page
 };
@@ -100,9 +100,9 @@ static bool pop(struct queue *q, struct item *item)
     return true;
 }
 
-static struct position last_of(const struct history *h)
+static struct event_id last_of(const struct history *h)
 {
-    return h->end > h->life_from ? h->events[h->end - 1].at : (struct position){0};
+    return h->end > h->life_from ? h->events[h->end - 1].at : (struct event_id){0};
 }
 
 static size_t channel_named(const char *name, size_t len)
@@ -120,7 +120,7 @@ static void publish(size_t c)
     if (h->end == EVENTS)
         return;
     wall_ms += below(3);
-    struct position prev = last_of(h);
+    struct event_id prev = last_of(h);
     // No two lives share a millisecond, nor what a failover lost and what came instead: a place that is in
     // both means nothing.
     uint64_t clock_ms = wall_ms * 64 + h->branches % 64;
@@ -153,10 +153,10 @@ static void redis_goes(void)
 
 static void ask_last(struct history *h)
 {
-    h->question = ++questions;
+    h->query = ++queries;
     h->asked_for = h->ask_next;
     h->ask_next = false;
-    push(&lasts, (struct item){.kind = ASK_LAST, .channel = (size_t)(h - histories), .question = questions});
+    push(&lasts, (struct item){.kind = ASK_LAST, .channel = (size_t)(h - histories), .query = queries});
 }
 
 // A worker waits for a channel that is subscribed.
@@ -164,7 +164,7 @@ static void want_last(struct history *h)
 {
     h->asked_for = false;
     h->ask_next = true;
-    if (h->question == 0)
+    if (h->query == 0)
         ask_last(h);
 }
 
@@ -183,7 +183,7 @@ static void subscribe_one(void)
     if (h->was_active)
         push(&to_worker, (struct item){.kind = TO_RESUBSCRIBED, .channel = c});
     h->was_active = h->gap_told = false;
-    h->question = 0;
+    h->query = 0;
     want_last(h);
 }
 
@@ -198,7 +198,7 @@ static void bus_works(void)
     } else {
         h->wanted = i.kind == ASK_WANT;
         h->gap_told = false;
-        heard = h->wanted ? i.wish : heard;
+        last_seq = h->wanted ? i.subscribe_seq : last_seq;
         if (h->wanted && h->subscribed)
             want_last(h);
     }
@@ -210,8 +210,8 @@ static void answer_last(void)
     if (!redis_up || !pop(&lasts, &i))
         return;
     struct history *h = &histories[i.channel];
-    i.how = (struct hub_confirmation){.has_history = true, .last = last_of(h)};
-    i.how.epoch = h->end > h->life_from ? h->events[h->end - 1].epoch : 0;
+    i.tail = (struct history_tail){.has_history = true, .last = last_of(h)};
+    i.tail.epoch = h->end > h->life_from ? h->events[h->end - 1].epoch : 0;
     push(&lasts_answered, i);
 }
 
@@ -222,13 +222,13 @@ static void take_last(void)
     if (!pop(&lasts_answered, &i))
         return;
     struct history *h = &histories[i.channel];
-    if (i.question != h->question)
+    if (i.query != h->query)
         return;
-    h->question = 0;
+    h->query = 0;
     if (!h->subscribed)
         return;
     i.kind = TO_CONFIRM;
-    i.how.heard = heard;
+    i.tail.subscribe_seq = last_seq;
     if (h->asked_for && h->wanted)
         push(&to_worker, i);
     if (h->ask_next && h->wanted)
@@ -242,7 +242,7 @@ static void answer_page(void)
         return;
     const struct history *h = &histories[i.channel];
     size_t first = h->first > h->life_from ? h->first : h->life_from, max = i.asked.entries;
-    while (first < h->end && position_before(h->events[first].at, i.asked.from))
+    while (first < h->end && event_id_before(h->events[first].at, i.asked.from))
         first++;
     i.kind = TO_PAGE;
     i.first = first;
@@ -280,7 +280,7 @@ static void lose_history(void)
 struct told {
     char cursor[CURSOR_MAX];
     size_t cursor_len;
-    struct position seen[CHANNELS];
+    struct event_id seen[CHANNELS];
     bool knows[CHANNELS];
 };
 
@@ -288,7 +288,7 @@ static struct client {
     struct subscriber subscriber;
     bool joined, open, in[CHANNELS], earliest, full;
     struct told now, before;         // `before`: what it had when the last bytes were lost on their way
-    struct position floor[CHANNELS]; // what had been published when it was opened
+    struct event_id floor[CHANNELS]; // what had been published when it was opened
 } clients[CLIENTS];
 
 static struct hub *hub;
@@ -326,16 +326,16 @@ static void take_id(struct client *k, const struct frame *f)
 static void check_first(const struct client *k, size_t c, const struct frame *f)
 {
     if (k->earliest)
-        REQUIRE(!lossless || position_is_zero(f->prev), "earliest begins with %u\n", (unsigned)f->at.offset);
+        REQUIRE(!lossless || event_id_is_zero(f->prev), "earliest begins with %u\n", (unsigned)f->at.offset);
     else
-        REQUIRE(!lossless || !position_before(k->floor[c], f->prev), "a fresh stream begins too late\n");
+        REQUIRE(!lossless || !event_id_before(k->floor[c], f->prev), "a fresh stream begins too late\n");
 }
 
 // True where a life of the history ended with `seen`, and nothing was in it since.
-static bool is_end_of_a_life(const struct history *h, struct position seen)
+static bool is_end_of_a_life(const struct history *h, struct event_id seen)
 {
     for (unsigned i = 0; i < h->lives; i++)
-        if (position_equal(h->ended[i], seen))
+        if (event_id_equal(h->ended[i], seen))
             return true;
     return false;
 }
@@ -343,11 +343,11 @@ static bool is_end_of_a_life(const struct history *h, struct position seen)
 static void check_event(const struct client *k, size_t c, const struct frame *f)
 {
     const struct told *t = &k->now;
-    bool begins = position_is_zero(f->prev) && is_end_of_a_life(&histories[c], t->seen[c]);
+    bool begins = event_id_is_zero(f->prev) && is_end_of_a_life(&histories[c], t->seen[c]);
     if (!t->knows[c])
         check_first(k, c, f);
     else
-        REQUIRE(position_equal(f->prev, t->seen[c]) || begins,
+        REQUIRE(event_id_equal(f->prev, t->seen[c]) || begins,
                 "client %u: %u-%u does not follow %u-%u (prev %u-%u)\n", (unsigned)(k - clients),
                 (unsigned)f->at.ms, (unsigned)f->at.offset, (unsigned)t->seen[c].ms,
                 (unsigned)t->seen[c].offset, (unsigned)f->prev.ms, (unsigned)f->prev.offset);
@@ -371,24 +371,24 @@ static void on_frame(void *ctx, struct subscriber *s, struct frame *f)
         k->before = k->now;
 }
 
-static enum hub_appetite appetite(void *ctx, struct subscriber *s)
+static enum subscriber_readiness readiness(void *ctx, struct subscriber *s)
 {
     (void)ctx;
     const struct client *k = (struct client *)s;
-    return !k->open ? HUB_NOT_OPEN : k->full ? HUB_FULL : HUB_HUNGRY;
+    return !k->open ? SUBSCRIBER_NOT_OPEN : k->full ? SUBSCRIBER_BLOCKED : SUBSCRIBER_READY;
 }
 
-static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, uint64_t wish)
+static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, uint64_t subscribe_seq)
 {
     (void)ctx, (void)hash;
-    push(&to_bus, (struct item){.kind = wish ? ASK_WANT : ASK_UNWANT,
+    push(&to_bus, (struct item){.kind = subscribe_seq ? ASK_WANT : ASK_UNWANT,
                                 .channel = channel_named(name, len),
-                                .wish = wish});
+                                .subscribe_seq = subscribe_seq});
     return true;
 }
 
 static bool on_history(void *ctx, uint64_t hash, const char *name, size_t len,
-                       const struct hub_question *asked)
+                       const struct history_query *asked)
 {
     (void)ctx, (void)hash;
     if (below(50) == 0)
@@ -416,16 +416,16 @@ static struct hub_name begin(struct client *k, size_t c)
         return name;
     enum cursor_result r = cursor_find(t->cursor, t->cursor_len, name.text, name.len, &name.at);
     REQUIRE(r != CURSOR_NEW, "a channel is missing in the cursor\n");
-    name.from = r == CURSOR_KNOWN ? FROM_POSITION : FROM_UNKNOWN;
+    name.from = r == CURSOR_KNOWN ? FROM_EVENT_ID : FROM_UNKNOWN;
     if (r == CURSOR_UNKNOWN) {
         t->knows[c] = false;
         return name;
     }
     if (t->knows[c])
-        REQUIRE(position_equal(name.at, t->seen[c]), "the cursor says %u, the client has seen %u\n",
+        REQUIRE(event_id_equal(name.at, t->seen[c]), "the cursor says %u, the client has seen %u\n",
                 (unsigned)name.at.offset, (unsigned)t->seen[c].offset);
     else
-        REQUIRE(!lossless || k->earliest || !position_before(k->floor[c], name.at), "a cursor too far\n");
+        REQUIRE(!lossless || k->earliest || !event_id_before(k->floor[c], name.at), "a cursor too far\n");
     t->knows[c] = true;
     t->seen[c] = name.at;
     return name;
@@ -517,12 +517,12 @@ static struct frame *frame_of(size_t c, const struct event_place *e)
 static void take_page(const struct item *i)
 {
     const struct history *h = &histories[i->channel];
-    struct frame *frames[HUB_PAGE_ENTRIES_MAX];
-    const struct hub_page page = {.question = i->asked,
-                                  .at_end = i->at_end,
-                                  .failed = i->failed,
-                                  .frames = frames,
-                                  .count = i->failed ? 0 : i->count};
+    struct frame *frames[HISTORY_PAGE_ENTRIES_MAX];
+    const struct history_page page = {.query = i->asked,
+                                      .at_end = i->at_end,
+                                      .failed = i->failed,
+                                      .frames = frames,
+                                      .count = i->failed ? 0 : i->count};
     for (size_t n = 0; n < page.count; n++)
         frames[n] = frame_of(i->channel, &h->events[i->first + n]);
     hub_page(hub, h->hash, h->name, strlen(h->name), &page);
@@ -542,7 +542,7 @@ static void worker_works(void)
         frame_release(f);
         break;
     case TO_CONFIRM:
-        hub_confirm(hub, h->hash, h->name, strlen(h->name), &i.how);
+        hub_confirm(hub, h->hash, h->name, strlen(h->name), &i.tail);
         break;
     case TO_UNCONFIRM:
         hub_unconfirm_all(hub);
@@ -614,10 +614,10 @@ static void check_settled(void)
         const struct client *k = &clients[i];
         REQUIRE(!k->joined || k->open, "client %u waits for ever\n", (unsigned)i);
         for (size_t c = 0; k->joined && c < CHANNELS; c++) {
-            struct position last = last_of(&histories[c]);
+            struct event_id last = last_of(&histories[c]);
             bool level =
-                k->now.knows[c] ? position_equal(k->now.seen[c], last) : !position_before(k->floor[c], last);
-            if (k->in[c] && !position_is_zero(last))
+                k->now.knows[c] ? event_id_equal(k->now.seen[c], last) : !event_id_before(k->floor[c], last);
+            if (k->in[c] && !event_id_is_zero(last))
                 REQUIRE(level, "client %u is at %u-%u (known %d) of channel %u, which is at %u-%u\n",
                         (unsigned)i, (unsigned)k->now.seen[c].ms, (unsigned)k->now.seen[c].offset,
                         k->now.knows[c], (unsigned)c, (unsigned)last.ms, (unsigned)last.offset);
@@ -631,7 +631,7 @@ static void setup(void)
                                       .on_history = on_history,
                                       .on_frame = on_frame,
                                       .on_ready = on_ready,
-                                      .appetite = appetite,
+                                      .readiness = readiness,
                                       .on_no_memory = on_no_memory};
     ck_assert(map_seed());
     random_state = 0x5eed + seed;
@@ -642,7 +642,7 @@ static void setup(void)
     memset(clients, 0, sizeof clients);
     to_worker.head = to_worker.end = to_bus.head = to_bus.end = 0;
     lasts.head = lasts.end = pages.head = pages.end = lasts_answered.head = lasts_answered.end = 0;
-    questions = heard = 0;
+    queries = last_seq = 0;
     for (size_t c = 0; c < CHANNELS; c++) {
         snprintf(histories[c].name, sizeof histories[c].name, "channel:%zu", c);
         histories[c].hash = map_hash(histories[c].name, strlen(histories[c].name));

@@ -28,7 +28,7 @@ static void fill(size_t count)
         snprintf(names[i], sizeof names[i], "user:%zu", i);
         entries[i] = (struct cursor_entry){.channel = names[i], .channel_len = strlen(names[i])};
         if (below(5) > 0)
-            entries[i].at = (struct position){.ms = NOW * UINT64_C(1000) - below(UINT64_C(7) * 86400000),
+            entries[i].at = (struct event_id){.ms = NOW * UINT64_C(1000) - below(UINT64_C(7) * 86400000),
                                               .offset = 1 + below(UINT64_C(1) << below(22))};
     }
 }
@@ -44,7 +44,7 @@ static void encode(size_t count)
             ck_abort_msg("%c in a cursor", text[i]);
 }
 
-static enum cursor_result find(const char *name, struct position *at)
+static enum cursor_result find(const char *name, struct event_id *at)
 {
     return cursor_find(text, len, name, strlen(name), at);
 }
@@ -56,12 +56,12 @@ START_TEST(what_goes_in_comes_out)
         encode(count);
         size_t found = 0;
         for (size_t i = 0; i < count; i++) {
-            struct position at;
+            struct event_id at;
             ck_assert_int_eq(find(names[i], &at), CURSOR_KNOWN);
-            found += position_equal(at, entries[i].at);
+            found += event_id_equal(at, entries[i].at);
         }
         ck_assert_uint_eq(found, count);
-        struct position at;
+        struct event_id at;
         ck_assert_int_eq(find("another", &at), CURSOR_NEW);
     }
 }
@@ -73,7 +73,7 @@ START_TEST(names_are_told_from_each_other)
     static const char *const pairs[][2] = {
         {"room:33", "room:75"}, {"room:167", "room:183"}, {"room:77", "room:389"}};
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
-        struct position at;
+        struct event_id at;
         for (uint64_t k = 0; k < 2; k++)
             entries[k] = (struct cursor_entry){.channel = pairs[i][k],
                                                .channel_len = strlen(pairs[i][k]),
@@ -89,7 +89,7 @@ END_TEST
 
 START_TEST(extreme_positions_come_out_too)
 {
-    static const struct position at[] = {
+    static const struct event_id at[] = {
         {0, 0},          {1, 1},     {UINT64_MAX, 1}, {UINT64_MAX, UINT64_MAX},
         {1, UINT64_MAX}, {127, 128}, {16384, 16383}};
     enum { COUNT = sizeof at / sizeof *at };
@@ -98,16 +98,16 @@ START_TEST(extreme_positions_come_out_too)
         entries[i].at = at[i];
     encode(COUNT);
     for (size_t i = 0; i < COUNT; i++) {
-        struct position found;
+        struct event_id found;
         ck_assert_int_eq(find(names[i], &found), CURSOR_KNOWN);
-        ck_assert(position_equal(found, at[i]));
+        ck_assert(event_id_equal(found, at[i]));
     }
 }
 END_TEST
 
 START_TEST(a_stream_with_all_the_channels_that_are_allowed_by_default_fits)
 {
-    struct position at;
+    struct event_id at;
     for (int round = 0; round < 200; round++) {
         fill(64);
         encode(64);
@@ -122,10 +122,10 @@ START_TEST(what_does_not_fit_is_unknown_and_what_fits_is_right)
     encode(MANY);
     size_t known = 0;
     for (size_t i = 0; i < MANY; i++) {
-        struct position at;
+        struct event_id at;
         enum cursor_result r = find(names[i], &at);
         ck_assert_int_ne(r, CURSOR_NEW);
-        known += r == CURSOR_KNOWN && position_equal(at, entries[i].at);
+        known += r == CURSOR_KNOWN && event_id_equal(at, entries[i].at);
     }
     ck_assert_uint_ge(known, 64);
 }
@@ -133,7 +133,7 @@ END_TEST
 
 START_TEST(a_place_that_nobody_knows_stays_unknown)
 {
-    struct position at;
+    struct event_id at;
     fill(3);
     entries[1].unknown = true;
     encode(3);
@@ -166,7 +166,7 @@ static const char *const garbage[] = {
 
 START_TEST(what_no_gateway_has_made_says_nothing)
 {
-    struct position at;
+    struct event_id at;
     len = strlen(garbage[_i]);
     memcpy(text, garbage[_i], len);
     ck_assert_int_eq(find("news", &at), CURSOR_UNKNOWN);
@@ -175,7 +175,7 @@ END_TEST
 
 START_TEST(a_cursor_that_was_cut_or_grew_says_nothing)
 {
-    struct position at;
+    struct event_id at;
     fill(20);
     encode(20);
     size_t whole = len;
@@ -195,7 +195,7 @@ END_TEST
 START_TEST(a_flipped_bit_is_noticed)
 {
     static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    struct position at;
+    struct event_id at;
     fill(9);
     encode(9);
     for (size_t i = 0; i + 1 < len; i++) {

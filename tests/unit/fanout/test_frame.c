@@ -156,12 +156,12 @@ START_TEST(a_frame_with_another_id_stands_where_the_shared_one_does)
 {
     struct frame *shared = event_with("7", 3);
     shared->durable = true;
-    shared->at = (struct position){.ms = 5, .offset = 2};
-    shared->prev = (struct position){.ms = 4, .offset = 1};
+    shared->at = (struct event_id){.ms = 5, .offset = 2};
+    shared->prev = (struct event_id){.ms = 4, .offset = 1};
     shared->epoch = 4;
     struct frame *f = frame_with_id(shared, "8", 1);
     ck_assert(f->durable && !f->is_gap);
-    ck_assert(position_equal(f->at, shared->at) && position_equal(f->prev, shared->prev));
+    ck_assert(event_id_equal(f->at, shared->at) && event_id_equal(f->prev, shared->prev));
     ck_assert_uint_eq(f->epoch, 4);
     ck_assert_uint_eq(f->channel_hash, 42);
     ck_assert_uint_eq(f->channel_len, 4);

@@ -29,7 +29,7 @@ static struct hub_name name_of(size_t channel)
     return (struct hub_name){.text = names[channel], .len = strlen(names[channel])};
 }
 
-static uint64_t heard; // the number of the last wish
+static uint64_t last_seq; // the number of the last subscribe_seq
 
 static uint64_t hash_of(size_t channel)
 {
@@ -45,16 +45,16 @@ static size_t channel_named(const char *name, size_t len)
     return CHANNELS;
 }
 
-static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, uint64_t wish)
+static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, uint64_t subscribe_seq)
 {
     size_t c = channel_named(name, len);
-    bool is_wanted = wish != 0;
+    bool is_wanted = subscribe_seq != 0;
     if (ctx != &hub || hash != hash_of(c) || wanted[c] == is_wanted)
         ck_abort_msg("told %d of channel %zu again", is_wanted, c);
     if (is_wanted && c == untold)
         return false;
     wanted[c] = is_wanted;
-    heard = is_wanted ? wish : heard;
+    last_seq = is_wanted ? subscribe_seq : last_seq;
     told++;
     return true;
 }
@@ -132,7 +132,7 @@ static size_t deliver(size_t channel)
 static void confirm(size_t channel)
 {
     hub_confirm(hub, hash_of(channel), names[channel], strlen(names[channel]),
-                &(struct hub_confirmation){.heard = heard});
+                &(struct history_tail){.subscribe_seq = last_seq});
 }
 
 START_TEST(the_bus_is_told_of_the_first_that_comes_and_the_last_that_goes)
@@ -244,9 +244,9 @@ START_TEST(a_channel_is_confirmed_however_many_were_wanted_since)
     const uint64_t many[] = {UINT64_C(1) << 31, UINT64_C(1) << 32, UINT64_C(3) << 31};
     JOIN(0, 1);
     for (size_t i = 0; i < sizeof many / sizeof *many; i++) {
-        hub->wishes = many[i];
+        hub->subscribe_seq = many[i];
         JOIN(1, 2);
-        ck_assert_uint_gt(heard, many[i]);
+        ck_assert_uint_gt(last_seq, many[i]);
         hub_unconfirm_all(hub);
         confirm(1);
         ck_assert(hub_is_ready(&streams[0].subscriber));

@@ -138,7 +138,7 @@ START_TEST(a_durable_event_has_its_place_or_is_dropped)
     ck_assert_int_eq(dropped, f ? COUNTER_COUNT : COUNTER_DROPPED_ENVELOPE);
     if (f) {
         static const char body[] = "event: x\ndata: body\n\n";
-        ck_assert(f->durable && position_before(f->prev, f->at));
+        ck_assert(f->durable && event_id_before(f->prev, f->at));
         ck_assert_uint_eq(f->body_len - f->id_line_len, strlen(body));
         ck_assert_mem_eq(f->wire + f->body_at + f->id_line_len, body, strlen(body));
         ck_assert_mem_eq(f->wire + f->body_at, "id: ", 4);

@@ -12,9 +12,9 @@ enum { PLENTY = 1 << 20 };
 
 static struct replay replay;
 
-static struct position place(uint64_t n)
+static struct event_id place(uint64_t n)
 {
-    return n ? (struct position){.ms = 100 + n, .offset = n} : (struct position){0};
+    return n ? (struct event_id){.ms = 100 + n, .offset = n} : (struct event_id){0};
 }
 
 static struct frame *event(uint64_t n, size_t size)
@@ -51,7 +51,7 @@ static void page(uint64_t from, uint64_t first, uint64_t last, bool at_end, uint
     replay_add_page(&replay, place(from), at_end, frames, count, place(live), budget);
 }
 
-static void check_next(struct position at, enum replay_result result, uint64_t next)
+static void check_next(struct event_id at, enum replay_result result, uint64_t next)
 {
     struct frame *f;
     ck_assert_int_eq(replay_next(&replay, at, &f), result);
@@ -82,7 +82,7 @@ START_TEST(live_events_follow_each_other)
     for (uint64_t n = 4; n < 9; n++)
         check_next(place(n), REPLAY_NEXT, n + 1);
     check_next(place(9), REPLAY_UNREAD, 0);
-    check_next((struct position){.ms = 106, .offset = 9}, REPLAY_GAP, 7); // a place that never was
+    check_next((struct event_id){.ms = 106, .offset = 9}, REPLAY_GAP, 7); // a place that never was
     ck_assert_uint_eq(replay_ring_first(&replay)->at.offset, 5);
 }
 END_TEST
@@ -130,7 +130,7 @@ START_TEST(a_page_says_what_follows_what_is_gone_and_where_it_ends)
     check_next(place(3), REPLAY_NEXT, 4);
     check_next(place(6), REPLAY_END, 0);
     check_next(place(7), REPLAY_LOST, 0);
-    check_next((struct position){.ms = 104, .offset = 9}, REPLAY_GAP, 5);
+    check_next((struct event_id){.ms = 104, .offset = 9}, REPLAY_GAP, 5);
     page(2, 5, 6, true, 0, PLENTY); // in the place of the one before: 3 and 4 were trimmed
     check_next(place(2), REPLAY_GAP, 5);
     check_next(place(4), REPLAY_NEXT, 5);

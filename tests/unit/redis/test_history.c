@@ -28,25 +28,26 @@ static uint64_t test_clock_ms(void)
     return now_ms;
 }
 
-static bool on_is_awaited(void *ctx, uint64_t question, const char *channel, size_t len)
+static bool on_is_awaited(void *ctx, uint64_t query, const char *channel, size_t len)
 {
     (void)ctx;
     ck_assert_uint_eq(len, 1);
     ck_assert_int_eq(channel[0], 'a');
-    return question <= AWAITED && awaited[question];
+    return query <= AWAITED && awaited[query];
 }
 
-static void on_last(void *ctx, uint64_t question, const char *channel, size_t len,
-                    const struct hub_confirmation *how)
+static void on_last(void *ctx, uint64_t query, const char *channel, size_t len,
+                    const struct history_tail *tail)
 {
     (void)ctx, (void)channel, (void)len;
-    ck_assert_uint_le(question, AWAITED);
-    ck_assert(awaited[question] && how->has_history);
-    awaited[question] = false;
+    ck_assert_uint_le(query, AWAITED);
+    ck_assert(awaited[query] && tail->has_history);
+    awaited[query] = false;
     lasts++;
 }
 
-static void on_page(void *ctx, unsigned worker, const char *channel, size_t len, const struct hub_page *page)
+static void on_page(void *ctx, unsigned worker, const char *channel, size_t len,
+                    const struct history_page *page)
 {
     (void)ctx, (void)worker, (void)channel, (void)len;
     ck_assert(!page->failed);
@@ -92,15 +93,15 @@ static void teardown(void)
     ev_loop_destroy(loop);
 }
 
-static void ask_for_last(uint64_t question)
+static void ask_for_last(uint64_t query)
 {
-    ck_assert(history_ask_last(history, question, "a", 1));
+    ck_assert(history_ask_last(history, query, "a", 1));
 }
 
 static void ask_for_page(uint32_t number)
 {
-    const struct hub_question question = {.number = number, .entries = 16};
-    ck_assert(history_ask_page(history, 0, "a", 1, &question));
+    const struct history_query query = {.number = number, .entries = 16};
+    ck_assert(history_ask_page(history, 0, "a", 1, &query));
 }
 
 static unsigned count(const struct request_list *list)

@@ -10,7 +10,7 @@
 
 #define MAX_MESSAGE 1000
 
-static const struct position before = {.ms = 99, .offset = 4};
+static const struct event_id before = {.ms = 99, .offset = 4};
 
 // The reply of an entry with the id and the fields, which end with NULL; freed by the test.
 static redisReply *entry(const char *id, const char *const *fields)
@@ -47,7 +47,7 @@ static struct frame *frame_of(const char *id, const char *const *fields, enum co
 static void check_place(const struct frame *f, uint64_t ms, uint64_t offset)
 {
     ck_assert(f->durable);
-    ck_assert(position_equal(f->at, (struct position){.ms = ms, .offset = offset}));
+    ck_assert(event_id_equal(f->at, (struct event_id){.ms = ms, .offset = offset}));
     ck_assert_uint_eq(f->channel_hash, 7);
     ck_assert_uint_eq(f->channel_len, 4);
     ck_assert_mem_eq(f->channel, "news", 4);
@@ -60,16 +60,16 @@ START_TEST(an_entry_is_its_event)
     ck_assert_int_eq(dropped, COUNTER_COUNT);
     check_place(f, 101, 5);
     ck_assert(!f->is_gap);
-    ck_assert(position_equal(f->prev, (struct position){.ms = 100, .offset = 4}));
+    ck_assert(event_id_equal(f->prev, (struct event_id){.ms = 100, .offset = 4}));
     ck_assert_uint_eq(f->epoch, 90);
     static const char body[] = "event: order\nretry: 250\ndata: a\ndata: b\n\n";
     size_t at = f->body_at + f->id_line_len;
     ck_assert_uint_eq(f->body_len - f->id_line_len, strlen(body));
     ck_assert_mem_eq(f->wire + at, body, strlen(body));
-    struct position from;
+    struct event_id from;
     ck_assert_int_eq(cursor_find(f->wire + f->body_at + 4, f->id_line_len - 5, "news", 4, &from),
                      CURSOR_KNOWN);
-    ck_assert(position_equal(from, f->at));
+    ck_assert(event_id_equal(from, f->at));
     frame_release(f);
 }
 END_TEST
@@ -104,7 +104,7 @@ START_TEST(what_no_stream_can_carry_is_a_gap_in_its_place)
     ck_assert_int_eq(dropped, bad[_i].reason);
     check_place(f, 101, 5);
     ck_assert(f->is_gap);
-    ck_assert(position_equal(f->prev, (struct position){.ms = 100, .offset = 4}));
+    ck_assert(event_id_equal(f->prev, (struct event_id){.ms = 100, .offset = 4}));
     ck_assert_ptr_nonnull(strstr(f->wire, "\"from\":5,\"to\":5}"));
     frame_release(f);
 }
@@ -146,7 +146,7 @@ START_TEST(an_entry_that_is_not_the_function_s_is_a_gap)
     ck_assert_int_eq(dropped, COUNTER_DROPPED_ENVELOPE);
     check_place(f, 101, 5);
     ck_assert(f->is_gap);
-    ck_assert(position_before(f->prev, f->at));
+    ck_assert(event_id_before(f->prev, f->at));
     frame_release(f);
 }
 END_TEST
@@ -160,13 +160,13 @@ static const char *const no_entries[] = {
 START_TEST(what_is_no_entry_is_none)
 {
     enum counter dropped;
-    struct position at;
+    struct event_id at;
     uint64_t epoch;
     void *reply = NULL;
     redisReader *reader = redisReaderCreate();
     ck_assert_int_eq(redisReaderFeed(reader, no_entries[_i], strlen(no_entries[_i])), REDIS_OK);
     ck_assert_int_eq(redisReaderGetReply(reader, &reply), REDIS_OK);
-    ck_assert(!history_entry_position(reply, &at, &epoch));
+    ck_assert(!history_entry_event_id(reply, &at, &epoch));
     ck_assert_ptr_null(history_entry_frame(reply, 7, "news", 4, MAX_MESSAGE, before, &dropped));
     ck_assert_int_eq(dropped, COUNTER_DROPPED_ENVELOPE);
     freeReplyObject(reply);

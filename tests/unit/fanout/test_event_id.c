@@ -1,5 +1,5 @@
 // Ids of stream entries as Redis writes them, and their order.
-#include "gateway/fanout/position.h"
+#include "gateway/fanout/event_id.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -33,12 +33,12 @@ static const struct {
 
 START_TEST(an_id_is_read_as_redis_writes_it)
 {
-    struct position p;
+    struct event_id p;
     // In memory of its own, so that a byte too much is noticed.
     size_t len = strlen(texts[_i].text);
     char *text = malloc(len + !len);
     memcpy(text, texts[_i].text, len);
-    ck_assert_uint_eq(position_parse(text, len, &p), texts[_i].read);
+    ck_assert_uint_eq(event_id_parse(text, len, &p), texts[_i].read);
     if (texts[_i].read > 0) {
         ck_assert_uint_eq(p.ms, texts[_i].ms);
         ck_assert_uint_eq(p.offset, texts[_i].offset);
@@ -49,14 +49,14 @@ END_TEST
 
 START_TEST(positions_have_the_order_of_redis)
 {
-    static const struct position sorted[] = {{0, 0}, {0, 1}, {1, 0}, {1, 9}, {2, 1}, {2, UINT64_MAX}, {3, 0}};
+    static const struct event_id sorted[] = {{0, 0}, {0, 1}, {1, 0}, {1, 9}, {2, 1}, {2, UINT64_MAX}, {3, 0}};
     enum { COUNT = sizeof sorted / sizeof *sorted };
     for (int a = 0; a < COUNT; a++) {
         for (int b = 0; b < COUNT; b++) {
-            ck_assert_int_eq(position_before(sorted[a], sorted[b]), a < b);
-            ck_assert_int_eq(position_equal(sorted[a], sorted[b]), a == b);
+            ck_assert_int_eq(event_id_before(sorted[a], sorted[b]), a < b);
+            ck_assert_int_eq(event_id_equal(sorted[a], sorted[b]), a == b);
         }
-        ck_assert_int_eq(position_is_zero(sorted[a]), a == 0);
+        ck_assert_int_eq(event_id_is_zero(sorted[a]), a == 0);
     }
 }
 END_TEST

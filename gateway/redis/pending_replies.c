@@ -1,35 +1,35 @@
-#include "gateway/redis/unanswered.h"
+#include "gateway/redis/pending_replies.h"
 
 #include <stdlib.h>
 
 #define CAPACITY_MIN 16u
 
-void unanswered_clear(struct unanswered *u)
+void pending_replies_clear(struct pending_replies *u)
 {
     u->first = u->count = 0;
 }
 
-void unanswered_deinit(struct unanswered *u)
+void pending_replies_deinit(struct pending_replies *u)
 {
     free(u->commands);
-    *u = (struct unanswered){0};
+    *u = (struct pending_replies){0};
 }
 
-static struct unanswered_command *at(const struct unanswered *u, size_t index)
+static struct pending_command *at(const struct pending_replies *u, size_t index)
 {
     return &u->commands[(u->first + index) % u->capacity];
 }
 
-static void drop(struct unanswered *u, size_t count)
+static void drop(struct pending_replies *u, size_t count)
 {
     u->first = (u->first + count) % u->capacity;
     u->count -= count;
 }
 
-static bool grow(struct unanswered *u)
+static bool grow(struct pending_replies *u)
 {
     size_t capacity = u->capacity ? u->capacity * 2 : CAPACITY_MIN;
-    struct unanswered_command *commands = malloc(capacity * sizeof *commands);
+    struct pending_command *commands = malloc(capacity * sizeof *commands);
     if (!commands)
         return false;
     for (size_t i = 0; i < u->count; i++)
@@ -41,16 +41,16 @@ static bool grow(struct unanswered *u)
     return true;
 }
 
-bool unanswered_add(struct unanswered *u, enum asked what, uint32_t replies)
+bool pending_replies_add(struct pending_replies *u, enum asked what, uint32_t replies)
 {
     if (u->count == u->capacity && !grow(u))
         return false;
     u->count++;
-    *at(u, u->count - 1) = (struct unanswered_command){what, replies};
+    *at(u, u->count - 1) = (struct pending_command){what, replies};
     return true;
 }
 
-void unanswered_reply(struct unanswered *u, enum asked what)
+void pending_replies_reply(struct pending_replies *u, enum asked what)
 {
     size_t i = 0;
     while (i < u->count && at(u, i)->what != what)
@@ -62,7 +62,7 @@ void unanswered_reply(struct unanswered *u, enum asked what)
         drop(u, 1);
 }
 
-enum asked unanswered_error(struct unanswered *u)
+enum asked pending_replies_error(struct pending_replies *u)
 {
     if (u->count == 0)
         return ASKED_NOTHING;

@@ -1,6 +1,6 @@
-#include "gateway/fanout/position.h"
+#include "gateway/fanout/event_id.h"
 
-size_t position_parse_number(const char *text, size_t len, uint64_t *out)
+size_t event_id_parse_number(const char *text, size_t len, uint64_t *out)
 {
     size_t n = 0;
     uint64_t value = 0;
@@ -14,11 +14,11 @@ size_t position_parse_number(const char *text, size_t len, uint64_t *out)
     return n;
 }
 
-size_t position_parse(const char *text, size_t len, struct position *out)
+size_t event_id_parse(const char *text, size_t len, struct event_id *out)
 {
-    size_t ms = position_parse_number(text, len, &out->ms);
+    size_t ms = event_id_parse_number(text, len, &out->ms);
     if (ms == 0 || ms == len || text[ms] != '-')
         return 0;
-    size_t offset = position_parse_number(text + ms + 1, len - ms - 1, &out->offset);
+    size_t offset = event_id_parse_number(text + ms + 1, len - ms - 1, &out->offset);
     return offset ? ms + 1 + offset : 0;
 }

@@ -1,23 +1,23 @@
-#include "gateway/redis/unanswered.h"
+#include "gateway/redis/pending_replies.h"
 
 #include <check.h>
 #include <stdlib.h>
 
-static struct unanswered u;
+static struct pending_replies u;
 
 static void setup(void)
 {
-    u = (struct unanswered){0};
+    u = (struct pending_replies){0};
 }
 
 static void teardown(void)
 {
-    unanswered_deinit(&u);
+    pending_replies_deinit(&u);
 }
 
 static void ask(enum asked what, uint32_t replies)
 {
-    ck_assert(unanswered_add(&u, what, replies));
+    ck_assert(pending_replies_add(&u, what, replies));
 }
 
 START_TEST(an_error_answers_the_oldest_command)
@@ -25,27 +25,27 @@ START_TEST(an_error_answers_the_oldest_command)
     ask(ASKED_SUBSCRIBE, 2);
     ask(ASKED_UNSUBSCRIBE, 1);
     ask(ASKED_PING, 1);
-    unanswered_reply(&u, ASKED_SUBSCRIBE);
-    unanswered_reply(&u, ASKED_SUBSCRIBE);
-    ck_assert_int_eq(unanswered_error(&u), ASKED_UNSUBSCRIBE);
-    ck_assert_int_eq(unanswered_error(&u), ASKED_PING);
-    ck_assert_int_eq(unanswered_error(&u), ASKED_NOTHING);
+    pending_replies_reply(&u, ASKED_SUBSCRIBE);
+    pending_replies_reply(&u, ASKED_SUBSCRIBE);
+    ck_assert_int_eq(pending_replies_error(&u), ASKED_UNSUBSCRIBE);
+    ck_assert_int_eq(pending_replies_error(&u), ASKED_PING);
+    ck_assert_int_eq(pending_replies_error(&u), ASKED_NOTHING);
     ask(ASKED_SUBSCRIBE, 3);
-    ck_assert_int_eq(unanswered_error(&u), ASKED_SUBSCRIBE); // all three channels
-    ck_assert_int_eq(unanswered_error(&u), ASKED_NOTHING);
+    ck_assert_int_eq(pending_replies_error(&u), ASKED_SUBSCRIBE); // all three channels
+    ck_assert_int_eq(pending_replies_error(&u), ASKED_NOTHING);
 }
 END_TEST
 
 // Servers take subscriptions away by themselves (a slot moves).
 START_TEST(an_unsubscribe_that_nobody_asked_for_changes_nothing)
 {
-    unanswered_reply(&u, ASKED_UNSUBSCRIBE);
+    pending_replies_reply(&u, ASKED_UNSUBSCRIBE);
     ask(ASKED_SUBSCRIBE, 1);
     ask(ASKED_UNSUBSCRIBE, 1);
-    unanswered_reply(&u, ASKED_UNSUBSCRIBE);
-    ck_assert_int_eq(unanswered_error(&u), ASKED_SUBSCRIBE);
-    unanswered_reply(&u, ASKED_UNSUBSCRIBE);
-    ck_assert_int_eq(unanswered_error(&u), ASKED_NOTHING);
+    pending_replies_reply(&u, ASKED_UNSUBSCRIBE);
+    ck_assert_int_eq(pending_replies_error(&u), ASKED_SUBSCRIBE);
+    pending_replies_reply(&u, ASKED_UNSUBSCRIBE);
+    ck_assert_int_eq(pending_replies_error(&u), ASKED_NOTHING);
 }
 END_TEST
 
@@ -55,10 +55,10 @@ START_TEST(an_answer_settles_what_was_asked_before_it)
     ask(ASKED_UNSUBSCRIBE, 5);
     ask(ASKED_PING, 1);
     ask(ASKED_SUBSCRIBE, 2);
-    unanswered_reply(&u, ASKED_SUBSCRIBE);
+    pending_replies_reply(&u, ASKED_SUBSCRIBE);
     ck_assert_uint_eq(u.count, 1);
-    unanswered_reply(&u, ASKED_PING);
-    ck_assert_int_eq(unanswered_error(&u), ASKED_SUBSCRIBE);
+    pending_replies_reply(&u, ASKED_PING);
+    ck_assert_int_eq(pending_replies_error(&u), ASKED_SUBSCRIBE);
 }
 END_TEST
 
@@ -71,21 +71,21 @@ START_TEST(many_may_wait_and_none_is_lost_or_kept)
             ask(kinds[asked % 3], 1);
         for (int i = 0; i < round - 1; i++, settled++) {
             if (settled % 2)
-                ck_assert_int_eq(unanswered_error(&u), kinds[settled % 3]);
+                ck_assert_int_eq(pending_replies_error(&u), kinds[settled % 3]);
             else
-                unanswered_reply(&u, kinds[settled % 3]);
+                pending_replies_reply(&u, kinds[settled % 3]);
             ck_assert_uint_eq(u.count, asked - settled - 1);
         }
     }
-    unanswered_clear(&u);
-    ck_assert_int_eq(unanswered_error(&u), ASKED_NOTHING);
+    pending_replies_clear(&u);
+    ck_assert_int_eq(pending_replies_error(&u), ASKED_NOTHING);
 }
 END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("unanswered");
-    TCase *tcase = tcase_create("unanswered");
+    Suite *suite = suite_create("pending_replies");
+    TCase *tcase = tcase_create("pending_replies");
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, an_error_answers_the_oldest_command);
     tcase_add_test(tcase, an_unsubscribe_that_nobody_asked_for_changes_nothing);

@@ -1,23 +1,23 @@
-#include "gateway/redis/history_guest.h"
+#include "gateway/redis/history_ask_redirect.h"
 
 #include <stdlib.h>
 
 #include "gateway/redis/cluster_map.h"
 #include "gateway/redis/cluster_slots.h"
 
-// How often it is seen whether the guest is still of use.
+// Seconds between two looks at whether the redirection is still of use.
 #define CHECK_S 2.0
 
-struct history_guest {
-    struct history_settings settings; // the host's
-    struct history *host;
+struct history_ask_redirect {
+    struct history_settings settings; // those of redirected_from
+    struct history *redirected_from;
     struct ev_loop *loop;
     struct history *history; // NULL: nobody is anywhere
     struct redis_url url;    // where it is
     ev_timer check;
 };
 
-static void come_back(struct history_guest *g)
+static void come_back(struct history_ask_redirect *g)
 {
     ev_timer_stop(g->loop, &g->check);
     history_destroy(g->history);
@@ -28,18 +28,18 @@ static void come_back(struct history_guest *g)
 static void on_check(struct ev_loop *loop, ev_timer *timer, int events)
 {
     (void)loop, (void)events;
-    struct history_guest *g = timer->data;
+    struct history_ask_redirect *g = timer->data;
     if (history_is_idle(g->history))
         come_back(g);
 }
 
-static bool go_to(struct history_guest *g, const struct redis_endpoint *node)
+static bool go_to(struct history_ask_redirect *g, const struct redis_endpoint *node)
 {
     struct history_settings settings = g->settings;
     if (!cluster_node_url(g->settings.url, node, &g->url))
         return false;
     settings.url = &g->url;
-    settings.host = g->host;
+    settings.redirected_from = g->redirected_from;
     g->history = history_create(g->loop, &settings);
     if (g->history)
         ev_timer_again(g->loop, &g->check);
@@ -48,7 +48,7 @@ static bool go_to(struct history_guest *g, const struct redis_endpoint *node)
     return g->history != NULL;
 }
 
-struct history *history_guest_at(struct history_guest *g, const char *error)
+struct history *history_ask_redirect_at(struct history_ask_redirect *g, const char *error)
 {
     struct cluster_moved ask;
     if (!cluster_ask_parse(error, &ask))
@@ -60,21 +60,22 @@ struct history *history_guest_at(struct history_guest *g, const char *error)
     return go_to(g, &node) ? g->history : NULL;
 }
 
-struct history_guest *history_guest_create(struct ev_loop *loop, const struct history_settings *settings,
-                                           struct history *host)
+struct history_ask_redirect *history_ask_redirect_create(struct ev_loop *loop,
+                                                         const struct history_settings *settings,
+                                                         struct history *redirected_from)
 {
-    struct history_guest *g = calloc(1, sizeof *g);
+    struct history_ask_redirect *g = calloc(1, sizeof *g);
     if (!g)
         return NULL;
     g->settings = *settings;
-    g->host = host;
+    g->redirected_from = redirected_from;
     g->loop = loop;
     ev_timer_init(&g->check, on_check, 0., CHECK_S);
     g->check.data = g;
     return g;
 }
 
-void history_guest_destroy(struct history_guest *g)
+void history_ask_redirect_destroy(struct history_ask_redirect *g)
 {
     if (!g)
         return;

@@ -8,8 +8,8 @@
 
 enum asked { ASKED_NOTHING, ASKED_SUBSCRIBE, ASKED_UNSUBSCRIBE, ASKED_PING };
 
-struct unanswered {
-    struct unanswered_command {
+struct pending_replies {
+    struct pending_command {
         enum asked what;
         uint32_t replies; // that are still to come: one a channel
     } * commands;         // a ring
@@ -17,13 +17,13 @@ struct unanswered {
 };
 
 // All zero is empty.
-void unanswered_clear(struct unanswered *u);
-void unanswered_deinit(struct unanswered *u);
+void pending_replies_clear(struct pending_replies *u);
+void pending_replies_deinit(struct pending_replies *u);
 
 // A command was sent that is answered so often, or by one error. False when out of memory.
-bool unanswered_add(struct unanswered *u, enum asked what, uint32_t replies);
+bool pending_replies_add(struct pending_replies *u, enum asked what, uint32_t replies);
 // One of its replies came. What was asked before it has had its answers. An UNSUBSCRIBE that nobody asked for
 // changes nothing: servers send such ones.
-void unanswered_reply(struct unanswered *u, enum asked what);
+void pending_replies_reply(struct pending_replies *u, enum asked what);
 // An error came: the command that it answers, which is settled by it.
-enum asked unanswered_error(struct unanswered *u);
+enum asked pending_replies_error(struct pending_replies *u);

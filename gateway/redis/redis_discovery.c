@@ -1,0 +1,117 @@
+#include "gateway/redis/redis_discovery.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/log.h"
+#include "gateway/redis/sentinel.h"
+
+struct redis_discovery {
+    LIST_ENTRY(redis_discovery) in_discoveries;
+    struct ev_loop *loop;
+    const struct redis_url *url;
+    struct sentinel *sentinel; // NULL: the server is where the URL says
+    bool said_fault;           // the log has it
+    TAILQ_HEAD(discovery_clients, redis_discovery_client) clients;
+};
+
+// A discovery belongs to one loop, hence to one thread; the list is looked at only when a connection is created
+// or destroyed.
+static LIST_HEAD(redis_discoveries, redis_discovery) discoveries = LIST_HEAD_INITIALIZER(discoveries);
+static pthread_mutex_t discoveries_lock = PTHREAD_MUTEX_INITIALIZER;
+
+// A round of the sentinels is over, with a result.
+static void on_master(void *ctx, const struct redis_address *address, const char *error)
+{
+    struct redis_discovery *discovery = ctx;
+    struct redis_discovery_client *f;
+    bool asked = false;
+    TAILQ_FOREACH(f, &discovery->clients, in_discovery)
+    {
+        bool asks = f->asking;
+        f->asking = false;
+        asked |= asks;
+        if (asks)
+            f->on_address(f->ctx, address, error);
+        else if (address)
+            f->on_moved(f->ctx, address);
+    }
+    // Who asked logs it. Nobody asks while the master is well, and yet a failover would not be heard of.
+    if (error && !asked && !discovery->said_fault)
+        log_warn("redis", "cannot watch for a failover: %s", error);
+    discovery->said_fault = error != NULL;
+}
+
+static struct redis_discovery *discovery_create(struct ev_loop *loop, const struct redis_url *url)
+{
+    struct redis_discovery *discovery = calloc(1, sizeof *discovery);
+    if (!discovery)
+        return NULL;
+    discovery->loop = loop;
+    discovery->url = url;
+    TAILQ_INIT(&discovery->clients);
+    if (url->kind == REDIS_URL_SENTINEL &&
+        !(discovery->sentinel = sentinel_create(loop, url, on_master, discovery))) {
+        free(discovery);
+        return NULL;
+    }
+    return discovery;
+}
+
+static struct redis_discovery *discovery_find(const struct ev_loop *loop, const struct redis_url *url)
+{
+    struct redis_discovery *discovery = LIST_FIRST(&discoveries);
+    while (discovery && (discovery->loop != loop || discovery->url != url))
+        discovery = LIST_NEXT(discovery, in_discoveries);
+    return discovery;
+}
+
+struct redis_discovery *redis_discovery_join(struct ev_loop *loop, const struct redis_url *url,
+                                             struct redis_discovery_client *client)
+{
+    struct redis_discovery *discovery;
+    (void)pthread_mutex_lock(&discoveries_lock); // it fails for no mutex of the default kind
+    discovery = discovery_find(loop, url);
+    if (!discovery && (discovery = discovery_create(loop, url)))
+        LIST_INSERT_HEAD(&discoveries, discovery, in_discoveries);
+    (void)pthread_mutex_unlock(&discoveries_lock);
+    if (!discovery)
+        return NULL;
+    client->asking = false;
+    TAILQ_INSERT_TAIL(&discovery->clients, client, in_discovery);
+    return discovery;
+}
+
+void redis_discovery_leave(struct redis_discovery *discovery, struct redis_discovery_client *client)
+{
+    TAILQ_REMOVE(&discovery->clients, client, in_discovery);
+    if (!TAILQ_EMPTY(&discovery->clients))
+        return;
+    (void)pthread_mutex_lock(&discoveries_lock);
+    LIST_REMOVE(discovery, in_discoveries);
+    (void)pthread_mutex_unlock(&discoveries_lock);
+    sentinel_destroy(discovery->sentinel);
+    free(discovery);
+}
+
+void redis_discovery_ask(struct redis_discovery *discovery, struct redis_discovery_client *client)
+{
+    const struct redis_url *url = discovery->url;
+    struct redis_address address = {.unix_path = url->unix_path};
+    if (discovery->sentinel) {
+        client->asking = true;
+        sentinel_ask(discovery->sentinel);
+        return;
+    }
+    if (!url->unix_path) {
+        snprintf(address.host, sizeof address.host, "%s", url->endpoints[0].host);
+        address.port = url->endpoints[0].port;
+    }
+    client->on_address(client->ctx, &address, NULL);
+}
+
+bool redis_discovery_wants_master(const struct redis_discovery *discovery)
+{
+    return discovery->sentinel != NULL;
+}
