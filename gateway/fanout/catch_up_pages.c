@@ -1,5 +1,7 @@
 #include "gateway/fanout/catch_up_pages.h"
 
+#include "common/container_of.h"
+
 // The bus answers every question, however long Redis takes; only where it had no memory for that is there no
 // answer.
 #define READ_TIMEOUT_MS 60000u
@@ -94,8 +96,7 @@ static void make_room(struct hub *h, struct catch_up *newest)
 void hub_page(struct hub *h, uint64_t hash, const char *name, size_t len, const struct history_page *page)
 {
     struct map_entry *e = map_find(&h->channels, hash, name, len);
-    struct hub_channel *c =
-        e ? (struct hub_channel *)((char *)e - offsetof(struct hub_channel, entry)) : NULL;
+    struct hub_channel *c = e ? container_of(e, struct hub_channel, entry) : NULL;
     struct catch_up *cu = c ? c->catch_up : NULL;
     // One that nobody waits for any more, or that was given up.
     if (!cu || !cu->reading || page->query.number != cu->query.number) {

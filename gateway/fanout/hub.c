@@ -4,13 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/container_of.h"
 #include "common/memory.h"
 #include "gateway/fanout/cursor.h"
 #include "gateway/fanout/hub_channel.h"
 
 static struct hub_channel *channel_of(struct map_entry *e)
 {
-    return (struct hub_channel *)((char *)e - offsetof(struct hub_channel, entry));
+    return container_of(e, struct hub_channel, entry);
 }
 
 struct hub *hub_create(const struct hub_events *events, size_t replay_limit)

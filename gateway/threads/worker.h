@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "gateway/client/conn_table.h"
+#include "gateway/client/client_loop.h"
 #include "gateway/threads/mailbox.h"
 
 struct worker;
@@ -18,7 +18,7 @@ struct worker_settings {
     struct limits *limits; // shared by all workers
     size_t backlog_limit;  // bytes of frames that may wait for this worker
     bool shares_loop;      // the bus runs in this worker's loop
-    const int *listen_fds; // taken
+    const struct listen_socket *listen_sockets; // their descriptors are taken
     size_t listen_count;
 };
 
