@@ -9,5 +9,5 @@ size_t request_read(struct conn *c, const char *bytes, size_t len, size_t *scann
 
 // The deadline for the head has passed.
 void request_timeout(struct conn *c);
-// A refusal that may pass (INTERFACE.md, "Refusals"): `why` is a short static text.
+// A refusal that may pass (docs/protocol.md, "Refusals"): `why` is a short static text.
 void request_refuse(struct conn *c, const struct http_request *req, const char *why);

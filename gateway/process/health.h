@@ -1,4 +1,4 @@
-// Is the process alive, and is it ready for streams (INTERFACE.md, "Health and metrics")?
+// Is the process alive, and is it ready for streams (docs/operations.md, "Live, ready, and proof")?
 #pragma once
 
 #include "gateway/client/conn_table.h"
