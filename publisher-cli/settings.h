@@ -2,14 +2,14 @@
 #pragma once
 
 #include "common/options.h"
-#include "common/redis_url.h"
+#include "common/redis_options.h"
 #include "publisher-cli/failure.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 struct settings {
-    char *redis, *redis_password_file, *redis_sentinel_password_file, *redis_ca, *redis_cert, *redis_key;
+    struct redis_options redis;
     char *event, *id;
     uint64_t max_message, timeout;
     uint64_t retry, keep, keep_for; // may be OPTION_UNSET
