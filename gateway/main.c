@@ -20,6 +20,7 @@
 #include "gateway/process/drain.h"
 #include "gateway/process/fatal.h"
 #include "gateway/process/health.h"
+#include "gateway/process/pages.h"
 
 #define EXIT_USAGE 2
 // How long the exit waits for one who reads the log; what went wrong at the start is worth more.
@@ -37,7 +38,7 @@ struct gateway {
     struct mailbox *worker_boxes[WORKERS_MAX];
     struct worker *workers[WORKERS_MAX];
     int listen_fds[LISTEN_MAX][WORKERS_MAX];
-    int worker_fds[WORKERS_MAX][LISTEN_MAX];
+    struct listen_socket worker_sockets[WORKERS_MAX][LISTEN_MAX];
     int admin_fd;
     struct bus *bus;
     struct admin admin;
@@ -74,7 +75,8 @@ static bool bind_all(struct gateway *g)
             return false;
         }
         for (size_t w = 0; w < c->workers; w++)
-            g->worker_fds[w][i] = g->listen_fds[i][w];
+            g->worker_sockets[w][i] =
+                (struct listen_socket){.fd = g->listen_fds[i][w], .attributes = {.role = LISTENER_PUBLIC}};
         log_info("listener", "streams at http://%s%s", bound, c->path);
     }
     g->admin_fd = -1;
@@ -90,14 +92,7 @@ static bool bind_all(struct gateway *g)
 
 static const char *on_refuse(void *ctx)
 {
-    const struct gateway *g = ctx;
-    return health_refusal(&g->status);
-}
-
-static bool on_page(void *ctx, const char *path, size_t path_len, struct client_page *out)
-{
-    const struct gateway *g = ctx;
-    return health_page(&g->status, path, path_len, out);
+    return health_refusal(ctx);
 }
 
 static void on_mail(void *ctx, const struct mail *mail, bool more)
@@ -137,11 +132,11 @@ static bool create_workers(struct gateway *g)
         struct worker_settings settings = {
             .index = (unsigned)i,
             .client = &g->client,
-            .hooks = {.refuse = on_refuse, .page = on_page, .ctx = g},
+            .hooks = {.refuse = on_refuse, .pages = process_pages, .ctx = &g->status},
             .limits = &g->status.limits,
             .backlog_limit = c->backlog_limit,
             .shares_loop = c->workers == 1,
-            .listen_fds = g->worker_fds[i],
+            .listen_sockets = g->worker_sockets[i],
             .listen_count = c->listen.count,
         };
         g->workers[i] = worker_create(&settings);

@@ -335,7 +335,7 @@ void redis_link_init(struct redis_link *l, struct ev_loop *loop, struct redis_tl
     ev_io_init(&l->io, on_io, -1, 0);
     l->io.data = l;
     ev_timer_init(&l->flush, on_flush, 0., 0.); // never started: fed where something was queued
-    ev_set_priority(&l->flush, EV_MINPRI); // behind all that may queue something in this turn
+    ev_set_priority(&l->flush, EV_MINPRI);      // behind all that may queue something in this turn
     l->flush.data = l;
 }
 
