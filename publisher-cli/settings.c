@@ -1,8 +1,18 @@
 #include "publisher-cli/settings.h"
 
+static const char *const pubsubs[] = {"auto", "classic", "sharded", NULL};
+
 #define AT(member) .offset = offsetof(struct settings, member)
 static const struct option_spec specs[] = {
     REDIS_OPTIONS(settings, redis),
+    {.name = "pubsub",
+     .argument = "KIND",
+     .type = OPTION_ENUM,
+     AT(pubsub),
+     .default_text = "auto",
+     .names = pubsubs,
+     .help = "What the gateways' --pubsub is: classic (PUBLISH), sharded (SPUBLISH), or auto: sharded on a "
+             "cluster"},
     {.name = "timeout",
      .argument = "TIME",
      .type = OPTION_DURATION,

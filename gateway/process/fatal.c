@@ -8,7 +8,7 @@
 
 #include "common/log.h"
 
-// In the place of glibc's own (assert.h declares it).
+// In the place of glibc's own, which assert calls.
 // NOLINTNEXTLINE(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp): the name is glibc's
 void __assert_fail(const char *assertion, const char *file, unsigned line, const char *function)
 {
