@@ -26,8 +26,11 @@
 
 #define EXIT_USAGE 2
 #define HEAD_TIMEOUT_MS 10000u
+#define KEEP_ALIVE_MS 60000u
 // Descriptors that are no client's: Redis, loops, listeners, logs.
 #define DESCRIPTORS_RESERVED 64u
+// Connections without a stream that there is always room for: requests that are read, and refusals.
+#define STREAMLESS_MIN 64u
 
 struct gateway {
     struct config config;
@@ -41,6 +44,7 @@ struct gateway {
     int listen_fds[LISTEN_MAX][WORKERS_MAX];
     struct listen_socket worker_sockets[WORKERS_MAX][LISTEN_MAX];
     int admin_fd;
+    size_t max_streamless; // connections without a stream, of all workers
     struct bus *bus;
     struct admin admin;
     struct drain drain;
@@ -50,6 +54,19 @@ static int usage_error(const char *error)
 {
     fprintf(stderr, "sse-gateway: %s\n", error);
     return EXIT_USAGE;
+}
+
+// Connections without a stream have descriptors of their own, a quarter of the streams' where the limit allows that:
+// otherwise idle ones could take all.
+static void share_descriptors(struct gateway *g, uint64_t allowed)
+{
+    uint64_t asked = g->config.max_connections;
+    uint64_t streams = asked != OPTION_UNSET ? asked : allowed - allowed / 5;
+    uint64_t rest = allowed - streams, most = streams / 4;
+    if (most < STREAMLESS_MIN)
+        most = STREAMLESS_MIN;
+    g->status.limits.max_streams = streams;
+    g->max_streamless = rest < most ? rest : most;
 }
 
 // As many streams as the limit of open files allows, or as were asked for; false where the limit is too low
@@ -62,20 +79,20 @@ static bool set_capacity(struct gateway *g)
         limit.rlim_cur = limit.rlim_max;
         (void)setrlimit(RLIMIT_NOFILE, &limit); // what is in force is read below
     }
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur <= DESCRIPTORS_RESERVED) {
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur <= DESCRIPTORS_RESERVED + STREAMLESS_MIN) {
         log_error("main", "the limit of open files is too low; raise it (ulimit -n, LimitNOFILE=)");
         return false;
     }
     uint64_t allowed = limit.rlim_cur - DESCRIPTORS_RESERVED;
-    if (asked != OPTION_UNSET && asked > allowed) {
+    if (asked != OPTION_UNSET && asked > allowed - STREAMLESS_MIN) {
         log_error("main",
                   "--max-connections %" PRIu64 " needs %" PRIu64 " open files, but %" PRIu64
                   " are allowed; raise the "
                   "limit (ulimit -n, LimitNOFILE=)",
-                  asked, asked + DESCRIPTORS_RESERVED, (uint64_t)limit.rlim_cur);
+                  asked, asked + DESCRIPTORS_RESERVED + STREAMLESS_MIN, (uint64_t)limit.rlim_cur);
         return false;
     }
-    g->status.limits.max_streams = asked == OPTION_UNSET ? allowed : asked;
+    share_descriptors(g, allowed);
     return true;
 }
 
@@ -137,6 +154,7 @@ static void fill_settings(struct gateway *g)
         .drop_oldest = c->slow_client == SLOW_CLIENT_DROP_OLDEST,
         .refuse_with_status = c->refusal == REFUSAL_STATUS,
         .head_timeout_ms = HEAD_TIMEOUT_MS,
+        .keep_alive_ms = KEEP_ALIVE_MS,
     };
 }
 
@@ -149,6 +167,7 @@ static bool create_workers(struct gateway *g)
             .client = &g->client,
             .hooks = {.refuse = on_refuse, .pages = process_pages, .ctx = &g->status},
             .limits = &g->status.limits,
+            .max_streamless = g->max_streamless / c->workers > 0 ? g->max_streamless / c->workers : 1,
             .backlog_limit = c->backlog_limit,
             .shares_loop = c->workers == 1,
             .listen_sockets = g->worker_sockets[i],
