@@ -260,7 +260,7 @@ void client_loop_deinit(struct client_loop *l)
     ev_idle_stop(cx->loop, &l->feeding);
     assert(TAILQ_EMPTY(&cx->streamless) && cx->streamless_count == 0);
     id_table_deinit(&cx->conns);
-    assert(wheel_count(cx->wheel) == 0);
+    assert(!cx->wheel || wheel_count(cx->wheel) == 0);
     hub_destroy(cx->hub);
     wheel_destroy(cx->wheel);
     outq_pool_deinit(&cx->outqs);

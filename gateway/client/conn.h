@@ -60,7 +60,7 @@ struct conn {
     bool dirty : 1;     // stands in context->dirty
     bool blocked : 1;   // the socket is full; waits for EV_WRITE
     bool body_only : 1; // HTTP/1.0
-    bool control : 1;   // wants gateway:open and gateway:close
+    bool control : 1;   // wants gateway:open on any stream, and gateway:close
     bool has_place : 1; // counts in the limits
     bool joined : 1;    // was entered into the hub, which is left when it is freed
     bool is_admin : 1;  // came by an admin listener

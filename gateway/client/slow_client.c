@@ -19,7 +19,7 @@ static bool drop_oldest(struct conn *c)
         counter_add(cx->counters, COUNTER_SLOW_DROPPED, 1);
         struct frame *gap = NULL;
         if (!outq_has_gap(c->queue, f)) {
-            gap = gap_frame(f->channel_hash, f->channel, f->channel_len);
+            gap = gap_frame(frame_channel(f));
             counter_add(cx->counters, COUNTER_GAPS, 1);
             if (!gap || !outq_insert_first(c->queue, gap)) {
                 // A loss that cannot be told must not pass in silence: then the stream ends, and its client

@@ -25,8 +25,8 @@ static void stream_begins(const char *last_event_id, struct hub_name *name)
     if (strcmp(last_event_id, "earliest") == 0)
         name->from = FROM_EARLIEST;
     else
-        name->from =
-            from[cursor_find(last_event_id, strlen(last_event_id), name->text, name->len, &name->at)];
+        name->from = from[cursor_find(last_event_id, strlen(last_event_id), name->channel.name,
+                                      name->channel.len, &name->at)];
 }
 
 static bool join_hub(struct conn *c, const struct stream_request *want)
@@ -35,7 +35,7 @@ static bool join_hub(struct conn *c, const struct stream_request *want)
     if (!names)
         return false;
     for (size_t i = 0; i < want->channel_count; i++) {
-        names[i] = (struct hub_name){.text = want->channels[i].name, .len = want->channels[i].len};
+        names[i] = (struct hub_name){.channel = channel_ref(want->channels[i].name, want->channels[i].len)};
         stream_begins(want->last_event_id, &names[i]);
     }
     bool joined = hub_join(conn_context(c)->hub, &c->subscriber, names, want->channel_count);
@@ -77,18 +77,17 @@ void stream_refuse(struct conn *c, const char *why)
     answer_refusal(c, &req, why);
 }
 
-// gateway:open for those who asked: {"gateway":"gw-1","channels":{"news":"fresh"}}.
+// gateway:open: {"gateway":"gw-1","channels":{"news":"fresh"}}.
 static struct frame *stream_open_event(const struct conn *c, const char *id, size_t id_len)
 {
     static const char *const standing[] = {
         [HUB_FRESH] = "fresh", [HUB_RESUMED] = "resumed", [HUB_GAP] = "gap"};
     json_t *channels = json_object();
     for (uint32_t i = 0; i < c->subscriber.count; i++) {
-        size_t len;
-        const char *name = hub_channel_name(&c->subscriber, i, &len);
+        struct channel_ref channel = hub_channel_name(&c->subscriber, i);
         char key[CHANNEL_NAME_MAX + 1];
-        memcpy(key, name, len);
-        key[len] = '\0';
+        memcpy(key, channel.name, channel.len);
+        key[channel.len] = '\0';
         if (json_object_set_new(channels, key, json_string(standing[hub_standing(&c->subscriber, i)])) != 0)
             break; // out of memory: jansson frees what it was given
     }
@@ -104,25 +103,23 @@ static struct frame *stream_open_event(const struct conn *c, const char *id, siz
                               .id_len = id_len,
                               .data = text,
                               .data_len = strlen(text)};
-    struct frame *f = frame_create(&event, 0, NULL, 0);
+    struct frame *f = frame_create(&event, NO_CHANNEL);
     free(text);
     return f;
 }
 
-// A client that was never told where it is would begin anew after a loss: so it is told at once, with
-// gateway:open or else with an id alone, which fires no event. Not where the channels have no history yet and
-// nobody said that they will: then they are most likely plain, and their streams are to stay so.
+// A stream with &control=1 begins with gateway:open; so does one that begins in a channel with history, since a
+// client that was never told an id would begin anew after a loss. A block with an id alone does not do: many
+// clients keep an id only with an event that has data. Channels that have no history yet, and that --durable does
+// not name, are most likely plain: their streams get no id before their first event.
 static void stream_send_beginning(struct conn *c)
 {
     char id[CURSOR_MAX];
     bool even_empty = c->control || conn_context(c)->settings->durable_named;
     bool is_new = hub_is_new_to_history(&c->subscriber, even_empty);
     size_t id_len = is_new ? hub_cursor(&c->subscriber, id) : 0;
-    struct sse_event only_id = {.id = id, .id_len = id_len};
-    if (c->control)
+    if (c->control || id_len)
         conn_send(c, stream_open_event(c, id, id_len));
-    else if (id_len)
-        conn_send(c, frame_create(&only_id, 0, NULL, 0));
 }
 
 // The answer's head and the stream's first line in one piece: so they leave in one send().
@@ -163,7 +160,7 @@ static struct frame *stream_close_event(enum close_reason reason)
     int len = snprintf(data, sizeof data, "{\"reason\":\"%s\"}", close_reason_name(reason));
     struct sse_event event = {
         .event = "gateway:close", .event_len = 13, .data = data, .data_len = (size_t)len};
-    return frame_create(&event, 0, NULL, 0);
+    return frame_create(&event, NO_CHANNEL);
 }
 
 void stream_end(struct conn *c, enum close_reason reason)
@@ -173,8 +170,8 @@ void stream_end(struct conn *c, enum close_reason reason)
         return;
     if (c->control)
         conn_send(c, stream_close_event(reason));
-    // Jitter, or all browsers come back in the same instant. The blank line: some clients read no
-    // further than to it.
+    // Jitter, or all browsers come back in the same instant. The blank line: undici heeds no
+    // `retry` without it.
     char retry[RETRY_LINE_MAX];
     uint32_t ms = jitter_ms(&cx->random, cx->settings->retry_ms);
     int len = snprintf(retry, sizeof retry, "retry: %u\n\n", ms);

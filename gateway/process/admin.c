@@ -13,8 +13,10 @@ bool admin_start(struct admin *a, struct ev_loop *loop, const struct client_sett
                                             .hooks = &hooks,
                                             .counters = counters,
                                             .max_streamless = ADMIN_CONNECTIONS_MAX};
-    if (!client_loop_init(&a->clients, &setup))
+    if (!client_loop_init(&a->clients, &setup)) {
+        client_loop_deinit(&a->clients);
         return false;
+    }
     a->listening = fd >= 0;
     const struct listen_socket listening = {.fd = fd, .attributes = {.role = LISTENER_ADMIN}};
     if (a->listening)

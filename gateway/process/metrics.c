@@ -9,6 +9,7 @@
 
 #include "common/buf.h"
 #include "common/clock.h"
+#include "common/log.h"
 #include "gateway/process/health.h"
 
 #define PREFIX "sse_gateway_"
@@ -80,6 +81,9 @@ static bool print_process(struct buf *b, const struct status *s)
            print_gauge(b, "uptime_seconds", "Seconds since the start",
                        (clock_monotonic_ms() - s->started_at) / 1000) &&
            print_gauge(b, "resident_memory_bytes", "Memory of the process", resident_bytes()) &&
+           print_head(b, "log_lines_dropped_total", "counter",
+                      "Log lines dropped because standard error was not read in time") &&
+           buf_printf(b, PREFIX "log_lines_dropped_total %" PRIu64 "\n", log_dropped()) &&
            print_head(b, "build_info", "gauge", "Version and id of this gateway") &&
            buf_printf(b, PREFIX "build_info{version=\"%s\",id=\"%s\"} 1\n", SSE_GATEWAY_VERSION, s->id);
 }

@@ -38,35 +38,34 @@ static bool worker_ask(struct worker *w, enum mail_kind kind, struct channel_mai
     return false;
 }
 
-static bool on_history(void *ctx, uint64_t hash, const char *name, size_t len,
-                       const struct history_query *query)
+static bool on_history(void *ctx, struct channel_ref channel, const struct history_query *query)
 {
-    struct channel_mail *mail =
-        channel_mail_create(&(struct channel_ref){.name = name, .len = len, .hash = hash});
-    counter_add(&((struct worker *)ctx)->counters, COUNTER_HISTORY_READS, 1);
+    struct worker *w = ctx;
+    struct channel_mail *mail = channel_mail_create(channel);
+    counter_add(&w->counters, COUNTER_HISTORY_READS, 1);
     if (mail)
         mail->query = *query;
     return worker_ask(ctx, MAIL_HISTORY, mail);
 }
 
-static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, uint64_t subscribe_seq)
+static bool on_interest(void *ctx, struct channel_ref channel, uint64_t subscribe_seq)
 {
-    struct channel_mail *mail =
-        channel_mail_create(&(struct channel_ref){.name = name, .len = len, .hash = hash});
+    struct channel_mail *mail = channel_mail_create(channel);
     if (mail)
         mail->subscribe_seq = subscribe_seq;
     if (worker_ask(ctx, subscribe_seq ? MAIL_WANTED : MAIL_UNWANTED, mail))
         return true;
     if (!subscribe_seq) // costs a subscription too many, until the channel is wanted and left again
-        log_error("worker", "out of memory: channel %.*s could not be released", (int)len, name);
+        log_error("worker", "out of memory: channel %.*s could not be released", (int)channel.len,
+                  channel.name);
     return false;
 }
 
 static void worker_lost(struct worker *w, const struct channel_mail *m, bool is_confirmed_soon)
 {
-    if (!hub_lost(client_loop_hub(&w->clients), m->hash, m->name, m->len, is_confirmed_soon))
+    if (!hub_lost(client_loop_hub(&w->clients), channel_mail_ref(m), is_confirmed_soon))
         return;
-    struct frame *f = gap_frame(m->hash, m->name, m->len);
+    struct frame *f = gap_frame(channel_mail_ref(m));
     if (!f)
         return;
     counter_add(&w->counters, COUNTER_GAPS, 1);
@@ -75,13 +74,12 @@ static void worker_lost(struct worker *w, const struct channel_mail *m, bool is_
 
 static void worker_confirm(struct worker *w, const struct channel_mail *m)
 {
-    hub_confirm(client_loop_hub(&w->clients), m->hash, m->name, m->len, &m->tail);
+    hub_confirm(client_loop_hub(&w->clients), channel_mail_ref(m), &m->tail);
 }
 
 static void worker_page(struct worker *w, struct page_mail *mail)
 {
-    hub_page(client_loop_hub(&w->clients), mail->channel->hash, mail->channel->name, mail->channel->len,
-             &mail->page);
+    hub_page(client_loop_hub(&w->clients), channel_mail_ref(mail->channel), &mail->page);
     free(mail->channel);
     free(mail);
 }
@@ -89,7 +87,7 @@ static void worker_page(struct worker *w, struct page_mail *mail)
 static void worker_unconfirm(struct worker *w, const struct channel_mail *m)
 {
     if (m)
-        hub_unconfirm(client_loop_hub(&w->clients), m->hash, m->name, m->len);
+        hub_unconfirm(client_loop_hub(&w->clients), channel_mail_ref(m));
     else
         hub_unconfirm_all(client_loop_hub(&w->clients));
 }
@@ -205,6 +203,8 @@ struct worker *worker_create(const struct worker_settings *settings)
     atomic_store(&w->alive_at, clock_monotonic_ms());
     return w;
 fail: // out of memory at the start, which the caller makes fatal
+    if (w->clients.context.loop)
+        client_loop_deinit(&w->clients);
     worker_destroy_boxes(w);
     if (w->loop)
         ev_loop_destroy(w->loop);

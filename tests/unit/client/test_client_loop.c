@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#include "common/map.h"
+#include "common/channel_ref.h"
 #include "gateway/fanout/frame.h"
 #include "tests/unit/lib/client_world.h"
 #include "tests/unit/lib/loop.h"
@@ -283,7 +283,7 @@ static void deliver(size_t bytes)
     static char data[32768];
     memset(data, 'x', sizeof data);
     struct sse_event event = {.data = data, .data_len = bytes};
-    struct frame *f = frame_create(&event, map_hash("open1", 5), "open1", 5);
+    struct frame *f = frame_create(&event, channel_ref("open1", 5));
     ck_assert_ptr_nonnull(f);
     client_loop_deliver(&world.clients, f, false);
 }

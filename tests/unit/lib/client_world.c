@@ -27,16 +27,15 @@ static const struct route pages[] = {
     {0},
 };
 
-static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, uint64_t subscribe_seq)
+static bool on_interest(void *ctx, struct channel_ref channel, uint64_t subscribe_seq)
 {
-    (void)ctx, (void)hash, (void)name, (void)len, (void)subscribe_seq;
+    (void)ctx, (void)channel, (void)subscribe_seq;
     return true;
 }
 
-static bool on_history(void *ctx, uint64_t hash, const char *name, size_t len,
-                       const struct history_query *query)
+static bool on_history(void *ctx, struct channel_ref channel, const struct history_query *query)
 {
-    (void)ctx, (void)hash, (void)name, (void)len, (void)query;
+    (void)ctx, (void)channel, (void)query;
     return true;
 }
 
@@ -88,9 +87,8 @@ void client_world_stop(struct client_world *w)
 
 void client_world_confirm(struct client_world *w, const char *channel)
 {
-    size_t len = strlen(channel);
     const struct history_tail none = {.subscribe_seq = UINT64_MAX};
-    hub_confirm(client_loop_hub(&w->clients), map_hash(channel, len), channel, len, &none);
+    hub_confirm(client_loop_hub(&w->clients), channel_ref(channel, strlen(channel)), &none);
 }
 
 void client_connect(struct client_world *w, struct client *c)
