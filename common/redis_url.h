@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "common/tls.h"
+
 enum redis_url_kind { REDIS_URL_TCP, REDIS_URL_TLS, REDIS_URL_UNIX, REDIS_URL_SENTINEL, REDIS_URL_CLUSTER };
 
 struct redis_endpoint {
@@ -16,12 +18,6 @@ struct redis_endpoint {
 
 // The longest host name, terminated.
 #define REDIS_HOST_SIZE 254
-
-// Files for TLS. Borrowed, and not part of the text: for whoever parsed it to set.
-struct redis_tls_files {
-    const char *ca;         // NULL: what the system trusts
-    const char *cert, *key; // the client's own; both or neither
-};
 
 struct redis_url {
     enum redis_url_kind kind;
@@ -33,9 +29,9 @@ struct redis_url {
     char *password;                   // NULL where not given
     unsigned db;                      // 0 where not given; always 0 on a cluster
     bool tls;                         // rediss: to every server, and to sentinels
-    struct redis_tls_files tls_files;
+    struct tls_files tls_files;       // not part of the text: for the parser's caller to set
     // Made of these files, for many connections to share; NULL where each makes its own. Borrowed.
-    struct redis_tls_context *tls_context;
+    struct tls_context *tls_context;
     char *sentinel_password; // of the sentinels themselves; not part of the text, NULL after parsing; owned
 };
 

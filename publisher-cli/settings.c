@@ -215,7 +215,7 @@ bool settings_redis_url(const struct settings *settings, struct redis_url *url, 
 {
     if (!redis_url_parse(settings->redis, url, failure->text, sizeof failure->text))
         return false;
-    url->tls_files = (struct redis_tls_files){settings->redis_ca, settings->redis_cert, settings->redis_key};
+    url->tls_files = (struct tls_files){settings->redis_ca, settings->redis_cert, settings->redis_key};
     return read_password("redis-password-file", settings->redis_password_file, &url->password, failure) &&
            read_password("redis-sentinel-password-file", settings->redis_sentinel_password_file,
                          &url->sentinel_password, failure) &&

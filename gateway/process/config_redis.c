@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-#include "common/redis_tls.h"
+#include "common/tls.h"
 #include "common/secret_file.h"
 
 bool config_redis_check(const char *text, char *error, size_t error_size)
@@ -38,7 +38,7 @@ static bool open_tls(struct redis_url *url, char *error, size_t error_size)
 {
     if (!url->tls)
         return true;
-    url->tls_context = redis_tls_context_create(&url->tls_files, error, error_size);
+    url->tls_context = tls_context_create(&url->tls_files, "redis", error, error_size);
     return url->tls_context != NULL;
 }
 
@@ -48,7 +48,7 @@ bool config_redis_derive(struct config *c, char *error, size_t error_size)
     if (!redis_url_parse(c->redis, url, error, error_size)) // out of memory: it was checked before
         return false;
     c->sharded = c->pubsub == PUBSUB_SHARDED || (c->pubsub == PUBSUB_AUTO && url->kind == REDIS_URL_CLUSTER);
-    url->tls_files = (struct redis_tls_files){c->redis_ca, c->redis_cert, c->redis_key};
+    url->tls_files = (struct tls_files){c->redis_ca, c->redis_cert, c->redis_key};
     if (c->redis_sentinel_password_file && url->kind != REDIS_URL_SENTINEL) {
         snprintf(error, error_size,
                  "--redis-sentinel-password-file: the URL of --redis names no sentinels; write it "
@@ -65,6 +65,6 @@ bool config_redis_derive(struct config *c, char *error, size_t error_size)
 
 void config_redis_free(struct config *c)
 {
-    redis_tls_context_destroy(c->redis_url.tls_context);
+    tls_context_destroy(c->redis_url.tls_context);
     redis_url_deinit(&c->redis_url);
 }

@@ -12,8 +12,9 @@
 #include <stddef.h>
 
 #include "common/buf.h"
+#include "common/redis_url.h"
+#include "common/transport.h"
 #include "gateway/redis/lookup.h"
-#include "common/redis_tls.h"
 
 // Where a server is. A value, so that it outlives what named it.
 struct redis_address {
@@ -41,7 +42,7 @@ struct redis_link_hooks {
 
 struct redis_link {
     struct ev_loop *loop;
-    struct redis_tls_context *secure; // borrowed; NULL: plain
+    struct tls_context *secure; // borrowed; NULL: plain
     struct redis_link_hooks hooks;
     enum redis_link_state state;
     struct redis_address address;
@@ -49,14 +50,14 @@ struct redis_link {
     ev_timer flush;        // what was queued in a turn leaves at its end
     struct lookup *lookup; // of lookup_address, while it runs
     struct redis_address lookup_address;
-    struct redis_tls *tls; // of this connection; NULL: plain
+    struct transport transport;
     struct buf out;
     size_t out_sent;
     unsigned reads;   // that brought bytes, so far
     unsigned attempt; // takes the addresses of a name in turn
 };
 
-void redis_link_init(struct redis_link *l, struct ev_loop *loop, struct redis_tls_context *secure,
+void redis_link_init(struct redis_link *l, struct ev_loop *loop, struct tls_context *secure,
                      const struct redis_link_hooks *hooks);
 void redis_link_deinit(struct redis_link *l);
 
