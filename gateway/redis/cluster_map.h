@@ -25,10 +25,10 @@ struct cluster_map *cluster_map_create(struct ev_loop *loop, const struct cluste
 void cluster_map_destroy(struct cluster_map *m);
 
 // The map may be old: asks again soon, first the node at `hint` (may be NULL), who is said to know.
-void cluster_map_refresh(struct cluster_map *m, const struct redis_endpoint *hint);
+void cluster_map_refresh(struct cluster_map *m, const struct redis_address *hint);
 
 // The URL of one node, with user, password and TLS as of the cluster's (or of another node's);
 // redis_url_deinit is the caller's. The certificate must be one for the host by which the cluster announces
 // the node. False when out of memory.
-bool cluster_node_url(const struct redis_url *cluster, const struct redis_endpoint *node,
+bool cluster_node_url(const struct redis_url *cluster, const struct redis_address *node,
                       struct redis_url *out);

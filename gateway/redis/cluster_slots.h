@@ -12,7 +12,6 @@
 #define CLUSTER_SLOTS 16384u
 #define CLUSTER_NODES_MAX 1024u
 #define CLUSTER_NOBODY UINT16_MAX
-#define CLUSTER_HOST_MAX 256u
 #define CLUSTER_TAG_MAX 12u
 
 // The slot of a channel: CRC16 of its hash tag, the text between the first { and the next }, or of the whole
@@ -23,7 +22,7 @@ void cluster_slot_tag(uint16_t slot, char tag[CLUSTER_TAG_MAX]);
 
 // All zero is a map without nodes only after cluster_slots_init.
 struct cluster_slots {
-    struct redis_endpoint *nodes; // owners and replicas; owned
+    struct redis_address *nodes; // owners and replicas; owned
     size_t node_count;
     uint16_t owner[CLUSTER_SLOTS]; // index of a node, or CLUSTER_NOBODY
 };
@@ -35,24 +34,21 @@ void cluster_slots_deinit(struct cluster_slots *s);
 // False where it makes no sense, or out of memory; nothing is left to free then.
 bool cluster_slots_read(struct cluster_slots *s, const redisReply *reply, const char *host);
 // The node that owns a slot; NULL where nobody does.
-const struct redis_endpoint *cluster_slots_owner(const struct cluster_slots *s, size_t slot);
-bool cluster_slots_has_node(const struct cluster_slots *s, const struct redis_endpoint *node);
+const struct redis_address *cluster_slots_owner(const struct cluster_slots *s, size_t slot);
+bool cluster_slots_has_node(const struct cluster_slots *s, const struct redis_address *node);
 // How many slots have another owner in `after`; `moved` (may be NULL) tells which.
 size_t cluster_slots_diff(const struct cluster_slots *before, const struct cluster_slots *after,
                           bool moved[CLUSTER_SLOTS]);
 
-bool cluster_endpoint_equal(const struct redis_endpoint *a, const struct redis_endpoint *b);
-
 // "MOVED 3999 10.0.0.1:6381", the error of a node that does not own a slot.
 struct cluster_moved {
     uint16_t slot;
-    char host[CLUSTER_HOST_MAX]; // empty: the host of the node that says so
-    unsigned short port;
+    struct redis_address to;
 };
-// False where `text` is something else.
-bool cluster_moved_parse(const char *text, struct cluster_moved *out);
+// `host` is that of the node that says so, which may leave its own out. False where `text` is something else.
+bool cluster_moved_parse(const char *text, const char *host, struct cluster_moved *out);
 // The same of "ASK 3999 10.0.0.1:6381": what this command asks for is on its way there, or was never here.
-bool cluster_ask_parse(const char *text, struct cluster_moved *out);
+bool cluster_ask_parse(const char *text, const char *host, struct cluster_moved *out);
 // True for errors of a cluster that changes, whose command is to be tried again: MOVED, ASK, TRYAGAIN,
 // CLUSTERDOWN.
 bool cluster_error_passes(const char *text);

@@ -14,19 +14,6 @@
 // Reads per turn, so that timers and mail have their turn in a flood. The socket is read again at once.
 #define READS_PER_TURN 16
 
-void redis_address_describe(const struct redis_address *address, char *out, size_t size)
-{
-    if (address->unix_path)
-        snprintf(out, size, "%s", address->unix_path);
-    else
-        snprintf(out, size, strchr(address->host, ':') ? "[%s]:%u" : "%s:%u", address->host, address->port);
-}
-
-bool redis_address_equal(const struct redis_address *a, const struct redis_address *b)
-{
-    return a->unix_path == b->unix_path && a->port == b->port && strcmp(a->host, b->host) == 0;
-}
-
 // The part of an address that a name has. NULL for families that have no names.
 static const void *host_of(const struct sockaddr *sa, size_t *size)
 {

@@ -16,13 +16,6 @@
 #include "common/transport.h"
 #include "gateway/redis/lookup.h"
 
-// Where a server is. A value, so that it outlives what named it.
-struct redis_address {
-    const char *unix_path; // of the URL, borrowed; NULL: a host and a port
-    char host[REDIS_HOST_SIZE];
-    unsigned short port;
-};
-
 enum redis_link_state {
     REDIS_LINK_CLOSED,
     REDIS_LINK_RESOLVING,
@@ -72,8 +65,5 @@ bool redis_link_send(struct redis_link *l, int argc, const char **argv, const si
 // Why an attempt has taken too long, by what it is waiting for.
 const char *redis_link_late(const struct redis_link *l);
 
-// "127.0.0.1:6379", "[::1]:6379" or the path of a socket. Always terminated.
-void redis_address_describe(const struct redis_address *address, char *out, size_t size);
-bool redis_address_equal(const struct redis_address *a, const struct redis_address *b);
 // False where it is OPEN to an address that is not among those in `found`, of any port.
 bool redis_link_is_at(const struct redis_link *l, const struct addrinfo *found);

@@ -8,8 +8,7 @@
 #include "common/redis_url.h"
 
 struct sentinel_master {
-    char host[REDIS_HOST_SIZE]; // "": nothing is known
-    unsigned short port;
+    struct redis_address address; // its host "": nothing is known
     uint64_t epoch; // of the failover that made it the master: of two answers, the higher one is right
 };
 
@@ -28,4 +27,3 @@ enum sentinel_verdict sentinel_read_details(const redisReply *reply, struct sent
 // Of a message of the channel +switch-master ("NAME oldip oldport ip port"): whether it is about `name`, and
 // then the new address.
 bool sentinel_read_switch(const redisReply *reply, const char *name, struct sentinel_master *out);
-bool sentinel_same_place(const struct sentinel_master *a, const struct sentinel_master *b);
