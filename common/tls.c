@@ -29,7 +29,7 @@ struct tls {
     char error[512];
 };
 
-// Keys with a pass phrase: nobody is there to type it.
+// A key with a pass phrase is refused: there is no terminal to ask at.
 static int no_pass_phrase(char *out, int size, int writing, void *ctx)
 {
     (void)out, (void)size, (void)writing, (void)ctx;

@@ -1,5 +1,6 @@
 #include "gateway/redis/cluster_map.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,7 @@
 #define EVERY_MS 10000u
 #define ROUNDS_FAST 10u
 #define PAUSE_MAX_MS 1000u
-// An epoch that nobody has known for so long is forgotten: the cluster was made anew.
+// An epoch that no node has named for this time is forgotten: the cluster was made anew.
 #define EPOCH_KEPT_MS 10000u
 
 struct cluster_map {
@@ -31,7 +32,7 @@ struct cluster_map {
     struct cluster_slots slots;
     struct redis_conn *conn;   // to `asked`, NULL at first
     struct redis_url url;      // the same, for the connection
-    struct redis_address hint; // whom to ask next; no host: nobody in particular
+    struct redis_address hint; // the node to ask next; no host: the next in turn
     struct deadline deadline;
     size_t next;   // of the candidates: the nodes of the URL, then those of the map
     bool asking;   // a question is out, or waits for the connection
@@ -113,6 +114,7 @@ static void read_info(struct cluster_map *m, const char *text)
 
 static void accept_map(struct cluster_map *m, struct cluster_slots *slots)
 {
+    assert(m->asking && slots->node_count > 0);
     size_t moved = cluster_slots_diff(&m->slots, slots, NULL);
     cluster_slots_deinit(&m->slots);
     m->slots = *slots;
@@ -177,7 +179,7 @@ static void on_down(void *ctx)
     m->answered = false;
 }
 
-// Whom to ask: who is said to know, who told the last time, or the next in turn.
+// The node to ask: the one that was named as an owner, the one that gave the last map, or the next in turn.
 static const struct redis_address *pick(struct cluster_map *m)
 {
     const struct redis_url *seeds = m->settings.url;

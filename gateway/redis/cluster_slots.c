@@ -1,5 +1,6 @@
 #include "gateway/redis/cluster_slots.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +33,7 @@ uint16_t cluster_slot(const char *name, size_t len)
 
 void cluster_slot_tag(uint16_t slot, char tag[CLUSTER_TAG_MAX])
 {
+    assert(slot < CLUSTER_SLOTS);
     // Numbers of up to six digits meet every slot; a test says so.
     for (uint32_t n = 0;; n++) {
         int len = snprintf(tag, CLUSTER_TAG_MAX, "%" PRIu32, n);
@@ -89,7 +91,7 @@ static bool is_integer(const redisReply *r, long long max)
     return r->type == REDIS_REPLY_INTEGER && r->integer >= 0 && r->integer <= max;
 }
 
-// [host, port, id, ...]. *known is false for a node whose address nobody knows, which is left out.
+// [host, port, id, ...]. *known is false for a node whose address the cluster does not know; it is left out.
 static bool read_node(struct cluster_slots *s, const redisReply *r, const char *asked, uint16_t *index,
                       bool *known)
 {
@@ -140,6 +142,7 @@ bool cluster_slots_read(struct cluster_slots *s, const redisReply *reply, const 
 
 const struct redis_address *cluster_slots_owner(const struct cluster_slots *s, size_t slot)
 {
+    assert(slot < CLUSTER_SLOTS && (s->owner[slot] == CLUSTER_NOBODY || s->owner[slot] < s->node_count));
     return s->owner[slot] == CLUSTER_NOBODY ? NULL : &s->nodes[s->owner[slot]];
 }
 

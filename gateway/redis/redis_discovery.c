@@ -1,5 +1,6 @@
 #include "gateway/redis/redis_discovery.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -158,6 +159,7 @@ struct redis_discovery *redis_discovery_join(struct ev_loop *loop, const struct 
 
 void redis_discovery_leave(struct redis_discovery *discovery, struct redis_discovery_client *client)
 {
+    assert(!TAILQ_EMPTY(&discovery->clients));
     TAILQ_REMOVE(&discovery->clients, client, in_discovery);
     if (!TAILQ_EMPTY(&discovery->clients))
         return;

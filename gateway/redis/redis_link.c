@@ -41,6 +41,16 @@ bool redis_link_is_at(const struct redis_link *l, const struct addrinfo *found)
     return !host;
 }
 
+static void set_state(struct redis_link *l, enum redis_link_state to)
+{
+    enum redis_link_state from = l->state;
+    assert(to == REDIS_LINK_CLOSED || from < to);
+    assert(to != REDIS_LINK_SECURING || from == REDIS_LINK_CONNECTING);
+    assert(to != REDIS_LINK_OPEN || from >= REDIS_LINK_CONNECTING);
+    assert((l->transport.fd >= 0) == (to >= REDIS_LINK_CONNECTING));
+    l->state = to;
+}
+
 static void watch(struct redis_link *l, int events)
 {
     if ((l->io.events & (EV_READ | EV_WRITE)) == events && ev_is_active(&l->io))
@@ -54,7 +64,7 @@ void redis_link_close(struct redis_link *l)
 {
     ev_io_stop(l->loop, &l->io);
     transport_close(&l->transport);
-    l->state = REDIS_LINK_CLOSED;
+    set_state(l, REDIS_LINK_CLOSED);
     buf_clear(&l->out);
     l->out_sent = 0;
 }
@@ -69,7 +79,7 @@ static void lose(struct redis_link *l, const char *why)
 
 static void opened(struct redis_link *l)
 {
-    l->state = REDIS_LINK_OPEN;
+    set_state(l, REDIS_LINK_OPEN);
     watch(l, EV_READ);
     l->hooks.on_open(l->hooks.ctx);
 }
@@ -111,7 +121,7 @@ static void connected(struct redis_link *l)
         lose(l, "out of memory");
         return;
     }
-    l->state = REDIS_LINK_SECURING;
+    set_state(l, REDIS_LINK_SECURING);
     secure_on(l);
 }
 
@@ -121,8 +131,8 @@ static void connecting(struct redis_link *l, int fd)
         lose(l, strerror(errno));
         return;
     }
-    l->state = REDIS_LINK_CONNECTING;
     transport_init(&l->transport, fd);
+    set_state(l, REDIS_LINK_CONNECTING);
     watch(l, EV_WRITE);
 }
 
@@ -146,7 +156,7 @@ static void resolve(struct redis_link *l)
         lookup_release(l->lookup);
         l->lookup = NULL;
     }
-    l->state = REDIS_LINK_RESOLVING;
+    set_state(l, REDIS_LINK_RESOLVING);
     if (l->lookup)
         return;
     l->lookup_address = l->address;
@@ -174,6 +184,7 @@ void redis_link_open(struct redis_link *l, const struct redis_address *address)
 
 static void take_bytes(struct redis_link *l)
 {
+    assert(l->state == REDIS_LINK_OPEN);
     char bytes[READ_SIZE];
     for (int i = 0; i < READS_PER_TURN; i++) {
         ssize_t n = transport_read(&l->transport, bytes, sizeof bytes);
@@ -211,6 +222,7 @@ static void flush(struct redis_link *l)
             return;
         }
         l->out_sent += (size_t)n;
+        assert(l->out_sent <= l->out.len);
     }
     buf_clear(&l->out);
     l->out_sent = 0;
@@ -246,6 +258,7 @@ static void on_flush(struct ev_loop *loop, ev_timer *w, int events)
 
 bool redis_link_send(struct redis_link *l, int argc, const char **argv, const size_t *lens)
 {
+    assert(l->state == REDIS_LINK_OPEN);
     char *text;
     // The return type has changed between releases of hiredis: negative where it failed.
     long long len = (long long)redisFormatCommandArgv(&text, argc, argv, lens);

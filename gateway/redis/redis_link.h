@@ -1,6 +1,6 @@
-// The bytes to and from one server: its name resolved, its socket connected, TLS where it is asked for.
-// Nothing here waits, and nothing here knows what the bytes mean. Owns no timer: whoever opens a link gives
-// it up in time.
+// The bytes to and from one server: resolves its name, connects, and does the TLS handshake where there is a
+// context. Never blocks, and does not know what the bytes mean. Owns no timer: the user of a link closes it when an
+// attempt takes too long. On the thread of the loop alone.
 //
 //      CLOSED --open--> RESOLVING --> CONNECTING --> SECURING --> OPEN       (names only; TLS only)
 //         ^                 |             |              |          |
@@ -26,9 +26,9 @@ enum redis_link_state {
 
 struct redis_link_hooks {
     void (*on_open)(void *ctx);
-    // Bytes that came, at most 16 KiB; valid during the call. It may close the link.
+    // At most 16 KiB that came; valid during the call. May close the link.
     void (*on_bytes)(void *ctx, const char *bytes, size_t len);
-    // It could not be opened, or is gone; it is CLOSED already. `why` is one line.
+    // The link could not be opened, or is lost; its state is CLOSED already. `why` is one line.
     void (*on_lost)(void *ctx, const char *why);
     void *ctx;
 };
@@ -54,15 +54,15 @@ void redis_link_init(struct redis_link *l, struct ev_loop *loop, struct tls_cont
                      const struct redis_link_hooks *hooks);
 void redis_link_deinit(struct redis_link *l);
 
-// Begins to connect. Of a host with several addresses, each attempt takes the next one. A failure that shows
-// at once is told before this returns.
+// Begins to connect; of a host with several addresses, each attempt takes the next one. on_lost may be called before
+// this returns.
 void redis_link_open(struct redis_link *l, const struct redis_address *address);
-// Without a word to the hooks. What was queued is lost. A lookup goes on, for the next attempt to find.
+// Calls no hook. The queue is lost. A lookup goes on, and the next attempt uses it.
 void redis_link_close(struct redis_link *l);
 
-// Queues a command, which leaves at the end of the turn. Only when OPEN. False when out of memory.
+// Queues a command, which is sent at the end of the turn. Only when OPEN. False when out of memory.
 bool redis_link_send(struct redis_link *l, int argc, const char **argv, const size_t *lens);
-// Why an attempt has taken too long, by what it is waiting for.
+// One line for the log of an attempt that took too long: the step that it waits for.
 const char *redis_link_late(const struct redis_link *l);
 
 // False where it is OPEN to an address that is not among those in `found`, of any port.

@@ -1,5 +1,6 @@
 #include "gateway/redis/sentinel.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,8 +12,8 @@
 #include "gateway/redis/sentinel_reply.h"
 
 #define ANSWER_TIMEOUT_S 2.0
-#define RESOLVE_TIMEOUTS 3 // so many of them for a name: the resolver's own patience is 5 s a server
-#define REFRESH_MS 3000u   // up to twice that between two rounds that nobody asks for
+#define RESOLVE_TIMEOUTS 3 // of ANSWER_TIMEOUT_S for a name: the resolver takes 5 s for each of its servers
+#define REFRESH_MS 3000u   // up to twice that from one round to the next
 #define WATCH_LOST_S 0.5
 
 enum sentinel_state {
@@ -51,6 +52,9 @@ struct sentinel {
 
 static void set_state(struct sentinel *s, enum sentinel_state state, double timer_s)
 {
+    // A sentinel is asked in its turn, and watched once it has answered.
+    assert(state != SENTINEL_ASKING || s->state == SENTINEL_TURNING || s->state == SENTINEL_ASKING);
+    assert(state != SENTINEL_WATCHING || s->state == SENTINEL_ASKING);
     s->state = state;
     deadline_set(&s->deadline, timer_s);
 }

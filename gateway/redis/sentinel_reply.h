@@ -1,4 +1,4 @@
-// What sentinels answer, read. Pure.
+// Reads the answers of sentinels. Pure.
 #pragma once
 
 #include <hiredis/hiredis.h>
@@ -14,9 +14,9 @@ struct sentinel_master {
 
 enum sentinel_verdict {
     SENTINEL_FOUND,
-    SENTINEL_NO_ADDRESS,   // it has the name, and no address yet
-    SENTINEL_IS_REPLICA,   // what it takes for the master says that it is a replica
-    SENTINEL_UNKNOWN_NAME, // it watches no master of that name
+    SENTINEL_NO_ADDRESS,   // the sentinel has the name, and no address yet
+    SENTINEL_IS_REPLICA,   // the server that it takes for the master says that it is a replica
+    SENTINEL_UNKNOWN_NAME, // the sentinel watches no master of that name
     SENTINEL_REFUSES,      // an error; `reply->str`
 };
 
