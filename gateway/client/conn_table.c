@@ -220,7 +220,8 @@ bool conn_table_enable_streams(struct conn_table *t, struct limits *limits, cons
                                 .ctx = t};
     t->limits = limits;
     t->bus = *bus;
-    t->hub = hub_create(&events, t->settings->replay_limit);
+    t->hub = hub_create(&events, &(struct hub_settings){.replay_budget = t->settings->replay_budget,
+                                                        .durable_named = t->settings->durable_named});
     if (t->hub)
         hub_tick(t->hub, t->now_ms); // so that it knows the time before the first tick
     return t->hub != NULL;

@@ -54,10 +54,10 @@ struct client_settings {
     size_t anonymous_count;
     size_t max_channels;
     uint32_t heartbeat_ms, retry_ms;
-    size_t queue_limit;  // bytes
-    size_t replay_limit; // bytes, for each loop
-    bool durable_named;  // --durable says which channels have a history, if only later
-    bool drop_oldest;    // --slow-client
+    size_t queue_limit;                  // bytes
+    struct replay_budget *replay_budget; // shared by all loops
+    bool durable_named;                  // --durable says which channels have a history, if only later
+    bool drop_oldest;                    // --slow-client
     bool refuse_with_status;
     uint32_t head_timeout_ms;
 };

@@ -34,8 +34,9 @@ void catch_up_destroy(struct hub *h, struct hub_channel *c)
     struct catch_up *cu = c->catch_up;
     if (!cu)
         return;
-    h->replay_bytes -= replay_bytes(&cu->replay);
-    replay_clear(&cu->replay);
+    assert(cu->count == 0);
+    catch_up_forget(h, c);
+    catch_up_end_read(h, cu);
     TAILQ_REMOVE(&h->catching_up, cu, in_hub);
     h->bytes -= memory_block(sizeof *cu);
     free(cu->lagging);
@@ -149,8 +150,8 @@ void catch_up_append(struct hub *h, struct hub_channel *c, struct frame *f)
     if (!cu)
         return;
     size_t before = replay_bytes(&cu->replay);
-    replay_append(&cu->replay, f, catch_up_budget(h));
-    h->replay_bytes += replay_bytes(&cu->replay) - before;
+    replay_append(&cu->replay, f, replay_budget_left(h->settings.replay_budget));
+    catch_up_account(h, cu, before);
     if (cu->awaits_live)
         catch_up_wake(h, c);
     cu->awaits_live = false;
@@ -291,7 +292,8 @@ void hub_wake(struct hub *h, struct subscriber *s)
 static void catch_up_tick(struct hub *h, struct catch_up *cu)
 {
     catch_up_look_after(h, cu);
-    if (cu->count == 0 && h->now_ms - cu->used_at >= KEEP_MS)
+    bool is_over = replay_budget_left(h->settings.replay_budget) == 0; // another hub may need it
+    if (cu->count == 0 && (is_over || h->now_ms - cu->used_at >= KEEP_MS))
         catch_up_destroy(h, cu->channel);
 }
 
@@ -302,4 +304,5 @@ void hub_tick(struct hub *h, uint64_t now_ms)
         next = TAILQ_NEXT(cu, in_hub);
         catch_up_tick(h, cu);
     }
+    catch_up_ask_waiting(h);
 }

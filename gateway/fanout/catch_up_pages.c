@@ -1,5 +1,7 @@
 #include "gateway/fanout/catch_up_pages.h"
 
+#include <assert.h>
+
 #include "common/container_of.h"
 
 // The bus answers every question, however long Redis takes; only where it had no memory for that is there no
@@ -9,21 +11,31 @@
 // A page is to have about PAGE_BYTES. How large the events of a channel are is not known before the first
 // page: so that is a small one, and the next ones grow by what they show.
 #define PAGE_BYTES (256u << 10)
-#define PAGE_ENTRIES_MIN 8u
+#define PAGE_ENTRIES_MIN 2u // the first one was had before
 #define PAGE_GROWTH 4u
+#define ENTRY_GUESS (64u << 10) // bytes, before the first entry has come
 #define SHORT_RETRY_MS 250u
 
-size_t catch_up_budget(const struct hub *h)
+void catch_up_account(struct hub *h, const struct catch_up *cu, size_t before)
 {
-    return h->replay_bytes < h->replay_limit ? h->replay_limit - h->replay_bytes : 0;
+    size_t after = replay_bytes(&cu->replay);
+    assert(h->replay_bytes >= before);
+    h->replay_bytes += after - before;
+    replay_budget_add(h->settings.replay_budget, after);
+    replay_budget_remove(h->settings.replay_budget, before);
+}
+
+static void forget(struct hub *h, struct catch_up *cu)
+{
+    size_t before = replay_bytes(&cu->replay);
+    replay_clear(&cu->replay);
+    catch_up_account(h, cu, before);
 }
 
 void catch_up_forget(struct hub *h, struct hub_channel *c)
 {
-    if (!c->catch_up)
-        return;
-    h->replay_bytes -= replay_bytes(&c->catch_up->replay);
-    replay_clear(&c->catch_up->replay);
+    if (c->catch_up)
+        forget(h, c->catch_up);
 }
 
 // Pages are read in sweeps from the oldest to the newest place: who is far behind comes in turn, and does not
@@ -42,19 +54,89 @@ void catch_up_want(struct catch_up *cu, struct event_id from)
     cu->is_wanted = true;
 }
 
-void catch_up_ask(struct hub *h, struct catch_up *cu)
+// Where `need` bytes are not left, other channels forget theirs, those first that have had no page for the longest
+// time; but none that a stream is being fed from. A stream that still needs one asks again.
+static bool make_room(struct hub *h, const struct catch_up *keep, size_t need)
 {
-    if (!cu->is_wanted || cu->reading || cu->is_paused)
-        return;
+    const struct replay_budget *budget = h->settings.replay_budget;
+    struct catch_up *cu = TAILQ_FIRST(&h->catching_up);
+    for (; cu && replay_budget_left(budget) < need; cu = TAILQ_NEXT(cu, in_hub))
+        if (cu != keep && cu->ready_count == 0)
+            forget(h, cu);
+    return replay_budget_left(budget) >= need;
+}
+
+static uint32_t page_entries(const struct hub *h, const struct catch_up *cu)
+{
+    if (cu->entry_bytes || !h->entry_bytes)
+        return cu->entries;
+    size_t fit = PAGE_BYTES / h->entry_bytes;
+    return fit < PAGE_ENTRIES_MIN ? PAGE_ENTRIES_MIN : fit < cu->entries ? (uint32_t)fit : cu->entries;
+}
+
+static size_t page_bytes(const struct hub *h, const struct catch_up *cu)
+{
+    size_t entry = cu->entry_bytes ? cu->entry_bytes : h->entry_bytes ? h->entry_bytes : ENTRY_GUESS;
+    return entry * page_entries(h, cu);
+}
+
+static void stop_waiting(struct hub *h, struct catch_up *cu)
+{
+    if (cu->is_waiting)
+        TAILQ_REMOVE(&h->waiting, cu, in_waiting);
+    cu->is_waiting = false;
+}
+
+static void read_page(struct hub *h, struct catch_up *cu)
+{
     struct hub_channel *c = cu->channel;
     cu->asked_at = h->now_ms;
-    cu->query = (struct history_query){.number = ++h->queries, .entries = cu->entries, .from = cu->wanted};
+    cu->query =
+        (struct history_query){.number = ++h->queries, .entries = page_entries(h, cu), .from = cu->wanted};
     cu->asked_last_id = c->last_id;
     cu->is_wanted = false;
     cu->pages++;
     cu->reading = true;
+    cu->reserved = page_bytes(h, cu);
+    replay_budget_add(h->settings.replay_budget, cu->reserved);
+    h->reads++;
     bool told = h->events.on_history(h->events.ctx, channel_ref_of(&c->entry), &cu->query);
     cu->answer_by = h->now_ms + (told ? READ_TIMEOUT_MS : TELL_RETRY_MS);
+}
+
+void catch_up_end_read(struct hub *h, struct catch_up *cu)
+{
+    stop_waiting(h, cu);
+    if (!cu->reading)
+        return;
+    assert(h->reads > 0);
+    cu->reading = false;
+    h->reads--;
+    replay_budget_remove(h->settings.replay_budget, cu->reserved);
+}
+
+void catch_up_ask(struct hub *h, struct catch_up *cu)
+{
+    if (!cu->is_wanted || cu->reading || cu->is_paused)
+        return;
+    // One page at a time a hub may always read: other hubs may hold all of the budget.
+    if (h->reads == 0 || make_room(h, cu, page_bytes(h, cu))) {
+        stop_waiting(h, cu);
+        read_page(h, cu);
+    } else if (!cu->is_waiting) {
+        cu->is_waiting = true;
+        TAILQ_INSERT_TAIL(&h->waiting, cu, in_waiting);
+    }
+}
+
+void catch_up_ask_waiting(struct hub *h)
+{
+    struct catch_up *cu;
+    while ((cu = TAILQ_FIRST(&h->waiting)) &&
+           (h->reads == 0 || replay_budget_left(h->settings.replay_budget) >= page_bytes(h, cu))) {
+        stop_waiting(h, cu);
+        catch_up_ask(h, cu);
+    }
 }
 
 // What cannot be read cannot be resumed: all who wait for it are told so.
@@ -68,29 +150,20 @@ static void page_failed(struct catch_up *cu)
     }
 }
 
-// How many events the next page may have: by the largest of this one, since sizes vary.
-static void page_measure(struct catch_up *cu, const struct history_page *page)
+// How many entries the next page may have: by the largest one of this page, since sizes vary.
+static void page_measure(struct hub *h, struct catch_up *cu, const struct history_page *page)
 {
-    size_t largest = 1;
+    size_t largest = page->largest;
     for (size_t i = 0; i < page->count; i++)
         largest = page->frames[i]->wire_len > largest ? page->frames[i]->wire_len : largest;
+    if (page->count == 0)
+        return;
+    h->entry_bytes -= h->entry_bytes / 8; // a channel's large entries count less and less
+    h->entry_bytes = largest > h->entry_bytes ? largest : h->entry_bytes;
+    cu->entry_bytes = largest;
     size_t fit = PAGE_BYTES / largest, most = (size_t)page->query.entries * PAGE_GROWTH;
     most = most < HISTORY_PAGE_ENTRIES_MAX ? most : HISTORY_PAGE_ENTRIES_MAX;
-    if (page->count > 0)
-        cu->entries = (uint32_t)(fit < PAGE_ENTRIES_MIN ? PAGE_ENTRIES_MIN : fit < most ? fit : most);
-}
-
-// Over the limit, other channels forget theirs, those first that have had no page for the longest time. Who
-// still needs one asks again.
-static void make_room(struct hub *h, struct catch_up *newest)
-{
-    TAILQ_REMOVE(&h->catching_up, newest, in_hub);
-    TAILQ_INSERT_TAIL(&h->catching_up, newest, in_hub);
-    struct catch_up *cu = TAILQ_FIRST(&h->catching_up);
-    for (; cu != newest && h->replay_bytes > h->replay_limit; cu = TAILQ_NEXT(cu, in_hub)) {
-        h->replay_bytes -= replay_bytes(&cu->replay);
-        replay_clear(&cu->replay);
-    }
+    cu->entries = (uint32_t)(fit < PAGE_ENTRIES_MIN ? PAGE_ENTRIES_MIN : fit < most ? fit : most);
 }
 
 void hub_page(struct hub *h, struct channel_ref channel, const struct history_page *page)
@@ -104,31 +177,34 @@ void hub_page(struct hub *h, struct channel_ref channel, const struct history_pa
             frame_release(page->frames[i]);
         return;
     }
-    cu->reading = false;
+    catch_up_end_read(h, cu);
     cu->is_wanted = false; // all are woken, and say anew what they want
     cu->page = cu->pages;
     const struct event_id from = page->query.from;
     if (page->count > 0 && event_id_before(from, page->frames[page->count - 1]->at))
         cu->short_pages = 0;
-    page_measure(cu, page);
+    page_measure(h, cu, page);
     size_t before = replay_bytes(&cu->replay);
     if (page->failed)
         page_failed(cu);
     else
         replay_add_page(&cu->replay, from, page->at_end, page->frames, page->count, c->last_id,
-                        catch_up_budget(h));
-    h->replay_bytes += replay_bytes(&cu->replay) - before;
+                        replay_budget_left(h->settings.replay_budget));
+    catch_up_account(h, cu, before);
     // Without memory, at the bus or here, a page may end before its first event.
     cu->is_paused = !page->failed && !page->at_end &&
                     (page->count == 0 || !event_id_before(from, page->frames[page->count - 1]->at));
-    make_room(h, cu);
+    TAILQ_REMOVE(&h->catching_up, cu, in_hub);
+    TAILQ_INSERT_TAIL(&h->catching_up, cu, in_hub);
+    (void)make_room(h, cu, 1); // no more is to be had where all the others are being fed from
     catch_up_wake(h, c);
+    catch_up_ask_waiting(h);
 }
 
 void catch_up_look_after(struct hub *h, struct catch_up *cu)
 {
     if (cu->reading && h->now_ms >= cu->answer_by) {
-        cu->reading = false;
+        catch_up_end_read(h, cu);
         catch_up_wake(h, cu->channel);
     }
     if (cu->is_paused && h->now_ms - cu->asked_at >= SHORT_RETRY_MS) {
@@ -138,8 +214,9 @@ void catch_up_look_after(struct hub *h, struct catch_up *cu)
     if (cu->awaits_redis && !cu->reading && h->now_ms - cu->asked_at >= SHORT_RETRY_MS) {
         cu->awaits_redis = false;
         cu->short_pages++;
-        h->replay_bytes -= cu->replay.page.bytes;
+        size_t before = replay_bytes(&cu->replay);
         replay_drop_page(&cu->replay);
+        catch_up_account(h, cu, before);
         catch_up_wake(h, cu->channel);
     }
 }

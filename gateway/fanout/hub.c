@@ -14,16 +14,17 @@ static struct hub_channel *channel_of(struct map_entry *e)
     return container_of(e, struct hub_channel, entry);
 }
 
-struct hub *hub_create(const struct hub_events *events, size_t replay_limit)
+struct hub *hub_create(const struct hub_events *events, const struct hub_settings *settings)
 {
     struct hub *h = calloc(1, sizeof *h);
     if (!h)
         return NULL;
     map_init(&h->channels);
     h->events = *events;
-    h->replay_limit = replay_limit;
+    h->settings = *settings;
     TAILQ_INIT(&h->ready);
     TAILQ_INIT(&h->catching_up);
+    TAILQ_INIT(&h->waiting);
     return h;
 }
 
@@ -31,7 +32,7 @@ void hub_destroy(struct hub *h)
 {
     if (!h)
         return;
-    assert(h->channels.count == 0);
+    assert(h->channels.count == 0 && TAILQ_EMPTY(&h->catching_up) && h->replay_bytes == 0 && h->reads == 0);
     map_deinit(&h->channels);
     free(h);
 }
@@ -329,7 +330,7 @@ bool hub_lost(struct hub *h, struct channel_ref channel, bool is_confirmed_soon)
     c->stale = true;
     // Plain messages are in no history. The bus is asked where the channel is not confirmed yet, too: the
     // answer that is on its way may be older than the loss.
-    return (!is_confirmed_soon && !channel_ask_bus(h, c)) || c->has_plain;
+    return (!is_confirmed_soon && !channel_ask_bus(h, c)) || c->has_plain || !h->settings.durable_named;
 }
 
 // How far the client of `s` has got in its i-th channel, as far as that is known.

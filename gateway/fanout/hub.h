@@ -17,6 +17,7 @@
 #include "common/channel_ref.h"
 #include "gateway/fanout/frame.h"
 #include "gateway/fanout/history_page.h"
+#include "gateway/fanout/replay_budget.h"
 
 #define HUB_CHANNELS_MAX 1024u // of one subscriber
 
@@ -73,8 +74,15 @@ struct hub_events {
     void *ctx;
 };
 
-// `replay_limit`: bytes of history that may be remembered for lagging streams. NULL when out of memory.
-struct hub *hub_create(const struct hub_events *events, size_t replay_limit);
+struct hub_settings {
+    struct replay_budget *replay_budget; // borrowed, shared by all hubs
+    // The channels that have a history are named by --durable: they have durable events only. Else any channel with
+    // history may have plain messages, too, which no history has.
+    bool durable_named;
+};
+
+// Both are copied. NULL when out of memory.
+struct hub *hub_create(const struct hub_events *events, const struct hub_settings *settings);
 // No subscriber may be in it.
 void hub_destroy(struct hub *h);
 
@@ -95,9 +103,9 @@ void hub_confirm(struct hub *h, struct channel_ref channel, const struct history
 void hub_unconfirm(struct hub *h, struct channel_ref channel);
 // The connection to Redis is gone: no channel is confirmed any more.
 void hub_unconfirm_all(struct hub *h);
-// Messages of the channel may have been lost. True where that must be told to its streams. Where the channel
-// has history, what is missing of that is read as soon as the bus has said how far it got; it is asked for
-// that unless `is_confirmed_soon`.
+// Messages of the channel may have been lost. True where that must be told to its streams, since some of them may be
+// in no history. Where the channel has history, what is missing of that is read as soon as the bus has said how far
+// it got; the bus is asked for that unless `is_confirmed_soon`.
 bool hub_lost(struct hub *h, struct channel_ref channel, bool is_confirmed_soon);
 
 // The answer to on_history. Takes the references of the frames, not the array.

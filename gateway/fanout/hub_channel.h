@@ -35,7 +35,7 @@ TAILQ_HEAD(lagging_list, lagging);
 
 // Exists while streams are behind in the channel, and for a while after.
 struct catch_up {
-    TAILQ_ENTRY(catch_up) in_hub;
+    TAILQ_ENTRY(catch_up) in_hub, in_waiting;
     struct hub_channel *channel;
     struct replay replay;
     struct lagging **lagging;
@@ -45,12 +45,15 @@ struct catch_up {
     struct history_query query;    // the last one
     struct event_id asked_last_id; // where the channel was then
     bool is_wanted;
-    bool reading;      // the bus was asked for a page
-    bool awaits_live;  // somebody has more than the channel's position
-    bool awaits_redis; // what Redis has ends before the channel's position: it is asked again a little later
-    uint32_t pages;    // that were asked for
-    uint32_t page;     // which of them is there
-    uint32_t entries;  // that the next page may have
+    bool reading;       // the bus was asked for a page
+    bool is_waiting;    // for room, in hub->waiting
+    size_t reserved;    // bytes of the budget, for the page that was asked for
+    size_t entry_bytes; // of the largest entry of the last page; 0: unknown
+    bool awaits_live;   // somebody has more than the channel's position
+    bool awaits_redis;  // what Redis has ends before the channel's position: it is asked again a little later
+    uint32_t pages;     // that were asked for
+    uint32_t page;      // which of them is there
+    uint32_t entries;   // that the next page may have
     unsigned short_pages; // in a row that ended before the channel's position
     bool is_paused;       // the last page brought nothing: the next one is asked for a little later
     uint64_t asked_at, answer_by, used_at; // milliseconds
@@ -83,7 +86,11 @@ struct hub {
     size_t bytes; // of all but the map
     struct lagging_list ready;
     struct catch_up_list catching_up;
-    size_t replay_bytes, replay_limit;
+    struct catch_up_list waiting; // for room in the budget, to ask for a page
+    struct hub_settings settings;
+    size_t replay_bytes; // of all replays
+    size_t entry_bytes;  // of the largest history entries that came lately; 0: none came yet
+    uint32_t reads;      // pages that were asked for and have not come
     uint64_t now_ms;
     uint32_t queries;       // that were sent, of any channel
     uint64_t subscribe_seq; // likewise: a channel may outlive 2^32 of them
