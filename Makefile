@@ -126,8 +126,8 @@ $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(UNIT_LIB) $(LIB)
 
 unit-programs: $(UNIT_BIN)
 
-# Loaded into the gateway by tests that count its work (tests/integration/work.test.mjs).
-$(BUILD)/tests/count_calls.so: tests/lib/count_calls.c
+# Loaded into the gateway by tests: count_calls counts its work, fail_malloc has one allocation fail.
+$(BUILD)/tests/%.so: tests/lib/%.c
 	@mkdir -p $(@D)
 	$(SAY) LD $@
 	$(Q)$(CC) -D_GNU_SOURCE -std=c11 -O2 -g $(WARN) -fPIC -shared -o $@ $<
@@ -170,7 +170,7 @@ test-unit: unit-programs
 	@tests/run-unit $(UNIT_BIN)
 
 # What is measured against the gateway, and what measures.
-$(BUILD)/bench/load: $(BUILD)/tests/bench/load.o $(BUILD)/tests/bench/histogram.o $(LIB)
+$(BUILD)/bench/load: $(patsubst %,$(BUILD)/tests/bench/%.o,load load_streams load_publish histogram) $(LIB)
 	@mkdir -p $(@D)
 	$(SAY) LD $@
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)

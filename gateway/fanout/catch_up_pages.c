@@ -100,7 +100,7 @@ static void read_page(struct hub *h, struct catch_up *cu)
     cu->reserved = page_bytes(h, cu);
     replay_budget_add(h->settings.replay_budget, cu->reserved);
     h->reads++;
-    bool told = h->events.on_history(h->events.ctx, channel_ref_of(&c->entry), &cu->query);
+    bool told = h->events.on_history(h->events.ctx, channel_ref_key(&c->entry), &cu->query);
     cu->answer_by = h->now_ms + (told ? READ_TIMEOUT_MS : TELL_RETRY_MS);
 }
 
@@ -199,6 +199,14 @@ void hub_page(struct hub *h, struct channel_ref channel, const struct history_pa
     (void)make_room(h, cu, 1); // no more is to be had where all the others are being fed from
     catch_up_wake(h, c);
     catch_up_ask_waiting(h);
+}
+
+void hub_page_lost(struct hub *h, uint32_t number)
+{
+    struct catch_up *cu;
+    TAILQ_FOREACH(cu, &h->catching_up, in_hub)
+    if (cu->reading && cu->query.number == number)
+        cu->answer_by = h->now_ms + TELL_RETRY_MS;
 }
 
 void catch_up_look_after(struct hub *h, struct catch_up *cu)

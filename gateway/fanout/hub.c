@@ -111,7 +111,7 @@ static void channel_drop(struct hub *h, const struct subscription *gone)
     else
         slot_drop(h, c, gone->slot);
     if (channel_is_empty(c)) {
-        (void)h->events.on_interest(h->events.ctx, channel_ref_of(&c->entry), 0);
+        (void)h->events.on_interest(h->events.ctx, channel_ref_key(&c->entry), 0);
         channel_destroy(h, c);
     }
 }
@@ -126,7 +126,7 @@ static bool channel_enter(struct hub *h, struct hub_channel *c, struct subscribe
 // What the bus confirmed before is not meant for this: the channel may have been left and joined again since.
 static bool channel_ask_bus(struct hub *h, struct hub_channel *c)
 {
-    if (!h->events.on_interest(h->events.ctx, channel_ref_of(&c->entry), ++h->subscribe_seq))
+    if (!h->events.on_interest(h->events.ctx, channel_ref_key(&c->entry), ++h->subscribe_seq))
         return false;
     c->subscribe_seq = h->subscribe_seq;
     return true;
@@ -405,5 +405,5 @@ size_t hub_replay_bytes(const struct hub *h)
 struct channel_ref hub_channel_name(const struct subscriber *s, size_t i)
 {
     assert(i < s->count);
-    return channel_ref_of(&s->subscriptions[i].channel->entry);
+    return channel_ref_key(&s->subscriptions[i].channel->entry);
 }

@@ -18,6 +18,8 @@
 #define PAGES_MAX 4u
 // Redis takes no larger string.
 #define BULK_MAX ((size_t)512 << 20)
+// Of a page: entries of up to some 250 fields. Each takes some 60 bytes.
+#define ELEMENTS_MAX (HISTORY_PAGE_ENTRIES_MAX * 512u)
 // One that may have taken the connection down so often is not asked again.
 #define TRIES_MAX 8u
 #define RETRY_S 0.2
@@ -384,7 +386,7 @@ struct history *history_create(struct ev_loop *loop, const struct history_settin
         .purpose = "history",
         .quiet = true,
         .client_name = settings->client_name,
-        .max_bulk = BULK_MAX,
+        .limits = {.bulk = BULK_MAX, .elements = ELEMENTS_MAX, .bytes = BULK_MAX},
         .on_ready = on_ready,
         .on_reply = on_reply,
         .on_skipped = on_skipped,

@@ -14,9 +14,10 @@
 struct worker {
     struct worker_settings settings;
     struct ev_loop *loop;
-    struct conn_table table;
+    struct client_loop clients;
     struct counters counters;
     struct mailbox *inbox;
+    struct mailbox *bus_inbox; // `inbox`, or a local box where the bus shares the loop
     struct mailbox *bus, *main;
     struct listener listeners[LISTEN_MAX];
     ev_timer alive;
@@ -26,24 +27,21 @@ struct worker {
     bool running, stopped, told_empty;
 };
 
-// Takes `name`, which may be NULL: out of memory.
-static bool worker_ask(struct worker *w, enum mail_kind kind, struct channel_name *name)
+// Takes `channel`, which may be NULL: out of memory.
+static bool worker_ask(struct worker *w, enum mail_kind kind, struct channel_mail *channel)
 {
-    const struct mail mail = {.kind = (uint16_t)kind, .from = (uint16_t)w->settings.index, .name = name};
-    if (name && mailbox_post(w->bus, &mail))
+    const struct mail mail = {
+        .kind = (uint16_t)kind, .from = (uint16_t)w->settings.index, .channel = channel};
+    if (channel && mailbox_post(w->bus, &mail))
         return true;
-    free(name);
+    free(channel);
     return false;
-}
-
-static struct channel_ref ref_of(const struct channel_name *name)
-{
-    return (struct channel_ref){.name = name->text, .len = name->len, .hash = name->hash};
 }
 
 static bool on_history(void *ctx, struct channel_ref channel, const struct history_query *query)
 {
-    struct channel_name *mail = channel_name_create(channel.hash, channel.name, channel.len);
+    struct channel_mail *mail = channel_mail_create(&channel);
+    counter_add(&((struct worker *)ctx)->counters, COUNTER_HISTORY_READS, 1);
     if (mail)
         mail->query = *query;
     return worker_ask(ctx, MAIL_HISTORY, mail);
@@ -51,7 +49,7 @@ static bool on_history(void *ctx, struct channel_ref channel, const struct histo
 
 static bool on_interest(void *ctx, struct channel_ref channel, uint64_t subscribe_seq)
 {
-    struct channel_name *mail = channel_name_create(channel.hash, channel.name, channel.len);
+    struct channel_mail *mail = channel_mail_create(&channel);
     if (mail)
         mail->subscribe_seq = subscribe_seq;
     if (worker_ask(ctx, subscribe_seq ? MAIL_WANTED : MAIL_UNWANTED, mail))
@@ -62,80 +60,70 @@ static bool on_interest(void *ctx, struct channel_ref channel, uint64_t subscrib
     return false;
 }
 
-static void worker_deliver(struct worker *w, struct frame *f, bool last)
+static void worker_lost(struct worker *w, const struct channel_mail *m, bool is_confirmed_soon)
 {
-    // A frame alone is written at once; of several, each stream gets what is its own in one write.
-    if (!last)
-        w->table.coalesce = true;
-    hub_deliver(w->table.hub, f);
-    frame_release(f);
-}
-
-static void worker_lost(struct worker *w, const struct channel_name *name, bool is_confirmed_soon)
-{
-    if (!hub_lost(w->table.hub, ref_of(name), is_confirmed_soon))
+    if (!hub_lost(client_loop_hub(&w->clients), channel_mail_ref(m), is_confirmed_soon))
         return;
-    struct frame *f = gap_frame(ref_of(name));
+    struct frame *f = gap_frame(channel_mail_ref(m));
     if (!f)
         return;
     counter_add(&w->counters, COUNTER_GAPS, 1);
-    w->table.coalesce = true;
-    hub_deliver(w->table.hub, f);
-    frame_release(f);
+    client_loop_deliver(&w->clients, f, true);
 }
 
-static void worker_confirm(struct worker *w, const struct channel_name *name)
+static void worker_confirm(struct worker *w, const struct channel_mail *m)
 {
-    hub_confirm(w->table.hub, ref_of(name), &name->tail);
+    hub_confirm(client_loop_hub(&w->clients), channel_mail_ref(m), &m->tail);
 }
 
 static void worker_page(struct worker *w, struct page_mail *mail)
 {
-    hub_page(w->table.hub, ref_of(mail->name), &mail->page);
-    free(mail->name);
+    hub_page(client_loop_hub(&w->clients), channel_mail_ref(mail->channel), &mail->page);
+    free(mail->channel);
     free(mail);
 }
 
-static void worker_unconfirm(struct worker *w, const struct channel_name *name)
+static void worker_unconfirm(struct worker *w, const struct channel_mail *m)
 {
-    if (name)
-        hub_unconfirm(w->table.hub, ref_of(name));
+    if (m)
+        hub_unconfirm(client_loop_hub(&w->clients), channel_mail_ref(m));
     else
-        hub_unconfirm_all(w->table.hub);
+        hub_unconfirm_all(client_loop_hub(&w->clients));
 }
 
 static void worker_drain(struct worker *w)
 {
-    // First the door, then the guests: what stood in the queue is let in and sent elsewhere with a clean
-    // answer.
-    w->table.draining = true;
+    client_loop_drain(&w->clients);
+    // Connections that the kernel has let in already are accepted, and refused with a clean answer.
     for (size_t i = 0; i < w->settings.listen_count; i++)
         listener_close(&w->listeners[i]);
-    conn_table_drain(&w->table);
 }
 
-static void on_mail(void *ctx, const struct mail *mail, bool last)
+static void on_mail(void *ctx, const struct mail *mail, bool more)
 {
     struct worker *w = ctx;
     switch ((enum mail_kind)mail->kind) {
     case MAIL_FRAME:
-        worker_deliver(w, mail->frame, last);
+        client_loop_deliver(&w->clients, mail->frame, more);
         break;
     case MAIL_CONFIRMED:
-        worker_confirm(w, mail->name);
-        free(mail->name);
+        worker_confirm(w, mail->channel);
+        free(mail->channel);
         break;
     case MAIL_PAGE:
         worker_page(w, mail->page);
         break;
+    case MAIL_PAGE_LOST:
+        hub_page_lost(client_loop_hub(&w->clients), mail->number);
+        break;
     case MAIL_GAP:
     case MAIL_RESUBSCRIBED:
-        worker_lost(w, mail->name, mail->kind == MAIL_RESUBSCRIBED);
-        free(mail->name);
+        worker_lost(w, mail->channel, mail->kind == MAIL_RESUBSCRIBED);
+        free(mail->channel);
         break;
     case MAIL_UNCONFIRMED:
-        worker_unconfirm(w, mail->name);
-        free(mail->name);
+        worker_unconfirm(w, mail->channel);
+        free(mail->channel);
         break;
     case MAIL_DRAIN:
         worker_drain(w);
@@ -146,16 +134,20 @@ static void on_mail(void *ctx, const struct mail *mail, bool last)
     default:
         break;
     }
-    if (last) {
-        conn_table_flush(&w->table);
-        w->table.coalesce = false;
-    }
+}
+
+static void on_batch_end(void *ctx)
+{
+    struct worker *w = ctx;
+    client_loop_flush(&w->clients);
 }
 
 static void on_alive(struct ev_loop *loop, ev_timer *timer, int events)
 {
     (void)loop, (void)events;
     struct worker *w = timer->data;
+    mailbox_look(w->inbox);
+    mailbox_look(w->bus_inbox);
     atomic_store_explicit(&w->alive_at, clock_monotonic_ms(), memory_order_relaxed);
 }
 
@@ -163,10 +155,17 @@ static void on_watch_empty(struct ev_loop *loop, ev_prepare *p, int events)
 {
     (void)loop, (void)events;
     struct worker *w = p->data;
-    if (!w->table.draining || w->table.count > 0 || w->told_empty)
+    if (w->told_empty || !client_loop_is_drained(&w->clients))
         return;
     struct mail mail = {.kind = MAIL_EMPTY, .from = (uint16_t)w->settings.index};
     w->told_empty = mailbox_post(w->main, &mail);
+}
+
+static void worker_destroy_boxes(struct worker *w)
+{
+    if (w->bus_inbox != w->inbox)
+        mailbox_destroy(w->bus_inbox);
+    mailbox_destroy(w->inbox);
 }
 
 struct worker *worker_create(const struct worker_settings *settings)
@@ -178,12 +177,17 @@ struct worker *worker_create(const struct worker_settings *settings)
     w->loop = ev_loop_new(EVBACKEND_EPOLL);
     if (!w->loop)
         goto fail;
-    w->inbox = mailbox_create(w->loop, settings->backlog_limit, on_mail, w);
-    const struct client_bus bus = {.on_interest = on_interest, .on_history = on_history, .ctx = w};
-    if (!w->inbox || !conn_table_init(&w->table, w->loop, settings->client, &settings->hooks, &w->counters) ||
-        !conn_table_enable_streams(&w->table, settings->limits, &bus))
+    const struct mailbox_hooks hooks = {.on_mail = on_mail, .on_batch_end = on_batch_end, .ctx = w};
+    w->inbox = mailbox_create(w->loop, settings->backlog_limit, &hooks);
+    w->bus_inbox =
+        settings->shares_loop ? mailbox_create_local(w->loop, settings->backlog_limit, &hooks) : w->inbox;
+    const struct hub_events bus = {.on_interest = on_interest, .on_history = on_history, .ctx = w};
+    if (!w->inbox || !w->bus_inbox ||
+        !client_loop_init(&w->clients, settings->index, w->loop, settings->client, &settings->hooks,
+                          &w->counters) ||
+        !client_loop_enable_streams(&w->clients, settings->limits, &bus))
         goto fail;
-    // After the table's own: it sees the turn's sweep done.
+    // After the one of client_loop: it sees the turn's sweep done.
     ev_prepare_init(&w->watch_empty, on_watch_empty);
     ev_set_priority(&w->watch_empty, EV_MINPRI);
     w->watch_empty.data = w;
@@ -194,7 +198,9 @@ struct worker *worker_create(const struct worker_settings *settings)
     atomic_store(&w->alive_at, clock_monotonic_ms());
     return w;
 fail: // out of memory at the start, which the caller makes fatal
-    mailbox_destroy(w->inbox);
+    if (w->clients.context.loop)
+        client_loop_deinit(&w->clients);
+    worker_destroy_boxes(w);
     if (w->loop)
         ev_loop_destroy(w->loop);
     free(w);
@@ -205,11 +211,11 @@ static void *worker_run(void *arg)
 {
     struct worker *w = arg;
     for (size_t i = 0; i < w->settings.listen_count; i++)
-        listener_start(&w->listeners[i], &w->table, w->settings.listen_fds[i]);
+        listener_start(&w->listeners[i], &w->clients, &w->settings.listen_sockets[i]);
     ev_run(w->loop, 0);
     for (size_t i = 0; i < w->settings.listen_count; i++)
         listener_close(&w->listeners[i]);
-    conn_table_deinit(&w->table);
+    client_loop_deinit(&w->clients);
     return NULL;
 }
 
@@ -228,6 +234,16 @@ struct mailbox *worker_mailbox(struct worker *w)
     return w->inbox;
 }
 
+struct mailbox *worker_bus_mailbox(struct worker *w)
+{
+    return w->bus_inbox;
+}
+
+struct ev_loop *worker_loop(struct worker *w)
+{
+    return w->loop;
+}
+
 void worker_stop(struct worker *w)
 {
     if (!w->running)
@@ -242,8 +258,8 @@ void worker_destroy(struct worker *w)
     if (!w)
         return;
     if (!w->stopped)
-        conn_table_deinit(&w->table);
-    mailbox_destroy(w->inbox);
+        client_loop_deinit(&w->clients);
+    worker_destroy_boxes(w);
     ev_loop_destroy(w->loop);
     free(w);
 }
@@ -255,7 +271,7 @@ const struct counters *worker_counters(const struct worker *w)
 
 uint64_t worker_closes(const struct worker *w, enum close_reason reason)
 {
-    return atomic_load_explicit(&w->table.closes[reason], memory_order_relaxed);
+    return client_loop_closes(&w->clients, reason);
 }
 
 uint64_t worker_alive_at(const struct worker *w)
