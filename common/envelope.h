@@ -1,4 +1,4 @@
-// The payload with fields that publishers may send (INTERFACE.md, "Publishing"): "\x1eSSE/1\n", lines "event:
+// The payload with fields that publishers may send (docs/protocol.md, "Payloads"): "\x1eSSE/1\n", lines "event:
 // ..", "id: ..", "retry: ..", a blank line, then the body verbatim. Pure; shared by the gateway (decode) and
 // sse-publish (encode).
 #pragma once
@@ -13,7 +13,7 @@ struct envelope {
     size_t event_len, id_len, body_len;
     bool has_retry;
     uint32_t retry_ms;
-    // A durable event's place in its channel's history, as the function sse_publish wrote it
+    // Where a durable event stands in its channel's history, as the function sse_publish wrote it
     // (docs/protocol.md). envelope_encode ignores it.
     const char *durable;
     size_t durable_len;

@@ -2,21 +2,18 @@
 
 #include <assert.h>
 
-#include "common/container_of.h"
-
-// The bus answers every question, however long Redis takes; only where it had no memory for that is there no
-// answer.
+// The bus answers every query, however long Redis takes; there is no answer only where it had no memory for one.
 #define READ_TIMEOUT_MS 60000u
 #define TELL_RETRY_MS 1000u
-// A page is to have about PAGE_BYTES. How large the events of a channel are is not known before the first
-// page: so that is a small one, and the next ones grow by what they show.
+#define SHORT_RETRY_MS 250u
+// Bytes that a page is to have, about. How large the entries of a channel are is not known before its first page: that
+// one is small, and the next ones grow by what it shows.
 #define PAGE_BYTES (256u << 10)
-#define PAGE_ENTRIES_MIN 2u // the first one was had before
+#define PAGE_ENTRIES_MIN 2u // the first entry of a page is one that the stream has had
 #define PAGE_GROWTH 4u
 #define ENTRY_GUESS (64u << 10) // bytes, before the first entry has come
-#define SHORT_RETRY_MS 250u
 
-void catch_up_account(struct hub *h, const struct catch_up *cu, size_t before)
+void pages_account(struct hub *h, const struct catch_up *cu, size_t before)
 {
     size_t after = replay_bytes(&cu->replay);
     assert(h->replay_bytes >= before);
@@ -25,21 +22,15 @@ void catch_up_account(struct hub *h, const struct catch_up *cu, size_t before)
     replay_budget_remove(h->settings.replay_budget, before);
 }
 
-static void forget(struct hub *h, struct catch_up *cu)
+void pages_forget(struct hub *h, struct catch_up *cu)
 {
     size_t before = replay_bytes(&cu->replay);
     replay_clear(&cu->replay);
-    catch_up_account(h, cu, before);
+    pages_account(h, cu, before);
 }
 
-void catch_up_forget(struct hub *h, struct hub_channel *c)
-{
-    if (c->catch_up)
-        forget(h, c->catch_up);
-}
-
-// Pages are read in sweeps from the oldest to the newest place: who is far behind comes in turn, and does not
-// keep those further on waiting however many others come with older places.
+// Pages are read in sweeps from the oldest to the newest place: a stream that is far behind comes in turn, and does not
+// keep those further on waiting, however many others come with older places.
 static bool comes_sooner(const struct catch_up *cu, struct event_id a, struct event_id b)
 {
     const struct event_id asked = cu->query.from;
@@ -47,7 +38,7 @@ static bool comes_sooner(const struct catch_up *cu, struct event_id a, struct ev
     return a_ahead != b_ahead ? a_ahead : event_id_before(a, b);
 }
 
-void catch_up_want(struct catch_up *cu, struct event_id from)
+void pages_want(struct catch_up *cu, struct event_id from)
 {
     if (!cu->is_wanted || comes_sooner(cu, from, cu->wanted))
         cu->wanted = from;
@@ -62,7 +53,7 @@ static bool make_room(struct hub *h, const struct catch_up *keep, size_t need)
     struct catch_up *cu = TAILQ_FIRST(&h->catching_up);
     for (; cu && replay_budget_left(budget) < need; cu = TAILQ_NEXT(cu, in_hub))
         if (cu != keep && cu->ready_count == 0)
-            forget(h, cu);
+            pages_forget(h, cu);
     return replay_budget_left(budget) >= need;
 }
 
@@ -80,78 +71,65 @@ static size_t page_bytes(const struct hub *h, const struct catch_up *cu)
     return entry * page_entries(h, cu);
 }
 
-static void stop_waiting(struct hub *h, struct catch_up *cu)
+static void set_state(struct hub *h, struct catch_up *cu, enum page_state to)
 {
-    if (cu->is_waiting)
+    assert(cu->page_state != PAGE_ASKED || to == PAGE_NONE);
+    if (cu->page_state == PAGE_WAITING && to != PAGE_WAITING)
         TAILQ_REMOVE(&h->waiting, cu, in_waiting);
-    cu->is_waiting = false;
+    if (cu->page_state != PAGE_WAITING && to == PAGE_WAITING)
+        TAILQ_INSERT_TAIL(&h->waiting, cu, in_waiting);
+    cu->page_state = to;
 }
 
 static void read_page(struct hub *h, struct catch_up *cu)
 {
-    struct hub_channel *c = cu->channel;
-    cu->asked_at = h->now_ms;
     cu->query =
         (struct history_query){.number = ++h->queries, .entries = page_entries(h, cu), .from = cu->wanted};
-    cu->asked_last_id = c->last_id;
     cu->is_wanted = false;
+    cu->asked_last_id = cu->channel->last_id;
+    cu->asked_at = h->now_ms;
     cu->pages++;
-    cu->reading = true;
     cu->reserved = page_bytes(h, cu);
-    replay_budget_add(h->settings.replay_budget, cu->reserved);
+    set_state(h, cu, PAGE_ASKED);
     h->reads++;
-    bool told = h->events.on_history(h->events.ctx, channel_ref_key(&c->entry), &cu->query);
+    replay_budget_add(h->settings.replay_budget, cu->reserved);
+    bool told = h->events.on_history(h->events.ctx, channel_ref_key(&cu->channel->entry), &cu->query);
     cu->answer_by = h->now_ms + (told ? READ_TIMEOUT_MS : TELL_RETRY_MS);
 }
 
-void catch_up_end_read(struct hub *h, struct catch_up *cu)
+void pages_ask(struct hub *h, struct catch_up *cu)
 {
-    stop_waiting(h, cu);
-    if (!cu->reading)
+    if (!cu->is_wanted || cu->page_state == PAGE_ASKED || cu->page_state == PAGE_PAUSED)
         return;
-    assert(h->reads > 0);
-    cu->reading = false;
-    h->reads--;
-    replay_budget_remove(h->settings.replay_budget, cu->reserved);
-}
-
-void catch_up_ask(struct hub *h, struct catch_up *cu)
-{
-    if (!cu->is_wanted || cu->reading || cu->is_paused)
-        return;
-    // One page at a time a hub may always read: other hubs may hold all of the budget.
-    if (h->reads == 0 || make_room(h, cu, page_bytes(h, cu))) {
-        stop_waiting(h, cu);
+    // A hub may always read one page at a time: other hubs may hold all of the budget.
+    if (h->reads == 0 || make_room(h, cu, page_bytes(h, cu)))
         read_page(h, cu);
-    } else if (!cu->is_waiting) {
-        cu->is_waiting = true;
-        TAILQ_INSERT_TAIL(&h->waiting, cu, in_waiting);
-    }
+    else
+        set_state(h, cu, PAGE_WAITING);
 }
 
-void catch_up_ask_waiting(struct hub *h)
+void pages_ask_waiting(struct hub *h)
 {
     struct catch_up *cu;
     while ((cu = TAILQ_FIRST(&h->waiting)) &&
            (h->reads == 0 || replay_budget_left(h->settings.replay_budget) >= page_bytes(h, cu))) {
-        stop_waiting(h, cu);
-        catch_up_ask(h, cu);
+        set_state(h, cu, PAGE_NONE);
+        pages_ask(h, cu);
     }
 }
 
-// What cannot be read cannot be resumed: all who wait for it are told so.
-static void page_failed(struct catch_up *cu)
+void pages_stop(struct hub *h, struct catch_up *cu)
 {
-    for (uint32_t i = 0; i < cu->count; i++) {
-        struct lagging *lag = cu->lagging[i];
-        struct frame *next;
-        if (lag->since < cu->pages && replay_next(&cu->replay, lag->at, &next) != REPLAY_NEXT)
-            lag->from = FROM_UNKNOWN;
+    if (cu->page_state == PAGE_ASKED) {
+        assert(h->reads > 0);
+        h->reads--;
+        replay_budget_remove(h->settings.replay_budget, cu->reserved);
     }
+    set_state(h, cu, PAGE_NONE);
 }
 
 // How many entries the next page may have: by the largest one of this page, since sizes vary.
-static void page_measure(struct hub *h, struct catch_up *cu, const struct history_page *page)
+static void measure(struct hub *h, struct catch_up *cu, const struct history_page *page)
 {
     size_t largest = page->largest;
     for (size_t i = 0; i < page->count; i++)
@@ -166,65 +144,78 @@ static void page_measure(struct hub *h, struct catch_up *cu, const struct histor
     cu->entries = (uint32_t)(fit < PAGE_ENTRIES_MIN ? PAGE_ENTRIES_MIN : fit < most ? fit : most);
 }
 
-void hub_page(struct hub *h, struct channel_ref channel, const struct history_page *page)
+// What cannot be read cannot be resumed: all streams that wait for it get a gap.
+static void take_failure(struct catch_up *cu)
 {
-    struct map_entry *e = channel_find(&h->channels, channel);
-    struct hub_channel *c = e ? container_of(e, struct hub_channel, entry) : NULL;
-    struct catch_up *cu = c ? c->catch_up : NULL;
-    // One that nobody waits for any more, or that was given up.
-    if (!cu || !cu->reading || page->query.number != cu->query.number) {
-        for (size_t i = 0; i < page->count; i++)
-            frame_release(page->frames[i]);
-        return;
+    for (uint32_t i = 0; i < cu->count; i++) {
+        struct lagging *lag = cu->lagging[i];
+        struct frame *next;
+        if (lag->since < cu->pages && replay_next(&cu->replay, lag->at, &next) != REPLAY_NEXT)
+            lag->mode = LAGGING_LOST;
     }
-    catch_up_end_read(h, cu);
-    cu->is_wanted = false; // all are woken, and say anew what they want
-    cu->page = cu->pages;
-    const struct event_id from = page->query.from;
-    if (page->count > 0 && event_id_before(from, page->frames[page->count - 1]->at))
-        cu->short_pages = 0;
-    page_measure(h, cu, page);
-    size_t before = replay_bytes(&cu->replay);
-    if (page->failed)
-        page_failed(cu);
-    else
-        replay_add_page(&cu->replay, from, page->at_end, page->frames, page->count, c->last_id,
-                        replay_budget_left(h->settings.replay_budget));
-    catch_up_account(h, cu, before);
-    // Without memory, at the bus or here, a page may end before its first event.
-    cu->is_paused = !page->failed && !page->at_end &&
-                    (page->count == 0 || !event_id_before(from, page->frames[page->count - 1]->at));
-    TAILQ_REMOVE(&h->catching_up, cu, in_hub);
-    TAILQ_INSERT_TAIL(&h->catching_up, cu, in_hub);
-    (void)make_room(h, cu, 1); // no more is to be had where all the others are being fed from
-    catch_up_wake(h, c);
-    catch_up_ask_waiting(h);
 }
 
-void hub_page_lost(struct hub *h, uint32_t number)
+static void take_frames(struct hub *h, struct catch_up *cu, const struct history_page *page)
+{
+    const struct event_id from = page->query.from;
+    bool brings = page->count > 0 && event_id_before(from, page->frames[page->count - 1]->at);
+    if (brings)
+        cu->short_pages = 0;
+    measure(h, cu, page);
+    size_t before = replay_bytes(&cu->replay);
+    replay_add_page(&cu->replay, from, page->at_end, page->frames, page->count, cu->channel->last_id,
+                    replay_budget_left(h->settings.replay_budget));
+    pages_account(h, cu, before);
+    // Without memory, at the bus or here, a page may end before its first event.
+    if (!cu->replay.has_page || (!brings && !page->at_end))
+        set_state(h, cu, PAGE_PAUSED);
+}
+
+bool pages_take(struct hub *h, struct catch_up *cu, const struct history_page *page)
+{
+    if (cu->page_state != PAGE_ASKED || page->query.number != cu->query.number) {
+        for (size_t i = 0; i < page->count; i++)
+            frame_release(page->frames[i]);
+        return false;
+    }
+    pages_stop(h, cu);
+    cu->is_wanted = false; // all streams are woken, and say anew what they want
+    cu->page = cu->pages;
+    if (page->failed)
+        take_failure(cu);
+    else
+        take_frames(h, cu, page);
+    TAILQ_REMOVE(&h->catching_up, cu, in_hub);
+    TAILQ_INSERT_TAIL(&h->catching_up, cu, in_hub);
+    (void)make_room(h, cu, 1); // no more is to be had where streams are being fed from all the others
+    return true;
+}
+
+void pages_lost(struct hub *h, uint32_t number)
 {
     struct catch_up *cu;
     TAILQ_FOREACH(cu, &h->catching_up, in_hub)
-    if (cu->reading && cu->query.number == number)
+    if (cu->page_state == PAGE_ASKED && cu->query.number == number)
         cu->answer_by = h->now_ms + TELL_RETRY_MS;
 }
 
-void catch_up_look_after(struct hub *h, struct catch_up *cu)
+bool pages_tick(struct hub *h, struct catch_up *cu)
 {
-    if (cu->reading && h->now_ms >= cu->answer_by) {
-        catch_up_end_read(h, cu);
-        catch_up_wake(h, cu->channel);
+    if (cu->page_state == PAGE_ASKED && h->now_ms >= cu->answer_by) {
+        pages_stop(h, cu);
+        return true;
     }
-    if (cu->is_paused && h->now_ms - cu->asked_at >= SHORT_RETRY_MS) {
-        cu->is_paused = false;
-        catch_up_wake(h, cu->channel);
-    }
-    if (cu->awaits_redis && !cu->reading && h->now_ms - cu->asked_at >= SHORT_RETRY_MS) {
+    if (cu->page_state == PAGE_ASKED || h->now_ms - cu->asked_at < SHORT_RETRY_MS)
+        return false;
+    bool was_paused = cu->page_state == PAGE_PAUSED, awaited = cu->awaits_redis;
+    if (was_paused)
+        set_state(h, cu, PAGE_NONE);
+    if (awaited) {
         cu->awaits_redis = false;
         cu->short_pages++;
         size_t before = replay_bytes(&cu->replay);
         replay_drop_page(&cu->replay);
-        catch_up_account(h, cu, before);
-        catch_up_wake(h, cu->channel);
+        pages_account(h, cu, before);
     }
+    return was_paused || awaited;
 }
