@@ -31,6 +31,7 @@
 
 struct gateway {
     struct config config;
+    struct replay_budget replay_budget;
     struct client_settings client;
     struct status status;
     struct counters counters; // of the main thread
@@ -112,6 +113,7 @@ static void on_mail(void *ctx, const struct mail *mail, bool more)
 static void fill_settings(struct gateway *g)
 {
     const struct config *c = &g->config;
+    g->replay_budget.limit = c->replay_limit;
     g->client = (struct client_settings){
         .stream_path = c->path,
         .policy = {.gateway_id = c->name,
@@ -123,7 +125,7 @@ static void fill_settings(struct gateway *g)
         .heartbeat_ms = (uint32_t)c->heartbeat_ms,
         .retry_ms = (uint32_t)c->retry_ms,
         .queue_limit = c->queue_limit,
-        .replay_limit = c->replay_limit / c->workers,
+        .replay_budget = &g->replay_budget,
         .durable_named = c->durable_named,
         .drop_oldest = c->slow_client == SLOW_CLIENT_DROP_OLDEST,
         .refuse_with_status = c->refusal == REFUSAL_STATUS,
