@@ -19,7 +19,7 @@ uint64_t capacity_reserved(const struct capacity_needs *needs);
 
 struct capacity {
     uint64_t streams;
-    uint64_t streamless; // connections without a stream: as many again must not take the streams' descriptors
+    uint64_t streamless; // connections without a stream that there is room for beside as many streams
 };
 
 // Shares what `limit` descriptors leave beside `reserved`: `asked` streams (--max-connections), or, where that is
