@@ -7,8 +7,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/tls.h"
-
 void transport_init(struct transport *t, int fd)
 {
     *t = (struct transport){.fd = fd};

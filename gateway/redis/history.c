@@ -298,11 +298,11 @@ static void answer_page(struct history *h, const struct request *r, const redisR
     struct frame *frames[HISTORY_PAGE_ENTRIES_MAX];
     struct history_page page = {.query = *q, .at_end = reply->elements < q->entries, .frames = frames};
     struct event_id prev = q->from;
-    uint64_t hash = map_hash(r->channel, r->len);
+    struct channel_ref channel = channel_ref(r->channel, r->len);
     for (size_t i = 0; i < reply->elements && i < HISTORY_PAGE_ENTRIES_MAX; i++) {
         enum counter dropped;
-        struct frame *f = history_entry_frame(reply->element[i], hash, r->channel, r->len,
-                                              h->settings.max_message, prev, &dropped);
+        struct frame *f =
+            history_entry_frame(reply->element[i], channel, h->settings.max_message, prev, &dropped);
         if (dropped != COUNTER_COUNT)
             h->settings.on_dropped(h->settings.ctx, dropped, r->channel, r->len);
         if (!f) {

@@ -12,7 +12,7 @@
 
 #define READ_SIZE 16384
 // Reads per turn, so that timers and mail have their turn in a flood. The socket is read again at once.
-#define READS_PER_TURN 16
+#define READS_PER_TURN 64
 
 // The part of an address that a name has. NULL for families that have no names.
 static const void *host_of(const struct sockaddr *sa, size_t *size)
@@ -184,7 +184,7 @@ void redis_link_open(struct redis_link *l, const struct redis_address *address)
 
 static void take_bytes(struct redis_link *l)
 {
-    assert(l->state == REDIS_LINK_OPEN);
+    assert(l->state == REDIS_LINK_OPEN && !l->in_hook);
     char bytes[READ_SIZE];
     for (int i = 0; i < READS_PER_TURN; i++) {
         ssize_t n = transport_read(&l->transport, bytes, sizeof bytes);
@@ -194,7 +194,9 @@ static void take_bytes(struct redis_link *l)
             return;
         }
         l->reads++;
+        l->in_hook = true;
         l->hooks.on_bytes(l->hooks.ctx, bytes, (size_t)n);
+        l->in_hook = false;
         // A plain socket that gave less than was asked for is empty; TLS gives one record at a time.
         if (l->state != REDIS_LINK_OPEN || (!l->secure && (size_t)n < sizeof bytes))
             return;
@@ -202,6 +204,12 @@ static void take_bytes(struct redis_link *l)
     // What TLS has in its buffer does not wake the loop.
     if (transport_has_more(&l->transport))
         ev_feed_event(l->loop, &l->io, EV_READ);
+}
+
+void redis_link_read(struct redis_link *l)
+{
+    if (l->state == REDIS_LINK_OPEN && !l->in_hook)
+        take_bytes(l);
 }
 
 static void flush(struct redis_link *l)
