@@ -27,7 +27,7 @@ static const void *host_of(const struct sockaddr *sa, size_t *size)
 
 bool redis_link_is_at(const struct redis_link *l, const struct addrinfo *found)
 {
-    struct sockaddr_storage peer;
+    struct sockaddr_storage peer = {0};
     socklen_t len = sizeof peer;
     size_t size, other_size;
     if (l->state != REDIS_LINK_OPEN || getpeername(l->transport.fd, (struct sockaddr *)&peer, &len) != 0)
