@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { Gateway } from '../lib/gateway.mjs';
 import { Redis } from '../lib/redis.mjs';
 import { scopeOf } from '../lib/scope.mjs';
-import { openStream, openStreams } from '../lib/streams.mjs';
+import { openStream } from '../lib/streams.mjs';
 import { until } from '../lib/wait.mjs';
 
 test('with many workers and every place taken, Redis is reached again after a loss and events are delivered', async (t) => {
@@ -14,8 +14,10 @@ test('with many workers and every place taken, Redis is reached again after a lo
     const limited = { there: '127.0.0.1', via: ['prlimit', '--nofile=400:400'] };
     const gateway = await Gateway.start(scope, { redis, workers: 24, netns: limited });
     const places = await gateway.metric('capacity');
-    assert.ok(places >= 200, `${places} places`);
-    const streams = await openStreams(scope, Array.from({ length: places }, () => ({ port: gateway.port, path: '/stream?channel=a' })));
+    assert.ok(places >= 100, `${places} places`);
+    // One after the other: connections without a stream have a share of their own, which is small here.
+    const streams = [];
+    while (streams.length < places) streams.push(await openStream(scope, gateway.port, '/stream?channel=a'));
     await gateway.metricIs('connections', places);
 
     const before = await gateway.metric('redis_connects_total');
