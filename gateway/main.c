@@ -18,6 +18,7 @@
 #include "gateway/process/capacity.h"
 #include "gateway/process/config.h"
 #include "gateway/process/drain.h"
+#include "gateway/process/fatal.h"
 #include "gateway/process/health.h"
 #include "gateway/process/pages.h"
 
@@ -30,6 +31,7 @@
 
 struct gateway {
     struct config config;
+    struct replay_budget replay_budget;
     struct client_settings client;
     struct status status;
     struct counters counters; // of the main thread
@@ -110,6 +112,7 @@ static void on_mail(void *ctx, const struct mail *mail, bool more)
 static void fill_settings(struct gateway *g)
 {
     const struct config *c = &g->config;
+    g->replay_budget.limit = c->replay_limit;
     g->client = (struct client_settings){
         .stream_path = c->path,
         .policy = {.gateway_id = c->name,
@@ -121,7 +124,7 @@ static void fill_settings(struct gateway *g)
         .heartbeat_ms = (uint32_t)c->heartbeat_ms,
         .retry_ms = (uint32_t)c->retry_ms,
         .queue_limit = c->queue_limit,
-        .replay_limit = c->replay_limit / c->workers,
+        .replay_budget = &g->replay_budget,
         .durable_named = c->durable_named,
         .drop_oldest = c->slow_client == SLOW_CLIENT_DROP_OLDEST,
         .refuse_with_status = c->refusal == REFUSAL_STATUS,
@@ -222,6 +225,9 @@ static void gateway_teardown(struct gateway *g)
         worker_destroy(g->workers[i]);
     g->status.worker_count = 0;
     mailbox_destroy(g->inbox);
+    drain_unwatch(&g->drain);
+    if (g->loop)
+        ev_loop_destroy(g->loop);
 }
 
 static int gateway_run(struct gateway *g)
@@ -248,6 +254,7 @@ static int gateway_serve(struct gateway *g)
 {
     log_setup((enum log_level)g->config.log_level, (enum log_format)g->config.log_format, g->config.name);
     drain_ignore_signals();
+    fatal_setup();
     if (!log_start(g->config.log_buffer)) {
         log_error("main", "cannot start: out of memory or threads for the log");
         return EXIT_FAILURE;

@@ -241,7 +241,8 @@ bool client_loop_enable_streams(struct client_loop *l, const struct hub_events *
                                 .readiness = on_readiness,
                                 .on_no_memory = on_no_memory,
                                 .ctx = bus->ctx};
-    cx->hub = hub_create(&events, cx->settings->replay_limit);
+    cx->hub = hub_create(&events, &(struct hub_settings){.replay_budget = cx->settings->replay_budget,
+                                                         .durable_named = cx->settings->durable_named});
     if (cx->hub)
         hub_tick(cx->hub, cx->now_ms); // so that it knows the time before the first tick
     return cx->hub != NULL;

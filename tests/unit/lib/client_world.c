@@ -50,10 +50,11 @@ void client_world_init(struct client_world *w)
                                             .heartbeat_ms = 15000,
                                             .retry_ms = 2000,
                                             .queue_limit = 65536,
-                                            .replay_limit = 65536,
+                                            .replay_budget = &w->replay_budget,
                                             .refuse_with_status = true,
                                             .head_timeout_ms = 10000,
                                             .keep_alive_ms = 10000},
+                               .replay_budget = {.limit = 65536},
                                .limits = {.max_streams = 1000, .max_sockets = 2000}};
 }
 

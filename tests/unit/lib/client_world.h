@@ -10,6 +10,7 @@
 struct client_world {
     struct ev_loop *loop;
     struct client_loop clients;
+    struct replay_budget replay_budget;
     struct client_settings settings; // change what matters before client_world_start
     struct counters counters;
     struct limits limits;
