@@ -12,7 +12,7 @@
 
 #define READ_SIZE 16384
 // Reads per turn, so that timers and mail have their turn in a flood. The socket is read again at once.
-#define READS_PER_TURN 16
+#define READS_PER_TURN 64
 
 void redis_address_describe(const struct redis_address *address, char *out, size_t size)
 {
@@ -223,6 +223,12 @@ static void take_bytes(struct redis_link *l)
         ev_feed_event(l->loop, &l->io, EV_READ);
 }
 
+void redis_link_read(struct redis_link *l)
+{
+    if (l->state == REDIS_LINK_OPEN)
+        take_bytes(l);
+}
+
 static ssize_t transmit(struct redis_link *l, const char *bytes, size_t len)
 {
     ssize_t n;
@@ -335,7 +341,7 @@ void redis_link_init(struct redis_link *l, struct ev_loop *loop, struct redis_tl
     ev_io_init(&l->io, on_io, -1, 0);
     l->io.data = l;
     ev_timer_init(&l->flush, on_flush, 0., 0.); // never started: fed where something was queued
-    ev_set_priority(&l->flush, EV_MINPRI); // behind all that may queue something in this turn
+    ev_set_priority(&l->flush, EV_MINPRI);      // behind all that may queue something in this turn
     l->flush.data = l;
 }
 

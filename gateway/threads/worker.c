@@ -40,8 +40,9 @@ static bool worker_ask(struct worker *w, enum mail_kind kind, struct channel_mai
 
 static bool on_history(void *ctx, struct channel_ref channel, const struct history_query *query)
 {
-    struct channel_mail *mail = channel_mail_create(&channel);
-    counter_add(&((struct worker *)ctx)->counters, COUNTER_HISTORY_READS, 1);
+    struct worker *w = ctx;
+    struct channel_mail *mail = channel_mail_create(channel);
+    counter_add(&w->counters, COUNTER_HISTORY_READS, 1);
     if (mail)
         mail->query = *query;
     return worker_ask(ctx, MAIL_HISTORY, mail);
@@ -49,7 +50,7 @@ static bool on_history(void *ctx, struct channel_ref channel, const struct histo
 
 static bool on_interest(void *ctx, struct channel_ref channel, uint64_t subscribe_seq)
 {
-    struct channel_mail *mail = channel_mail_create(&channel);
+    struct channel_mail *mail = channel_mail_create(channel);
     if (mail)
         mail->subscribe_seq = subscribe_seq;
     if (worker_ask(ctx, subscribe_seq ? MAIL_WANTED : MAIL_UNWANTED, mail))
@@ -217,6 +218,11 @@ static void *worker_run(void *arg)
         listener_close(&w->listeners[i]);
     client_loop_deinit(&w->clients);
     return NULL;
+}
+
+void worker_set_read_redis(struct worker *w, void (*read_redis)(void *ctx), void *ctx)
+{
+    client_loop_set_read_redis(&w->clients, read_redis, ctx);
 }
 
 bool worker_start(struct worker *w, struct mailbox *bus, struct mailbox *main)

@@ -80,9 +80,8 @@ void client_world_stop(struct client_world *w)
 
 void client_world_confirm(struct client_world *w, const char *channel)
 {
-    size_t len = strlen(channel);
     const struct history_tail none = {.subscribe_seq = UINT64_MAX};
-    hub_confirm(client_loop_hub(&w->clients), channel_ref(channel, len), &none);
+    hub_confirm(client_loop_hub(&w->clients), channel_ref(channel, strlen(channel)), &none);
 }
 
 void client_connect(struct client_world *w, struct client *c)
