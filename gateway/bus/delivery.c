@@ -210,9 +210,9 @@ void delivery_message(struct delivery *d, struct bus_channel *c, const char *pay
 {
     enum counter reason = COUNTER_DROPPED_MEMORY;
     struct frame *f = message_frame(d->payload, channel_ref_key(&c->entry), payload, len, &reason);
+    if (f && reason == COUNTER_IDS_DROPPED)
+        counter_add(d->counters, reason, 1);
     if (f) {
-        if (reason == COUNTER_IDS_DROPPED)
-            counter_add(d->counters, reason, 1);
         for (size_t w = 0; w < d->worker_count; w++)
             if (wants(c, w))
                 deliver_to(d, w, c, f);
