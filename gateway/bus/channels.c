@@ -132,6 +132,7 @@ struct bus_channel *channels_want(struct channels *all, unsigned worker, struct 
     stop_linger(c);
     c->workers |= UINT64_C(1) << worker;
     c->gap_told &= ~(UINT64_C(1) << worker);
+    c->gap_due &= ~(UINT64_C(1) << worker);
     return c;
 }
 

@@ -54,11 +54,21 @@ static bool tell(struct delivery *d, size_t w, enum mail_kind kind, const struct
     return false;
 }
 
+// MAIL_GAP or MAIL_RESUBSCRIBED. Where there is no memory for it, the worker gets no message of the channel until it
+// has been told.
+static bool tell_loss(struct delivery *d, struct bus_channel *c, size_t w, enum mail_kind kind)
+{
+    uint64_t bit = UINT64_C(1) << w;
+    bool told = tell(d, w, kind, c, &(struct history_tail){0});
+    c->gap_due = told ? c->gap_due & ~bit : c->gap_due | bit;
+    return told;
+}
+
 // gap_told says that no message of the channel has reached the worker since it was told.
 static void tell_gap(struct delivery *d, struct bus_channel *c, size_t w)
 {
     uint64_t bit = UINT64_C(1) << w;
-    if (!(c->gap_told & bit) && tell(d, w, MAIL_GAP, c, &(struct history_tail){0}))
+    if (!(c->gap_told & bit) && tell_loss(d, c, w, MAIL_GAP))
         c->gap_told |= bit;
 }
 
@@ -150,7 +160,7 @@ void delivery_gap(struct delivery *d, struct bus_channel *c, size_t w)
 void delivery_resubscribed(struct delivery *d, struct bus_channel *c, size_t w)
 {
     outbox_flush(d, w);
-    (void)tell(d, w, MAIL_RESUBSCRIBED, c, &(struct history_tail){0});
+    (void)tell_loss(d, c, w, MAIL_RESUBSCRIBED); // a failure stays in gap_due
     c->gap_told &= ~(UINT64_C(1) << w); // what is lost from now on is another loss
 }
 
@@ -180,6 +190,12 @@ static void deliver_to(struct delivery *d, size_t w, struct bus_channel *c, stru
 {
     uint64_t bit = UINT64_C(1) << w;
     struct outbox *o = &d->outboxes[w];
+    if (c->gap_due & bit)
+        delivery_gap(d, c, w);
+    if (c->gap_due & bit) {
+        delivery_drop(d, COUNTER_DROPPED_MEMORY, channel_ref_of(&c->entry), f->body_len);
+        return;
+    }
     struct mail mail = {.kind = MAIL_FRAME, .frame = frame_retain(f)};
     if (!(c->gap_told & bit)) {
         o->mails[o->count++] = mail;

@@ -332,6 +332,16 @@ bool hub_lost(struct hub *h, struct channel_ref channel, bool is_confirmed_soon)
     return (!is_confirmed_soon && !channel_ask_bus(h, c)) || c->has_plain;
 }
 
+void hub_end_streams(struct hub *h, struct channel_ref channel)
+{
+    struct map_entry *e = channel_find(&h->channels, channel);
+    const struct hub_channel *c = e ? channel_of(e) : NULL;
+    for (uint32_t i = 0; c && i < c->count; i++)
+        h->events.on_no_memory(h->events.ctx, c->slots[i].subscriber);
+    for (uint32_t i = 0; c && c->catch_up && i < c->catch_up->count; i++)
+        h->events.on_no_memory(h->events.ctx, c->catch_up->lagging[i]->subscriber);
+}
+
 // How far the client of `s` has got in its i-th channel, as far as that is known.
 static struct cursor_entry cursor_entry_of(const struct subscriber *s, uint32_t i)
 {
