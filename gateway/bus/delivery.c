@@ -161,7 +161,7 @@ void delivery_resubscribed(struct delivery *d, struct bus_channel *c, size_t w)
 {
     outbox_flush(d, w);
     (void)tell_loss(d, c, w, MAIL_RESUBSCRIBED); // a failure stays in gap_due
-    c->gap_told &= ~(UINT64_C(1) << w); // what is lost from now on is another loss
+    c->gap_told &= ~(UINT64_C(1) << w);          // what is lost from now on is another loss
 }
 
 static bool unconfirm_worker(struct delivery *d, size_t w)

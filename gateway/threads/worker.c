@@ -149,8 +149,6 @@ static void on_alive(struct ev_loop *loop, ev_timer *timer, int events)
 {
     (void)loop, (void)events;
     struct worker *w = timer->data;
-    mailbox_look(w->inbox);
-    mailbox_look(w->bus_inbox);
     atomic_store_explicit(&w->alive_at, clock_monotonic_ms(), memory_order_relaxed);
 }
 

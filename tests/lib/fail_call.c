@@ -42,7 +42,8 @@ static int is_in_place(void)
     int count = backtrace(callers, CALLERS_MAX), found = 0;
     for (int i = 0; i < count && !found; i++) {
         size_t offset = (size_t)((const char *)callers[i] - base);
-        found = offset > place_from && offset <= place_to; // a return address may be the one behind the function
+        found =
+            offset > place_from && offset <= place_to; // a return address may be the one behind the function
     }
     return found;
 }
@@ -59,7 +60,8 @@ static void trace(void)
         if (!dladdr(callers[i], &info))
             continue;
         size_t offset = (size_t)((char *)callers[i] - (char *)info.dli_fbase);
-        int len = snprintf(line, sizeof line, "%s 0x%zx %s\n", info.dli_fname, offset, info.dli_sname ? info.dli_sname : "?");
+        int len = snprintf(line, sizeof line, "%s 0x%zx %s\n", info.dli_fname, offset,
+                           info.dli_sname ? info.dli_sname : "?");
         (void)syscall(SYS_write, fd, line, (size_t)len);
     }
     if (fd >= 0)
@@ -98,7 +100,8 @@ __attribute__((constructor)) static void begin(void)
     }
     snprintf(trace_path, sizeof trace_path, "%s.trace", path);
     int fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC, 0);
-    void *at = fd < 0 ? MAP_FAILED : mmap(NULL, sizeof(struct control), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    void *at =
+        fd < 0 ? MAP_FAILED : mmap(NULL, sizeof(struct control), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (at == MAP_FAILED) {
         perror(path);
         _exit(2);
@@ -168,7 +171,8 @@ PASS_ON(ssize_t, getrandom, (void *at, size_t len, unsigned flags), (at, len, fl
 int pthread_create(pthread_t *thread, const pthread_attr_t *how, void *(*run)(void *), void *arg)
 {
     int (*call)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *) =
-        (int (*)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *))dlsym(RTLD_NEXT, "pthread_create");
+        (int (*)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *))dlsym(RTLD_NEXT,
+                                                                                       "pthread_create");
     int error = fails("pthread_create");
     return error ? error : call(thread, how, run, arg);
 }
@@ -205,7 +209,8 @@ static int is_eventfd(int fd)
 
 ssize_t write(int fd, const void *at, size_t len)
 {
-    if (len == sizeof(uint64_t) && strcmp(failing, "eventfd_write") == 0 && is_eventfd(fd) && fails("eventfd_write"))
+    if (len == sizeof(uint64_t) && strcmp(failing, "eventfd_write") == 0 && is_eventfd(fd) &&
+        fails("eventfd_write"))
         return -1;
     return syscall(SYS_write, fd, at, len);
 }

@@ -148,10 +148,11 @@ function isDocumentedEnd(process, armed) {
     return code === 1 && /"level":"error"/.test(process.log()) && (!armed || /cannot be woken/.test(process.log()));
 }
 
-/** Addresses of a function of the gateway, which must not be static: such may be inlined. */
+/** Addresses of a function of the gateway: of one that the compiler has left as it stands in the source. */
 function placeOf(name) {
-    const line = execFileSync('nm', ['-S', GATEWAY]).toString().split('\n').find((l) => l.endsWith(` T ${name}`));
-    if (!line) throw new Error(`the gateway has no function ${name}`);
+    const lines = execFileSync('nm', ['-S', GATEWAY]).toString().split('\n').filter((l) => / [tT] /.test(l) && l.endsWith(` ${name}`));
+    if (lines.length !== 1) throw new Error(`the gateway has ${lines.length} functions ${name}`);
+    const [line] = lines;
     const [from, size] = line.split(' ').slice(0, 2).map((word) => BigInt(`0x${word}`));
     return `${from.toString(16)} ${(from + size).toString(16)}`;
 }
