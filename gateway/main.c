@@ -18,6 +18,7 @@
 #include "gateway/process/capacity.h"
 #include "gateway/process/config.h"
 #include "gateway/process/drain.h"
+#include "gateway/process/fatal.h"
 #include "gateway/process/health.h"
 #include "gateway/process/pages.h"
 
@@ -216,6 +217,9 @@ static void gateway_teardown(struct gateway *g)
         worker_destroy(g->workers[i]);
     g->status.worker_count = 0;
     mailbox_destroy(g->inbox);
+    drain_unwatch(&g->drain);
+    if (g->loop)
+        ev_loop_destroy(g->loop);
 }
 
 static int gateway_run(struct gateway *g)
@@ -242,6 +246,7 @@ static int gateway_serve(struct gateway *g)
 {
     log_setup((enum log_level)g->config.log_level, (enum log_format)g->config.log_format, g->config.name);
     drain_ignore_signals();
+    fatal_setup();
     if (!log_start(g->config.log_buffer)) {
         log_error("main", "cannot start: out of memory or threads for the log");
         return EXIT_FAILURE;
