@@ -4,15 +4,25 @@ import { connect, load } from '../lib/durable.mjs';
 import { Redis } from '../lib/redis.mjs';
 import { CALLS, runCase } from './scenario.mjs';
 
+/** Numbers from 1 to `calls`: all, those of a range, or not more than `most` that are spread evenly. */
+function numbers(calls, { from, to, most = Infinity }) {
+    const first = from ?? 1;
+    const last = Math.min(calls, to ?? Infinity);
+    const step = from ?? to ? 1 : Math.max(1, calls / most);
+    const all = [];
+    for (let n = first; n <= last; n += step) all.push(Math.floor(n));
+    return all;
+}
+
 /** The cases of a call: how many calls there are is counted in a run in which none fails. */
-export async function casesOf(run, call, workers, { from = 1, to = Infinity, step = 1, places = [''] } = {}) {
+export async function casesOf(run, call, workers, { from, to, places = [''] } = {}) {
     const cases = [];
     for (const workerCount of workers) {
         for (const place of places) {
             const { calls, faults } = await run({ call, nth: 0, workers: workerCount, place });
             if (faults.length > 0) throw new Error(`${call}: where nothing fails: ${faults.join('; ')}`);
             for (const error of Object.values(CALLS[call].errors))
-                for (let nth = from; nth <= Math.min(calls, to); nth += step) cases.push({ call, error, nth, workers: workerCount, place });
+                for (const nth of numbers(calls, { from, to, most: CALLS[call].most })) cases.push({ call, error, nth, workers: workerCount, place });
         }
     }
     return cases;
