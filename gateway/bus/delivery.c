@@ -193,7 +193,7 @@ static void deliver_to(struct delivery *d, size_t w, struct bus_channel *c, stru
     if (c->gap_due & bit)
         delivery_gap(d, c, w);
     if (c->gap_due & bit) {
-        delivery_drop(d, COUNTER_DROPPED_MEMORY, channel_ref_of(&c->entry), f->body_len);
+        delivery_drop(d, COUNTER_DROPPED_MEMORY, channel_ref_key(&c->entry), f->body_len);
         return;
     }
     struct mail mail = {.kind = MAIL_FRAME, .frame = frame_retain(f)};
