@@ -296,8 +296,7 @@ void hub_tick(struct hub *h, uint64_t now_ms)
 
 void hub_end_streams(struct hub *h, struct channel_ref channel)
 {
-    struct map_entry *e = channel_find(&h->channels, channel);
-    const struct hub_channel *c = e ? channel_of(e) : NULL;
+    const struct hub_channel *c = find(h, channel);
     for (uint32_t i = 0; c && i < c->count; i++)
         h->events.on_no_memory(h->events.ctx, c->slots[i].subscriber);
     for (uint32_t i = 0; c && c->catch_up && i < c->catch_up->count; i++)
