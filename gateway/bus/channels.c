@@ -154,6 +154,7 @@ struct bus_channel *channels_want(struct channels *all, unsigned worker, struct 
     set_lingering(c, false);
     c->workers |= UINT64_C(1) << worker;
     c->gap_told &= ~(UINT64_C(1) << worker);
+    c->gap_due &= ~(UINT64_C(1) << worker);
     return c;
 }
 

@@ -52,6 +52,7 @@ struct bus_channel {
     struct node_channels *node;  // NULL exactly when UNOWNED
     uint64_t workers;            // a bit for each worker that wants it
     uint64_t gap_told;           // a bit for each worker that was told of a loss and has got no message since
+    uint64_t gap_due;            // a bit for each worker that there was no memory to tell of a loss
     struct position_query query; // used by bus/resume alone
     // NULL: the channel is for workers. Else it is internal: nobody's stream gets what is published there.
     const struct channel_handler *handler;

@@ -295,6 +295,15 @@ void hub_tick(struct hub *h, uint64_t now_ms)
     catch_up_tick(h);
 }
 
+void hub_end_streams(struct hub *h, struct channel_ref channel)
+{
+    const struct hub_channel *c = find(h, channel);
+    for (uint32_t i = 0; c && i < c->count; i++)
+        h->events.on_no_memory(h->events.ctx, c->slots[i].subscriber);
+    for (uint32_t i = 0; c && c->catch_up && i < c->catch_up->count; i++)
+        h->events.on_no_memory(h->events.ctx, c->catch_up->lagging[i]->subscriber);
+}
+
 // How far the client of `s` has got in its i-th channel, as far as that is known.
 static struct cursor_entry cursor_entry_of(const struct subscriber *s, uint32_t i)
 {
