@@ -37,7 +37,7 @@ test('an allocation that fails where a channel is confirmed, or its history aske
 });
 
 test('an allocation that fails in a stream: it ends, and its client comes back to all that it missed', async (t) => {
-    await torture(t, async () => ['stream_join', 'stream_open', 'hub_join', 'catch_up_add', 'channel_add', 'frame_with_id', 'conn_send']
+    await torture(t, async () => ['stream_join', 'stream_open', 'hub_join', 'catch_up_add', 'channel_add_slot', 'frame_with_id', 'conn_send']
         .flatMap((place) => within(place, { workers: [2] })));
 });
 

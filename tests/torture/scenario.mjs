@@ -112,11 +112,11 @@ class Scenario {
 
     async run() {
         const { d1, d2, p1, p2 } = this.channels;
-        this.open({ plain: [p1] });
+        this.open({ plain: [p1], query: '&control=1' });
         const resumed = this.open({ durable: [d1] });
         this.open({ durable: [d1, d2], plain: [p1] });
         this.open({ durable: [d2], plain: [p2], query: '&control=1' });
-        this.open({ durable: [d1], query: '&last_event_id=earliest' });
+        this.open({ durable: [d1], query: '&control=1&last_event_id=earliest' });
         await until('five streams', () => this.sources.every((s) => s.open), { ms: SETTLE_MS });
         for (let i = 1; i <= EVENTS; i++) {
             if (i === 6) await resumed.stop();

@@ -18,6 +18,7 @@ export class Source {
     #next = new Map(); // channel -> the number that has to come; undefined: any
     #told = new Set(); // channels with a gap since their last event
     #wanted = false;
+    #began = false;
     #retry = FIRST_RETRY_MS;
 
     /** `durable` and `plain`: its channels. `query`: what its URL has beside them. */
@@ -44,8 +45,9 @@ export class Source {
         await this.done;
     }
 
+    /** A stream, and no refusal, is there: it began with gateway:open. */
     get open() {
-        return this.stream?.open && this.stream.status === 200;
+        return this.stream?.open && this.#began;
     }
 
     async #run() {
@@ -65,6 +67,7 @@ export class Source {
         // Plain events of the time between two streams are not owed, nor durable ones to a client that was told no id.
         for (const channel of this.lastEventId ? this.plain : this.channels) this.#next.delete(channel);
         this.#told.clear();
+        this.#began = false;
         this.diary.push(`connects with '${this.lastEventId}'`);
         const id = this.lastEventId ? `Last-Event-ID: ${this.lastEventId}\r\n` : '';
         stream.start(this.port, '127.0.0.1', `GET ${this.path} HTTP/1.1\r\nHost: torture\r\nAccept: text/event-stream\r\n${id}\r\n`, this.lastEventId);
@@ -85,6 +88,7 @@ export class Source {
     #take({ type, data }) {
         this.diary.push(type === 'message' ? data : `${type} ${data}`);
         if (type === 'gateway:gap') this.#told.add(JSON.parse(data).channel);
+        this.#began ||= type === 'gateway:open';
         if (type.startsWith('gateway:')) return;
         const [channel, text] = data.split(' ');
         const number = Number(text);
