@@ -7,7 +7,6 @@
 // A page is to have about PAGE_BYTES. How large the events of a channel are is not known before the first
 // page: so that is a small one, and the next ones grow by what they show.
 #define PAGE_BYTES (256u << 10)
-#define PAGE_ENTRIES_MIN 8u
 #define PAGE_GROWTH 4u
 #define SHORT_RETRY_MS 250u
 
@@ -66,16 +65,18 @@ static void page_failed(struct catch_up *cu)
     }
 }
 
-// How many events the next page may have: by the largest of this one, since sizes vary.
+// How many events the next page may have: by the largest of this one, since sizes vary, and by what Redis had to
+// read for it, of which a frame need not show anything.
 static void page_measure(struct catch_up *cu, const struct history_page *page)
 {
-    size_t largest = 1;
+    size_t largest = page->entry_bytes ? page->entry_bytes : 1;
     for (size_t i = 0; i < page->count; i++)
         largest = page->frames[i]->wire_len > largest ? page->frames[i]->wire_len : largest;
     size_t fit = PAGE_BYTES / largest, most = (size_t)page->query.entries * PAGE_GROWTH;
     most = most < HISTORY_PAGE_ENTRIES_MAX ? most : HISTORY_PAGE_ENTRIES_MAX;
+    fit = fit < HISTORY_PAGE_ENTRIES_MIN ? HISTORY_PAGE_ENTRIES_MIN : fit;
     if (page->count > 0)
-        cu->entries = (uint32_t)(fit < PAGE_ENTRIES_MIN ? PAGE_ENTRIES_MIN : fit < most ? fit : most);
+        cu->entries = (uint32_t)(fit < most ? fit : most);
 }
 
 // Over the limit, other channels forget theirs, those first that have had no page for the longest time. Who

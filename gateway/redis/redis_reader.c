@@ -67,9 +67,18 @@ static bool waits_for_bulk(const redisReader *h, unsigned long long *len, size_t
     return true;
 }
 
+// Leaves a nil in the place of the bulk string that the reader waits for: it has read the "$" already.
+static void put_nil(redisReader *h)
+{
+    static const char nil[] = {'-', '1', '\r', '\n'};
+    h->pos = h->len - sizeof nil; // a length above any limit, and its line end, take more
+    memcpy(h->buf + h->pos, nil, sizeof nil);
+}
+
 // The reader buffers a bulk string whole. One that is too large is cut out of the stream instead: what has
-// come of it goes with the reader, what is still to come is skipped. It must be the last element of its
-// reply, so that the next byte begins a new one.
+// come of it goes with the reader, what is still to come is skipped. Deep in a reply, as in the entries of a
+// stream, a nil takes its place. Else it must be the last element of its reply, which goes with it, so that the
+// next byte begins a new one.
 static enum redis_read guard(struct redis_reader *r, size_t *skipped)
 {
     const redisReader *h = r->hiredis;
@@ -79,6 +88,12 @@ static enum redis_read guard(struct redis_reader *r, size_t *skipped)
         return REDIS_READ_MORE;
     bool last = h->ridx == 0 || task_at(h, h->ridx)->idx + 1 == (long long)task_at(h, h->ridx - 1)->elements;
     r->error = "a reply that is too large";
+    if (h->ridx > 1 && len <= SIZE_MAX - 2 && have <= len + 2 && h->len - h->pos >= 4) {
+        r->skip = (size_t)len + 2 - have;
+        *skipped = (size_t)len;
+        put_nil(r->hiredis);
+        return REDIS_READ_SKIPPED;
+    }
     if (!last || len > SIZE_MAX - 2 || have > len + 2)
         return REDIS_READ_ERROR;
     r->skip = (size_t)len + 2 - have;

@@ -22,8 +22,9 @@ enum redis_read {
 };
 
 // Ready for a new stream of bytes. `functions` build the replies, with `context` as privdata; NULL:
-// redisReply objects, for the caller to free. Bulk strings above `max_bulk` are skipped, never buffered. All
-// zero is a reader that was not reset. False when out of memory.
+// redisReply objects, for the caller to free. Bulk strings above `max_bulk` are skipped, never buffered: with their
+// reply or, in an array within an array, alone, and a nil takes the place. All zero is a reader that was not reset.
+// False when out of memory.
 bool redis_reader_reset(struct redis_reader *r, redisReplyObjectFunctions *functions, void *context,
                         size_t max_bulk);
 void redis_reader_deinit(struct redis_reader *r);
