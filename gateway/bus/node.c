@@ -415,6 +415,12 @@ static void on_moved(void *ctx, const char *error)
     node_doubt(ctx, error);
 }
 
+static void on_working(void *ctx)
+{
+    struct node *p = ctx;
+    p->settings.on_proven(p->settings.ctx);
+}
+
 static struct resume *open_resume(struct node *p, struct ev_loop *loop)
 {
     const struct node_settings *s = &p->settings;
@@ -428,6 +434,7 @@ static struct resume *open_resume(struct node *p, struct ev_loop *loop)
                                              .queries = s->queries,
                                              .home = s->home ? on_home : NULL,
                                              .on_moved = s->on_doubt ? on_moved : NULL,
+                                             .on_working = on_working,
                                              .ctx = p};
     return resume_create(loop, &settings);
 }
@@ -461,7 +468,7 @@ void node_destroy(struct node *p)
 
 bool node_is_proven(const struct node *p)
 {
-    return p->proven;
+    return p->proven && resume_is_working(p->resume);
 }
 
 size_t node_bytes(const struct node *p)

@@ -75,5 +75,6 @@ uint16_t node_canary_slot(const struct node *p);
 void node_move_canary(struct node *p, uint16_t slot);
 
 bool node_is_connected(const struct node *p);
-bool node_is_proven(const struct node *p); // a canary came back lately
-size_t node_bytes(const struct node *p);   // memory of what is wanted
+// A canary came back lately, and histories can be read.
+bool node_is_proven(const struct node *p);
+size_t node_bytes(const struct node *p); // memory of what is wanted

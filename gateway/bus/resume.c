@@ -121,6 +121,12 @@ static void on_moved(void *ctx, const char *error)
     r->settings.on_moved(r->settings.ctx, error);
 }
 
+static void on_working(void *ctx)
+{
+    struct resume *r = ctx;
+    r->settings.on_working(r->settings.ctx);
+}
+
 static void on_dropped(void *ctx, enum counter reason, const char *channel, size_t len)
 {
     struct resume *r = ctx;
@@ -144,6 +150,7 @@ static struct history *open_history(struct resume *r, struct ev_loop *loop)
                                               .on_page = on_page,
                                               .on_dropped = on_dropped,
                                               .home = r->settings.home ? on_home : NULL,
+                                              .on_working = on_working,
                                               .on_moved = r->settings.on_moved ? on_moved : NULL,
                                               .ctx = r};
     return history_create(loop, &settings);
@@ -173,4 +180,9 @@ void resume_reconnect(struct resume *r)
 {
     if (r->history)
         history_reconnect(r->history);
+}
+
+bool resume_is_working(const struct resume *r)
+{
+    return !r->history || history_is_working(r->history);
 }

@@ -27,6 +27,7 @@ struct resume_settings {
     // On a cluster, as of history.h; both NULL elsewhere.
     struct resume *(*home)(void *ctx, const char *channel, size_t len);
     void (*on_moved)(void *ctx, const char *error);
+    void (*on_working)(void *ctx); // resume_is_working() says something else now
     void *ctx;
 };
 
@@ -41,5 +42,7 @@ void resume_confirm(struct resume *r, struct interest *i);
 void resume_confirm_worker(struct resume *r, unsigned worker, struct interest *i);
 // Worker `worker` wants a page of the channel's history, as name->query says: it comes by delivery_page.
 void resume_page(struct resume *r, unsigned worker, const struct channel_name *name);
+// Whether histories can be read, so far as there may be any (history.h).
+bool resume_is_working(const struct resume *r);
 // The subscriber's connection is a new one.
 void resume_reconnect(struct resume *r);

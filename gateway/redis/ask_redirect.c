@@ -40,7 +40,7 @@ static bool open_queue(struct ask_redirect *r, const struct redis_endpoint *node
         return false;
     settings.url = &r->url;
     settings.redirected_from = r->redirected_from;
-    settings.on_ready = NULL;
+    settings.on_ready = settings.on_down = NULL;
     r->queue = commands_create(r->loop, &settings);
     if (r->queue)
         ev_timer_again(r->loop, &r->check);

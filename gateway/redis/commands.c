@@ -135,6 +135,8 @@ static void on_down(void *ctx)
         queue_class(q, c)->in_flight--;
         put_back(q, c);
     }
+    if (q->settings.on_down)
+        q->settings.on_down(q->settings.ctx);
 }
 
 static void on_skipped(void *ctx, size_t len)

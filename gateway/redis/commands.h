@@ -85,6 +85,7 @@ struct commands_settings {
     // where there is but one server.
     struct commands *(*route)(void *ctx, const struct command *c);
     void (*on_ready)(void *ctx); // connected (again); may be NULL
+    void (*on_down)(void *ctx);  // no longer connected; may be NULL
     // A command was answered with an error that is not final: it is asked again. May be NULL.
     void (*on_refused)(void *ctx, const struct command *c, const char *error);
     // The node says that another one has the slot ("MOVED ..", see cluster_slots.h). May be NULL.

@@ -25,6 +25,8 @@
 #define ENTRY_REST ((size_t)16 << 10)
 // A page is asked for with so much less, when a connection was lost with it in flight.
 #define PAGE_SHRINK 4u
+// Seconds that it may be away, since connections are lost and made again.
+#define AWAY_S 3.0
 // Milliseconds between two log lines about pages that take connections down.
 #define TELL_MS 60000u
 
@@ -45,13 +47,16 @@ struct request {
 
 struct history {
     struct history_settings settings;
+    struct ev_loop *loop;
     struct commands *commands;
     struct function_loader loader;
     struct command probe;
     bool probing;
     char probe_channel[CHANNEL_NAME_MAX]; // the last one that was refused; at first one that does not exist
     size_t probe_channel_len;
-    char fault[200]; // of the answers; empty: none
+    bool working;
+    char fault[200]; // why it does not work while it is connected; empty: there is no reason
+    ev_timer away;   // runs while it is working, but not connected, or not answered since it is
     bool told_fault, told_denied, told_foreign;
     uint64_t told_lost_ms;
 };
@@ -98,13 +103,32 @@ static void on_forget(void *ctx, struct command *c)
     free(request_of(c));
 }
 
-// The server answers questions about histories.
-static void set_working(struct history *h)
+static void set_working(struct history *h, bool working)
 {
-    h->fault[0] = '\0';
-    if (h->told_fault)
+    bool changed = h->working != working;
+    ev_timer_stop(h->loop, &h->away);
+    h->working = working;
+    if (working)
+        h->fault[0] = '\0';
+    if (working && h->told_fault)
         log_info("redis", "histories can be read again");
-    h->told_fault = false;
+    else if (!working && !h->told_fault)
+        log_warn("redis", "histories cannot be read: %s", history_fault(h));
+    h->told_fault = !working;
+    if (changed && h->settings.on_working)
+        h->settings.on_working(h->settings.ctx);
+}
+
+static void on_away(struct ev_loop *loop, ev_timer *w, int events)
+{
+    (void)loop, (void)events;
+    set_working(w->data, false);
+}
+
+static void go_away(struct history *h)
+{
+    if (h->working && !ev_is_active(&h->away))
+        ev_timer_again(h->loop, &h->away);
 }
 
 static void tell_denied(struct history *h, const struct request *r, const char *error)
@@ -136,7 +160,7 @@ static const redisReply *array_of(struct history *h, const struct request *r,
                                   const struct command_answer *answer)
 {
     if (answer->reply && answer->reply->type == REDIS_REPLY_ARRAY) {
-        set_working(h);
+        set_working(h, true);
         return answer->reply;
     }
     if (answer->reply)
@@ -270,7 +294,7 @@ static void on_probe_answer(void *ctx, struct command *c, const struct command_a
     (void)c;
     h->probing = false;
     if (answer->reply)
-        set_working(h);
+        set_working(h, true);
 }
 
 static void on_probe_forgotten(void *ctx, struct command *c)
@@ -299,10 +323,16 @@ static void probe(struct history *h)
 static void on_ready(void *ctx)
 {
     struct history *h = ctx;
-    if (!h->told_fault)
-        snprintf(h->fault, sizeof h->fault, "no question about a history was answered yet");
+    if (h->fault[0] == '\0')
+        snprintf(h->fault, sizeof h->fault, "no question was answered yet");
+    go_away(h);
     function_loader_check(&h->loader);
     probe(h);
+}
+
+static void on_down(void *ctx)
+{
+    go_away(ctx);
 }
 
 static void on_refused(void *ctx, const struct command *c, const char *error)
@@ -310,16 +340,14 @@ static void on_refused(void *ctx, const struct command *c, const char *error)
     struct history *h = ctx;
     if (cluster_error_passes(error))
         return; // of a slot, not of the server
-    snprintf(h->fault, sizeof h->fault, "histories cannot be read: %.150s", error);
-    if (!h->told_fault)
-        log_warn("redis", "histories cannot be read: %s", error);
-    h->told_fault = true;
+    snprintf(h->fault, sizeof h->fault, "%.150s", error);
     if (!c->kind->of_connection) { // this one is not denied to the gateway
         h->probe_channel_len = request_of(c)->len;
         memcpy(h->probe_channel, request_of(c)->channel, request_of(c)->len);
     }
     if (c != &h->probe)
         probe(h);
+    set_working(h, false);
 }
 
 static struct commands *on_route(void *ctx, const struct command *c)
@@ -354,6 +382,7 @@ static struct commands *open_commands(struct history *h, struct ev_loop *loop)
         .max_reply = HISTORY_PAGE_BYTES,
         .route = s->home ? on_route : NULL,
         .on_ready = on_ready,
+        .on_down = on_down,
         .on_refused = on_refused,
         .on_moved = on_moved,
         .ctx = h,
@@ -367,6 +396,9 @@ struct history *history_create(struct ev_loop *loop, const struct history_settin
     if (!h)
         return NULL;
     h->settings = *settings;
+    h->loop = loop;
+    ev_timer_init(&h->away, on_away, 0., AWAY_S);
+    h->away.data = h;
     h->probe_channel_len = (size_t)snprintf(h->probe_channel, sizeof h->probe_channel, "sse:probe");
     h->commands = open_commands(h, loop);
     if (!h->commands) {
@@ -382,6 +414,7 @@ void history_destroy(struct history *h)
     if (!h)
         return;
     commands_destroy(h->commands);
+    ev_timer_stop(h->loop, &h->away);
     free(h);
 }
 
@@ -419,15 +452,15 @@ void history_reconnect(struct history *h)
 
 bool history_is_working(const struct history *h)
 {
-    return commands_is_connected(h->commands) && h->fault[0] == '\0';
+    return h->working;
 }
 
 const char *history_fault(const struct history *h)
 {
-    if (history_is_working(h))
+    if (h->working)
         return "";
     if (commands_is_connected(h->commands))
         return h->fault;
     const char *fault = commands_connect_fault(h->commands);
-    return fault[0] ? fault : "the connection for histories is not up yet";
+    return fault[0] ? fault : "the connection for histories is not up";
 }

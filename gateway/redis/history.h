@@ -33,6 +33,8 @@ struct history_settings {
     // On a cluster: the history of the node that has the channel's slot now; NULL: no node has it for the moment.
     // NULL where there is but one server.
     struct history *(*home)(void *ctx, const char *channel, size_t len);
+    // history_is_working() says something else now. May be NULL.
+    void (*on_working)(void *ctx);
     // The node says that another one has the channel ("MOVED ..", see cluster_slots.h); may be NULL.
     void (*on_moved)(void *ctx, const char *error);
     void *ctx;
@@ -53,8 +55,8 @@ bool history_ask_page(struct history *h, unsigned worker, const char *channel, s
 // another server's.
 void history_reconnect(struct history *h);
 
-// Whether the server answers questions about histories: one was answered on this connection, and none was refused
-// since with an error that may pass (MASTERDOWN, LOADING). A history that is denied by an ACL is answered.
+// Whether the server answers questions about histories: it has answered one, was not away for more than a moment since,
+// and did not refuse any with an error that may pass (MASTERDOWN, LOADING). That an ACL denies a history is an answer.
 bool history_is_working(const struct history *h);
 // Why it does not work, in one line without the address; empty where it works.
 const char *history_fault(const struct history *h);

@@ -144,6 +144,7 @@ test('a server that refuses to be read makes the gateway unready, says so once, 
     await stream.count(1);
     await gateway.process.logged(/histories can be read again/);
     assert.equal(gateway.process.log().match(/histories cannot be read/g).length, 1);
+    assert.equal(gateway.process.log().match(/histories can be read again/g).length, 1);
 });
 
 /** A gateway whose memory says something: freed blocks are not kept aside for the sanitizer. */
