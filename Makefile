@@ -170,7 +170,7 @@ test-unit: unit-programs
 	@tests/run-unit $(UNIT_BIN)
 
 # What is measured against the gateway, and what measures.
-$(BUILD)/bench/load: $(BUILD)/tests/bench/load.o $(BUILD)/tests/bench/histogram.o $(LIB)
+$(BUILD)/bench/load: $(patsubst %,$(BUILD)/tests/bench/%.o,load load_streams load_publish histogram) $(LIB)
 	@mkdir -p $(@D)
 	$(SAY) LD $@
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)

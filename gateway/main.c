@@ -115,9 +115,9 @@ static bool on_page(void *ctx, const char *path, size_t path_len, struct client_
     return health_page(&g->status, path, path_len, out);
 }
 
-static void on_mail(void *ctx, const struct mail *mail, bool last)
+static void on_mail(void *ctx, const struct mail *mail, bool more)
 {
-    (void)last;
+    (void)more;
     struct gateway *g = ctx;
     if (mail->kind == MAIL_EMPTY)
         drain_worker_empty(&g->drain);
@@ -155,13 +155,14 @@ static bool create_workers(struct gateway *g)
             .hooks = {.refuse = on_refuse, .page = on_page, .ctx = g},
             .limits = &g->status.limits,
             .backlog_limit = c->backlog_limit,
+            .shares_loop = c->workers == 1,
             .listen_fds = g->worker_fds[i],
             .listen_count = c->listen.count,
         };
         g->workers[i] = worker_create(&settings);
         if (!g->workers[i])
             return false;
-        g->worker_boxes[i] = worker_mailbox(g->workers[i]);
+        g->worker_boxes[i] = worker_bus_mailbox(g->workers[i]);
         g->status.worker_count = i + 1;
     }
     return true;
@@ -177,6 +178,7 @@ static bool create_bus(struct gateway *g)
     static const char *const any[] = {"*"};
     bool named = g->config.durable.count > 0;
     struct bus_settings settings = {
+        .loop = g->config.workers == 1 ? worker_loop(g->workers[0]) : NULL,
         .redis = &g->config.redis_url,
         .sharded = g->config.sharded,
         .client_name = "sse-gateway",
@@ -201,7 +203,8 @@ static bool gateway_setup(struct gateway *g)
     g->status.admin = &g->counters;
     g->status.started_at = clock_monotonic_ms();
     g->loop = ev_default_loop(EVBACKEND_EPOLL);
-    if (!map_seed() || !g->loop || !(g->inbox = mailbox_create(g->loop, 0, on_mail, g)) ||
+    const struct mailbox_hooks hooks = {.on_mail = on_mail, .ctx = g};
+    if (!map_seed() || !g->loop || !(g->inbox = mailbox_create(g->loop, 0, &hooks)) ||
         !create_workers(g) || !create_bus(g)) {
         log_error("main", "cannot start: out of memory or descriptors");
         return false;
@@ -221,18 +224,18 @@ static bool gateway_start(struct gateway *g)
     return ok;
 }
 
-// Threads first, then what they share: workers post to the bus until they have ended, and the bus to the
-// workers.
+// Threads first, then what they share: workers post to the bus until they have ended, and the bus to the workers,
+// whose loop it may run in.
 static void gateway_teardown(struct gateway *g)
 {
     for (size_t i = 0; i < g->status.worker_count; i++)
         worker_stop(g->workers[i]);
     if (g->bus)
         bus_stop(g->bus);
+    bus_destroy(g->bus);
     for (size_t i = 0; i < g->status.worker_count; i++)
         worker_destroy(g->workers[i]);
     g->status.worker_count = 0;
-    bus_destroy(g->bus);
     mailbox_destroy(g->inbox);
 }
 

@@ -1,38 +1,36 @@
 #include "gateway/bus/bus.h"
 
-#include <ev.h>
 #include <stdlib.h>
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "gateway/bus/delivery.h"
+#include "gateway/bus/bus_env.h"
 #include "gateway/bus/cluster.h"
 #include "gateway/threads/thread.h"
 
 #define LINGER_CHECK_S 0.5
 #define RETRY_DENIED_S 5.0
-#define ALIVE_EVERY_S 1.0
+#define TICK_S 1.0
+
+TAILQ_HEAD(channel_mails, channel_mail);
 
 struct bus {
     struct bus_settings settings;
+    struct bus_env env;
+    struct channels channels;
     struct delivery delivery;
     struct ev_loop *loop;
     struct mailbox *inbox;
     struct cluster *cluster;
     struct counters counters;
+    struct channel_mails waiting; // for memory; in the order of posting, `kind` and `from` beside each
     ev_prepare end_of_turn;
-    ev_timer linger, retry_denied, alive;
+    ev_timer linger, retry_denied, tick;
     _Atomic bool proven;
     _Atomic uint64_t alive_at;
     pthread_t thread;
     bool running;
 };
-
-static struct interest *on_find(void *ctx, uint64_t hash, const char *name, size_t len)
-{
-    const struct bus *b = ctx;
-    return cluster_find(b->cluster, hash, name, len);
-}
 
 static void on_proven(void *ctx, bool proven)
 {
@@ -41,14 +39,14 @@ static void on_proven(void *ctx, bool proven)
         log_info("bus", "delivery is proven: ready");
 }
 
-// At the end of a turn: its messages go to the workers, and all that was wanted in it goes out in few
-// commands.
+// At the end of a turn: its messages go to the workers, and FRESH channels to Redis in few commands.
 static void on_end_of_turn(struct ev_loop *loop, ev_prepare *p, int events)
 {
     (void)loop, (void)events;
     struct bus *b = p->data;
     delivery_flush(&b->delivery);
     cluster_subscribe_fresh(b->cluster);
+    counter_set(&b->counters, COUNTER_SUBSCRIPTIONS, b->channels.active_count);
 }
 
 static void on_linger(struct ev_loop *loop, ev_timer *timer, int events)
@@ -65,32 +63,67 @@ static void on_retry_denied(struct ev_loop *loop, ev_timer *timer, int events)
     cluster_retry_denied(b->cluster);
 }
 
-static void on_alive(struct ev_loop *loop, ev_timer *timer, int events)
+// False when out of memory: `m` is still the caller's.
+static bool take_mail(struct bus *b, enum mail_kind kind, unsigned worker, struct channel_mail *m)
+{
+    const struct channel_ref channel = channel_mail_ref(m);
+    bool taken = true;
+    if (kind == MAIL_WANTED) {
+        delivery_note_subscribe_seq(&b->delivery, worker, m->subscribe_seq);
+        taken = cluster_want(b->cluster, worker, &channel);
+    } else if (kind == MAIL_UNWANTED) {
+        cluster_unwant(b->cluster, worker, &channel);
+    } else {
+        taken = cluster_history(b->cluster, worker, &channel, &m->query);
+    }
+    if (taken)
+        free(m);
+    return taken;
+}
+
+static void retry_waiting(struct bus *b)
+{
+    for (struct channel_mail *m; (m = TAILQ_FIRST(&b->waiting));) {
+        TAILQ_REMOVE(&b->waiting, m, in_retry);
+        if (!take_mail(b, (enum mail_kind)m->kind, m->from, m)) {
+            TAILQ_INSERT_HEAD(&b->waiting, m, in_retry);
+            return;
+        }
+    }
+}
+
+static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
 {
     (void)loop, (void)events;
     struct bus *b = timer->data;
-    counter_set(&b->counters, COUNTER_CONNECTION_BYTES, cluster_bytes(b->cluster));
-    cluster_look_after(b->cluster);
+    counter_set(&b->counters, COUNTER_CONNECTION_BYTES, channels_bytes(&b->channels));
+    mailbox_look(b->inbox);
+    retry_waiting(b);
+    cluster_tick(b->cluster);
     atomic_store_explicit(&b->alive_at, clock_monotonic_ms(), memory_order_relaxed);
 }
 
-static void on_mail(void *ctx, const struct mail *mail, bool last)
+static void on_channel_mail(struct bus *b, const struct mail *mail)
 {
-    (void)last;
+    struct channel_mail *m = mail->channel;
+    if (TAILQ_EMPTY(&b->waiting) && take_mail(b, (enum mail_kind)mail->kind, mail->from, m))
+        return;
+    if (TAILQ_EMPTY(&b->waiting))
+        log_error("bus", "out of memory: channels wait to be subscribed");
+    m->kind = mail->kind;
+    m->from = mail->from;
+    TAILQ_INSERT_TAIL(&b->waiting, m, in_retry);
+}
+
+static void on_mail(void *ctx, const struct mail *mail, bool more)
+{
+    (void)more;
     struct bus *b = ctx;
     switch ((enum mail_kind)mail->kind) {
     case MAIL_WANTED:
-        delivery_note_subscribe_seq(&b->delivery, mail->from, mail->name->subscribe_seq);
-        cluster_want(b->cluster, mail->from, mail->name);
-        free(mail->name);
-        break;
     case MAIL_UNWANTED:
-        cluster_unwant(b->cluster, mail->from, mail->name);
-        free(mail->name);
-        break;
     case MAIL_HISTORY:
-        cluster_history(b->cluster, mail->from, mail->name);
-        free(mail->name);
+        on_channel_mail(b, mail);
         break;
     case MAIL_STOP:
         ev_break(b->loop, EVBREAK_ALL);
@@ -98,6 +131,12 @@ static void on_mail(void *ctx, const struct mail *mail, bool last)
     default:
         break;
     }
+}
+
+static void on_batch_end(void *ctx)
+{
+    struct bus *b = ctx;
+    cluster_subscribe_fresh(b->cluster); // in a worker's loop, the end of this turn may be past
 }
 
 static void start_timer(struct bus *b, ev_timer *timer, void (*on_fire)(struct ev_loop *, ev_timer *, int),
@@ -110,18 +149,32 @@ static void start_timer(struct bus *b, ev_timer *timer, void (*on_fire)(struct e
 
 static bool bus_open_redis(struct bus *b)
 {
-    const struct cluster_settings cluster = {.url = b->settings.redis,
-                                             .sharded = b->settings.sharded,
-                                             .client_name = b->settings.client_name,
-                                             .max_message = b->settings.max_message,
-                                             .durable = b->settings.durable,
-                                             .durable_count = b->settings.durable_count,
-                                             .delivery = &b->delivery,
-                                             .counters = &b->counters,
-                                             .on_proven = on_proven,
-                                             .ctx = b};
-    b->cluster = cluster_create(b->loop, &cluster);
+    const struct bus_settings *s = &b->settings;
+    b->env = (struct bus_env){.loop = b->loop,
+                              .channels = &b->channels,
+                              .delivery = &b->delivery,
+                              .counters = &b->counters,
+                              .client_name = s->client_name,
+                              .max_message = s->max_message,
+                              .sharded = s->sharded,
+                              .durable = s->durable,
+                              .durable_count = s->durable_count};
+    const struct cluster_settings cluster = {
+        .env = &b->env, .url = s->redis, .on_proven = on_proven, .ctx = b};
+    b->cluster = cluster_create(&cluster);
     return b->cluster != NULL;
+}
+
+static bool bus_open_loop(struct bus *b)
+{
+    const struct mailbox_hooks hooks = {.on_mail = on_mail, .on_batch_end = on_batch_end, .ctx = b};
+    bool shared = b->settings.loop != NULL;
+    b->loop = shared ? b->settings.loop : ev_loop_new(EVBACKEND_EPOLL);
+    if (!b->loop)
+        return false;
+    b->inbox =
+        shared ? mailbox_create_local(b->loop, SIZE_MAX, &hooks) : mailbox_create(b->loop, SIZE_MAX, &hooks);
+    return b->inbox != NULL;
 }
 
 struct bus *bus_create(const struct bus_settings *settings)
@@ -130,18 +183,17 @@ struct bus *bus_create(const struct bus_settings *settings)
     if (!b)
         return NULL;
     b->settings = *settings;
-    b->delivery = (struct delivery){.find = on_find,
-                                    .find_ctx = b,
+    channels_init(&b->channels);
+    TAILQ_INIT(&b->waiting);
+    b->delivery = (struct delivery){.channels = &b->channels,
                                     .counters = &b->counters,
                                     .payload = &b->settings.payload,
                                     .workers = settings->workers,
                                     .worker_count = settings->worker_count};
-    b->loop = ev_loop_new(EVBACKEND_EPOLL);
-    if (!b->loop)
-        goto fail;
-    b->inbox = mailbox_create(b->loop, SIZE_MAX, on_mail, b);
-    if (!b->inbox || !bus_open_redis(b))
-        goto fail;
+    if (!bus_open_loop(b) || !bus_open_redis(b)) {
+        bus_destroy(b);
+        return NULL;
+    }
     // Before the connection's own end of turn, which writes what is queued here.
     ev_prepare_init(&b->end_of_turn, on_end_of_turn);
     ev_set_priority(&b->end_of_turn, EV_MAXPRI);
@@ -149,12 +201,9 @@ struct bus *bus_create(const struct bus_settings *settings)
     ev_prepare_start(b->loop, &b->end_of_turn);
     start_timer(b, &b->linger, on_linger, LINGER_CHECK_S);
     start_timer(b, &b->retry_denied, on_retry_denied, RETRY_DENIED_S);
-    start_timer(b, &b->alive, on_alive, ALIVE_EVERY_S);
+    start_timer(b, &b->tick, on_tick, TICK_S);
     atomic_store(&b->alive_at, clock_monotonic_ms());
     return b;
-fail:
-    bus_destroy(b);
-    return NULL;
 }
 
 static void *bus_run(void *arg)
@@ -166,6 +215,8 @@ static void *bus_run(void *arg)
 
 bool bus_start(struct bus *b)
 {
+    if (b->settings.loop)
+        return true;
     b->running = thread_start(&b->thread, "bus", bus_run, b);
     return b->running;
 }
@@ -188,7 +239,18 @@ void bus_destroy(struct bus *b)
         return;
     cluster_destroy(b->cluster);
     mailbox_destroy(b->inbox);
-    if (b->loop)
+    for (struct channel_mail *m; (m = TAILQ_FIRST(&b->waiting));) {
+        TAILQ_REMOVE(&b->waiting, m, in_retry);
+        free(m);
+    }
+    channels_deinit(&b->channels);
+    if (b->loop) {
+        ev_prepare_stop(b->loop, &b->end_of_turn);
+        ev_timer_stop(b->loop, &b->linger);
+        ev_timer_stop(b->loop, &b->retry_denied);
+        ev_timer_stop(b->loop, &b->tick);
+    }
+    if (b->loop && !b->settings.loop)
         ev_loop_destroy(b->loop);
     free(b);
 }

@@ -1,8 +1,10 @@
-// The bus: the thread that owns every connection to Redis. It knows which worker wants which channel, keeps
-// Redis told, and turns each message into one frame for the workers that want it. It never waits for a
-// worker: the socket to Redis is always drained.
+// The bus owns every connection to Redis. It knows which worker wants which channel, keeps Redis told, and turns each
+// message into one frame for the workers that want it. It never waits for a worker: the socket to Redis is always
+// drained. It has a thread of its own, or runs in the loop of the only worker: a message that comes alone then
+// crosses no thread.
 #pragma once
 
+#include <ev.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -15,7 +17,8 @@
 struct bus;
 
 struct bus_settings {
-    const struct redis_url *redis; // borrowed, kind TCP, UNIX or CLUSTER
+    struct ev_loop *loop; // of the only worker, borrowed; NULL: the bus gets a loop and a thread of its own
+    const struct redis_url *redis; // borrowed, of any kind
     bool sharded;                  // Pub/Sub is
     const char *client_name;       // borrowed
     size_t max_message;            // bytes
@@ -26,15 +29,15 @@ struct bus_settings {
     size_t worker_count;
 };
 
-// NULL when out of memory. The thread is not running yet.
+// NULL when out of memory. `settings` is copied. The thread is not running yet.
 struct bus *bus_create(const struct bus_settings *settings);
-// False where there can be no thread.
+// False where there can be no thread. No effect where the bus runs in a worker's loop.
 bool bus_start(struct bus *b);
-// Where workers and main post: MAIL_WANTED, MAIL_UNWANTED, MAIL_STOP. Any thread.
+// Where workers post: MAIL_WANTED, MAIL_UNWANTED, MAIL_HISTORY. Any thread; in a worker's loop, that worker's.
 struct mailbox *bus_mailbox(struct bus *b);
 // Ends the thread and waits for it. After the workers have stopped, before they are destroyed.
 void bus_stop(struct bus *b);
-// After bus_stop, or where the thread was never started. `b` may be NULL.
+// After bus_stop, or where the thread was never started; before the loop is destroyed. `b` may be NULL.
 void bus_destroy(struct bus *b);
 
 // Read by any thread.

@@ -1,322 +1,381 @@
 #include "gateway/bus/channels.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/container_of.h"
 #include "common/memory.h"
 
-size_t interest_bytes(const struct interest_set *set)
+void channels_init(struct channels *all)
 {
-    return set->bytes + map_bytes(&set->map);
+    *all = (struct channels){0};
+    map_init(&all->map);
+    TAILQ_INIT(&all->unowned);
 }
 
-static struct interest *interest_of(struct map_entry *e)
+static struct bus_channel *channel_of(struct map_entry *e)
 {
-    return (struct interest *)((char *)e - offsetof(struct interest, entry));
+    return container_of(e, struct bus_channel, entry);
 }
 
-struct interest *interest_next(const struct interest_set *set, size_t *cursor)
-{
-    struct map_entry *e = map_next(&set->map, cursor);
-    return e ? interest_of(e) : NULL;
-}
-
-void interest_init(struct interest_set *set)
-{
-    *set = (struct interest_set){0};
-    map_init(&set->map);
-    TAILQ_INIT(&set->fresh);
-    TAILQ_INIT(&set->sent);
-    TAILQ_INIT(&set->denied);
-    TAILQ_INIT(&set->moved);
-    TAILQ_INIT(&set->lingering);
-}
-
-void interest_deinit(struct interest_set *set)
+void channels_deinit(struct channels *all)
 {
     size_t cursor = 0;
-    for (struct map_entry *e; (e = map_next(&set->map, &cursor));)
-        free(interest_of(e));
-    map_deinit(&set->map);
+    for (struct map_entry *e; (e = map_next(&all->map, &cursor));)
+        free(channel_of(e));
+    map_deinit(&all->map);
 }
 
-static void leave_state(struct interest_set *set, struct interest *i)
+size_t channels_bytes(const struct channels *all)
 {
-    if (i->state == INTEREST_FRESH)
-        TAILQ_REMOVE(&set->fresh, i, in_state);
-    else if (i->state == INTEREST_SENT)
-        TAILQ_REMOVE(&set->sent, i, in_state);
-    else if (i->state == INTEREST_DENIED)
-        TAILQ_REMOVE(&set->denied, i, in_state);
-    else if (i->state == INTEREST_MOVED)
-        TAILQ_REMOVE(&set->moved, i, in_state);
+    return all->bytes + map_bytes(&all->map);
 }
 
-static void enter_fresh(struct interest_set *set, struct interest *i)
+struct channel_ref channel_ref_of(const struct bus_channel *c)
 {
-    i->state = INTEREST_FRESH;
-    TAILQ_INSERT_TAIL(&set->fresh, i, in_state);
+    return (struct channel_ref){.name = c->name, .len = c->entry.len, .hash = c->entry.hash};
 }
 
-static void stop_linger(struct interest_set *set, struct interest *i)
+static bool counts_as_active(const struct bus_channel *c)
 {
-    if (i->lingering) {
-        TAILQ_REMOVE(&set->lingering, i, in_linger);
-        set->lingering_count--;
+    return c->state == CHANNEL_ACTIVE && !c->handler;
+}
+
+static struct channel_list *list_of(struct channels *all, const struct bus_channel *c)
+{
+    return c->node ? &c->node->in_state[c->state] : &all->unowned;
+}
+
+static void leave_list(struct channels *all, struct bus_channel *c)
+{
+    assert((c->node == NULL) == (c->state == CHANNEL_UNOWNED));
+    TAILQ_REMOVE(list_of(all, c), c, in_state);
+    all->unowned_count -= c->node == NULL;
+    all->active_count -= counts_as_active(c);
+}
+
+static void enter_list(struct channels *all, struct bus_channel *c)
+{
+    assert((c->node == NULL) == (c->state == CHANNEL_UNOWNED));
+    TAILQ_INSERT_TAIL(list_of(all, c), c, in_state);
+    all->unowned_count += c->node == NULL;
+    all->active_count += counts_as_active(c);
+}
+
+static bool is_legal(enum channel_state from, enum channel_state to)
+{
+    switch (to) {
+    case CHANNEL_SENT:
+        return from == CHANNEL_FRESH;
+    case CHANNEL_ACTIVE:
+    case CHANNEL_DENIED:
+        return from == CHANNEL_SENT;
+    case CHANNEL_MOVED:
+        return from == CHANNEL_SENT || from == CHANNEL_ACTIVE;
+    case CHANNEL_FRESH:
+    case CHANNEL_UNOWNED:
+        return true;
+    case CHANNEL_STATE_COUNT:
+        break;
     }
-    i->lingering = false;
+    return false;
 }
 
-struct interest *interest_find(const struct interest_set *set, uint64_t hash, const char *name, size_t len)
+// The one place where a state changes: the state is the list that the channel stands in.
+static void channel_set_state(struct bus_channel *c, enum channel_state state)
 {
-    struct map_entry *e = map_find(&set->map, hash, name, len);
-    return e ? interest_of(e) : NULL;
+    assert(c->node && is_legal((enum channel_state)c->state, state));
+    leave_list(c->node->all, c);
+    c->was_active |= c->state == CHANNEL_ACTIVE && state != CHANNEL_ACTIVE;
+    if (state != CHANNEL_SENT)
+        c->batch = 0;
+    c->state = (uint8_t)state;
+    enter_list(c->node->all, c);
 }
 
-struct interest *interest_want(struct interest_set *set, unsigned worker, uint64_t hash, const char *name,
-                               size_t len)
+static void stop_linger(struct bus_channel *c)
 {
-    struct interest *i = interest_find(set, hash, name, len);
-    if (!i) {
-        i = calloc(1, sizeof *i + len);
-        if (!i)
-            return NULL;
-        memcpy(i->name, name, len);
-        i->entry = (struct map_entry){.hash = hash, .key = i->name, .len = (uint32_t)len};
-        if (!map_insert(&set->map, &i->entry)) {
-            free(i);
-            return NULL;
+    if (!c->lingering)
+        return;
+    TAILQ_REMOVE(&c->node->lingering, c, in_linger);
+    c->node->lingering_count--;
+    c->lingering = false;
+}
+
+struct bus_channel *channels_find(const struct channels *all, const struct channel_ref *ref)
+{
+    struct map_entry *e = map_find(&all->map, ref->hash, ref->name, ref->len);
+    return e ? channel_of(e) : NULL;
+}
+
+static struct bus_channel *channel_create(struct channels *all, const struct channel_ref *ref, uint16_t slot)
+{
+    struct bus_channel *c = calloc(1, sizeof *c + ref->len);
+    if (!c)
+        return NULL;
+    memcpy(c->name, ref->name, ref->len);
+    c->entry = (struct map_entry){.hash = ref->hash, .key = c->name, .len = (uint32_t)ref->len};
+    if (!map_insert(&all->map, &c->entry)) {
+        free(c);
+        return NULL;
+    }
+    c->slot = slot;
+    all->bytes += memory_block(sizeof *c + ref->len);
+    enter_list(all, c);
+    return c;
+}
+
+struct bus_channel *channels_want(struct channels *all, unsigned worker, const struct channel_ref *ref,
+                                  uint16_t slot)
+{
+    struct bus_channel *c = channels_find(all, ref);
+    if (!c)
+        c = channel_create(all, ref, slot);
+    if (!c)
+        return NULL;
+    stop_linger(c);
+    c->workers |= UINT64_C(1) << worker;
+    c->gap_told &= ~(UINT64_C(1) << worker);
+    return c;
+}
+
+struct bus_channel *channels_add_internal(struct channels *all, const struct channel_ref *ref, uint16_t slot,
+                                          const struct channel_handler *handler, void *ctx)
+{
+    assert(!channels_find(all, ref));
+    struct bus_channel *c = channel_create(all, ref, slot);
+    if (c) {
+        c->handler = handler;
+        c->handler_ctx = ctx;
+    }
+    return c;
+}
+
+// Takes the channel out of the registry; it is the caller's then.
+static void channel_remove(struct channels *all, struct bus_channel *c)
+{
+    stop_linger(c);
+    leave_list(all, c);
+    map_remove(&all->map, &c->entry);
+    all->bytes -= memory_block(sizeof *c + c->entry.len);
+}
+
+void channels_forget(struct channels *all, struct bus_channel *c)
+{
+    channel_remove(all, c);
+    free(c);
+}
+
+void channels_unwant(struct channels *all, unsigned worker, const struct channel_ref *ref, uint64_t until_ms)
+{
+    struct bus_channel *c = channels_find(all, ref);
+    if (!c)
+        return;
+    c->workers &= ~(UINT64_C(1) << worker);
+    if (c->workers != 0 || c->handler || c->lingering)
+        return;
+    if (c->state != CHANNEL_SENT && c->state != CHANNEL_ACTIVE) {
+        channels_forget(all, c);
+        return;
+    }
+    c->lingering = true;
+    c->linger_until_ms = until_ms;
+    TAILQ_INSERT_TAIL(&c->node->lingering, c, in_linger);
+    c->node->lingering_count++;
+}
+
+void channel_move(struct channels *all, struct bus_channel *c, struct node_channels *to)
+{
+    assert(!c->lingering);
+    leave_list(all, c);
+    c->was_active |= c->state == CHANNEL_ACTIVE;
+    c->batch = 0;
+    c->node = to;
+    c->state = to ? CHANNEL_FRESH : CHANNEL_UNOWNED;
+    enter_list(all, c);
+}
+
+void node_channels_init(struct node_channels *n, struct channels *all)
+{
+    *n = (struct node_channels){.all = all};
+    for (size_t i = 0; i < CHANNEL_STATE_COUNT; i++)
+        TAILQ_INIT(&n->in_state[i]);
+    TAILQ_INIT(&n->lingering);
+}
+
+void node_channels_each(struct node_channels *n, void (*visit)(void *ctx, struct bus_channel *c), void *ctx)
+{
+    for (size_t state = 0; state < CHANNEL_STATE_COUNT; state++) {
+        // What `visit` moves elsewhere leaves this list; what it leaves alone is passed by once.
+        for (struct bus_channel *c = TAILQ_FIRST(&n->in_state[state]), *next; c; c = next) {
+            next = TAILQ_NEXT(c, in_state);
+            visit(ctx, c);
         }
-        set->bytes += memory_block(sizeof *i + len);
-        enter_fresh(set, i);
     }
-    stop_linger(set, i);
-    i->workers |= UINT64_C(1) << worker;
-    i->gap_told &= ~(UINT64_C(1) << worker);
-    return i;
 }
 
-static void interest_remove(struct interest_set *set, struct interest *i)
+static struct bus_channel *first_in(const struct node_channels *n, enum channel_state state)
 {
-    leave_state(set, i);
-    stop_linger(set, i);
-    map_remove(&set->map, &i->entry);
-    set->bytes -= memory_block(sizeof *i + i->entry.len);
+    return TAILQ_FIRST(&n->in_state[state]);
 }
 
-void interest_forget(struct interest_set *set, struct interest *i)
+size_t node_channels_take_batch(struct node_channels *n, struct bus_channel **out, size_t max)
 {
-    interest_remove(set, i);
-    free(i);
-}
-
-void interest_unwant(struct interest_set *set, unsigned worker, uint64_t hash, const char *name, size_t len,
-                     uint64_t until_ms)
-{
-    struct interest *i = interest_find(set, hash, name, len);
-    if (!i)
-        return;
-    i->workers &= ~(UINT64_C(1) << worker);
-    if (i->workers != 0 || i->lingering)
-        return;
-    if (i->state != INTEREST_SENT && i->state != INTEREST_ACTIVE) {
-        interest_forget(set, i);
-        return;
-    }
-    i->lingering = true;
-    i->linger_until_ms = until_ms;
-    TAILQ_INSERT_TAIL(&set->lingering, i, in_linger);
-    set->lingering_count++;
-}
-
-size_t interest_take_batch(struct interest_set *set, struct interest **out, size_t max)
-{
-    size_t n = 0;
-    // What was in a batch that was refused goes alone.
-    while (n < max && !TAILQ_EMPTY(&set->fresh)) {
-        struct interest *i = TAILQ_FIRST(&set->fresh);
-        bool alone = i->batch != 0;
-        if (n > 0 && (alone || i->slot != out[0]->slot))
+    struct bus_channel *c;
+    size_t count = 0;
+    while (count < max && (c = first_in(n, CHANNEL_FRESH))) {
+        bool alone = c->batch != 0;
+        if (count > 0 && (alone || c->slot != out[0]->slot))
             break;
-        TAILQ_REMOVE(&set->fresh, i, in_state);
-        i->state = INTEREST_SENT;
-        i->batch = set->next_batch + 1;
-        TAILQ_INSERT_TAIL(&set->sent, i, in_state);
-        out[n++] = i;
+        channel_set_state(c, CHANNEL_SENT);
+        c->batch = n->next_batch + 1;
+        out[count++] = c;
         if (alone)
             break;
     }
-    if (n > 0)
-        set->next_batch++;
-    return n;
+    n->next_batch += count > 0;
+    return count;
 }
 
-struct interest *interest_confirm(struct interest_set *set, uint64_t hash, const char *name, size_t len)
+static struct bus_channel *find_at(const struct node_channels *n, const struct channel_ref *ref,
+                                   enum channel_state state)
 {
-    struct interest *i = interest_find(set, hash, name, len);
-    if (!i || i->state != INTEREST_SENT)
+    struct bus_channel *c = channels_find(n->all, ref);
+    return c && c->node == n && c->state == state ? c : NULL;
+}
+
+struct bus_channel *node_channels_confirm(struct node_channels *n, const struct channel_ref *ref)
+{
+    struct bus_channel *c = find_at(n, ref, CHANNEL_SENT);
+    if (!c)
         return NULL;
-    TAILQ_REMOVE(&set->sent, i, in_state);
-    i->state = INTEREST_ACTIVE;
-    i->batch = 0;
-    i->told_denied = false;
-    return i;
+    channel_set_state(c, CHANNEL_ACTIVE);
+    c->told_denied = false;
+    return c;
 }
 
-struct interest *interest_refuse_oldest(struct interest_set *set)
+struct bus_channel *node_channels_refuse_oldest(struct node_channels *n)
 {
-    struct interest *first = TAILQ_FIRST(&set->sent);
+    struct bus_channel *first = first_in(n, CHANNEL_SENT);
     if (!first)
         return NULL;
-    struct interest *second = TAILQ_NEXT(first, in_state);
+    const struct bus_channel *second = TAILQ_NEXT(first, in_state);
     if (!second || second->batch != first->batch) {
-        TAILQ_REMOVE(&set->sent, first, in_state);
-        first->state = INTEREST_DENIED;
-        TAILQ_INSERT_TAIL(&set->denied, first, in_state);
-        first->batch = 0;
+        channel_set_state(first, CHANNEL_DENIED);
         return first;
     }
-    for (uint32_t batch = first->batch; first && first->batch == batch; first = TAILQ_FIRST(&set->sent)) {
-        TAILQ_REMOVE(&set->sent, first, in_state);
-        enter_fresh(set, first);
+    for (uint32_t batch = first->batch; first && first->batch == batch; first = first_in(n, CHANNEL_SENT)) {
+        channel_set_state(first, CHANNEL_FRESH);
+        first->batch = batch;
     }
     return NULL;
 }
 
-static void enter_moved(struct interest_set *set, struct interest *i)
+void node_channels_batch_moved(struct node_channels *n, int slot)
 {
-    leave_state(set, i);
-    i->batch = 0;
-    i->state = INTEREST_MOVED;
-    TAILQ_INSERT_TAIL(&set->moved, i, in_state);
-}
-
-void interest_batch_moved(struct interest_set *set, int slot)
-{
-    struct interest *i = TAILQ_FIRST(&set->sent), *next;
-    while (i && slot >= 0 && i->slot != slot)
-        i = TAILQ_NEXT(i, in_state);
-    for (uint32_t batch = i ? i->batch : 0; i && i->batch == batch; i = next) {
-        next = TAILQ_NEXT(i, in_state);
-        if (i->lingering)
-            interest_forget(set, i);
+    struct bus_channel *c = first_in(n, CHANNEL_SENT), *next;
+    while (c && slot >= 0 && c->slot != slot)
+        c = TAILQ_NEXT(c, in_state);
+    for (uint32_t batch = c ? c->batch : 0; c && c->batch == batch; c = next) {
+        next = TAILQ_NEXT(c, in_state);
+        if (c->lingering)
+            channels_forget(n->all, c);
         else
-            enter_moved(set, i);
+            channel_set_state(c, CHANNEL_MOVED);
     }
 }
 
-struct interest *interest_moved(struct interest_set *set, uint64_t hash, const char *name, size_t len)
+bool node_channels_unsubscribed(struct node_channels *n, const struct channel_ref *ref,
+                                struct bus_channel **out)
 {
-    struct interest *i = interest_find(set, hash, name, len);
-    if (!i || i->state != INTEREST_ACTIVE)
-        return NULL;
-    if (i->lingering) {
-        interest_forget(set, i);
-        return NULL;
-    }
-    i->was_active = true;
-    enter_moved(set, i);
-    return i;
-}
-
-void interest_retry_moved(struct interest_set *set)
-{
-    struct interest *i;
-    while ((i = TAILQ_FIRST(&set->moved))) {
-        leave_state(set, i);
-        enter_fresh(set, i);
-    }
-}
-
-static int by_slot(const void *a, const void *b)
-{
-    const struct interest *const *x = a, *const *y = b;
-    return ((*x)->slot > (*y)->slot) - ((*x)->slot < (*y)->slot);
-}
-
-struct interest **interest_list_all(const struct interest_set *set, size_t *count)
-{
-    struct interest **all = malloc((set->map.count + 1) * sizeof(struct interest *));
-    size_t cursor = 0, n = 0;
-    for (struct map_entry *e; all && (e = map_next(&set->map, &cursor));)
-        all[n++] = interest_of(e);
-    *count = n;
-    return all;
-}
-
-void interest_sort_fresh(struct interest_set *set, struct interest *last)
-{
-    size_t count;
-    struct interest **all = interest_list_all(set, &count);
-    if (all) {
-        qsort(all, count, sizeof(struct interest *), by_slot);
-        TAILQ_INIT(&set->fresh);
-        for (size_t i = 0; i < count; i++)
-            if (all[i]->state == INTEREST_FRESH)
-                enter_fresh(set, all[i]);
-        free(all);
-    }
-    if (last && last->state == INTEREST_FRESH) {
-        TAILQ_REMOVE(&set->fresh, last, in_state);
-        TAILQ_INSERT_TAIL(&set->fresh, last, in_state);
-    }
-}
-
-bool interest_move(struct interest_set *from, struct interest_set *to, struct interest *i)
-{
-    struct map_entry *old = &i->entry;
-    if (!map_insert(&to->map, old))
+    struct bus_channel *c = find_at(n, ref, CHANNEL_ACTIVE);
+    *out = NULL;
+    if (!c)
         return false;
-    i->was_active |= i->state == INTEREST_ACTIVE;
-    interest_remove(from, i);
-    to->bytes += memory_block(sizeof *i + i->entry.len);
-    i->batch = 0;
-    enter_fresh(to, i);
+    if (c->lingering) {
+        channels_forget(n->all, c);
+        return true;
+    }
+    channel_set_state(c, CHANNEL_MOVED);
+    *out = c;
     return true;
 }
 
-void interest_retry_denied(struct interest_set *set)
+void node_channels_retry_moved(struct node_channels *n)
 {
-    struct interest *i;
-    while ((i = TAILQ_FIRST(&set->denied))) {
-        leave_state(set, i);
-        i->batch = 1; // goes alone
-        enter_fresh(set, i);
+    for (struct bus_channel *c; (c = first_in(n, CHANNEL_MOVED));)
+        channel_set_state(c, CHANNEL_FRESH);
+}
+
+void node_channels_retry_denied(struct node_channels *n)
+{
+    for (struct bus_channel *c; (c = first_in(n, CHANNEL_DENIED));) {
+        channel_set_state(c, CHANNEL_FRESH);
+        c->batch = 1; // it is sent alone
     }
 }
 
-void interest_reset(struct interest_set *set, struct interest *last)
+// Internal channels last, then by slot.
+static int by_slot(const void *a, const void *b)
 {
-    while (!TAILQ_EMPTY(&set->lingering)) {
-        struct interest *i = TAILQ_FIRST(&set->lingering);
-        interest_forget(set, i);
-    }
-    size_t cursor = 0;
-    for (struct map_entry *e; (e = map_next(&set->map, &cursor));) {
-        struct interest *i = interest_of(e);
-        i->was_active |= i->state == INTEREST_ACTIVE;
-        i->batch = 0;
-        leave_state(set, i);
-        enter_fresh(set, i);
-    }
-    if (last) {
-        TAILQ_REMOVE(&set->fresh, last, in_state);
-        TAILQ_INSERT_TAIL(&set->fresh, last, in_state);
-    }
+    const struct bus_channel *x = *(struct bus_channel *const *)a, *y = *(struct bus_channel *const *)b;
+    if (!x->handler != !y->handler)
+        return x->handler ? 1 : -1;
+    return (x->slot > y->slot) - (x->slot < y->slot);
 }
 
-size_t interest_take_expired(struct interest_set *set, uint64_t now_ms, struct interest **out, size_t max)
+void node_channels_sort_fresh(struct node_channels *n)
 {
-    size_t n = 0;
-    struct interest *next;
-    for (struct interest *i = TAILQ_FIRST(&set->lingering); i && n < max && i->linger_until_ms <= now_ms;
-         i = next) {
-        next = TAILQ_NEXT(i, in_linger);
-        // Redis still owes the answer to its SUBSCRIBE, which must find it here.
-        if (i->state == INTEREST_SENT)
+    struct channel_list *fresh = &n->in_state[CHANNEL_FRESH];
+    struct bus_channel *c;
+    size_t count = 0, i = 0;
+    TAILQ_FOREACH(c, fresh, in_state)
+    count++;
+    struct bus_channel **array = count > 1 ? malloc(count * sizeof(struct bus_channel *)) : NULL;
+    if (!array)
+        return;
+    TAILQ_FOREACH(c, fresh, in_state)
+    array[i++] = c;
+    qsort(array, count, sizeof(struct bus_channel *), by_slot);
+    TAILQ_INIT(fresh);
+    for (i = 0; i < count; i++)
+        TAILQ_INSERT_TAIL(fresh, array[i], in_state);
+    free(array);
+}
+
+void node_channels_reset(struct node_channels *n)
+{
+    static const enum channel_state states[] = {CHANNEL_SENT, CHANNEL_ACTIVE, CHANNEL_DENIED, CHANNEL_MOVED};
+    for (struct bus_channel *c; (c = TAILQ_FIRST(&n->lingering));)
+        channels_forget(n->all, c);
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++)
+        for (struct bus_channel *c; (c = first_in(n, states[i]));)
+            channel_set_state(c, CHANNEL_FRESH);
+    struct channel_list *fresh = &n->in_state[CHANNEL_FRESH], internal = TAILQ_HEAD_INITIALIZER(internal);
+    for (struct bus_channel *c = TAILQ_FIRST(fresh), *next; c; c = next) {
+        next = TAILQ_NEXT(c, in_state);
+        c->batch = 0;
+        if (!c->handler)
             continue;
-        interest_remove(set, i);
-        out[n++] = i;
+        TAILQ_REMOVE(fresh, c, in_state);
+        TAILQ_INSERT_TAIL(&internal, c, in_state);
     }
-    return n;
+    TAILQ_CONCAT(fresh, &internal, in_state);
+}
+
+size_t node_channels_take_expired(struct node_channels *n, uint64_t now_ms, struct bus_channel **out,
+                                  size_t max)
+{
+    size_t count = 0;
+    for (struct bus_channel *c = TAILQ_FIRST(&n->lingering), *next;
+         c && count < max && c->linger_until_ms <= now_ms; c = next) {
+        next = TAILQ_NEXT(c, in_linger);
+        // The answer to its SUBSCRIBE is on its way, and must find it here.
+        if (c->state == CHANNEL_SENT)
+            continue;
+        channel_remove(n->all, c);
+        out[count++] = c;
+    }
+    return count;
 }

@@ -1,12 +1,18 @@
-// Which channels this process wants from Redis, for which workers, and how far Redis is told. Pure: no
-// sockets, no clock.
+// The registry of channels: which channels this process wants from Redis, for which workers, at which node, and
+// how far that node has been told. One map finds a channel by its name; each node has an intrusive list for each
+// state, so moving a channel to another node relinks it and cannot fail. Pure: no sockets, no clock.
 //
-//      wanted --> FRESH --SUBSCRIBE sent--> SENT --confirmed--> ACTIVE
-//                   ^                        |                    |
-//                   +-- connection lost -----+--------------------+
-//                   +-- another try --- MOVED <-- its slot is elsewhere (sharded Pub/Sub on a cluster)
-// When the last worker leaves, the channel lingers before it is unsubscribed: in a reconnect storm the same
-// channels come back.
+//      wanted --> UNOWNED <--------- its slot has no node -----------+--- from any state
+//                    | channel_move                                  |
+//                    v
+//                  FRESH --SUBSCRIBE sent--> SENT --confirmed--> ACTIVE
+//                  ^  ^  ^                    |                    |
+//                  |  |  +-- connection lost -+--------------------+
+//                  |  +----- retried --- DENIED <-- an ACL forbids it
+//                  +-------- retried --- MOVED  <-- its slot is at another node (cluster)
+//
+// When its last worker leaves, a channel lingers for some seconds before it is unsubscribed: in a reconnect storm
+// the same channels come back.
 #pragma once
 
 #include <stdbool.h>
@@ -14,90 +20,127 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "common/channel_ref.h"
 #include "common/map.h"
 
-enum interest_state { INTEREST_FRESH, INTEREST_SENT, INTEREST_ACTIVE, INTEREST_DENIED, INTEREST_MOVED };
+enum channel_state {
+    CHANNEL_UNOWNED,
+    CHANNEL_FRESH,
+    CHANNEL_SENT,
+    CHANNEL_ACTIVE,
+    CHANNEL_DENIED,
+    CHANNEL_MOVED,
+    CHANNEL_STATE_COUNT
+};
 
-struct interest {
-    struct map_entry entry; // key is name
-    uint64_t workers;       // a bit for each that wants it
-    uint64_t gap_told;      // a bit for each worker that was told of a loss, until a message reaches it again
-    // How far the channel's history has got (resume.h):
-    uint64_t asked_for; // workers that the question which is on its way speaks for
-    uint64_t ask_next;  // those who came since: what is on its way may be older than they are
-    uint64_t query;     // its number; 0: there is none on its way
-    enum interest_state state;
-    bool was_active; // before the connection was lost: there may be a hole
-    bool lingering;
-    bool told_denied; // the log has it
-    uint16_t slot;    // of the cluster, set by who wants it; 0 where slots do not matter
-    uint32_t batch;   // the SUBSCRIBE command that it went out with
+// What an internal channel does with what arrives; called on the bus' thread.
+struct channel_handler {
+    void (*on_message)(void *ctx, const char *payload, size_t len);
+    void (*on_subscribed)(void *ctx);
+    void (*on_unsubscribed)(void *ctx); // by the server; its connection stands
+};
+
+// The resume position query of a channel (bus/resume.h): how far its history has got.
+struct position_query {
+    uint64_t number;    // of the query that is on its way; 0: none
+    uint64_t asked_for; // a bit for each worker that its answer will be told to
+    uint64_t ask_next;  // workers that came since: the answer on its way may be older than their subscription
+};
+
+struct bus_channel {
+    struct map_entry entry;      // its key is `name`
+    struct node_channels *node;  // NULL exactly when UNOWNED
+    uint64_t workers;            // a bit for each worker that wants it
+    uint64_t gap_told;           // a bit for each worker that was told of a loss and has got no message since
+    struct position_query query; // used by bus/resume alone
+    // NULL: the channel is for workers. Else it is internal: nobody's stream gets what is published there.
+    const struct channel_handler *handler;
+    void *handler_ctx;
     uint64_t linger_until_ms;
-    TAILQ_ENTRY(interest) in_state;  // FRESH, SENT, DENIED, MOVED: the list of that name
-    TAILQ_ENTRY(interest) in_linger; // set->lingering, oldest first
+    uint32_t batch; // the SUBSCRIBE command that it went out with; while FRESH, not 0 means: send it alone
+    uint16_t slot;  // of the cluster; 0 where slots do not matter
+    uint8_t state;  // enum channel_state; changed by channel_set_state alone
+    bool was_active : 1;  // before its connection was lost: messages may be missing
+    bool lingering : 1;   // in node->lingering
+    bool told_denied : 1; // the log has it
+    TAILQ_ENTRY(bus_channel) in_state;
+    TAILQ_ENTRY(bus_channel) in_linger; // node->lingering, oldest first
     char name[];
 };
 
-TAILQ_HEAD(interest_list, interest);
+TAILQ_HEAD(channel_list, bus_channel);
 
-struct interest_set {
+struct channels {
     struct map map;
-    struct interest_list fresh, sent, denied, moved, lingering;
-    uint32_t next_batch;
-    size_t lingering_count;
-    size_t bytes; // of all but the map
+    struct channel_list unowned;
+    size_t unowned_count;
+    size_t active_count; // ACTIVE channels of workers, at all nodes
+    size_t bytes;        // of all but the map
 };
 
-// Memory that the set takes.
-size_t interest_bytes(const struct interest_set *set);
+// The channels of one node.
+struct node_channels {
+    struct channels *all;
+    struct channel_list in_state[CHANNEL_STATE_COUNT]; // that of UNOWNED stays empty
+    struct channel_list lingering;
+    size_t lingering_count;
+    uint32_t next_batch;
+};
 
-void interest_init(struct interest_set *set);
-void interest_deinit(struct interest_set *set);
+void channels_init(struct channels *all);
+// Frees every channel; no node may be used after that.
+void channels_deinit(struct channels *all);
+// Bytes that the registry takes.
+size_t channels_bytes(const struct channels *all);
 
-// Worker `worker` wants the channel. NULL when out of memory.
-struct interest *interest_want(struct interest_set *set, unsigned worker, uint64_t hash, const char *name,
-                               size_t len);
-// It does not any more. With the last one gone, the channel lingers until `until_ms` (or goes at once if
-// Redis was never told).
-void interest_unwant(struct interest_set *set, unsigned worker, uint64_t hash, const char *name, size_t len,
-                     uint64_t until_ms);
-struct interest *interest_find(const struct interest_set *set, uint64_t hash, const char *name, size_t len);
+struct bus_channel *channels_find(const struct channels *all, const struct channel_ref *ref);
+// Worker `worker` wants the channel, whose slot is `slot`. A channel that was not known is UNOWNED. NULL when out
+// of memory.
+struct bus_channel *channels_want(struct channels *all, unsigned worker, const struct channel_ref *ref,
+                                  uint16_t slot);
+// Worker `worker` does not any more. With the last worker gone, the channel lingers until `until_ms`, or is freed
+// at once where no SUBSCRIBE is on its way or confirmed.
+void channels_unwant(struct channels *all, unsigned worker, const struct channel_ref *ref, uint64_t until_ms);
+// Adds an internal channel, UNOWNED, that stays until channels_forget. `handler` is borrowed. NULL when out of
+// memory.
+struct bus_channel *channels_add_internal(struct channels *all, const struct channel_ref *ref, uint16_t slot,
+                                          const struct channel_handler *handler, void *ctx);
+// Takes the channel out of the registry and frees it, whatever its state.
+void channels_forget(struct channels *all, struct bus_channel *c);
 
-// Moves up to `max` channels of one slot from FRESH to SENT as one batch: to be subscribed in one command.
+// Moves the channel, which must not linger, to `to`, where it is FRESH; NULL: no node owns its slot, and it is
+// UNOWNED.
+void channel_move(struct channels *all, struct bus_channel *c, struct node_channels *to);
+struct channel_ref channel_ref_of(const struct bus_channel *c);
+
+void node_channels_init(struct node_channels *n, struct channels *all);
+// Calls `visit` for each channel of the node, which may move or forget it.
+void node_channels_each(struct node_channels *n, void (*visit)(void *ctx, struct bus_channel *c), void *ctx);
+
+// Moves up to `max` channels of one slot from FRESH to SENT as one batch, to be subscribed by one command.
 // Returns how many.
-size_t interest_take_batch(struct interest_set *set, struct interest **out, size_t max);
-// Redis confirmed: SENT becomes ACTIVE. Returns the channel, NULL where it was not SENT.
-struct interest *interest_confirm(struct interest_set *set, uint64_t hash, const char *name, size_t len);
-// Redis refused the oldest batch. A batch of one is DENIED, and returned; a larger one will be sent again one
-// by one, since one channel that an ACL forbids must not hurt the others (NULL then).
-struct interest *interest_refuse_oldest(struct interest_set *set);
-// Redis refused a batch for now, since a slot is elsewhere or is moving: the oldest one of `slot`, or of any
-// slot where that is negative. All of it is MOVED.
-void interest_batch_moved(struct interest_set *set, int slot);
-// Redis unsubscribed an ACTIVE channel that nobody asked it to: it is MOVED. Returns the channel; NULL
-// where it was not ACTIVE, or nobody wanted it any more, in which case it is gone.
-struct interest *interest_moved(struct interest_set *set, uint64_t hash, const char *name, size_t len);
-// What was MOVED is FRESH again.
-void interest_retry_moved(struct interest_set *set);
-// Puts channels of one slot beside each other, so that they go out together; `last` (may be NULL) behind all
-// others. Without memory for that, all stays as it was.
-void interest_sort_fresh(struct interest_set *set, struct interest *last);
-// Moves a channel that does not linger to another set, where it is FRESH. False when out of memory: nothing
-// has changed then.
-bool interest_move(struct interest_set *from, struct interest_set *to, struct interest *i);
-// Takes a channel out of the set and frees it, whatever its state.
-void interest_forget(struct interest_set *set, struct interest *i);
-// Walks all channels: start with *cursor = 0; NULL at the end. The set must not change meanwhile.
-struct interest *interest_next(const struct interest_set *set, size_t *cursor);
-// All channels of the set, in no order; the caller frees the array. NULL when out of memory.
-struct interest **interest_list_all(const struct interest_set *set, size_t *count);
-
-// What was DENIED is FRESH again: rights may have been given meanwhile.
-void interest_retry_denied(struct interest_set *set);
-// The connection is lost: what is still wanted is FRESH again, `last` (may be NULL) behind all others; what
-// lingered is forgotten.
-void interest_reset(struct interest_set *set, struct interest *last);
-
-// Takes up to `max` channels whose linger is over at `now_ms` out of the set: to be unsubscribed, then
+size_t node_channels_take_batch(struct node_channels *n, struct bus_channel **out, size_t max);
+// The node confirmed the subscription: SENT becomes ACTIVE. NULL where the channel is not SENT at this node.
+struct bus_channel *node_channels_confirm(struct node_channels *n, const struct channel_ref *ref);
+// The node refused the oldest batch. A batch of one is DENIED, and returned. A larger one becomes FRESH, each
+// channel to be sent alone, since one channel that an ACL forbids must not hurt the others (NULL then).
+struct bus_channel *node_channels_refuse_oldest(struct node_channels *n);
+// The node refused the oldest batch of `slot` (of any slot where that is negative), since the slot is elsewhere or
+// is moving: its channels are MOVED.
+void node_channels_batch_moved(struct node_channels *n, int slot);
+// The node unsubscribed an ACTIVE channel unasked, since its slot has left: the channel is MOVED, or freed where it
+// lingered. False where the channel was not ACTIVE at this node; `*out` gets the channel, NULL where it is freed.
+bool node_channels_unsubscribed(struct node_channels *n, const struct channel_ref *ref,
+                                struct bus_channel **out);
+// MOVED, or DENIED, channels are FRESH again, to be tried once more.
+void node_channels_retry_moved(struct node_channels *n);
+void node_channels_retry_denied(struct node_channels *n);
+// Orders FRESH channels by slot, so that those of one slot share a command, internal ones last: when the canary is
+// heard, the others are. Without memory for that the order stays as it was.
+void node_channels_sort_fresh(struct node_channels *n);
+// The connection is lost: every channel is FRESH again, internal ones last; lingering ones are freed.
+void node_channels_reset(struct node_channels *n);
+// Takes up to `max` channels whose linger is over at `now_ms` out of the registry: to be unsubscribed, then
 // free()d by the caller.
-size_t interest_take_expired(struct interest_set *set, uint64_t now_ms, struct interest **out, size_t max);
+size_t node_channels_take_expired(struct node_channels *n, uint64_t now_ms, struct bus_channel **out,
+                                  size_t max);

@@ -1,78 +1,78 @@
 #include "gateway/bus/cluster.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/jitter.h"
 #include "common/log.h"
+#include "gateway/bus/node.h"
 #include "gateway/redis/cluster_map.h"
 #include "gateway/redis/cluster_slots.h"
-#include "gateway/bus/channels.h"
-#include "gateway/bus/node.h"
+
+#define LINGER_MS 5000u
 
 // One node of the cluster.
 struct member {
     struct node *node;
     struct redis_url url; // on a cluster: the node's
-    size_t slots;         // that it owns; with none it is let go
+    size_t slots;         // that it owns; with none the member is destroyed
 };
 
 struct cluster {
     struct cluster_settings settings;
-    struct ev_loop *loop;
     struct cluster_map *map; // NULL: there is one server
     struct member *members[CLUSTER_NODES_MAX];
     size_t count;
     struct member *owner[CLUSTER_SLOTS]; // NULL: nobody
     struct member *chosen; // classic Pub/Sub on a cluster: all is subscribed at this node. NULL: nowhere
-    struct interest_set unowned; // what is wanted and has no owner
-    uint64_t queries;            // as of resume.h
-    bool proven;                 // every node that is used
-    bool settled;                // every channel is where it belongs
+    bool proven;           // every node that is used
+    bool incomplete;       // there was no memory for a member: it is tried again with the next map
 };
 
-static bool is_classic_cluster(const struct cluster *ps)
+static bool is_classic_cluster(const struct cluster *cl)
 {
-    return ps->map && !ps->settings.sharded;
+    return cl->map && !cl->settings.env->sharded;
 }
 
 // Where a channel of that slot is subscribed.
-static struct member *subscriber_of(const struct cluster *ps, uint16_t slot)
+static struct member *subscriber_of(const struct cluster *cl, uint16_t slot)
 {
-    return is_classic_cluster(ps) ? ps->chosen : ps->owner[slot];
+    return is_classic_cluster(cl) ? cl->chosen : cl->owner[slot];
 }
 
-static struct member *member_of(const struct cluster *ps, const char *name, size_t len)
+static uint16_t slot_of(const struct cluster *cl, const char *name, size_t len)
 {
-    return subscriber_of(ps, ps->settings.sharded ? cluster_slot(name, len) : 0);
+    return cl->settings.env->sharded ? cluster_slot(name, len) : 0;
 }
 
-// Where its keys are. Where nobody has them, anyone keeps the question until somebody does.
-static struct node *on_home(void *ctx, const char *channel, size_t len)
+// The node that has the channel's keys. Where no node has them, any node keeps the query until one does.
+static struct node *on_owner(void *ctx, const char *channel, size_t len)
 {
-    const struct cluster *ps = ctx;
-    const struct member *m = ps->owner[cluster_slot(channel, len)];
-    if (!m && ps->count > 0)
-        m = ps->members[0];
+    const struct cluster *cl = ctx;
+    const struct member *m = cl->owner[cluster_slot(channel, len)];
+    if (!m && cl->count > 0)
+        m = cl->members[0];
     return m ? m->node : NULL;
 }
 
-static bool is_used(const struct cluster *ps, const struct member *m)
+static bool is_used(const struct cluster *cl, const struct member *m)
 {
-    return is_classic_cluster(ps) ? m == ps->chosen : m->slots > 0;
+    return is_classic_cluster(cl) ? m == cl->chosen : m->slots > 0;
 }
 
-static void report_proven(struct cluster *ps)
+static void report_proven(struct cluster *cl)
 {
-    bool proven = !is_classic_cluster(ps) || ps->chosen;
+    bool proven = !is_classic_cluster(cl) || cl->chosen;
     size_t used = 0;
-    for (size_t i = 0; i < ps->count; i++) {
-        const struct member *m = ps->members[i];
-        used += is_used(ps, m);
-        proven = proven && (!is_used(ps, m) || node_is_proven(m->node));
+    for (size_t i = 0; i < cl->count; i++) {
+        const struct member *m = cl->members[i];
+        used += is_used(cl, m);
+        proven = proven && (!is_used(cl, m) || node_is_proven(m->node));
     }
-    ps->proven = proven && used > 0;
-    ps->settings.on_proven(ps->settings.ctx, ps->proven);
+    cl->proven = proven && used > 0;
+    cl->settings.on_proven(cl->settings.ctx, cl->proven);
 }
 
 static void on_proven(void *ctx)
@@ -80,27 +80,27 @@ static void on_proven(void *ctx)
     report_proven(ctx);
 }
 
-static const struct redis_endpoint *endpoint_of(const struct cluster *ps, const struct node *p)
+static const struct redis_endpoint *endpoint_of(const struct cluster *cl, const struct node *n)
 {
-    for (size_t i = 0; i < ps->count; i++)
-        if (ps->members[i]->node == p)
-            return &ps->members[i]->url.endpoints[0];
+    for (size_t i = 0; i < cl->count; i++)
+        if (cl->members[i]->node == n)
+            return &cl->members[i]->url.endpoints[0];
     return NULL;
 }
 
 // Called from within the node, so it only asks for a new map.
-static void on_doubt(void *ctx, struct node *p, const char *text)
+static void on_topology_changed(void *ctx, struct node *n, const char *text)
 {
-    struct cluster *ps = ctx;
+    struct cluster *cl = ctx;
     struct cluster_moved moved;
-    const struct redis_endpoint *at = node_is_connected(p) ? endpoint_of(ps, p) : NULL;
+    const struct redis_endpoint *at = node_is_connected(n) ? endpoint_of(cl, n) : NULL;
     struct redis_endpoint to = {0};
     if (text && at && cluster_moved_parse(text, &moved)) {
         to.host = moved.host[0] ? moved.host : at->host;
         to.port = moved.port;
         at = &to;
     }
-    cluster_map_refresh(ps->map, at);
+    cluster_map_refresh(cl->map, at);
 }
 
 static void member_destroy(struct member *m)
@@ -111,45 +111,37 @@ static void member_destroy(struct member *m)
 }
 
 // Adds `node` of the cluster, or to the one server there is.
-static struct member *member_create(struct cluster *ps, const struct redis_endpoint *node,
+static struct member *member_create(struct cluster *cl, const struct redis_endpoint *node,
                                     uint16_t canary_slot)
 {
-    const struct cluster_settings *s = &ps->settings;
-    struct member *m = ps->count < CLUSTER_NODES_MAX ? calloc(1, sizeof *m) : NULL;
-    if (!m || (node && !cluster_node_url(s->url, node, &m->url))) {
+    struct member *m = cl->count < CLUSTER_NODES_MAX ? calloc(1, sizeof *m) : NULL;
+    if (!m || (node && !cluster_node_url(cl->settings.url, node, &m->url))) {
         free(m);
         return NULL;
     }
-    const struct node_settings settings = {.url = node ? &m->url : s->url,
-                                           .client_name = s->client_name,
-                                           .max_message = s->max_message,
-                                           .sharded = s->sharded,
+    const struct node_settings settings = {.env = cl->settings.env,
+                                           .url = node ? &m->url : cl->settings.url,
                                            .canary_slot = canary_slot,
-                                           .alone = !ps->map,
-                                           .durable = s->durable,
-                                           .durable_count = s->durable_count,
-                                           .delivery = s->delivery,
-                                           .counters = s->counters,
-                                           .queries = &ps->queries,
+                                           .alone = !cl->map,
                                            .on_proven = on_proven,
-                                           .on_doubt = ps->map ? on_doubt : NULL,
-                                           .home = ps->map ? on_home : NULL,
-                                           .ctx = ps};
-    m->node = node_create(ps->loop, &settings);
+                                           .on_topology_changed = cl->map ? on_topology_changed : NULL,
+                                           .owner = cl->map ? on_owner : NULL,
+                                           .ctx = cl};
+    m->node = node_create(&settings);
     if (!m->node) {
         member_destroy(m);
         return NULL;
     }
-    ps->members[ps->count++] = m;
+    cl->members[cl->count++] = m;
     return m;
 }
 
-static struct member *member_at(struct cluster *ps, const struct redis_endpoint *node, uint16_t canary_slot)
+static struct member *member_at(struct cluster *cl, const struct redis_endpoint *node, uint16_t canary_slot)
 {
-    for (size_t i = 0; i < ps->count; i++)
-        if (cluster_endpoint_equal(&ps->members[i]->url.endpoints[0], node))
-            return ps->members[i];
-    return member_create(ps, node, canary_slot);
+    for (size_t i = 0; i < cl->count; i++)
+        if (cluster_endpoint_equal(&cl->members[i]->url.endpoints[0], node))
+            return cl->members[i];
+    return member_create(cl, node, canary_slot);
 }
 
 // A slot in the middle of those of a node: when slots are moved, the first or the last of a node go first.
@@ -168,35 +160,37 @@ static uint16_t middle_slot(const struct cluster_slots *slots, size_t node)
     return slot;
 }
 
-static void own_nothing(struct cluster *ps)
+static void own_nothing(struct cluster *cl)
 {
-    for (size_t i = 0; i < ps->count; i++)
-        ps->members[i]->slots = 0;
-    memset(ps->owner, 0, sizeof ps->owner);
+    for (size_t i = 0; i < cl->count; i++)
+        cl->members[i]->slots = 0;
+    memset(cl->owner, 0, sizeof cl->owner);
 }
 
 // The member for a node of the map; its canary is published in a slot of that node.
-static struct member *member_for(struct cluster *ps, const struct cluster_slots *slots, uint16_t node)
+static struct member *member_for(struct cluster *cl, const struct cluster_slots *slots, uint16_t node)
 {
     uint16_t canary_slot = middle_slot(slots, node);
-    struct member *m = member_at(ps, &slots->nodes[node], canary_slot);
-    if (m && ps->settings.sharded && slots->owner[node_canary_slot(m->node)] != node)
+    struct member *m = member_at(cl, &slots->nodes[node], canary_slot);
+    if (m && cl->settings.env->sharded && slots->owner[node_canary_slot(m->node)] != node)
         node_move_canary(m->node, canary_slot);
     return m;
 }
 
 // Gives each slot to the member of its owner.
-static void assign(struct cluster *ps, const struct cluster_slots *slots)
+static void assign(struct cluster *cl, const struct cluster_slots *slots)
 {
     struct member *of_node[CLUSTER_NODES_MAX] = {NULL};
-    own_nothing(ps);
+    own_nothing(cl);
+    cl->incomplete = false;
     for (size_t i = 0; i < CLUSTER_SLOTS; i++) {
         uint16_t node = slots->owner[i];
         if (node == CLUSTER_NOBODY)
             continue;
         if (!of_node[node])
-            of_node[node] = member_for(ps, slots, node);
-        ps->owner[i] = of_node[node];
+            of_node[node] = member_for(cl, slots, node);
+        cl->incomplete |= !of_node[node];
+        cl->owner[i] = of_node[node];
         if (of_node[node])
             of_node[node]->slots++;
     }
@@ -204,216 +198,209 @@ static void assign(struct cluster *ps, const struct cluster_slots *slots)
 
 // Classic Pub/Sub: stays with a node that owns something, and goes to one that is known to deliver when it
 // does not. Any would do, so the gateways spread over them.
-static void choose(struct cluster *ps)
+static void choose(struct cluster *cl)
 {
-    size_t start = ps->count ? jitter_seed() % ps->count : 0;
-    if (!is_classic_cluster(ps))
+    size_t start = cl->count ? jitter_seed() % cl->count : 0;
+    if (!is_classic_cluster(cl))
         return;
-    if (ps->chosen && ps->chosen->slots > 0 && node_is_proven(ps->chosen->node))
+    if (cl->chosen && cl->chosen->slots > 0 && node_is_proven(cl->chosen->node))
         return;
-    for (size_t i = 0; i < ps->count; i++) {
-        struct member *m = ps->members[(start + i) % ps->count];
-        bool better = !ps->chosen || ps->chosen->slots == 0 || node_is_proven(m->node);
+    for (size_t i = 0; i < cl->count; i++) {
+        struct member *m = cl->members[(start + i) % cl->count];
+        bool better = !cl->chosen || cl->chosen->slots == 0 || node_is_proven(m->node);
         if (m->slots > 0 && better)
-            ps->chosen = m;
+            cl->chosen = m;
     }
-    if (ps->chosen && ps->chosen->slots == 0)
-        ps->chosen = NULL;
+    if (cl->chosen && cl->chosen->slots == 0)
+        cl->chosen = NULL;
 }
 
-// Moves what does not belong to `m` any more.
-static bool send_home(struct cluster *ps, struct member *m)
+static void move_to_owner(void *ctx, struct bus_channel *c)
 {
-    size_t count;
-    struct interest **all = interest_list_all(node_wanted(m->node), &count);
-    bool ok = all != NULL;
-    for (size_t i = 0; all && i < count; i++) {
-        const struct member *home = subscriber_of(ps, all[i]->slot);
-        if (home != m && !node_is_canary(all[i]))
-            ok = node_hand_over(m->node, all[i], home ? node_wanted(home->node) : &ps->unowned) && ok;
-    }
-    free(all);
-    return ok;
+    const struct cluster *cl = ctx;
+    const struct member *m = subscriber_of(cl, c->slot);
+    if (m)
+        node_take_channel(m->node, c);
+    else
+        node_give_up_channel(c);
 }
 
-static bool place_unowned(struct cluster *ps)
+static void move_unowned(struct cluster *cl)
 {
-    size_t count;
-    struct interest **all = interest_list_all(&ps->unowned, &count);
-    bool ok = all != NULL;
-    for (size_t i = 0; all && i < count; i++) {
-        const struct member *home = subscriber_of(ps, all[i]->slot);
-        if (home)
-            ok = interest_move(&ps->unowned, node_wanted(home->node), all[i]) && ok;
+    for (struct bus_channel *c = TAILQ_FIRST(&cl->settings.env->channels->unowned), *next; c; c = next) {
+        next = TAILQ_NEXT(c, in_state);
+        move_to_owner(cl, c);
     }
-    free(all);
-    return ok;
 }
 
-// Paths to nodes that own nothing go. What they have not answered yet goes to the others, which are known by
+// Destroys the members that own nothing. What they have not answered yet goes to the others, which are known by
 // then.
-static void let_go(struct cluster *ps)
+static void destroy_unused(struct cluster *cl)
 {
-    struct member *gone[CLUSTER_NODES_MAX];
-    size_t kept = 0, gone_count = 0;
-    for (size_t i = 0; i < ps->count; i++) {
-        if (ps->members[i]->slots > 0)
-            ps->members[kept++] = ps->members[i];
+    struct member *unused[CLUSTER_NODES_MAX];
+    size_t kept = 0, unused_count = 0;
+    for (size_t i = 0; i < cl->count; i++) {
+        if (cl->members[i]->slots > 0)
+            cl->members[kept++] = cl->members[i];
         else
-            gone[gone_count++] = ps->members[i];
+            unused[unused_count++] = cl->members[i];
     }
-    ps->count = kept;
-    for (size_t i = 0; i < gone_count; i++)
-        member_destroy(gone[i]);
+    cl->count = kept;
+    for (size_t i = 0; i < unused_count; i++)
+        member_destroy(unused[i]);
 }
 
 // Moves every channel to the member that owns its slot.
-static void settle(struct cluster *ps)
+static void rebalance(struct cluster *cl)
 {
-    choose(ps);
-    bool ok = place_unowned(ps);
-    for (size_t i = 0; i < ps->count; i++)
-        ok = send_home(ps, ps->members[i]) && ok;
-    if (ok)
-        let_go(ps);
-    else
-        log_error("bus", "out of memory: channels wait for their node");
-    ps->settled = ok;
-    for (size_t i = 0; i < ps->count; i++)
-        node_welcome(ps->members[i]->node);
-    report_proven(ps);
+    choose(cl);
+    move_unowned(cl);
+    for (size_t i = 0; i < cl->count; i++)
+        node_each_channel(cl->members[i]->node, move_to_owner, cl);
+    destroy_unused(cl);
+    for (size_t i = 0; i < cl->count; i++)
+        node_sort_fresh(cl->members[i]->node);
+    report_proven(cl);
 }
 
 static void on_map(void *ctx, const struct cluster_slots *slots, size_t moved)
 {
-    struct cluster *ps = ctx;
-    if (ps->count == 0)
+    struct cluster *cl = ctx;
+    if (cl->count == 0)
         log_info("cluster", "the cluster has %zu nodes, replicas among them", slots->node_count);
     else if (moved > 0)
         log_info("cluster", "%zu slots have another owner than before", moved);
-    for (size_t i = 0; i < ps->count; i++)
-        node_retry_moved(ps->members[i]->node);
-    if (moved > 0)
-        assign(ps, slots);
-    if (moved > 0 || !ps->settled)
-        settle(ps);
-}
-
-void cluster_look_after(struct cluster *ps)
-{
-    if (!ps->map)
+    for (size_t i = 0; i < cl->count; i++)
+        node_retry_moved(cl->members[i]->node);
+    if (moved == 0 && !cl->incomplete)
         return;
-    if (!ps->proven || ps->unowned.map.count > 0)
-        cluster_map_refresh(ps->map, NULL);
-    if (!ps->settled || (is_classic_cluster(ps) && !ps->proven))
-        settle(ps);
+    assign(cl, slots);
+    rebalance(cl);
 }
 
-static bool open_cluster(struct cluster *ps)
+static void resync_channel(void *ctx, struct bus_channel *c)
+{
+    const size_t *worker = ctx;
+    uint64_t bit = UINT64_C(1) << *worker;
+    struct node *n = node_of(c);
+    if (!(c->workers & bit) || c->state != CHANNEL_ACTIVE)
+        return;
+    node_resync_worker(n, *worker, c);
+}
+
+// Workers that missed news for want of memory are told anew about all their channels.
+static void resync_workers(struct cluster *cl)
+{
+    struct delivery *d = cl->settings.env->delivery;
+    for (size_t w = 0; w < d->worker_count; w++)
+        if (delivery_resync(d, w))
+            for (size_t i = 0; i < cl->count; i++)
+                node_each_channel(cl->members[i]->node, resync_channel, &w);
+}
+
+void cluster_tick(struct cluster *cl)
+{
+    for (size_t i = 0; i < cl->count; i++)
+        node_retry_memory(cl->members[i]->node);
+    resync_workers(cl);
+    if (!cl->map)
+        return;
+    if (!cl->proven || cl->incomplete || cl->settings.env->channels->unowned_count > 0)
+        cluster_map_refresh(cl->map, NULL);
+    if (is_classic_cluster(cl) && !cl->proven)
+        rebalance(cl);
+}
+
+static bool open_cluster(struct cluster *cl)
 {
     const struct cluster_map_settings map = {
-        .url = ps->settings.url, .client_name = ps->settings.client_name, .on_map = on_map, .ctx = ps};
-    ps->map = cluster_map_create(ps->loop, &map);
-    ps->settled = true;
-    return ps->map != NULL;
+        .url = cl->settings.url, .client_name = cl->settings.env->client_name, .on_map = on_map, .ctx = cl};
+    cl->map = cluster_map_create(cl->settings.env->loop, &map);
+    return cl->map != NULL;
 }
 
-static bool open_server(struct cluster *ps)
+static bool open_server(struct cluster *cl)
 {
-    struct member *m = member_create(ps, NULL, 0);
+    struct member *m = member_create(cl, NULL, 0);
     for (size_t i = 0; m && i < CLUSTER_SLOTS; i++)
-        ps->owner[i] = m;
+        cl->owner[i] = m;
     if (m)
         m->slots = CLUSTER_SLOTS;
     return m != NULL;
 }
 
-struct cluster *cluster_create(struct ev_loop *loop, const struct cluster_settings *settings)
+struct cluster *cluster_create(const struct cluster_settings *settings)
 {
-    struct cluster *ps = calloc(1, sizeof *ps);
-    if (!ps)
+    struct cluster *cl = calloc(1, sizeof *cl);
+    if (!cl)
         return NULL;
-    ps->settings = *settings;
-    ps->loop = loop;
-    interest_init(&ps->unowned);
-    if (settings->url->kind == REDIS_URL_CLUSTER ? open_cluster(ps) : open_server(ps))
-        return ps;
-    cluster_destroy(ps);
+    cl->settings = *settings;
+    if (settings->url->kind == REDIS_URL_CLUSTER ? open_cluster(cl) : open_server(cl))
+        return cl;
+    cluster_destroy(cl);
     return NULL;
 }
 
-void cluster_destroy(struct cluster *ps)
+void cluster_destroy(struct cluster *cl)
 {
-    if (!ps)
+    if (!cl)
         return;
-    own_nothing(ps);
-    size_t count = ps->count;
-    ps->count = 0; // nobody is at home for what is not answered
+    own_nothing(cl);
+    size_t count = cl->count;
+    cl->count = 0; // so that no member takes over what another has not answered
     for (size_t i = 0; i < count; i++)
-        member_destroy(ps->members[i]);
-    cluster_map_destroy(ps->map);
-    interest_deinit(&ps->unowned);
-    free(ps);
+        member_destroy(cl->members[i]);
+    cluster_map_destroy(cl->map);
+    free(cl);
 }
 
-void cluster_want(struct cluster *ps, unsigned worker, const struct channel_name *name)
+bool cluster_want(struct cluster *cl, unsigned worker, const struct channel_ref *channel)
 {
-    const struct member *m = member_of(ps, name->text, name->len);
-    if (m) {
-        node_want(m->node, worker, name);
-        return;
-    }
-    struct interest *i = interest_want(&ps->unowned, worker, name->hash, name->text, name->len);
-    if (i)
-        i->slot = ps->settings.sharded ? cluster_slot(name->text, name->len) : 0;
-    else
-        log_error("bus", "out of memory: channel %.*s is not subscribed", (int)name->len, name->text);
-}
-
-void cluster_unwant(struct cluster *ps, unsigned worker, const struct channel_name *name)
-{
-    const struct member *m = member_of(ps, name->text, name->len);
+    uint16_t slot = slot_of(cl, channel->name, channel->len);
+    struct bus_channel *c = channels_want(cl->settings.env->channels, worker, channel, slot);
+    if (!c)
+        return false;
+    const struct member *m = c->node ? NULL : subscriber_of(cl, slot);
     if (m)
-        node_unwant(m->node, worker, name);
-    else
-        interest_unwant(&ps->unowned, worker, name->hash, name->text, name->len, 0); // goes at once
+        node_take_channel(m->node, c);
+    else if (c->node)
+        node_confirm_workers(node_of(c), UINT64_C(1) << worker, c);
+    return true;
 }
 
-void cluster_history(struct cluster *ps, unsigned worker, const struct channel_name *name)
+void cluster_unwant(struct cluster *cl, unsigned worker, const struct channel_ref *channel)
 {
-    struct node *home = on_home(ps, name->text, name->len);
-    if (home)
-        node_history(home, worker, name);
+    const struct bus_channel *c = channels_find(cl->settings.env->channels, channel);
+    struct node *n = c ? node_of(c) : NULL;
+    channels_unwant(cl->settings.env->channels, worker, channel, clock_monotonic_ms() + LINGER_MS);
+    if (n)
+        node_unsubscribe_surplus(n);
 }
 
-struct interest *cluster_find(const struct cluster *ps, uint64_t hash, const char *name, size_t len)
+bool cluster_history(struct cluster *cl, unsigned worker, const struct channel_ref *channel,
+                     const struct history_query *query)
 {
-    const struct member *m = member_of(ps, name, len);
-    return m ? node_find(m->node, hash, name, len) : interest_find(&ps->unowned, hash, name, len);
+    struct node *n = on_owner(cl, channel->name, channel->len);
+    if (n)
+        return node_history(n, worker, channel, query);
+    delivery_page_lost(cl->settings.env->delivery, worker, query->number);
+    return true;
 }
 
-void cluster_subscribe_fresh(struct cluster *ps)
+void cluster_subscribe_fresh(struct cluster *cl)
 {
-    for (size_t i = 0; i < ps->count; i++)
-        node_subscribe_fresh(ps->members[i]->node);
+    for (size_t i = 0; i < cl->count; i++)
+        node_subscribe_fresh(cl->members[i]->node);
 }
 
-void cluster_unsubscribe_expired(struct cluster *ps)
+void cluster_unsubscribe_expired(struct cluster *cl)
 {
-    for (size_t i = 0; i < ps->count; i++)
-        node_unsubscribe_expired(ps->members[i]->node);
+    for (size_t i = 0; i < cl->count; i++)
+        node_unsubscribe_expired(cl->members[i]->node);
 }
 
-void cluster_retry_denied(struct cluster *ps)
+void cluster_retry_denied(struct cluster *cl)
 {
-    for (size_t i = 0; i < ps->count; i++)
-        node_retry_denied(ps->members[i]->node);
-}
-
-size_t cluster_bytes(const struct cluster *ps)
-{
-    size_t bytes = interest_bytes(&ps->unowned);
-    for (size_t i = 0; i < ps->count; i++)
-        bytes += node_bytes(ps->members[i]->node);
-    return bytes;
+    for (size_t i = 0; i < cl->count; i++)
+        node_retry_denied(cl->members[i]->node);
 }

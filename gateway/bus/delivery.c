@@ -10,8 +10,7 @@
 // A sender of bad messages must not fill the log.
 #define DROP_LOG_EVERY_MS 60000u
 
-void delivery_drop(struct delivery *d, enum counter reason, const char *channel, size_t channel_len,
-                   size_t len)
+void delivery_drop(struct delivery *d, enum counter reason, const struct channel_ref *channel, size_t len)
 {
     static const char *const why[COUNTER_COUNT] = {
         [COUNTER_DROPPED_TOO_LARGE] = "it is larger than --max-message",
@@ -28,41 +27,49 @@ void delivery_drop(struct delivery *d, enum counter reason, const char *channel,
     d->drop_logged_at[reason] = now;
     log_warn("delivery",
              "dropped a message of %zu bytes on channel %.*s: %s (more of this kind are counted, not logged)",
-             len, (int)channel_len, channel, why[reason]);
+             len, (int)channel->len, channel->name, why[reason]);
 }
 
-static bool tell(struct delivery *d, size_t w, enum mail_kind kind, const struct interest *i,
+// The worker does not know what it was to be told. It is told at the next tick that it knows nothing for certain.
+static void lose_sync(struct delivery *d, size_t w)
+{
+    if (!(d->out_of_sync & UINT64_C(1) << w))
+        log_error("delivery", "out of memory: worker %zu is told anew about its channels", w);
+    d->out_of_sync |= UINT64_C(1) << w;
+}
+
+static bool tell(struct delivery *d, size_t w, enum mail_kind kind, const struct bus_channel *c,
                  const struct history_tail *tail)
 {
-    struct mail mail = {.kind = (uint16_t)kind,
-                        .name = channel_name_create(i->entry.hash, i->name, i->entry.len)};
-    if (mail.name) {
-        mail.name->tail = *tail;
-        mail.name->tail.subscribe_seq = d->subscribe_seq[w];
+    const struct channel_ref ref = channel_ref_of(c);
+    struct mail mail = {.kind = (uint16_t)kind, .channel = channel_mail_create(&ref)};
+    if (mail.channel) {
+        mail.channel->tail = *tail;
+        mail.channel->tail.subscribe_seq = d->subscribe_seq[w];
     }
-    if (mail.name && mailbox_post(d->workers[w], &mail))
+    if (mail.channel && mailbox_post(d->workers[w], &mail))
         return true;
-    free(mail.name);
-    log_error("delivery", "out of memory: worker %zu was not told about channel %.*s", w, (int)i->entry.len,
-              i->name);
+    free(mail.channel);
+    lose_sync(d, w);
     return false;
 }
 
-// gap_told says that nothing of the channel got through since it was told.
-static void tell_gap(struct delivery *d, struct interest *i, size_t w)
+// gap_told says that no message of the channel has reached the worker since it was told.
+static void tell_gap(struct delivery *d, struct bus_channel *c, size_t w)
 {
     uint64_t bit = UINT64_C(1) << w;
-    if (!(i->gap_told & bit) && tell(d, w, MAIL_GAP, i, &(struct history_tail){0}))
-        i->gap_told |= bit;
+    if (!(c->gap_told & bit) && tell(d, w, MAIL_GAP, c, &(struct history_tail){0}))
+        c->gap_told |= bit;
 }
 
 // A frame that worker `w` has no room for.
 static void refuse(struct delivery *d, size_t w, struct frame *f)
 {
-    delivery_drop(d, COUNTER_DROPPED_BACKLOG, f->channel, f->channel_len, f->body_len);
-    struct interest *i = d->find(d->find_ctx, f->channel_hash, f->channel, f->channel_len);
-    if (i)
-        tell_gap(d, i, w);
+    const struct channel_ref ref = {.name = f->channel, .len = f->channel_len, .hash = f->channel_hash};
+    delivery_drop(d, COUNTER_DROPPED_BACKLOG, &ref, f->body_len);
+    struct bus_channel *c = channels_find(d->channels, &ref);
+    if (c)
+        tell_gap(d, c, w);
     frame_release(f);
 }
 
@@ -93,19 +100,27 @@ static bool post(struct delivery *d, size_t w, const struct mail *mail)
     return mailbox_post(d->workers[w], mail);
 }
 
-void delivery_confirm(struct delivery *d, size_t w, const struct interest *i, const struct history_tail *tail)
+void delivery_confirm(struct delivery *d, size_t w, const struct bus_channel *c,
+                      const struct history_tail *tail)
 {
     outbox_flush(d, w);
-    (void)tell(d, w, MAIL_CONFIRMED, i, tail); // a stream that is not told is refused when its time is over
+    (void)tell(d, w, MAIL_CONFIRMED, c, tail); // a failure is told by delivery_resync; so below
 }
 
-void delivery_unconfirm_channel(struct delivery *d, size_t w, const struct interest *i)
+void delivery_unconfirm_channel(struct delivery *d, size_t w, const struct bus_channel *c)
 {
     outbox_flush(d, w);
-    (void)tell(d, w, MAIL_UNCONFIRMED, i, &(struct history_tail){0}); // it is told of the gap later on
+    (void)tell(d, w, MAIL_UNCONFIRMED, c, &(struct history_tail){0});
 }
 
-void delivery_page(struct delivery *d, size_t w, const char *channel, size_t len,
+void delivery_page_lost(struct delivery *d, size_t w, uint32_t number)
+{
+    const struct mail mail = {.kind = MAIL_PAGE_LOST, .number = number}; // no memory of its own
+    if (!post(d, w, &mail))
+        lose_sync(d, w);
+}
+
+void delivery_page(struct delivery *d, size_t w, const struct channel_ref *channel,
                    const struct history_page *page)
 {
     struct page_mail *p = malloc(sizeof *p + page->count * sizeof *p->frames);
@@ -113,69 +128,98 @@ void delivery_page(struct delivery *d, size_t w, const char *channel, size_t len
     if (!p) {
         for (size_t i = 0; i < page->count; i++)
             frame_release(page->frames[i]);
-    } else {
-        p->page = *page;
-        p->page.frames = p->frames;
-        if (page->count > 0) // else there may be no array
-            memcpy(p->frames, page->frames, page->count * sizeof *p->frames);
-        p->name = channel_name_create(map_hash(channel, len), channel, len);
-        if (p->name && post(d, w, &mail))
-            return;
-        page_mail_free(p);
+        delivery_page_lost(d, w, page->query.number);
+        return;
     }
-    // The worker asks again when its patience is over.
-    log_error("delivery", "out of memory: a page of %.*s did not reach worker %zu", (int)len, channel, w);
+    p->page = *page;
+    p->page.frames = p->frames;
+    if (page->count > 0) // else there may be no array
+        memcpy(p->frames, page->frames, page->count * sizeof *p->frames);
+    p->channel = channel_mail_create(channel);
+    if (p->channel && post(d, w, &mail))
+        return;
+    page_mail_free(p);
+    delivery_page_lost(d, w, page->query.number);
 }
 
-void delivery_gap(struct delivery *d, struct interest *i, size_t w)
+void delivery_gap(struct delivery *d, struct bus_channel *c, size_t w)
 {
     outbox_flush(d, w);
-    tell_gap(d, i, w);
+    tell_gap(d, c, w);
 }
 
-void delivery_resubscribed(struct delivery *d, struct interest *i, size_t w)
+void delivery_resubscribed(struct delivery *d, struct bus_channel *c, size_t w)
 {
     outbox_flush(d, w);
-    (void)tell(d, w, MAIL_RESUBSCRIBED, i, &(struct history_tail){0}); // confirmed it will be, at least
-    i->gap_told &= ~(UINT64_C(1) << w); // what is lost from now on is another loss
+    (void)tell(d, w, MAIL_RESUBSCRIBED, c, &(struct history_tail){0});
+    c->gap_told &= ~(UINT64_C(1) << w); // what is lost from now on is another loss
+}
+
+static bool unconfirm_worker(struct delivery *d, size_t w)
+{
+    const struct mail mail = {.kind = MAIL_UNCONFIRMED};
+    return post(d, w, &mail);
 }
 
 void delivery_unconfirm(struct delivery *d)
 {
-    const struct mail mail = {.kind = MAIL_UNCONFIRMED};
     for (size_t w = 0; w < d->worker_count; w++)
-        if (!post(d, w, &mail))
-            log_error("delivery", "out of memory: worker %zu was not told that Redis is gone", w);
+        if (!unconfirm_worker(d, w))
+            lose_sync(d, w);
 }
 
-static void deliver(struct delivery *d, struct interest *i, struct frame *f)
+bool delivery_resync(struct delivery *d, size_t w)
 {
-    for (size_t w = 0; w < d->worker_count; w++) {
-        uint64_t bit = UINT64_C(1) << w;
-        if (!(i->workers & bit))
-            continue;
-        struct outbox *o = &d->outboxes[w];
-        struct mail mail = {.kind = MAIL_FRAME, .frame = frame_retain(f)};
-        if (!(i->gap_told & bit)) {
-            o->mails[o->count++] = mail;
-            if (o->count == OUTBOX_MAX)
-                outbox_flush(d, w);
-        } else if (post(d, w, &mail)) {
-            i->gap_told &= ~bit;
-        } else {
-            refuse(d, w, f);
-        }
+    uint64_t bit = UINT64_C(1) << w;
+    if (!(d->out_of_sync & bit) || !unconfirm_worker(d, w))
+        return false;
+    d->out_of_sync &= ~bit;
+    return true;
+}
+
+static void deliver_to(struct delivery *d, size_t w, struct bus_channel *c, struct frame *f)
+{
+    uint64_t bit = UINT64_C(1) << w;
+    struct outbox *o = &d->outboxes[w];
+    struct mail mail = {.kind = MAIL_FRAME, .frame = frame_retain(f)};
+    if (!(c->gap_told & bit)) {
+        o->mails[o->count++] = mail;
+        if (o->count == OUTBOX_MAX)
+            outbox_flush(d, w);
+    } else if (post(d, w, &mail)) {
+        c->gap_told &= ~bit;
+    } else {
+        refuse(d, w, f);
     }
 }
 
-void delivery_message(struct delivery *d, struct interest *i, const char *payload, size_t len)
+static bool wants(const struct bus_channel *c, size_t w)
+{
+    return c->workers & UINT64_C(1) << w;
+}
+
+void delivery_lost(struct delivery *d, enum counter reason, struct bus_channel *c, size_t len)
+{
+    const struct channel_ref ref = channel_ref_of(c);
+    delivery_drop(d, reason, &ref, len);
+    for (size_t w = 0; w < d->worker_count; w++)
+        if (wants(c, w))
+            delivery_gap(d, c, w);
+}
+
+void delivery_message(struct delivery *d, struct bus_channel *c, const char *payload, size_t len)
 {
     enum counter reason = COUNTER_DROPPED_MEMORY;
-    struct frame *f = message_frame(d->payload, i->entry.hash, i->name, i->entry.len, payload, len, &reason);
-    if (!f) {
-        delivery_drop(d, reason, i->name, i->entry.len, len);
-        return;
+    struct frame *f = message_frame(d->payload, c->entry.hash, c->name, c->entry.len, payload, len, &reason);
+    if (f) {
+        for (size_t w = 0; w < d->worker_count; w++)
+            if (wants(c, w))
+                deliver_to(d, w, c, f);
+        frame_release(f);
+    } else if (reason == COUNTER_DROPPED_MEMORY) {
+        delivery_lost(d, reason, c, len);
+    } else { // its publisher broke a rule: there was no event to lose
+        const struct channel_ref ref = channel_ref_of(c);
+        delivery_drop(d, reason, &ref, len);
     }
-    deliver(d, i, f);
-    frame_release(f);
 }

@@ -1,13 +1,15 @@
 // From a message to the workers that want it: made into a frame once, posted together with the others of the
-// turn. What cannot get through is counted, and its loss is told with gateway:gap. The bus thread's alone.
+// turn. A message that cannot get through is counted, and its loss is told with gateway:gap. Where even that cannot
+// be told, for want of memory, the worker is told later that it knows nothing for certain (delivery_resync). The
+// bus' thread alone.
 #pragma once
 
 #include <stddef.h>
 #include <stdint.h>
 
+#include "gateway/bus/channels.h"
 #include "gateway/fanout/counters.h"
 #include "gateway/fanout/message.h"
-#include "gateway/bus/channels.h"
 #include "gateway/threads/mailbox.h"
 
 #define OUTBOX_MAX 64u
@@ -20,12 +22,8 @@ struct outbox {
 };
 
 struct delivery {
-    // The channel of that name, wherever it is wanted; NULL where it is wanted no more. Asked only about a
-    // frame that is refused: a message comes with its channel.
-    struct interest *(*find)(void *ctx, uint64_t hash, const char *name, size_t len);
-    void *find_ctx;
-
     // Borrowed.
+    const struct channels *channels;
     struct counters *counters;
     const struct payload_policy *payload;
     struct mailbox *const *workers;
@@ -33,31 +31,41 @@ struct delivery {
 
     struct outbox outboxes[WORKERS_MAX];
     uint64_t subscribe_seq[WORKERS_MAX]; // of each worker: the last subscribe_seq that came
+    uint64_t out_of_sync;                // a bit for each worker that missed news for want of memory
     uint64_t drop_logged_at[COUNTER_COUNT];
 };
 
 // A message of a channel that is wanted.
-void delivery_message(struct delivery *d, struct interest *i, const char *payload, size_t len);
+void delivery_message(struct delivery *d, struct bus_channel *c, const char *payload, size_t len);
 // Counts a message that is not delivered, and logs the first of its kind now and then.
-void delivery_drop(struct delivery *d, enum counter reason, const char *channel, size_t channel_len,
-                   size_t len);
-// Worker `w` wants a channel: what is confirmed from now on was said by one who knows that.
+void delivery_drop(struct delivery *d, enum counter reason, const struct channel_ref *channel, size_t len);
+// The same for a message that should have been delivered; each worker of the channel is told of the gap.
+void delivery_lost(struct delivery *d, enum counter reason, struct bus_channel *c, size_t len);
+// Worker `w` wants a channel: later confirmations echo this number.
 void delivery_note_subscribe_seq(struct delivery *d, size_t w, uint64_t subscribe_seq);
 // Posts what has been collected: at the end of a turn.
 void delivery_flush(struct delivery *d);
 
-// Tells worker `w` that the channel is confirmed, behind the frames before.
-void delivery_confirm(struct delivery *d, size_t w, const struct interest *i,
+// All of these reach the worker behind the frames that were delivered before.
+//
+// Tells worker `w` that the channel is confirmed.
+void delivery_confirm(struct delivery *d, size_t w, const struct bus_channel *c,
                       const struct history_tail *tail);
-// A page of history for worker `w`, behind the frames before. Takes the references of its frames.
-void delivery_page(struct delivery *d, size_t w, const char *channel, size_t len,
+// A page of history for worker `w`. Takes the references of its frames.
+void delivery_page(struct delivery *d, size_t w, const struct channel_ref *channel,
                    const struct history_page *page);
-// The subscription of the channel is gone: tells worker `w`, behind the frames before.
-void delivery_unconfirm_channel(struct delivery *d, size_t w, const struct interest *i);
+// The page with that number cannot be had now: worker `w` asks again a little later.
+void delivery_page_lost(struct delivery *d, size_t w, uint32_t number);
+// The subscription of the channel is gone.
+void delivery_unconfirm_channel(struct delivery *d, size_t w, const struct bus_channel *c);
 // Messages of the channel were lost for worker `w`: tells it once, until one gets through again.
-void delivery_gap(struct delivery *d, struct interest *i, size_t w);
+void delivery_gap(struct delivery *d, struct bus_channel *c, size_t w);
 // The channel was subscribed anew, and what was published meanwhile did not come: tells worker `w`, ahead of
 // delivery_confirm.
-void delivery_resubscribed(struct delivery *d, struct interest *i, size_t w);
-// The only connection to Redis is gone: tells every worker, behind the frames before.
+void delivery_resubscribed(struct delivery *d, struct bus_channel *c, size_t w);
+// No channel is confirmed any more: tells every worker.
 void delivery_unconfirm(struct delivery *d);
+
+// Tells worker `w`, which missed news, that no channel is confirmed; the caller confirms its channels anew. False
+// where it is in sync, or there is still no memory to tell it.
+bool delivery_resync(struct delivery *d, size_t w);

@@ -1,148 +1,141 @@
 #include "gateway/bus/node.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/container_of.h"
 #include "common/log.h"
-#include "common/map.h"
+#include "gateway/bus/resume.h"
 #include "gateway/redis/canary.h"
 #include "gateway/redis/cluster_slots.h"
 #include "gateway/redis/redis_pubsub.h"
-#include "gateway/bus/resume.h"
 
-// The canary is one more that wants a channel, beside the workers: it is resubscribed as they are.
-#define CANARY_BIT 63u
-#define LINGER_MS 5000u
-#define LINGERING_MAX 16384u // channels; beyond it the oldest goes at once
-#define BATCH 256
+#define LINGERING_MAX 16384u // channels; beyond it the oldest is unsubscribed at once
+#define BATCH 256            // channels of one SUBSCRIBE
 
 struct node {
     struct node_settings settings;
+    struct node_channels channels;
+    struct bus_channel *canary_channel;
     struct redis_pubsub *pubsub;
     struct canary *canary;
-    uint64_t heard; // messages of any channel
     struct resume *resume;
-    struct interest_set interest;
-    size_t active; // channels that Redis has confirmed, the canary's aside
-    bool connected, proven;
+    uint64_t messages; // that came, of any channel
+    bool connected;    // counted in redis_connected
 };
 
-bool node_is_canary(const struct interest *i)
+struct node *node_of(const struct bus_channel *c)
 {
-    return i->workers & UINT64_C(1) << CANARY_BIT;
+    return c->node ? container_of(c->node, struct node, channels) : NULL;
 }
 
 static void on_message(void *ctx, const char *channel, size_t channel_len, const char *payload, size_t len)
 {
-    struct node *p = ctx;
-    p->heard++;
-    uint64_t hash = map_hash(channel, channel_len);
-    struct interest *i = interest_find(&p->interest, hash, channel, channel_len);
-    if (i && node_is_canary(i)) {
-        canary_back(p->canary, payload, len);
+    struct node *n = ctx;
+    struct bus_env *env = n->settings.env;
+    const struct channel_ref ref = channel_ref(channel, channel_len);
+    struct bus_channel *c = channels_find(env->channels, &ref);
+    n->messages++;
+    // A node that has lost the slot may still send: the node that has it now sends the same.
+    if (c && c->node != &n->channels)
+        c = NULL;
+    if (c && c->handler) {
+        c->handler->on_message(c->handler_ctx, payload, len);
         return;
     }
-    counter_add(p->settings.counters, COUNTER_MESSAGES_RECEIVED, 1);
-    counter_add(p->settings.counters, COUNTER_MESSAGE_BYTES, (int64_t)len);
-    if (!i || i->workers == 0) {
-        counter_add(p->settings.counters, COUNTER_DROPPED_UNWANTED, 1);
-        return;
-    }
-    delivery_message(p->settings.delivery, i, payload, len);
+    counter_add(env->counters, COUNTER_MESSAGES_RECEIVED, 1);
+    counter_add(env->counters, COUNTER_MESSAGE_BYTES, (int64_t)len);
+    if (c && c->workers != 0)
+        delivery_message(env->delivery, c, payload, len);
+    else
+        counter_add(env->counters, COUNTER_DROPPED_UNWANTED, 1);
 }
 
 static void on_too_large(void *ctx, const char *channel, size_t channel_len, size_t len)
 {
-    struct node *p = ctx;
-    counter_add(p->settings.counters, COUNTER_MESSAGES_RECEIVED, 1);
-    delivery_drop(p->settings.delivery, COUNTER_DROPPED_TOO_LARGE, channel, channel_len, len);
+    const struct node *n = ctx;
+    const struct bus_env *env = n->settings.env;
+    const struct channel_ref ref = channel_ref(channel, channel_len);
+    struct bus_channel *c = channels_find(env->channels, &ref);
+    counter_add(env->counters, COUNTER_MESSAGES_RECEIVED, 1);
+    if (c && c->node == &n->channels && !c->handler)
+        delivery_lost(env->delivery, COUNTER_DROPPED_TOO_LARGE, c, len);
+    else
+        delivery_drop(env->delivery, COUNTER_DROPPED_TOO_LARGE, &ref, len);
 }
 
-static void node_count_active(struct node *p, int64_t more)
+// Messages that were published while the channel was not subscribed did not come.
+static void report_gap(const struct node *n, struct bus_channel *c,
+                       void (*tell)(struct delivery *d, struct bus_channel *c, size_t w))
 {
-    p->active += (size_t)more;
-    counter_add(p->settings.counters, COUNTER_SUBSCRIPTIONS, more);
-}
-
-// What was published while nobody was subscribed did not come.
-static void node_tell_loss(struct node *p, struct interest *i,
-                           void (*tell)(struct delivery *d, struct interest *i, size_t w))
-{
-    struct delivery *d = p->settings.delivery;
-    for (size_t w = 0; i->was_active && w < d->worker_count; w++)
-        if (i->workers & UINT64_C(1) << w)
-            tell(d, i, w);
-}
-
-// Redis has confirmed the channel: what is published from now on comes in.
-static void node_confirmed(struct node *p, struct interest *i)
-{
-    node_count_active(p, 1);
-    node_tell_loss(p, i, delivery_resubscribed);
-    resume_confirm(p->resume, i);
-    i->was_active = false;
+    struct delivery *d = n->settings.env->delivery;
+    for (size_t w = 0; c->was_active && w < d->worker_count; w++)
+        if (c->workers & UINT64_C(1) << w)
+            tell(d, c, w);
 }
 
 static void on_subscribed(void *ctx, const char *channel, size_t channel_len)
 {
-    struct node *p = ctx;
-    struct interest *i = interest_confirm(&p->interest, map_hash(channel, channel_len), channel, channel_len);
-    if (i && node_is_canary(i))
-        canary_listen(p->canary);
-    else if (i)
-        node_confirmed(p, i);
+    struct node *n = ctx;
+    const struct channel_ref ref = channel_ref(channel, channel_len);
+    struct bus_channel *c = node_channels_confirm(&n->channels, &ref);
+    if (c && c->handler) {
+        c->handler->on_subscribed(c->handler_ctx);
+    } else if (c) {
+        report_gap(n, c, delivery_resubscribed);
+        resume_confirm(n->resume, c);
+        c->was_active = false;
+    }
 }
 
-static void node_doubt(struct node *p, const char *moved)
+static void topology_changed(struct node *n, const char *moved)
 {
-    if (p->settings.on_doubt)
-        p->settings.on_doubt(p->settings.ctx, p, moved);
+    if (n->settings.on_topology_changed)
+        n->settings.on_topology_changed(n->settings.ctx, n, moved);
     else
-        interest_retry_moved(&p->interest); // there is nowhere else to go
+        node_channels_retry_moved(&n->channels); // there is no other node
 }
 
 // Its streams wait, those that come now for the answer, until it is confirmed again.
-static void node_tell_unconfirmed(struct node *p, const struct interest *i)
+static void tell_unconfirmed(const struct node *n, const struct bus_channel *c)
 {
-    struct delivery *d = p->settings.delivery;
+    struct delivery *d = n->settings.env->delivery;
     for (size_t w = 0; w < d->worker_count; w++)
-        if (i->workers & UINT64_C(1) << w)
-            delivery_unconfirm_channel(d, w, i);
+        if (c->workers & UINT64_C(1) << w)
+            delivery_unconfirm_channel(d, w, c);
 }
 
-// Where nobody asked for it, the slot of the channel has left the node.
+// Where it was not asked for, the slot of the channel has left the node.
 static void on_unsubscribed(void *ctx, const char *channel, size_t channel_len)
 {
-    struct node *p = ctx;
-    size_t lingering = p->interest.lingering_count;
-    struct interest *i = interest_moved(&p->interest, map_hash(channel, channel_len), channel, channel_len);
-    if (i && node_is_canary(i)) {
-        canary_unheard(p->canary);
-    } else if (i || p->interest.lingering_count < lingering) {
-        node_count_active(p, -1);
-        if (i)
-            node_tell_unconfirmed(p, i);
-    } else {
+    struct node *n = ctx;
+    const struct channel_ref ref = channel_ref(channel, channel_len);
+    struct bus_channel *c;
+    if (!node_channels_unsubscribed(&n->channels, &ref, &c))
         return;
-    }
-    node_doubt(p, NULL);
+    if (c && c->handler)
+        c->handler->on_unsubscribed(c->handler_ctx);
+    else if (c)
+        tell_unconfirmed(n, c);
+    topology_changed(n, NULL);
 }
 
 static void on_redis_error(void *ctx, const char *text)
 {
-    struct node *p = ctx;
-    counter_add(p->settings.counters, COUNTER_REDIS_ERRORS, 1);
+    struct node *n = ctx;
     struct cluster_moved moved;
-    if (p->settings.on_doubt && cluster_error_passes(text)) {
-        interest_batch_moved(&p->interest, cluster_moved_parse(text, &moved) ? moved.slot : -1);
-        node_doubt(p, text);
+    counter_add(n->settings.env->counters, COUNTER_REDIS_ERRORS, 1);
+    if (n->settings.on_topology_changed && cluster_error_passes(text)) {
+        node_channels_batch_moved(&n->channels, cluster_moved_parse(text, &moved) ? moved.slot : -1);
+        topology_changed(n, text);
         return;
     }
-    struct interest *denied = interest_refuse_oldest(&p->interest);
+    struct bus_channel *denied = node_channels_refuse_oldest(&n->channels);
     if (!denied)
         return;
-    node_tell_loss(p, denied, delivery_gap);
+    report_gap(n, denied, delivery_gap);
     if (!denied->told_denied)
         log_warn("redis", "cannot subscribe to %.*s: %s; its new streams are refused until Redis allows it",
                  (int)denied->entry.len, denied->name, text);
@@ -151,231 +144,274 @@ static void on_redis_error(void *ctx, const char *text)
 
 static void on_redis_ready(void *ctx)
 {
-    struct node *p = ctx;
-    counter_add(p->settings.counters, COUNTER_REDIS_CONNECTS, 1);
-    counter_add(p->settings.counters, COUNTER_REDIS_CONNECTED, 1);
-    p->connected = true;
+    struct node *n = ctx;
+    counter_add(n->settings.env->counters, COUNTER_REDIS_CONNECTS, 1);
+    counter_add(n->settings.env->counters, COUNTER_REDIS_CONNECTED, 1);
+    n->connected = true;
 }
 
-static struct interest *node_canary_interest(const struct node *p)
+static void count_disconnect(struct node *n)
 {
-    const char *name = canary_channel(p->canary);
-    return node_find(p, map_hash(name, strlen(name)), name, strlen(name));
+    if (n->connected)
+        counter_add(n->settings.env->counters, COUNTER_REDIS_CONNECTED, -1);
+    n->connected = false;
 }
 
-static void node_unconfirm_all(struct node *p)
+static void unconfirm_if_active(void *ctx, struct bus_channel *c)
 {
-    size_t cursor = 0;
-    const struct interest *i;
-    if (p->settings.alone)
-        delivery_unconfirm(p->settings.delivery);
-    while (!p->settings.alone && (i = interest_next(&p->interest, &cursor)))
-        if (i->state == INTEREST_ACTIVE && !node_is_canary(i))
-            node_tell_unconfirmed(p, i);
-}
-
-static void node_count_down(struct node *p)
-{
-    if (p->connected)
-        counter_add(p->settings.counters, COUNTER_REDIS_CONNECTED, -1);
-    p->connected = false;
-    node_count_active(p, -(int64_t)p->active);
+    if (c->state == CHANNEL_ACTIVE && !c->handler)
+        tell_unconfirmed(ctx, c);
 }
 
 static void on_redis_down(void *ctx)
 {
-    struct node *p = ctx;
-    node_count_down(p);
-    canary_lost(p->canary);
-    resume_reconnect(p->resume);
-    node_unconfirm_all(p);
-    // The canary's channel behind all others: when it is heard again, they are heard, too.
-    interest_reset(&p->interest, node_canary_interest(p));
-    if (p->settings.sharded)
-        node_welcome(p);
-    node_doubt(p, NULL);
-}
-
-static void on_proven(void *ctx, bool proven)
-{
-    struct node *p = ctx;
-    p->proven = proven;
-    p->settings.on_proven(p->settings.ctx);
-}
-
-static uint64_t on_heard(void *ctx)
-{
-    const struct node *p = ctx;
-    return p->heard;
-}
-
-static void on_deaf(void *ctx)
-{
-    struct node *p = ctx;
-    redis_pubsub_replace(p->pubsub, "connected, but what is published does not arrive");
+    struct node *n = ctx;
+    count_disconnect(n);
+    canary_lost(n->canary);
+    resume_reconnect(n->resume);
+    if (n->settings.alone)
+        delivery_unconfirm(n->settings.env->delivery);
+    else
+        node_channels_each(&n->channels, unconfirm_if_active, n);
+    node_channels_reset(&n->channels);
+    if (n->settings.env->sharded)
+        node_channels_sort_fresh(&n->channels);
+    topology_changed(n, NULL);
 }
 
 // One command for each run of channels of one slot: for all of them, where slots do not matter.
-static bool node_command(struct node *p, const char *command, struct interest *const *batch, size_t count)
+static bool send_command(struct node *n, const char *command, struct bus_channel *const *batch, size_t count)
 {
     const char *names[BATCH];
     size_t lens[BATCH], first = 0;
     bool ok = true;
+    assert(count <= BATCH);
     for (size_t i = 0; ok && i < count; i++) {
         names[i - first] = batch[i]->name;
         lens[i - first] = batch[i]->entry.len;
         if (i + 1 < count && batch[i + 1]->slot == batch[i]->slot)
             continue;
-        ok = redis_pubsub_command(p->pubsub, command, names, lens, i + 1 - first);
+        ok = redis_pubsub_command(n->pubsub, command, names, lens, i + 1 - first);
         first = i + 1;
     }
     return ok;
 }
 
-static bool node_subscribe(struct node *p, struct interest *const *batch, size_t count)
+static bool unsubscribe(struct node *n, struct bus_channel *const *batch, size_t count)
 {
-    return node_command(p, p->settings.sharded ? "SSUBSCRIBE" : "SUBSCRIBE", batch, count);
+    return send_command(n, n->settings.env->sharded ? "SUNSUBSCRIBE" : "UNSUBSCRIBE", batch, count);
 }
 
-static bool node_unsubscribe(struct node *p, struct interest *const *batch, size_t count)
+void node_subscribe_fresh(struct node *n)
 {
-    return node_command(p, p->settings.sharded ? "SUNSUBSCRIBE" : "UNSUBSCRIBE", batch, count);
+    const char *command = n->settings.env->sharded ? "SSUBSCRIBE" : "SUBSCRIBE";
+    struct bus_channel *batch[BATCH];
+    size_t count;
+    while (redis_pubsub_is_ready(n->pubsub) &&
+           (count = node_channels_take_batch(&n->channels, batch, BATCH)) > 0)
+        if (!send_command(n, command, batch, count))
+            redis_pubsub_replace(n->pubsub, "out of memory");
 }
 
-void node_subscribe_fresh(struct node *p)
+void node_sort_fresh(struct node *n)
 {
-    struct interest *batch[BATCH];
-    size_t n;
-    while (redis_pubsub_is_ready(p->pubsub) && (n = interest_take_batch(&p->interest, batch, BATCH)) > 0)
-        if (!node_subscribe(p, batch, n))
-            redis_pubsub_replace(p->pubsub, "out of memory");
+    node_channels_sort_fresh(&n->channels);
 }
 
-static void node_take_expired(struct node *p, uint64_t now_ms, size_t max)
+static void unsubscribe_until(struct node *n, uint64_t now_ms, size_t max)
 {
-    struct interest *batch[BATCH];
-    size_t n;
+    struct bus_channel *batch[BATCH];
+    size_t count;
     while (max > 0 &&
-           (n = interest_take_expired(&p->interest, now_ms, batch, max < BATCH ? max : BATCH)) > 0) {
-        max -= n;
-        for (size_t i = 0; i < n; i++)
-            if (batch[i]->state == INTEREST_ACTIVE)
-                node_count_active(p, -1);
-        if (!node_unsubscribe(p, batch, n) && redis_pubsub_is_ready(p->pubsub))
-            redis_pubsub_replace(p->pubsub, "out of memory");
-        for (size_t i = 0; i < n; i++)
+           (count = node_channels_take_expired(&n->channels, now_ms, batch, max < BATCH ? max : BATCH)) > 0) {
+        max -= count;
+        if (!unsubscribe(n, batch, count) && redis_pubsub_is_ready(n->pubsub))
+            redis_pubsub_replace(n->pubsub, "out of memory");
+        for (size_t i = 0; i < count; i++)
             free(batch[i]);
     }
 }
 
-void node_unsubscribe_expired(struct node *p)
+void node_unsubscribe_expired(struct node *n)
 {
-    node_take_expired(p, clock_monotonic_ms(), SIZE_MAX);
+    unsubscribe_until(n, clock_monotonic_ms(), SIZE_MAX);
 }
 
-void node_retry_denied(struct node *p)
+void node_unsubscribe_surplus(struct node *n)
 {
-    interest_retry_denied(&p->interest);
+    if (n->channels.lingering_count > LINGERING_MAX)
+        unsubscribe_until(n, UINT64_MAX, n->channels.lingering_count - LINGERING_MAX);
 }
 
-void node_want(struct node *p, unsigned worker, const struct channel_name *name)
+void node_retry_denied(struct node *n)
 {
-    struct interest *i = interest_want(&p->interest, worker, name->hash, name->text, name->len);
-    if (i && p->settings.sharded)
-        i->slot = cluster_slot(name->text, name->len);
-    if (!i)
-        log_error("bus", "out of memory: channel %.*s is not subscribed", (int)name->len, name->text);
-    else if (i->state == INTEREST_ACTIVE)
-        resume_confirm_worker(p->resume, worker, i);
+    node_channels_retry_denied(&n->channels);
 }
 
-void node_history(struct node *p, unsigned worker, const struct channel_name *name)
+void node_retry_moved(struct node *n)
 {
-    resume_page(p->resume, worker, name);
+    node_channels_retry_moved(&n->channels);
 }
 
-void node_unwant(struct node *p, unsigned worker, const struct channel_name *name)
+void node_retry_memory(struct node *n)
 {
-    interest_unwant(&p->interest, worker, name->hash, name->text, name->len,
-                    clock_monotonic_ms() + LINGER_MS);
-    if (p->interest.lingering_count > LINGERING_MAX)
-        node_take_expired(p, UINT64_MAX, p->interest.lingering_count - LINGERING_MAX);
+    resume_retry(n->resume, &n->channels);
 }
 
-struct interest *node_find(const struct node *p, uint64_t hash, const char *name, size_t len)
+void node_confirm_workers(struct node *n, uint64_t workers, struct bus_channel *c)
 {
-    return interest_find(&p->interest, hash, name, len);
+    assert(c->node == &n->channels);
+    if (c->state == CHANNEL_ACTIVE)
+        resume_confirm_workers(n->resume, workers, c);
 }
 
-void node_retry_moved(struct node *p)
+void node_resync_worker(struct node *n, size_t worker, struct bus_channel *c)
 {
-    interest_retry_moved(&p->interest);
+    delivery_resubscribed(n->settings.env->delivery, c, worker);
+    node_confirm_workers(n, UINT64_C(1) << worker, c);
 }
 
-struct interest_set *node_wanted(struct node *p)
+bool node_history(struct node *n, unsigned worker, const struct channel_ref *channel,
+                  const struct history_query *query)
 {
-    return &p->interest;
+    return resume_page(n->resume, worker, channel, query);
 }
 
-bool node_hand_over(struct node *p, struct interest *i, struct interest_set *to)
+static void give_up_subscription(struct node *n, struct bus_channel *c)
 {
-    bool active = i->state == INTEREST_ACTIVE, told = active || i->state == INTEREST_SENT;
-    struct interest *const batch[] = {i};
-    if (!i->lingering && !interest_move(&p->interest, to, i))
-        return false;
-    // Where the slot has left the node already, this is an error that nothing waits for; where it cannot be
-    // sent, what still comes is dropped.
-    if (told)
-        (void)node_unsubscribe(p, batch, 1);
-    if (active) {
-        node_count_active(p, -1);
-        node_tell_unconfirmed(p, i);
-    }
-    if (i->lingering)
-        interest_forget(&p->interest, i);
-    return true;
+    struct bus_channel *const batch[] = {c};
+    // Where the slot has left the node already, this is an error that nothing waits for; where it cannot be sent,
+    // messages that still come are dropped.
+    if (c->state == CHANNEL_ACTIVE || c->state == CHANNEL_SENT)
+        (void)unsubscribe(n, batch, 1);
+    if (c->state == CHANNEL_ACTIVE)
+        tell_unconfirmed(n, c);
 }
 
-void node_welcome(struct node *p)
+static void move(struct channels *all, struct bus_channel *c, struct node_channels *to)
 {
-    interest_sort_fresh(&p->interest, node_canary_interest(p));
+    struct node *from = node_of(c);
+    if (from)
+        give_up_subscription(from, c);
+    if (c->lingering)
+        channels_forget(all, c);
+    else
+        channel_move(all, c, to);
 }
 
-static bool node_want_canary(struct node *p)
+void node_take_channel(struct node *n, struct bus_channel *c)
 {
-    const char *name = canary_channel(p->canary);
-    size_t len = strlen(name);
-    struct interest *i = interest_want(&p->interest, CANARY_BIT, map_hash(name, len), name, len);
-    if (i && p->settings.sharded)
-        i->slot = cluster_slot(name, len);
-    return i != NULL;
+    if (c->node != &n->channels)
+        move(n->settings.env->channels, c, &n->channels);
 }
 
-uint16_t node_canary_slot(const struct node *p)
+void node_give_up_channel(struct bus_channel *c)
 {
-    const char *name = canary_channel(p->canary);
+    if (c->node)
+        move(c->node->all, c, NULL);
+}
+
+struct visitor {
+    void (*visit)(void *ctx, struct bus_channel *c);
+    void *ctx;
+};
+
+static void visit_unless_internal(void *ctx, struct bus_channel *c)
+{
+    const struct visitor *v = ctx;
+    if (!c->handler)
+        v->visit(v->ctx, c);
+}
+
+void node_each_channel(struct node *n, void (*visit)(void *ctx, struct bus_channel *c), void *ctx)
+{
+    struct visitor v = {.visit = visit, .ctx = ctx};
+    node_channels_each(&n->channels, visit_unless_internal, &v);
+}
+
+static void on_canary_message(void *ctx, const char *payload, size_t len)
+{
+    const struct node *n = ctx;
+    canary_back(n->canary, payload, len);
+}
+
+static void on_canary_subscribed(void *ctx)
+{
+    const struct node *n = ctx;
+    canary_listen(n->canary);
+}
+
+static void on_canary_unsubscribed(void *ctx)
+{
+    const struct node *n = ctx;
+    canary_unheard(n->canary);
+}
+
+static bool add_canary_channel(struct node *n)
+{
+    static const struct channel_handler handler = {.on_message = on_canary_message,
+                                                   .on_subscribed = on_canary_subscribed,
+                                                   .on_unsubscribed = on_canary_unsubscribed};
+    const char *name = canary_channel(n->canary);
+    const struct channel_ref ref = channel_ref(name, strlen(name));
+    uint16_t slot = n->settings.env->sharded ? cluster_slot(name, ref.len) : 0;
+    n->canary_channel = channels_add_internal(n->settings.env->channels, &ref, slot, &handler, n);
+    if (n->canary_channel)
+        channel_move(n->settings.env->channels, n->canary_channel, &n->channels);
+    return n->canary_channel != NULL;
+}
+
+static void forget_canary_channel(struct node *n)
+{
+    if (n->canary_channel)
+        channels_forget(n->settings.env->channels, n->canary_channel);
+    n->canary_channel = NULL;
+}
+
+uint16_t node_canary_slot(const struct node *n)
+{
+    const char *name = canary_channel(n->canary);
     return cluster_slot(name, strlen(name));
 }
 
-void node_move_canary(struct node *p, uint16_t slot)
+void node_move_canary(struct node *n, uint16_t slot)
 {
-    struct interest *i = node_canary_interest(p), *const batch[] = {i};
-    if (i && i->state == INTEREST_ACTIVE)
-        (void)node_unsubscribe(p, batch, 1); // lost without memory, which costs one channel of ours
-    if (i)
-        interest_forget(&p->interest, i);
-    canary_move(p->canary, slot);
-    if (!node_want_canary(p))
-        log_error("bus", "out of memory: the canary has no channel");
+    struct bus_channel *const batch[] = {n->canary_channel};
+    if (n->canary_channel && n->canary_channel->state == CHANNEL_ACTIVE)
+        (void)unsubscribe(n, batch, 1); // lost without memory, which costs one subscription of ours
+    forget_canary_channel(n);
+    canary_move(n->canary, slot);
+    if (!add_canary_channel(n))
+        log_error("bus", "out of memory: the canary has no channel, and delivery is not proven");
 }
 
-static struct redis_pubsub *open_pubsub(struct node *p, struct ev_loop *loop)
+static void on_proven(void *ctx, bool proven)
 {
+    (void)proven; // node_is_proven says it
+    struct node *n = ctx;
+    n->settings.on_proven(n->settings.ctx);
+}
+
+static uint64_t on_heard(void *ctx)
+{
+    const struct node *n = ctx;
+    return n->messages;
+}
+
+static void on_deaf(void *ctx)
+{
+    struct node *n = ctx;
+    redis_pubsub_replace(n->pubsub, "connected, but what is published does not arrive");
+}
+
+static struct redis_pubsub *open_pubsub(struct node *n)
+{
+    const struct bus_env *env = n->settings.env;
     const struct redis_pubsub_settings settings = {
-        .url = p->settings.url,
-        .client_name = p->settings.client_name,
-        .max_message = p->settings.max_message,
-        .sharded = p->settings.sharded,
+        .url = n->settings.url,
+        .client_name = env->client_name,
+        .max_message = env->max_message,
+        .sharded = env->sharded,
         .on_ready = on_redis_ready,
         .on_down = on_redis_down,
         .on_message = on_message,
@@ -383,100 +419,99 @@ static struct redis_pubsub *open_pubsub(struct node *p, struct ev_loop *loop)
         .on_subscribed = on_subscribed,
         .on_unsubscribed = on_unsubscribed,
         .on_error = on_redis_error,
-        .ctx = p,
+        .ctx = n,
     };
-    return redis_pubsub_create(loop, &settings);
+    return redis_pubsub_create(env->loop, &settings);
 }
 
-static bool open_canary(struct node *p, struct ev_loop *loop)
+static struct canary *open_canary(struct node *n)
 {
-    const struct canary_settings settings = {.url = p->settings.url,
-                                             .client_name = p->settings.client_name,
-                                             .counters = p->settings.counters,
-                                             .sharded = p->settings.sharded,
-                                             .slot = p->settings.canary_slot,
+    const struct bus_env *env = n->settings.env;
+    const struct canary_settings settings = {.url = n->settings.url,
+                                             .client_name = env->client_name,
+                                             .counters = env->counters,
+                                             .sharded = env->sharded,
+                                             .slot = n->settings.canary_slot,
                                              .on_proven = on_proven,
                                              .on_deaf = on_deaf,
                                              .heard = on_heard,
-                                             .ctx = p};
-    p->canary = canary_create(loop, &settings);
-    return p->canary && node_want_canary(p);
+                                             .ctx = n};
+    return canary_create(env->loop, &settings);
 }
 
-static struct resume *on_home(void *ctx, const char *channel, size_t len)
+static struct resume *on_owner(void *ctx, const char *channel, size_t len)
 {
-    struct node *p = ctx;
-    struct node *home = p->settings.home(p->settings.ctx, channel, len);
-    return home ? home->resume : NULL;
+    const struct node *n = ctx;
+    const struct node *owner = n->settings.owner(n->settings.ctx, channel, len);
+    return owner ? owner->resume : NULL;
 }
 
 static void on_moved(void *ctx, const char *error)
 {
-    node_doubt(ctx, error);
+    topology_changed(ctx, error);
 }
 
 static void on_working(void *ctx)
 {
-    struct node *p = ctx;
-    p->settings.on_proven(p->settings.ctx);
+    struct node *n = ctx;
+    n->settings.on_proven(n->settings.ctx);
 }
 
-static struct resume *open_resume(struct node *p, struct ev_loop *loop)
+static struct resume *open_resume(struct node *n)
 {
-    const struct node_settings *s = &p->settings;
-    const struct resume_settings settings = {.url = s->url,
-                                             .client_name = s->client_name,
-                                             .max_message = s->max_message,
-                                             .durable = s->durable,
-                                             .durable_count = s->durable_count,
-                                             .delivery = s->delivery,
-                                             .counters = s->counters,
-                                             .queries = s->queries,
-                                             .home = s->home ? on_home : NULL,
-                                             .on_moved = s->on_doubt ? on_moved : NULL,
+    const struct resume_settings settings = {.env = n->settings.env,
+                                             .url = n->settings.url,
+                                             .owner = n->settings.owner ? on_owner : NULL,
+                                             .on_moved = n->settings.on_topology_changed ? on_moved : NULL,
                                              .on_working = on_working,
-                                             .ctx = p};
-    return resume_create(loop, &settings);
+                                             .ctx = n};
+    return resume_create(&settings);
 }
 
-struct node *node_create(struct ev_loop *loop, const struct node_settings *settings)
+struct node *node_create(const struct node_settings *settings)
 {
-    struct node *p = calloc(1, sizeof *p);
-    if (!p)
+    struct node *n = calloc(1, sizeof *n);
+    if (!n)
         return NULL;
-    p->settings = *settings;
-    interest_init(&p->interest);
-    p->pubsub = open_pubsub(p, loop);
-    p->resume = open_resume(p, loop);
-    if (p->pubsub && p->resume && open_canary(p, loop))
-        return p;
-    node_destroy(p);
+    n->settings = *settings;
+    node_channels_init(&n->channels, settings->env->channels);
+    n->pubsub = open_pubsub(n);
+    n->resume = open_resume(n);
+    n->canary = open_canary(n);
+    if (n->pubsub && n->resume && n->canary && add_canary_channel(n))
+        return n;
+    node_destroy(n);
     return NULL;
 }
 
-void node_destroy(struct node *p)
+static void release_channel(void *ctx, struct bus_channel *c)
 {
-    if (!p)
+    struct channels *all = ctx;
+    if (c->lingering)
+        channels_forget(all, c);
+    else
+        channel_move(all, c, NULL);
+}
+
+void node_destroy(struct node *n)
+{
+    if (!n)
         return;
-    node_count_down(p);
-    redis_pubsub_destroy(p->pubsub);
-    canary_destroy(p->canary);
-    resume_destroy(p->resume);
-    interest_deinit(&p->interest);
-    free(p);
+    count_disconnect(n);
+    forget_canary_channel(n);
+    node_channels_each(&n->channels, release_channel, n->settings.env->channels);
+    redis_pubsub_destroy(n->pubsub);
+    canary_destroy(n->canary);
+    resume_destroy(n->resume);
+    free(n);
 }
 
-bool node_is_proven(const struct node *p)
+bool node_is_proven(const struct node *n)
 {
-    return p->proven && resume_is_working(p->resume);
+    return canary_is_proven(n->canary) && resume_is_working(n->resume);
 }
 
-size_t node_bytes(const struct node *p)
+bool node_is_connected(const struct node *n)
 {
-    return interest_bytes(&p->interest);
-}
-
-bool node_is_connected(const struct node *p)
-{
-    return p->connected;
+    return n->connected;
 }

@@ -1,80 +1,74 @@
-// A node: the connections to one Redis server. The subscriber, the canary that proves it, the reader of histories, and
-// the channels that are wanted over it; what comes in goes to delivery. The bus thread's alone.
+// A node: the connections to one Redis server (the subscriber, the canary that proves it, the reader of histories)
+// and the channels that are subscribed there. Messages go to delivery. The bus' thread alone.
 #pragma once
 
-#include <ev.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "common/redis_url.h"
-#include "gateway/fanout/counters.h"
-#include "gateway/bus/channels.h"
-#include "gateway/bus/delivery.h"
-#include "gateway/threads/mailbox.h"
+#include "gateway/bus/bus_env.h"
 
 struct node;
 
 struct node_settings {
+    struct bus_env *env;         // borrowed
     const struct redis_url *url; // borrowed; any kind but CLUSTER
-    const char *client_name;     // borrowed
-    size_t max_message;          // bytes
-    bool sharded;                // Pub/Sub is
-    uint16_t canary_slot;        // that the canary's channel is to have, where it is
+    uint16_t canary_slot;        // of the canary's channel, where Pub/Sub is sharded
     bool alone;                  // there is no other node
-    // Borrowed: patterns of channels that may have a history.
-    const char *const *durable;
-    size_t durable_count;
-    struct delivery *delivery; // borrowed: all nodes share it
-    struct counters *counters; // borrowed: the bus thread's
-    uint64_t *queries;         // borrowed, as of resume.h: all nodes share it
     // Delivery is proven, or is no longer.
     void (*on_proven)(void *ctx);
-    // There may be a better node for some channels by now: the connection is lost, or the node has given up a
-    // slot. `moved` is its word for that ("MOVED 3999 10.0.0.1:6381"), or NULL. May be NULL where it is
-    // alone.
-    void (*on_doubt)(void *ctx, struct node *p, const char *moved);
-    // Which node has the keys of a channel now; NULL: none for the moment. May be NULL where it is
-    // alone.
-    struct node *(*home)(void *ctx, const char *channel, size_t len);
+    // Slots may have moved: the connection is lost, or the node has given up a slot. `moved` is its word for that
+    // ("MOVED 3999 10.0.0.1:6381"), or NULL. NULL where the node is alone.
+    void (*on_topology_changed)(void *ctx, struct node *n, const char *moved);
+    // The node that has the keys of a channel; NULL: none for the moment. NULL where the node is alone.
+    struct node *(*owner)(void *ctx, const char *channel, size_t len);
     void *ctx;
 };
 
 // NULL when out of memory. `settings` is copied.
-struct node *node_create(struct ev_loop *loop, const struct node_settings *settings);
-void node_destroy(struct node *p);
+struct node *node_create(const struct node_settings *settings);
+// Its channels are UNOWNED then. `n` may be NULL.
+void node_destroy(struct node *n);
 
-// Worker `worker` wants the channel, or does not any more.
-void node_want(struct node *p, unsigned worker, const struct channel_name *name);
-void node_unwant(struct node *p, unsigned worker, const struct channel_name *name);
-// Worker `worker` wants a page of the channel's history, as name->query says: it comes by delivery_page.
-void node_history(struct node *p, unsigned worker, const struct channel_name *name);
-struct interest *node_find(const struct node *p, uint64_t hash, const char *name, size_t len);
+// The channel, whose slot this node has, is subscribed here from now on; a lingering one is freed instead. Its
+// subscription at the node before is given up, and its streams wait until it is confirmed here.
+void node_take_channel(struct node *n, struct bus_channel *c);
+// The node has lost the channel's slot, and no other node has it: the channel is UNOWNED; likewise.
+void node_give_up_channel(struct bus_channel *c);
+// Calls `visit` for each channel of workers.
+void node_each_channel(struct node *n, void (*visit)(void *ctx, struct bus_channel *c), void *ctx);
+// The node that a channel is at; NULL where it is UNOWNED.
+struct node *node_of(const struct bus_channel *c);
 
-// At the end of a turn: all that was wanted in it goes to Redis in few commands.
-void node_subscribe_fresh(struct node *p);
-// What nobody has wanted for some seconds is unsubscribed. Now and then.
-void node_unsubscribe_expired(struct node *p);
-// What Redis refused is tried again: rights may have been given meanwhile. Now and then.
-void node_retry_denied(struct node *p);
+// Workers (a bit each) want channel `c` of this node: where it is confirmed already, they are told.
+void node_confirm_workers(struct node *n, uint64_t workers, struct bus_channel *c);
+// Worker `worker` missed news of the ACTIVE channel: it is told that messages may be lost, and that the channel is
+// confirmed.
+void node_resync_worker(struct node *n, size_t worker, struct bus_channel *c);
+// Worker `worker` wants a page of a channel's history: it comes by delivery_page. False when out of memory.
+bool node_history(struct node *n, unsigned worker, const struct channel_ref *channel,
+                  const struct history_query *query);
 
-// What was at another node is tried again at this one.
-void node_retry_moved(struct node *p);
+// At the end of a turn: FRESH channels go to Redis in few commands.
+void node_subscribe_fresh(struct node *n);
+// Channels of one slot go out together. After many were moved here.
+void node_sort_fresh(struct node *n);
+// Unsubscribes channels whose linger is over. Now and then.
+void node_unsubscribe_expired(struct node *n);
+// Unsubscribes the oldest lingering channels where there are too many. After one has been left.
+void node_unsubscribe_surplus(struct node *n);
+// DENIED channels are tried again: rights may have been given meanwhile. Now and then.
+void node_retry_denied(struct node *n);
+// MOVED channels are tried again: the map of the cluster has been read.
+void node_retry_moved(struct node *n);
+// What could not be asked for want of memory is asked again. Now and then.
+void node_retry_memory(struct node *n);
 
-// The set of what is wanted here, for those who move it between nodes.
-struct interest_set *node_wanted(struct node *p);
-// Takes leave of channel `i` of this node, which goes to another set (or of one that lingers, which goes for
-// good). False when out of memory: then it stays.
-bool node_hand_over(struct node *p, struct interest *i, struct interest_set *to);
-// What has been moved here goes out together with what is of the same slot, and the canary's channel last.
-void node_welcome(struct node *p);
-// The canary's channel, which stays.
-bool node_is_canary(const struct interest *i);
 // The slot of the canary's channel, and another one for it.
-uint16_t node_canary_slot(const struct node *p);
-void node_move_canary(struct node *p, uint16_t slot);
+uint16_t node_canary_slot(const struct node *n);
+void node_move_canary(struct node *n, uint16_t slot);
 
-bool node_is_connected(const struct node *p);
+bool node_is_connected(const struct node *n);
 // A canary came back lately, and histories can be read.
-bool node_is_proven(const struct node *p);
-size_t node_bytes(const struct node *p); // memory of what is wanted
+bool node_is_proven(const struct node *n);

@@ -2,167 +2,159 @@
 
 #include <stdlib.h>
 
-#include "common/log.h"
-#include "common/map.h"
 #include "common/pattern.h"
 #include "gateway/redis/history.h"
 
 struct resume {
     struct resume_settings settings;
     struct history *history; // NULL: no channel may have any
+    bool short_of_memory;    // a query was not sent: resume_retry does it
 };
 
-static bool reads_history(const struct resume *r, const struct interest *i)
+static bool reads_history(const struct resume *r, const struct bus_channel *c)
 {
-    const struct resume_settings *s = &r->settings;
+    const struct bus_env *env = r->settings.env;
     bool durable = false;
-    for (size_t k = 0; k < s->durable_count && !durable; k++)
-        durable = pattern_matches(s->durable[k], i->name, i->entry.len);
-    return durable && payload_may_be_durable(s->delivery->payload, i->name, i->entry.len);
+    for (size_t k = 0; k < env->durable_count && !durable; k++)
+        durable = pattern_matches(env->durable[k], c->name, c->entry.len);
+    return durable && payload_may_be_durable(env->delivery->payload, c->name, c->entry.len);
 }
 
-static void confirm(const struct resume *r, uint64_t workers, const struct interest *i,
+static void confirm(const struct resume *r, uint64_t workers, const struct bus_channel *c,
                     const struct history_tail *tail)
 {
-    struct delivery *d = r->settings.delivery;
+    struct delivery *d = r->settings.env->delivery;
     for (unsigned w = 0; w < d->worker_count; w++)
-        if (workers & i->workers & UINT64_C(1) << w)
-            delivery_confirm(d, w, i, tail);
+        if (workers & c->workers & UINT64_C(1) << w)
+            delivery_confirm(d, w, c, tail);
 }
 
-// One question at a time for each channel, for all who wait. An answer counts for those alone who came before
-// it was asked for: the history may have been another one then, and what was published meanwhile went past
-// them.
-static void ask(struct resume *r, struct interest *i)
+// One query at a time for each channel, for all workers that wait. An answer counts for those workers alone that
+// came before it was asked for: the history may have been another one then, and what was published meanwhile went
+// past them.
+static void ask(struct resume *r, struct bus_channel *c)
 {
-    uint64_t query = ++*r->settings.queries;
-    if (!history_ask_last(r->history, query, i->name, i->entry.len)) {
-        log_error("bus", "out of memory: the history of %.*s is not read", (int)i->entry.len, i->name);
-        return; // the next one to come asks
+    uint64_t number = ++r->settings.env->position_queries;
+    if (!history_ask_last(r->history, number, c->name, c->entry.len)) {
+        r->short_of_memory = true;
+        return;
     }
-    i->query = query;
-    i->asked_for = i->ask_next;
-    i->ask_next = 0;
+    c->query = (struct position_query){.number = number, .asked_for = c->query.ask_next};
 }
 
-static void want_answer(struct resume *r, uint64_t workers, struct interest *i)
+void resume_confirm_workers(struct resume *r, uint64_t workers, struct bus_channel *c)
 {
-    i->asked_for &= ~workers;
-    i->ask_next |= workers;
-    if (i->query == 0)
-        ask(r, i);
+    if (!reads_history(r, c)) {
+        confirm(r, workers, c, &(struct history_tail){0});
+        return;
+    }
+    c->query.asked_for &= ~workers;
+    c->query.ask_next |= workers;
+    if (c->query.number == 0)
+        ask(r, c);
 }
 
-void resume_confirm(struct resume *r, struct interest *i)
+void resume_confirm(struct resume *r, struct bus_channel *c)
 {
-    i->query = i->asked_for = i->ask_next = 0; // of a subscription that was lost
-    if (reads_history(r, i))
-        want_answer(r, i->workers, i);
-    else
-        confirm(r, i->workers, i, &(struct history_tail){0});
+    c->query = (struct position_query){0}; // the old one is of a subscription that was lost
+    resume_confirm_workers(r, c->workers, c);
 }
 
-void resume_confirm_worker(struct resume *r, unsigned worker, struct interest *i)
+static struct bus_channel *find_awaiting(const struct resume *r, uint64_t number, const char *channel,
+                                         size_t len)
 {
-    uint64_t workers = UINT64_C(1) << worker;
-    if (reads_history(r, i))
-        want_answer(r, workers, i);
-    else
-        confirm(r, workers, i, &(struct history_tail){0});
+    const struct channel_ref ref = channel_ref(channel, len);
+    struct bus_channel *c = channels_find(r->settings.env->channels, &ref);
+    return c && c->query.number == number ? c : NULL;
 }
 
-// The channel that waits for that answer. It is wanted here or, with classic Pub/Sub on a cluster, at another
-// node than the one that keeps the history. NULL where it was subscribed anew meanwhile, or is gone.
-static struct interest *find_awaiting(const struct resume *r, uint64_t query, const char *channel, size_t len)
+static bool is_awaited(void *ctx, uint64_t number, const char *channel, size_t len)
 {
-    const struct delivery *d = r->settings.delivery;
-    struct interest *i = d->find(d->find_ctx, map_hash(channel, len), channel, len);
-    return i && i->query == query ? i : NULL;
+    return find_awaiting(ctx, number, channel, len) != NULL;
 }
 
-static bool is_awaited(void *ctx, uint64_t query, const char *channel, size_t len)
-{
-    return find_awaiting(ctx, query, channel, len) != NULL;
-}
-
-static void on_last(void *ctx, uint64_t query, const char *channel, size_t len,
+static void on_last(void *ctx, uint64_t number, const char *channel, size_t len,
                     const struct history_tail *tail)
 {
     struct resume *r = ctx;
-    struct interest *i = find_awaiting(r, query, channel, len);
-    if (!i)
+    struct bus_channel *c = find_awaiting(r, number, channel, len);
+    if (!c)
         return;
-    uint64_t workers = i->asked_for;
-    i->query = i->asked_for = 0;
-    if (i->state != INTEREST_ACTIVE)
+    uint64_t workers = c->query.asked_for;
+    c->query.number = c->query.asked_for = 0;
+    if (c->state != CHANNEL_ACTIVE)
         return; // it will be confirmed again
-    confirm(r, workers, i, tail);
-    if (i->ask_next & i->workers)
-        ask(r, i);
+    confirm(r, workers, c, tail);
+    if (c->query.ask_next & c->workers)
+        ask(r, c);
 }
 
 static void on_page(void *ctx, unsigned worker, const char *channel, size_t len,
                     const struct history_page *page)
 {
-    struct resume *r = ctx;
-    delivery_page(r->settings.delivery, worker, channel, len, page);
+    const struct resume *r = ctx;
+    const struct channel_ref ref = channel_ref(channel, len);
+    delivery_page(r->settings.env->delivery, worker, &ref, page);
 }
 
-static struct history *on_home(void *ctx, const char *channel, size_t len)
+static struct history *on_owner(void *ctx, const char *channel, size_t len)
 {
-    struct resume *r = ctx;
-    const struct resume *home = r->settings.home(r->settings.ctx, channel, len);
-    return home ? home->history : NULL;
+    const struct resume *r = ctx;
+    const struct resume *owner = r->settings.owner(r->settings.ctx, channel, len);
+    return owner ? owner->history : NULL;
 }
 
 static void on_moved(void *ctx, const char *error)
 {
-    struct resume *r = ctx;
+    const struct resume *r = ctx;
     r->settings.on_moved(r->settings.ctx, error);
 }
 
 static void on_working(void *ctx)
 {
-    struct resume *r = ctx;
-    r->settings.on_working(r->settings.ctx);
+    const struct resume *r = ctx;
+    if (r->settings.on_working)
+        r->settings.on_working(r->settings.ctx);
 }
 
 static void on_dropped(void *ctx, enum counter reason, const char *channel, size_t len)
 {
-    struct resume *r = ctx;
-    delivery_drop(r->settings.delivery, reason, channel, len, 0);
+    const struct resume *r = ctx;
+    const struct channel_ref ref = channel_ref(channel, len);
+    delivery_drop(r->settings.env->delivery, reason, &ref, 0);
 }
 
-void resume_page(struct resume *r, unsigned worker, const struct channel_name *name)
+bool resume_page(struct resume *r, unsigned worker, const struct channel_ref *channel,
+                 const struct history_query *query)
 {
-    if (!r->history || !history_ask_page(r->history, worker, name->text, name->len, &name->query))
-        log_error("bus", "out of memory: the history of %.*s is not read", (int)name->len, name->text);
+    return !r->history || history_ask_page(r->history, worker, channel->name, channel->len, query);
 }
 
-static struct history *open_history(struct resume *r, struct ev_loop *loop)
+static struct history *open_history(struct resume *r)
 {
+    const struct bus_env *env = r->settings.env;
     const struct history_settings settings = {.url = r->settings.url,
-                                              .client_name = r->settings.client_name,
-                                              .counters = r->settings.counters,
-                                              .max_message = r->settings.max_message,
+                                              .client_name = env->client_name,
+                                              .counters = env->counters,
+                                              .max_message = env->max_message,
                                               .on_last = on_last,
                                               .is_awaited = is_awaited,
                                               .on_page = on_page,
                                               .on_dropped = on_dropped,
-                                              .home = r->settings.home ? on_home : NULL,
+                                              .home = r->settings.owner ? on_owner : NULL,
                                               .on_working = on_working,
                                               .on_moved = r->settings.on_moved ? on_moved : NULL,
                                               .ctx = r};
-    return history_create(loop, &settings);
+    return history_create(env->loop, &settings);
 }
 
-struct resume *resume_create(struct ev_loop *loop, const struct resume_settings *settings)
+struct resume *resume_create(const struct resume_settings *settings)
 {
     struct resume *r = calloc(1, sizeof *r);
     if (!r)
         return NULL;
     r->settings = *settings;
-    if (settings->durable_count == 0 || (r->history = open_history(r, loop)))
+    if (settings->env->durable_count == 0 || (r->history = open_history(r)))
         return r;
     free(r);
     return NULL;
@@ -176,13 +168,28 @@ void resume_destroy(struct resume *r)
     free(r);
 }
 
+bool resume_is_working(const struct resume *r)
+{
+    return !r->history || history_is_working(r->history);
+}
+
 void resume_reconnect(struct resume *r)
 {
     if (r->history)
         history_reconnect(r->history);
 }
 
-bool resume_is_working(const struct resume *r)
+static void ask_if_due(void *ctx, struct bus_channel *c)
 {
-    return !r->history || history_is_working(r->history);
+    struct resume *r = ctx;
+    if (c->state == CHANNEL_ACTIVE && c->query.number == 0 && (c->query.ask_next & c->workers))
+        ask(r, c);
+}
+
+void resume_retry(struct resume *r, struct node_channels *channels)
+{
+    if (!r->short_of_memory)
+        return;
+    r->short_of_memory = false;
+    node_channels_each(channels, ask_if_due, r);
 }

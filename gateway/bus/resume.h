@@ -1,48 +1,41 @@
-// The histories of a path's channels: how far a channel has got before its streams are opened, and what they
-// missed. From `history`, which reads them, to delivery. The bus thread's alone.
+// Resume position queries: before the streams of a durable channel are opened, Redis is asked how far the channel's
+// history has got; and pages of history for streams that resume. From one node's `history`, which reads, to
+// delivery. The bus' thread alone.
 #pragma once
 
-#include <ev.h>
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "common/redis_url.h"
-#include "gateway/fanout/counters.h"
-#include "gateway/bus/channels.h"
-#include "gateway/bus/delivery.h"
-#include "gateway/threads/mailbox.h"
+#include "gateway/bus/bus_env.h"
 
 struct resume;
 
 struct resume_settings {
-    const struct redis_url *url; // borrowed
-    const char *client_name;     // borrowed
-    size_t max_message;          // bytes
-    // Borrowed: patterns of channels that may have a history.
-    const char *const *durable;
-    size_t durable_count;
-    struct delivery *delivery; // borrowed
-    struct counters *counters; // borrowed
-    uint64_t *queries;         // borrowed: how many were asked, by all resumes
+    struct bus_env *env;         // borrowed
+    const struct redis_url *url; // borrowed: the node's
     // On a cluster, as of history.h; both NULL elsewhere.
-    struct resume *(*home)(void *ctx, const char *channel, size_t len);
+    struct resume *(*owner)(void *ctx, const char *channel, size_t len);
     void (*on_moved)(void *ctx, const char *error);
-    void (*on_working)(void *ctx); // resume_is_working() says something else now
+    void (*on_working)(void *ctx); // resume_is_working() says something else now; may be NULL
     void *ctx;
 };
 
 // NULL when out of memory. `settings` is copied.
-struct resume *resume_create(struct ev_loop *loop, const struct resume_settings *settings);
+struct resume *resume_create(const struct resume_settings *settings);
 void resume_destroy(struct resume *r);
 
-// Redis has confirmed channel `i`: all its workers may open its streams, once it is known how far the
-// channel's history has got.
-void resume_confirm(struct resume *r, struct interest *i);
-// The same for a worker that has come to a channel that was confirmed before.
-void resume_confirm_worker(struct resume *r, unsigned worker, struct interest *i);
-// Worker `worker` wants a page of the channel's history, as name->query says: it comes by delivery_page.
-void resume_page(struct resume *r, unsigned worker, const struct channel_name *name);
+// Redis has confirmed channel `c`: all its workers may open its streams, once it is known how far the channel's
+// history has got.
+void resume_confirm(struct resume *r, struct bus_channel *c);
+// The same for workers (a bit each) that came to a channel that was confirmed before.
+void resume_confirm_workers(struct resume *r, uint64_t workers, struct bus_channel *c);
+// Worker `worker` wants a page of the channel's history: it comes by delivery_page. False when out of memory.
+bool resume_page(struct resume *r, unsigned worker, const struct channel_ref *channel,
+                 const struct history_query *query);
 // Whether histories can be read, so far as there may be any (history.h).
 bool resume_is_working(const struct resume *r);
 // The subscriber's connection is a new one.
 void resume_reconnect(struct resume *r);
+// Asks again for what could not be asked for want of memory. Now and then.
+void resume_retry(struct resume *r, struct node_channels *channels);

@@ -122,6 +122,14 @@ void hub_page(struct hub *h, uint64_t hash, const char *name, size_t len, const 
     catch_up_wake(h, c);
 }
 
+void hub_page_lost(struct hub *h, uint32_t number)
+{
+    struct catch_up *cu;
+    TAILQ_FOREACH(cu, &h->catching_up, in_hub)
+    if (cu->reading && cu->query.number == number)
+        cu->answer_by = h->now_ms + TELL_RETRY_MS;
+}
+
 void catch_up_look_after(struct hub *h, struct catch_up *cu)
 {
     if (cu->reading && h->now_ms >= cu->answer_by) {

@@ -103,6 +103,8 @@ bool hub_lost(struct hub *h, uint64_t hash, const char *name, size_t len, bool i
 
 // The answer to on_history. Takes the references of the frames, not the array.
 void hub_page(struct hub *h, uint64_t hash, const char *name, size_t len, const struct history_page *page);
+// The page with that number will not come: it is asked for again at one of the next ticks.
+void hub_page_lost(struct hub *h, uint32_t number);
 // `s` may take more of what it missed, or has been opened.
 void hub_wake(struct hub *h, struct subscriber *s);
 // Hands about `budget` frames to those who are behind and can take them. True where there is more to do at

@@ -1,13 +1,9 @@
 #include "gateway/process/config_redis.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "common/redis_tls.h"
-
-#define PASSWORD_MAX 512
+#include "common/secret_file.h"
 
 bool config_redis_check(const char *text, char *error, size_t error_size)
 {
@@ -15,31 +11,6 @@ bool config_redis_check(const char *text, char *error, size_t error_size)
     bool ok = redis_url_parse(text, &url, error, error_size);
     redis_url_deinit(&url);
     return ok;
-}
-
-// A password is the first line of its file. `secret` is replaced.
-static bool read_password(const char *option, const char *file, char **secret, char *error, size_t error_size)
-{
-    char text[PASSWORD_MAX + 2];
-    FILE *f = fopen(file, "re");
-    if (!f) {
-        snprintf(error, error_size, "--%s: cannot read %s: %s", option, file, strerror(errno));
-        return false;
-    }
-    size_t len = fread(text, 1, sizeof text - 1, f);
-    bool failed = ferror(f) != 0;
-    (void)fclose(f);
-    text[len] = '\0';
-    text[strcspn(text, "\r\n")] = '\0';
-    if (failed || text[0] == '\0' || strlen(text) > PASSWORD_MAX) {
-        snprintf(error, error_size, "--%s: %s must hold one line of 1 to %d bytes", option, file,
-                 PASSWORD_MAX);
-        return false;
-    }
-    free(*secret);
-    *secret = strdup(text);
-    explicit_bzero(text, sizeof text);
-    return *secret != NULL;
 }
 
 // Whoever names files for TLS believes that the connection is encrypted.
@@ -85,11 +56,11 @@ bool config_redis_derive(struct config *c, char *error, size_t error_size)
         return false;
     }
     return check_tls(c, error, error_size) && open_tls(url, error, error_size) &&
-           (!c->redis_password_file || read_password("redis-password-file", c->redis_password_file,
-                                                     &url->password, error, error_size)) &&
+           (!c->redis_password_file || secret_file_read("redis-password-file", c->redis_password_file,
+                                                        &url->password, error, error_size)) &&
            (!c->redis_sentinel_password_file ||
-            read_password("redis-sentinel-password-file", c->redis_sentinel_password_file,
-                          &url->sentinel_password, error, error_size));
+            secret_file_read("redis-sentinel-password-file", c->redis_sentinel_password_file,
+                             &url->sentinel_password, error, error_size));
 }
 
 void config_redis_free(struct config *c)

@@ -216,3 +216,8 @@ void canary_move(struct canary *c, uint16_t slot)
     canary_unheard(c);
     name_channel(c, slot);
 }
+
+bool canary_is_proven(const struct canary *c)
+{
+    return c->proven;
+}

@@ -45,3 +45,4 @@ void canary_move(struct canary *c, uint16_t slot);
 void canary_unheard(struct canary *c);
 // The subscriber's connection is gone: nothing is proven.
 void canary_lost(struct canary *c);
+bool canary_is_proven(const struct canary *c);

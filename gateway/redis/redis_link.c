@@ -264,7 +264,7 @@ static void on_io(struct ev_loop *loop, ev_io *w, int events)
     }
 }
 
-static void on_flush(struct ev_loop *loop, ev_prepare *w, int events)
+static void on_flush(struct ev_loop *loop, ev_timer *w, int events)
 {
     (void)loop, (void)events;
     struct redis_link *l = w->data;
@@ -279,8 +279,10 @@ bool redis_link_send(struct redis_link *l, int argc, const char **argv, const si
     long long len = (long long)redisFormatCommandArgv(&text, argc, argv, lens);
     if (len < 0)
         return false;
-    bool ok = buf_append(&l->out, text, (size_t)len);
+    bool first = l->out.len == 0, ok = buf_append(&l->out, text, (size_t)len);
     redisFreeCommand(text);
+    if (ok && first)
+        ev_feed_event(l->loop, &l->flush, EV_CUSTOM);
     return ok;
 }
 
@@ -299,9 +301,9 @@ void redis_link_init(struct redis_link *l, struct ev_loop *loop, struct redis_tl
     *l = (struct redis_link){.loop = loop, .secure = secure, .hooks = *hooks};
     ev_io_init(&l->io, on_io, -1, 0);
     l->io.data = l;
-    ev_prepare_init(&l->flush, on_flush);
+    ev_timer_init(&l->flush, on_flush, 0., 0.); // never started: fed where something was queued
+    ev_set_priority(&l->flush, EV_MINPRI); // behind all that may queue something in this turn
     l->flush.data = l;
-    ev_prepare_start(loop, &l->flush);
 }
 
 void redis_link_deinit(struct redis_link *l)
@@ -309,6 +311,6 @@ void redis_link_deinit(struct redis_link *l)
     redis_link_close(l);
     lookup_release(l->lookup);
     l->lookup = NULL;
-    ev_prepare_stop(l->loop, &l->flush);
+    (void)ev_clear_pending(l->loop, &l->flush); // whether it was is of no interest
     buf_free(&l->out);
 }

@@ -46,7 +46,7 @@ struct redis_link {
     enum redis_link_state state;
     struct redis_address address;
     ev_io io;
-    ev_prepare flush;      // what was queued in a turn leaves at its end
+    ev_timer flush;        // what was queued in a turn leaves at its end
     struct lookup *lookup; // of lookup_address, while it runs
     struct redis_address lookup_address;
     struct redis_tls *tls; // of this connection; NULL: plain

@@ -1,13 +1,19 @@
 #include "gateway/threads/mailbox.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
+
 #define INITIAL_CAPACITY 64u
 // An array that a burst has blown up is given back once it is empty again.
 #define KEEP_CAPACITY 16384u
+// Bounds on one turn, so that sockets with room again and new connections get theirs. The time is looked at where
+// the receiver's loop is the one that drains Redis, too.
 #define MAILS_PER_TURN 256u
+#define LOCAL_MS_PER_TURN 5u
 #define WANTED_MAX 65536u
 
 struct mail_array {
@@ -17,54 +23,86 @@ struct mail_array {
 
 struct mailbox {
     struct ev_loop *loop;
-    ev_async wake;
-    void (*on_mail)(void *ctx, const struct mail *mail, bool last);
-    void *ctx;
+    struct mailbox_hooks hooks;
     size_t frame_limit;
+    bool local;
+    ev_async wake;
+    ev_idle again; // of a local box: there is more than the last turn had time for
 
-    pthread_mutex_t lock; // guards what follows
+    pthread_mutex_t lock; // guards what follows, except in a local box
     struct mail_array in;
-    size_t frame_bytes;
+    size_t frame_bytes; // posted, and not handed over yet
 
     struct mail_array out; // the receiver's alone: swapped with `in`
     size_t next;           // of `out`
+    size_t handed_over;    // bytes of frames of this turn, still part of frame_bytes
 };
 
-struct channel_name *channel_name_create(uint64_t hash, const char *text, size_t len)
+enum mail_payload { MAIL_CARRIES_NOTHING, MAIL_CARRIES_FRAME, MAIL_CARRIES_CHANNEL, MAIL_CARRIES_PAGE };
+
+static enum mail_payload mail_payload(const struct mail *m)
 {
-    struct channel_name *n = malloc(sizeof *n + len);
-    if (!n)
+    static const uint8_t payloads[MAIL_KIND_COUNT] = {
+#define X(kind, payload) [MAIL_##kind] = MAIL_CARRIES_##payload,
+        MAIL_KINDS(X)
+#undef X
+    };
+    assert(m->kind < MAIL_KIND_COUNT);
+    return (enum mail_payload)payloads[m->kind];
+}
+
+struct channel_mail *channel_mail_create(const struct channel_ref *ref)
+{
+    struct channel_mail *m = malloc(sizeof *m + ref->len);
+    if (!m)
         return NULL;
-    *n = (struct channel_name){.hash = hash, .len = len};
-    memcpy(n->text, text, len);
-    return n;
+    *m = (struct channel_mail){.hash = ref->hash, .len = ref->len};
+    memcpy(m->name, ref->name, ref->len);
+    return m;
+}
+
+struct channel_ref channel_mail_ref(const struct channel_mail *m)
+{
+    return (struct channel_ref){.name = m->name, .len = m->len, .hash = m->hash};
 }
 
 void page_mail_free(struct page_mail *page)
 {
     for (size_t i = 0; i < page->page.count; i++)
         frame_release(page->frames[i]);
-    free(page->name);
+    free(page->channel);
     free(page);
-}
-
-static bool mail_has_name(const struct mail *m)
-{
-    return m->kind == MAIL_CONFIRMED || m->kind == MAIL_GAP || m->kind == MAIL_RESUBSCRIBED ||
-           m->kind == MAIL_WANTED || m->kind == MAIL_UNWANTED || m->kind == MAIL_HISTORY ||
-           m->kind == MAIL_UNCONFIRMED;
 }
 
 static void mails_release(const struct mail_array *a, size_t from)
 {
     for (size_t i = from; i < a->count; i++) {
-        if (a->mails[i].kind == MAIL_FRAME)
+        switch (mail_payload(&a->mails[i])) {
+        case MAIL_CARRIES_FRAME:
             frame_release(a->mails[i].frame);
-        else if (a->mails[i].kind == MAIL_PAGE)
+            break;
+        case MAIL_CARRIES_CHANNEL:
+            free(a->mails[i].channel);
+            break;
+        case MAIL_CARRIES_PAGE:
             page_mail_free(a->mails[i].page);
-        else if (mail_has_name(&a->mails[i]))
-            free(a->mails[i].name);
+            break;
+        case MAIL_CARRIES_NOTHING:
+            break;
+        }
     }
+}
+
+static void box_lock(struct mailbox *box)
+{
+    if (!box->local)
+        pthread_mutex_lock(&box->lock);
+}
+
+static void box_unlock(struct mailbox *box)
+{
+    if (!box->local)
+        pthread_mutex_unlock(&box->lock);
 }
 
 // Takes what is there, once what was taken before is worked off.
@@ -76,12 +114,43 @@ static void mailbox_take(struct mailbox *box)
         empty = (struct mail_array){0};
     }
     empty.count = 0;
-    pthread_mutex_lock(&box->lock);
+    box_lock(box);
     box->out = box->in;
     box->in = empty;
-    box->frame_bytes = 0;
-    pthread_mutex_unlock(&box->lock);
+    box_unlock(box);
     box->next = 0;
+}
+
+static void frames_handed_over(struct mailbox *box)
+{
+    box_lock(box);
+    box->frame_bytes -= box->handed_over;
+    box_unlock(box);
+    box->handed_over = 0;
+}
+
+static void hand_over(struct mailbox *box, bool more)
+{
+    const struct mail mail = box->out.mails[box->next++];
+    if (mail_payload(&mail) == MAIL_CARRIES_FRAME)
+        box->handed_over += mail.frame->wire_len;
+    box->hooks.on_mail(box->hooks.ctx, &mail, more);
+}
+
+static void work_off_batch(struct mailbox *box)
+{
+    size_t waiting = box->out.count - box->next;
+    size_t end = box->next + (waiting > MAILS_PER_TURN ? MAILS_PER_TURN : waiting);
+    uint64_t until = box->local ? clock_monotonic_ms() + LOCAL_MS_PER_TURN : UINT64_MAX;
+    while (box->next < end) {
+        hand_over(box, box->next + 1 < end);
+        if (box->local && box->next < end && clock_monotonic_ms() > until)
+            break;
+    }
+    if (box->hooks.on_batch_end)
+        box->hooks.on_batch_end(box->hooks.ctx);
+    if (box->handed_over > 0)
+        frames_handed_over(box);
 }
 
 static void on_wake(struct ev_loop *loop, ev_async *w, int events)
@@ -91,43 +160,67 @@ static void on_wake(struct ev_loop *loop, ev_async *w, int events)
     bool took = box->next == box->out.count;
     if (took)
         mailbox_take(box);
-    // Not all at once: sockets that have room again and clients at the door wait for their turn of the loop.
-    size_t end = box->out.count - box->next > MAILS_PER_TURN ? box->next + MAILS_PER_TURN : box->out.count;
-    while (box->next < end) {
-        const struct mail *mail = &box->out.mails[box->next++];
-        box->on_mail(box->ctx, mail, box->next == end);
-    }
+    if (box->next < box->out.count)
+        work_off_batch(box);
     // By way of the loop's next round. Who posts wakes an empty box only, so what came while this batch was
     // worked on is ours to see.
-    if (box->next < box->out.count || !took)
+    if (box->local) {
+        if (box->next < box->out.count || box->in.count > 0)
+            ev_idle_start(loop, &box->again);
+        else
+            ev_idle_stop(loop, &box->again);
+    } else if (box->next < box->out.count || !took) {
         ev_async_send(loop, w);
+    }
 }
 
-struct mailbox *mailbox_create(struct ev_loop *loop, size_t frame_limit,
-                               void (*on_mail)(void *ctx, const struct mail *mail, bool last), void *ctx)
+static void on_again(struct ev_loop *loop, ev_idle *w, int events)
+{
+    struct mailbox *box = w->data;
+    on_wake(loop, &box->wake, events);
+}
+
+static struct mailbox *create(struct ev_loop *loop, size_t frame_limit, const struct mailbox_hooks *hooks,
+                              bool local)
 {
     struct mailbox *box = calloc(1, sizeof *box);
     if (!box)
         return NULL;
     box->loop = loop;
     box->frame_limit = frame_limit;
-    box->on_mail = on_mail;
-    box->ctx = ctx;
+    box->hooks = *hooks;
+    box->local = local;
     if (pthread_mutex_init(&box->lock, NULL) != 0) {
         free(box);
         return NULL;
     }
     ev_async_init(&box->wake, on_wake);
-    box->wake.data = box;
-    ev_async_start(loop, &box->wake);
+    ev_idle_init(&box->again, on_again);
+    // Idle watchers of the usual priority starve where sockets are always ready.
+    ev_set_priority(&box->again, EV_MAXPRI);
+    box->wake.data = box->again.data = box;
+    if (!local)
+        ev_async_start(loop, &box->wake);
     return box;
+}
+
+struct mailbox *mailbox_create(struct ev_loop *loop, size_t frame_limit, const struct mailbox_hooks *hooks)
+{
+    return create(loop, frame_limit, hooks, false);
+}
+
+struct mailbox *mailbox_create_local(struct ev_loop *loop, size_t frame_limit,
+                                     const struct mailbox_hooks *hooks)
+{
+    return create(loop, frame_limit, hooks, true);
 }
 
 void mailbox_destroy(struct mailbox *box)
 {
     if (!box)
         return;
-    ev_async_stop(box->loop, &box->wake);
+    ev_async_stop(box->loop, &box->wake); // takes back a wake-up that is pending, of a local box, too
+    ev_idle_stop(box->loop, &box->again);
     mails_release(&box->out, box->next);
     mails_release(&box->in, 0);
     free(box->in.mails);
@@ -166,20 +259,37 @@ static bool mail_accept(struct mailbox *box, const struct mail *mail)
     return true;
 }
 
+static void wake(struct mailbox *box)
+{
+    if (box->local)
+        ev_feed_event(box->loop, &box->wake, EV_CUSTOM); // is handled before the loop waits
+    else
+        ev_async_send(box->loop, &box->wake);
+}
+
 size_t mailbox_post_all(struct mailbox *box, const struct mail *mails, size_t count)
 {
     size_t taken = 0;
-    pthread_mutex_lock(&box->lock);
+    box_lock(box);
     bool was_empty = box->in.count == 0;
     while (taken < count && mail_accept(box, &mails[taken]))
         taken++;
-    pthread_mutex_unlock(&box->lock);
+    box_unlock(box);
     if (taken > 0 && was_empty)
-        ev_async_send(box->loop, &box->wake);
+        wake(box);
     return taken;
 }
 
 bool mailbox_post(struct mailbox *box, const struct mail *mail)
 {
     return mailbox_post_all(box, mail, 1) == 1;
+}
+
+void mailbox_look(struct mailbox *box)
+{
+    box_lock(box);
+    bool waiting = box->in.count > 0;
+    box_unlock(box);
+    if (waiting || box->next < box->out.count)
+        ev_feed_event(box->loop, &box->wake, EV_CUSTOM);
 }

@@ -1,18 +1,23 @@
 // The only way between threads: many may post, one loop receives. The receiver is woken only when its box was
-// empty, takes all that is there at once, and works on it without the lock.
+// empty, takes all that is there at once, and works on it without the lock. Where bus and worker share one loop,
+// the mails between them need neither lock nor wake-up: that is a local box, and all else is the same.
 #pragma once
 
 #include <ev.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
+#include "common/channel_ref.h"
 #include "gateway/fanout/frame.h"
-#include "gateway/fanout/hub.h"
+#include "gateway/fanout/history_page.h"
 
-// A channel's name on its way between threads, and what is said of it. Belongs to the mail; the receiver
-// frees it.
-struct channel_name {
+// A channel on its way between threads, and what is said of it. The mail's; the receiver frees it.
+struct channel_mail {
+    // For a receiver that keeps the mail in a list: there, and what the mail was.
+    TAILQ_ENTRY(channel_mail) in_retry;
+    uint16_t kind, from;
     uint64_t hash;
     union {
         uint64_t subscribe_seq;     // MAIL_WANTED
@@ -20,36 +25,47 @@ struct channel_name {
         struct history_query query; // MAIL_HISTORY
     };
     size_t len;
-    char text[];
+    char name[];
 };
 
 // A part of a channel's history on its way to a worker.
 struct page_mail {
-    struct channel_name *name;
+    struct channel_mail *channel;
     struct history_page page; // its frames are those below, one reference each
     struct frame *frames[];
 };
 
 // All else zero. NULL when out of memory.
-struct channel_name *channel_name_create(uint64_t hash, const char *text, size_t len);
+struct channel_mail *channel_mail_create(const struct channel_ref *ref);
+// Borrows the mail's name.
+struct channel_ref channel_mail_ref(const struct channel_mail *m);
+void page_mail_free(struct page_mail *page);
+
+// kind, what it carries (which is freed with it where nobody received it).
+#define MAIL_KINDS(X)                                                                                        \
+    /* bus -> worker */                                                                                      \
+    X(FRAME, FRAME)          /* a frame for a channel's streams */                                           \
+    X(CONFIRMED, CHANNEL)    /* Redis confirmed the subscription */                                          \
+    X(UNCONFIRMED, CHANNEL)  /* the subscription is gone; NULL: that of every channel */                     \
+    X(GAP, CHANNEL)          /* messages of the channel were lost on the way here */                         \
+    X(RESUBSCRIBED, CHANNEL) /* messages of the channel may have been lost: CONFIRMED follows */             \
+    X(PAGE, PAGE)            /* what HISTORY asked for */                                                    \
+    X(PAGE_LOST, NOTHING)    /* the page with that number was lost on the way here, for want of memory */    \
+    /* worker -> bus */                                                                                      \
+    X(WANTED, CHANNEL)   /* the channel's first stream on worker `from` */                                   \
+    X(UNWANTED, CHANNEL) /* its last stream left */                                                          \
+    X(HISTORY, CHANNEL)  /* a page of the channel's history is wanted */                                     \
+    /* main -> any */                                                                                        \
+    X(DRAIN, NOTHING)                                                                                        \
+    X(STOP, NOTHING)                                                                                         \
+    /* worker -> main */                                                                                     \
+    X(EMPTY, NOTHING) /* worker `from` drains and has no connection left */
 
 enum mail_kind {
-    // bus -> worker
-    MAIL_FRAME,        // a frame for a channel's streams
-    MAIL_CONFIRMED,    // Redis confirmed the subscription of `name`
-    MAIL_UNCONFIRMED,  // the subscription of `name` is gone; NULL: that of every channel
-    MAIL_GAP,          // messages of `name` were lost on the way here
-    MAIL_RESUBSCRIBED, // messages of `name` may have been lost: MAIL_CONFIRMED follows
-    MAIL_PAGE,         // what MAIL_HISTORY asked for
-    // worker -> bus
-    MAIL_WANTED,   // first stream for `name` on worker `from`
-    MAIL_UNWANTED, // last one left
-    MAIL_HISTORY,  // a page of the history of `name` is wanted
-    // main -> any
-    MAIL_DRAIN,
-    MAIL_STOP,
-    // worker -> main
-    MAIL_EMPTY, // worker `from` drains and has no connection left
+#define X(kind, payload) MAIL_##kind,
+    MAIL_KINDS(X)
+#undef X
+        MAIL_KIND_COUNT
 };
 
 struct mail {
@@ -57,29 +73,39 @@ struct mail {
     uint16_t from; // worker
     union {
         struct frame *frame;
-        struct channel_name *name;
+        struct channel_mail *channel;
         struct page_mail *page;
+        uint32_t number; // PAGE_LOST: of the history_query
     };
 };
-
-// Frees what nobody received.
-void page_mail_free(struct page_mail *page);
 
 struct mailbox;
 
 #define WORKERS_MAX 63 // one bit each in a word of the bus, which needs one bit of its own
 
-// Delivers to `on_mail` on `loop`'s thread, in the order of posting (per poster). The callee owns what the
-// mail refers to. `last` is true for the last one of a batch. `frame_limit`: bytes of frames that may wait.
-// NULL when out of memory.
-struct mailbox *mailbox_create(struct ev_loop *loop, size_t frame_limit,
-                               void (*on_mail)(void *ctx, const struct mail *mail, bool last), void *ctx);
-// On the receiver's thread, or when it has ended. Frees what was not received.
+struct mailbox_hooks {
+    // In the order of posting (per poster). The callee owns what the mail refers to. `more`: others follow in this
+    // batch.
+    void (*on_mail)(void *ctx, const struct mail *mail, bool more);
+    void (*on_batch_end)(void *ctx); // may be NULL
+    void *ctx;
+};
+
+// Delivers on `loop`'s thread. `frame_limit`: bytes of frames that may wait. NULL when out of memory.
+struct mailbox *mailbox_create(struct ev_loop *loop, size_t frame_limit, const struct mailbox_hooks *hooks);
+// The same, for posters that run on `loop`'s thread, too. Mails are delivered before the loop waits again, never
+// from within mailbox_post; when a batch has taken long, the loop looks at its sockets in between.
+struct mailbox *mailbox_create_local(struct ev_loop *loop, size_t frame_limit,
+                                     const struct mailbox_hooks *hooks);
+// On the receiver's thread, or when it has ended. Frees what was not received. `box` may be NULL.
 void mailbox_destroy(struct mailbox *box);
 
-// Any thread. False where a frame does not fit under the limit, or out of memory: what the mail refers to is
-// still the caller's.
+// Any thread (of a local box: the loop's). False where a frame does not fit under the limit, or out of memory: what
+// the mail refers to is still the caller's.
 bool mailbox_post(struct mailbox *box, const struct mail *mail);
 // Posts in order until one is refused as above; returns how many were taken. One lock and at most one wake-up
 // for all.
 size_t mailbox_post_all(struct mailbox *box, const struct mail *mails, size_t count);
+// Wakes the receiver even where it was woken before: a wake-up can be lost (a failed write to an eventfd). Now and
+// then, on the receiver's own thread.
+void mailbox_look(struct mailbox *box);

@@ -17,6 +17,7 @@ struct worker {
     struct conn_table table;
     struct counters counters;
     struct mailbox *inbox;
+    struct mailbox *bus_inbox; // `inbox`, or a local box where the bus shares the loop
     struct mailbox *bus, *main;
     struct listener listeners[LISTEN_MAX];
     ev_timer alive;
@@ -26,20 +27,22 @@ struct worker {
     bool running, stopped, told_empty;
 };
 
-// Takes `name`, which may be NULL: out of memory.
-static bool worker_ask(struct worker *w, enum mail_kind kind, struct channel_name *name)
+// Takes `channel`, which may be NULL: out of memory.
+static bool worker_ask(struct worker *w, enum mail_kind kind, struct channel_mail *channel)
 {
-    const struct mail mail = {.kind = (uint16_t)kind, .from = (uint16_t)w->settings.index, .name = name};
-    if (name && mailbox_post(w->bus, &mail))
+    const struct mail mail = {
+        .kind = (uint16_t)kind, .from = (uint16_t)w->settings.index, .channel = channel};
+    if (channel && mailbox_post(w->bus, &mail))
         return true;
-    free(name);
+    free(channel);
     return false;
 }
 
 static bool on_history(void *ctx, uint64_t hash, const char *name, size_t len,
                        const struct history_query *query)
 {
-    struct channel_name *mail = channel_name_create(hash, name, len);
+    struct channel_mail *mail =
+        channel_mail_create(&(struct channel_ref){.name = name, .len = len, .hash = hash});
     if (mail)
         mail->query = *query;
     return worker_ask(ctx, MAIL_HISTORY, mail);
@@ -47,7 +50,8 @@ static bool on_history(void *ctx, uint64_t hash, const char *name, size_t len,
 
 static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, uint64_t subscribe_seq)
 {
-    struct channel_name *mail = channel_name_create(hash, name, len);
+    struct channel_mail *mail =
+        channel_mail_create(&(struct channel_ref){.name = name, .len = len, .hash = hash});
     if (mail)
         mail->subscribe_seq = subscribe_seq;
     if (worker_ask(ctx, subscribe_seq ? MAIL_WANTED : MAIL_UNWANTED, mail))
@@ -57,20 +61,20 @@ static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, 
     return false;
 }
 
-static void worker_deliver(struct worker *w, struct frame *f, bool last)
+static void worker_deliver(struct worker *w, struct frame *f, bool more)
 {
     // A frame alone is written at once; of several, each stream gets what is its own in one write.
-    if (!last)
+    if (more)
         w->table.coalesce = true;
     hub_deliver(w->table.hub, f);
     frame_release(f);
 }
 
-static void worker_lost(struct worker *w, const struct channel_name *name, bool is_confirmed_soon)
+static void worker_lost(struct worker *w, const struct channel_mail *m, bool is_confirmed_soon)
 {
-    if (!hub_lost(w->table.hub, name->hash, name->text, name->len, is_confirmed_soon))
+    if (!hub_lost(w->table.hub, m->hash, m->name, m->len, is_confirmed_soon))
         return;
-    struct frame *f = gap_frame(name->hash, name->text, name->len);
+    struct frame *f = gap_frame(m->hash, m->name, m->len);
     if (!f)
         return;
     counter_add(&w->counters, COUNTER_GAPS, 1);
@@ -79,22 +83,22 @@ static void worker_lost(struct worker *w, const struct channel_name *name, bool 
     frame_release(f);
 }
 
-static void worker_confirm(struct worker *w, const struct channel_name *name)
+static void worker_confirm(struct worker *w, const struct channel_mail *m)
 {
-    hub_confirm(w->table.hub, name->hash, name->text, name->len, &name->tail);
+    hub_confirm(w->table.hub, m->hash, m->name, m->len, &m->tail);
 }
 
 static void worker_page(struct worker *w, struct page_mail *mail)
 {
-    hub_page(w->table.hub, mail->name->hash, mail->name->text, mail->name->len, &mail->page);
-    free(mail->name);
+    hub_page(w->table.hub, mail->channel->hash, mail->channel->name, mail->channel->len, &mail->page);
+    free(mail->channel);
     free(mail);
 }
 
-static void worker_unconfirm(struct worker *w, const struct channel_name *name)
+static void worker_unconfirm(struct worker *w, const struct channel_mail *m)
 {
-    if (name)
-        hub_unconfirm(w->table.hub, name->hash, name->text, name->len);
+    if (m)
+        hub_unconfirm(w->table.hub, m->hash, m->name, m->len);
     else
         hub_unconfirm_all(w->table.hub);
 }
@@ -109,28 +113,31 @@ static void worker_drain(struct worker *w)
     conn_table_drain(&w->table);
 }
 
-static void on_mail(void *ctx, const struct mail *mail, bool last)
+static void on_mail(void *ctx, const struct mail *mail, bool more)
 {
     struct worker *w = ctx;
     switch ((enum mail_kind)mail->kind) {
     case MAIL_FRAME:
-        worker_deliver(w, mail->frame, last);
+        worker_deliver(w, mail->frame, more);
         break;
     case MAIL_CONFIRMED:
-        worker_confirm(w, mail->name);
-        free(mail->name);
+        worker_confirm(w, mail->channel);
+        free(mail->channel);
         break;
     case MAIL_PAGE:
         worker_page(w, mail->page);
         break;
+    case MAIL_PAGE_LOST:
+        hub_page_lost(w->table.hub, mail->number);
+        break;
     case MAIL_GAP:
     case MAIL_RESUBSCRIBED:
-        worker_lost(w, mail->name, mail->kind == MAIL_RESUBSCRIBED);
-        free(mail->name);
+        worker_lost(w, mail->channel, mail->kind == MAIL_RESUBSCRIBED);
+        free(mail->channel);
         break;
     case MAIL_UNCONFIRMED:
-        worker_unconfirm(w, mail->name);
-        free(mail->name);
+        worker_unconfirm(w, mail->channel);
+        free(mail->channel);
         break;
     case MAIL_DRAIN:
         worker_drain(w);
@@ -141,16 +148,21 @@ static void on_mail(void *ctx, const struct mail *mail, bool last)
     default:
         break;
     }
-    if (last) {
-        conn_table_flush(&w->table);
-        w->table.coalesce = false;
-    }
+}
+
+static void on_batch_end(void *ctx)
+{
+    struct worker *w = ctx;
+    conn_table_flush(&w->table);
+    w->table.coalesce = false;
 }
 
 static void on_alive(struct ev_loop *loop, ev_timer *timer, int events)
 {
     (void)loop, (void)events;
     struct worker *w = timer->data;
+    mailbox_look(w->inbox);
+    mailbox_look(w->bus_inbox);
     atomic_store_explicit(&w->alive_at, clock_monotonic_ms(), memory_order_relaxed);
 }
 
@@ -164,6 +176,13 @@ static void on_watch_empty(struct ev_loop *loop, ev_prepare *p, int events)
     w->told_empty = mailbox_post(w->main, &mail);
 }
 
+static void worker_destroy_boxes(struct worker *w)
+{
+    if (w->bus_inbox != w->inbox)
+        mailbox_destroy(w->bus_inbox);
+    mailbox_destroy(w->inbox);
+}
+
 struct worker *worker_create(const struct worker_settings *settings)
 {
     struct worker *w = calloc(1, sizeof *w);
@@ -173,9 +192,13 @@ struct worker *worker_create(const struct worker_settings *settings)
     w->loop = ev_loop_new(EVBACKEND_EPOLL);
     if (!w->loop)
         goto fail;
-    w->inbox = mailbox_create(w->loop, settings->backlog_limit, on_mail, w);
+    const struct mailbox_hooks hooks = {.on_mail = on_mail, .on_batch_end = on_batch_end, .ctx = w};
+    w->inbox = mailbox_create(w->loop, settings->backlog_limit, &hooks);
+    w->bus_inbox =
+        settings->shares_loop ? mailbox_create_local(w->loop, settings->backlog_limit, &hooks) : w->inbox;
     const struct client_bus bus = {.on_interest = on_interest, .on_history = on_history, .ctx = w};
-    if (!w->inbox || !conn_table_init(&w->table, w->loop, settings->client, &settings->hooks, &w->counters) ||
+    if (!w->inbox || !w->bus_inbox ||
+        !conn_table_init(&w->table, w->loop, settings->client, &settings->hooks, &w->counters) ||
         !conn_table_enable_streams(&w->table, settings->limits, &bus))
         goto fail;
     // After the table's own: it sees the turn's sweep done.
@@ -189,7 +212,7 @@ struct worker *worker_create(const struct worker_settings *settings)
     atomic_store(&w->alive_at, clock_monotonic_ms());
     return w;
 fail: // out of memory at the start, which the caller makes fatal
-    mailbox_destroy(w->inbox);
+    worker_destroy_boxes(w);
     if (w->loop)
         ev_loop_destroy(w->loop);
     free(w);
@@ -223,6 +246,16 @@ struct mailbox *worker_mailbox(struct worker *w)
     return w->inbox;
 }
 
+struct mailbox *worker_bus_mailbox(struct worker *w)
+{
+    return w->bus_inbox;
+}
+
+struct ev_loop *worker_loop(struct worker *w)
+{
+    return w->loop;
+}
+
 void worker_stop(struct worker *w)
 {
     if (!w->running)
@@ -238,7 +271,7 @@ void worker_destroy(struct worker *w)
         return;
     if (!w->stopped)
         conn_table_deinit(&w->table);
-    mailbox_destroy(w->inbox);
+    worker_destroy_boxes(w);
     ev_loop_destroy(w->loop);
     free(w);
 }

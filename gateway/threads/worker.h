@@ -17,6 +17,7 @@ struct worker_settings {
     struct client_hooks hooks;
     struct limits *limits; // shared by all workers
     size_t backlog_limit;  // bytes of frames that may wait for this worker
+    bool shares_loop;      // the bus runs in this worker's loop
     const int *listen_fds; // taken
     size_t listen_count;
 };
@@ -26,8 +27,12 @@ struct worker_settings {
 struct worker *worker_create(const struct worker_settings *settings);
 // Starts the thread. Interest goes to `bus`, MAIL_EMPTY to `main`. False where there can be no thread.
 bool worker_start(struct worker *w, struct mailbox *bus, struct mailbox *main);
-// Where the bus and main post: frames, MAIL_DRAIN, MAIL_STOP. Any thread.
+// Where main posts: MAIL_DRAIN, MAIL_STOP. Any thread.
 struct mailbox *worker_mailbox(struct worker *w);
+// Where the bus posts. Where it shares the loop, a local box.
+struct mailbox *worker_bus_mailbox(struct worker *w);
+// For the bus to run in; the worker's until worker_destroy.
+struct ev_loop *worker_loop(struct worker *w);
 // Ends the thread and waits for it. Until the bus has stopped, too, it may still be posted to.
 void worker_stop(struct worker *w);
 // After worker_stop, or where the thread was never started. `w` may be NULL.

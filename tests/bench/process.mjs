@@ -81,13 +81,13 @@ export class Conversation {
   }
 }
 
-export async function waitFor(what, fact, timeoutMs = 10000) {
+export async function waitFor(what, fact, { timeoutMs = 10000, everyMs = 20 } = {}) {
   const deadline = Date.now() + timeoutMs;
   for (;;) {
     try {
       if (await fact()) return;
     } catch { /* not yet */ }
     if (Date.now() > deadline) throw new Error(`${what} did not come about within ${timeoutMs} ms`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await new Promise((resolve) => setTimeout(resolve, everyMs));
   }
 }

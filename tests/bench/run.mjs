@@ -7,8 +7,8 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { freePort, start, stop, waitFor } from './process.mjs';
-import { gateway, peers } from './servers.mjs';
+import { freePort, stop } from './process.mjs';
+import { gateway, peers, startRedis } from './servers.mjs';
 import * as scenarios from './scenarios.mjs';
 import { judge, table } from './targets.mjs';
 import { plot } from './plot.mjs';
@@ -20,42 +20,37 @@ const quick = options.quick ?? false;
 const rounds = Number(options.rounds ?? (quick ? 1 : 2));
 const slow = new Set(['Nchan', 'Node, plain http', 'Node, better-sse']);
 
-// Who takes part: everybody, or what the targets compare. `often`: how many rounds those two get for each one, where a
-// machine that is slow for a moment would decide; the others get one in all then.
+// Who takes part: everybody, or what the targets compare. `often`: how many rounds the floor and the gateway get for each one,
+// where a machine that is slow for a moment would decide; the others get one in all then. `full`: not in
+// a quick run, unless --only names it.
 const both = peers.filter((server) => !slow.has(server.name));
+const twoWorkers = gateway({ workers: 2 });
 const only = options.only?.split(',');
 const plan = [
   { name: 'one_channel', run: scenarios.oneChannel, who: peers, often: quick ? 1 : 3,
-    size: quick ? { streams: 2000, messages: 40, rate: 20 } : { streams: 10000, messages: 100, rate: 8 } },
-  { name: 'many_channels', run: scenarios.manyChannels, who: quick ? both : peers.filter((server) => !server.name.startsWith('Node')),
-    size: quick ? { streams: 2000, messages: 20000, rate: 20000 } : { streams: 10000, messages: 100000, rate: 20000 } },
+    size: quick ? { streams: 2000, messages: 30, rate: 20 } : { streams: 10000, messages: 100, rate: 8 } },
+  // Nchan takes part where it can keep up.
+  { name: 'own_5000', run: scenarios.ownChannels, who: [...both, twoWorkers, ...peers.filter((server) => !quick && server.name === 'Nchan')],
+    often: quick ? 1 : 3, size: { streams: 5000, rate: 5000, messages: quick ? 10000 : 25000 } },
+  { name: 'own_20000', run: scenarios.ownChannels, who: [...both, twoWorkers],
+    often: quick ? 1 : 3, size: { streams: 5000, rate: 20000, messages: quick ? 20000 : 100000 } },
   { name: 'ingest', run: scenarios.ingest, who: both, size: { messages: quick ? 300000 : 1000000 } },
   { name: 'workers_2', run: scenarios.oneChannel, who: [gateway({ workers: 1, core: '0,1' }), gateway({ workers: 2, core: '0,1' })],
-    size: quick ? { streams: 2000, messages: 40, rate: 20 } : { streams: 10000, messages: 100, rate: 4 } },
+    size: quick ? { streams: 2000, messages: 30, rate: 20 } : { streams: 10000, messages: 100, rate: 4 } },
   { name: 'resume', run: scenarios.resume, who: [gateway()],
     size: { streams: quick ? 1000 : 5000, events: 256, bytes: 1024 } },
+  { name: 'resubscribe', run: scenarios.resubscribe, who: [gateway()], full: true,
+    size: { streams: 3125, each: 64 } },
   { name: 'idle', run: scenarios.idle, who: [gateway()], once: true,
     size: quick ? { streams: 10000, seconds: 15 } : { streams: 19000, seconds: 30 } },
   { name: 'latency_64', run: scenarios.latency, who: quick ? both : peers,
     size: { streams: 64, messages: quick ? 60 : 200, rate: 20 } },
   { name: 'latency_2048', run: scenarios.latency, who: quick ? both : peers, often: quick ? 1 : 3,
     size: { streams: 2048, messages: quick ? 60 : 200, rate: 20 } },
-].filter((one) => !only || only.includes(one.name));
+].filter((one) => (only ? only.includes(one.name) : !(quick && one.full)));
 
 function say(text) {
   process.stdout.write(`${text}\n`);
-}
-
-async function withRedis(folder, body) {
-  const port = await freePort();
-  const child = start(1, ['redis-server', '--port', String(port), '--bind', '127.0.0.1', '--save', '', '--dir', folder,
-    '--client-output-buffer-limit', 'pubsub 32mb 8mb 60'], { log: join(folder, 'redis.log') });
-  try {
-    await waitFor('Redis', async () => (await fetch(`http://127.0.0.1:${port}/`).catch((error) => error.cause?.code !== 'ECONNREFUSED')));
-    return await body(port);
-  } finally {
-    await stop(child);
-  }
 }
 
 const out = join(import.meta.dirname, 'results');
@@ -76,20 +71,23 @@ async function measure(one, server, context) {
 
 const folder = mkdtempSync(join(tmpdir(), 'sse-bench-'));
 const results = { when: new Date().toISOString().slice(0, 10), quick, rounds, machine: scenarios.machine(), scenarios: kept };
-await withRedis(folder, async (redisPort) => {
-  const context = { core: 0, loadCore: 1, redisPort, folder, log: (name) => join(folder, `${name.replace(/\W+/g, '_')}.log`) };
+const context = { core: 0, loadCore: 1, redisPort: await freePort(), folder, log: (name) => join(folder, `${name.replace(/\W+/g, '_')}.log`) };
+const redis = await startRedis(context, context.redisPort);
+try {
   for (const one of plan) {
     results.scenarios[one.name] = { size: one.size, servers: {} };
     const least = one.once ? 1 : rounds;
     for (let round = 1; round <= least * (one.often ?? 1); round++)
-      for (const server of round === 1 || !one.often ? one.who : both) {
+      for (const server of round === 1 || !one.often ? one.who : one.who.filter((server) => !slow.has(server.name))) {
         const begin = performance.now();
         const figures = await measure(one, server, context);
         say(`${one.name}, round ${round}: ${server.name} (${((performance.now() - begin) / 1000).toFixed(1)} s)`);
         if (figures) (results.scenarios[one.name].servers[server.name] ??= []).push(figures);
       }
   }
-});
+} finally {
+  await stop(redis);
+}
 rmSync(folder, { recursive: true, force: true });
 
 const verdicts = judge(results);

@@ -1,8 +1,10 @@
 // What is measured, one function each: (server, context, size) -> figures. A server is started afresh for each.
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
-import { Conversation, cpuMicroseconds, ownBytes, start, stop, waitFor } from './process.mjs';
-import { root } from './servers.mjs';
+import { Conversation, cpuMicroseconds, freePort, ownBytes, start, stop, waitFor } from './process.mjs';
+import { root, startRedis } from './servers.mjs';
 
 async function withServer(server, context, body) {
   const running = await server.start(context);
@@ -13,9 +15,10 @@ async function withServer(server, context, body) {
   }
 }
 
-async function withLoad(running, context, { streams, channels, first = 0, prefix = 'bench' }, body) {
+async function withLoad(running, context, { streams, channels, first = 0, stride = 1, each = 1, prefix = 'bench' }, body) {
   const child = start(context.loadCore, [join(root, 'build/bench/load'), '--port', String(running.port), '--redis-port',
-    String(context.redisPort), '--streams', String(streams), '--channels', String(channels), '--first', String(first), '--prefix', prefix,
+    String(context.redisPort), '--streams', String(streams), '--channels', String(channels), '--first', String(first),
+    '--stride', String(stride), '--each', String(each), '--prefix', prefix,
     ...running.load], { log: context.log('load'), pipe: true });
   try {
     return await body(new Conversation(child, context.log('load')));
@@ -36,7 +39,7 @@ function deliveries(result) {
   return {
     cpu_us_per_delivery: result.cpu / result.deliveries,
     lost: result.lost, duplicated: result.duplicated, reordered: result.reordered, closed: result.closed,
-    latency_us: result.latency_us, last_us: result.last_us, seconds: result.seconds,
+    latency_us: result.latency_us, last_us: result.last_us, late_us: result.late_us, seconds: result.seconds,
   };
 }
 
@@ -62,12 +65,14 @@ export async function oneChannel(server, context, { streams, messages, rate }) {
   });
 }
 
-export async function manyChannels(server, context, { streams, messages, rate }) {
-  return withServer(server, context, (running) => withLoad(running, context, { streams, channels: streams }, async (load) => {
+// A channel per stream, and messages that come alone: one write to Redis each, evenly spaced. Streams get their messages in
+// another order than they were opened in, and each only every `streams` messages, so that its socket is not in a cache.
+export async function ownChannels(server, context, { streams, messages, rate }) {
+  const stride = 1 + 2 * Math.floor(streams * 0.309); // the golden section, and odd
+  return withServer(server, context, (running) => withLoad(running, context, { streams, channels: streams, stride }, async (load) => {
     await load.ask('open');
-    await load.ask('hold 1');
-    await load.ask('publish 2000 2000 10 100');
-    return deliveries(await measured(running, load, `publish ${messages} ${rate} 20 100`));
+    await load.ask(`publish ${streams} 10000 1 100`); // warms up: every stream has had a message
+    return deliveries(await measured(running, load, `publish ${messages} ${rate} 1 100`));
   }));
 }
 
@@ -131,10 +136,60 @@ export async function resume(server, context, { streams, events, bytes }) {
   });
 }
 
+// How many channels a Redis has subscribers for, asked over one connection.
+async function subscribedChannels(port) {
+  const socket = connect(port, '127.0.0.1');
+  await once(socket, 'connect');
+  return {
+    async count() {
+      socket.write('INFO stats\r\n');
+      for (let text = ''; ;) {
+        text += (await once(socket, 'data'))[0];
+        const found = /^pubsub_channels:(\d+)\r$/m.exec(text);
+        if (found && text.endsWith('\r\n\r\n')) return Number(found[1]);
+      }
+    },
+    close: () => socket.destroy(),
+  };
+}
+
+// Redis is killed and comes back without a memory: the time until a message has come through after all channels have been
+// subscribed again (it goes behind all confirmations), and what Redis took for that. Then each channel is heard.
+export async function resubscribe(server, outer, { streams, each }) {
+  const channels = streams * each;
+  const context = { ...outer, redisPort: await freePort() };
+  let redis = await startRedis(context, context.redisPort);
+  try {
+    return await withServer(server, context, (running) => withLoad(running, context, { streams, channels, each }, async (load) => {
+      await load.ask('open');
+      let redisNow = await subscribedChannels(context.redisPort);
+      await waitFor('all channels subscribed', async () => (await redisNow.count()) >= channels);
+      await load.ask('hold 1');
+      const all = await redisNow.count(); // the gateway has some for itself
+      redisNow.close();
+      redis.kill('SIGKILL');
+      await once(redis, 'exit');
+      const cpuBefore = cpuMicroseconds(running.child.pid);
+      redis = await startRedis(context, context.redisPort);
+      const back = performance.now();
+      redisNow = await subscribedChannels(context.redisPort);
+      await waitFor('all channels subscribed again', async () => (await redisNow.count()) >= all, { timeoutMs: 60000, everyMs: 5 });
+      const subscribed = (performance.now() - back) / 1000;
+      redisNow.close();
+      await load.ask('reconnect');
+      const first = await load.ask('publish 1 0 1 100');
+      const seconds = (performance.now() - back) / 1000;
+      const spent = { redis_cpu_ms: cpuMicroseconds(redis.pid) / 1000, cpu_ms: (cpuMicroseconds(running.child.pid) - cpuBefore) / 1000 };
+      const rest = await load.ask(`publish ${channels} 20000 20 100`);
+      return { channels, subscribed, seconds, ...spent, lost: first.lost + rest.lost, duplicated: rest.duplicated, reordered: rest.reordered };
+    }));
+  } finally {
+    await stop(redis);
+  }
+}
+
 export function machine() {
   const cpu = /^model name\s*: (.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1] ?? 'unknown';
   const kernel = readFileSync('/proc/sys/kernel/osrelease', 'utf8').trim();
   return { cpu, kernel };
 }
-
-export { waitFor };

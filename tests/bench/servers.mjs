@@ -14,6 +14,14 @@ function accepts(port) {
   });
 }
 
+// A Redis of its own at `port`, on the core of the load.
+export async function startRedis(context, port) {
+  const child = start(context.loadCore, ['redis-server', '--port', String(port), '--bind', '127.0.0.1', '--save', '', '--dir', context.folder,
+    '--client-output-buffer-limit', 'pubsub 32mb 8mb 60'], { log: context.log('redis') });
+  await waitFor('Redis', () => accepts(port), { everyMs: 2 });
+  return child;
+}
+
 async function listening(name, child, port) {
   await waitFor(`${name} listening`, () => accepts(port));
   if (child.exitCode !== null) throw new Error(`${name} ended at once; see its log`);

@@ -27,9 +27,22 @@ function ratio(results, scenario, path, base = 'floor', basePath = path, server 
 function total(results, field) {
   let sum = 0;
   for (const one of Object.values(results.scenarios))
-    for (const round of one.servers.gateway ?? [])
+    for (const round of [...(one.servers.gateway ?? []), ...(one.servers['gateway, 2 workers'] ?? [])])
       for (const part of [round, round.single, round.burst]) sum += part?.[field] ?? 0;
   return sum;
+}
+
+// Messages that come alone, each to a stream with a channel of its own.
+function ownChannels(results, rate) {
+  const scenario = `own_${rate.replace(',', '')}`;
+  const work = `own channels, ${rate} single messages/s`;
+  return [
+    [work, 'CPU per delivery over the floor', 1.15, 'x', ratio(results, scenario, 'cpu_us_per_delivery')],
+    [work, 'p50 latency over the floor', 1.15, 'x', ratio(results, scenario, 'latency_us.p50')],
+    [work, 'p99 latency over the floor', 1.15, 'x', ratio(results, scenario, 'latency_us.p99')],
+    [`${work}, 2 workers`, 'CPU per delivery over the floor', 1.5, 'x',
+      ratio(results, scenario, 'cpu_us_per_delivery', 'floor', undefined, 'gateway, 2 workers')],
+  ];
 }
 
 // work, what is measured, limit, unit, value
@@ -38,7 +51,8 @@ function rows(results) {
     ['one channel, 100 B', 'CPU per delivery over the floor', 1.10, 'x', ratio(results, 'one_channel', 'single.cpu_us_per_delivery')],
     ['bursts of 10', 'CPU per delivery over the floor (single messages)', 0.30, 'x',
       ratio(results, 'one_channel', 'burst.cpu_us_per_delivery', 'floor', 'single.cpu_us_per_delivery')],
-    ['one channel per stream', 'CPU per delivery over the floor', 1.5, 'x', ratio(results, 'many_channels', 'cpu_us_per_delivery')],
+    ...ownChannels(results, '5,000'),
+    ...ownChannels(results, '20,000'),
     ['2,048 streams, 20 messages/s', 'p99 of the last stream served, over the floor', 1.15, 'x', ratio(results, 'latency_2048', 'last_us.p99')],
     ['64 streams, 20 messages/s', 'p99 latency', 2500, 'us', typical(results, 'latency_64', 'gateway', 'latency_us.p99')],
     ['idle plain stream', 'own memory', 512, 'B', typical(results, 'one_channel', 'gateway', 'bytes_per_stream')],
@@ -47,6 +61,8 @@ function rows(results) {
     ['all streams resume 256 events of 1 KiB', 'memory beyond that of idle streams, over the ring of 1 MiB', 2, 'x',
       typical(results, 'resume', 'gateway', 'memory_growth') / (1 << 20)],
     ['live events meanwhile', 'p99 latency, 64 streams', 10000, 'us', typical(results, 'resume', 'gateway', 'live_latency_us.p99')],
+    ['200,000 channels, Redis lost', `time from its being back to all of them heard (CPU of Redis: ${number(typical(results, 'resubscribe', 'gateway', 'redis_cpu_ms'))} ms)`,
+      1.5, 's', typical(results, 'resubscribe', 'gateway', 'seconds')],
     ['idle, heartbeats every 15 s', 'share of a core for 20,000 streams', 0.02, '',
       (typical(results, 'idle', 'gateway', 'core_share') / results.scenarios.idle?.size.streams) * 20000 || undefined],
     ['2 workers', 'CPU per delivery over 1 worker', 1.1, 'x',
@@ -80,7 +96,12 @@ export function table(results, verdicts) {
   const columns = [
     ['CPU us per delivery', 'one_channel', 'single.cpu_us_per_delivery'],
     ['same, bursts of 10', 'one_channel', 'burst.cpu_us_per_delivery'],
-    ['same, own channels', 'many_channels', 'cpu_us_per_delivery'],
+    ['own channels, 5,000/s', 'own_5000', 'cpu_us_per_delivery'],
+    ['p50 us', 'own_5000', 'latency_us.p50'],
+    ['p99 us', 'own_5000', 'latency_us.p99'],
+    ['own channels, 20,000/s', 'own_20000', 'cpu_us_per_delivery'],
+    ['p50 us', 'own_20000', 'latency_us.p50'],
+    ['p99 us', 'own_20000', 'latency_us.p99'],
     ['accept us', 'one_channel', 'accept_us'],
     ['B per stream', 'one_channel', 'bytes_per_stream'],
     ['p50 us, 64', 'latency_64', 'latency_us.p50'],
@@ -88,8 +109,8 @@ export function table(results, verdicts) {
     ['last p99 us, 2,048', 'latency_2048', 'last_us.p99'],
     ['messages/s taken', 'ingest', 'per_second'],
   ];
-  const { one_channel: one, many_channels: many } = results.scenarios;
-  const sizes = [one && `${one.size.streams} streams on one channel`, many && `${many.size.streams} streams with a channel each`];
+  const { one_channel: one, own_5000: own } = results.scenarios;
+  const sizes = [one && `${one.size.streams} streams on one channel`, own && `${own.size.streams} streams with a channel each`];
   return `Measured on ${results.when} (${results.machine.cpu}, Linux ${results.machine.kernel}), ${results.rounds} round(s), ` +
     `server on core 0, load and Redis on core 1; ${sizes.filter(Boolean).join('; ')}.\n\n` +
     markdown(['server', ...columns.map(([head]) => head)],

@@ -18,7 +18,7 @@ export class Gateway {
      * Starts a gateway on free ports, with --anonymous '*' unless `anonymous` says otherwise, and waits until it is ready
      * (`ready: 'live'`: until it is live; `ready: false`: not at all). `netns`: the namespace that it runs in, if not this one.
      */
-    static async start(scope, { redis, redisUrl, id, args = [], anonymous = ['*'], ready = true, env = {}, port, adminPort, netns, workers = 2 } = {}) {
+    static async start(scope, { redis, redisUrl, id, args = [], anonymous = ['*'], ready = true, env = {}, port, adminPort, netns, workers = Number(process.env.SSE_WORKERS ?? 2) } = {}) {
         const gateway = new Gateway();
         gateway.port = port ?? (await freePort());
         gateway.adminPort = adminPort ?? (await freePort());

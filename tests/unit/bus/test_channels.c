@@ -1,56 +1,89 @@
-// What each call does, one at a time. test_interest_model.c plays whole lives.
+// What each call does, one at a time. test_channels_model.c plays whole lives.
 #include "gateway/bus/channels.h"
 
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
-static struct interest_set set;
+static struct channels all;
+static struct node_channels node;
 
 static void setup(void)
 {
     ck_assert(map_seed());
-    interest_init(&set);
+    channels_init(&all);
+    node_channels_init(&node, &all);
 }
 
 static void teardown(void)
 {
-    interest_deinit(&set);
+    channels_deinit(&all);
 }
 
-static struct interest *want(unsigned worker, const char *name)
+static struct channel_ref ref_of(const char *name)
 {
-    struct interest *i = interest_want(&set, worker, map_hash(name, strlen(name)), name, strlen(name));
-    ck_assert_ptr_nonnull(i);
-    return i;
+    return channel_ref(name, strlen(name));
+}
+
+static struct bus_channel *want_in_slot(unsigned worker, const char *name, uint16_t slot)
+{
+    const struct channel_ref ref = ref_of(name);
+    struct bus_channel *c = channels_want(&all, worker, &ref, slot);
+    ck_assert_ptr_nonnull(c);
+    if (!c->node)
+        channel_move(&all, c, &node);
+    return c;
+}
+
+static struct bus_channel *want(unsigned worker, const char *name)
+{
+    return want_in_slot(worker, name, 0);
 }
 
 static void unwant(unsigned worker, const char *name, uint64_t until_ms)
 {
-    interest_unwant(&set, worker, map_hash(name, strlen(name)), name, strlen(name), until_ms);
+    const struct channel_ref ref = ref_of(name);
+    channels_unwant(&all, worker, &ref, until_ms);
 }
 
-static struct interest *find(const char *name)
+static struct bus_channel *find(const char *name)
 {
-    return interest_find(&set, map_hash(name, strlen(name)), name, strlen(name));
+    const struct channel_ref ref = ref_of(name);
+    return channels_find(&all, &ref);
 }
 
-static struct interest *confirm(const char *name)
+static struct bus_channel *confirm_at(struct node_channels *n, const char *name)
 {
-    return interest_confirm(&set, map_hash(name, strlen(name)), name, strlen(name));
+    const struct channel_ref ref = ref_of(name);
+    return node_channels_confirm(n, &ref);
+}
+
+static struct bus_channel *confirm(const char *name)
+{
+    return confirm_at(&node, name);
+}
+
+static struct bus_channel *add_internal(const char *name, uint16_t slot)
+{
+    static const struct channel_handler handler = {0};
+    const struct channel_ref ref = ref_of(name);
+    struct bus_channel *c = channels_add_internal(&all, &ref, slot, &handler, NULL);
+    ck_assert_ptr_nonnull(c);
+    channel_move(&all, c, &node);
+    return c;
 }
 
 // The names of the next batch, joined: "a b".
 static const char *batch(size_t max)
 {
     static char text[256];
-    struct interest *taken[16];
-    size_t n = interest_take_batch(&set, taken, max);
+    struct bus_channel *taken[16];
+    size_t n = node_channels_take_batch(&node, taken, max);
     text[0] = '\0';
     for (size_t i = 0; i < n; i++) {
         strcat(text, i ? " " : "");
         strncat(text, taken[i]->name, taken[i]->entry.len);
-        ck_assert_int_eq(taken[i]->state, INTEREST_SENT);
+        ck_assert_int_eq(taken[i]->state, CHANNEL_SENT);
     }
     return text;
 }
@@ -59,8 +92,8 @@ static const char *batch(size_t max)
 static const char *expired(uint64_t now_ms, size_t max)
 {
     static char text[256];
-    struct interest *taken[16];
-    size_t n = interest_take_expired(&set, now_ms, taken, max);
+    struct bus_channel *taken[16];
+    size_t n = node_channels_take_expired(&node, now_ms, taken, max);
     text[0] = '\0';
     for (size_t i = 0; i < n; i++) {
         strcat(text, i ? " " : "");
@@ -79,12 +112,12 @@ static void activate(const char *name)
 
 START_TEST(a_wanted_channel_is_sent_once_and_active_once_confirmed)
 {
-    struct interest *a = want(3, "a");
-    ck_assert_int_eq(a->state, INTEREST_FRESH);
+    struct bus_channel *a = want(3, "a");
+    ck_assert_int_eq(a->state, CHANNEL_FRESH);
     ck_assert_str_eq(batch(16), "a");
     ck_assert_str_eq(batch(16), "");
     ck_assert_ptr_eq(confirm("a"), a);
-    ck_assert_int_eq(a->state, INTEREST_ACTIVE);
+    ck_assert_int_eq(a->state, CHANNEL_ACTIVE);
     ck_assert_uint_eq(a->workers, 1u << 3);
     ck_assert_ptr_null(confirm("a")); // said once
     ck_assert_str_eq(batch(16), "");
@@ -93,14 +126,14 @@ END_TEST
 
 START_TEST(many_that_want_a_channel_share_one_subscription)
 {
-    struct interest *a = want(0, "a");
+    struct bus_channel *a = want(0, "a");
     ck_assert_ptr_eq(want(5, "a"), a);
     ck_assert_ptr_eq(want(63, "a"), a);
     ck_assert_uint_eq(a->workers, UINT64_C(1) | UINT64_C(1) << 5 | UINT64_C(1) << 63);
     ck_assert_str_eq(batch(16), "a");
     confirm("a");
     ck_assert_ptr_eq(want(7, "a"), a);
-    ck_assert_int_eq(a->state, INTEREST_ACTIVE);
+    ck_assert_int_eq(a->state, CHANNEL_ACTIVE);
     ck_assert_str_eq(batch(16), "");
 }
 END_TEST
@@ -152,7 +185,7 @@ START_TEST(who_comes_back_while_it_lingers_finds_it_active)
 {
     activate("a");
     unwant(0, "a", 5000);
-    ck_assert_int_eq(want(1, "a")->state, INTEREST_ACTIVE);
+    ck_assert_int_eq(want(1, "a")->state, CHANNEL_ACTIVE);
     ck_assert_str_eq(expired(UINT64_MAX, 16), "");
     ck_assert_str_eq(batch(16), "");
     unwant(1, "a", 7000);
@@ -195,7 +228,7 @@ START_TEST(a_channel_is_not_unsubscribed_before_redis_has_answered)
     want(0, "b");
     ck_assert_str_eq(batch(16), "b");
     unwant(0, "b", 200);
-    ck_assert_ptr_eq(interest_refuse_oldest(&set), find("a"));
+    ck_assert_ptr_eq(node_channels_refuse_oldest(&node), find("a"));
     ck_assert_str_eq(expired(200, 16), "a");
     ck_assert_ptr_eq(confirm("b"), find("b"));
     ck_assert_str_eq(expired(200, 16), "b");
@@ -204,10 +237,10 @@ END_TEST
 
 START_TEST(a_channel_that_is_refused_alone_is_denied)
 {
-    struct interest *a = want(0, "a");
+    struct bus_channel *a = want(0, "a");
     batch(16);
-    ck_assert_ptr_eq(interest_refuse_oldest(&set), a);
-    ck_assert_int_eq(a->state, INTEREST_DENIED);
+    ck_assert_ptr_eq(node_channels_refuse_oldest(&node), a);
+    ck_assert_int_eq(a->state, CHANNEL_DENIED);
     ck_assert_str_eq(batch(16), "");
     ck_assert_ptr_null(confirm("a"));
 }
@@ -219,18 +252,18 @@ START_TEST(a_refused_batch_is_sent_again_one_by_one)
     ck_assert_str_eq(batch(16), "a b c");
     want(0, "d"), want(0, "e");
     ck_assert_str_eq(batch(16), "d e");
-    ck_assert_ptr_null(interest_refuse_oldest(&set));
+    ck_assert_ptr_null(node_channels_refuse_oldest(&node));
     ck_assert_str_eq(batch(16), "a");
     ck_assert_str_eq(batch(16), "b");
     ck_assert_str_eq(batch(16), "c");
     ck_assert_str_eq(batch(16), "");
     // The answers, in the order of the commands.
     confirm("d"), confirm("e"), confirm("a");
-    ck_assert_ptr_eq(interest_refuse_oldest(&set), find("b"));
+    ck_assert_ptr_eq(node_channels_refuse_oldest(&node), find("b"));
     confirm("c");
-    ck_assert_int_eq(find("a")->state, INTEREST_ACTIVE);
-    ck_assert_int_eq(find("b")->state, INTEREST_DENIED);
-    ck_assert_int_eq(find("c")->state, INTEREST_ACTIVE);
+    ck_assert_int_eq(find("a")->state, CHANNEL_ACTIVE);
+    ck_assert_int_eq(find("b")->state, CHANNEL_DENIED);
+    ck_assert_int_eq(find("c")->state, CHANNEL_ACTIVE);
 }
 END_TEST
 
@@ -239,7 +272,7 @@ START_TEST(what_goes_alone_does_not_travel_with_new_channels)
     want(0, "a"), want(0, "b");
     batch(16);
     want(0, "c");
-    interest_refuse_oldest(&set);
+    node_channels_refuse_oldest(&node);
     want(0, "d");
     ck_assert_str_eq(batch(16), "c");
     ck_assert_str_eq(batch(16), "a");
@@ -250,10 +283,10 @@ END_TEST
 
 START_TEST(a_refusal_that_nothing_waits_for_has_no_effect)
 {
-    ck_assert_ptr_null(interest_refuse_oldest(&set));
+    ck_assert_ptr_null(node_channels_refuse_oldest(&node));
     activate("a");
-    ck_assert_ptr_null(interest_refuse_oldest(&set));
-    ck_assert_int_eq(find("a")->state, INTEREST_ACTIVE);
+    ck_assert_ptr_null(node_channels_refuse_oldest(&node));
+    ck_assert_int_eq(find("a")->state, CHANNEL_ACTIVE);
 }
 END_TEST
 
@@ -261,14 +294,14 @@ static void deny(const char *name)
 {
     want(0, name);
     ck_assert_str_eq(batch(1), name);
-    ck_assert_ptr_eq(interest_refuse_oldest(&set), find(name));
+    ck_assert_ptr_eq(node_channels_refuse_oldest(&node), find(name));
 }
 
 // Else each new stream of a forbidden channel would cost Redis a command.
 START_TEST(who_wants_a_denied_channel_does_not_have_it_tried_again)
 {
     deny("a");
-    ck_assert_int_eq(want(1, "a")->state, INTEREST_DENIED);
+    ck_assert_int_eq(want(1, "a")->state, CHANNEL_DENIED);
     ck_assert_str_eq(batch(16), "");
 }
 END_TEST
@@ -277,7 +310,7 @@ START_TEST(denied_channels_are_tried_again_one_by_one_when_it_is_time)
 {
     deny("a"), deny("b");
     want(0, "c");
-    interest_retry_denied(&set);
+    node_channels_retry_denied(&node);
     want(0, "d");
     ck_assert_str_eq(batch(16), "c");
     ck_assert_str_eq(batch(16), "a");
@@ -285,9 +318,9 @@ START_TEST(denied_channels_are_tried_again_one_by_one_when_it_is_time)
     ck_assert_str_eq(batch(16), "d");
     confirm("c");
     ck_assert_ptr_nonnull(confirm("a")); // rights have been given meanwhile
-    ck_assert_ptr_eq(interest_refuse_oldest(&set), find("b"));
-    ck_assert_int_eq(find("a")->state, INTEREST_ACTIVE);
-    ck_assert_int_eq(find("b")->state, INTEREST_DENIED);
+    ck_assert_ptr_eq(node_channels_refuse_oldest(&node), find("b"));
+    ck_assert_int_eq(find("a")->state, CHANNEL_ACTIVE);
+    ck_assert_int_eq(find("b")->state, CHANNEL_DENIED);
 }
 END_TEST
 
@@ -296,7 +329,7 @@ START_TEST(a_denied_channel_goes_with_the_last_who_wanted_it)
     deny("a");
     unwant(0, "a", 5000);
     ck_assert_ptr_null(find("a"));
-    interest_retry_denied(&set);
+    node_channels_retry_denied(&node);
     ck_assert_str_eq(batch(16), "");
 }
 END_TEST
@@ -306,11 +339,11 @@ START_TEST(after_a_reset_all_that_is_wanted_is_fresh_in_one_batch)
     activate("a");
     want(0, "b"), want(0, "c");
     batch(16);
-    interest_refuse_oldest(&set); // b and c are to go alone
+    node_channels_refuse_oldest(&node); // b and c are to go alone
     want(0, "d");
     ck_assert_str_eq(batch(1), "b");
-    interest_refuse_oldest(&set); // b is denied
-    interest_reset(&set, NULL);
+    node_channels_refuse_oldest(&node); // b is denied
+    node_channels_reset(&node);
     ck_assert_uint_eq(strlen(batch(16)), strlen("a b c d"));
     ck_assert_ptr_nonnull(confirm("a"));
     ck_assert_ptr_nonnull(confirm("b"));
@@ -325,11 +358,11 @@ START_TEST(after_a_reset_only_what_was_active_may_have_a_hole)
     want(0, "b");
     batch(16);
     want(0, "c");
-    interest_reset(&set, NULL);
+    node_channels_reset(&node);
     ck_assert(find("a")->was_active);
     ck_assert(!find("b")->was_active);
     ck_assert(!find("c")->was_active);
-    interest_reset(&set, NULL); // lost again before it was confirmed
+    node_channels_reset(&node); // lost again before it was confirmed
     ck_assert(find("a")->was_active);
 }
 END_TEST
@@ -338,22 +371,36 @@ START_TEST(after_a_reset_what_lingered_is_forgotten)
 {
     activate("a"), activate("b");
     unwant(0, "a", 5000);
-    interest_reset(&set, NULL);
+    node_channels_reset(&node);
     ck_assert_ptr_null(find("a"));
     ck_assert_str_eq(batch(16), "b");
     ck_assert_str_eq(expired(UINT64_MAX, 16), "");
 }
 END_TEST
 
-START_TEST(after_a_reset_the_last_comes_last)
+START_TEST(after_a_reset_internal_channels_come_last)
 {
-    struct interest *canary = want(63, "canary");
+    add_internal("canary", 0);
     for (char name[] = "a"; *name <= 'e'; ++*name)
         want(0, name);
     batch(16);
-    interest_reset(&set, canary);
+    node_channels_reset(&node);
     ck_assert_str_ne(batch(5), "");
     ck_assert_str_eq(batch(16), "canary");
+}
+END_TEST
+
+START_TEST(an_internal_channel_stays_and_counts_as_nobodys)
+{
+    struct bus_channel *canary = add_internal("canary", 0);
+    ck_assert_str_eq(batch(16), "canary");
+    ck_assert_ptr_eq(confirm("canary"), canary);
+    ck_assert_uint_eq(all.active_count, 0);
+    unwant(0, "canary", 0); // a worker that never wanted it
+    ck_assert_ptr_eq(find("canary"), canary);
+    ck_assert(!canary->lingering);
+    channels_forget(&all, canary);
+    ck_assert_ptr_null(find("canary"));
 }
 END_TEST
 
@@ -362,13 +409,13 @@ START_TEST(a_confirmation_of_what_was_not_asked_has_no_effect)
     ck_assert_ptr_null(confirm("a"));
     want(0, "a");
     ck_assert_ptr_null(confirm("a")); // of an older connection, say
-    ck_assert_int_eq(find("a")->state, INTEREST_FRESH);
+    ck_assert_int_eq(find("a")->state, CHANNEL_FRESH);
 }
 END_TEST
 
 START_TEST(a_worker_that_comes_anew_was_told_of_no_loss)
 {
-    struct interest *a = want(0, "a");
+    struct bus_channel *a = want(0, "a");
     want(1, "a");
     a->gap_told = 3;
     unwant(0, "a", 5000);
@@ -377,30 +424,23 @@ START_TEST(a_worker_that_comes_anew_was_told_of_no_loss)
 }
 END_TEST
 
-static struct interest *want_in_slot(const char *name, uint16_t slot)
-{
-    struct interest *i = want(0, name);
-    i->slot = slot;
-    return i;
-}
-
 START_TEST(a_batch_holds_channels_of_one_slot)
 {
-    want_in_slot("a", 7), want_in_slot("b", 7), want_in_slot("c", 9), want_in_slot("d", 7);
+    want_in_slot(0, "a", 7), want_in_slot(0, "b", 7), want_in_slot(0, "c", 9), want_in_slot(0, "d", 7);
     ck_assert_str_eq(batch(16), "a b");
     ck_assert_str_eq(batch(16), "c");
     ck_assert_str_eq(batch(16), "d");
 }
 END_TEST
 
-START_TEST(sorted_channels_of_one_slot_go_out_together_and_the_last_comes_last)
+START_TEST(sorted_channels_of_one_slot_go_out_together_and_internal_ones_last)
 {
-    struct interest *canary = want_in_slot("z", 7);
-    want_in_slot("a", 9), want_in_slot("b", 8), want_in_slot("c", 9), want_in_slot("d", 8);
+    add_internal("z", 7);
+    want_in_slot(0, "a", 9), want_in_slot(0, "b", 8), want_in_slot(0, "c", 9), want_in_slot(0, "d", 8);
     ck_assert_str_eq(batch(1), "z");
     confirm("z");
-    interest_reset(&set, NULL);
-    interest_sort_fresh(&set, canary);
+    node_channels_reset(&node);
+    node_channels_sort_fresh(&node);
     for (int i = 0; i < 2; i++) {
         const char *names = batch(16);
         ck_assert_msg(strcmp(names, i ? "a c" : "b d") == 0 || strcmp(names, i ? "c a" : "d b") == 0, "%s",
@@ -410,19 +450,29 @@ START_TEST(sorted_channels_of_one_slot_go_out_together_and_the_last_comes_last)
 }
 END_TEST
 
+// True where the channel was ACTIVE.
+static bool taken_away(const char *name)
+{
+    const struct channel_ref ref = ref_of(name);
+    struct bus_channel *c;
+    bool was_active = node_channels_unsubscribed(&node, &ref, &c);
+    ck_assert_ptr_eq(c, was_active ? find(name) : NULL);
+    return was_active;
+}
+
 START_TEST(what_a_node_sends_elsewhere_waits_until_it_is_tried_again)
 {
-    want_in_slot("a", 7), want_in_slot("b", 7), want_in_slot("c", 9);
+    want_in_slot(0, "a", 7), want_in_slot(0, "b", 7), want_in_slot(0, "c", 9);
     ck_assert_str_eq(batch(16), "a b");
     ck_assert_str_eq(batch(16), "c");
-    interest_batch_moved(&set, 9); // the error names its slot
-    ck_assert_int_eq(find("c")->state, INTEREST_MOVED);
-    interest_batch_moved(&set, -1); // one that names none: the oldest
-    ck_assert_int_eq(find("a")->state, INTEREST_MOVED);
-    ck_assert_int_eq(find("b")->state, INTEREST_MOVED);
-    interest_batch_moved(&set, -1);
+    node_channels_batch_moved(&node, 9); // the error names its slot
+    ck_assert_int_eq(find("c")->state, CHANNEL_MOVED);
+    node_channels_batch_moved(&node, -1); // one that names none: the oldest
+    ck_assert_int_eq(find("a")->state, CHANNEL_MOVED);
+    ck_assert_int_eq(find("b")->state, CHANNEL_MOVED);
+    node_channels_batch_moved(&node, -1);
     ck_assert_str_eq(batch(16), "");
-    interest_retry_moved(&set);
+    node_channels_retry_moved(&node);
     ck_assert_str_eq(batch(16), "c");
     ck_assert_str_eq(batch(16), "a b");
     ck_assert(!confirm("a")->was_active);
@@ -431,10 +481,10 @@ END_TEST
 
 START_TEST(an_error_for_a_slot_that_nothing_waits_for_has_no_effect)
 {
-    want_in_slot("a", 7);
+    want_in_slot(0, "a", 7);
     ck_assert_str_eq(batch(16), "a");
-    interest_batch_moved(&set, 8);
-    ck_assert_int_eq(find("a")->state, INTEREST_SENT);
+    node_channels_batch_moved(&node, 8);
+    ck_assert_int_eq(find("a")->state, CHANNEL_SENT);
 }
 END_TEST
 
@@ -443,74 +493,118 @@ START_TEST(a_channel_that_redis_takes_away_may_have_a_hole)
     activate("a"), activate("b");
     want(0, "c");
     unwant(0, "b", 5000);
-    ck_assert_ptr_eq(interest_moved(&set, map_hash("a", 1), "a", 1), find("a"));
+    ck_assert(taken_away("a"));
     ck_assert(find("a")->was_active);
-    ck_assert_ptr_null(interest_moved(&set, map_hash("b", 1), "b", 1)); // nobody misses it
+    ck_assert(taken_away("b")); // nobody misses it
     ck_assert_ptr_null(find("b"));
-    ck_assert_uint_eq(set.lingering_count, 0);
-    ck_assert_ptr_null(interest_moved(&set, map_hash("c", 1), "c", 1)); // was not subscribed
-    ck_assert_int_eq(find("c")->state, INTEREST_FRESH);
-    ck_assert_ptr_null(interest_moved(&set, map_hash("a", 1), "a", 1)); // told once
-    ck_assert_ptr_null(interest_moved(&set, map_hash("x", 1), "x", 1));
+    ck_assert_uint_eq(node.lingering_count, 0);
+    ck_assert(!taken_away("c")); // was not subscribed
+    ck_assert_int_eq(find("c")->state, CHANNEL_FRESH);
+    ck_assert(!taken_away("a")); // told once
+    ck_assert(!taken_away("x"));
 }
 END_TEST
 
 START_TEST(a_moved_channel_goes_with_the_last_who_wanted_it_and_a_lost_connection_makes_it_fresh)
 {
     activate("a"), activate("b");
-    interest_moved(&set, map_hash("a", 1), "a", 1), interest_moved(&set, map_hash("b", 1), "b", 1);
+    ck_assert(taken_away("a") && taken_away("b"));
     unwant(0, "a", 5000);
     ck_assert_ptr_null(find("a"));
-    interest_reset(&set, NULL);
+    node_channels_reset(&node);
     ck_assert_str_eq(batch(16), "b");
     ck_assert(confirm("b")->was_active);
 }
 END_TEST
 
-START_TEST(a_channel_moves_to_another_set_with_all_who_want_it)
+START_TEST(a_channel_moves_to_another_node_with_all_who_want_it)
 {
-    struct interest_set other;
-    interest_init(&other);
-    size_t before = set.bytes;
+    struct node_channels other;
+    node_channels_init(&other, &all);
     activate("a");
     want(5, "a");
     want(0, "b");
-    ck_assert_str_eq(batch(16), "b"); // a question that is out at the old node
-    struct interest *a = find("a"), *b = find("b");
-    ck_assert(interest_move(&set, &other, a));
-    ck_assert(interest_move(&set, &other, b));
-    ck_assert_ptr_null(find("a"));
-    ck_assert_ptr_null(interest_refuse_oldest(&set)); // nothing of it is left behind
-    ck_assert_uint_eq(set.bytes, before);
-    ck_assert_ptr_eq(interest_find(&other, map_hash("a", 1), "a", 1), a);
+    ck_assert_str_eq(batch(16), "b"); // a SUBSCRIBE that is out at the old node
+    size_t before = channels_bytes(&all);
+    struct bus_channel *a = find("a"), *b = find("b");
+    channel_move(&all, a, &other);
+    channel_move(&all, b, &other);
+    ck_assert_ptr_null(node_channels_refuse_oldest(&node)); // nothing of it is left behind
+    ck_assert_ptr_null(confirm("b"));                       // nor does the old node confirm it
+    ck_assert_uint_eq(channels_bytes(&all), before);
+    ck_assert_ptr_eq(find("a"), a);
     ck_assert_uint_eq(a->workers, 1u | 1u << 5);
     ck_assert(a->was_active);
     ck_assert(!b->was_active);
-    struct interest *taken[4];
-    ck_assert_uint_eq(interest_take_batch(&other, taken, 4), 2);
-    ck_assert_ptr_eq(interest_confirm(&other, map_hash("a", 1), "a", 1), a);
-    interest_deinit(&other);
+    ck_assert_uint_eq(all.active_count, 0);
+    struct bus_channel *taken[4];
+    ck_assert_uint_eq(node_channels_take_batch(&other, taken, 4), 2);
+    ck_assert_ptr_eq(confirm_at(&other, "a"), a);
+    ck_assert_uint_eq(all.active_count, 1);
+}
+END_TEST
+
+START_TEST(a_channel_without_a_node_waits_for_one_and_goes_with_the_last_who_wanted_it)
+{
+    const struct channel_ref a = ref_of("a"), b = ref_of("b");
+    ck_assert_int_eq(channels_want(&all, 0, &a, 7)->state, CHANNEL_UNOWNED);
+    ck_assert_ptr_nonnull(channels_want(&all, 0, &b, 7));
+    ck_assert_uint_eq(all.unowned_count, 2);
+    unwant(0, "b", 5000);
+    ck_assert_ptr_null(find("b"));
+    ck_assert_uint_eq(all.unowned_count, 1);
+    channel_move(&all, find("a"), &node);
+    ck_assert_uint_eq(all.unowned_count, 0);
+    ck_assert_str_eq(batch(16), "a");
+    confirm("a");
+    channel_move(&all, find("a"), NULL);
+    ck_assert_int_eq(find("a")->state, CHANNEL_UNOWNED);
+    ck_assert(find("a")->was_active);
+}
+END_TEST
+
+static void leave_node(void *ctx, struct bus_channel *c)
+{
+    ++*(int *)ctx;
+    channel_move(&all, c, NULL);
+}
+
+START_TEST(every_channel_of_a_node_is_visited_whatever_its_state)
+{
+    int visits = 0;
+    activate("a");
+    deny("b");
+    activate("c");
+    ck_assert(taken_away("c"));
+    want(0, "d");
+    ck_assert_str_eq(batch(16), "d");
+    want(0, "e");
+    node_channels_each(&node, leave_node, &visits);
+    ck_assert_int_eq(visits, 5);
+    ck_assert_uint_eq(all.unowned_count, 5);
+    node_channels_each(&node, leave_node, &visits);
+    ck_assert_int_eq(visits, 5);
 }
 END_TEST
 
 START_TEST(memory_is_accounted_for_and_given_back)
 {
-    size_t empty = interest_bytes(&set);
+    size_t empty = channels_bytes(&all);
     activate("a"), activate("b");
     want(0, "c");
-    ck_assert_uint_ge(interest_bytes(&set), empty + 3 * sizeof(struct interest));
+    ck_assert_uint_ge(channels_bytes(&all), empty + 3 * sizeof(struct bus_channel));
     unwant(0, "a", 1), unwant(0, "c", 1);
     ck_assert_str_eq(expired(1, 16), "a");
     unwant(0, "b", 1);
-    interest_reset(&set, NULL);
-    ck_assert_uint_eq(interest_bytes(&set), map_bytes(&set.map));
+    node_channels_reset(&node);
+    ck_assert_uint_eq(channels_bytes(&all), map_bytes(&all.map));
 }
 END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("interest");
-    TCase *tcase = tcase_create("interest");
+    Suite *suite = suite_create("channels");
+    TCase *tcase = tcase_create("channels");
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, a_wanted_channel_is_sent_once_and_active_once_confirmed);
     tcase_add_test(tcase, many_that_want_a_channel_share_one_subscription);
@@ -532,17 +626,20 @@ int main(void)
     tcase_add_test(tcase, after_a_reset_all_that_is_wanted_is_fresh_in_one_batch);
     tcase_add_test(tcase, after_a_reset_only_what_was_active_may_have_a_hole);
     tcase_add_test(tcase, after_a_reset_what_lingered_is_forgotten);
-    tcase_add_test(tcase, after_a_reset_the_last_comes_last);
+    tcase_add_test(tcase, after_a_reset_internal_channels_come_last);
+    tcase_add_test(tcase, an_internal_channel_stays_and_counts_as_nobodys);
     tcase_add_test(tcase, a_confirmation_of_what_was_not_asked_has_no_effect);
     tcase_add_test(tcase, a_worker_that_comes_anew_was_told_of_no_loss);
     tcase_add_test(tcase, a_batch_holds_channels_of_one_slot);
-    tcase_add_test(tcase, sorted_channels_of_one_slot_go_out_together_and_the_last_comes_last);
+    tcase_add_test(tcase, sorted_channels_of_one_slot_go_out_together_and_internal_ones_last);
     tcase_add_test(tcase, what_a_node_sends_elsewhere_waits_until_it_is_tried_again);
     tcase_add_test(tcase, an_error_for_a_slot_that_nothing_waits_for_has_no_effect);
     tcase_add_test(tcase, a_channel_that_redis_takes_away_may_have_a_hole);
     tcase_add_test(tcase,
                    a_moved_channel_goes_with_the_last_who_wanted_it_and_a_lost_connection_makes_it_fresh);
-    tcase_add_test(tcase, a_channel_moves_to_another_set_with_all_who_want_it);
+    tcase_add_test(tcase, a_channel_moves_to_another_node_with_all_who_want_it);
+    tcase_add_test(tcase, a_channel_without_a_node_waits_for_one_and_goes_with_the_last_who_wanted_it);
+    tcase_add_test(tcase, every_channel_of_a_node_is_visited_whatever_its_state);
     tcase_add_test(tcase, memory_is_accounted_for_and_given_back);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);

@@ -1,4 +1,4 @@
-// Long random lives of an interest set against a naive one, and against a Redis that forbids some channels.
+// Long random lives of a node's channels against a naive table, and against a Redis that forbids some channels.
 #include "gateway/bus/channels.h"
 
 #include <check.h>
@@ -13,7 +13,7 @@ enum { CHANNELS = 24, WORKERS = 3, BATCH = 8, STEPS = 20000 };
 // The model: what is known of each channel, in an array; lists are arrays of channel numbers.
 struct model_channel {
     bool there, lingering, was_active, alone;
-    enum interest_state state;
+    enum channel_state state;
     uint64_t workers, until;
     uint32_t batch;
 };
@@ -22,7 +22,8 @@ struct numbers {
     size_t items[CHANNELS], count;
 };
 
-static struct interest_set set;
+static struct channels all;
+static struct node_channels node;
 static struct model_channel model[CHANNELS];
 static struct numbers fresh, sent, denied, lingering;
 static uint32_t batches;
@@ -59,7 +60,8 @@ static void take_out(struct numbers *list, size_t c)
 static void setup(void)
 {
     ck_assert(map_seed());
-    interest_init(&set);
+    channels_init(&all);
+    node_channels_init(&node, &all);
     for (size_t c = 0; c < CHANNELS; c++)
         snprintf(names[c], sizeof names[c], "c%zu", c);
     memset(model, 0, sizeof model);
@@ -70,12 +72,25 @@ static void setup(void)
 
 static void teardown(void)
 {
-    interest_deinit(&set);
+    channels_deinit(&all);
 }
 
-#define NAME(c) map_hash(names[c], strlen(names[c])), names[c], strlen(names[c])
+static struct channel_ref *ref_of(size_t c)
+{
+    static struct channel_ref ref;
+    ref = channel_ref(names[c], strlen(names[c]));
+    return &ref;
+}
 
-static size_t number_of(const struct interest *i)
+static bool want(unsigned worker, size_t c)
+{
+    struct bus_channel *wanted = channels_want(&all, worker, ref_of(c), 0);
+    if (wanted && !wanted->node)
+        channel_move(&all, wanted, &node);
+    return wanted != NULL;
+}
+
+static size_t number_of(const struct bus_channel *i)
 {
     for (size_t c = 0; c < CHANNELS; c++)
         if (strlen(names[c]) == i->entry.len && memcmp(names[c], i->name, i->entry.len) == 0)
@@ -86,10 +101,10 @@ static size_t number_of(const struct interest *i)
 
 static void forget(size_t c)
 {
-    struct numbers *const lists[] = {[INTEREST_FRESH] = &fresh,
-                                     [INTEREST_SENT] = &sent,
-                                     [INTEREST_DENIED] = &denied,
-                                     [INTEREST_ACTIVE] = NULL};
+    struct numbers *const lists[] = {[CHANNEL_FRESH] = &fresh,
+                                     [CHANNEL_SENT] = &sent,
+                                     [CHANNEL_DENIED] = &denied,
+                                     [CHANNEL_ACTIVE] = NULL};
     if (lists[model[c].state])
         take_out(lists[model[c].state], c);
     if (model[c].lingering)
@@ -104,14 +119,14 @@ static void step_want(void)
     struct model_channel *m = &model[c];
     if (!m->there) {
         m->there = true;
-        m->state = INTEREST_FRESH;
+        m->state = CHANNEL_FRESH;
         append(&fresh, c);
     }
     if (m->lingering)
         take_out(&lingering, c);
     m->lingering = false;
     m->workers |= 1u << worker;
-    CHECK(interest_want(&set, worker, NAME(c)) != NULL);
+    CHECK(want(worker, c));
 }
 
 static void step_unwant(void)
@@ -120,13 +135,13 @@ static void step_unwant(void)
     unsigned worker = (unsigned)random_below(WORKERS);
     struct model_channel *m = &model[c];
     uint64_t until = now + 500;
-    interest_unwant(&set, worker, NAME(c), until);
+    channels_unwant(&all, worker, ref_of(c), until);
     if (!m->there)
         return;
     m->workers &= ~(UINT64_C(1) << worker);
     if (m->workers != 0 || m->lingering)
         return;
-    if (m->state == INTEREST_FRESH || m->state == INTEREST_DENIED) {
+    if (m->state == CHANNEL_FRESH || m->state == CHANNEL_DENIED) {
         forget(c);
         return;
     }
@@ -146,16 +161,16 @@ static size_t model_batch(size_t max)
 
 static void step_take_batch(void)
 {
-    struct interest *taken[BATCH];
+    struct bus_channel *taken[BATCH];
     size_t max = 1 + random_below(BATCH), n = model_batch(max);
-    CHECK(interest_take_batch(&set, taken, max) == n);
+    CHECK(node_channels_take_batch(&node, taken, max) == n);
     batches += n > 0;
     for (size_t i = 0; i < n; i++) {
         size_t c = fresh.items[0];
         CHECK(number_of(taken[i]) == c);
         take_out(&fresh, c);
         append(&sent, c);
-        model[c].state = INTEREST_SENT;
+        model[c].state = CHANNEL_SENT;
         model[c].batch = batches;
     }
 }
@@ -165,19 +180,19 @@ static void step_confirm(void)
     // Mostly the one whose turn it is, at times any.
     size_t c = sent.count > 0 && random_below(10) ? sent.items[0] : random_below(CHANNELS);
     struct model_channel *m = &model[c];
-    struct interest *i = interest_confirm(&set, NAME(c));
-    CHECK((i != NULL) == (m->there && m->state == INTEREST_SENT));
+    struct bus_channel *i = node_channels_confirm(&node, ref_of(c));
+    CHECK((i != NULL) == (m->there && m->state == CHANNEL_SENT));
     if (!i)
         return;
     CHECK(number_of(i) == c);
     take_out(&sent, c);
-    m->state = INTEREST_ACTIVE;
+    m->state = CHANNEL_ACTIVE;
     m->alone = false;
 }
 
 static void step_refuse(void)
 {
-    struct interest *refused = interest_refuse_oldest(&set);
+    struct bus_channel *refused = node_channels_refuse_oldest(&node);
     if (sent.count == 0) {
         CHECK(refused == NULL);
         return;
@@ -188,7 +203,7 @@ static void step_refuse(void)
     while (sent.count > 0 && model[sent.items[0]].batch == batch) {
         size_t c = sent.items[0];
         take_out(&sent, c);
-        model[c].state = single ? INTEREST_DENIED : INTEREST_FRESH;
+        model[c].state = single ? CHANNEL_DENIED : CHANNEL_FRESH;
         model[c].alone = !single;
         append(single ? &denied : &fresh, c);
         CHECK(!single || number_of(refused) == c);
@@ -197,9 +212,9 @@ static void step_refuse(void)
 
 static void step_retry_denied(void)
 {
-    interest_retry_denied(&set);
+    node_channels_retry_denied(&node);
     for (; denied.count > 0; take_out(&denied, denied.items[0])) {
-        model[denied.items[0]].state = INTEREST_FRESH;
+        model[denied.items[0]].state = CHANNEL_FRESH;
         model[denied.items[0]].alone = true;
         append(&fresh, denied.items[0]);
     }
@@ -207,39 +222,37 @@ static void step_retry_denied(void)
 
 static void step_reset(void)
 {
-    size_t last = random_below(CHANNELS);
     while (lingering.count > 0)
         forget(lingering.items[0]);
-    bool with_last = model[last].there;
-    interest_reset(&set, with_last ? interest_find(&set, NAME(last)) : NULL);
+    node_channels_reset(&node);
     size_t there = 0, walked = 0;
     for (size_t c = 0; c < CHANNELS; c++) {
-        model[c].was_active |= model[c].there && model[c].state == INTEREST_ACTIVE;
-        model[c].state = INTEREST_FRESH;
+        model[c].was_active |= model[c].there && model[c].state == CHANNEL_ACTIVE;
+        model[c].state = CHANNEL_FRESH;
         model[c].alone = false;
         there += model[c].there;
     }
     sent.count = denied.count = fresh.count = 0;
-    // In which order they go out is the set's choice, but for the last: the model takes it over.
-    struct interest *i;
-    TAILQ_FOREACH(i, &set.fresh, in_state)
+    // In which order they go out is the node's choice: the model takes it over.
+    struct bus_channel *i;
+    TAILQ_FOREACH(i, &node.in_state[CHANNEL_FRESH], in_state)
     {
         size_t c = number_of(i);
         CHECK(model[c].there && ++walked <= there);
         append(&fresh, c);
     }
     CHECK(walked == there);
-    CHECK(!with_last || fresh.items[fresh.count - 1] == last);
 }
 
 static void step_expire(void)
 {
-    struct interest *taken[BATCH];
+    struct bus_channel *taken[BATCH];
     now += random_below(400);
-    size_t max = 1 + random_below(BATCH), n = interest_take_expired(&set, now, taken, max), expected = 0;
+    size_t max = 1 + random_below(BATCH), n = node_channels_take_expired(&node, now, taken, max),
+           expected = 0;
     for (size_t i = 0; i < lingering.count && expected < max;) {
         size_t c = lingering.items[i];
-        if (model[c].until > now || model[c].state == INTEREST_SENT) {
+        if (model[c].until > now || model[c].state == CHANNEL_SENT) {
             i++;
             continue;
         }
@@ -255,7 +268,7 @@ static void check_as_model(void)
     size_t there = 0;
     for (size_t c = 0; c < CHANNELS; c++) {
         const struct model_channel *m = &model[c];
-        const struct interest *i = interest_find(&set, NAME(c));
+        const struct bus_channel *i = channels_find(&all, ref_of(c));
         CHECK((i != NULL) == m->there);
         there += m->there;
         if (!i)
@@ -266,7 +279,7 @@ static void check_as_model(void)
         CHECK(i->was_active == m->was_active);
         CHECK(m->workers != 0 || m->lingering);
     }
-    CHECK(set.map.count == there);
+    CHECK(all.map.count == there);
 }
 
 START_TEST(behaves_as_a_table_and_three_lists_do)
@@ -299,9 +312,9 @@ static bool forbidden[CHANNELS], subscribed[CHANNELS];
 
 static void redis_send(void)
 {
-    struct interest *taken[BATCH];
+    struct bus_channel *taken[BATCH];
     struct command *command = &queue[queue_tail];
-    command->count = interest_take_batch(&set, taken, BATCH);
+    command->count = node_channels_take_batch(&node, taken, BATCH);
     for (size_t i = 0; i < command->count; i++)
         command->channels[i] = number_of(taken[i]);
     queue_tail += command->count > 0;
@@ -316,23 +329,23 @@ static void redis_answer(void)
     for (size_t i = 0; i < command->count; i++)
         refused |= forbidden[command->channels[i]];
     if (refused) {
-        struct interest *alone = interest_refuse_oldest(&set);
+        struct bus_channel *alone = node_channels_refuse_oldest(&node);
         CHECK(!alone || forbidden[number_of(alone)]);
         return;
     }
     for (size_t i = 0; i < command->count; i++) {
         size_t c = command->channels[i];
         subscribed[c] = true;
-        struct interest *confirmed = interest_confirm(&set, NAME(c));
+        struct bus_channel *confirmed = node_channels_confirm(&node, ref_of(c));
         CHECK(!confirmed || number_of(confirmed) == c);
     }
 }
 
 static void redis_unsubscribe(void)
 {
-    struct interest *taken[BATCH];
+    struct bus_channel *taken[BATCH];
     now += random_below(1000);
-    size_t n = interest_take_expired(&set, now, taken, BATCH);
+    size_t n = node_channels_take_expired(&node, now, taken, BATCH);
     for (size_t i = 0; i < n; i++) {
         subscribed[number_of(taken[i])] = false;
         free(taken[i]);
@@ -342,11 +355,11 @@ static void redis_unsubscribe(void)
 static void want_or_not(void)
 {
     size_t c = random_below(CHANNELS);
-    struct interest *i = interest_find(&set, NAME(c));
+    struct bus_channel *i = channels_find(&all, ref_of(c));
     if (i && i->workers)
-        interest_unwant(&set, 0, NAME(c), now + 500);
+        channels_unwant(&all, 0, ref_of(c), now + 500);
     else
-        CHECK(interest_want(&set, 0, NAME(c)) != NULL);
+        CHECK(want(0, c));
 }
 
 START_TEST(one_forbidden_channel_never_hurts_another)
@@ -361,7 +374,7 @@ START_TEST(one_forbidden_channel_never_hurts_another)
         static void (*const steps[])(void) = {want_or_not, redis_send, redis_answer, redis_unsubscribe};
         steps[random_below(4)]();
         if (random_below(200) == 0)
-            interest_retry_denied(&set);
+            node_channels_retry_denied(&node);
     }
     // Left alone, it comes to rest with every allowed channel subscribed and every other one denied.
     for (int turn = 0; turn < 100; turn++) {
@@ -370,9 +383,9 @@ START_TEST(one_forbidden_channel_never_hurts_another)
     }
     ck_assert_uint_eq(queue_head, queue_tail);
     for (size_t c = 0; c < CHANNELS; c++) {
-        struct interest *i = interest_find(&set, NAME(c));
+        struct bus_channel *i = channels_find(&all, ref_of(c));
         if (i && i->workers) {
-            ck_assert_int_eq(i->state, forbidden[c] ? INTEREST_DENIED : INTEREST_ACTIVE);
+            ck_assert_int_eq(i->state, forbidden[c] ? CHANNEL_DENIED : CHANNEL_ACTIVE);
             ck_assert_int_eq(subscribed[c], !forbidden[c]);
         }
         ck_assert(i || !subscribed[c]); // nothing is left subscribed that nobody knows of
@@ -382,8 +395,8 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("interest model");
-    TCase *tcase = tcase_create("interest model");
+    Suite *suite = suite_create("channels model");
+    TCase *tcase = tcase_create("channels model");
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_loop_test(tcase, behaves_as_a_table_and_three_lists_do, 0, 4);
     tcase_add_loop_test(tcase, one_forbidden_channel_never_hurts_another, 0, 20);

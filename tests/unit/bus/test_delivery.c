@@ -16,16 +16,16 @@
 
 static struct ev_loop *loop;
 static struct mailbox *box;
-static struct interest_set set;
+static struct channels all;
 static struct counters counters;
 static struct delivery *delivery;
 static const struct payload_policy policy;
 static char heard[512]; // what the worker got: "a1 b2 gap:a confirmed:a down"
 
 // A frame shows as its channel and the first byte of its data.
-static void on_mail(void *ctx, const struct mail *mail, bool last)
+static void on_mail(void *ctx, const struct mail *mail, bool more)
 {
-    (void)ctx, (void)last;
+    (void)ctx, (void)more;
     char word[64];
     switch ((enum mail_kind)mail->kind) {
     case MAIL_FRAME: {
@@ -41,15 +41,15 @@ static void on_mail(void *ctx, const struct mail *mail, bool last)
                  mail->kind == MAIL_GAP         ? "gap"
                  : mail->kind == MAIL_CONFIRMED ? "confirmed"
                                                 : "anew",
-                 (int)mail->name->len, mail->name->text);
-        free(mail->name);
+                 (int)mail->channel->len, mail->channel->name);
+        free(mail->channel);
         break;
     case MAIL_UNCONFIRMED:
         snprintf(word, sizeof word, "down");
         break;
     case MAIL_PAGE:
         snprintf(word, sizeof word, "%s:%.*s:%zu", mail->page->page.failed ? "failed" : "page",
-                 (int)mail->page->name->len, mail->page->name->text, mail->page->page.count);
+                 (int)mail->page->channel->len, mail->page->channel->name, mail->page->page.count);
         page_mail_free(mail->page);
         break;
     default:
@@ -59,12 +59,6 @@ static void on_mail(void *ctx, const struct mail *mail, bool last)
     snprintf(heard + len, sizeof heard - len, "%s%s", len ? " " : "", word);
 }
 
-static struct interest *find(void *ctx, uint64_t hash, const char *name, size_t len)
-{
-    (void)ctx;
-    return interest_find(&set, hash, name, len);
-}
-
 static void setup(void)
 {
     static struct mailbox *boxes[1];
@@ -72,30 +66,36 @@ static void setup(void)
     ck_assert(map_seed());
     loop = ev_loop_new(0);
     ck_assert_ptr_nonnull(loop);
-    box = mailbox_create(loop, ROOM, on_mail, NULL);
+    box = mailbox_create(loop, ROOM, &(struct mailbox_hooks){.on_mail = on_mail});
     ck_assert_ptr_nonnull(box);
     boxes[0] = box;
-    interest_init(&set);
+    channels_init(&all);
     counters = (struct counters){0};
     delivery = calloc(1, sizeof *delivery);
     ck_assert_ptr_nonnull(delivery);
     *delivery = (struct delivery){
-        .find = find, .counters = &counters, .payload = &policy, .workers = boxes, .worker_count = 1};
-    ck_assert_ptr_nonnull(interest_want(&set, 0, map_hash("a", 1), "a", 1));
-    ck_assert_ptr_nonnull(interest_want(&set, 0, map_hash("b", 1), "b", 1));
+        .channels = &all, .counters = &counters, .payload = &policy, .workers = boxes, .worker_count = 1};
+    ck_assert_ptr_nonnull(channels_want(&all, 0, &(struct channel_ref){"a", 1, map_hash("a", 1)}, 0));
+    ck_assert_ptr_nonnull(channels_want(&all, 0, &(struct channel_ref){"b", 1, map_hash("b", 1)}, 0));
 }
 
 static void teardown(void)
 {
     mailbox_destroy(box);
-    interest_deinit(&set);
+    channels_deinit(&all);
     free(delivery);
     ev_loop_destroy(loop);
 }
 
-static struct interest *channel(const char *name)
+static struct channel_ref ref(const char *name)
 {
-    return interest_find(&set, map_hash(name, 1), name, 1);
+    return channel_ref(name, 1);
+}
+
+static struct bus_channel *channel(const char *name)
+{
+    const struct channel_ref r = ref(name);
+    return channels_find(&all, &r);
 }
 
 // "a1": one message to channel a, of 1s.
@@ -218,8 +218,9 @@ START_TEST(a_page_of_history_keeps_its_place_and_so_does_the_news_that_there_is_
     struct frame *f = frame_create(&event, 1, "a", 1), *frames[] = {frame_retain(f), frame_retain(f)};
     const struct history_page page = {.frames = frames, .count = 2}, failed = {.failed = true};
     message("a1");
-    delivery_page(delivery, 0, "a", 1, &page);
-    delivery_page(delivery, 0, "b", 1, &failed);
+    const struct channel_ref a = ref("a"), b = ref("b");
+    delivery_page(delivery, 0, &a, &page);
+    delivery_page(delivery, 0, &b, &failed);
     message("a2");
     delivery_flush(delivery);
     ck_assert_str_eq(hear(), "a1 page:a:2 failed:b:0 a2");

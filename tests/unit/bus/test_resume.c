@@ -23,13 +23,14 @@ static ev_timer looking; // at what the server says of itself
 static struct redis_server server;
 static redisContext *publisher;
 static struct relay relay;
-static struct interest_set wanted;
+static struct channels all;
+static struct node_channels node;
+static struct bus_env env;
 static struct counters counters;
 static struct payload_policy policy;
 static struct delivery *delivery;
 static struct resume *resume;
 static struct resume *home; // who reads the histories by now
-static uint64_t queries;
 
 static struct worker_heard {
     struct mailbox *box;
@@ -37,13 +38,13 @@ static struct worker_heard {
     unsigned markers;  // confirmations of channel z
 } workers[WORKERS];
 
-static void on_mail(void *ctx, const struct mail *mail, bool last)
+static void on_mail(void *ctx, const struct mail *mail, bool more)
 {
-    (void)last;
+    (void)more;
     struct worker_heard *w = ctx;
     ck_assert_uint_eq(mail->kind, MAIL_CONFIRMED);
-    const struct channel_name *n = mail->name;
-    if (n->text[0] == 'z') {
+    const struct channel_mail *n = mail->channel;
+    if (n->name[0] == 'z') {
         w->markers++;
     } else {
         size_t len = strlen(w->words);
@@ -52,13 +53,7 @@ static void on_mail(void *ctx, const struct mail *mail, bool last)
             snprintf(word, sizeof word, "%u", (unsigned)n->tail.last.offset);
         snprintf(w->words + len, sizeof w->words - len, "%s%s", len ? " " : "", word);
     }
-    free(mail->name);
-}
-
-static struct interest *find(void *ctx, uint64_t hash, const char *name, size_t len)
-{
-    (void)ctx;
-    return interest_find(&wanted, hash, name, len);
+    free(mail->channel);
 }
 
 static void on_looking(struct ev_loop *l, ev_timer *w, int events)
@@ -70,13 +65,17 @@ static void open_workers(void)
 {
     static struct mailbox *boxes[WORKERS];
     for (size_t w = 0; w < WORKERS; w++) {
-        workers[w].box = boxes[w] = mailbox_create(loop, 1 << 20, on_mail, &workers[w]);
+        workers[w].box = boxes[w] =
+            mailbox_create(loop, 1 << 20, &(struct mailbox_hooks){.on_mail = on_mail, .ctx = &workers[w]});
         ck_assert_ptr_nonnull(boxes[w]);
     }
     delivery = calloc(1, sizeof *delivery);
     ck_assert_ptr_nonnull(delivery);
-    *delivery = (struct delivery){
-        .find = find, .counters = &counters, .payload = &policy, .workers = boxes, .worker_count = WORKERS};
+    *delivery = (struct delivery){.channels = &all,
+                                  .counters = &counters,
+                                  .payload = &policy,
+                                  .workers = boxes,
+                                  .worker_count = WORKERS};
 }
 
 static struct resume *on_home(void *ctx, const char *channel, size_t len)
@@ -88,17 +87,8 @@ static struct resume *on_home(void *ctx, const char *channel, size_t len)
 
 static struct resume *open_resume(const struct redis_url *url)
 {
-    static const char *const durable[] = {"a", "z"};
-    const struct resume_settings settings = {.url = url,
-                                             .client_name = "a-gateway",
-                                             .max_message = 1024,
-                                             .durable = durable,
-                                             .durable_count = 2,
-                                             .delivery = delivery,
-                                             .counters = &counters,
-                                             .queries = &queries,
-                                             .home = on_home};
-    struct resume *r = resume_create(loop, &settings);
+    const struct resume_settings settings = {.env = &env, .url = url, .owner = on_home};
+    struct resume *r = resume_create(&settings);
     ck_assert_ptr_nonnull(r);
     return r;
 }
@@ -117,8 +107,18 @@ static void setup(void)
     redis_do(publisher, "FUNCTION LOAD %s", function_library_text);
     snprintf(socket, sizeof socket, "%s", scratch_path("relay.sock"));
     relay_start(&relay, loop, socket, server.socket, 65536);
-    interest_init(&wanted);
+    static const char *const durable[] = {"a", "z"};
+    channels_init(&all);
+    node_channels_init(&node, &all);
     open_workers();
+    env = (struct bus_env){.loop = loop,
+                           .channels = &all,
+                           .delivery = delivery,
+                           .counters = &counters,
+                           .client_name = "a-gateway",
+                           .max_message = 1024,
+                           .durable = durable,
+                           .durable_count = 2};
     home = resume = open_resume(&url);
 }
 
@@ -128,33 +128,37 @@ static void teardown(void)
     for (size_t w = 0; w < WORKERS; w++)
         mailbox_destroy(workers[w].box);
     free(delivery);
-    interest_deinit(&wanted);
+    channels_deinit(&all);
     relay_stop(&relay);
     redisFree(publisher);
     redis_server_kill(&server);
     ev_loop_destroy(loop);
 }
 
-static struct interest *come(unsigned worker, const char *channel)
+static struct bus_channel *come(unsigned worker, const char *channel)
 {
-    struct interest *i = interest_want(&wanted, worker, map_hash(channel, 1), channel, 1);
+    const struct channel_ref ref = channel_ref(channel, 1);
+    struct bus_channel *i = channels_want(&all, worker, &ref, 0);
     ck_assert_ptr_nonnull(i);
+    if (!i->node)
+        channel_move(&all, i, &node);
     return i;
 }
 
 static void leave(unsigned worker)
 {
-    interest_unwant(&wanted, worker, map_hash("a", 1), "a", 1, UINT64_MAX);
+    const struct channel_ref ref = channel_ref("a", 1);
+    channels_unwant(&all, worker, &ref, UINT64_MAX);
 }
 
 // Redis confirms what is wanted and not subscribed.
 static void subscribe(void)
 {
-    struct interest *batch[4];
-    size_t n = interest_take_batch(&wanted, batch, 4);
+    struct bus_channel *batch[4];
+    size_t n = node_channels_take_batch(&node, batch, 4);
     for (size_t k = 0; k < n; k++) {
-        struct interest *i =
-            interest_confirm(&wanted, batch[k]->entry.hash, batch[k]->name, batch[k]->entry.len);
+        const struct channel_ref ref = channel_ref_of(batch[k]);
+        struct bus_channel *i = node_channels_confirm(&node, &ref);
         ck_assert_ptr_nonnull(i);
         resume_confirm(resume, i);
     }
@@ -163,7 +167,7 @@ static void subscribe(void)
 // A worker comes to the channel that is subscribed, or wants to hear once more.
 static void come_later(unsigned worker)
 {
-    resume_confirm_worker(resume, worker, come(worker, "a"));
+    resume_confirm_workers(resume, UINT64_C(1) << worker, come(worker, "a"));
 }
 
 // How many queries have been asked and answered by Redis.
@@ -211,8 +215,8 @@ static bool has_marker(void *ctx)
 static const char *heard(unsigned w)
 {
     unsigned markers = workers[0].markers + 1;
-    struct interest *z = come(0, "z");
-    if (z->state == INTEREST_ACTIVE)
+    struct bus_channel *z = come(0, "z");
+    if (z->state == CHANNEL_ACTIVE)
         resume_confirm(resume, z);
     else
         subscribe();
@@ -228,7 +232,7 @@ static bool is_connected(void *ctx)
 
 static bool is_unasked(void *ctx)
 {
-    return ((const struct interest *)ctx)->query == 0;
+    return ((const struct bus_channel *)ctx)->query.number == 0;
 }
 
 static void hold_answers(void)
@@ -296,10 +300,10 @@ START_TEST(nobody_asks_while_a_question_is_on_its_way)
     ask_and_hold();
     for (int n = 0; n < 100; n++)
         come_later((unsigned)n % WORKERS);
-    ck_assert_uint_eq(queries, 2); // the marker's is the other one
+    ck_assert_uint_eq(env.position_queries, 2); // the marker's is the other one
     release_answers();
     wait_heard(2);
-    ck_assert_uint_eq(queries, 3);
+    ck_assert_uint_eq(env.position_queries, 3);
     ck_assert_int_eq(answered() - answered_before, 2);
 }
 END_TEST
@@ -319,12 +323,12 @@ START_TEST(an_answer_of_before_a_resubscription_is_not_taken)
 {
     ask_and_hold();
     come_later(1);
-    interest_reset(&wanted, NULL);
+    node_channels_reset(&node);
     publish();
     subscribe();
     release_answers();
     wait_heard(0);
-    ck_assert_uint_eq(queries, 4); // two of them for the marker, which was subscribed anew, too
+    ck_assert_uint_eq(env.position_queries, 4); // two of them for the marker, which was subscribed anew, too
     ck_assert_str_eq(heard(0), "2");
     ck_assert_str_eq(heard(1), "2");
 }
@@ -333,7 +337,7 @@ END_TEST
 START_TEST(an_answer_that_comes_before_the_resubscription_is_not_taken)
 {
     ask_and_hold();
-    interest_reset(&wanted, NULL);
+    node_channels_reset(&node);
     release_answers();
     loop_wait(loop, is_unasked, come(0, "a"));
     ck_assert_str_eq(workers[0].words, "");
@@ -422,8 +426,8 @@ START_TEST(a_channel_that_nobody_wants_any_more_when_the_answer_comes_is_none)
 {
     ask_and_hold();
     leave(0);
-    interest_reset(&wanted, NULL); // what lingers is forgotten
-    ck_assert_ptr_null(interest_find(&wanted, map_hash("a", 1), "a", 1));
+    node_channels_reset(&node); // what lingers is forgotten
+    ck_assert_ptr_null(channels_find(&all, &(struct channel_ref){"a", 1, map_hash("a", 1)}));
     release_answers();
     ck_assert_str_eq(heard(0), "");
     come(0, "a");
@@ -466,7 +470,7 @@ START_TEST(what_is_asked_before_there_is_a_connection_is_answered)
 {
     come(0, "a");
     subscribe();
-    ck_assert_uint_eq(queries, 1);
+    ck_assert_uint_eq(env.position_queries, 1);
     wait_heard(0);
     ck_assert_str_eq(heard(0), "0"); // a history without events
 }
@@ -477,8 +481,8 @@ START_TEST(a_channel_that_is_not_durable_is_confirmed_without_a_question)
     come(0, "b");
     come(1, "b");
     subscribe();
-    resume_confirm_worker(resume, 2, come(2, "b"));
-    ck_assert_uint_eq(queries, 0);
+    resume_confirm_workers(resume, UINT64_C(1) << 2, come(2, "b"));
+    ck_assert_uint_eq(env.position_queries, 0);
     for (unsigned w = 0; w < WORKERS; w++)
         wait_heard(w);
     for (unsigned w = 0; w < WORKERS; w++)
