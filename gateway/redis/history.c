@@ -1,5 +1,6 @@
 #include "gateway/redis/history.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,7 +40,8 @@ struct request {
         struct {
             unsigned worker;
             struct history_query query;
-        } page; // of page_kind
+            bool single; // the one entry behind query.from alone
+        } page;          // of page_kind
     };
     size_t len;
     char channel[];
@@ -57,6 +59,7 @@ struct history {
     bool working;
     char fault[200]; // why it does not work while it is connected; empty: there is no reason
     ev_timer away;   // runs while it is working, but not connected, or not answered since it is
+    bool single;     // the last page was a single one, since two entries take connections down
     bool told_fault, told_denied, told_foreign;
     uint64_t told_lost_ms;
 };
@@ -85,8 +88,9 @@ static bool on_send_page(const struct command *c, struct redis_conn *conn)
     const struct history_query *q = &r->page.query;
     char key[CHANNEL_NAME_MAX + 16], from[48], count[16];
     snprintf(key, sizeof key, "sse:{%.*s}", (int)r->len, r->channel);
-    snprintf(from, sizeof from, "%" PRIu64 "-%" PRIu64, q->from.ms, q->from.offset);
-    snprintf(count, sizeof count, "%u", q->entries);
+    snprintf(from, sizeof from, "%s%" PRIu64 "-%" PRIu64, r->page.single ? "(" : "", q->from.ms,
+             q->from.offset);
+    snprintf(count, sizeof count, "%u", r->page.single ? 1 : q->entries);
     const char *argv[] = {"XRANGE", key, from, "+", "COUNT", count};
     return redis_conn_send(conn, 6, argv, NULL);
 }
@@ -221,7 +225,9 @@ static void read_entries(struct history *h, const struct request *r, const redis
 {
     const struct channel_ref channel = channel_ref(r->channel, r->len);
     struct event_id before = {0};
-    page->at_end = reply->elements < r->page.query.entries;
+    // What a single page does not have may be the entry at query.from: only a page with that says where the end is.
+    page->at_end = !r->page.single && reply->elements < r->page.query.entries;
+    h->single = r->page.single && reply->elements > 0;
     for (size_t i = 0; i < reply->elements && i < HISTORY_PAGE_ENTRIES_MAX; i++) {
         enum counter dropped;
         struct frame *f =
@@ -256,6 +262,7 @@ static void on_page_lost(void *ctx, struct command *c)
     struct history *h = ctx;
     struct request *r = request_of(c);
     uint32_t fewer = r->page.query.entries / PAGE_SHRINK;
+    r->page.single = r->page.query.entries == HISTORY_PAGE_ENTRIES_MIN;
     r->page.query.entries = fewer < HISTORY_PAGE_ENTRIES_MIN ? HISTORY_PAGE_ENTRIES_MIN : fewer;
     if (c->losses > 1)
         tell_lost(h, r, "pages with fewer of them are asked for");
@@ -421,6 +428,7 @@ void history_destroy(struct history *h)
 // `request` is copied, and gets the channel.
 static bool ask(struct history *h, const struct request *request, const char *channel, size_t len)
 {
+    assert(len <= CHANNEL_NAME_MAX);
     struct request *r = malloc(sizeof *r + len);
     if (!r)
         return false;
@@ -441,7 +449,11 @@ bool history_ask_last(struct history *h, uint64_t query, const char *channel, si
 bool history_ask_page(struct history *h, unsigned worker, const char *channel, size_t len,
                       const struct history_query *query)
 {
-    struct request r = {.command.kind = &page_kind, .page = {.worker = worker, .query = *query}};
+    assert(query->entries >= HISTORY_PAGE_ENTRIES_MIN && query->entries <= HISTORY_PAGE_ENTRIES_MAX);
+    const struct request r = {.command.kind = &page_kind,
+                              .page = {.worker = worker,
+                                       .query = *query,
+                                       .single = h->single && query->entries == HISTORY_PAGE_ENTRIES_MIN}};
     return ask(h, &r, channel, len);
 }
 

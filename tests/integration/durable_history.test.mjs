@@ -71,6 +71,19 @@ test('pages that Redis cuts the connection for are asked for again with fewer ev
     assert.equal(gateway.process.log().match(/connections are lost while sse:\{a\} is read/g)?.length ?? 0, 1);
 });
 
+test('events of which Redis lets one through at a time, but not two, all arrive', async (t) => {
+    const scope = scopeOf(t);
+    const { redis, publish } = await startRedis(scope, { config: ['--client-output-buffer-limit', 'normal', '1mb', '0', '0'] });
+    const big = ' '.repeat(900000);
+    await publish('a', '1', '2', `3${big}`, `4${big}`, `5${big}`, '6');
+    const gateway = await Gateway.start(scope, { redis });
+    const stream = await openStream(scope, gateway.port, earliest('a'));
+    await stream.count(6);
+    await publish('a', '7');
+    await stream.count(7);
+    assert.deepEqual(numbers(stream), range(1, 7));
+});
+
 /** As an EventSource does: opens the stream again where it was ended before its first event. */
 async function openUntilFirst(scope, gateway, path) {
     let stream;
