@@ -14,6 +14,7 @@
 #include "gateway/redis/commands.h"
 #include "gateway/redis/function_loader.h"
 #include "gateway/redis/history_entry.h"
+#include "gateway/redis/history_probe.h"
 
 // Answers that may be outstanding: enough to hide the round trip, and a bound on what Redis sends at once.
 #define LASTS_MAX 512u
@@ -26,8 +27,6 @@
 #define ENTRY_REST ((size_t)16 << 10)
 // A page is asked for with so much less, when a connection was lost with it in flight.
 #define PAGE_SHRINK 4u
-// Seconds that it may be away, since connections are lost and made again.
-#define AWAY_S 3.0
 // Milliseconds between two log lines about pages that take connections down.
 #define TELL_MS 60000u
 
@@ -49,18 +48,11 @@ struct request {
 
 struct history {
     struct history_settings settings;
-    struct ev_loop *loop;
     struct commands *commands;
     struct function_loader loader;
-    struct command probe;
-    bool probing;
-    char probe_channel[CHANNEL_NAME_MAX]; // the last one that was refused; at first one that does not exist
-    size_t probe_channel_len;
-    bool working;
-    char fault[200]; // why it does not work while it is connected; empty: there is no reason
-    ev_timer away;   // runs while it is working, but not connected, or not answered since it is
-    bool single;     // the last page was a single one, since two entries take connections down
-    bool told_fault, told_denied, told_foreign;
+    struct history_probe probe;
+    bool single; // the last page was a single one, since two entries take connections down
+    bool told_denied, told_foreign;
     uint64_t told_lost_ms;
 };
 
@@ -69,17 +61,9 @@ static struct request *request_of(const struct command *c)
     return container_of(c, struct request, command);
 }
 
-static bool send_last(struct redis_conn *conn, const char *channel, size_t len)
-{
-    char key[CHANNEL_NAME_MAX + 16];
-    snprintf(key, sizeof key, "sse:{%.*s}", (int)len, channel);
-    const char *argv[] = {"XREVRANGE", key, "+", "-", "COUNT", "1"};
-    return redis_conn_send(conn, 6, argv, NULL);
-}
-
 static bool on_send_last(const struct command *c, struct redis_conn *conn)
 {
-    return send_last(conn, request_of(c)->channel, request_of(c)->len);
+    return history_send_last(conn, request_of(c)->channel, request_of(c)->len);
 }
 
 static bool on_send_page(const struct command *c, struct redis_conn *conn)
@@ -105,34 +89,6 @@ static void on_forget(void *ctx, struct command *c)
 {
     (void)ctx;
     free(request_of(c));
-}
-
-static void set_working(struct history *h, bool working)
-{
-    bool changed = h->working != working;
-    ev_timer_stop(h->loop, &h->away);
-    h->working = working;
-    if (working)
-        h->fault[0] = '\0';
-    if (working && h->told_fault)
-        log_info("redis", "histories can be read again");
-    else if (!working && !h->told_fault)
-        log_warn("redis", "histories cannot be read: %s", history_fault(h));
-    h->told_fault = !working;
-    if (changed && h->settings.on_working)
-        h->settings.on_working(h->settings.ctx);
-}
-
-static void on_away(struct ev_loop *loop, ev_timer *w, int events)
-{
-    (void)loop, (void)events;
-    set_working(w->data, false);
-}
-
-static void go_away(struct history *h)
-{
-    if (h->working && !ev_is_active(&h->away))
-        ev_timer_again(h->loop, &h->away);
 }
 
 static void tell_denied(struct history *h, const struct request *r, const char *error)
@@ -164,7 +120,7 @@ static const redisReply *array_of(struct history *h, const struct request *r,
                                   const struct command_answer *answer)
 {
     if (answer->reply && answer->reply->type == REDIS_REPLY_ARRAY) {
-        set_working(h, true);
+        history_probe_answered(&h->probe);
         return answer->reply;
     }
     if (answer->reply)
@@ -277,69 +233,17 @@ static const struct command_kind page_kind = {
     .lost = on_page_lost,
 };
 
-static struct history *history_of_probe(const struct command *c)
-{
-    return container_of(c, struct history, probe);
-}
-
-static bool on_send_probe(const struct command *c, struct redis_conn *conn)
-{
-    const struct history *h = history_of_probe(c);
-    return send_last(conn, h->probe_channel, h->probe_channel_len);
-}
-
-// A node that says that the slot is another's answers questions.
-static bool is_probe_final(const struct command *c, const char *error)
-{
-    (void)c;
-    return command_error_is_final(error) || cluster_error_passes(error);
-}
-
-static void on_probe_answer(void *ctx, struct command *c, const struct command_answer *answer)
-{
-    struct history *h = ctx;
-    (void)c;
-    h->probing = false;
-    if (answer->reply)
-        set_working(h, true);
-}
-
-static void on_probe_forgotten(void *ctx, struct command *c)
-{
-    (void)ctx;
-    history_of_probe(c)->probing = false;
-}
-
-// Asked until it is answered, whether a stream waits for an answer or not: without one there are no new streams.
-static const struct command_kind probe_kind = {
-    .class = CLASS_CONNECTION,
-    .of_connection = true,
-    .send = on_send_probe,
-    .fits = is_array,
-    .is_final = is_probe_final,
-    .answer = on_probe_answer,
-    .forget = on_probe_forgotten,
-};
-
-static void probe(struct history *h)
-{
-    h->probe.kind = &probe_kind;
-    h->probing = h->probing || commands_add(h->commands, &h->probe);
-}
-
 static void on_ready(void *ctx)
 {
     struct history *h = ctx;
-    if (h->fault[0] == '\0')
-        snprintf(h->fault, sizeof h->fault, "no question was answered yet");
-    go_away(h);
     function_loader_check(&h->loader);
-    probe(h);
+    history_probe_connected(&h->probe);
 }
 
 static void on_down(void *ctx)
 {
-    go_away(ctx);
+    struct history *h = ctx;
+    history_probe_lost(&h->probe);
 }
 
 static void on_refused(void *ctx, const struct command *c, const char *error)
@@ -347,14 +251,8 @@ static void on_refused(void *ctx, const struct command *c, const char *error)
     struct history *h = ctx;
     if (cluster_error_passes(error))
         return; // of a slot, not of the server
-    snprintf(h->fault, sizeof h->fault, "%.150s", error);
-    if (!c->kind->of_connection) { // this one is not denied to the gateway
-        h->probe_channel_len = request_of(c)->len;
-        memcpy(h->probe_channel, request_of(c)->channel, request_of(c)->len);
-    }
-    if (c != &h->probe)
-        probe(h);
-    set_working(h, false);
+    const struct request *r = c->kind->of_connection ? NULL : request_of(c);
+    history_probe_refused(&h->probe, r ? r->channel : NULL, r ? r->len : 0, error);
 }
 
 static struct commands *on_route(void *ctx, const struct command *c)
@@ -403,16 +301,13 @@ struct history *history_create(struct ev_loop *loop, const struct history_settin
     if (!h)
         return NULL;
     h->settings = *settings;
-    h->loop = loop;
-    ev_timer_init(&h->away, on_away, 0., AWAY_S);
-    h->away.data = h;
-    h->probe_channel_len = (size_t)snprintf(h->probe_channel, sizeof h->probe_channel, "sse:probe");
     h->commands = open_commands(h, loop);
     if (!h->commands) {
         free(h);
         return NULL;
     }
     function_loader_init(&h->loader, h->commands);
+    history_probe_init(&h->probe, loop, h->commands, settings->on_working, settings->ctx);
     return h;
 }
 
@@ -421,7 +316,7 @@ void history_destroy(struct history *h)
     if (!h)
         return;
     commands_destroy(h->commands);
-    ev_timer_stop(h->loop, &h->away);
+    history_probe_deinit(&h->probe);
     free(h);
 }
 
@@ -464,15 +359,10 @@ void history_reconnect(struct history *h)
 
 bool history_is_working(const struct history *h)
 {
-    return h->working;
+    return h->probe.working;
 }
 
 const char *history_fault(const struct history *h)
 {
-    if (h->working)
-        return "";
-    if (commands_is_connected(h->commands))
-        return h->fault;
-    const char *fault = commands_connect_fault(h->commands);
-    return fault[0] ? fault : "the connection for histories is not up";
+    return history_probe_fault(&h->probe);
 }
