@@ -36,6 +36,11 @@ static void move_count(struct commands *q, struct commands *to, const struct com
     queue_class(to, c)->count++;
 }
 
+void queue_retry(struct commands *q)
+{
+    retry_in(q, DELAY_FIRST_S);
+}
+
 void queue_delay(struct commands *q, struct command *c)
 {
     struct commands *to = q->settings.redirected_from ? q->settings.redirected_from : q;
@@ -132,6 +137,7 @@ bool queue_add(struct commands *q, struct command *c)
 {
     struct command_list_class *class = queue_class(q, c);
     size_t max = q->settings.classes[c->kind->class].max;
+    assert(c->kind->send && c->kind->fits && c->kind->answer && c->kind->forget);
     if (max > 0 && class->count >= max)
         return false;
     *c = (struct command){.kind = c->kind, .asked_ms = clock_monotonic_ms()};
@@ -178,4 +184,6 @@ void queue_empty(struct commands *q)
         empty_list(q, &q->classes[i].waiting);
     for (unsigned i = 0; i < COMMAND_DELAYS; i++)
         empty_list(q, &q->delayed[i]);
+    for (unsigned i = 0; i < COMMAND_CLASSES_MAX; i++)
+        assert(q->classes[i].count == 0);
 }

@@ -52,6 +52,8 @@ struct commands *queue_of(struct commands *q, const struct command *c);
 void queue_delay(struct commands *q, struct command *c);
 void queue_hand_over(struct commands *q, struct commands *to, struct command *c);
 void queue_answer(struct commands *q, struct command *c, const redisReply *reply);
+// Calls queue_send() a little later.
+void queue_retry(struct commands *q);
 // A new command: it waits. False where its class is full.
 bool queue_add(struct commands *q, struct command *c);
 

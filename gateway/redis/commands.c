@@ -18,13 +18,14 @@
 #define ANSWER_PING_S 1.0
 #define ANSWER_S 10.0
 #define ANSWER_CHECK_S 0.5
+
 static_assert(offsetof(struct commands, limit) == 0, "the reader finds its limit by the queue's address");
 
 // An ASK redirection sends ASKING before each command, and that is answered, too.
 static bool send_asking(struct commands *q)
 {
     const char *asking[] = {"ASKING"};
-    return !q->settings.redirected_from || (!q->refused && redis_conn_send(q->conn, 1, asking, NULL));
+    return !q->settings.redirected_from || redis_conn_send(q->conn, 1, asking, NULL);
 }
 
 // False where it cannot be sent now.
@@ -41,7 +42,8 @@ static bool send_command(struct commands *q, struct command_list *list, struct c
     } else {
         if (TAILQ_EMPTY(&q->sent)) {
             q->heard = ev_now(q->loop);
-            ev_timer_again(q->loop, &q->answer);
+            if (!ev_is_active(&q->answer))
+                ev_timer_again(q->loop, &q->answer);
         }
         TAILQ_INSERT_TAIL(&q->sent, c, in_list);
         queue_class(q, c)->in_flight++;
@@ -55,16 +57,25 @@ static bool is_alone(const struct command *c)
     return c && c->losses >= LOSSES_ALONE;
 }
 
+// Without memory: the timer tries it again.
+static bool send_or_retry(struct commands *q, struct command_list *list, struct command *c)
+{
+    bool sent = send_command(q, list, c);
+    if (!sent)
+        queue_retry(q);
+    return sent;
+}
+
 void queue_send(struct commands *q)
 {
-    if (!redis_conn_is_ready(q->conn) || is_alone(TAILQ_FIRST(&q->sent)))
+    if (!redis_conn_is_ready(q->conn) || q->refused || is_alone(TAILQ_FIRST(&q->sent)))
         return;
     for (unsigned i = 0; i < COMMAND_CLASSES_MAX; i++) {
         struct command_list_class *class = &q->classes[i];
         struct command *c = TAILQ_FIRST(&class->waiting);
         if (is_alone(c)) {
             if (TAILQ_EMPTY(&q->sent))
-                (void)send_command(q, &class->waiting, c); // else at the next answer or connection
+                (void)send_or_retry(q, &class->waiting, c); // there is nothing else to send
             return;
         }
     }
@@ -73,7 +84,7 @@ void queue_send(struct commands *q)
         struct command *c;
         while (class->in_flight < q->settings.classes[i].in_flight_max &&
                (c = TAILQ_FIRST(&class->waiting)) && !is_alone(c))
-            if (!send_command(q, &class->waiting, c))
+            if (!send_or_retry(q, &class->waiting, c))
                 return;
     }
 }

@@ -67,7 +67,7 @@ TAILQ_HEAD(command_list, command);
 
 struct command_class {
     size_t in_flight_max;
-    size_t max; // commands in all, those of other queues that were handed over aside; 0: the user's matter
+    size_t max; // commands in all, before commands_add() refuses one; 0: the user sees to that
 };
 
 struct commands;
