@@ -10,7 +10,7 @@
 #include "gateway/fanout/event_id.h"
 
 #define HISTORY_PAGE_ENTRIES_MAX 256u
-// A page from which on it gets on: its first entry may be the one that was asked from.
+// A page of fewer may hold nothing new: its first entry may be the event at query.from.
 #define HISTORY_PAGE_ENTRIES_MIN 2u
 // Bytes after which a page has no further entries, however many were asked for.
 #define HISTORY_PAGE_BYTES (1u << 20)
@@ -33,7 +33,7 @@ struct history_query {
 // What Redis keeps from query.from on, or the first part of it (`at_end` false). Frames carry a reference each.
 struct history_page {
     struct history_query query; // with the entries that Redis was asked for in the end
-    size_t entry_bytes;         // that an entry takes in Redis, as a mean of all that were read
+    size_t entry_bytes; // the mean size of the entries in Redis, with those that are not among the frames
     bool at_end;
     bool failed; // it cannot be read
     struct frame *const *frames;

@@ -19,13 +19,13 @@
 // Answers that may be outstanding: enough to hide the round trip, and a bound on what Redis sends at once.
 #define LASTS_MAX 512u
 #define PAGES_MAX 4u
-// Pages that may wait. Each channel has one question for its last event at most: that is their bound.
+// Bounds the pages that wait. Of queries for the last event there is one a channel, which bounds them.
 #define PAGES_WAITING_MAX 65536u
 // Bytes of one string of an entry, where --max-message is smaller: ids, times and names are not cut.
 #define BULK_MIN ((size_t)16 << 10)
-// Events that other than `data` take of an entry.
+// Bytes of an entry beside its data that are kept.
 #define ENTRY_REST ((size_t)16 << 10)
-// A page is asked for with so much less, when a connection was lost with it in flight.
+// Divides the entries of a page that was in flight when a connection was lost.
 #define PAGE_SHRINK 4u
 // Milliseconds between two log lines about pages that take connections down.
 #define TELL_MS 60000u
