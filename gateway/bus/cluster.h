@@ -28,13 +28,14 @@ struct cluster *cluster_create(const struct cluster_settings *settings);
 void cluster_destroy(struct cluster *cl);
 
 // Worker `worker` wants the channel, or does not any more. False when out of memory.
-bool cluster_want(struct cluster *cl, unsigned worker, const struct channel_ref *channel);
-void cluster_unwant(struct cluster *cl, unsigned worker, const struct channel_ref *channel);
+bool cluster_want(struct cluster *cl, unsigned worker, struct channel_ref channel);
+void cluster_unwant(struct cluster *cl, unsigned worker, struct channel_ref channel);
 // As node_history.
-bool cluster_history(struct cluster *cl, unsigned worker, const struct channel_ref *channel,
+bool cluster_history(struct cluster *cl, unsigned worker, struct channel_ref channel,
                      const struct history_query *query);
 
 // As of node.h, for each of them.
+void cluster_read(struct cluster *cl);
 void cluster_subscribe_fresh(struct cluster *cl);
 void cluster_unsubscribe_expired(struct cluster *cl);
 void cluster_retry_denied(struct cluster *cl);

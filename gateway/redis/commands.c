@@ -169,6 +169,7 @@ static void on_answer_late(struct ev_loop *loop, ev_timer *w, int events)
     (void)events;
     struct commands *q = w->data;
     const char *ping[] = {"PING"};
+    redis_conn_read(q->conn); // it may be this loop that was late
     if (q->limit.bytes != q->heard_bytes)
         q->heard = ev_now(loop);
     q->heard_bytes = q->limit.bytes;
@@ -248,10 +249,12 @@ static bool take_reply(struct commands *q, const redisReply *reply)
     queue_class(q, c)->in_flight--;
     q->answered_count++;
     c->losses = 0;
-    if (is_error)
+    if (is_error) {
         take_error(q, c, reply);
-    else
+    } else {
+        redis_conn_worked(q->conn);
         queue_answer(q, c, reply);
+    }
     queue_send(q);
     return true;
 }
@@ -282,7 +285,7 @@ struct commands *commands_create(struct ev_loop *loop, const struct commands_set
         .purpose = settings->purpose,
         .quiet = true,
         .client_name = settings->client_name,
-        .max_bulk = settings->max_bulk,
+        .limits = settings->limits,
         .functions = &q->limit.functions,
         .on_ready = on_ready,
         .on_ping = on_ping,

@@ -20,7 +20,7 @@
 
 struct command;
 
-// An answer. A string of the reply above commands_settings.max_bulk is a NIL; what is beyond max_reply or max_element
+// An answer. A string of the reply above commands_settings.limits.bulk is a NIL; what is beyond max_reply or max_element
 // is left out, as reply_limit.h says.
 struct command_answer {
     const redisReply *reply; // borrowed; an error among them. NULL: there will be none
@@ -78,7 +78,8 @@ struct commands_settings {
     const char *client_name;     // borrowed
     struct counters *counters;   // borrowed
     struct command_class classes[COMMAND_CLASSES_MAX];
-    size_t max_bulk;    // bytes of one string in a reply
+    struct redis_limits
+        limits;         // of replies: a string above `bulk` is left out, the others cost the connection
     size_t max_element; // bytes that are kept of one element of an array reply
     size_t max_reply;   // bytes after which no further elements are kept
     // On a cluster: the queue of the node that has the command's slot now; NULL: of none for the moment. NULL

@@ -25,6 +25,8 @@
 #define BULK_MIN ((size_t)16 << 10)
 // Bytes of an entry beside its data that are kept.
 #define ENTRY_REST ((size_t)16 << 10)
+// Of a page: entries of up to some 250 fields. Each takes some 60 bytes.
+#define ELEMENTS_MAX (HISTORY_PAGE_ENTRIES_MAX * 512u)
 // Divides the entries of a page that was in flight when a connection was lost.
 #define PAGE_SHRINK 4u
 // Milliseconds between two log lines about pages that take connections down.
@@ -168,10 +170,10 @@ static void count_dropped(struct history *h, const struct request *r, enum count
     }
     counter_add(h->settings.counters, COUNTER_FOREIGN_ENTRIES, 1);
     if (!h->told_foreign)
-        log_warn(
-            "redis",
-            "sse:{%.*s} holds entries that sse_publish did not write: each is a gateway:gap to who resumes",
-            (int)r->len, r->channel);
+        log_warn("redis",
+                 "sse:{%.*s} holds entries that sse_publish did not write: they are a gateway:gap to streams "
+                 "that resume",
+                 (int)r->len, r->channel);
     h->told_foreign = true;
 }
 
@@ -187,7 +189,7 @@ static void read_entries(struct history *h, const struct request *r, const redis
     for (size_t i = 0; i < reply->elements && i < HISTORY_PAGE_ENTRIES_MAX; i++) {
         enum counter dropped;
         struct frame *f =
-            history_entry_frame(reply->element[i], &channel, h->settings.max_message, before, &dropped);
+            history_entry_frame(reply->element[i], channel, h->settings.max_message, before, &dropped);
         if (!f) {
             page->at_end = false;
             return;
@@ -282,7 +284,9 @@ static struct commands *open_commands(struct history *h, struct ev_loop *loop)
         .classes = {[CLASS_CONNECTION] = {.in_flight_max = 4},
                     [CLASS_LASTS] = {.in_flight_max = LASTS_MAX},
                     [CLASS_PAGES] = {.in_flight_max = PAGES_MAX, .max = PAGES_WAITING_MAX}},
-        .max_bulk = max_bulk,
+        .limits = {.bulk = max_bulk,
+                   .elements = ELEMENTS_MAX,
+                   .bytes = HISTORY_PAGE_ENTRIES_MAX * (max_bulk + ENTRY_REST)},
         .max_element = max_bulk + ENTRY_REST,
         .max_reply = HISTORY_PAGE_BYTES,
         .route = s->home ? on_route : NULL,

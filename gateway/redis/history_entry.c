@@ -44,13 +44,15 @@ bool history_entry_event_id(const redisReply *entry, struct event_id *at, uint64
     return read_event_id(entry->element[0], at);
 }
 
-// False where the function cannot have written the entry: it names the entry that it found before its own.
+// False where the function cannot have written the entry: that names the entry that was there before its own, and
+// numbers them without a hole.
 static bool read_place(const redisReply *entry, struct event_id before, struct event_place *place)
 {
     const redisReply *text = field(entry, "prev");
     struct event_id prev;
     if (!is_text(text) || !read_event_id(text, &prev) || !event_id_before(prev, place->at) ||
-        event_id_before(prev, before) || place->epoch == 0 || !field(entry, "data"))
+        event_id_before(prev, before) || place->at.offset != prev.offset + 1 || place->epoch == 0 ||
+        !field(entry, "data"))
         return false;
     place->prev = prev;
     return true;
@@ -87,8 +89,8 @@ static bool read_event(const redisReply *entry, size_t max_message, struct sse_e
     return true;
 }
 
-struct frame *history_entry_frame(const redisReply *entry, const struct channel_ref *channel,
-                                  size_t max_message, struct event_id before, enum counter *dropped)
+struct frame *history_entry_frame(const redisReply *entry, struct channel_ref channel, size_t max_message,
+                                  struct event_id before, enum counter *dropped)
 {
     struct event_place place;
     struct sse_event event;
@@ -97,10 +99,12 @@ struct frame *history_entry_frame(const redisReply *entry, const struct channel_
         return NULL;
     if (!read_place(entry, before, &place)) {
         place.prev = event_id_before(before, place.at) ? before : (struct event_id){0};
-        return gap_frame_durable(channel->hash, channel->name, channel->len, 0, 0, place.prev, place.at);
+        struct frame *gap = gap_frame_durable(channel, 0, 0, place.prev, place.at);
+        if (gap)
+            gap->is_foreign = true;
+        return gap;
     }
     if (read_event(entry, max_message, &event, dropped))
-        return message_durable_frame(channel->hash, channel->name, channel->len, &place, &event);
-    return gap_frame_durable(channel->hash, channel->name, channel->len, place.at.offset, place.at.offset,
-                             place.prev, place.at);
+        return message_durable_frame(channel, &place, &event);
+    return gap_frame_durable(channel, place.at.offset, place.at.offset, place.prev, place.at);
 }

@@ -16,5 +16,5 @@ bool history_entry_event_id(const redisReply *entry, struct event_id *at, uint64
 // The frame of an entry; `before` is the id of the entry before it, or of none that comes behind it. An entry that no
 // event stream can carry becomes gateway:gap for its offset, and one that the function did not write a gap behind
 // `before`; `dropped` gets the reason, else COUNTER_COUNT. NULL where it is no entry, or when out of memory.
-struct frame *history_entry_frame(const redisReply *entry, const struct channel_ref *channel,
-                                  size_t max_message, struct event_id before, enum counter *dropped);
+struct frame *history_entry_frame(const redisReply *entry, struct channel_ref channel, size_t max_message,
+                                  struct event_id before, enum counter *dropped);

@@ -1,5 +1,7 @@
 #include "gateway/redis/reply_limit.h"
 
+#include "gateway/redis/redis_reader.h"
+
 #define ELEMENTS_MIN 2
 
 // The element of the outermost array that a string belongs to.
@@ -21,7 +23,7 @@ static void enter_element(struct reply_limit *l, int element)
 
 static void *create_string(const redisReadTask *task, char *text, size_t len)
 {
-    struct reply_limit *l = task->privdata;
+    struct reply_limit *l = redis_reader_context(task);
     l->bytes += len;
     enter_element(l, element_of(task));
     if (task->type != REDIS_REPLY_STRING || (!l->cut && l->element_kept < l->element_max)) {

@@ -9,7 +9,7 @@
 #include <stddef.h>
 
 struct reply_limit {
-    redisReplyObjectFunctions functions; // for a reader whose privdata is this
+    redisReplyObjectFunctions functions; // for a reader whose context is this
     redisReplyObjectFunctions standard;
     size_t max, element_max;
     size_t bytes; // of the reply that is being read, with those left out

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "gateway/client/conn_table.h"
+#include "gateway/client/client_loop.h"
 #include "gateway/threads/mailbox.h"
 
 struct worker;
@@ -15,16 +15,19 @@ struct worker_settings {
     unsigned index; // below WORKERS_MAX
     const struct client_settings *client;
     struct client_hooks hooks;
-    struct limits *limits; // shared by all workers
-    size_t backlog_limit;  // bytes of frames that may wait for this worker
-    bool shares_loop;      // the bus runs in this worker's loop
-    const int *listen_fds; // taken
+    struct limits *limits;                      // shared by all workers
+    size_t backlog_limit;                       // bytes of frames that may wait for this worker
+    bool shares_loop;                           // the bus runs in this worker's loop
+    const struct listen_socket *listen_sockets; // their descriptors are taken
     size_t listen_count;
 };
 
 // NULL when out of memory. The thread is not running yet. `settings` is copied, what it points to is
 // borrowed.
 struct worker *worker_create(const struct worker_settings *settings);
+// The bus runs in this worker's loop: `read_redis` reads what came from Redis, and posts mails only. Before
+// worker_start.
+void worker_set_read_redis(struct worker *w, void (*read_redis)(void *ctx), void *ctx);
 // Starts the thread. Interest goes to `bus`, MAIL_EMPTY to `main`. False where there can be no thread.
 bool worker_start(struct worker *w, struct mailbox *bus, struct mailbox *main);
 // Where main posts: MAIL_DRAIN, MAIL_STOP. Any thread.

@@ -203,7 +203,7 @@ test('events above --max-message are a gap of one each and are not kept, however
     assert.ok((await gateway.metric('messages_dropped_total', { reason: 'too_large' })) >= 40);
 });
 
-test('entries that somebody added by hand are a gap each, once, and are counted', async (t) => {
+test('entries that somebody added by hand are one gap, and are counted', async (t) => {
     const scope = scopeOf(t);
     const { redis, client, publish } = await startRedis(scope);
     const gateway = await Gateway.start(scope, { redis });
@@ -214,10 +214,10 @@ test('entries that somebody added by hand are a gap each, once, and are counted'
     await client.xadd(keyOf('a'), `${last.ms + 2}-9`, ...entry(`${last.ms - 5}-8`)); // it names one that was not before it
     await client.xadd(keyOf('a'), '*', 'anything', 'else');
     const stream = await openStream(scope, gateway.port, earliest('a'));
-    await stream.count(5);
+    await stream.count(4);
     await redis.publish('a', '99');
-    await stream.count(6);
-    assert.deepEqual(stream.events.map((e) => (e.type === 'message' ? e.data : e.type)), ['1', '2', 'forged', 'gateway:gap', 'gateway:gap', '99']);
+    await stream.count(5);
+    assert.deepEqual(stream.events.map((e) => (e.type === 'message' ? e.data : e.type)), ['1', '2', 'forged', 'gateway:gap', '99']);
     assert.ok((await gateway.metric('history_foreign_entries_total')) >= 2);
     assert.ok((await gateway.metric('history_reads_total')) < 20);
     await gateway.process.logged(/sse:\{a\} holds entries that sse_publish did not write/);

@@ -112,7 +112,7 @@ static void setup(void)
         .client_name = "a-gateway",
         .counters = &counters,
         .classes = {[FEW] = {.in_flight_max = FEW_MAX}, [MANY] = {.in_flight_max = 100, .max = MANY_MAX}},
-        .max_bulk = 8 << 20,
+        .limits = {.bulk = 8 << 20, .elements = 1000, .bytes = 8 << 20},
         .max_element = 8 << 20,
         .max_reply = 8 << 20,
         .ctx = &counters,

@@ -23,7 +23,8 @@ static void setup(void)
 {
     reader = (struct redis_reader){0};
     ck_assert(reply_limit_init(&limit, MAX, ELEMENT_MAX));
-    ck_assert(redis_reader_reset(&reader, &limit.functions, &limit, MAX_BULK));
+    const struct redis_limits limits = {.bulk = MAX_BULK, .elements = 1000, .bytes = 1000000};
+    ck_assert(redis_reader_reset(&reader, &limit.functions, &limit, &limits));
 }
 
 static void teardown(void)
