@@ -219,6 +219,8 @@ static void move_to_owner(void *ctx, struct bus_channel *c)
 {
     const struct cluster *cl = ctx;
     const struct member *m = subscriber_of(cl, c->slot);
+    if (c->handler)
+        return; // the canary's channel stays at its node
     if (m)
         node_take_channel(m->node, c);
     else
@@ -256,10 +258,10 @@ static void rebalance(struct cluster *cl)
     choose(cl);
     move_unowned(cl);
     for (size_t i = 0; i < cl->count; i++)
-        node_each_channel(cl->members[i]->node, move_to_owner, cl);
+        node_channels_each(node_channels(cl->members[i]->node), move_to_owner, cl);
     destroy_unused(cl);
     for (size_t i = 0; i < cl->count; i++)
-        node_sort_fresh(cl->members[i]->node);
+        node_channels_sort_fresh(node_channels(cl->members[i]->node));
     report_proven(cl);
 }
 
@@ -271,7 +273,7 @@ static void on_map(void *ctx, const struct cluster_slots *slots, size_t moved)
     else if (moved > 0)
         log_info("cluster", "%zu slots have another owner than before", moved);
     for (size_t i = 0; i < cl->count; i++)
-        node_retry_moved(cl->members[i]->node);
+        node_channels_retry_moved(node_channels(cl->members[i]->node));
     if (moved == 0 && !cl->incomplete)
         return;
     assign(cl, slots);
@@ -295,7 +297,7 @@ static void resync_workers(struct cluster *cl)
     for (size_t w = 0; w < d->worker_count; w++)
         if (delivery_resync(d, w))
             for (size_t i = 0; i < cl->count; i++)
-                node_each_channel(cl->members[i]->node, resync_channel, &w);
+                node_channels_each(node_channels(cl->members[i]->node), resync_channel, &w);
 }
 
 void cluster_tick(struct cluster *cl)
@@ -374,7 +376,7 @@ void cluster_unwant(struct cluster *cl, unsigned worker, struct channel_ref chan
     struct node *n = c ? node_of(c) : NULL;
     channels_unwant(cl->settings.env->channels, worker, channel, clock_monotonic_ms() + LINGER_MS);
     if (n)
-        node_unsubscribe_surplus(n);
+        subscriptions_end_surplus(node_subscriptions(n));
 }
 
 bool cluster_history(struct cluster *cl, unsigned worker, struct channel_ref channel,
@@ -402,11 +404,11 @@ void cluster_subscribe_fresh(struct cluster *cl)
 void cluster_unsubscribe_expired(struct cluster *cl)
 {
     for (size_t i = 0; i < cl->count; i++)
-        node_unsubscribe_expired(cl->members[i]->node);
+        subscriptions_end_expired(node_subscriptions(cl->members[i]->node));
 }
 
 void cluster_retry_denied(struct cluster *cl)
 {
     for (size_t i = 0; i < cl->count; i++)
-        node_retry_denied(cl->members[i]->node);
+        node_channels_retry_denied(node_channels(cl->members[i]->node));
 }
