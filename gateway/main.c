@@ -18,6 +18,7 @@
 #include "gateway/process/capacity.h"
 #include "gateway/process/config.h"
 #include "gateway/process/drain.h"
+#include "gateway/process/fatal.h"
 #include "gateway/process/health.h"
 #include "gateway/process/pages.h"
 
@@ -26,6 +27,7 @@
 #define LOG_STOP_MS 1000u
 #define LOG_STOP_FAILED_MS 10000u
 #define HEAD_TIMEOUT_MS 10000u
+#define KEEP_ALIVE_MS 60000u
 
 struct gateway {
     struct config config;
@@ -56,10 +58,14 @@ static bool set_capacity(struct gateway *g)
     const struct config *c = &g->config;
     const struct capacity_needs needs = {
         .workers = c->workers, .listeners = c->listen.count, .redis = c->redis_url.kind};
+    struct capacity capacity;
     char error[512];
-    if (capacity_streams(capacity_raise_limit(), capacity_reserved(&needs), c->max_connections,
-                         &g->status.limits.max_streams, error, sizeof error))
+    if (capacity_share(capacity_raise_limit(), capacity_reserved(&needs), c->max_connections, &capacity,
+                       error, sizeof error)) {
+        g->status.limits.max_streams = capacity.streams;
+        g->status.limits.max_sockets = capacity.streams + capacity.streamless;
         return true;
+    }
     log_error("main", "%s", error);
     return false;
 }
@@ -123,6 +129,7 @@ static void fill_settings(struct gateway *g)
         .drop_oldest = c->slow_client == SLOW_CLIENT_DROP_OLDEST,
         .refuse_with_status = c->refusal == REFUSAL_STATUS,
         .head_timeout_ms = HEAD_TIMEOUT_MS,
+        .keep_alive_ms = KEEP_ALIVE_MS,
     };
 }
 
@@ -218,6 +225,9 @@ static void gateway_teardown(struct gateway *g)
         worker_destroy(g->workers[i]);
     g->status.worker_count = 0;
     mailbox_destroy(g->inbox);
+    drain_unwatch(&g->drain);
+    if (g->loop)
+        ev_loop_destroy(g->loop);
 }
 
 static int gateway_run(struct gateway *g)
@@ -244,6 +254,7 @@ static int gateway_serve(struct gateway *g)
 {
     log_setup((enum log_level)g->config.log_level, (enum log_format)g->config.log_format, g->config.name);
     drain_ignore_signals();
+    fatal_setup();
     if (!log_start(g->config.log_buffer)) {
         log_error("main", "cannot start: out of memory or threads for the log");
         return EXIT_FAILURE;

@@ -80,7 +80,7 @@ static void on_proven(void *ctx)
     report_proven(ctx);
 }
 
-static const struct redis_endpoint *endpoint_of(const struct cluster *cl, const struct node *n)
+static const struct redis_address *endpoint_of(const struct cluster *cl, const struct node *n)
 {
     for (size_t i = 0; i < cl->count; i++)
         if (cl->members[i]->node == n)
@@ -93,13 +93,9 @@ static void on_topology_changed(void *ctx, struct node *n, const char *text)
 {
     struct cluster *cl = ctx;
     struct cluster_moved moved;
-    const struct redis_endpoint *at = node_is_connected(n) ? endpoint_of(cl, n) : NULL;
-    struct redis_endpoint to = {0};
-    if (text && at && cluster_moved_parse(text, &moved)) {
-        to.host = moved.host[0] ? moved.host : at->host;
-        to.port = moved.port;
-        at = &to;
-    }
+    const struct redis_address *at = node_is_connected(n) ? endpoint_of(cl, n) : NULL;
+    if (text && at && cluster_moved_parse(text, at->host, &moved))
+        at = &moved.to;
     cluster_map_refresh(cl->map, at);
 }
 
@@ -111,7 +107,7 @@ static void member_destroy(struct member *m)
 }
 
 // Adds `node` of the cluster, or to the one server there is.
-static struct member *member_create(struct cluster *cl, const struct redis_endpoint *node,
+static struct member *member_create(struct cluster *cl, const struct redis_address *node,
                                     uint16_t canary_slot)
 {
     struct member *m = cl->count < CLUSTER_NODES_MAX ? calloc(1, sizeof *m) : NULL;
@@ -136,10 +132,10 @@ static struct member *member_create(struct cluster *cl, const struct redis_endpo
     return m;
 }
 
-static struct member *member_at(struct cluster *cl, const struct redis_endpoint *node, uint16_t canary_slot)
+static struct member *member_at(struct cluster *cl, const struct redis_address *node, uint16_t canary_slot)
 {
     for (size_t i = 0; i < cl->count; i++)
-        if (cluster_endpoint_equal(&cl->members[i]->url.endpoints[0], node))
+        if (redis_address_equal(&cl->members[i]->url.endpoints[0], node))
             return cl->members[i];
     return member_create(cl, node, canary_slot);
 }

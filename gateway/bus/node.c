@@ -126,7 +126,7 @@ static void on_redis_error(void *ctx, const char *text)
     counter_add(n->settings.env->counters, COUNTER_REDIS_ERRORS, 1);
     if (n->settings.on_topology_changed && cluster_error_passes(text)) {
         node_channels_batch_moved(&n->subscriptions.channels,
-                                  cluster_moved_parse(text, &moved) ? moved.slot : -1);
+                                  cluster_moved_parse(text, "", &moved) ? moved.slot : -1);
         topology_changed(n, text);
         return;
     }

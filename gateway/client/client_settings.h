@@ -22,6 +22,7 @@ struct client_settings {
     bool durable_named;                  // --durable says which channels have a history, if only later
     bool drop_oldest;                    // --slow-client
     bool refuse_with_status;
-    uint32_t head_timeout_ms;
+    uint32_t head_timeout_ms; // for a whole request head, from the accept or the first byte of it on
+    uint32_t keep_alive_ms;   // for the next request's first byte
     const struct admission_step *admission; // NULL: admission_steps
 };

@@ -5,7 +5,6 @@
 #include "gateway/client/admission.h"
 #include "gateway/client/answer.h"
 
-#define KEEP_ALIVE_IDLE_MS 60000u
 #define DETAIL_MAX 256
 
 void request_timeout(struct conn *c)
@@ -13,7 +12,7 @@ void request_timeout(struct conn *c)
     if (c->head)
         answer_problem(c, NULL, 408, "The request head did not arrive in time.");
     else
-        conn_close(c, CLOSE_HEAD_TIMEOUT); // nothing was asked, so nothing is answered
+        conn_close(c, (enum close_reason)c->reason); // nothing was asked, so nothing is answered
 }
 
 static void request_stream(struct conn *c, const struct http_request *req, const struct route *r)
@@ -63,10 +62,12 @@ static void request_page(struct conn *c, const struct http_request *req, const s
     // go.
     if (keep)
         conn_flush(c);
-    if (keep && !c->queue && c->state == CONN_HEAD)
-        conn_set_deadline(c, KEEP_ALIVE_IDLE_MS);
-    else
+    if (!keep || c->queue || c->state != CONN_HEAD) {
         conn_finish(c, CLOSE_ANSWERED);
+        return;
+    }
+    c->reason = CLOSE_IDLE;
+    conn_set_deadline(c, cx->settings->keep_alive_ms);
 }
 
 static void request_route(struct conn *c, const struct http_request *req)
@@ -100,6 +101,7 @@ size_t request_read(struct conn *c, const char *bytes, size_t len, size_t *scann
     case HTTP_PARSE_DONE:
         break;
     }
+    conn_touch(c);
     request_route(c, &req);
     return used;
 }

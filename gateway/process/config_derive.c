@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "common/redis_tls.h"
+#include "common/tls.h"
 #include "gateway/client/listener.h"
 #include "gateway/process/origin.h"
 #include "gateway/threads/worker.h"
@@ -54,8 +54,12 @@ static void derive_durable(struct config *c)
     static const char *const any[] = {"*"};
     bool off = c->durable.count == 1 && strcmp(c->durable.items[0], "off") == 0;
     c->durable_named = c->durable.count > 0 && !off;
-    c->durable_patterns = c->durable_named ? (const char *const *)c->durable.items : any;
-    c->durable_count = off ? 0 : c->durable_named ? c->durable.count : 1;
+    c->durable_patterns = any;
+    c->durable_count = off ? 0 : 1;
+    if (c->durable_named) {
+        c->durable_patterns = (const char *const *)c->durable.items;
+        c->durable_count = c->durable.count;
+    }
 }
 
 // "host:port", made of bytes that an id may have: the path of a unix socket may hold anything.
@@ -129,7 +133,7 @@ static bool open_tls(struct redis_url *url, char *error, size_t error_size)
 {
     if (!url->tls)
         return true;
-    url->tls_context = redis_tls_context_create(&url->tls_files, error, error_size);
+    url->tls_context = tls_context_create(&url->tls_files, "redis", error, error_size);
     return url->tls_context != NULL;
 }
 
@@ -154,7 +158,7 @@ bool config_derive(struct config *c, char *error, size_t error_size)
 
 void config_derive_free(struct config *c)
 {
-    redis_tls_context_destroy(c->redis_url.tls_context);
+    tls_context_destroy(c->redis_url.tls_context);
     redis_url_deinit(&c->redis_url);
     payload_policy_deinit(&c->payload);
 }

@@ -49,15 +49,18 @@ static int bind_one(void)
 static struct ev_loop *loop;
 static struct client_loop clients;
 static struct counters counters;
+static struct limits limits = {.max_sockets = 1000};
 static struct listener listener;
 static const struct client_settings settings = {
     .stream_path = "/stream", .max_channels = 1, .heartbeat_ms = 15000, .head_timeout_ms = 10000};
 
 static unsigned short start(void)
 {
-    struct client_hooks hooks = {0};
+    const struct client_hooks hooks = {0};
     loop = ev_loop_new(EVFLAG_AUTO);
-    ck_assert(client_loop_init(&clients, 0, loop, &settings, &hooks, &counters));
+    const struct client_loop_setup setup = {
+        .loop = loop, .settings = &settings, .hooks = &hooks, .counters = &counters, .limits = &limits};
+    ck_assert(client_loop_init(&clients, &setup));
     int fd = bind_one();
     unsigned short port = port_of(fd);
     listener_start(&listener, &clients,

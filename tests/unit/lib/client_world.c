@@ -52,9 +52,10 @@ void client_world_init(struct client_world *w)
                                             .queue_limit = 65536,
                                             .replay_budget = &w->replay_budget,
                                             .refuse_with_status = true,
-                                            .head_timeout_ms = 10000},
+                                            .head_timeout_ms = 10000,
+                                            .keep_alive_ms = 10000},
                                .replay_budget = {.limit = 65536},
-                               .limits = {.max_streams = 1000}};
+                               .limits = {.max_streams = 1000, .max_sockets = 2000}};
 }
 
 void client_world_start(struct client_world *w)
@@ -64,14 +65,21 @@ void client_world_start(struct client_world *w)
     ck_assert(map_seed());
     w->loop = ev_loop_new(EVFLAG_AUTO);
     ck_assert_ptr_nonnull(w->loop);
-    ck_assert(client_loop_init(&w->clients, 7, w->loop, &w->settings, &hooks, &w->counters));
-    ck_assert(client_loop_enable_streams(&w->clients, &w->limits, &bus));
+    const struct client_loop_setup setup = {.index = 7,
+                                            .loop = w->loop,
+                                            .settings = &w->settings,
+                                            .hooks = &hooks,
+                                            .counters = &w->counters,
+                                            .limits = &w->limits};
+    ck_assert(client_loop_init(&w->clients, &setup));
+    ck_assert(client_loop_enable_streams(&w->clients, &bus));
 }
 
 void client_world_stop(struct client_world *w)
 {
     client_loop_deinit(&w->clients);
     ck_assert_uint_eq(w->limits.streams, 0);
+    ck_assert_uint_eq(w->limits.streamless, 0);
     ck_assert_uint_eq(counter_read(&w->counters, COUNTER_SOCKETS_OPEN), 0);
     ck_assert_uint_eq(counter_read(&w->counters, COUNTER_STREAMS_OPEN), 0);
     ck_assert_uint_eq(counter_read(&w->counters, COUNTER_QUEUED_BYTES), 0);
