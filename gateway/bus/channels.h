@@ -62,7 +62,7 @@ struct bus_channel {
     uint16_t slot;  // of the cluster; 0 where slots do not matter
     uint8_t state;  // enum channel_state; changed by channel_set_state alone
     bool was_active : 1;  // before its connection was lost: messages may be missing
-    bool lingering : 1;   // in node->lingering
+    bool lingering : 1;   // no worker wants it; in node->lingering unless SENT
     bool told_denied : 1; // the log has it
     TAILQ_ENTRY(bus_channel) in_state;
     TAILQ_ENTRY(bus_channel) in_linger; // node->lingering, oldest first
