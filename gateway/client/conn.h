@@ -18,7 +18,8 @@ enum conn_state { CONN_HEAD, CONN_WAITING, CONN_STREAM, CONN_FINISHING, CONN_LIN
 
 // A request head that came in pieces: what has come so far.
 struct conn_head {
-    size_t len, scanned;
+    size_t len;
+    struct http_scan scan;
     char bytes[];
 };
 

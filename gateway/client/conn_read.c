@@ -12,12 +12,12 @@
 #define NOISE_MAX 65536u
 
 // Keeps what has come of a head for the next read. False when out of memory.
-static bool head_keep(struct conn *c, const char *bytes, size_t len, size_t scanned)
+static bool head_keep(struct conn *c, const char *bytes, size_t len, const struct http_scan *scan)
 {
     struct conn_head *head = malloc(sizeof *head + len);
     if (!head)
         return false;
-    *head = (struct conn_head){.len = len, .scanned = scanned};
+    *head = (struct conn_head){.len = len, .scan = *scan};
     memcpy(head->bytes, bytes, len);
     c->head = head;
     return true;
@@ -29,12 +29,12 @@ static void start_head_deadline(struct conn *c)
 }
 
 // Requests one after another, while the connection is one that may send another.
-static void take_requests(struct conn *c, const char *bytes, size_t len, size_t scanned)
+static void take_requests(struct conn *c, char *bytes, size_t len, struct http_scan scan)
 {
     for (bool first = true; c->state == CONN_HEAD && len > 0; first = false) {
-        size_t used = request_read(c, bytes, len, &scanned);
+        size_t used = request_read(c, bytes, &len, &scan);
         if (used == 0) {
-            if (!head_keep(c, bytes, len, scanned))
+            if (!head_keep(c, bytes, len, &scan))
                 conn_close(c, CLOSE_OUT_OF_MEMORY);
             else if (!first)
                 start_head_deadline(c);
@@ -42,16 +42,16 @@ static void take_requests(struct conn *c, const char *bytes, size_t len, size_t 
         }
         bytes += used;
         len -= used;
-        scanned = 0;
+        scan = (struct http_scan){0};
     }
 }
 
-static void read_head(struct conn *c, const char *bytes, size_t len)
+static void read_head(struct conn *c, char *bytes, size_t len)
 {
     if (!c->head) {
         // From here the client has so long for its whole head: more bytes of it do not buy more time.
         start_head_deadline(c);
-        take_requests(c, bytes, len, 0);
+        take_requests(c, bytes, len, (struct http_scan){0});
         return;
     }
     struct conn_head *old = c->head;
@@ -63,10 +63,10 @@ static void read_head(struct conn *c, const char *bytes, size_t len)
     }
     memcpy(whole, old->bytes, old->len);
     memcpy(whole + old->len, bytes, len);
-    size_t scanned = old->scanned;
+    struct http_scan scan = old->scan;
     free(old);
     c->head = NULL;
-    take_requests(c, whole, total, scanned);
+    take_requests(c, whole, total, scan);
     free(whole);
 }
 

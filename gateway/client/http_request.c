@@ -12,6 +12,7 @@
 
 #define METHOD_MAX 24 // longer than any registered method
 #define LEADING_LINES_MAX 2
+#define FOREIGN_ID_BYTE '?' // stands in no id that a gateway makes
 
 struct head_reader {
     struct http_request *out;
@@ -31,7 +32,8 @@ static size_t leading_lines(const char *head, size_t len)
     return n;
 }
 
-static bool byte_allowed(const char *head, size_t i)
+// Whether byte `i` may stand in a head; `in_id`: it belongs to the value of Last-Event-ID.
+static bool byte_allowed(const char *head, size_t i, bool in_id)
 {
     unsigned char c = (unsigned char)head[i];
     unsigned char before = i > 0 ? (unsigned char)head[i - 1] : 0;
@@ -41,22 +43,70 @@ static bool byte_allowed(const char *head, size_t i)
         return false; // obs-fold, or a blank before the first field
     // 0x80 and above: obs-text is legal in values (RFC 9110 section 5.5) and met there (cookies, user
     // agents). What the gateway itself reads is checked by its own grammar.
-    return (c >= 0x20 && c != 0x7f) || c == '\t' || c == '\r';
+    return (c >= 0x20 && c != 0x7f) || c == '\t' || c == '\r' || (in_id && c != 0);
+}
+
+static bool is_id_end(char c)
+{
+    return c == '\r' || c == '\n' || c == '\0';
+}
+
+// Cuts the bytes of Last-Event-ID from `i` on out of the head: all up to the end of the line, or to the end of what is
+// there. False where they are too many.
+static bool cut_id(char *head, size_t *len, size_t i, struct http_scan *scan)
+{
+    size_t end = i;
+    while (end < *len && !is_id_end(head[end]))
+        end++;
+    memmove(head + i, head + end, *len - end);
+    *len -= end - i;
+    scan->id_skipped += end - i;
+    head[i - 1] = FOREIGN_ID_BYTE;
+    return scan->id_skipped <= HTTP_ID_SKIP_MAX;
+}
+
+static void keep_id_byte(char *byte, struct http_scan *scan)
+{
+    if (((unsigned char)*byte < 0x20 && *byte != '\t') || *byte == 0x7f)
+        *byte = FOREIGN_ID_BYTE;
+    scan->id_len++;
+}
+
+static bool ends_id_name(const char *head, size_t i, const struct http_scan *scan)
+{
+    return head[i] == ':' &&
+           http_text_is((struct http_text){head + scan->line, i - scan->line}, "last-event-id");
 }
 
 // Looks for the empty line that ends the head which begins at `start`.
-static enum http_parse scan_head(const char *head, size_t len, size_t start, size_t *scanned,
+static enum http_parse scan_head(char *head, size_t *len, size_t start, struct http_scan *scan,
                                  size_t *head_len)
 {
-    for (size_t i = *scanned; i < len; i++) {
-        if (!byte_allowed(head, i))
+    size_t i = scan->scanned;
+    for (; i < *len && i < HTTP_HEAD_MAX + scan->id_len; i++) {
+        if (!byte_allowed(head, i, scan->in_id))
             return HTTP_PARSE_ERROR;
-        if (head[i] == '\n' && i >= start + 2 && head[i - 2] == '\n') {
-            *scanned = *head_len = i + 1;
-            return HTTP_PARSE_DONE;
+        if (scan->in_id && !is_id_end(head[i])) {
+            if (scan->id_len < HTTP_ID_MAX)
+                keep_id_byte(head + i, scan);
+            else if (cut_id(head, len, i, scan))
+                i--; // another byte is there now
+            else
+                return HTTP_PARSE_ERROR;
+        } else if (ends_id_name(head, i, scan)) {
+            if (scan->id_seen)
+                return HTTP_PARSE_ERROR; // each would make the head longer
+            scan->id_seen = scan->in_id = true;
+        } else if (head[i] == '\n') {
+            if (i >= start + 2 && head[i - 2] == '\n') {
+                scan->scanned = *head_len = i + 1;
+                return HTTP_PARSE_DONE;
+            }
+            scan->line = i + 1;
+            scan->in_id = false;
         }
     }
-    *scanned = len;
+    scan->scanned = i;
     return HTTP_PARSE_MORE;
 }
 
@@ -290,25 +340,22 @@ static enum http_parse refuse(int *status, int why)
     return HTTP_PARSE_ERROR;
 }
 
-enum http_parse http_request_parse(const char *head, size_t len, size_t *scanned, struct http_request *out,
+enum http_parse http_request_parse(char *head, size_t *len, struct http_scan *scan, struct http_request *out,
                                    size_t *head_len, int *status)
 {
-    bool full = len >= HTTP_HEAD_MAX;
-    if (full)
-        len = HTTP_HEAD_MAX;
-    size_t start = leading_lines(head, len);
+    size_t start = leading_lines(head, *len);
     if (start > LEADING_LINES_MAX * 2)
         return refuse(status, 400);
-    int why = method_status(head + start, len - start);
+    int why = method_status(head + start, *len - start);
     if (why != 0)
         return refuse(status, why);
-    switch (scan_head(head, len, start, scanned, head_len)) {
+    switch (scan_head(head, len, start, scan, head_len)) {
     case HTTP_PARSE_ERROR:
-        return refuse(status, 400);
+        return refuse(status, scan->id_skipped > HTTP_ID_SKIP_MAX ? 431 : 400);
     case HTTP_PARSE_MORE:
-        if (!full)
+        if (scan->scanned < HTTP_HEAD_MAX + scan->id_len)
             return HTTP_PARSE_MORE;
-        return refuse(status, memchr(head + start, '\n', len - start) == NULL ? 414 : 431);
+        return refuse(status, scan->line <= start ? 414 : 431);
     case HTTP_PARSE_DONE:
         break;
     }

@@ -8,8 +8,12 @@
 
 #include "gateway/client/http_text.h"
 
-#define HTTP_HEAD_MAX 16384   // bytes of a whole head; more is 431 (or 414 while still in the request line)
+// Bytes of a whole head but for the value of Last-Event-ID; more is 431 (or 414 while still in the request line).
+#define HTTP_HEAD_MAX 16384
 #define HTTP_TARGET_MAX 12288 // bytes of a request target; more is 414
+#define HTTP_ID_MAX                                                                                          \
+    2048 // bytes of Last-Event-ID, blanks around it included; the rest of a longer one is skipped
+#define HTTP_ID_SKIP_MAX (1u << 20) // bytes of Last-Event-ID that are skipped; more is 431
 
 enum http_method { HTTP_GET, HTTP_HEAD, HTTP_OPTIONS, HTTP_POST, HTTP_OTHER };
 
@@ -32,23 +36,35 @@ struct http_request {
 
 enum http_parse { HTTP_PARSE_DONE, HTTP_PARSE_MORE, HTTP_PARSE_ERROR };
 
-// Looks for a whole head in the first `len` bytes of `head`. `*scanned` is the caller's note of how far
-// earlier calls have looked (start with 0), so that a head that arrives byte by byte costs O(n).
+// The caller's note of how far the bytes of one head have been looked at, so that a head that arrives byte by byte
+// costs O(n). All zero before the first of them.
+struct http_scan {
+    size_t scanned;    // bytes that were looked at
+    size_t line;       // where the line begins that the next byte belongs to
+    size_t id_len;     // bytes of the value of Last-Event-ID that were kept
+    size_t id_skipped; // bytes of it that were cut out
+    bool id_seen;      // there is such a line
+    bool in_id;        // the next byte belongs to it
+};
+
+// Looks for a whole head in the first `*len` bytes of `head`. May change them: an odd Last-Event-ID is made into one
+// that is harmless to read and that no gateway has made (below), which may lower `*len`.
 //   DONE   `*head_len` bytes made up the head; `out` borrows from `head`, valid while that stays where it is
 //   MORE   not whole yet, and still within the limits
 //   ERROR  `*status` is 400, 413, 414, 417, 431, 501 or 505; the connection must not be used again
 // Policy, on top of the grammar of RFC 9112, whose breaches are 400:
-// - Only CRLF ends a line. Bare CR, bare LF, obs-fold, NUL and other control bytes: 400. Empty lines before
-// the
-//   request line are skipped, at most two. Bytes from 0x80 on are let be in field values.
+// - Only CRLF ends a line. Bare CR, bare LF, obs-fold, NUL and other control bytes: 400. Empty lines before the request
+//   line are skipped, at most two. Bytes from 0x80 on are let be in field values.
+// - Last-Event-ID alone may hold control bytes other than CR, LF and NUL (RFC 9110 section 5.5), each of which becomes
+//   '?', and may be longer than HTTP_ID_MAX: what follows is cut out, and the last byte kept is '?'. A browser sends back
+//   whatever id some server has given it, and gives up for good where that is answered with an error.
 // - An unknown method is HTTP_OTHER, not an error. CONNECT, or one of more than 24 bytes: 501.
 // - A target is of origin-form, absolute-form, or "*" with OPTIONS; see http_target.h.
 // - A version other than 1.0 and 1.1: 505.
-// - Exactly one Host on 1.1, at most one on 1.0, valid, the same as that of an absolute-form target; else
-// 400.
+// - Exactly one Host on 1.1, at most one on 1.0, valid, the same as that of an absolute-form target; else 400.
 // - Transfer-Encoding: 501, with Content-Length 400. A repeated Content-Length: 400. A body on GET, HEAD or
 //   OPTIONS: 413; on other methods it is not read, and keep_alive is false then.
 // - Expect: 417. Upgrade is ignored.
-// Garbage is refused as soon as it is seen, not only when the head is whole. Never reads past `len`.
-enum http_parse http_request_parse(const char *head, size_t len, size_t *scanned, struct http_request *out,
+// Garbage is refused as soon as it is seen, not only when the head is whole. Never reads past `*len`.
+enum http_parse http_request_parse(char *head, size_t *len, struct http_scan *scan, struct http_request *out,
                                    size_t *head_len, int *status);

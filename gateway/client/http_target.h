@@ -22,7 +22,7 @@ bool http_authority_valid(struct http_text authority);
 
 // The next "name=value" pair of a query string (application/x-www-form-urlencoded), decoded into `buf`.
 // `*rest` starts as the query and moves on. Returns 1 for a pair, 0 at the end, -1 where percent-encoding is
-// broken or the decoded pair holds a NUL or does not fit into `size`. '+' is a space. name and value are
-// borrowed from `buf`.
+// broken or the decoded pair holds a NUL or does not fit into `size`; then the name is absent where it is at fault. '+'
+// is a space. name and value are borrowed from `buf`.
 int http_query_next(struct http_text *rest, char *buf, size_t size, struct http_text *name,
                     struct http_text *value);

@@ -139,17 +139,17 @@ static bool is_stream_path(const struct conn_table *t, struct http_text path)
     return t->hub && path.len == len && memcmp(path.at, t->settings->stream_path, len) == 0;
 }
 
-size_t request_read(struct conn *c, const char *bytes, size_t len, size_t *scanned)
+size_t request_read(struct conn *c, char *bytes, size_t *len, struct http_scan *scan)
 {
     struct http_request req;
     size_t used = 0;
     int status = 0;
-    switch (http_request_parse(bytes, len, scanned, &req, &used, &status)) {
+    switch (http_request_parse(bytes, len, scan, &req, &used, &status)) {
     case HTTP_PARSE_MORE:
         return 0;
     case HTTP_PARSE_ERROR:
         answer_problem(c, NULL, status, NULL);
-        return len;
+        return *len;
     case HTTP_PARSE_DONE:
         break;
     }

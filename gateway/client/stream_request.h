@@ -29,7 +29,7 @@ void stream_request_deinit(struct stream_request *s);
 
 // Reads `req` into `s` (reusable: what it held is forgotten). Returns 0, or the status 400 with one line in
 // `detail` that says what is wrong (which parameter, which rule). Duplicate channels count once. Unknown
-// parameters are ignored. A last event id that is too long or has a byte outside A-Z a-z 0-9 - _ . ~ is kept
-// as "?" (it is foreign: never an error, never passed on).
+// parameters are ignored. A last event id that is too long, has a byte outside A-Z a-z 0-9 - _ . ~ or a broken
+// percent-encoding is kept as "?" (it is foreign: never an error, never passed on).
 int stream_request_parse(struct stream_request *s, const struct http_request *req, char *detail,
                          size_t detail_size);

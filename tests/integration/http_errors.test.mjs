@@ -66,6 +66,8 @@ const GOOD_TARGETS = {
     'a name that only contains sse:': ['/stream?channel=a:sse:b', 'a:sse:b'],
     'a name that begins with one underscore': ['/stream?channel=_x', '_x'],
     'a Last-Event-ID of another server': ['/stream?channel=lid&last_event_id=%20%C3%A4%7B%0a', 'lid'],
+    'a last_event_id with an encoded NUL': ['/stream?last_event_id=a%00&channel=lid', 'lid'],
+    'a lastEventId with a broken percent-encoding': ['/stream?lastEventId=%zz&channel=lid', 'lid'],
 };
 
 for (const [name, [target, channel]] of Object.entries(GOOD_TARGETS)) {
@@ -182,6 +184,38 @@ test('--path moves the streams', async (t) => {
     isProblem(await exchange(gateway.port, get('/stream?channel=a')), 404);
 });
 
+// An EventSource that gets a permanent error is deaf for good, and its last id is whatever some server has once sent it.
+const LAST_EVENT_IDS = {
+    'with a control character': 'a\x01b',
+    'of control characters alone': '\x1b\x7f',
+    'with bytes that are no UTF-8': '\xff\xfe',
+    'of 1 KiB and a byte': 'x'.repeat(1025),
+    'of 20 KB': 'x'.repeat(20_000),
+    'of 500 KB': 'x'.repeat(500_000),
+    'of 500 KB of control characters': '\x02'.repeat(500_000),
+    'of an id of ours, 500 KB of blanks, and more': `earliest${' '.repeat(500_000)}x`,
+};
+
+for (const [name, id] of Object.entries(LAST_EVENT_IDS)) {
+    test(`a Last-Event-ID ${name} is one that nobody knows: the stream opens, with a gap`, async (t) => {
+        const connection = new RawConnection(gateway.port);
+        t.after(() => connection.close());
+        connection.send(get('/stream?channel=odd', `Last-Event-ID: ${id}`, 'Accept: text/event-stream'));
+        await until('an answer', () => connection.text.includes('\r\n\r\n'));
+        assert.equal(connection.answer().status, 200, connection.text);
+        await redis.publish('odd', 'x');
+        await until('the event', () => connection.text.includes('data: x'));
+        assert.match(connection.text, /event: gateway:gap\n.*data: x/s);
+    });
+}
+
+test('a request behind one with an odd Last-Event-ID is read from where it begins', async () => {
+    const pages = ['', 'Last-Event-ID: \x01', `Last-Event-ID: ${'y'.repeat(30_000)}`].map((more) => get('/health/live', ...(more ? [more] : [])));
+    const answer = await exchange(gateway.port, pages.join('') + pages.join('') + get('/nothing'));
+    assert.equal(answer.text.split('HTTP/1.1 200').length, 7, answer.text);
+    assert.equal(answer.text.split('HTTP/1.1 404').length, 2, answer.text);
+});
+
 // Heads on which proxies and servers disagree are refused, so that nobody can hide a second request in a first.
 const A = '/stream?channel=a';
 const HOSTILE = [
@@ -222,6 +256,13 @@ const HOSTILE = [
     [400, 'a TLS hello', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03' + 'r'.repeat(300)],
     [400, 'the PROXY protocol, which is off', `PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n${get(A)}`],
     [414, 'a target of 100 KB', get(`/stream?channel=a&x=${'y'.repeat(100_000)}`)],
+    [400, 'a NUL in Last-Event-ID', get(A, 'Last-Event-ID: a\0b')],
+    [400, 'a bare CR in Last-Event-ID', get(A, 'Last-Event-ID: a\rHost: b')],
+    [400, 'a bare LF in Last-Event-ID', get(A, 'Last-Event-ID: a\nHost: b')],
+    [400, 'a folded Last-Event-ID', get(A, 'Last-Event-ID: a\r\n b')],
+    [400, 'two Last-Event-IDs', get(A, 'Last-Event-ID: a', 'Last-Event-ID: b')],
+    [400, 'a control character in a field that is nearly Last-Event-ID', get(A, 'Last-Event-IDs: \x01')],
+    [431, 'a Last-Event-ID of 2 MB', get(A, `Last-Event-ID: ${'y'.repeat(2_000_000)}`)],
     [431, 'a header of 100 KB', get(A, `X-A: ${'y'.repeat(100_000)}`)],
     [431, 'thousands of headers', get(A, ...Array.from({ length: 5000 }, (_, i) => `X-${i}: y`))],
 ];
