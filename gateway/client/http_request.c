@@ -311,7 +311,6 @@ static int policy_status(const struct head_reader *r)
 // Reads the whole head that begins with its request line.
 static int read_head(const char *head, size_t len, struct http_request *out)
 {
-    *out = (struct http_request){0};
     struct head_reader r = {.out = out};
     const char *line_end = memchr(head, '\r', len);
     int status = request_line(&r, head, (size_t)(line_end - head));
@@ -334,31 +333,54 @@ static int read_head(const char *head, size_t len, struct http_request *out)
     return policy_status(&r);
 }
 
-static enum http_parse refuse(int *status, int why)
+// ---- all of it
+
+// The status of what has come of a head; 0 where it is whole and taken, PARSE_MORE where it is not whole.
+#define PARSE_MORE (-1)
+static int parse_status(char *head, size_t *len, struct http_scan *scan, struct http_request *out,
+                        size_t *head_len)
 {
-    *status = why;
-    return HTTP_PARSE_ERROR;
+    size_t start = leading_lines(head, *len);
+    if (start > LEADING_LINES_MAX * 2)
+        return 400;
+    int status = method_status(head + start, *len - start);
+    if (status != 0)
+        return status;
+    switch (scan_head(head, len, start, scan, head_len)) {
+    case HTTP_PARSE_ERROR:
+        return scan->id_skipped > HTTP_ID_SKIP_MAX ? 431 : 400;
+    case HTTP_PARSE_MORE:
+        if (scan->scanned < HTTP_HEAD_MAX + scan->id_len)
+            return PARSE_MORE;
+        return scan->line <= start ? 414 : 431;
+    case HTTP_PARSE_DONE:
+        break;
+    }
+    return read_head(head + start, *head_len - start, out);
 }
 
 enum http_parse http_request_parse(char *head, size_t *len, struct http_scan *scan, struct http_request *out,
                                    size_t *head_len, int *status)
 {
-    size_t start = leading_lines(head, *len);
-    if (start > LEADING_LINES_MAX * 2)
-        return refuse(status, 400);
-    int why = method_status(head + start, *len - start);
-    if (why != 0)
-        return refuse(status, why);
-    switch (scan_head(head, len, start, scan, head_len)) {
-    case HTTP_PARSE_ERROR:
-        return refuse(status, scan->id_skipped > HTTP_ID_SKIP_MAX ? 431 : 400);
-    case HTTP_PARSE_MORE:
-        if (scan->scanned < HTTP_HEAD_MAX + scan->id_len)
-            return HTTP_PARSE_MORE;
-        return refuse(status, scan->line <= start ? 414 : 431);
-    case HTTP_PARSE_DONE:
-        break;
+    *out = (struct http_request){0};
+    *status = parse_status(head, len, scan, out, head_len);
+    if (*status == 0)
+        return HTTP_PARSE_DONE;
+    if (*status == PARSE_MORE)
+        return HTTP_PARSE_MORE;
+    out->origin = http_request_origin(head, *len);
+    return HTTP_PARSE_ERROR;
+}
+
+struct http_text http_request_origin(const char *head, size_t len)
+{
+    static const char name[] = "Origin:";
+    size_t name_len = sizeof(name) - 1;
+    const char *line = head + leading_lines(head, len), *end = head + len, *next;
+    for (; (next = memchr(line, '\n', (size_t)(end - line))) != NULL && next - line > 1; line = next + 1) {
+        struct http_text field = {line, (size_t)(next - line) - 1}; // without CRLF
+        if (field.len >= name_len && http_text_is((struct http_text){line, name_len}, name))
+            return http_text_trim((struct http_text){line + name_len, field.len - name_len});
     }
-    why = read_head(head + start, *head_len - start, out);
-    return why == 0 ? HTTP_PARSE_DONE : refuse(status, why);
+    return (struct http_text){NULL, 0};
 }

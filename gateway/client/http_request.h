@@ -51,7 +51,8 @@ struct http_scan {
 // that is harmless to read and that no gateway has made (below), which may lower `*len`.
 //   DONE   `*head_len` bytes made up the head; `out` borrows from `head`, valid while that stays where it is
 //   MORE   not whole yet, and still within the limits
-//   ERROR  `*status` is 400, 413, 414, 417, 431, 501 or 505; the connection must not be used again
+//   ERROR  `*status` is 400, 413, 414, 417, 431, 501 or 505; the connection must not be used again. Of `out` count the
+//          method, as far as it was read (else GET), and the origin by http_request_origin, for the answer
 // Policy, on top of the grammar of RFC 9112, whose breaches are 400:
 // - Only CRLF ends a line. Bare CR, bare LF, obs-fold, NUL and other control bytes: 400. Empty lines before the request
 //   line are skipped, at most two. Bytes from 0x80 on are let be in field values.
@@ -68,3 +69,7 @@ struct http_scan {
 // Garbage is refused as soon as it is seen, not only when the head is whole. Never reads past `*len`.
 enum http_parse http_request_parse(char *head, size_t *len, struct http_scan *scan, struct http_request *out,
                                    size_t *head_len, int *status);
+
+// The value of the first whole line `Origin: ..` in the first `len` bytes of a head that is not whole or was refused.
+// Absent where there is none. Borrowed from `head`; nothing is said of the rest of the head.
+struct http_text http_request_origin(const char *head, size_t len);

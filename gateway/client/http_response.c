@@ -226,7 +226,9 @@ size_t http_preflight(const struct http_policy *p, const struct http_request *re
     bool preflight = req->origin.at != NULL && req->request_method.at != NULL;
     if (preflight && allowed_origin(p, req) != NULL)
         put(&w, "Access-Control-Allow-Methods: GET, HEAD\r\n"
-                "Access-Control-Allow-Headers: Authorization, Last-Event-ID, Cache-Control\r\n"
+                "Access-Control-Allow-Headers: Accept, Authorization, Cache-Control, Content-Type, "
+                "Last-Event-ID, "
+                "traceparent, tracestate, X-Requested-With\r\n"
                 "Access-Control-Max-Age: 7200\r\n");
     put_field(&w, "Cache-Control", "no-store");
     put_connection(&w, false);

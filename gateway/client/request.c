@@ -59,10 +59,12 @@ void request_refuse(struct conn *c, const struct http_request *req, const char *
 
 void request_timeout(struct conn *c)
 {
-    if (c->head)
-        answer_problem(c, NULL, 408, "The request head did not arrive in time.");
-    else
+    if (!c->head) {
         conn_close(c, CLOSE_HEAD_TIMEOUT); // nothing was asked, so nothing is answered
+        return;
+    }
+    const struct http_request req = {.origin = http_request_origin(c->head->bytes, c->head->len)};
+    answer_problem(c, &req, 408, "The request head did not arrive in time.");
 }
 
 static void request_stream(struct conn *c, const struct http_request *req)
@@ -148,7 +150,7 @@ size_t request_read(struct conn *c, char *bytes, size_t *len, struct http_scan *
     case HTTP_PARSE_MORE:
         return 0;
     case HTTP_PARSE_ERROR:
-        answer_problem(c, NULL, status, NULL);
+        answer_problem(c, &req, status, NULL);
         return *len;
     case HTTP_PARSE_DONE:
         break;

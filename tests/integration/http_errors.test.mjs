@@ -148,6 +148,52 @@ test('errors carry CORS too, or a page could not read the reason', async () => {
     assert.match(answer.headers.vary, /\bOrigin\b/i);
 });
 
+// `Origin` stands where a browser has it: among the first fields.
+const FROM_PAGE = ['Origin: https://app.example'];
+const CORS_ERRORS = {
+    'a header that is folded': [400, get('/stream?channel=a', ...FROM_PAGE, 'X: a\r\n b')],
+    'two Hosts': [400, get('/stream?channel=a', ...FROM_PAGE, 'Host: b')],
+    'a body on GET': [413, get('/stream?channel=a', ...FROM_PAGE, 'Content-Length: 5') + 'hello'],
+    'a target of 20 KB': [414, get(`/stream?channel=a&x=${'y'.repeat(15000)}`, ...FROM_PAGE)],
+    'Expect': [417, get('/stream?channel=a', ...FROM_PAGE, 'Expect: 100-continue')],
+    'a cookie of 20 KB': [431, get('/stream?channel=a', ...FROM_PAGE, `Cookie: ${'y'.repeat(20000)}`)],
+    'Transfer-Encoding': [501, get('/stream?channel=a', ...FROM_PAGE, 'Transfer-Encoding: chunked')],
+    'a method of 30 bytes': [501, get('/stream?channel=a', ...FROM_PAGE).replace('GET', 'A'.repeat(30))],
+    'HTTP/1.2': [505, get('/stream?channel=a', ...FROM_PAGE).replace('1.1', '1.2')],
+};
+
+for (const [name, [status, request]] of Object.entries(CORS_ERRORS)) {
+    test(`${status} for ${name} carries CORS, too`, async () => {
+        const answer = await exchange(gateway.port, request);
+        isProblem(answer, status);
+        assert.equal(answer.headers['access-control-allow-origin'], 'https://app.example');
+        assert.equal(answer.headers['access-control-allow-credentials'], 'true');
+        assert.match(answer.headers.vary, /\bOrigin\b/i);
+        const other = await exchange(gateway.port, request.replace('app.example', 'evil.example'));
+        isProblem(other, status);
+        assert.equal(other.headers['access-control-allow-origin'], undefined);
+        assert.match(other.headers.vary, /\bOrigin\b/i);
+    });
+}
+
+test('an Origin that is not whole, or is no field, allows nothing', async () => {
+    const long = 'y'.repeat(20000);
+    for (const lines of [[`Cookie: ${long}`, ...FROM_PAGE], [`X: Origin: https://app.example${long}`], [`Origin: https://app.example${long}`], [`XOrigin: https://app.example`, `Cookie: ${long}`]]) {
+        const answer = await exchange(gateway.port, get('/stream?channel=a', ...lines));
+        isProblem(answer, 431);
+        assert.equal(answer.headers['access-control-allow-origin'], undefined, lines[0].slice(0, 60));
+    }
+});
+
+test('what fetch clients send beside Accept is allowed to them', async () => {
+    const wanted = ['accept', 'authorization', 'cache-control', 'content-type', 'last-event-id', 'traceparent', 'tracestate', 'x-requested-with'];
+    const answer = await exchange(gateway.port, `OPTIONS /stream?channel=a HTTP/1.1\r\nHost: a\r\nOrigin: https://app.example\r\n` +
+        `Access-Control-Request-Method: GET\r\nAccess-Control-Request-Headers: ${wanted.join(',')}\r\n\r\n`);
+    assert.equal(answer.status, 204);
+    const allowed = answer.headers['access-control-allow-headers'].toLowerCase().split(/, */);
+    assert.deepEqual(allowed.sort(), wanted);
+});
+
 test('--cors-origin * allows all, without credentials', async (t) => {
     const scope = scopeOf(t);
     const { gateway } = await startTier(scope, { args: ['--cors-origin', '*'] });
@@ -299,12 +345,13 @@ test('a client that sends nothing, or its head too slowly, is told 408 or just c
     const silent = new RawConnection(gateway.port);
     const slow = new RawConnection(gateway.port);
     t.after(() => [silent, slow].forEach((c) => c.close()));
-    slow.send('GET /stream?channel=a HTTP/1.1\r\n');
+    slow.send('GET /stream?channel=a HTTP/1.1\r\nHost: a\r\nOrigin: https://app.example\r\n');
     const dripping = setInterval(() => slow.send('X-A: b\r\n'), 1000);
     t.after(() => clearInterval(dripping));
     const stream = await openStream(scopeOf(t), gateway.port, '/stream?channel=a');
     assert.equal(stream.status, 200);
     await until('the slow ones to be closed', () => silent.socket.closed && slow.socket.closed, { ms: 60000, every: 100 });
     isProblem(slow.answer(), 408);
+    assert.equal(slow.answer().headers['access-control-allow-origin'], 'https://app.example');
     assert.ok(silent.text === '' || silent.answer().status === 408, silent.text);
 });

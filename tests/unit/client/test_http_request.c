@@ -595,6 +595,50 @@ START_TEST(an_odd_last_event_id_changes_nothing_for_the_rest_of_the_head)
 }
 END_TEST
 
+// ---- the origin of a request that is refused
+
+static const struct {
+    const char *head, *want;
+} origins[] = {
+    {"", NULL},
+    {"GET / HTTP/1.1\r\nOrigin: https://a", NULL},
+    {"GET / HTTP/1.1\r\nOrigin: https://a\r", NULL},
+    {"GET / HTTP/1.1\r\nOrigin: https://a\r\n", "https://a"},
+    {"\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\noRIGIN:https://a \t\r\nX", "https://a"},
+    {"GET / HTTP/1.1\r\nOrigin:\r\n", ""},
+    {"GET / HTTP/1.1\r\nOrigin : https://a\r\n", NULL},
+    {"GET / HTTP/1.1\r\nX: Origin: https://a\r\n", NULL},
+    {"GET / HTTP/1.1\r\nX: y\r\n Origin: https://a\r\n", NULL},
+    {"GET / HTTP/1.1\r\nHost: h\r\n\r\nOrigin: https://a\r\n", NULL},
+    {"GET / HTTP/1.1\r\nOrigin: https://a\r\nOrigin: https://b\r\n", "https://a"},
+};
+
+START_TEST(the_origin_of_a_head_that_is_not_whole)
+{
+    size_t len = strlen(origins[_i].head);
+    char *head = malloc(len + (len == 0));
+    ck_assert_ptr_nonnull(head);
+    memcpy(head, origins[_i].head, len);
+    check_text(http_request_origin(head, len), origins[_i].want);
+    free(head);
+}
+END_TEST
+
+START_TEST(a_refused_request_has_its_origin_and_its_method_and_nothing_else)
+{
+    struct parsed p = parse(TEXT("HEAD /x HTTP/1.1\r\nOrigin: https://a\r\n" H "Content-Length: 5\r\n\r\n"));
+    ck_assert_int_eq(p.status, 413);
+    ck_assert_int_eq(p.req.method, HTTP_HEAD);
+    check_text(p.req.origin, "https://a");
+    free(p.bytes);
+    p = parse(TEXT("FOO@ /x HTTP/1.1\r\nOrigin: https://a\r\n"));
+    ck_assert_int_eq(p.status, 400);
+    ck_assert_int_eq(p.req.method, HTTP_GET);
+    check_text(p.req.origin, "https://a");
+    free(p.bytes);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("http_request");
@@ -615,6 +659,8 @@ int main(void)
     tcase_add_test(t, a_last_event_id_does_not_count_for_the_limit_of_the_head);
     tcase_add_test(t, what_is_skipped_of_a_last_event_id_is_bounded);
     tcase_add_loop_test(t, an_odd_last_event_id_changes_nothing_for_the_rest_of_the_head, 0, COUNT(ids));
+    tcase_add_loop_test(t, the_origin_of_a_head_that_is_not_whole, 0, COUNT(origins));
+    tcase_add_test(t, a_refused_request_has_its_origin_and_its_method_and_nothing_else);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_ENV);

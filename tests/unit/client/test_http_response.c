@@ -301,7 +301,9 @@ START_TEST(preflight)
     check_has(n, "HTTP/1.1 204 No Content\r\n");
     check_has(n, "\r\nAllow: GET, HEAD, OPTIONS\r\n");
     check_has(n, "\r\nAccess-Control-Allow-Methods: GET, HEAD\r\n");
-    check_has(n, "\r\nAccess-Control-Allow-Headers: Authorization, Last-Event-ID, Cache-Control\r\n");
+    check_has(n, "\r\nAccess-Control-Allow-Headers: Accept, Authorization, Cache-Control, Content-Type, "
+                 "Last-Event-ID, "
+                 "traceparent, tracestate, X-Requested-With\r\n");
     check_has(n, "\r\nAccess-Control-Max-Age: ");
     check_has_not(n, "Content-Length"); // RFC 9110 section 8.6
     req.request_method.at = NULL;       // a plain OPTIONS
