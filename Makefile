@@ -126,8 +126,8 @@ $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(UNIT_LIB) $(LIB)
 
 unit-programs: $(UNIT_BIN)
 
-# Loaded into the gateway by tests that count its work (tests/integration/work.test.mjs).
-$(BUILD)/tests/count_calls.so: tests/lib/count_calls.c
+# Loaded into the gateway by tests: count_calls counts its work, fail_malloc has one allocation fail.
+$(BUILD)/tests/%.so: tests/lib/%.c
 	@mkdir -p $(@D)
 	$(SAY) LD $@
 	$(Q)$(CC) -D_GNU_SOURCE -std=c11 -O2 -g $(WARN) -fPIC -shared -o $@ $<

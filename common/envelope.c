@@ -23,6 +23,14 @@ bool envelope_event_valid(const char *event, size_t len)
     return value_valid(event, len) && !has_prefix(event, len, RESERVED_PREFIX);
 }
 
+bool envelope_id_returns(const char *id, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (id[i] < ' ' || id[i] > '~')
+            return false;
+    return len <= ENVELOPE_ID_MAX;
+}
+
 // ASCII digits only, as the standard wants them (WHATWG HTML 9.2.6), and no more than 32 bits.
 static bool parse_retry(const char *value, size_t len, uint32_t *out)
 {

@@ -29,6 +29,12 @@ enum envelope_result {
 // True where it can be the name of an event: no CR, LF or NUL, and not a name of the gateway's own.
 bool envelope_event_valid(const char *event, size_t len);
 
+// True where a client can bring the id back as Last-Event-ID, whatever reads the header on its way: printable
+// ASCII, at most ENVELOPE_ID_MAX bytes. An event stream may carry others; clients that got one are refused for
+// good, or refuse it themselves.
+#define ENVELOPE_ID_MAX 1024
+bool envelope_id_returns(const char *id, size_t len);
+
 // Decodes `payload`. Unknown fields are ignored; the last of a repeated field counts; one space after the
 // colon is dropped.
 enum envelope_result envelope_decode(const char *payload, size_t len, struct envelope *out);

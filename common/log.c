@@ -1,21 +1,25 @@
 #include "common/log.h"
 
-#include "common/utf8.h"
-
+#include <inttypes.h>
 #include <jansson.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
-// A line is at most LINE_MAX_BYTES with its newline. A message is cut after MESSAGE_MAX_BYTES: JSON may
-// double every byte of it (quotes, backslashes) and the line still holds.
-#define LINE_MAX_BYTES 4096
+#include "common/clock.h"
+#include "common/log_writer.h"
+#include "common/utf8.h"
+
+// A message is cut after MESSAGE_MAX_BYTES: JSON may double every byte of it (quotes, backslashes) and the
+// line still holds.
 #define MESSAGE_MAX_BYTES 1800
-#define ID_MAX_BYTES 128
+// The longest --id (128 bytes) and the mark of what is cut.
+#define ID_MAX_BYTES 132
+#define LIMIT_LINES 20u
+#define LIMIT_PERIOD_MS 10000u
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 static const char *const format_names[] = {"text", "json"};
@@ -24,12 +28,15 @@ static const char *const format_names[] = {"text", "json"};
 static _Atomic int current_level = LOG_LEVEL_INFO;
 static enum log_format current_format = LOG_FORMAT_TEXT;
 static char current_id[ID_MAX_BYTES];
+static uint64_t limit_lines = LIMIT_LINES, limit_period_ms = LIMIT_PERIOD_MS;
+
+static pthread_mutex_t sites_lock = PTHREAD_MUTEX_INITIALIZER; // guards every site, and the list
+static struct log_site *sites;                                 // those that have left out lines
 
 // True for what a terminal or a line based reader would act on: C0, DEL and C1 (U+0080 to U+009F).
 static bool is_control(const char *s)
 {
     unsigned char first = (unsigned char)s[0];
-
     return first < 0x20 || first == 0x7F || (first == 0xC2 && (unsigned char)s[1] < 0xA0);
 }
 
@@ -57,20 +64,18 @@ static void escape_text(const char *in, char *out, size_t size)
     static const char mark[] = "...";
     const char *end = in + strlen(in);
     size_t used = 0;
-
     while (in < end) {
         size_t len = utf8_sequence(in, (size_t)(end - in));
         char escaped[5];
         const char *piece = in;
         size_t piece_len = len;
-
         if (len == 0 || is_control(in)) {
             len = 1;
             piece = escaped;
             piece_len = escape_byte(*in, escaped);
         }
-        if (used + piece_len + sizeof(mark) > size) {
-            memcpy(out + used, mark, sizeof(mark));
+        if (used + piece_len + sizeof mark > size) {
+            memcpy(out + used, mark, sizeof mark);
             return;
         }
         memcpy(out + used, piece, piece_len);
@@ -86,7 +91,6 @@ static void format_now(char out[32])
     struct timespec now;
     struct tm utc;
     size_t used;
-
     if (clock_gettime(CLOCK_REALTIME, &now) != 0 || gmtime_r(&now.tv_sec, &utc) == NULL) {
         memcpy(out, "-", 2);
         return;
@@ -97,9 +101,8 @@ static void format_now(char out[32])
 
 static size_t format_text(char *line, const char *now, int level, const char *module, const char *message)
 {
-    int n = snprintf(line, LINE_MAX_BYTES, "%s %-5s %s: %s", now, level_names[level], module, message);
-
-    return n < 0 ? 0 : (size_t)n < LINE_MAX_BYTES - 1 ? (size_t)n : LINE_MAX_BYTES - 1;
+    int n = snprintf(line, LOG_LINE_MAX, "%s %-5s %s: %s", now, level_names[level], module, message);
+    return n < 0 ? 0 : (size_t)n < LOG_LINE_MAX - 1 ? (size_t)n : LOG_LINE_MAX - 1;
 }
 
 // Returns 0 where memory ran out.
@@ -108,42 +111,126 @@ static size_t format_json(char *line, const char *now, int level, const char *mo
     size_t len;
     json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:s}", "ts", now, "level", level_names[level], "module",
                                module, "id", current_id, "msg", message);
-
     if (object == NULL)
         return 0;
-    len = json_dumpb(object, line, LINE_MAX_BYTES - 1, JSON_COMPACT);
+    len = json_dumpb(object, line, LOG_LINE_MAX - 1, JSON_COMPACT);
     json_decref(object);
-    return len < LINE_MAX_BYTES ? len : 0;
+    return len < LOG_LINE_MAX ? len : 0;
 }
 
-static void __attribute__((format(printf, 3, 0)))
-log_line(int level, const char *module, const char *format, va_list args)
+// Takes `message` escaped. The length of the line with its newline.
+static size_t format_line(char *line, enum log_level level, const char *module, const char *message)
 {
-    char raw[LINE_MAX_BYTES], message[MESSAGE_MAX_BYTES], now[32], line[LINE_MAX_BYTES];
+    char now[32];
     size_t len = 0;
-    ssize_t written;
-
-    if (level < atomic_load_explicit(&current_level, memory_order_relaxed))
-        return;
-    if (vsnprintf(raw, sizeof(raw), format, args) < 0)
-        return;
-    escape_text(raw, message, sizeof(message));
     format_now(now);
     if (current_format == LOG_FORMAT_JSON)
         len = format_json(line, now, level, module, message);
     if (len == 0)
         len = format_text(line, now, level, module, message);
     line[len++] = '\n';
-    // There is nowhere to tell of a failed write, and a short one is not continued: a broken line is better
-    // than a blocked loop.
-    written = write(STDERR_FILENO, line, len);
-    (void)written;
+    return len;
+}
+
+static void put(enum log_level level, const char *module, const char *message)
+{
+    char line[LOG_LINE_MAX];
+    log_writer_put(line, format_line(line, level, module, message));
+}
+
+static void put_left_out(const struct log_site *site, uint64_t now_ms)
+{
+    char message[MESSAGE_MAX_BYTES];
+    snprintf(message, sizeof message, "%" PRIu64 " more lines in %" PRIu64 " s like: %s", site->left_out,
+             (now_ms - site->since_ms + 999) / 1000, site->example);
+    put(site->level, site->module, message);
+}
+
+// Under the lock. Begins a new period where the old one is over; what that one left out goes to `ended`.
+static void site_begin(struct log_site *site, uint64_t now_ms, struct log_site *ended)
+{
+    ended->left_out = 0;
+    if (site->said > 0 && now_ms - site->since_ms < limit_period_ms)
+        return;
+    if (site->left_out > 0)
+        *ended = *site;
+    site->since_ms = now_ms;
+    site->said = site->left_out = 0;
+}
+
+// True where the site may say a line now; else the line is counted.
+static bool site_enter(struct log_site *site)
+{
+    struct log_site ended;
+    uint64_t now_ms = clock_monotonic_ms();
+    pthread_mutex_lock(&sites_lock);
+    site_begin(site, now_ms, &ended);
+    bool may = site->said < limit_lines;
+    if (may) {
+        site->said++;
+    } else {
+        site->left_out++;
+        if (!site->listed) {
+            site->listed = true;
+            site->next = sites;
+            sites = site;
+        }
+    }
+    pthread_mutex_unlock(&sites_lock);
+    if (ended.left_out > 0)
+        put_left_out(&ended, now_ms);
+    return may;
+}
+
+static void site_remember(struct log_site *site, enum log_level level, const char *module,
+                          const char *message)
+{
+    pthread_mutex_lock(&sites_lock);
+    site->level = level;
+    site->module = module;
+    escape_text(message, site->example, sizeof site->example); // cut between characters
+    pthread_mutex_unlock(&sites_lock);
+}
+
+// Tells of the lines that were left out in periods that are over; with `all` set, in those that are not, too.
+static void sites_say(bool all)
+{
+    uint64_t now_ms = clock_monotonic_ms();
+    pthread_mutex_lock(&sites_lock);
+    for (struct log_site *site = sites; site; site = site->next) {
+        if (site->left_out == 0 || (!all && now_ms - site->since_ms < limit_period_ms))
+            continue;
+        struct log_site ended = *site;
+        site->said = site->left_out = 0;
+        pthread_mutex_unlock(&sites_lock); // sites are only ever added, in front
+        put_left_out(&ended, now_ms);
+        pthread_mutex_lock(&sites_lock);
+    }
+    pthread_mutex_unlock(&sites_lock);
+}
+
+void log_at(struct log_site *site, enum log_level level, const char *module, const char *format, ...)
+{
+    if ((int)level < atomic_load_explicit(&current_level, memory_order_relaxed) ||
+        (site && !site_enter(site)))
+        return;
+    char raw[LOG_LINE_MAX], message[MESSAGE_MAX_BYTES];
+    va_list args;
+    va_start(args, format);
+    int len = vsnprintf(raw, sizeof raw, format, args);
+    va_end(args);
+    if (len < 0)
+        return;
+    escape_text(raw, message, sizeof message);
+    if (site)
+        site_remember(site, level, module, message);
+    put(level, module, message);
 }
 
 void log_setup(enum log_level level, enum log_format format, const char *id)
 {
     current_format = format;
-    escape_text(id ? id : "", current_id, sizeof(current_id));
+    escape_text(id ? id : "", current_id, sizeof current_id);
     log_set_level(level);
 }
 
@@ -152,19 +239,41 @@ void log_set_level(enum log_level level)
     atomic_store_explicit(&current_level, (int)level, memory_order_relaxed);
 }
 
-#define LOG_FUNCTION(name, level)                                                                            \
-    void name(const char *module, const char *format, ...)                                                   \
-    {                                                                                                        \
-        va_list args;                                                                                        \
-        va_start(args, format);                                                                              \
-        log_line(level, module, format, args);                                                               \
-        va_end(args);                                                                                        \
-    }
+void log_set_limit(unsigned lines, uint32_t period_ms)
+{
+    limit_lines = lines;
+    limit_period_ms = period_ms;
+}
 
-LOG_FUNCTION(log_debug, LOG_LEVEL_DEBUG)
-LOG_FUNCTION(log_info, LOG_LEVEL_INFO)
-LOG_FUNCTION(log_warn, LOG_LEVEL_WARN)
-LOG_FUNCTION(log_error, LOG_LEVEL_ERROR)
+static size_t on_dropped(char *line, uint64_t dropped)
+{
+    char message[128];
+    snprintf(message, sizeof message, "%" PRIu64 " lines were dropped: standard error was not read in time",
+             dropped);
+    return format_line(line, LOG_LEVEL_WARN, "log", message);
+}
+
+static void on_tick(void)
+{
+    sites_say(false);
+}
+
+bool log_start(size_t bytes)
+{
+    const struct log_writer_hooks hooks = {.on_dropped = on_dropped, .on_tick = on_tick};
+    return log_writer_start(bytes, &hooks);
+}
+
+bool log_stop(uint32_t timeout_ms)
+{
+    sites_say(true);
+    return log_writer_stop(timeout_ms);
+}
+
+uint64_t log_dropped(void)
+{
+    return log_writer_dropped();
+}
 
 static int name_index(const char *name, const char *const *names, int count)
 {
@@ -177,8 +286,7 @@ static int name_index(const char *name, const char *const *names, int count)
 
 bool log_level_from_name(const char *name, enum log_level *level)
 {
-    int i = name_index(name, level_names, sizeof(level_names) / sizeof(level_names[0]));
-
+    int i = name_index(name, level_names, sizeof level_names / sizeof(level_names[0]));
     if (i < 0)
         return false;
     *level = (enum log_level)i;
@@ -187,8 +295,7 @@ bool log_level_from_name(const char *name, enum log_level *level)
 
 bool log_format_from_name(const char *name, enum log_format *format)
 {
-    int i = name_index(name, format_names, sizeof(format_names) / sizeof(format_names[0]));
-
+    int i = name_index(name, format_names, sizeof format_names / sizeof(format_names[0]));
     if (i < 0)
         return false;
     *format = (enum log_format)i;

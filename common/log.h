@@ -1,23 +1,67 @@
-// Log lines on standard error: one write(2) a line, so that threads never interleave.
+// Log lines on standard error: one write(2) a line, so that lines never interleave.
+//
+// Between log_start and log_stop no caller waits for whoever reads standard error: lines go to a bounded
+// buffer (common/log_writer.h), and what does not fit is dropped and counted. Before and after, the caller
+// writes its line itself.
+//
+// Each call of log_info, log_warn and log_error in the source may say so many lines in so much time
+// (log_set_limit); one line tells later how many were left out. What a client or a server repeats cannot fill
+// the log, then. log_debug is not limited.
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR };
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
+
+#define LOG_EXAMPLE_SIZE 120
+
+// What one call in the source has said lately. Static, zero at first; guarded by a lock of log.c.
+struct log_site {
+    struct log_site *next; // of the sites that have left out lines
+    bool listed;
+    uint64_t since_ms; // when the period began
+    uint64_t said, left_out;
+    const char *module;
+    enum log_level level;
+    char example[LOG_EXAMPLE_SIZE]; // the last message that was said
+};
 
 // Level and format for the whole process (standard error is one per process). `id` names this gateway in JSON
 // lines; copied. Call before other threads start. The level alone may be changed later, from any thread.
 void log_setup(enum log_level level, enum log_format format, const char *id);
 void log_set_level(enum log_level level);
 
-// One line. `module` is the room or file that speaks ("redis", "listener"). The message is a sentence for a
-// person at 3 a.m.: what happened, and what to do about it. Control characters and invalid UTF-8 in it are
-// escaped. Any thread.
-void log_debug(const char *module, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void log_info(const char *module, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void log_warn(const char *module, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void log_error(const char *module, const char *format, ...) __attribute__((format(printf, 2, 3)));
+// `lines` in `period_ms` for each call in the source. Call before other threads start.
+void log_set_limit(unsigned lines, uint32_t period_ms);
+
+// Starts the thread that writes. At most `bytes` of lines wait for it. False where memory or threads have run
+// out. Once a process.
+bool log_start(size_t bytes);
+// Waits until what was logged is written, at most `timeout_ms`: a reader that stands still must not hold up
+// the exit. False where lines are left, which are lost.
+bool log_stop(uint32_t timeout_ms);
+// Lines that were dropped because the buffer was full or standard error could not be written. Any thread.
+uint64_t log_dropped(void);
+
+// One line. `module` is the room or file that speaks ("redis", "listener"), a literal. The message is a
+// sentence for a person at 3 a.m.: what happened, and what to do about it. Control characters and invalid
+// UTF-8 in it are escaped. Any thread.
+void log_at(struct log_site *site, enum log_level level, const char *module, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+#define LOG_LIMITED(level, ...)                                                                              \
+    do {                                                                                                     \
+        static struct log_site log_site_here;                                                                \
+        log_at(&log_site_here, level, __VA_ARGS__);                                                          \
+    } while (0)
+
+#define log_debug(...) log_at(NULL, LOG_LEVEL_DEBUG, __VA_ARGS__)
+#define log_info(...) LOG_LIMITED(LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_warn(...) LOG_LIMITED(LOG_LEVEL_WARN, __VA_ARGS__)
+#define log_error(...) LOG_LIMITED(LOG_LEVEL_ERROR, __VA_ARGS__)
 
 // "debug", "info", "warn", "error"; "text", "json". False when the name is not known.
 bool log_level_from_name(const char *name, enum log_level *level);

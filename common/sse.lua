@@ -14,7 +14,7 @@
 -- A reader finds a hole by two things alone: the offsets of a channel are dense, and each entry names the one before.
 -- Whatever is changed here must keep both.
 
-local VERSION = 2
+local VERSION = 3
 
 local MAGIC = '\030SSE/1\n'
 local CHANNEL_MAX = 128
@@ -32,13 +32,15 @@ local function forbid(command, name)
     error({err = 'NOPERM sse_publish: this user may not ' .. command .. (name and ' ' .. name or '')}, 0)
 end
 
--- Redis' own errors (WRONGTYPE, OOM, READONLY) pass through as they are, but for the one that does not say which command
--- the ACL forbids.
+-- Redis' own errors (WRONGTYPE, OOM, READONLY) pass through as they are, but for the place in the script that Redis 6.2
+-- puts before some, and for what the ACL forbids: 7.0 does not say which command that is, and later versions and Valkey
+-- begin with ERR.
 local function raise(reply, command, name)
-    if string.find(reply.err, 'The user executing the script', 1, true) then
+    if string.find(reply.err, 'The user executing the script', 1, true) or
+        string.find(reply.err, 'ACL failure in script', 1, true) then
         forbid(command, name)
     end
-    error(reply, 0)
+    error({err = (string.gsub(reply.err, '^@user_script: %d+: %-', ''))}, 0)
 end
 
 local function call(command, ...)

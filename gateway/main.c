@@ -4,14 +4,10 @@
 //      bus thread      every connection to Redis
 //      worker threads  listeners, connections, streams
 
-#include <errno.h>
 #include <ev.h>
-#include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -19,14 +15,17 @@
 #include "common/map.h"
 #include "gateway/client/listener.h"
 #include "gateway/process/admin.h"
+#include "gateway/process/capacity.h"
 #include "gateway/process/config.h"
 #include "gateway/process/drain.h"
 #include "gateway/process/health.h"
+#include "gateway/process/pages.h"
 
 #define EXIT_USAGE 2
+// How long the exit waits for one who reads the log; what went wrong at the start is worth more.
+#define LOG_STOP_MS 1000u
+#define LOG_STOP_FAILED_MS 10000u
 #define HEAD_TIMEOUT_MS 10000u
-// Descriptors that are no client's: Redis, loops, listeners, logs.
-#define DESCRIPTORS_RESERVED 64u
 
 struct gateway {
     struct config config;
@@ -38,7 +37,7 @@ struct gateway {
     struct mailbox *worker_boxes[WORKERS_MAX];
     struct worker *workers[WORKERS_MAX];
     int listen_fds[LISTEN_MAX][WORKERS_MAX];
-    int worker_fds[WORKERS_MAX][LISTEN_MAX];
+    struct listen_socket worker_sockets[WORKERS_MAX][LISTEN_MAX];
     int admin_fd;
     struct bus *bus;
     struct admin admin;
@@ -51,31 +50,17 @@ static int usage_error(const char *error)
     return EXIT_USAGE;
 }
 
-// As many streams as the limit of open files allows, or as were asked for; false where the limit is too low
-// for that.
 static bool set_capacity(struct gateway *g)
 {
-    struct rlimit limit;
-    uint64_t asked = g->config.max_connections;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-        limit.rlim_cur = limit.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &limit); // what is in force is read below
-    }
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur <= DESCRIPTORS_RESERVED) {
-        log_error("main", "the limit of open files is too low; raise it (ulimit -n, LimitNOFILE=)");
-        return false;
-    }
-    uint64_t allowed = limit.rlim_cur - DESCRIPTORS_RESERVED;
-    if (asked != OPTION_UNSET && asked > allowed) {
-        log_error("main",
-                  "--max-connections %" PRIu64 " needs %" PRIu64 " open files, but %" PRIu64
-                  " are allowed; raise the "
-                  "limit (ulimit -n, LimitNOFILE=)",
-                  asked, asked + DESCRIPTORS_RESERVED, (uint64_t)limit.rlim_cur);
-        return false;
-    }
-    g->status.limits.max_streams = asked == OPTION_UNSET ? allowed : asked;
-    return true;
+    const struct config *c = &g->config;
+    const struct capacity_needs needs = {
+        .workers = c->workers, .listeners = c->listen.count, .redis = c->redis_url.kind};
+    char error[512];
+    if (capacity_streams(capacity_raise_limit(), capacity_reserved(&needs), c->max_connections,
+                         &g->status.limits.max_streams, error, sizeof error))
+        return true;
+    log_error("main", "%s", error);
+    return false;
 }
 
 static bool bind_all(struct gateway *g)
@@ -89,7 +74,8 @@ static bool bind_all(struct gateway *g)
             return false;
         }
         for (size_t w = 0; w < c->workers; w++)
-            g->worker_fds[w][i] = g->listen_fds[i][w];
+            g->worker_sockets[w][i] =
+                (struct listen_socket){.fd = g->listen_fds[i][w], .attributes = {.role = LISTENER_PUBLIC}};
         log_info("listener", "streams at http://%s%s", bound, c->path);
     }
     g->admin_fd = -1;
@@ -105,14 +91,7 @@ static bool bind_all(struct gateway *g)
 
 static const char *on_refuse(void *ctx)
 {
-    const struct gateway *g = ctx;
-    return health_refusal(&g->status);
-}
-
-static bool on_page(void *ctx, const char *path, size_t path_len, struct client_page *out)
-{
-    const struct gateway *g = ctx;
-    return health_page(&g->status, path, path_len, out);
+    return health_refusal(ctx);
 }
 
 static void on_mail(void *ctx, const struct mail *mail, bool more)
@@ -138,7 +117,7 @@ static void fill_settings(struct gateway *g)
         .retry_ms = (uint32_t)c->retry_ms,
         .queue_limit = c->queue_limit,
         .replay_limit = c->replay_limit / c->workers,
-        .durable_named = c->durable.count > 0,
+        .durable_named = c->durable_named,
         .drop_oldest = c->slow_client == SLOW_CLIENT_DROP_OLDEST,
         .refuse_with_status = c->refusal == REFUSAL_STATUS,
         .head_timeout_ms = HEAD_TIMEOUT_MS,
@@ -152,11 +131,11 @@ static bool create_workers(struct gateway *g)
         struct worker_settings settings = {
             .index = (unsigned)i,
             .client = &g->client,
-            .hooks = {.refuse = on_refuse, .page = on_page, .ctx = g},
+            .hooks = {.refuse = on_refuse, .pages = process_pages, .ctx = &g->status},
             .limits = &g->status.limits,
             .backlog_limit = c->backlog_limit,
             .shares_loop = c->workers == 1,
-            .listen_fds = g->worker_fds[i],
+            .listen_sockets = g->worker_sockets[i],
             .listen_count = c->listen.count,
         };
         g->workers[i] = worker_create(&settings);
@@ -168,15 +147,8 @@ static bool create_workers(struct gateway *g)
     return true;
 }
 
-static bool durable_is_off(const struct config *c)
-{
-    return c->durable.count == 1 && strcmp(c->durable.items[0], "off") == 0;
-}
-
 static bool create_bus(struct gateway *g)
 {
-    static const char *const any[] = {"*"};
-    bool named = g->config.durable.count > 0;
     struct bus_settings settings = {
         .loop = g->config.workers == 1 ? worker_loop(g->workers[0]) : NULL,
         .redis = &g->config.redis_url,
@@ -184,10 +156,8 @@ static bool create_bus(struct gateway *g)
         .client_name = "sse-gateway",
         .max_message = g->config.max_message,
         .payload = g->config.payload,
-        .durable = named ? (const char *const *)g->config.durable.items : any,
-        .durable_count = durable_is_off(&g->config) ? 0
-                         : named                    ? g->config.durable.count
-                                                    : 1,
+        .durable = g->config.durable_patterns,
+        .durable_count = g->config.durable_count,
         .workers = g->worker_boxes,
         .worker_count = g->config.workers,
     };
@@ -204,13 +174,14 @@ static bool gateway_setup(struct gateway *g)
     g->status.started_at = clock_monotonic_ms();
     g->loop = ev_default_loop(EVBACKEND_EPOLL);
     const struct mailbox_hooks hooks = {.on_mail = on_mail, .ctx = g};
-    if (!map_seed() || !g->loop || !(g->inbox = mailbox_create(g->loop, 0, &hooks)) ||
-        !create_workers(g) || !create_bus(g)) {
+    if (!map_seed() || !g->loop || !(g->inbox = mailbox_create(g->loop, 0, &hooks)) || !create_workers(g) ||
+        !create_bus(g) ||
+        !admin_start(&g->admin, g->loop, &g->client, &g->counters, &g->status, g->admin_fd)) {
         log_error("main", "cannot start: out of memory or descriptors");
         return false;
     }
     g->status.bus = g->bus;
-    return admin_start(&g->admin, g->loop, &g->client, &g->counters, &g->status, g->admin_fd);
+    return true;
 }
 
 static bool gateway_start(struct gateway *g)
@@ -220,7 +191,8 @@ static bool gateway_start(struct gateway *g)
     for (size_t i = 0; ok && i < g->config.workers; i++)
         ok = worker_start(g->workers[i], bus_mailbox(g->bus), g->inbox);
     if (!ok)
-        log_error("main", "cannot start a thread: %s", strerror(errno));
+        log_error("main",
+                  "cannot start a thread; raise their limit (ulimit -u, TasksMax=) or lower --workers");
     return ok;
 }
 
@@ -258,6 +230,20 @@ static int gateway_run(struct gateway *g)
     return code;
 }
 
+// With a thread for the log, so that nothing here ever waits for one who reads it.
+static int gateway_serve(struct gateway *g)
+{
+    log_setup((enum log_level)g->config.log_level, (enum log_format)g->config.log_format, g->config.name);
+    drain_ignore_signals();
+    if (!log_start(g->config.log_buffer)) {
+        log_error("main", "cannot start: out of memory or threads for the log");
+        return EXIT_FAILURE;
+    }
+    int code = gateway_run(g);
+    (void)log_stop(code == EXIT_SUCCESS ? LOG_STOP_MS : LOG_STOP_FAILED_MS); // there is nowhere to tell of it
+    return code;
+}
+
 int main(int argc, char **argv)
 {
     char error[512];
@@ -273,9 +259,7 @@ int main(int argc, char **argv)
     } else if (g->config.print_config) {
         options_print_config(config_options(), &g->config, stdout);
     } else if (!g->config.check_config) {
-        log_setup((enum log_level)g->config.log_level, (enum log_format)g->config.log_format, g->config.name);
-        (void)signal(SIGPIPE, SIG_IGN); // a client that went is an error of its write, not a signal
-        code = gateway_run(g);
+        code = gateway_serve(g);
     }
     config_free(&g->config);
     return fflush(stdout) == 0 ? code : EXIT_FAILURE;

@@ -1,10 +1,13 @@
 #include "publisher-cli/connection.h"
 
 #include "common/buf.h"
+#include "common/clock.h"
 #include "common/redis_tls.h"
 #include "publisher-cli/socket.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <hiredis/hiredis.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +15,8 @@
 #include <unistd.h>
 
 #define READ_SIZE 16384
-#define ASK_ARGS_MAX 8
+// After which silence a connection has to prove that it is still there.
+#define QUIET_MS 1000
 
 struct connection {
     int fd;
@@ -21,13 +25,22 @@ struct connection {
     redisReader *reader;
     struct buf out;
     uint64_t timeout_ms;
-    char name[256], host[256];
+    uint64_t gathered, sent; // bytes
+    uint64_t heard_ms;       // of the monotonic clock
+    bool is_lost, is_sentinel;
+    char name[256], host[REDIS_HOST_SIZE];
 };
 
-static bool out_of_memory(char *error, size_t error_size)
+void command_add(struct command *command, const char *bytes, size_t len)
 {
-    snprintf(error, error_size, "out of memory");
-    return false;
+    assert(command->argc < COMMAND_ARGS_MAX);
+    command->argv[command->argc] = bytes;
+    command->lengths[command->argc++] = len;
+}
+
+void command_add_text(struct command *command, const char *text)
+{
+    command_add(command, text, strlen(text));
 }
 
 // The socket blocks, so TLS has to wait only where the time is up: as EAGAIN says for a plain one.
@@ -40,7 +53,6 @@ static ssize_t outcome_of_tls(ssize_t n)
 static ssize_t read_some(struct connection *connection, char *bytes, size_t len)
 {
     ssize_t n;
-
     if (connection->tls)
         return outcome_of_tls(redis_tls_read(connection->tls, bytes, len));
     do {
@@ -52,7 +64,6 @@ static ssize_t read_some(struct connection *connection, char *bytes, size_t len)
 static ssize_t write_some(struct connection *connection, const char *bytes, size_t len)
 {
     ssize_t n;
-
     if (connection->tls)
         return outcome_of_tls(redis_tls_write(connection->tls, bytes, len));
     do {
@@ -62,216 +73,240 @@ static ssize_t write_some(struct connection *connection, const char *bytes, size
 }
 
 // `errno` says why. A read or write that timed out shows as EAGAIN.
-static bool lost(const struct connection *connection, char *error, size_t error_size)
+static bool lost(const struct connection *connection, struct failure *failure)
 {
+    if (errno == EAGAIN || errno == EWOULDBLOCK)
+        return failure_set(failure, "no answer from %s within %llu ms", connection->name,
+                           (unsigned long long)connection->timeout_ms);
     const char *reason =
         connection->tls && errno == EPROTO ? redis_tls_error(connection->tls) : strerror(errno);
-
-    if (errno == EAGAIN || errno == EWOULDBLOCK)
-        snprintf(error, error_size, "no answer from %s within %llu ms", connection->name,
-                 (unsigned long long)connection->timeout_ms);
-    else
-        snprintf(error, error_size, "lost the connection to %s: %s", connection->name, reason);
-    return false;
+    return failure_set(failure, "lost the connection to %s: %s", connection->name, reason);
 }
 
-static bool send_all(struct connection *connection, char *error, size_t error_size)
+static bool send_all(struct connection *connection, struct failure *failure)
 {
     size_t sent = 0;
-
     while (sent < connection->out.len) {
         ssize_t n = write_some(connection, connection->out.data + sent, connection->out.len - sent);
-
         if (n < 0)
-            return lost(connection, error, error_size);
+            return lost(connection, failure);
         sent += (size_t)n;
+        connection->sent += (uint64_t)n;
     }
     buf_clear(&connection->out);
     return true;
 }
 
-static bool receive(struct connection *connection, char *error, size_t error_size)
+static bool receive(struct connection *connection, struct failure *failure)
 {
     char bytes[READ_SIZE];
-    ssize_t n = read_some(connection, bytes, sizeof(bytes));
-
+    ssize_t n = read_some(connection, bytes, sizeof bytes);
     if (n < 0)
-        return lost(connection, error, error_size);
-    if (n == 0) {
-        snprintf(error, error_size, "%s closed the connection", connection->name);
-        return false;
-    }
+        return lost(connection, failure);
+    if (n == 0)
+        return failure_set(failure, "%s closed the connection", connection->name);
+    connection->heard_ms = clock_monotonic_ms();
     return redisReaderFeed(connection->reader, bytes, (size_t)n) == REDIS_OK ||
-           out_of_memory(error, error_size);
+           failure_out_of_memory(failure);
 }
 
-struct redisReply *connection_reply(struct connection *connection, char *error, size_t error_size)
+static bool get_reply(struct connection *connection, void **reply, struct failure *failure)
 {
-    void *reply = NULL;
-
-    if (!send_all(connection, error, error_size))
-        return NULL;
+    *reply = NULL;
+    if (!send_all(connection, failure))
+        return false;
     for (;;) {
-        if (redisReaderGetReply(connection->reader, &reply) != REDIS_OK) {
-            snprintf(error, error_size, "%s does not speak Redis' protocol: %s", connection->name,
-                     connection->reader->errstr);
-            return NULL;
-        }
-        if (reply)
-            return reply;
-        if (!receive(connection, error, error_size))
-            return NULL;
+        if (redisReaderGetReply(connection->reader, reply) != REDIS_OK)
+            return failure_set(failure, "%s does not speak Redis' protocol: %s", connection->name,
+                               connection->reader->errstr);
+        if (*reply)
+            return true;
+        if (!receive(connection, failure))
+            return false;
     }
 }
 
-bool connection_append(struct connection *connection, int argc, const char *const *argv,
-                       const size_t *lengths, char *error, size_t error_size)
+struct redisReply *connection_reply(struct connection *connection, struct failure *failure)
 {
-    char *command;
+    void *reply;
+    connection->is_lost = !get_reply(connection, &reply, failure);
+    return reply;
+}
+
+uint64_t connection_gathered(const struct connection *connection)
+{
+    return connection->gathered;
+}
+
+uint64_t connection_sent(const struct connection *connection)
+{
+    return connection->sent;
+}
+
+// True where nothing has come that nobody asked for: no end, and no last words before it. TLS may have
+// something to read for itself, so it is not enough to poll.
+static bool is_silent(struct connection *connection)
+{
+    char byte;
+    int flags = fcntl(connection->fd, F_GETFL);
+    if (flags < 0 || fcntl(connection->fd, F_SETFL, flags | O_NONBLOCK) != 0)
+        return false;
+    ssize_t n = read_some(connection, &byte, sizeof byte);
+    bool is_silent = n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+    return fcntl(connection->fd, F_SETFL, flags) == 0 && is_silent;
+}
+
+bool connection_is_usable(struct connection *connection)
+{
+    if (connection->is_lost || !is_silent(connection))
+        return false;
+    if (clock_monotonic_ms() - connection->heard_ms < QUIET_MS)
+        return true;
+    struct failure ignored; // only whether there is an answer counts, be it an error
+    struct redisReply *reply = connection_ask(connection, (const char *[]){"PING", NULL}, &ignored);
+    freeReplyObject(reply);
+    return reply != NULL;
+}
+
+bool connection_append(struct connection *connection, const struct command *command, struct failure *failure)
+{
+    char *bytes;
     // hiredis 0.14 wants its arguments neither const nor changed.
-    long long len = redisFormatCommandArgv(&command, argc, (const char **)argv, lengths);
-    bool ok;
-
+    long long len =
+        redisFormatCommandArgv(&bytes, command->argc, (const char **)command->argv, command->lengths);
     if (len < 0)
-        return out_of_memory(error, error_size);
-    ok = buf_append(&connection->out, command, (size_t)len);
-    redisFreeCommand(command);
-    return ok || out_of_memory(error, error_size);
+        return failure_out_of_memory(failure);
+    bool ok = buf_append(&connection->out, bytes, (size_t)len);
+    redisFreeCommand(bytes);
+    connection->gathered += ok ? (uint64_t)len : 0;
+    return ok || failure_out_of_memory(failure);
 }
 
-struct redisReply *connection_ask(struct connection *connection, int argc, const char *const *argv,
-                                  char *error, size_t error_size)
+struct redisReply *connection_ask(struct connection *connection, const char *const *words,
+                                  struct failure *failure)
 {
-    size_t lengths[ASK_ARGS_MAX];
-
-    for (int i = 0; i < argc; i++)
-        lengths[i] = strlen(argv[i]);
-    if (!connection_append(connection, argc, argv, lengths, error, error_size))
-        return NULL;
-    return connection_reply(connection, error, error_size);
+    struct command command = {0};
+    for (; *words; words++)
+        command_add_text(&command, *words);
+    return connection_append(connection, &command, failure) ? connection_reply(connection, failure) : NULL;
 }
 
-void connection_explain(const struct connection *connection, const char *said, const char *remedy,
-                        char *error, size_t error_size)
+bool connection_refused(const struct connection *connection, const char *said, const char *remedy,
+                        struct failure *failure)
 {
+    static const char sentinels_own[] = "; its own password comes from --redis-sentinel-password-file";
     static const struct {
         const char *prefix, *remedy;
     } remedies[] = {
-        {"NOAUTH", "; give user and password in the URL: redis://USER:PASSWORD@HOST"},
-        {"WRONGPASS", "; check user and password in the URL (in it, % is written %25)"},
-        {"NOPERM", "; the ACL of this user must allow it: +publish and &CHANNEL"},
+        {"NOAUTH", "; give user and password in the URL (redis://USER:PASSWORD@HOST), or "
+                   "--redis-password-file"},
+        {"WRONGPASS", "; check user and password in the URL (in it, % is written %25), or "
+                      "--redis-password-file"},
+        {"NOPERM", "; the ACL of this user must allow it"},
+        {"READONLY",
+         "; it is a replica: give its master, or redis+sentinel:// with the sentinels that know it"},
         {"MOVED", "; it is part of a cluster: use redis+cluster://HOST:PORT (with TLS rediss+cluster://)"},
     };
     int len = (int)strnlen(said, 200);
-
-    for (size_t i = 0; remedy == NULL && i < sizeof(remedies) / sizeof(remedies[0]); i++) {
+    if (connection->is_sentinel && (strncmp(said, "NOAUTH", 6) == 0 || strncmp(said, "WRONGPASS", 9) == 0))
+        remedy = sentinels_own;
+    for (size_t i = 0; remedy == NULL && i < sizeof remedies / sizeof *remedies; i++) {
         if (strncmp(said, remedies[i].prefix, strlen(remedies[i].prefix)) == 0)
             remedy = remedies[i].remedy;
     }
     if (len > 0 && said[len - 1] == '.')
         len--;
-    snprintf(error, error_size, "%s refused: %.*s%s", connection->name, len, said, remedy ? remedy : "");
+    return failure_set(failure, "%s refused: %.*s%s", connection->name, len, said, remedy ? remedy : "");
 }
 
 // A command that answers OK.
-static bool command(struct connection *connection, int argc, const char *const *argv, char *error,
-                    size_t error_size)
+static bool do_command(struct connection *connection, const char *const *words, struct failure *failure)
 {
-    struct redisReply *reply = connection_ask(connection, argc, argv, error, error_size);
-    bool ok = reply && reply->type != REDIS_REPLY_ERROR;
-
-    if (reply && !ok)
-        connection_explain(connection, reply->str, NULL, error, error_size);
+    struct redisReply *reply = connection_ask(connection, words, failure);
+    if (reply == NULL)
+        return false;
+    bool ok = reply->type != REDIS_REPLY_ERROR || connection_refused(connection, reply->str, NULL, failure);
     freeReplyObject(reply);
     return ok;
 }
 
-static bool authenticate(struct connection *connection, const struct redis_url *url, char *error,
-                         size_t error_size)
+static bool authenticate(struct connection *connection, const struct redis_url *url, struct failure *failure)
 {
     if (url->password == NULL)
         return true;
     if (url->user)
-        return command(connection, 3, (const char *[]){"AUTH", url->user, url->password}, error, error_size);
-    return command(connection, 2, (const char *[]){"AUTH", url->password}, error, error_size);
+        return do_command(connection, (const char *[]){"AUTH", url->user, url->password, NULL}, failure);
+    return do_command(connection, (const char *[]){"AUTH", url->password, NULL}, failure);
 }
 
-static bool select_db(struct connection *connection, unsigned db, char *error, size_t error_size)
+static bool select_db(struct connection *connection, unsigned db, struct failure *failure)
 {
     char number[16];
-
-    if (db == 0)
-        return true;
-    snprintf(number, sizeof(number), "%u", db);
-    return command(connection, 2, (const char *[]){"SELECT", number}, error, error_size);
+    snprintf(number, sizeof number, "%u", db);
+    return db == 0 || do_command(connection, (const char *[]){"SELECT", number, NULL}, failure);
 }
 
-static bool open_socket(struct connection *connection, const struct redis_url *url, char *error,
-                        size_t error_size)
+static bool open_socket(struct connection *connection, const struct redis_url *url, struct failure *failure)
 {
-    char reason[256];
-
-    connection->fd = url->kind == REDIS_URL_UNIX
-                         ? socket_open_unix(url->unix_path, connection->timeout_ms, reason, sizeof(reason))
-                         : socket_open_tcp(url->endpoints[0].host, url->endpoints[0].port,
-                                           connection->timeout_ms, reason, sizeof(reason));
-    if (connection->fd < 0)
-        snprintf(error, error_size, "cannot reach %s: %s", connection->name, reason);
-    return connection->fd >= 0;
+    struct failure reason;
+    connection->fd =
+        url->kind == REDIS_URL_UNIX
+            ? socket_open_unix(url->unix_path, connection->timeout_ms, &reason)
+            : socket_open_tcp(connection->host, url->endpoints[0].port, connection->timeout_ms, &reason);
+    return connection->fd >= 0 ||
+           failure_set(failure, "cannot reach %s: %.200s", connection->name, reason.text);
 }
 
-static bool start_tls(struct connection *connection, const struct redis_url *url, char *error,
-                      size_t error_size)
+static bool start_tls(struct connection *connection, const struct redis_url *url, struct failure *failure)
 {
-    ssize_t done;
-
     if (!url->tls)
         return true;
-    connection->tls_context = redis_tls_context_create(&url->tls_files, error, error_size);
+    connection->tls_context = redis_tls_context_create(&url->tls_files, failure->text, sizeof failure->text);
     if (connection->tls_context == NULL)
         return false;
     connection->tls = redis_tls_create(connection->tls_context, connection->fd, connection->host);
     if (connection->tls == NULL)
-        return out_of_memory(error, error_size);
-    done = redis_tls_handshake(connection->tls);
+        return failure_out_of_memory(failure);
+    ssize_t done = redis_tls_handshake(connection->tls);
     if (done == REDIS_TLS_WAIT)
-        snprintf(error, error_size, "no answer from %s within %llu ms; a server without TLS is redis://",
-                 connection->name, (unsigned long long)connection->timeout_ms);
-    else if (done != 1)
-        snprintf(error, error_size, "cannot reach %s: %s", connection->name,
-                 redis_tls_error(connection->tls));
-    return done == 1;
+        return failure_set(failure, "no answer from %s within %llu ms; a server without TLS is redis://",
+                           connection->name, (unsigned long long)connection->timeout_ms);
+    return done == 1 ||
+           failure_set(failure, "cannot reach %s: %s", connection->name, redis_tls_error(connection->tls));
 }
 
-static struct connection *create(uint64_t timeout_ms)
+static struct connection *create(const struct redis_target *target)
 {
-    struct connection *connection = calloc(1, sizeof(*connection));
-
+    struct connection *connection = calloc(1, sizeof *connection);
     if (connection == NULL)
         return NULL;
     connection->fd = -1;
-    connection->timeout_ms = timeout_ms;
+    connection->timeout_ms = target->timeout_ms;
+    connection->heard_ms = clock_monotonic_ms();
     connection->reader = redisReaderCreate();
-    if (connection->reader)
-        return connection;
-    free(connection);
-    return NULL;
-}
-
-struct connection *connection_open(const struct redis_url *url, uint64_t timeout_ms, char *error,
-                                   size_t error_size)
-{
-    struct connection *connection = create(timeout_ms);
-
-    if (connection == NULL) {
-        (void)out_of_memory(error, error_size);
+    if (connection->reader == NULL) {
+        free(connection);
         return NULL;
     }
-    redis_url_describe(url, connection->name, sizeof(connection->name));
-    if (url->endpoint_count > 0)
-        snprintf(connection->host, sizeof(connection->host), "%s", url->endpoints[0].host);
-    if (open_socket(connection, url, error, error_size) && start_tls(connection, url, error, error_size) &&
-        authenticate(connection, url, error, error_size) && select_db(connection, url->db, error, error_size))
+    connection->is_sentinel = target->is_sentinel;
+    int prefix =
+        snprintf(connection->name, sizeof connection->name, "%s", target->is_sentinel ? "the sentinel " : "");
+    redis_url_describe(target->url, connection->name + prefix, sizeof connection->name - (size_t)prefix);
+    if (target->url->endpoint_count > 0)
+        snprintf(connection->host, sizeof connection->host, "%s", target->url->endpoints[0].host);
+    return connection;
+}
+
+struct connection *connection_open(const struct redis_target *target, struct failure *failure)
+{
+    const struct redis_url *url = target->url;
+    struct connection *connection = create(target);
+    if (connection == NULL) {
+        (void)failure_out_of_memory(failure);
+        return NULL;
+    }
+    if (open_socket(connection, url, failure) && start_tls(connection, url, failure) &&
+        authenticate(connection, url, failure) && select_db(connection, url->db, failure))
         return connection;
     connection_close(connection);
     return NULL;

@@ -1,11 +1,11 @@
 // One blocking connection to Redis. Commands are gathered and leave together, so that many may be on the way
-// at a time; their answers come in the same order. Any failure is the end: what was sent may or may not have
-// been done.
+// at a time; their answers come in the same order. Any failure is the end: what was sent whole may or may not
+// have been done.
 #pragma once
 
 #include "common/redis_url.h"
+#include "publisher-cli/failure.h"
 
-#include <hiredis/read.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -13,33 +13,59 @@
 struct redisReply;
 struct connection;
 
-// Connects, authenticates, selects the database. Connecting and each answer may take `timeout_ms`. NULL, with
-// one line in `error`, on failure; the line never holds the password. Writes to a connection that is gone
-// raise SIGPIPE: have it ignored. `url` is borrowed for the call.
-struct connection *connection_open(const struct redis_url *url, uint64_t timeout_ms, char *error,
-                                   size_t error_size);
+// Where Redis is, and how long to wait for it: for a connection, and for each answer.
+struct redis_target {
+    const struct redis_url *url; // borrowed
+    uint64_t timeout_ms;
+    bool is_sentinel; // it is one that is asked for Redis; for messages
+};
+
+#define COMMAND_ARGS_MAX 16
+
+// Arguments are borrowed. Begins as zeroes.
+struct command {
+    int argc;
+    const char *argv[COMMAND_ARGS_MAX];
+    size_t lengths[COMMAND_ARGS_MAX];
+};
+
+void command_add(struct command *command, const char *bytes, size_t len);
+void command_add_text(struct command *command, const char *text);
+
+// Connects, authenticates, selects the database. NULL on failure. Writes to a connection that is gone raise
+// SIGPIPE: have it ignored. What `target` points to is borrowed for the call.
+struct connection *connection_open(const struct redis_target *target, struct failure *failure);
 void connection_close(struct connection *connection); // may be NULL
 
-// "redis://host:port", for messages.
+// "redis://host:port", or "the sentinel redis://host:port", for messages.
 const char *connection_name(const struct connection *connection);
 
 // The host it was opened with; "" for a unix socket.
 const char *connection_host(const struct connection *connection);
 
-// Gathers a command (copied). False, with one line in `error`, where memory ran out.
-bool connection_append(struct connection *connection, int argc, const char *const *argv,
-                       const size_t *lengths, char *error, size_t error_size);
+// Gathers a command (copied). False where memory ran out.
+bool connection_append(struct connection *connection, const struct command *command, struct failure *failure);
 
 // The answer to the oldest command that still lacks one, after all that was gathered has been sent. The
-// caller frees it with freeReplyObject. An error that Redis answers is an answer. NULL, with one line in
-// `error`, where the connection is lost.
-struct redisReply *connection_reply(struct connection *connection, char *error, size_t error_size);
+// caller frees it with freeReplyObject. An error that Redis answers is an answer. NULL where the connection
+// is lost.
+struct redisReply *connection_reply(struct connection *connection, struct failure *failure);
 
-// Both, for a command of `argc` strings, while no other is on the way.
-struct redisReply *connection_ask(struct connection *connection, int argc, const char *const *argv,
-                                  char *error, size_t error_size);
+// Bytes of commands that were gathered, and of those that were sent, since it was opened. A command whose end
+// was not sent has certainly not been done.
+uint64_t connection_gathered(const struct connection *connection);
+uint64_t connection_sent(const struct connection *connection);
 
-// One line for an error that Redis answered: its own words, and `remedy` (may be NULL) or what helps against
-// those that have an obvious one.
-void connection_explain(const struct connection *connection, const char *said, const char *remedy,
-                        char *error, size_t error_size);
+// False where the server has hung up, as it does to those who are idle, or is known to be gone otherwise. To
+// be asked while no answer is due. After a second in which nothing was heard it asks the server, which takes
+// a round trip: on the way through a NAT a connection ends without a word.
+bool connection_is_usable(struct connection *connection);
+
+// Both, for one command, while no other is on the way. `words` ends with NULL.
+struct redisReply *connection_ask(struct connection *connection, const char *const *words,
+                                  struct failure *failure);
+
+// The failure that an error of Redis is: its own words, and `remedy` (may be NULL) or what helps against
+// those that have an obvious one. Returns false.
+bool connection_refused(const struct connection *connection, const char *said, const char *remedy,
+                        struct failure *failure);

@@ -8,59 +8,54 @@
 #include <stdio.h>
 #include <string.h>
 
-void durable_init(struct durable *durable, const struct durable_settings *settings)
+void durable_init(struct durable *durable, const char *channel, const struct durable_settings *settings)
 {
     *durable = (struct durable){
+        .channel = channel,
         .event = settings->event ? settings->event : "",
         .has_keep = settings->keep > 0,
         .has_keep_for = settings->keep_for_ms > 0,
     };
+    // Not the channel itself, for a cluster that moves its slot (common/sse.lua).
+    snprintf(durable->key, sizeof durable->key, "sse:{%s}", channel);
     if (settings->has_retry)
-        snprintf(durable->retry, sizeof(durable->retry), "%" PRIu32, settings->retry_ms);
-    snprintf(durable->keep, sizeof(durable->keep), "%" PRIu64, settings->keep);
-    snprintf(durable->keep_for, sizeof(durable->keep_for), "%" PRIu64, (settings->keep_for_ms + 999) / 1000);
+        snprintf(durable->retry, sizeof durable->retry, "%" PRIu32, settings->retry_ms);
+    snprintf(durable->keep, sizeof durable->keep, "%" PRIu64, settings->keep);
+    snprintf(durable->keep_for, sizeof durable->keep_for, "%" PRIu64, (settings->keep_for_ms + 999) / 1000);
 }
 
 static const char *const by_function[] = {"FCALL", "sse_publish"};
 // By the name under which Redis knows the script once it has seen all of it.
 static const char *const by_script[] = {"EVALSHA", function_library_script_sha1};
 
-static int compose(struct durable *durable, const char *const how[2], const char *channel, const char *data,
-                   size_t len, const char **argv, size_t *lengths)
+static void compose(const struct durable *durable, const char *const how[2], struct span data,
+                    struct command *command)
 {
-    int argc = 0, data_at;
-
-    // Not the channel itself, for a cluster that moves its slot (common/sse.lua).
-    snprintf(durable->key, sizeof(durable->key), "sse:{%s}", channel);
-    argv[argc++] = how[0];
-    argv[argc++] = how[1];
-    argv[argc++] = "1"; // key
-    argv[argc++] = durable->key;
-    data_at = argc;
-    argv[argc++] = data;
-    argv[argc++] = durable->event;
-    argv[argc++] = durable->retry;
+    *command = (struct command){0};
+    command_add_text(command, how[0]);
+    command_add_text(command, how[1]);
+    command_add_text(command, "1"); // key
+    command_add_text(command, durable->key);
+    command_add(command, data.bytes, data.len);
+    command_add_text(command, durable->event);
+    command_add_text(command, durable->retry);
     if (durable->has_keep) {
-        argv[argc++] = "maxlen";
-        argv[argc++] = durable->keep;
+        command_add_text(command, "maxlen");
+        command_add_text(command, durable->keep);
     }
     if (durable->has_keep_for) {
-        argv[argc++] = "maxage";
-        argv[argc++] = durable->keep_for;
+        command_add_text(command, "maxage");
+        command_add_text(command, durable->keep_for);
     }
     if (durable->sharded) {
-        argv[argc++] = "pubsub";
-        argv[argc++] = "sharded";
+        command_add_text(command, "pubsub");
+        command_add_text(command, "sharded");
     }
-    for (int i = 0; i < argc; i++)
-        lengths[i] = i == data_at ? len : strlen(argv[i]);
-    return argc;
 }
 
-int durable_command(struct durable *durable, const char *channel, const char *data, size_t len,
-                    const char **argv, size_t *lengths)
+void durable_command(const struct durable *durable, struct span data, struct command *command)
 {
-    return compose(durable, durable->by_script ? by_script : by_function, channel, data, len, argv, lengths);
+    compose(durable, durable->by_script ? by_script : by_function, data, command);
 }
 
 static bool is_error(const struct redisReply *reply, const char *prefix)
@@ -76,72 +71,59 @@ static bool no_functions(const struct redisReply *reply)
            (is_error(reply, "NOPERM") && strstr(reply->str, "'fcall'") != NULL);
 }
 
-static struct redisReply *ask(struct durable *durable, struct connection *connection,
-                              const char *const how[2], const char *channel, const char *data, size_t len,
-                              char *error, size_t error_size)
+static struct redisReply *ask(const struct durable *durable, struct connection *connection,
+                              const char *const how[2], struct span data, struct failure *failure)
 {
-    const char *argv[DURABLE_ARGS_MAX];
-    size_t lengths[DURABLE_ARGS_MAX];
-    int argc = compose(durable, how, channel, data, len, argv, lengths);
-
-    if (!connection_append(connection, argc, argv, lengths, error, error_size))
-        return NULL;
-    return connection_reply(connection, error, error_size);
+    struct command command;
+    compose(durable, how, data, &command);
+    return connection_append(connection, &command, failure) ? connection_reply(connection, failure) : NULL;
 }
 
 // The script, unlike the function, does not ask whether it is on a cluster (common/sse.lua). An error, as
 // from a server without one, says no.
-static bool on_cluster(struct connection *connection, const char *channel, bool *answer, char *error,
-                       size_t error_size)
+static bool find_sharded(struct durable *durable, struct connection *connection, struct failure *failure)
 {
     struct redisReply *reply =
-        connection_ask(connection, 3, (const char *[]){"CLUSTER", "KEYSLOT", channel}, error, error_size);
-
+        connection_ask(connection, (const char *[]){"CLUSTER", "KEYSLOT", durable->channel, NULL}, failure);
     if (reply == NULL)
         return false;
-    *answer = reply->type == REDIS_REPLY_INTEGER;
+    durable->sharded = reply->type == REDIS_REPLY_INTEGER;
     freeReplyObject(reply);
     return true;
 }
 
-static struct redisReply *first_by_script(struct durable *durable, struct connection *connection, bool old,
-                                          const char *channel, const char *data, size_t len, char *error,
-                                          size_t error_size)
+static struct redisReply *first_by_script(struct durable *durable, struct connection *connection,
+                                          struct span data, struct failure *failure)
 {
     const char *const whole[] = {"EVAL", function_library_script()};
-    struct redisReply *reply;
-
     durable->by_script = true;
-    // Sharded Pub/Sub came with functions.
-    if (!old && !on_cluster(connection, channel, &durable->sharded, error, error_size))
-        return NULL;
-    reply = ask(durable, connection, by_script, channel, data, len, error, error_size);
+    struct redisReply *reply = ask(durable, connection, by_script, data, failure);
     if (reply == NULL || !is_error(reply, "NOSCRIPT"))
         return reply;
     freeReplyObject(reply);
-    return ask(durable, connection, whole, channel, data, len, error, error_size);
+    return ask(durable, connection, whole, data, failure);
 }
 
-struct redisReply *durable_first(struct durable *durable, struct connection *connection, const char *channel,
-                                 const char *data, size_t len, char *error, size_t error_size)
+struct redisReply *durable_first(struct durable *durable, struct connection *connection, struct span data,
+                                 struct failure *failure)
 {
-    struct redisReply *reply;
-    long long version;
-    bool old;
-
     durable->by_script = durable->sharded = false;
-    reply = ask(durable, connection, by_function, channel, data, len, error, error_size);
+    struct redisReply *reply = ask(durable, connection, by_function, data, failure);
     if (reply && is_error(reply, "ERR Function not found")) {
+        long long version;
         // Whether that worked, the next answer says; another publisher may have been faster.
-        (void)install_library(connection, &version, error, error_size);
+        (void)install_library(connection, &version, failure);
         freeReplyObject(reply);
-        reply = ask(durable, connection, by_function, channel, data, len, error, error_size);
+        reply = ask(durable, connection, by_function, data, failure);
     }
     if (reply == NULL || !(no_functions(reply) || is_error(reply, "ERR Function not found")))
         return reply;
-    old = is_error(reply, "ERR unknown command");
+    bool has_functions = !is_error(reply, "ERR unknown command");
     freeReplyObject(reply);
-    return first_by_script(durable, connection, old, channel, data, len, error, error_size);
+    // Sharded Pub/Sub came with functions.
+    if (has_functions && !find_sharded(durable, connection, failure))
+        return NULL;
+    return first_by_script(durable, connection, data, failure);
 }
 
 bool durable_unknown(const struct redisReply *reply)

@@ -1,6 +1,7 @@
 #include "publisher-cli/input.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -75,6 +76,17 @@ static bool make_room(struct input *input)
     return true;
 }
 
+// True where a read that failed is worth another: at once, or, of a descriptor that the parent has made
+// non-blocking (for itself: that is one flag for both), when there is something to read.
+static bool may_read_again(const struct input *input)
+{
+    struct pollfd readable = {.fd = input->fd, .events = POLLIN};
+
+    if (errno == EAGAIN || errno == EWOULDBLOCK)
+        return poll(&readable, 1, -1) >= 0 || errno == EINTR;
+    return errno == EINTR;
+}
+
 enum input_result input_fill(struct input *input)
 {
     ssize_t n;
@@ -85,7 +97,7 @@ enum input_result input_fill(struct input *input)
     }
     do {
         n = read(input->fd, input->bytes + input->end, READ_SIZE);
-    } while (n < 0 && errno == EINTR);
+    } while (n < 0 && may_read_again(input));
     if (n < 0)
         return INPUT_ERROR;
     input->ended = n == 0;

@@ -29,7 +29,8 @@ void input_deinit(struct input *input);
 // The next line, without its LF or CRLF; the last one may lack it. Borrowed until the next call.
 enum input_result input_next_line(struct input *input, const char **line, size_t *len);
 
-// One read(2). INPUT_PENDING is success here: call input_next_line again.
+// One read(2) that waits for bytes, also of a non-blocking descriptor. INPUT_PENDING is success here: call
+// input_next_line again.
 enum input_result input_fill(struct input *input);
 
 // All to the end, without one line break at the end (so that `echo hi` says "hi"). Borrowed until

@@ -4,9 +4,6 @@
 
 #include "publisher-cli/connection.h"
 
-#include <stdbool.h>
-#include <stddef.h>
-
 enum install_result {
     INSTALL_LOADED,   // there was none
     INSTALL_REPLACED, // there was an older one
@@ -15,7 +12,6 @@ enum install_result {
 };
 
 // Loads the library where it is missing or older. `version` is the one found before; -1 for none.
-// INSTALL_FAILED, with one line in `error`, where Redis refuses or is gone. No other command may be on the
-// way.
-enum install_result install_library(struct connection *connection, long long *version, char *error,
-                                    size_t error_size);
+// INSTALL_FAILED where Redis refuses or is gone. No other command may be on the way.
+enum install_result install_library(struct connection *connection, long long *version,
+                                    struct failure *failure);

@@ -1,12 +1,12 @@
 // sse-publish: publishes events to the channels that gateways stream. docs/man/sse-publish.1 is its manual.
 #include "common/pattern.h"
 #include "common/redis_url.h"
+#include "publisher-cli/discovery.h"
 #include "publisher-cli/input.h"
 #include "publisher-cli/install.h"
 #include "publisher-cli/message.h"
 #include "publisher-cli/publish.h"
 #include "publisher-cli/report.h"
-#include "publisher-cli/route.h"
 #include "publisher-cli/settings.h"
 
 #include <errno.h>
@@ -21,7 +21,9 @@ enum exit_status { EXIT_PUBLISHED = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 
 // Far above what gateways let through (--max-message), and far below what Redis takes (512 MiB).
 #define DATA_MAX (16 << 20)
-#define ERROR_MAX 512
+// Their default of --max-message.
+#define GATEWAY_MAX_MESSAGE (1 << 20)
+#define NAME_SIZE 32
 
 // What one run works with.
 struct run {
@@ -29,12 +31,14 @@ struct run {
     const char *channel, *data; // data is NULL where it is read from standard input
     struct message_fields fields;
     struct redis_url url;
+    struct redis_target target;
     struct publisher *publisher;
     struct input input;
     struct message_buffer buffer;
-    bool warned;              // of data that no gateway will pass on; once is enough
-    enum exit_status failure; // what it means where sending fails
-    char error[ERROR_MAX];
+    uint64_t lines;                      // read so far, with --lines
+    bool warned_of_text, warned_of_size; // once is enough
+    enum exit_status refused;            // what it means where sending fails
+    struct failure failure;
 };
 
 static enum exit_status fail(enum exit_status status, const char *reason)
@@ -63,43 +67,81 @@ static const char *channel_problem(const char *channel)
 // A history is no place for what no gateway will ever pass on. What was sent before is seen through first.
 static bool refuse_data(struct run *run, const char *problem)
 {
-    if (publisher_flush(run->publisher, run->error, sizeof(run->error))) {
-        snprintf(run->error, sizeof(run->error), "no event stream can carry this data, because %s", problem);
-        run->failure = EXIT_USAGE;
-    }
-    return false;
+    if (!publisher_flush(run->publisher, &run->failure))
+        return false;
+    run->refused = EXIT_USAGE;
+    if (run->settings->lines)
+        return failure_set(&run->failure, "line %" PRIu64 ": no event stream can carry it, because %s",
+                           run->lines, problem);
+    return failure_set(&run->failure, "no event stream can carry this data, because %s", problem);
 }
 
-static bool send_data(struct run *run, const char *data, size_t len)
+// What the message is called in what is said of it.
+static const char *message_name(const struct run *run, char name[NAME_SIZE])
 {
-    const char *payload = data, *problem = run->warned ? NULL : message_undeliverable(data, len);
-    size_t payload_len = len;
+    if (!run->settings->lines)
+        return "the message";
+    snprintf(name, NAME_SIZE, "line %" PRIu64, run->lines);
+    return name;
+}
 
+static void warn_of_text(struct run *run, const char *problem)
+{
+    char name[NAME_SIZE];
+    if (!run->warned_of_text)
+        fprintf(stderr, "sse-publish: warning: gateways will drop %s, because %s\n", message_name(run, name),
+                problem);
+    run->warned_of_text = true;
+}
+
+static void warn_of_size(struct run *run, size_t len)
+{
+    char name[NAME_SIZE];
+    uint64_t max = run->settings->max_message;
+    if (run->warned_of_size || len <= max)
+        return;
+    fprintf(stderr,
+            "sse-publish: warning: %s has %zu bytes, and gateways drop what has more than their "
+            "--max-message: %" PRIu64 " %s%s\n",
+            message_name(run, name), len, max,
+            max == GATEWAY_MAX_MESSAGE ? "unless set (if it is, say so with --max-message)" : "as given",
+            run->settings->durable ? "; it is kept, and read in vain by each client that comes back" : "");
+    run->warned_of_size = true;
+}
+
+static bool send_data(struct run *run, struct span data)
+{
+    const char *problem = message_undeliverable(data);
     if (problem && run->settings->durable)
         return refuse_data(run, problem);
-    if (problem) {
-        fprintf(stderr, "sse-publish: warning: gateways will drop this message, because %s\n", problem);
-        run->warned = true;
-    }
-    // A durable event gets its envelope in Redis.
-    if (!run->settings->durable &&
-        !message_compose(&run->fields, data, len, &run->buffer, &payload, &payload_len)) {
-        snprintf(run->error, sizeof(run->error), "out of memory");
-        return false;
-    }
-    return publisher_send(run->publisher, payload, payload_len, run->error, sizeof(run->error));
+    if (problem)
+        warn_of_text(run, problem);
+    // A durable event gets its envelope in Redis; gateways that read it there look at the data alone.
+    struct span payload = data;
+    if (!run->settings->durable && !message_compose(&run->fields, data, &run->buffer, &payload))
+        return failure_out_of_memory(&run->failure);
+    warn_of_size(run, payload.len);
+    return publisher_send(run->publisher, payload, &run->failure);
 }
 
 // The result of input_*, where it is an error.
-static enum exit_status fail_input(const char *what, enum input_result result)
+static enum exit_status fail_input(const struct run *run, enum input_result result)
 {
-    char reason[ERROR_MAX];
-
-    if (result == INPUT_TOO_LONG)
-        snprintf(reason, sizeof(reason), "%s has more than %d MiB", what, DATA_MAX >> 20);
+    struct failure reason;
+    if (result == INPUT_TOO_LONG && run->settings->lines)
+        (void)failure_set(&reason, "line %" PRIu64 " has more than %d MiB", run->lines + 1, DATA_MAX >> 20);
+    else if (result == INPUT_TOO_LONG)
+        (void)failure_set(&reason, "standard input has more than %d MiB", DATA_MAX >> 20);
     else
-        snprintf(reason, sizeof(reason), "cannot read standard input: %s", strerror(errno));
-    return fail(EXIT_USAGE, reason);
+        (void)failure_set(&reason, "cannot read standard input: %s", strerror(errno));
+    return fail(EXIT_USAGE, reason.text);
+}
+
+static enum exit_status fail_to_publish(const struct run *run)
+{
+    struct publisher_totals totals = publisher_totals(run->publisher);
+    report_failure(run->settings, run->failure.text, &totals);
+    return run->refused;
 }
 
 static enum exit_status publish_one(struct run *run)
@@ -112,10 +154,10 @@ static enum exit_status publish_one(struct run *run)
         enum input_result result = input_read_all(&run->input, &data, &len);
 
         if (result != INPUT_LINE)
-            return fail_input("standard input", result);
+            return fail_input(run, result);
     }
-    if (!send_data(run, data, len) || !publisher_flush(run->publisher, run->error, sizeof(run->error)))
-        return fail(run->failure, run->error);
+    if (!send_data(run, (struct span){data, len}) || !publisher_flush(run->publisher, &run->failure))
+        return fail_to_publish(run);
     totals = publisher_totals(run->publisher);
     report_one(run->settings, run->channel, &totals);
     return EXIT_PUBLISHED;
@@ -131,17 +173,18 @@ static enum exit_status publish_lines(struct run *run)
 
     for (;;) {
         enum input_result result = input_next_line(&run->input, &line, &len);
-        bool ok = result == INPUT_LINE ? send_data(run, line, len)
-                                       : publisher_flush(run->publisher, run->error, sizeof(run->error));
+        run->lines += result == INPUT_LINE;
+        bool ok = result == INPUT_LINE ? send_data(run, (struct span){line, len})
+                                       : publisher_flush(run->publisher, &run->failure);
 
         if (!ok)
-            return fail(run->failure, run->error);
+            return fail_to_publish(run);
         if (result == INPUT_PENDING)
             result = input_fill(&run->input);
         if (result == INPUT_END)
             break;
         if (result == INPUT_TOO_LONG || result == INPUT_ERROR)
-            return fail_input("a line", result);
+            return fail_input(run, result);
     }
     totals = publisher_totals(run->publisher);
     report_lines(run->settings, run->channel, &totals);
@@ -161,25 +204,26 @@ static enum exit_status publish(struct run *run)
     enum exit_status status;
 
     // Before the data is asked for, so that a wrong password shows at once.
-    run->publisher = publisher_create(&run->url, run->channel, settings->timeout,
-                                      settings->durable ? &durable : NULL, run->error, sizeof(run->error));
+    run->publisher =
+        publisher_create(&run->target, run->channel, settings->durable ? &durable : NULL, &run->failure);
     if (run->publisher == NULL)
-        return fail(EXIT_REFUSED, run->error);
+        return fail(EXIT_REFUSED, run->failure.text);
     if (run->data == NULL && isatty(STDIN_FILENO))
         fprintf(stderr, "sse-publish: reading from the terminal; Ctrl-D at the beginning of a line ends\n");
     status = settings->lines ? publish_lines(run) : publish_one(run);
-    if (status != EXIT_PUBLISHED && settings->lines)
-        fprintf(stderr, "sse-publish: Redis confirmed %" PRIu64 " lines before that\n",
-                publisher_totals(run->publisher).messages);
+    if (status != EXIT_PUBLISHED && settings->lines) {
+        struct publisher_totals totals = publisher_totals(run->publisher);
+        report_confirmed(&totals);
+    }
     publisher_destroy(run->publisher);
     return status;
 }
 
-static bool install_at(struct connection *connection, void *ctx, char *error, size_t error_size)
+static bool install_at(struct connection *connection, void *ctx, struct failure *failure)
 {
     const struct run *run = ctx;
     long long version;
-    enum install_result result = install_library(connection, &version, error, error_size);
+    enum install_result result = install_library(connection, &version, failure);
 
     if (result == INSTALL_FAILED)
         return false;
@@ -188,54 +232,30 @@ static bool install_at(struct connection *connection, void *ctx, char *error, si
     return true;
 }
 
-static bool parse_url(struct run *run)
+static bool derive_target(struct run *run)
 {
-    const struct settings *settings = run->settings;
-
-    if (!redis_url_parse(settings->redis, &run->url, run->error, sizeof(run->error)))
-        return false;
-    run->url.tls_files =
-        (struct redis_tls_files){settings->redis_ca, settings->redis_cert, settings->redis_key};
-    return true;
+    run->target = (struct redis_target){&run->url, run->settings->timeout, false};
+    return settings_redis_url(run->settings, &run->url, &run->failure);
 }
 
 static enum exit_status install(const struct settings *settings)
 {
     struct run run = {.settings = settings};
-    bool ok;
-
-    if (!parse_url(&run))
-        return fail(EXIT_USAGE, run.error);
-    ok = route_each_master(&run.url, settings->timeout, install_at, &run, run.error, sizeof(run.error));
+    enum exit_status status = EXIT_PUBLISHED;
+    if (!derive_target(&run))
+        status = fail(EXIT_USAGE, run.failure.text);
+    else if (!discovery_each_master(&run.target, install_at, &run, &run.failure))
+        status = fail(EXIT_REFUSED, run.failure.text);
     redis_url_deinit(&run.url);
-    return ok ? EXIT_PUBLISHED : fail(EXIT_REFUSED, run.error);
-}
-
-// NULL, or what options and arguments say that does not go together.
-static const char *usage_problem(const struct settings *settings, int argc)
-{
-    if ((settings->redis_cert == NULL) != (settings->redis_key == NULL))
-        return "--redis-cert and --redis-key go together; give both or neither";
-    if (settings->install)
-        return argc > 0 || settings->durable || settings->lines ? "--install publishes nothing; use it alone"
-                                                                : NULL;
-    if (argc == 0)
-        return "CHANNEL is missing; write sse-publish CHANNEL [DATA], or see --help";
-    if (argc > 2)
-        return "more than CHANNEL and DATA; put quotes around DATA that has blanks";
-    if (settings->durable && settings->id)
-        return "--id: a durable event gets its id in Redis; leave --id out";
-    if (!settings->durable && (settings->keep != OPTION_UNSET || settings->keep_for != OPTION_UNSET))
-        return "--keep and --keep-for are for durable events; add --durable";
-    return NULL;
+    return status;
 }
 
 static enum exit_status run_with(const struct settings *settings, int argc, char **argv)
 {
     struct run run = {.settings = settings,
                       .fields = {.event = settings->event, .id = settings->id},
-                      .failure = EXIT_REFUSED};
-    const char *problem = usage_problem(settings, argc);
+                      .refused = EXIT_REFUSED};
+    const char *problem = settings_problem(settings, argc);
     enum exit_status status;
 
     if (problem)
@@ -251,12 +271,10 @@ static enum exit_status run_with(const struct settings *settings, int argc, char
         return fail(EXIT_USAGE, "--lines reads standard input; leave DATA out");
     run.fields.has_retry = settings->retry != OPTION_UNSET;
     run.fields.retry_ms = (uint32_t)settings->retry;
-    if (!message_fields_check(&run.fields, run.error, sizeof(run.error)))
-        return fail(EXIT_USAGE, run.error);
-    if (!parse_url(&run))
-        return fail(EXIT_USAGE, run.error);
+    if (!message_fields_check(&run.fields, &run.failure))
+        return fail(EXIT_USAGE, run.failure.text);
     input_init(&run.input, STDIN_FILENO, DATA_MAX);
-    status = publish(&run);
+    status = derive_target(&run) ? publish(&run) : fail(EXIT_USAGE, run.failure.text);
     input_deinit(&run.input);
     free(run.buffer.bytes);
     redis_url_deinit(&run.url);
@@ -276,7 +294,7 @@ static void occupy_standard_descriptors(void)
 int main(int argc, char **argv)
 {
     struct settings settings;
-    char error[ERROR_MAX];
+    char error[512];
     int first;
     enum exit_status status = EXIT_PUBLISHED;
 

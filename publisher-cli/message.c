@@ -3,44 +3,52 @@
 #include "common/envelope.h"
 #include "common/utf8.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static bool check_field(const char *option, const char *value, char *error, size_t error_size)
+// Bytes of an id.
+#define ID_MAX 1024
+
+static bool check_field(const char *option, const char *value, struct failure *failure)
 {
-    if (value && strpbrk(value, "\r\n")) {
-        snprintf(error, error_size, "--%s: the value has a line break, which this field cannot carry",
-                 option);
-        return false;
-    }
-    if (value && utf8_valid_length(value, strlen(value)) != strlen(value)) {
-        snprintf(error, error_size, "--%s: the value is not UTF-8 text", option);
-        return false;
+    if (value && strpbrk(value, "\r\n"))
+        return failure_set(failure, "--%s: the value has a line break, which this field cannot carry",
+                           option);
+    if (value && utf8_valid_length(value, strlen(value)) != strlen(value))
+        return failure_set(failure, "--%s: the value is not UTF-8 text", option);
+    return true;
+}
+
+// A browser sends the id back as a header, where neither fits.
+static bool check_id(const char *id, struct failure *failure)
+{
+    if (strlen(id) > ID_MAX)
+        return failure_set(
+            failure, "--id: the value has more than %d bytes, which no browser could send back", ID_MAX);
+    for (const char *at = id; *at; at++) {
+        if ((unsigned char)*at < ' ' || *at == 0x7f)
+            return failure_set(failure,
+                               "--id: the value has a control character, which no browser could send "
+                               "back");
     }
     return true;
 }
 
-bool message_fields_check(const struct message_fields *fields, char *error, size_t error_size)
+bool message_fields_check(const struct message_fields *fields, struct failure *failure)
 {
-    if (!check_field("event", fields->event, error, error_size) ||
-        !check_field("id", fields->id, error, error_size))
+    if (!check_field("event", fields->event, failure) || !check_field("id", fields->id, failure))
         return false;
-    if (fields->event && strncmp(fields->event, "gateway:", 8) == 0) {
-        snprintf(error, error_size,
-                 "--event: names that begin with \"gateway:\" are for gateways alone; choose another");
-        return false;
-    }
-    return true;
+    if (fields->event && strncmp(fields->event, "gateway:", 8) == 0)
+        return failure_set(failure, "--event: names that begin with \"gateway:\" are for gateways alone; "
+                                    "choose another");
+    return !fields->id || check_id(fields->id, failure);
 }
 
 static bool reserve(struct message_buffer *buffer, size_t size)
 {
-    char *grown;
-
     if (size <= buffer->capacity)
         return true;
-    grown = realloc(buffer->bytes, size);
+    char *grown = realloc(buffer->bytes, size);
     if (grown == NULL)
         return false;
     buffer->bytes = grown;
@@ -48,15 +56,13 @@ static bool reserve(struct message_buffer *buffer, size_t size)
     return true;
 }
 
-bool message_compose(const struct message_fields *fields, const char *data, size_t len,
-                     struct message_buffer *buffer, const char **payload, size_t *payload_len)
+bool message_compose(const struct message_fields *fields, struct span data, struct message_buffer *buffer,
+                     struct span *payload)
 {
     struct envelope e;
-
     if (!fields->event && !fields->id && !fields->has_retry &&
-        envelope_decode(data, len, &e) == ENVELOPE_NONE) {
+        envelope_decode(data.bytes, data.len, &e) == ENVELOPE_NONE) {
         *payload = data;
-        *payload_len = len;
         return true;
     }
     e = (struct envelope){
@@ -66,21 +72,20 @@ bool message_compose(const struct message_fields *fields, const char *data, size
         .id_len = fields->id ? strlen(fields->id) : 0,
         .has_retry = fields->has_retry,
         .retry_ms = fields->retry_ms,
-        .body = data,
-        .body_len = len,
+        .body = data.bytes,
+        .body_len = data.len,
     };
     if (!reserve(buffer, envelope_encoded_size(&e)))
         return false;
-    *payload = buffer->bytes;
-    *payload_len = envelope_encode(&e, buffer->bytes);
-    return *payload_len > 0;
+    *payload = (struct span){buffer->bytes, envelope_encode(&e, buffer->bytes)};
+    return payload->len > 0;
 }
 
-const char *message_undeliverable(const char *data, size_t len)
+const char *message_undeliverable(struct span data)
 {
-    if (memchr(data, '\0', len))
+    if (memchr(data.bytes, '\0', data.len))
         return "it holds a NUL byte";
-    if (utf8_valid_length(data, len) != len)
+    if (utf8_valid_length(data.bytes, data.len) != data.len)
         return "it is not UTF-8 text";
     return NULL;
 }

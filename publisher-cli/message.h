@@ -1,9 +1,17 @@
 // From what the user gives (fields and data) to the bytes that Redis carries. Pure.
 #pragma once
 
+#include "publisher-cli/failure.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+// Bytes of somebody else, without an end mark.
+struct span {
+    const char *bytes;
+    size_t len;
+};
 
 struct message_fields {
     const char *event, *id; // NULL where not given
@@ -18,14 +26,14 @@ struct message_buffer {
     size_t capacity;
 };
 
-// False, with one line in `error`, where a field cannot be sent.
-bool message_fields_check(const struct message_fields *fields, char *error, size_t error_size);
+// False where a field cannot be sent.
+bool message_fields_check(const struct message_fields *fields, struct failure *failure);
 
 // The payload for `data`: the data itself where it says all, else an envelope around it in `buffer`. Data
 // that looks like an envelope gets one, so that it arrives as the text it is. `fields` have been checked.
 // False where memory ran out.
-bool message_compose(const struct message_fields *fields, const char *data, size_t len,
-                     struct message_buffer *buffer, const char **payload, size_t *payload_len);
+bool message_compose(const struct message_fields *fields, struct span data, struct message_buffer *buffer,
+                     struct span *payload);
 
 // NULL, or why gateways will drop a message with this data: no event stream can carry it.
-const char *message_undeliverable(const char *data, size_t len);
+const char *message_undeliverable(struct span data);

@@ -3,7 +3,7 @@
 #include "common/buf.h"
 #include "common/clock.h"
 #include "publisher-cli/connection.h"
-#include "publisher-cli/route.h"
+#include "publisher-cli/discovery.h"
 
 #include <hiredis/hiredis.h>
 #include <poll.h>
@@ -15,47 +15,48 @@
 // bound memory.
 #define WINDOW_MESSAGES 256
 #define WINDOW_BYTES (1 << 20)
-// Between two tries where a cluster says "later".
+// Between two tries where a server is not there, or says "later".
 #define RETRY_MS 20
 
-// A message on the way: its payload is at [start, start + len) of `kept`.
+// A message on the way: its payload is at [start, start + len) of `kept`, and its command ended at `end` of
+// what the connection gathered.
 struct sent {
     size_t start, len;
-    bool again; // the server says that it belongs elsewhere, or lacks the function
+    uint64_t end;
+    bool again; // it has certainly not been taken: the server said so, or never got all of it
 };
 
 struct publisher {
-    const struct redis_url *url; // borrowed
-    const char *channel;         // borrowed
-    uint64_t timeout_ms;
-    struct connection *connection;
+    const struct redis_target *target; // borrowed
+    const char *channel;               // borrowed
+    struct connection *connection;     // NULL: lost
     bool is_durable, is_cluster;
-    bool begun; // the first event is through, so that it is known how and where the others go
+    bool begun; // a message is through, so that it is known how and where the others go
     struct durable durable;
+    uint64_t given; // messages, of which the last `pending` are on the way
     size_t pending;
     struct sent sent[WINDOW_MESSAGES];
     size_t pending_bytes;
-    struct buf kept; // nothing where no message may have to go again
+    struct buf kept;
     struct publisher_totals totals;
 };
 
-struct publisher *publisher_create(const struct redis_url *url, const char *channel, uint64_t timeout_ms,
-                                   const struct durable_settings *durable, char *error, size_t error_size)
+struct publisher *publisher_create(const struct redis_target *target, const char *channel,
+                                   const struct durable_settings *durable, struct failure *failure)
 {
-    struct publisher *publisher = calloc(1, sizeof(*publisher));
+    struct publisher *publisher = calloc(1, sizeof *publisher);
 
     if (publisher == NULL) {
-        snprintf(error, error_size, "out of memory");
+        (void)failure_out_of_memory(failure);
         return NULL;
     }
-    publisher->url = url;
+    publisher->target = target;
     publisher->channel = channel;
-    publisher->is_cluster = url->kind == REDIS_URL_CLUSTER;
-    publisher->timeout_ms = timeout_ms;
+    publisher->is_cluster = target->url->kind == REDIS_URL_CLUSTER;
     publisher->is_durable = durable != NULL;
     if (durable)
-        durable_init(&publisher->durable, durable);
-    publisher->connection = route_open(url, timeout_ms, error, error_size);
+        durable_init(&publisher->durable, channel, durable);
+    publisher->connection = discovery_open(target, failure);
     if (publisher->connection)
         return publisher;
     publisher_destroy(publisher);
@@ -80,206 +81,253 @@ static void count(struct publisher_totals *totals, uint64_t receivers)
     totals->messages++;
 }
 
-// PUBLISH answers how many subscribers got the message; sse_publish the event's id before that.
-static bool take(struct publisher *publisher, const struct redisReply *reply, char *error, size_t error_size)
+static bool is_confirmation(const struct publisher *publisher, const struct redisReply *reply)
 {
-    const char *remedy = NULL;
-
-    if (reply->type == REDIS_REPLY_INTEGER && !publisher->is_durable) {
-        count(&publisher->totals, (uint64_t)reply->integer);
-        return true;
-    }
-    if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 && publisher->is_durable &&
-        reply->element[0]->type == REDIS_REPLY_STRING && reply->element[1]->type == REDIS_REPLY_INTEGER) {
-        count(&publisher->totals, (uint64_t)reply->element[1]->integer);
-        snprintf(publisher->totals.last_id, sizeof(publisher->totals.last_id), "%s", reply->element[0]->str);
-        return true;
-    }
-    if (publisher->is_durable && reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "NOPERM", 6) == 0)
-        remedy = "; sse-publish(1) has what its ACL must allow";
-    connection_explain(publisher->connection,
-                       reply->type == REDIS_REPLY_ERROR ? reply->str : "its answer makes no sense", remedy,
-                       error, error_size);
-    return false;
+    if (!publisher->is_durable)
+        return reply->type == REDIS_REPLY_INTEGER;
+    return reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 &&
+           reply->element[0]->type == REDIS_REPLY_STRING && reply->element[1]->type == REDIS_REPLY_INTEGER;
 }
 
-// `reply` is taken, and may be NULL.
-static bool take_and_free(struct publisher *publisher, struct redisReply *reply, char *error,
-                          size_t error_size)
+// What a user needs.
+static const char *rights(const struct publisher *publisher)
 {
-    bool ok = reply && take(publisher, reply, error, error_size);
+    if (publisher->is_durable)
+        return "; sse-publish(1) has what its ACL must allow";
+    return publisher->is_cluster ? "; the ACL of this user must allow it: +spublish and &CHANNEL"
+                                 : "; the ACL of this user must allow it: +publish and &CHANNEL";
+}
 
+// The answer to message `number`, which is taken. PUBLISH answers how many subscribers got the message;
+// sse_publish the event's id before that.
+static bool take(struct publisher *publisher, uint64_t number, struct redisReply *reply,
+                 struct failure *failure)
+{
+    struct publisher_totals *totals = &publisher->totals;
+    bool ok = is_confirmation(publisher, reply);
+    if (ok && publisher->is_durable)
+        snprintf(totals->last_id, sizeof totals->last_id, "%s", reply->element[0]->str);
+    if (ok)
+        count(totals, (uint64_t)(publisher->is_durable ? reply->element[1] : reply)->integer);
+    if (!ok && totals->refused == 0) { // the first counts: what follows may be refused for the same
+        bool is_error = reply->type == REDIS_REPLY_ERROR;
+        const char *remedy = is_error && strncmp(reply->str, "NOPERM", 6) == 0 ? rights(publisher) : NULL;
+        totals->refused = number;
+        (void)connection_refused(publisher->connection, is_error ? reply->str : "its answer makes no sense",
+                                 remedy, failure);
+    }
     freeReplyObject(reply);
     return ok;
 }
 
 // Gathers the command for one message.
-static bool append(struct publisher *publisher, const char *payload, size_t len, char *error,
-                   size_t error_size)
+static bool append(struct publisher *publisher, struct span payload, struct failure *failure)
 {
     // Gateways of a cluster listen to the shard that has the channel.
     const char *verb = publisher->is_cluster ? "SPUBLISH" : "PUBLISH";
-    const char *argv[DURABLE_ARGS_MAX] = {verb, publisher->channel, payload};
-    size_t lengths[DURABLE_ARGS_MAX] = {strlen(verb), strlen(publisher->channel), len};
-    int argc = 3;
-
-    if (publisher->is_durable)
-        argc = durable_command(&publisher->durable, publisher->channel, payload, len, argv, lengths);
-    return connection_append(publisher->connection, argc, argv, lengths, error, error_size);
+    struct command command = {0};
+    if (publisher->is_durable) {
+        durable_command(&publisher->durable, payload, &command);
+    } else {
+        command_add_text(&command, verb);
+        command_add_text(&command, publisher->channel);
+        command_add(&command, payload.bytes, payload.len);
+    }
+    return connection_append(publisher->connection, &command, failure);
 }
 
-// One message and its answer, while no other is on the way.
-static struct redisReply *ask(struct publisher *publisher, const char *payload, size_t len, char *error,
-                              size_t error_size)
+static void drop_connection(struct publisher *publisher)
 {
+    connection_close(publisher->connection);
+    publisher->connection = NULL;
+    publisher->begun = false; // another server may know other ways
+}
+
+// A connection, while nothing is on the way.
+static bool connect_until(struct publisher *publisher, uint64_t deadline, struct failure *failure)
+{
+    if (publisher->connection && !connection_is_usable(publisher->connection))
+        drop_connection(publisher);
+    while (publisher->connection == NULL) {
+        publisher->connection = discovery_open(publisher->target, failure);
+        if (publisher->connection == NULL && clock_monotonic_ms() >= deadline)
+            return false;
+        if (publisher->connection == NULL)
+            (void)poll(NULL, 0, RETRY_MS);
+    }
+    return true;
+}
+
+// One message and its answer, while no other is on the way. Where that is NULL, and the server may have taken
+// it nevertheless, message `number` is one that is unknown.
+static struct redisReply *ask(struct publisher *publisher, uint64_t number, struct span payload,
+                              struct failure *failure)
+{
+    struct connection *connection = publisher->connection;
+    struct redisReply *reply = NULL;
+    uint64_t before = connection_gathered(connection);
     if (publisher->is_durable && !publisher->begun)
-        return durable_first(&publisher->durable, publisher->connection, publisher->channel, payload, len,
-                             error, error_size);
-    if (!append(publisher, payload, len, error, error_size))
-        return NULL;
-    return connection_reply(publisher->connection, error, error_size);
+        reply = durable_first(&publisher->durable, connection, payload, failure);
+    else if (append(publisher, payload, failure))
+        reply = connection_reply(connection, failure);
+    // What was gathered last is the message's own command, or what had to be asked before it could be sent.
+    if (reply == NULL && connection_gathered(connection) > before &&
+        connection_gathered(connection) == connection_sent(connection))
+        publisher->totals.unknown_first = publisher->totals.unknown_last = number;
+    return reply;
 }
 
 // To another node, this once. `reply`, which named it, is taken; returns that node's answer.
-static struct redisReply *ask_elsewhere(struct publisher *publisher, struct redisReply *reply,
-                                        const char *payload, size_t len, char *error, size_t error_size)
+static struct redisReply *ask_elsewhere(struct publisher *publisher, uint64_t number,
+                                        struct redisReply *reply, struct span payload,
+                                        struct failure *failure)
 {
     struct connection *here = publisher->connection,
-                      *there =
-                          route_follow(publisher->url, here, reply, publisher->timeout_ms, error, error_size);
-
+                      *there = discovery_follow(publisher->target, here, reply, failure);
     freeReplyObject(reply);
     if (there == NULL)
         return NULL;
-    reply = connection_ask(there, 1, (const char *[]){"ASKING"}, error, error_size);
+    reply = connection_ask(there, (const char *[]){"ASKING", NULL}, failure);
     if (reply) {
         freeReplyObject(reply);
         publisher->connection = there;
-        reply = ask(publisher, payload, len, error, error_size);
+        reply = ask(publisher, number, payload, failure);
         publisher->connection = here;
     }
     connection_close(there);
     return reply;
 }
 
-// Goes to the node that `reply` names, for good.
-static bool move(struct publisher *publisher, const struct redisReply *reply, char *error, size_t error_size)
-{
-    struct connection *there =
-        route_follow(publisher->url, publisher->connection, reply, publisher->timeout_ms, error, error_size);
-
-    if (there == NULL)
-        return false;
-    connection_close(publisher->connection);
-    publisher->connection = there;
-    return true;
-}
-
 // What an answer says of where its message belongs. A server that lacks function or script, as the new owner
-// of a slot may, is one that takes it later: once it has been asked as for the first event.
-static enum route_advice advice_of(struct publisher *publisher, const struct redisReply *reply)
+// of a slot may, is one that takes it later: once it has been asked as for the first event. Outside of a
+// cluster nobody is followed anywhere.
+static enum redirection redirection_of(struct publisher *publisher, const struct redisReply *reply)
 {
     if (publisher->is_durable && durable_unknown(reply)) {
         publisher->begun = false;
-        return ROUTE_LATER;
+        return REDIRECTION_LATER;
     }
-    return publisher->is_cluster ? route_advice(reply) : ROUTE_HERE;
+    enum redirection redirection = discovery_redirection(reply);
+    return publisher->is_cluster || redirection == REDIRECTION_LATER ? redirection : REDIRECTION_NONE;
 }
 
-// Makes ready for another try after `reply`. False, with one line in `error`, where there is none.
-static bool prepare_again(struct publisher *publisher, const struct redisReply *reply,
-                          enum route_advice advice, uint64_t deadline, char *error, size_t error_size)
+// Goes to the node that `reply` names, for good. One that cannot be reached may be dead, and its replica
+// about to take over: then this one is asked again. `failure` says where that ended, should it be the end.
+static void move(struct publisher *publisher, const struct redisReply *reply, struct failure *failure)
 {
-    bool moved = advice == ROUTE_MOVED && move(publisher, reply, error, error_size);
-
-    // The node that is named may be dead, and its replica about to take over.
-    if (!moved && clock_monotonic_ms() < deadline)
+    const char *here = connection_name(publisher->connection);
+    struct connection *there = discovery_follow(publisher->target, publisher->connection, reply, failure);
+    if (there == NULL) {
         (void)poll(NULL, 0, RETRY_MS);
-    return moved || clock_monotonic_ms() < deadline;
+        return;
+    }
+    (void)failure_set(failure, "%s sends to another node, which does the same: %.100s", here, reply->str);
+    connection_close(publisher->connection);
+    publisher->connection = there;
 }
 
-// One message to whichever node takes it, for as long as one answer may take.
-static bool send_wherever(struct publisher *publisher, const char *payload, size_t len, char *error,
-                          size_t error_size)
+// One message to whichever server takes it, for as long as one answer may take.
+static bool send_wherever(struct publisher *publisher, uint64_t number, struct span payload,
+                          struct failure *failure)
 {
-    uint64_t deadline = clock_monotonic_ms() + publisher->timeout_ms;
-
-    for (;;) {
-        struct redisReply *reply = ask(publisher, payload, len, error, error_size);
-        enum route_advice advice = reply ? advice_of(publisher, reply) : ROUTE_HERE;
-        bool ok;
-
-        if (advice == ROUTE_ASK) {
-            reply = ask_elsewhere(publisher, reply, payload, len, error, error_size);
-            advice = reply ? advice_of(publisher, reply) : ROUTE_HERE;
-        }
-        if (advice == ROUTE_HERE || (advice == ROUTE_LATER && clock_monotonic_ms() >= deadline)) {
-            ok = take_and_free(publisher, reply, error, error_size);
+    uint64_t deadline = clock_monotonic_ms() + publisher->target->timeout_ms;
+    while (connect_until(publisher, deadline, failure)) {
+        struct redisReply *reply = ask(publisher, number, payload, failure);
+        if (reply && redirection_of(publisher, reply) == REDIRECTION_ASK)
+            reply = ask_elsewhere(publisher, number, reply, payload, failure);
+        enum redirection redirection = reply ? redirection_of(publisher, reply) : REDIRECTION_LATER;
+        bool is_late = clock_monotonic_ms() >= deadline;
+        if (redirection == REDIRECTION_NONE || (reply && redirection == REDIRECTION_LATER && is_late)) {
+            bool ok = take(publisher, number, reply, failure);
             publisher->begun = publisher->begun || ok;
             return ok;
         }
-        ok = prepare_again(publisher, reply, advice, deadline, error, error_size);
+        if (redirection == REDIRECTION_MOVED)
+            move(publisher, reply, failure);
+        else if (!is_late)
+            (void)poll(NULL, 0, RETRY_MS);
         freeReplyObject(reply);
-        if (!ok && advice == ROUTE_MOVED)
+        if (is_late || publisher->totals.unknown_first)
             return false;
     }
-}
-
-static bool may_go_again(const struct publisher *publisher)
-{
-    return publisher->is_cluster || publisher->is_durable;
-}
-
-// Remembers a message that goes out, where it may have to go out again.
-static bool keep(struct publisher *publisher, const char *payload, size_t len, char *error, size_t error_size)
-{
-    publisher->sent[publisher->pending] = (struct sent){.start = publisher->kept.len, .len = len};
-    if (!may_go_again(publisher) || buf_append(&publisher->kept, payload, len))
-        return true;
-    snprintf(error, error_size, "out of memory");
     return false;
 }
 
-bool publisher_send(struct publisher *publisher, const char *payload, size_t len, char *error,
-                    size_t error_size)
+// Remembers a message that goes out, since it may have to go again.
+static bool keep(struct publisher *publisher, struct span payload, struct failure *failure)
 {
-    if (!publisher->begun && may_go_again(publisher))
-        return send_wherever(publisher, payload, len, error, error_size);
-    if (!keep(publisher, payload, len, error, error_size) ||
-        !append(publisher, payload, len, error, error_size))
+    publisher->sent[publisher->pending] = (struct sent){.start = publisher->kept.len, .len = payload.len};
+    return buf_append(&publisher->kept, payload.bytes, payload.len) || failure_out_of_memory(failure);
+}
+
+bool publisher_send(struct publisher *publisher, struct span payload, struct failure *failure)
+{
+    publisher->given++;
+    if (publisher->pending == 0 && !(publisher->connection && connection_is_usable(publisher->connection)))
+        drop_connection(publisher);
+    if (!publisher->begun)
+        return send_wherever(publisher, publisher->given, payload, failure);
+    if (!keep(publisher, payload, failure) || !append(publisher, payload, failure))
         return false;
-    publisher->pending++;
-    publisher->pending_bytes += len;
+    publisher->sent[publisher->pending++].end = connection_gathered(publisher->connection);
+    publisher->pending_bytes += payload.len;
     if (publisher->pending < WINDOW_MESSAGES && publisher->pending_bytes < WINDOW_BYTES)
         return true;
-    return publisher_flush(publisher, error, error_size);
+    return publisher_flush(publisher, failure);
 }
 
-static bool take_answers(struct publisher *publisher, char *error, size_t error_size)
+static uint64_t number_of(const struct publisher *publisher, size_t pending_at)
+{
+    return publisher->given - publisher->pending + pending_at + 1;
+}
+
+// The connection ended before message `at` and those behind it were answered. Which of them Redis took is
+// unknown of those that were sent whole; the others go again.
+static bool lose(struct publisher *publisher, size_t at)
+{
+    struct publisher_totals *totals = &publisher->totals;
+    uint64_t sent = connection_sent(publisher->connection);
+    for (size_t i = at; i < publisher->pending; i++) {
+        publisher->sent[i].again = publisher->sent[i].end > sent;
+        if (publisher->sent[i].again)
+            continue;
+        totals->unknown_first = totals->unknown_first ? totals->unknown_first : number_of(publisher, i);
+        totals->unknown_last = number_of(publisher, i);
+    }
+    drop_connection(publisher);
+    return totals->unknown_first == 0;
+}
+
+// Takes all that come, also behind one that is a refusal: what they are about is published.
+static bool take_answers(struct publisher *publisher, struct failure *failure)
 {
     for (size_t i = 0; i < publisher->pending; i++) {
-        struct redisReply *reply = connection_reply(publisher->connection, error, error_size);
-
-        publisher->sent[i].again = reply && advice_of(publisher, reply) != ROUTE_HERE;
+        struct failure lost;
+        struct redisReply *reply = connection_reply(publisher->connection, &lost);
+        if (reply == NULL) {
+            if (publisher->totals.refused == 0)
+                *failure = lost;
+            return lose(publisher, i) && publisher->totals.refused == 0;
+        }
+        publisher->sent[i].again = redirection_of(publisher, reply) != REDIRECTION_NONE;
         if (publisher->sent[i].again)
             freeReplyObject(reply);
-        else if (!take_and_free(publisher, reply, error, error_size))
-            return false;
+        else
+            (void)take(publisher, number_of(publisher, i), reply, failure); // totals.refused remembers
     }
-    return true;
+    return publisher->totals.refused == 0;
 }
 
-bool publisher_flush(struct publisher *publisher, char *error, size_t error_size)
+bool publisher_flush(struct publisher *publisher, struct failure *failure)
 {
-    if (!take_answers(publisher, error, error_size))
+    if (!take_answers(publisher, failure))
         return false;
-    // In order: all of them have one slot and need one function, so that from the first that was sent away,
-    // all were.
+    // In order: all of them have one slot, need one function and had one connection, so that from the first
+    // that has to go again, all have.
     for (size_t i = 0; i < publisher->pending; i++) {
         const struct sent *sent = &publisher->sent[i];
-
-        if (sent->again &&
-            !send_wherever(publisher, publisher->kept.data + sent->start, sent->len, error, error_size))
+        struct span payload = {publisher->kept.data + sent->start, sent->len};
+        if (sent->again && !send_wherever(publisher, number_of(publisher, i), payload, failure))
             return false;
     }
     publisher->pending = publisher->pending_bytes = 0;

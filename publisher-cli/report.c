@@ -89,3 +89,31 @@ void report_install(const struct settings *settings, const char *server, enum in
         printf("library sse, version %lld: was there%s\n", now,
                version > function_library_version ? ", and is newer than this sse-publish" : "");
 }
+
+// What is not known must be looked up by a person: sent again, it might be there twice.
+void report_failure(const struct settings *settings, const char *reason,
+                    const struct publisher_totals *totals)
+{
+    uint64_t first = totals->unknown_first, last = totals->unknown_last;
+    fprintf(stderr, "sse-publish: ");
+    if (settings->lines && totals->refused)
+        fprintf(stderr, "line %" PRIu64 ": ", totals->refused);
+    fprintf(stderr, "%s", reason);
+    if (first && !settings->lines)
+        fprintf(stderr, "; whether the event was published is not known");
+    else if (first && first == last)
+        fprintf(stderr, "; whether line %" PRIu64 " was published is not known", first);
+    else if (first)
+        fprintf(stderr, "; whether lines %" PRIu64 " to %" PRIu64 " were published is not known", first,
+                last);
+    fprintf(stderr, "\n");
+}
+
+void report_confirmed(const struct publisher_totals *totals)
+{
+    uint64_t before = totals->refused ? totals->refused - 1 : totals->messages;
+    fprintf(stderr, "sse-publish: Redis confirmed %" PRIu64 " line%s before that", before, plural(before));
+    if (totals->messages > before)
+        fprintf(stderr, ", and %" PRIu64 " after it", totals->messages - before);
+    fprintf(stderr, "\n");
+}

@@ -1,4 +1,4 @@
-// What sse-publish prints of its success, for a person or (--json) for a program.
+// What sse-publish prints: of its success for a person or (--json) for a program, of a failure for a person.
 #pragma once
 
 #include "publisher-cli/install.h"
@@ -11,3 +11,9 @@ void report_lines(const struct settings *settings, const char *channel,
 // `version` is the one that was there before, -1 for none; `server` names one of several masters, else NULL.
 void report_install(const struct settings *settings, const char *server, enum install_result result,
                     long long version);
+
+// `reason` in one line, with the event or the lines that it is about.
+void report_failure(const struct settings *settings, const char *reason,
+                    const struct publisher_totals *totals);
+// After a failure with --lines: what was published nevertheless.
+void report_confirmed(const struct publisher_totals *totals);

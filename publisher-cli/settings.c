@@ -1,18 +1,15 @@
 #include "publisher-cli/settings.h"
 
 #include "common/redis_url.h"
-#include "publisher-cli/route.h"
+#include "common/secret_file.h"
 
 static bool check_redis(const char *text, char *error, size_t error_size)
 {
     struct redis_url url;
-    bool ok = redis_url_parse(text, &url, error, error_size);
-
-    if (!ok)
+    if (!redis_url_parse(text, &url, error, error_size))
         return false;
-    ok = route_supports(&url, error, error_size);
     redis_url_deinit(&url);
-    return ok;
+    return true;
 }
 
 #define AT(member) .offset = offsetof(struct settings, member)
@@ -28,6 +25,16 @@ static const struct option_spec specs[] = {
      .help = "Redis of the gateways: redis://[USER:PASSWORD@]HOST[:PORT][/DB], "
              "redis+sentinel://HOST[:PORT],.../NAME, redis+cluster://HOST[:PORT],..., "
              "with TLS rediss instead of redis; or redis+unix:///PATH"},
+    {.name = "redis-password-file",
+     .argument = "FILE",
+     .type = OPTION_STRING,
+     AT(redis_password_file),
+     .help = "File with the password for Redis, instead of one in the URL"},
+    {.name = "redis-sentinel-password-file",
+     .argument = "FILE",
+     .type = OPTION_STRING,
+     AT(redis_sentinel_password_file),
+     .help = "File with the password of the sentinels, where they have one"},
     {.name = "redis-ca",
      .argument = "FILE",
      .type = OPTION_STRING,
@@ -107,6 +114,14 @@ static const struct option_spec specs[] = {
      .properties = OPTION_COMMAND_LINE,
      AT(lines),
      .help = "Each line of standard input is one event, sent as soon as it is read"},
+    {.name = "max-message",
+     .argument = "SIZE",
+     .type = OPTION_SIZE,
+     AT(max_message),
+     .default_text = "1MiB",
+     .min = 1,
+     .max = 512u << 20,
+     .help = "What the gateways' --max-message is; a larger message is published with a warning"},
     {.name = "json",
      .type = OPTION_FLAG,
      .properties = OPTION_COMMAND_LINE,
@@ -137,3 +152,72 @@ const struct option_table settings_table = {
     .specs = specs,
     .count = sizeof(specs) / sizeof(specs[0]),
 };
+
+// True where an option says how to publish.
+static bool publishes(const struct settings *settings)
+{
+    return settings->durable || settings->lines || settings->event || settings->id ||
+           settings->retry != OPTION_UNSET || settings->keep != OPTION_UNSET ||
+           settings->keep_for != OPTION_UNSET;
+}
+
+const char *settings_problem(const struct settings *settings, int argc)
+{
+    if ((settings->redis_cert == NULL) != (settings->redis_key == NULL))
+        return "--redis-cert and --redis-key go together; give both or neither";
+    if (settings->install)
+        return argc > 0 || publishes(settings) ? "--install publishes nothing; use it alone" : NULL;
+    if (argc == 0)
+        return "CHANNEL is missing; write sse-publish CHANNEL [DATA], or see --help";
+    if (argc > 2)
+        return "more than CHANNEL and DATA; put quotes around DATA that has blanks";
+    if (settings->durable && settings->id)
+        return "--id: a durable event gets its id in Redis; leave --id out";
+    if (!settings->durable && (settings->keep != OPTION_UNSET || settings->keep_for != OPTION_UNSET))
+        return "--keep and --keep-for are for durable events; add --durable";
+    return NULL;
+}
+
+static bool read_password(const char *option, const char *file, char **password, struct failure *failure)
+{
+    return !file || secret_file_read(option, file, password, failure->text, sizeof failure->text);
+}
+
+// Whoever names files for TLS believes that the connection is encrypted.
+static bool check_tls(const struct settings *settings, const struct redis_url *url, struct failure *failure)
+{
+    const char *option = settings->redis_ca     ? "ca"
+                         : settings->redis_cert ? "cert"
+                         : settings->redis_key  ? "key"
+                                                : NULL;
+    return url->tls || option == NULL ||
+           failure_set(failure, "--redis-%s: the URL of --redis is not one of TLS; write it rediss%s://",
+                       option,
+                       url->kind == REDIS_URL_CLUSTER    ? "+cluster"
+                       : url->kind == REDIS_URL_SENTINEL ? "+sentinel"
+                                                         : "");
+}
+
+// Without a password there is no AUTH, and the user would be `default`.
+static bool check_credentials(const struct settings *settings, const struct redis_url *url,
+                              struct failure *failure)
+{
+    if (url->user && !url->password)
+        return failure_set(failure, "--redis: there is a user but no password; a password alone is written "
+                                    "redis://:PASSWORD@HOST");
+    if (settings->redis_sentinel_password_file && url->kind != REDIS_URL_SENTINEL)
+        return failure_set(failure, "--redis-sentinel-password-file: the URL of --redis names no sentinels; "
+                                    "write it redis+sentinel://");
+    return true;
+}
+
+bool settings_redis_url(const struct settings *settings, struct redis_url *url, struct failure *failure)
+{
+    if (!redis_url_parse(settings->redis, url, failure->text, sizeof failure->text))
+        return false;
+    url->tls_files = (struct redis_tls_files){settings->redis_ca, settings->redis_cert, settings->redis_key};
+    return read_password("redis-password-file", settings->redis_password_file, &url->password, failure) &&
+           read_password("redis-sentinel-password-file", settings->redis_sentinel_password_file,
+                         &url->sentinel_password, failure) &&
+           check_credentials(settings, url, failure) && check_tls(settings, url, failure);
+}

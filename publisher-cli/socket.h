@@ -1,12 +1,12 @@
 // A blocking stream to Redis, by TCP or unix socket, whose every wait is bounded.
 #pragma once
 
-#include <stddef.h>
-#include <stdint.h>
-#include <sys/types.h>
+#include "publisher-cli/failure.h"
 
-// Connects, to the first address of `host` that answers; -1, with the reason in `error`, on failure. Each
-// address may take `timeout_ms`, and each read and write on the socket afterwards.
-int socket_open_tcp(const char *host, unsigned short port, uint64_t timeout_ms, char *error,
-                    size_t error_size);
-int socket_open_unix(const char *path, uint64_t timeout_ms, char *error, size_t error_size);
+#include <stdint.h>
+
+// Connects, to the first address of `host` that answers; -1, with the reason alone in `failure`, on failure.
+// Resolving `host` may take `timeout_ms`, so may each of its addresses, and each read and write on the socket
+// afterwards.
+int socket_open_tcp(const char *host, unsigned short port, uint64_t timeout_ms, struct failure *failure);
+int socket_open_unix(const char *path, uint64_t timeout_ms, struct failure *failure);

@@ -70,11 +70,11 @@ static bool take_mail(struct bus *b, enum mail_kind kind, unsigned worker, struc
     bool taken = true;
     if (kind == MAIL_WANTED) {
         delivery_note_subscribe_seq(&b->delivery, worker, m->subscribe_seq);
-        taken = cluster_want(b->cluster, worker, &channel);
+        taken = cluster_want(b->cluster, worker, channel);
     } else if (kind == MAIL_UNWANTED) {
-        cluster_unwant(b->cluster, worker, &channel);
+        cluster_unwant(b->cluster, worker, channel);
     } else {
-        taken = cluster_history(b->cluster, worker, &channel, &m->query);
+        taken = cluster_history(b->cluster, worker, channel, &m->query);
     }
     if (taken)
         free(m);

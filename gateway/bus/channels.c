@@ -32,11 +32,6 @@ size_t channels_bytes(const struct channels *all)
     return all->bytes + map_bytes(&all->map);
 }
 
-struct channel_ref channel_ref_of(const struct bus_channel *c)
-{
-    return (struct channel_ref){.name = c->name, .len = c->entry.len, .hash = c->entry.hash};
-}
-
 static bool counts_as_active(const struct bus_channel *c)
 {
     return c->state == CHANNEL_ACTIVE && !c->handler;
@@ -103,30 +98,30 @@ static void stop_linger(struct bus_channel *c)
     c->lingering = false;
 }
 
-struct bus_channel *channels_find(const struct channels *all, const struct channel_ref *ref)
+struct bus_channel *channels_find(const struct channels *all, struct channel_ref ref)
 {
-    struct map_entry *e = map_find(&all->map, ref->hash, ref->name, ref->len);
+    struct map_entry *e = channel_find(&all->map, ref);
     return e ? channel_of(e) : NULL;
 }
 
-static struct bus_channel *channel_create(struct channels *all, const struct channel_ref *ref, uint16_t slot)
+static struct bus_channel *channel_create(struct channels *all, struct channel_ref ref, uint16_t slot)
 {
-    struct bus_channel *c = calloc(1, sizeof *c + ref->len);
+    struct bus_channel *c = calloc(1, sizeof *c + ref.len);
     if (!c)
         return NULL;
-    memcpy(c->name, ref->name, ref->len);
-    c->entry = (struct map_entry){.hash = ref->hash, .key = c->name, .len = (uint32_t)ref->len};
+    memcpy(c->name, ref.name, ref.len);
+    c->entry = (struct map_entry){.hash = ref.hash, .key = c->name, .len = (uint32_t)ref.len};
     if (!map_insert(&all->map, &c->entry)) {
         free(c);
         return NULL;
     }
     c->slot = slot;
-    all->bytes += memory_block(sizeof *c + ref->len);
+    all->bytes += memory_block(sizeof *c + ref.len);
     enter_list(all, c);
     return c;
 }
 
-struct bus_channel *channels_want(struct channels *all, unsigned worker, const struct channel_ref *ref,
+struct bus_channel *channels_want(struct channels *all, unsigned worker, struct channel_ref ref,
                                   uint16_t slot)
 {
     struct bus_channel *c = channels_find(all, ref);
@@ -140,7 +135,7 @@ struct bus_channel *channels_want(struct channels *all, unsigned worker, const s
     return c;
 }
 
-struct bus_channel *channels_add_internal(struct channels *all, const struct channel_ref *ref, uint16_t slot,
+struct bus_channel *channels_add_internal(struct channels *all, struct channel_ref ref, uint16_t slot,
                                           const struct channel_handler *handler, void *ctx)
 {
     assert(!channels_find(all, ref));
@@ -167,7 +162,7 @@ void channels_forget(struct channels *all, struct bus_channel *c)
     free(c);
 }
 
-void channels_unwant(struct channels *all, unsigned worker, const struct channel_ref *ref, uint64_t until_ms)
+void channels_unwant(struct channels *all, unsigned worker, struct channel_ref ref, uint64_t until_ms)
 {
     struct bus_channel *c = channels_find(all, ref);
     if (!c)
@@ -238,14 +233,14 @@ size_t node_channels_take_batch(struct node_channels *n, struct bus_channel **ou
     return count;
 }
 
-static struct bus_channel *find_at(const struct node_channels *n, const struct channel_ref *ref,
+static struct bus_channel *find_at(const struct node_channels *n, struct channel_ref ref,
                                    enum channel_state state)
 {
     struct bus_channel *c = channels_find(n->all, ref);
     return c && c->node == n && c->state == state ? c : NULL;
 }
 
-struct bus_channel *node_channels_confirm(struct node_channels *n, const struct channel_ref *ref)
+struct bus_channel *node_channels_confirm(struct node_channels *n, struct channel_ref ref)
 {
     struct bus_channel *c = find_at(n, ref, CHANNEL_SENT);
     if (!c)
@@ -286,8 +281,7 @@ void node_channels_batch_moved(struct node_channels *n, int slot)
     }
 }
 
-bool node_channels_unsubscribed(struct node_channels *n, const struct channel_ref *ref,
-                                struct bus_channel **out)
+bool node_channels_unsubscribed(struct node_channels *n, struct channel_ref ref, struct bus_channel **out)
 {
     struct bus_channel *c = find_at(n, ref, CHANNEL_ACTIVE);
     *out = NULL;

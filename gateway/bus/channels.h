@@ -93,17 +93,17 @@ void channels_deinit(struct channels *all);
 // Bytes that the registry takes.
 size_t channels_bytes(const struct channels *all);
 
-struct bus_channel *channels_find(const struct channels *all, const struct channel_ref *ref);
+struct bus_channel *channels_find(const struct channels *all, struct channel_ref ref);
 // Worker `worker` wants the channel, whose slot is `slot`. A channel that was not known is UNOWNED. NULL when out
 // of memory.
-struct bus_channel *channels_want(struct channels *all, unsigned worker, const struct channel_ref *ref,
+struct bus_channel *channels_want(struct channels *all, unsigned worker, struct channel_ref ref,
                                   uint16_t slot);
 // Worker `worker` does not any more. With the last worker gone, the channel lingers until `until_ms`, or is freed
 // at once where no SUBSCRIBE is on its way or confirmed.
-void channels_unwant(struct channels *all, unsigned worker, const struct channel_ref *ref, uint64_t until_ms);
+void channels_unwant(struct channels *all, unsigned worker, struct channel_ref ref, uint64_t until_ms);
 // Adds an internal channel, UNOWNED, that stays until channels_forget. `handler` is borrowed. NULL when out of
 // memory.
-struct bus_channel *channels_add_internal(struct channels *all, const struct channel_ref *ref, uint16_t slot,
+struct bus_channel *channels_add_internal(struct channels *all, struct channel_ref ref, uint16_t slot,
                                           const struct channel_handler *handler, void *ctx);
 // Takes the channel out of the registry and frees it, whatever its state.
 void channels_forget(struct channels *all, struct bus_channel *c);
@@ -111,7 +111,6 @@ void channels_forget(struct channels *all, struct bus_channel *c);
 // Moves the channel, which must not linger, to `to`, where it is FRESH; NULL: no node owns its slot, and it is
 // UNOWNED.
 void channel_move(struct channels *all, struct bus_channel *c, struct node_channels *to);
-struct channel_ref channel_ref_of(const struct bus_channel *c);
 
 void node_channels_init(struct node_channels *n, struct channels *all);
 // Calls `visit` for each channel of the node, which may move or forget it.
@@ -121,7 +120,7 @@ void node_channels_each(struct node_channels *n, void (*visit)(void *ctx, struct
 // Returns how many.
 size_t node_channels_take_batch(struct node_channels *n, struct bus_channel **out, size_t max);
 // The node confirmed the subscription: SENT becomes ACTIVE. NULL where the channel is not SENT at this node.
-struct bus_channel *node_channels_confirm(struct node_channels *n, const struct channel_ref *ref);
+struct bus_channel *node_channels_confirm(struct node_channels *n, struct channel_ref ref);
 // The node refused the oldest batch. A batch of one is DENIED, and returned. A larger one becomes FRESH, each
 // channel to be sent alone, since one channel that an ACL forbids must not hurt the others (NULL then).
 struct bus_channel *node_channels_refuse_oldest(struct node_channels *n);
@@ -130,8 +129,7 @@ struct bus_channel *node_channels_refuse_oldest(struct node_channels *n);
 void node_channels_batch_moved(struct node_channels *n, int slot);
 // The node unsubscribed an ACTIVE channel unasked, since its slot has left: the channel is MOVED, or freed where it
 // lingered. False where the channel was not ACTIVE at this node; `*out` gets the channel, NULL where it is freed.
-bool node_channels_unsubscribed(struct node_channels *n, const struct channel_ref *ref,
-                                struct bus_channel **out);
+bool node_channels_unsubscribed(struct node_channels *n, struct channel_ref ref, struct bus_channel **out);
 // MOVED, or DENIED, channels are FRESH again, to be tried once more.
 void node_channels_retry_moved(struct node_channels *n);
 void node_channels_retry_denied(struct node_channels *n);

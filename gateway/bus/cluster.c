@@ -354,9 +354,9 @@ void cluster_destroy(struct cluster *cl)
     free(cl);
 }
 
-bool cluster_want(struct cluster *cl, unsigned worker, const struct channel_ref *channel)
+bool cluster_want(struct cluster *cl, unsigned worker, struct channel_ref channel)
 {
-    uint16_t slot = slot_of(cl, channel->name, channel->len);
+    uint16_t slot = slot_of(cl, channel.name, channel.len);
     struct bus_channel *c = channels_want(cl->settings.env->channels, worker, channel, slot);
     if (!c)
         return false;
@@ -368,7 +368,7 @@ bool cluster_want(struct cluster *cl, unsigned worker, const struct channel_ref 
     return true;
 }
 
-void cluster_unwant(struct cluster *cl, unsigned worker, const struct channel_ref *channel)
+void cluster_unwant(struct cluster *cl, unsigned worker, struct channel_ref channel)
 {
     const struct bus_channel *c = channels_find(cl->settings.env->channels, channel);
     struct node *n = c ? node_of(c) : NULL;
@@ -377,10 +377,10 @@ void cluster_unwant(struct cluster *cl, unsigned worker, const struct channel_re
         node_unsubscribe_surplus(n);
 }
 
-bool cluster_history(struct cluster *cl, unsigned worker, const struct channel_ref *channel,
+bool cluster_history(struct cluster *cl, unsigned worker, struct channel_ref channel,
                      const struct history_query *query)
 {
-    struct node *n = on_owner(cl, channel->name, channel->len);
+    struct node *n = on_owner(cl, channel.name, channel.len);
     if (n)
         return node_history(n, worker, channel, query);
     delivery_page_lost(cl->settings.env->delivery, worker, query->number);

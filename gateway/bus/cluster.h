@@ -28,10 +28,10 @@ struct cluster *cluster_create(const struct cluster_settings *settings);
 void cluster_destroy(struct cluster *cl);
 
 // Worker `worker` wants the channel, or does not any more. False when out of memory.
-bool cluster_want(struct cluster *cl, unsigned worker, const struct channel_ref *channel);
-void cluster_unwant(struct cluster *cl, unsigned worker, const struct channel_ref *channel);
+bool cluster_want(struct cluster *cl, unsigned worker, struct channel_ref channel);
+void cluster_unwant(struct cluster *cl, unsigned worker, struct channel_ref channel);
 // As node_history.
-bool cluster_history(struct cluster *cl, unsigned worker, const struct channel_ref *channel,
+bool cluster_history(struct cluster *cl, unsigned worker, struct channel_ref channel,
                      const struct history_query *query);
 
 // As of node.h, for each of them.

@@ -10,7 +10,7 @@
 // A sender of bad messages must not fill the log.
 #define DROP_LOG_EVERY_MS 60000u
 
-void delivery_drop(struct delivery *d, enum counter reason, const struct channel_ref *channel, size_t len)
+void delivery_drop(struct delivery *d, enum counter reason, struct channel_ref channel, size_t len)
 {
     static const char *const why[COUNTER_COUNT] = {
         [COUNTER_DROPPED_TOO_LARGE] = "it is larger than --max-message",
@@ -27,7 +27,7 @@ void delivery_drop(struct delivery *d, enum counter reason, const struct channel
     d->drop_logged_at[reason] = now;
     log_warn("delivery",
              "dropped a message of %zu bytes on channel %.*s: %s (more of this kind are counted, not logged)",
-             len, (int)channel->len, channel->name, why[reason]);
+             len, (int)channel.len, channel.name, why[reason]);
 }
 
 // The worker does not know what it was to be told. It is told at the next tick that it knows nothing for certain.
@@ -41,8 +41,8 @@ static void lose_sync(struct delivery *d, size_t w)
 static bool tell(struct delivery *d, size_t w, enum mail_kind kind, const struct bus_channel *c,
                  const struct history_tail *tail)
 {
-    const struct channel_ref ref = channel_ref_of(c);
-    struct mail mail = {.kind = (uint16_t)kind, .channel = channel_mail_create(&ref)};
+    const struct channel_ref ref = channel_ref_of(&c->entry);
+    struct mail mail = {.kind = (uint16_t)kind, .channel = channel_mail_create(ref)};
     if (mail.channel) {
         mail.channel->tail = *tail;
         mail.channel->tail.subscribe_seq = d->subscribe_seq[w];
@@ -66,8 +66,8 @@ static void tell_gap(struct delivery *d, struct bus_channel *c, size_t w)
 static void refuse(struct delivery *d, size_t w, struct frame *f)
 {
     const struct channel_ref ref = {.name = f->channel, .len = f->channel_len, .hash = f->channel_hash};
-    delivery_drop(d, COUNTER_DROPPED_BACKLOG, &ref, f->body_len);
-    struct bus_channel *c = channels_find(d->channels, &ref);
+    delivery_drop(d, COUNTER_DROPPED_BACKLOG, ref, f->body_len);
+    struct bus_channel *c = channels_find(d->channels, ref);
     if (c)
         tell_gap(d, c, w);
     frame_release(f);
@@ -120,8 +120,7 @@ void delivery_page_lost(struct delivery *d, size_t w, uint32_t number)
         lose_sync(d, w);
 }
 
-void delivery_page(struct delivery *d, size_t w, const struct channel_ref *channel,
-                   const struct history_page *page)
+void delivery_page(struct delivery *d, size_t w, struct channel_ref channel, const struct history_page *page)
 {
     struct page_mail *p = malloc(sizeof *p + page->count * sizeof *p->frames);
     struct mail mail = {.kind = MAIL_PAGE, .page = p};
@@ -200,8 +199,8 @@ static bool wants(const struct bus_channel *c, size_t w)
 
 void delivery_lost(struct delivery *d, enum counter reason, struct bus_channel *c, size_t len)
 {
-    const struct channel_ref ref = channel_ref_of(c);
-    delivery_drop(d, reason, &ref, len);
+    const struct channel_ref ref = channel_ref_of(&c->entry);
+    delivery_drop(d, reason, ref, len);
     for (size_t w = 0; w < d->worker_count; w++)
         if (wants(c, w))
             delivery_gap(d, c, w);
@@ -210,7 +209,9 @@ void delivery_lost(struct delivery *d, enum counter reason, struct bus_channel *
 void delivery_message(struct delivery *d, struct bus_channel *c, const char *payload, size_t len)
 {
     enum counter reason = COUNTER_DROPPED_MEMORY;
-    struct frame *f = message_frame(d->payload, c->entry.hash, c->name, c->entry.len, payload, len, &reason);
+    struct frame *f = message_frame(d->payload, channel_ref_of(&c->entry), payload, len, &reason);
+    if (f && reason == COUNTER_IDS_DROPPED)
+        counter_add(d->counters, reason, 1);
     if (f) {
         for (size_t w = 0; w < d->worker_count; w++)
             if (wants(c, w))
@@ -219,7 +220,7 @@ void delivery_message(struct delivery *d, struct bus_channel *c, const char *pay
     } else if (reason == COUNTER_DROPPED_MEMORY) {
         delivery_lost(d, reason, c, len);
     } else { // its publisher broke a rule: there was no event to lose
-        const struct channel_ref ref = channel_ref_of(c);
-        delivery_drop(d, reason, &ref, len);
+        const struct channel_ref ref = channel_ref_of(&c->entry);
+        delivery_drop(d, reason, ref, len);
     }
 }

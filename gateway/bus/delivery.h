@@ -38,7 +38,7 @@ struct delivery {
 // A message of a channel that is wanted.
 void delivery_message(struct delivery *d, struct bus_channel *c, const char *payload, size_t len);
 // Counts a message that is not delivered, and logs the first of its kind now and then.
-void delivery_drop(struct delivery *d, enum counter reason, const struct channel_ref *channel, size_t len);
+void delivery_drop(struct delivery *d, enum counter reason, struct channel_ref channel, size_t len);
 // The same for a message that should have been delivered; each worker of the channel is told of the gap.
 void delivery_lost(struct delivery *d, enum counter reason, struct bus_channel *c, size_t len);
 // Worker `w` wants a channel: later confirmations echo this number.
@@ -52,8 +52,7 @@ void delivery_flush(struct delivery *d);
 void delivery_confirm(struct delivery *d, size_t w, const struct bus_channel *c,
                       const struct history_tail *tail);
 // A page of history for worker `w`. Takes the references of its frames.
-void delivery_page(struct delivery *d, size_t w, const struct channel_ref *channel,
-                   const struct history_page *page);
+void delivery_page(struct delivery *d, size_t w, struct channel_ref channel, const struct history_page *page);
 // The page with that number cannot be had now: worker `w` asks again a little later.
 void delivery_page_lost(struct delivery *d, size_t w, uint32_t number);
 // The subscription of the channel is gone.

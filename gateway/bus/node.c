@@ -36,7 +36,7 @@ static void on_message(void *ctx, const char *channel, size_t channel_len, const
     struct node *n = ctx;
     struct bus_env *env = n->settings.env;
     const struct channel_ref ref = channel_ref(channel, channel_len);
-    struct bus_channel *c = channels_find(env->channels, &ref);
+    struct bus_channel *c = channels_find(env->channels, ref);
     n->messages++;
     // A node that has lost the slot may still send: the node that has it now sends the same.
     if (c && c->node != &n->channels)
@@ -58,12 +58,12 @@ static void on_too_large(void *ctx, const char *channel, size_t channel_len, siz
     const struct node *n = ctx;
     const struct bus_env *env = n->settings.env;
     const struct channel_ref ref = channel_ref(channel, channel_len);
-    struct bus_channel *c = channels_find(env->channels, &ref);
+    struct bus_channel *c = channels_find(env->channels, ref);
     counter_add(env->counters, COUNTER_MESSAGES_RECEIVED, 1);
     if (c && c->node == &n->channels && !c->handler)
         delivery_lost(env->delivery, COUNTER_DROPPED_TOO_LARGE, c, len);
     else
-        delivery_drop(env->delivery, COUNTER_DROPPED_TOO_LARGE, &ref, len);
+        delivery_drop(env->delivery, COUNTER_DROPPED_TOO_LARGE, ref, len);
 }
 
 // Messages that were published while the channel was not subscribed did not come.
@@ -80,7 +80,7 @@ static void on_subscribed(void *ctx, const char *channel, size_t channel_len)
 {
     struct node *n = ctx;
     const struct channel_ref ref = channel_ref(channel, channel_len);
-    struct bus_channel *c = node_channels_confirm(&n->channels, &ref);
+    struct bus_channel *c = node_channels_confirm(&n->channels, ref);
     if (c && c->handler) {
         c->handler->on_subscribed(c->handler_ctx);
     } else if (c) {
@@ -113,7 +113,7 @@ static void on_unsubscribed(void *ctx, const char *channel, size_t channel_len)
     struct node *n = ctx;
     const struct channel_ref ref = channel_ref(channel, channel_len);
     struct bus_channel *c;
-    if (!node_channels_unsubscribed(&n->channels, &ref, &c))
+    if (!node_channels_unsubscribed(&n->channels, ref, &c))
         return;
     if (c && c->handler)
         c->handler->on_unsubscribed(c->handler_ctx);
@@ -271,7 +271,7 @@ void node_resync_worker(struct node *n, size_t worker, struct bus_channel *c)
     node_confirm_workers(n, UINT64_C(1) << worker, c);
 }
 
-bool node_history(struct node *n, unsigned worker, const struct channel_ref *channel,
+bool node_history(struct node *n, unsigned worker, struct channel_ref channel,
                   const struct history_query *query)
 {
     return resume_page(n->resume, worker, channel, query);
@@ -355,7 +355,7 @@ static bool add_canary_channel(struct node *n)
     const char *name = canary_channel(n->canary);
     const struct channel_ref ref = channel_ref(name, strlen(name));
     uint16_t slot = n->settings.env->sharded ? cluster_slot(name, ref.len) : 0;
-    n->canary_channel = channels_add_internal(n->settings.env->channels, &ref, slot, &handler, n);
+    n->canary_channel = channels_add_internal(n->settings.env->channels, ref, slot, &handler, n);
     if (n->canary_channel)
         channel_move(n->settings.env->channels, n->canary_channel, &n->channels);
     return n->canary_channel != NULL;

@@ -47,7 +47,7 @@ void node_confirm_workers(struct node *n, uint64_t workers, struct bus_channel *
 // confirmed.
 void node_resync_worker(struct node *n, size_t worker, struct bus_channel *c);
 // Worker `worker` wants a page of a channel's history: it comes by delivery_page. False when out of memory.
-bool node_history(struct node *n, unsigned worker, const struct channel_ref *channel,
+bool node_history(struct node *n, unsigned worker, struct channel_ref channel,
                   const struct history_query *query);
 
 // At the end of a turn: FRESH channels go to Redis in few commands.

@@ -64,7 +64,7 @@ static struct bus_channel *find_awaiting(const struct resume *r, uint64_t number
                                          size_t len)
 {
     const struct channel_ref ref = channel_ref(channel, len);
-    struct bus_channel *c = channels_find(r->settings.env->channels, &ref);
+    struct bus_channel *c = channels_find(r->settings.env->channels, ref);
     return c && c->query.number == number ? c : NULL;
 }
 
@@ -94,7 +94,7 @@ static void on_page(void *ctx, unsigned worker, const char *channel, size_t len,
 {
     const struct resume *r = ctx;
     const struct channel_ref ref = channel_ref(channel, len);
-    delivery_page(r->settings.env->delivery, worker, &ref, page);
+    delivery_page(r->settings.env->delivery, worker, ref, page);
 }
 
 static struct history *on_owner(void *ctx, const char *channel, size_t len)
@@ -114,13 +114,13 @@ static void on_dropped(void *ctx, enum counter reason, const char *channel, size
 {
     const struct resume *r = ctx;
     const struct channel_ref ref = channel_ref(channel, len);
-    delivery_drop(r->settings.env->delivery, reason, &ref, 0);
+    delivery_drop(r->settings.env->delivery, reason, ref, 0);
 }
 
-bool resume_page(struct resume *r, unsigned worker, const struct channel_ref *channel,
+bool resume_page(struct resume *r, unsigned worker, struct channel_ref channel,
                  const struct history_query *query)
 {
-    return !r->history || history_ask_page(r->history, worker, channel->name, channel->len, query);
+    return !r->history || history_ask_page(r->history, worker, channel.name, channel.len, query);
 }
 
 static struct history *open_history(struct resume *r)

@@ -30,7 +30,7 @@ void resume_confirm(struct resume *r, struct bus_channel *c);
 // The same for workers (a bit each) that came to a channel that was confirmed before.
 void resume_confirm_workers(struct resume *r, uint64_t workers, struct bus_channel *c);
 // Worker `worker` wants a page of the channel's history: it comes by delivery_page. False when out of memory.
-bool resume_page(struct resume *r, unsigned worker, const struct channel_ref *channel,
+bool resume_page(struct resume *r, unsigned worker, struct channel_ref channel,
                  const struct history_query *query);
 // The subscriber's connection is a new one.
 void resume_reconnect(struct resume *r);

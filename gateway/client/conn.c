@@ -1,11 +1,14 @@
 #include "gateway/client/conn.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/log.h"
 
 #define IOV_MAX_PER_WRITE 64
 // What is queued at the end has so long while the client takes it, and so long without that.
@@ -13,105 +16,141 @@
 #define FINISH_TIMEOUT_MS 5000u
 #define LINGER_TIMEOUT_MS 2000u
 
+static_assert(CLOSE_REASON_COUNT <= 1u << 5, "the bits of conn.reason hold each of them");
+
+uint64_t conn_id(const struct conn *c)
+{
+    return (uint64_t)conn_context(c)->index << CONN_SERIAL_BITS | c->serial;
+}
+
+uint64_t conn_serial(const void *conn)
+{
+    return ((const struct conn *)conn)->serial;
+}
+
+struct conn *conn_find(const struct client_context *cx, uint64_t id)
+{
+    uint64_t serial = id & ((UINT64_C(1) << CONN_SERIAL_BITS) - 1);
+    return id >> CONN_SERIAL_BITS == cx->index ? id_table_find(&cx->conns, serial) : NULL;
+}
+
 void conn_set_deadline(struct conn *c, uint32_t in_ms)
 {
-    wheel_set(conn_table_of(c)->wheel, &c->deadline, clock_monotonic_ms() + in_ms);
+    wheel_set(conn_context(c)->wheel, &c->deadline, clock_monotonic_ms() + in_ms);
 }
 
 static void conn_mark_dirty(struct conn *c)
 {
-    struct conn_table *t = conn_table_of(c);
+    struct client_context *cx = conn_context(c);
+    assert(c->state != CONN_CLOSED); // its mark_next may stand in `closing`
     if (c->dirty || c->blocked)
         return;
     c->dirty = true;
-    c->mark_next = t->dirty;
-    t->dirty = c;
+    c->mark_next = cx->dirty;
+    cx->dirty = c;
 }
 
 void conn_send(struct conn *c, struct frame *f)
 {
-    struct conn_table *t = conn_table_of(c);
+    struct client_context *cx = conn_context(c);
     if (c->state == CONN_CLOSED || c->state == CONN_LINGER) {
         frame_release(f);
         return;
     }
     if (!c->queue)
-        c->queue = outq_borrow(&t->outqs, c->body_only);
+        c->queue = outq_borrow(&cx->outqs, c->body_only);
     if (!f || !c->queue || !outq_push(c->queue, f)) {
         frame_release(f);
         conn_close(c, CLOSE_OUT_OF_MEMORY);
         return;
     }
-    counter_add(t->counters, COUNTER_QUEUED_BYTES, (int64_t)frame_size(f, c->body_only));
+    counter_add(cx->counters, COUNTER_QUEUED_BYTES, (int64_t)frame_size(f, c->body_only));
     conn_mark_dirty(c);
 }
 
 static void conn_watch(struct conn *c, int events)
 {
-    struct conn_table *t = conn_table_of(c);
-    ev_io_stop(t->loop, &c->io);
+    struct client_context *cx = conn_context(c);
+    ev_io_stop(cx->loop, &c->io);
     ev_io_modify(&c->io, events);
-    ev_io_start(t->loop, &c->io);
+    ev_io_start(cx->loop, &c->io);
 }
 
 static void conn_queue_drop(struct conn *c)
 {
-    struct conn_table *t = conn_table_of(c);
+    struct client_context *cx = conn_context(c);
     if (!c->queue)
         return;
-    counter_add(t->counters, COUNTER_QUEUED_BYTES, -(int64_t)c->queue->bytes);
-    outq_return(&t->outqs, c->queue);
+    assert(counter_read(cx->counters, COUNTER_QUEUED_BYTES) >= c->queue->bytes);
+    counter_add(cx->counters, COUNTER_QUEUED_BYTES, -(int64_t)c->queue->bytes);
+    outq_return(&cx->outqs, c->queue);
     c->queue = NULL;
 }
 
-void conn_leave_state(struct conn *c, enum conn_state next)
+static bool is_legal_move(enum conn_state from, enum conn_state to)
 {
+#define TO(state) (1u << (state))
+    static const unsigned legal[] = {
+        [CONN_HEAD] = TO(CONN_ADMITTING) | TO(CONN_FINISHING) | TO(CONN_CLOSED),
+        [CONN_ADMITTING] = TO(CONN_WAITING) | TO(CONN_FINISHING) | TO(CONN_CLOSED),
+        [CONN_WAITING] = TO(CONN_STREAM) | TO(CONN_FINISHING) | TO(CONN_CLOSED),
+        [CONN_STREAM] = TO(CONN_FINISHING) | TO(CONN_CLOSED),
+        [CONN_FINISHING] = TO(CONN_LINGER) | TO(CONN_CLOSED),
+        [CONN_LINGER] = TO(CONN_CLOSED),
+        [CONN_CLOSED] = 0,
+    };
+    return (legal[from] & TO(to)) != 0;
+#undef TO
+}
+
+void conn_set_state(struct conn *c, enum conn_state next)
+{
+    assert(is_legal_move(c->state, next));
     if (c->state == CONN_HEAD)
         free(c->head);
+    else if (c->state == CONN_ADMITTING)
+        free(c->admission);
     else if (c->state == CONN_WAITING)
         free(c->origin);
-    c->discarded = 0;
+    c->discarded = 0; // whatever of the union was used
     c->state = (uint8_t)next;
 }
 
 void conn_close(struct conn *c, enum close_reason reason)
 {
-    struct conn_table *t = conn_table_of(c);
+    struct client_context *cx = conn_context(c);
     if (c->state == CONN_CLOSED)
         return;
     // The first reason is the true one: a client that goes while its stream is being ended was ended.
     if (c->state != CONN_FINISHING && c->state != CONN_LINGER)
         c->reason = (uint8_t)reason;
-    conn_leave_state(c, CONN_CLOSED);
-    ev_io_stop(t->loop, &c->io);
-    wheel_remove(t->wheel, &c->deadline);
+    conn_set_state(c, CONN_CLOSED);
+    ev_io_stop(cx->loop, &c->io);
+    wheel_remove(cx->wheel, &c->deadline);
     conn_queue_drop(c);
     // A dirty connection is found by the flush, which then puts it here.
     if (!c->dirty) {
-        c->mark_next = t->closing;
-        t->closing = c;
+        c->mark_next = cx->closing;
+        cx->closing = c;
     }
 }
 
 void conn_destroy(struct conn *c)
 {
-    struct conn_table *t = conn_table_of(c);
-    if (t->hub)
-        hub_leave(t->hub, &c->subscriber);
+    struct client_context *cx = conn_context(c);
+    assert(c->state == CONN_CLOSED && !c->dirty && !c->queue && !c->deadline.next);
+    if (cx->hub)
+        hub_leave(cx->hub, &c->subscriber);
     if (c->has_place)
-        limits_leave(t->limits);
+        limits_leave(cx->limits);
     if (c->is_stream)
-        counter_add(t->counters, COUNTER_STREAMS_OPEN, -1);
-    atomic_fetch_add_explicit(&t->closes[c->reason], 1, memory_order_relaxed);
-    counter_add(t->counters, COUNTER_SOCKETS_OPEN, -1);
+        counter_add(cx->counters, COUNTER_STREAMS_OPEN, -1);
+    log_debug("client", "connection %u.%" PRIu64 " ended: %s", cx->index, (uint64_t)c->serial,
+              close_reason_name(c->reason));
+    atomic_fetch_add_explicit(&cx->closes[c->reason], 1, memory_order_relaxed);
+    counter_add(cx->counters, COUNTER_SOCKETS_OPEN, -1);
     (void)close(c->io.fd); // on Linux the descriptor is gone even where close reports an error
-    if (c->prev)
-        c->prev->next = c->next;
-    else
-        t->all = c->next;
-    if (c->next)
-        c->next->prev = c->prev;
-    t->count--;
+    id_table_remove(&cx->conns, c);
     free(c);
 }
 
@@ -119,7 +158,7 @@ void conn_finish(struct conn *c, enum close_reason reason)
 {
     if (c->state == CONN_CLOSED || c->state == CONN_FINISHING || c->state == CONN_LINGER)
         return;
-    conn_leave_state(c, CONN_FINISHING);
+    conn_set_state(c, CONN_FINISHING);
     c->reason = (uint8_t)reason;
     c->give_up_ms = clock_monotonic_ms() + FINISH_MAX_MS;
     conn_set_deadline(c, FINISH_TIMEOUT_MS);
@@ -134,16 +173,17 @@ static void conn_linger(struct conn *c)
         conn_close(c, CLOSE_WRITE_FAILED);
         return;
     }
-    c->state = CONN_LINGER;
+    conn_set_state(c, CONN_LINGER);
     conn_set_deadline(c, LINGER_TIMEOUT_MS);
 }
 
 static void conn_blocked(struct conn *c)
 {
+    assert(c->state != CONN_CLOSED);
     if (c->blocked)
         return;
     c->blocked = true;
-    counter_add(conn_table_of(c)->counters, COUNTER_WRITES_BLOCKED, 1);
+    counter_add(conn_context(c)->counters, COUNTER_WRITES_BLOCKED, 1);
     conn_watch(c, EV_READ | EV_WRITE);
 }
 
@@ -154,7 +194,7 @@ static void conn_written(struct conn *c)
         c->blocked = false;
         conn_watch(c, EV_READ);
         if (c->state == CONN_STREAM)
-            hub_wake(conn_table_of(c)->hub, &c->subscriber);
+            hub_wake(conn_context(c)->hub, &c->subscriber);
     }
     if (c->state == CONN_FINISHING)
         conn_linger(c);
@@ -170,19 +210,19 @@ bool conn_is_lost(int failure)
 // closed.
 static size_t conn_write(struct conn *c, struct iovec *iov, int count)
 {
-    struct conn_table *t = conn_table_of(c);
+    struct client_context *cx = conn_context(c);
     struct msghdr msg = {.msg_iov = iov, .msg_iovlen = (size_t)count};
     ssize_t n;
     do {
         // For a single piece send() is the cheaper call.
         n = count == 1 ? send(c->io.fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL)
                        : sendmsg(c->io.fd, &msg, MSG_NOSIGNAL);
-        counter_add(t->counters, COUNTER_WRITES, 1);
+        counter_add(cx->counters, COUNTER_WRITES, 1);
     } while (n < 0 && errno == EINTR);
     if (n >= 0) {
-        counter_add(t->counters, COUNTER_BYTES_SENT, n);
-        c->last_write_ms = (uint32_t)t->now_ms;
-        if (c->state == CONN_FINISHING && c->give_up_ms > t->now_ms + FINISH_TIMEOUT_MS)
+        counter_add(cx->counters, COUNTER_BYTES_SENT, n);
+        c->deadline.owner = (uint32_t)cx->now_ms;
+        if (c->state == CONN_FINISHING && c->give_up_ms > cx->now_ms + FINISH_TIMEOUT_MS)
             conn_set_deadline(c, FINISH_TIMEOUT_MS);
         return (size_t)n;
     }
@@ -201,7 +241,7 @@ void conn_flush(struct conn *c)
         if (n == 0)
             return;
         outq_consume(c->queue, n);
-        counter_add(conn_table_of(c)->counters, COUNTER_QUEUED_BYTES, -(int64_t)n);
+        counter_add(conn_context(c)->counters, COUNTER_QUEUED_BYTES, -(int64_t)n);
     }
     if (c->state != CONN_CLOSED)
         conn_written(c);
@@ -219,6 +259,6 @@ void conn_send_now(struct conn *c, struct frame *f)
     conn_send(c, frame_retain(f));
     if (n > 0 && c->queue) {
         outq_consume(c->queue, n);
-        counter_add(conn_table_of(c)->counters, COUNTER_QUEUED_BYTES, -(int64_t)n);
+        counter_add(conn_context(c)->counters, COUNTER_QUEUED_BYTES, -(int64_t)n);
     }
 }

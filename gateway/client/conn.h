@@ -1,20 +1,31 @@
 // One client connection, from accept to close.
 //
-//      HEAD --whole request--> WAITING --Redis confirmed--> STREAM
-//        |  \--page, error--\     |                           |
-//        |                   v    v                           v
-//        |                  FINISHING (what is queued goes out, then FIN) --> LINGER (until the peer's FIN)
-//        --> closed
-//        +--keep-alive page: back to HEAD
+//      HEAD --stream's request--> ADMITTING --joined--> WAITING --Redis confirmed--> STREAM
+//       |                            |                     |                            |
+//       | page, error                | problem, refusal    | refusal                    | end
+//       v                            v                     v                            v
+//      FINISHING (what is queued goes out, then FIN) --> LINGER (until the peer's FIN) --> CLOSED
+//
+// A page that keeps the connection alive leaves it in HEAD. Each state may go to CLOSED at once.
 #pragma once
 
 #include <ev.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "gateway/client/conn_table.h"
+#include "gateway/client/client_context.h"
 
-enum conn_state { CONN_HEAD, CONN_WAITING, CONN_STREAM, CONN_FINISHING, CONN_LINGER, CONN_CLOSED };
+enum conn_state {
+    CONN_HEAD,
+    CONN_ADMITTING,
+    CONN_WAITING,
+    CONN_STREAM,
+    CONN_FINISHING,
+    CONN_LINGER,
+    CONN_CLOSED
+};
+
+struct admission;
 
 // A request head that came in pieces: what has come so far.
 struct conn_head {
@@ -24,28 +35,31 @@ struct conn_head {
 };
 
 // The budget of an idle stream is in docs/performance.md: think before you add a field.
+#define CONN_SERIAL_BITS 48 // at 30,000 new connections a second: 300 years
+
 struct conn {
-    ev_io io; // io.data is the conn_table
+    ev_io io; // io.data is the client_context
     struct subscriber subscriber;
-    struct wheel_entry deadline; // what it is for depends on the state
-    struct conn *prev, *next;    // in table->all
-    struct conn *mark_next;      // in table->dirty, later in table->closing
+    struct wheel_entry deadline; // what it is for depends on the state; its `owner` is last_write_ms
+    struct conn *mark_next;      // in context->dirty, later in context->closing
     struct outq *queue;          // NULL: nothing waits
     union {
-        struct conn_head *head; // HEAD: or NULL
-        char *origin;           // WAITING: the Origin header, for the answer; or NULL
-        uint64_t discarded;     // STREAM: bytes the client sent although nothing more is read
-        uint64_t give_up_ms;    // FINISHING: cut off then, progress or not
+        struct conn_head *head;      // HEAD: or NULL
+        struct admission *admission; // ADMITTING: while a step is pending; or NULL
+        char *origin;                // WAITING: the Origin header, for the answer; or NULL
+        uint64_t discarded;          // STREAM: bytes the client sent although nothing more is read
+        uint64_t give_up_ms;         // FINISHING: cut off then, progress or not
     };
-    uint32_t last_write_ms; // low bits of the monotonic clock
-    uint8_t state;          // enum conn_state
-    uint8_t reason;         // enum close_reason, once FINISHING
-    bool dirty : 1;         // stands in table->dirty
-    bool blocked : 1;       // the socket is full; waits for EV_WRITE
-    bool body_only : 1;     // HTTP/1.0
-    bool control : 1;       // wants gateway:open and gateway:close
-    bool has_place : 1;     // counts in the limits
-    bool is_stream : 1;     // was counted as an open stream
+    uint64_t serial : CONN_SERIAL_BITS; // in context->conns; see conn_id
+    uint8_t state : 3;                  // enum conn_state
+    uint8_t reason : 5;                 // enum close_reason, once FINISHING
+    bool dirty : 1;                     // stands in context->dirty
+    bool blocked : 1;                   // the socket is full; waits for EV_WRITE
+    bool body_only : 1;                 // HTTP/1.0
+    bool control : 1;                   // wants gateway:open on any stream, and gateway:close
+    bool has_place : 1;                 // counts in the limits
+    bool is_admin : 1;                  // came by an admin listener
+    bool is_stream : 1;                 // was counted as an open stream
 };
 
 // Queues `f` for the end of the turn, and takes the caller's reference. No effect on a connection that is
@@ -63,12 +77,20 @@ void conn_flush(struct conn *c);
 bool conn_is_lost(int failure);
 // Frees; by the table only.
 void conn_destroy(struct conn *c);
-// The state is left: forgets what belongs to it alone.
-void conn_leave_state(struct conn *c, enum conn_state next);
+// The one place where a state changes, by a line of the drawing above. Frees what belongs to the state that is
+// left; the union is zero in the next one.
+void conn_set_state(struct conn *c, enum conn_state next);
 // Puts the deadline `in_ms` from now.
 void conn_set_deadline(struct conn *c, uint32_t in_ms);
 
-static inline struct conn_table *conn_table_of(const struct conn *c)
+// Names a connection for good, in all loops of the process: what is asked of another thread comes back to it.
+uint64_t conn_id(const struct conn *c);
+// NULL where that connection is gone, or of another loop.
+struct conn *conn_find(const struct client_context *cx, uint64_t id);
+// For context->conns.
+uint64_t conn_serial(const void *conn);
+
+static inline struct client_context *conn_context(const struct conn *c)
 {
     return c->io.data;
 }

@@ -25,7 +25,7 @@ static bool head_keep(struct conn *c, const char *bytes, size_t len, const struc
 
 static void start_head_deadline(struct conn *c)
 {
-    conn_set_deadline(c, conn_table_of(c)->settings->head_timeout_ms);
+    conn_set_deadline(c, conn_context(c)->settings->head_timeout_ms);
 }
 
 // Requests one after another, while the connection is one that may send another.

@@ -1,5 +1,7 @@
 #include "gateway/client/limits.h"
 
+#include <assert.h>
+
 bool limits_enter(struct limits *l)
 {
     if (atomic_fetch_add(&l->streams, 1) < l->max_streams)
@@ -10,7 +12,9 @@ bool limits_enter(struct limits *l)
 
 void limits_leave(struct limits *l)
 {
-    atomic_fetch_sub(&l->streams, 1);
+    uint64_t before = atomic_fetch_sub(&l->streams, 1);
+    assert(before > 0);
+    (void)before; // where asserts are off
 }
 
 bool limits_full(const struct limits *l)

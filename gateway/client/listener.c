@@ -218,7 +218,7 @@ bool listener_bind(const char *address, size_t count, int *fds, char *bound, siz
 // reserve and let go, so that it sees an end and not a hang; then the door is closed for a moment.
 static void listener_starved(struct listener *l)
 {
-    struct ev_loop *loop = l->table->loop;
+    struct ev_loop *loop = l->clients->context.loop;
     int failure = errno;
     if (l->reserve >= 0) {
         (void)close(l->reserve);
@@ -227,7 +227,7 @@ static void listener_starved(struct listener *l)
             (void)close(fd);
         l->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
     }
-    counter_add(l->table->counters, COUNTER_ACCEPT_PAUSES, 1);
+    counter_add(l->clients->context.counters, COUNTER_ACCEPT_PAUSES, 1);
     if (ev_now(loop) - l->last_log >= 1.0) {
         l->last_log = ev_now(loop);
         log_error("listener", "cannot accept: %s; raise the limit of open files (ulimit -n, LimitNOFILE=)",
@@ -243,7 +243,7 @@ static bool listener_accept(struct listener *l)
 {
     int fd = accept4(l->io.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
-        conn_table_add(l->table, fd);
+        client_loop_add(l->clients, fd, &l->attributes);
         return true;
     }
     switch (errno) {
@@ -286,27 +286,27 @@ static void on_pause_over(struct ev_loop *loop, ev_timer *w, int events)
     ev_io_start(loop, &l->io);
 }
 
-void listener_start(struct listener *l, struct conn_table *t, int fd)
+void listener_start(struct listener *l, struct client_loop *clients, const struct listen_socket *socket)
 {
-    *l = (struct listener){.table = t, .per_turn = 1};
+    *l = (struct listener){.clients = clients, .attributes = socket->attributes, .per_turn = 1};
     l->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    ev_io_init(&l->io, on_acceptable, fd, EV_READ);
+    ev_io_init(&l->io, on_acceptable, socket->fd, EV_READ);
     l->io.data = l;
     ev_timer_init(&l->pause, on_pause_over, 0., 0.);
     l->pause.data = l;
-    ev_io_start(t->loop, &l->io);
+    ev_io_start(clients->context.loop, &l->io);
 }
 
 void listener_close(struct listener *l)
 {
-    if (!l->table || l->io.fd < 0)
+    if (!l->clients || l->io.fd < 0)
         return;
     // Bounded: clients that come faster than this are met by the reset that they would get a moment later
     // anyway.
     for (int i = 0; i < BACKLOG && listener_accept(l); i++)
         ;
-    ev_io_stop(l->table->loop, &l->io);
-    ev_timer_stop(l->table->loop, &l->pause);
+    ev_io_stop(l->clients->context.loop, &l->io);
+    ev_timer_stop(l->clients->context.loop, &l->pause);
     (void)close(l->io.fd);
     if (l->reserve >= 0)
         (void)close(l->reserve);

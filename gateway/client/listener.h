@@ -6,14 +6,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "gateway/client/conn_table.h"
+#include "gateway/client/client_loop.h"
 
 #define LISTEN_MAX 16 // addresses per gateway
 
 struct listener {
     ev_io io;
     ev_timer pause; // descriptors ran out: try again when it fires
-    struct conn_table *table;
+    struct client_loop *clients;
+    struct listen_attributes attributes;
     int reserve; // a descriptor kept to refuse with when there is no other
     double last_log;
     unsigned per_turn;   // clients to accept in one turn of the loop, for now
@@ -31,8 +32,8 @@ bool listener_check(const char *address, char *error, size_t error_size);
 bool listener_bind(const char *address, size_t count, int *fds, char *bound, size_t bound_size, char *error,
                    size_t error_size);
 
-// Accepts on `fd` (taken) into `t` from now on.
-void listener_start(struct listener *l, struct conn_table *t, int fd);
+// Accepts on `socket` (its descriptor is taken) into `clients` from now on.
+void listener_start(struct listener *l, struct client_loop *clients, const struct listen_socket *socket);
 // Accepts all that is queued already, then closes the socket: what the kernel has let in is not reset. No
 // effect when closed.
 void listener_close(struct listener *l);

@@ -1,5 +1,6 @@
 #include "gateway/client/outq.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,6 +33,7 @@ void outq_return(struct outq_pool *pool, struct outq *q)
 {
     if (!q)
         return;
+    assert(pool->free_count < pool->total);
     for (uint32_t i = 0; i < q->count; i++)
         frame_release(q->ring[(q->head + i) & (q->capacity - 1)]);
     if (q->ring != q->small)
@@ -110,6 +112,7 @@ int outq_gather(const struct outq *q, struct iovec *iov, int max)
 
 void outq_consume(struct outq *q, size_t n)
 {
+    assert(n <= q->bytes);
     q->bytes -= n;
     q->taken += n;
     n += q->head_sent;

@@ -1,61 +1,12 @@
 #include "gateway/client/request.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "common/jitter.h"
-#include "gateway/client/auth.h"
-#include "gateway/client/stream.h"
+#include "gateway/client/admission.h"
+#include "gateway/client/answer.h"
 
-#define ALLOWED "GET, HEAD, OPTIONS"
-#define RETRY_AFTER_S 2u
 #define KEEP_ALIVE_IDLE_MS 60000u
 #define DETAIL_MAX 256
-
-// Queues `len` bytes that stand in the table's scratch; a length of 0 says that they did not fit.
-static void answer(struct conn *c, size_t len, enum close_reason reason)
-{
-    struct conn_table *t = conn_table_of(c);
-    conn_send(c, len ? frame_from_bytes(t->scratch, len, false) : NULL);
-    conn_finish(c, reason);
-}
-
-static void answer_problem(struct conn *c, const struct http_request *req, int status, const char *detail)
-{
-    struct conn_table *t = conn_table_of(c);
-    const char *allow = status == 405 ? ALLOWED : NULL;
-    size_t len = http_problem(&t->policy, req, status, detail, 0, allow, t->scratch, SCRATCH_SIZE);
-    answer(c, len, CLOSE_BAD_REQUEST);
-}
-
-// A browser gives up for good on anything but 200 and an event stream; so that is what it gets, with a time
-// to come back.
-static void refuse_with_retry(struct conn *c, const struct http_request *req)
-{
-    struct conn_table *t = conn_table_of(c);
-    char retry[64];
-    uint32_t ms = jitter_ms(&t->random, t->settings->retry_ms);
-    int retry_len = snprintf(retry, sizeof retry, "retry: %u\n\n", ms);
-    size_t len = http_stream_head(&t->policy, req, t->scratch, SCRATCH_SIZE);
-    c->body_only = req->http_1_0;
-    conn_send(c, len ? frame_from_bytes(t->scratch, len, false) : NULL);
-    conn_send(c, frame_from_bytes(retry, (size_t)retry_len, true));
-    if (!c->body_only)
-        conn_send(c, frame_from_bytes("0\r\n\r\n", 5, false));
-    conn_finish(c, CLOSE_REFUSED);
-}
-
-void request_refuse(struct conn *c, const struct http_request *req, const char *why)
-{
-    struct conn_table *t = conn_table_of(c);
-    if (!t->settings->refuse_with_status) {
-        refuse_with_retry(c, req);
-        return;
-    }
-    size_t len = http_problem(&t->policy, req, 503, why, RETRY_AFTER_S, NULL, t->scratch, SCRATCH_SIZE);
-    answer(c, len, CLOSE_REFUSED);
-}
 
 void request_timeout(struct conn *c)
 {
@@ -67,17 +18,15 @@ void request_timeout(struct conn *c)
     answer_problem(c, &req, 408, "The request head did not arrive in time.");
 }
 
-static void request_stream(struct conn *c, const struct http_request *req)
+static void request_stream(struct conn *c, const struct http_request *req, const struct route *r)
 {
-    struct conn_table *t = conn_table_of(c);
-    struct stream_request *want = &t->request;
+    struct client_context *cx = conn_context(c);
+    struct stream_request *want = &cx->request;
     char detail[DETAIL_MAX];
     if (req->method == HTTP_OPTIONS) {
-        answer(c, http_preflight(&t->policy, req, ALLOWED, t->scratch, SCRATCH_SIZE), CLOSE_ANSWERED);
-        return;
-    }
-    if (req->method != HTTP_GET && req->method != HTTP_HEAD) {
-        answer_problem(c, req, 405, "An event stream is asked for with GET.");
+        char allow[ROUTE_ALLOW_MAX];
+        route_allow(r, allow);
+        answer_scratch(c, http_preflight(&cx->policy, req, allow, cx->scratch, SCRATCH_SIZE), CLOSE_ANSWERED);
         return;
     }
     if (!req->accepts_event_stream) {
@@ -85,41 +34,30 @@ static void request_stream(struct conn *c, const struct http_request *req)
         return;
     }
     int status = stream_request_parse(want, req, detail, sizeof detail);
-    if (status == 0)
-        status = auth_check(t->settings, want, detail, sizeof detail);
-    if (status != 0) {
+    if (status != 0)
         answer_problem(c, req, status, detail);
-        return;
-    }
-    if (req->method == HTTP_HEAD) {
-        answer(c, http_stream_head(&t->policy, req, t->scratch, SCRATCH_SIZE), CLOSE_ANSWERED);
-        return;
-    }
-    const char *why =
-        t->draining ? "This gateway is draining; another one will serve you." : t->hooks.refuse(t->hooks.ctx);
-    if (why)
-        request_refuse(c, req, why);
     else
-        stream_begin(c, req, want);
+        admission_begin(c, req, want);
 }
 
-static void request_page(struct conn *c, const struct http_request *req)
+struct route request_stream_route(const struct client_settings *settings)
 {
-    struct conn_table *t = conn_table_of(c);
-    struct client_page page = {0};
-    if (!t->hooks.page(t->hooks.ctx, req->path.at, req->path.len, &page)) {
-        answer_problem(c, req, 404, "There is nothing at this path.");
-        return;
-    }
-    if (req->method != HTTP_GET && req->method != HTTP_HEAD) {
-        free(page.body);
-        answer_problem(c, req, 405, "This page is read with GET.");
-        return;
-    }
-    bool keep = req->keep_alive && !t->draining;
-    size_t len = http_answer_head(&t->policy, req, page.status, page.content_type, page.body_len, keep,
-                                  t->scratch, SCRATCH_SIZE);
-    conn_send(c, len && page.body ? frame_from_bytes(t->scratch, len, false) : NULL);
+    return (struct route){.path = settings->stream_path,
+                          .or_slash = true,
+                          .methods = ROUTE_PAGE_METHODS | ROUTE_METHOD(HTTP_OPTIONS),
+                          .roles = LISTENER_PUBLIC,
+                          .handle = request_stream};
+}
+
+static void request_page(struct conn *c, const struct http_request *req, const struct route *r)
+{
+    struct client_context *cx = conn_context(c);
+    struct page page = {0};
+    r->page(cx->hooks.ctx, req, &page);
+    bool keep = req->keep_alive && !cx->draining;
+    size_t len = http_answer_head(&cx->policy, req, page.status, page.content_type, page.body_len, keep,
+                                  cx->scratch, SCRATCH_SIZE);
+    conn_send(c, len && page.body ? frame_from_bytes(cx->scratch, len, false) : NULL);
     if (req->method == HTTP_GET && page.body_len)
         conn_send(c, frame_from_bytes(page.body, page.body_len, false));
     free(page.body);
@@ -133,12 +71,21 @@ static void request_page(struct conn *c, const struct http_request *req)
         conn_finish(c, CLOSE_ANSWERED);
 }
 
-static bool is_stream_path(const struct conn_table *t, struct http_text path)
+static void request_route(struct conn *c, const struct http_request *req)
 {
-    size_t len = strlen(t->settings->stream_path);
-    if (path.len == len + 1 && path.at[len] == '/')
-        path.len--; // a trailing slash is the same path
-    return t->hub && path.len == len && memcmp(path.at, t->settings->stream_path, len) == 0;
+    const struct client_context *cx = conn_context(c);
+    enum listener_role role = c->is_admin ? LISTENER_ADMIN : LISTENER_PUBLIC;
+    const struct route *r = route_find(cx->routes, req->path, role);
+    if (!r)
+        r = route_find(cx->hooks.pages, req->path, role);
+    if (!r)
+        answer_problem(c, req, 404, "There is nothing at this path.");
+    else if (!route_allows(r, req->method))
+        answer_not_allowed(c, req, r);
+    else if (r->handle)
+        r->handle(c, req, r);
+    else
+        request_page(c, req, r);
 }
 
 size_t request_read(struct conn *c, char *bytes, size_t *len, struct http_scan *scan)
@@ -155,9 +102,6 @@ size_t request_read(struct conn *c, char *bytes, size_t *len, struct http_scan *
     case HTTP_PARSE_DONE:
         break;
     }
-    if (is_stream_path(conn_table_of(c), req.path))
-        request_stream(c, &req);
-    else
-        request_page(c, &req);
+    request_route(c, &req);
     return used;
 }

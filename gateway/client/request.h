@@ -8,7 +8,8 @@
 // Afterwards the state of the connection tells whether another request may follow (HEAD).
 size_t request_read(struct conn *c, char *bytes, size_t *len, struct http_scan *scan);
 
+// The row of the stream's path.
+struct route request_stream_route(const struct client_settings *settings);
+
 // The deadline for the head has passed.
 void request_timeout(struct conn *c);
-// A refusal that may pass (INTERFACE.md, "Refusals"): `why` is a short static text.
-void request_refuse(struct conn *c, const struct http_request *req, const char *why);

@@ -3,7 +3,6 @@
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
 
-#include "gateway/client/stream.h"
 #include "gateway/fanout/gap.h"
 
 // Bytes that a client must take per heartbeat interval while more wait for it.
@@ -14,14 +13,14 @@
 // False when out of memory.
 static bool drop_oldest(struct conn *c)
 {
-    struct conn_table *t = conn_table_of(c);
+    struct client_context *cx = conn_context(c);
     struct frame *f;
-    while (outq_waiting_bytes(c->queue) > t->settings->queue_limit && (f = outq_take_oldest(c->queue))) {
-        counter_add(t->counters, COUNTER_SLOW_DROPPED, 1);
+    while (outq_waiting_bytes(c->queue) > cx->settings->queue_limit && (f = outq_take_oldest(c->queue))) {
+        counter_add(cx->counters, COUNTER_SLOW_DROPPED, 1);
         struct frame *gap = NULL;
         if (!outq_has_gap(c->queue, f)) {
-            gap = gap_frame(f->channel_hash, f->channel, f->channel_len);
-            counter_add(t->counters, COUNTER_GAPS, 1);
+            gap = gap_frame(frame_channel(f));
+            counter_add(cx->counters, COUNTER_GAPS, 1);
             if (!gap || !outq_insert_first(c->queue, gap)) {
                 // A loss that cannot be told must not pass in silence: then the stream ends, and its client
                 // comes back.
@@ -39,29 +38,28 @@ static bool over_limit(const struct conn *c)
 {
     // The event that is on its way does not count: one larger than the limit can be delivered, too.
     return c->state == CONN_STREAM && c->queue &&
-           outq_waiting_bytes(c->queue) > conn_table_of(c)->settings->queue_limit;
+           outq_waiting_bytes(c->queue) > conn_context(c)->settings->queue_limit;
 }
 
-void slow_client_check(struct conn *c)
+bool slow_client_check(struct conn *c)
 {
-    struct conn_table *t = conn_table_of(c);
+    struct client_context *cx = conn_context(c);
     if (!over_limit(c))
-        return;
+        return false;
     // In a burst the loop had no chance to see that the socket has room again.
     conn_flush(c);
     if (!over_limit(c))
-        return;
+        return false;
     size_t before = c->queue->bytes;
     bool told = true;
-    if (t->settings->drop_oldest)
+    if (cx->settings->drop_oldest)
         told = drop_oldest(c);
     else
-        counter_add(t->counters, COUNTER_SLOW_DROPPED, outq_drop_unstarted(c->queue));
-    counter_add(t->counters, COUNTER_QUEUED_BYTES, (int64_t)c->queue->bytes - (int64_t)before);
+        counter_add(cx->counters, COUNTER_SLOW_DROPPED, outq_drop_unstarted(c->queue));
+    counter_add(cx->counters, COUNTER_QUEUED_BYTES, (int64_t)c->queue->bytes - (int64_t)before);
     if (!told)
         conn_close(c, CLOSE_OUT_OF_MEMORY);
-    else if (!t->settings->drop_oldest)
-        stream_end(c, CLOSE_SLOW);
+    return told && !cx->settings->drop_oldest;
 }
 
 // Bytes that the client's side has not acknowledged. What the socket took says little: its buffer may hold

@@ -4,8 +4,9 @@
 
 #include "gateway/client/conn.h"
 
-// After something was queued for a stream whose socket is full: over --queue-limit, --slow-client decides.
-void slow_client_check(struct conn *c);
+// After something was queued for a stream whose socket is full: over --queue-limit, --slow-client decides. True
+// where the stream has lost what was queued and is to be ended.
+bool slow_client_check(struct conn *c);
 
 // Once per heartbeat interval while something waits: a client that has taken next to nothing since the last
 // time is ended, or it could hold its queue for ever.

@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "common/jitter.h"
-#include "gateway/fanout/cursor.h"
-#include "gateway/client/request.h"
+#include "gateway/client/answer.h"
 #include "gateway/client/slow_client.h"
+#include "gateway/fanout/cursor.h"
 
 // Redis answers SUBSCRIBE within a round trip; a stream that still waits after this is refused and comes
 // back.
@@ -25,48 +25,40 @@ static void stream_begins(const char *last_event_id, struct hub_name *name)
     if (strcmp(last_event_id, "earliest") == 0)
         name->from = FROM_EARLIEST;
     else
-        name->from =
-            from[cursor_find(last_event_id, strlen(last_event_id), name->text, name->len, &name->at)];
+        name->from = from[cursor_find(last_event_id, strlen(last_event_id), name->channel.name,
+                                      name->channel.len, &name->at)];
 }
 
-static bool stream_join(struct conn *c, const struct stream_request *want)
+static bool join_hub(struct conn *c, const struct stream_request *want)
 {
     struct hub_name *names = calloc(want->channel_count, sizeof *names);
     if (!names)
         return false;
     for (size_t i = 0; i < want->channel_count; i++) {
-        names[i] = (struct hub_name){.text = want->channels[i].name, .len = want->channels[i].len};
+        names[i] = (struct hub_name){.channel = channel_ref(want->channels[i].name, want->channels[i].len)};
         stream_begins(want->last_event_id, &names[i]);
     }
-    bool joined = hub_join(conn_table_of(c)->hub, &c->subscriber, names, want->channel_count);
+    bool joined = hub_join(conn_context(c)->hub, &c->subscriber, names, want->channel_count);
     free(names);
     return joined;
 }
 
-void stream_begin(struct conn *c, const struct http_request *req, const struct stream_request *want)
+bool stream_join(struct conn *c, const struct http_request *req, const struct stream_request *want)
 {
-    struct conn_table *t = conn_table_of(c);
     char *origin = NULL;
-    if (req->origin.at && !(origin = strndup(req->origin.at, req->origin.len))) {
-        conn_close(c, CLOSE_OUT_OF_MEMORY);
-        return;
-    }
-    if (!limits_enter(t->limits)) {
-        free(origin);
-        request_refuse(c, req, "This gateway is full; another one will serve you.");
-        return;
-    }
-    conn_leave_state(c, CONN_WAITING);
-    c->has_place = true;
+    if (req->origin.at && !(origin = strndup(req->origin.at, req->origin.len)))
+        return false;
+    conn_set_state(c, CONN_WAITING);
     c->origin = origin;
     c->control = want->control;
     c->body_only = req->http_1_0;
-    if (!stream_join(c, want))
-        stream_refuse(c, "This gateway is too busy; try again.");
-    else if (hub_is_ready(&c->subscriber))
+    if (!join_hub(c, want))
+        return false;
+    if (hub_is_ready(&c->subscriber))
         stream_open(c);
     else
         conn_set_deadline(c, CONFIRM_TIMEOUT_MS);
+    return true;
 }
 
 // What the answer needs of a request that is long gone.
@@ -81,25 +73,24 @@ static struct http_request stream_asked(const struct conn *c)
 void stream_refuse(struct conn *c, const char *why)
 {
     struct http_request req = stream_asked(c);
-    request_refuse(c, &req, why);
+    answer_refusal(c, &req, why);
 }
 
-// gateway:open for those who asked: {"gateway":"gw-1","channels":{"news":"fresh"}}.
+// gateway:open: {"gateway":"gw-1","channels":{"news":"fresh"}}.
 static struct frame *stream_open_event(const struct conn *c, const char *id, size_t id_len)
 {
     static const char *const standing[] = {
         [HUB_FRESH] = "fresh", [HUB_RESUMED] = "resumed", [HUB_GAP] = "gap"};
     json_t *channels = json_object();
     for (uint32_t i = 0; i < c->subscriber.count; i++) {
-        size_t len;
-        const char *name = hub_channel_name(&c->subscriber, i, &len);
+        struct channel_ref channel = hub_channel_name(&c->subscriber, i);
         char key[CHANNEL_NAME_MAX + 1];
-        memcpy(key, name, len);
-        key[len] = '\0';
+        memcpy(key, channel.name, channel.len);
+        key[channel.len] = '\0';
         if (json_object_set_new(channels, key, json_string(standing[hub_standing(&c->subscriber, i)])) != 0)
             break; // out of memory: jansson frees what it was given
     }
-    json_t *open = json_pack("{s:s, s:o}", "gateway", conn_table_of(c)->settings->policy.gateway_id,
+    json_t *open = json_pack("{s:s, s:o}", "gateway", conn_context(c)->settings->policy.gateway_id,
                              "channels", channels);
     char *text = open ? json_dumps(open, JSON_COMPACT) : NULL;
     json_decref(open);
@@ -111,57 +102,55 @@ static struct frame *stream_open_event(const struct conn *c, const char *id, siz
                               .id_len = id_len,
                               .data = text,
                               .data_len = strlen(text)};
-    struct frame *f = frame_create(&event, 0, NULL, 0);
+    struct frame *f = frame_create(&event, NO_CHANNEL);
     free(text);
     return f;
 }
 
-// A client that was never told where it is would begin anew after a loss: so it is told at once, with
-// gateway:open or else with an id alone, which fires no event. Not where the channels have no history yet and
-// nobody said that they will: then they are most likely plain, and their streams are to stay so.
+// A stream with &control=1 begins with gateway:open; so does one that begins in a channel with history, since a
+// client that was never told an id would begin anew after a loss. A block with an id alone does not do: many
+// clients keep an id only with an event that has data. Channels that have no history yet, and that --durable does
+// not name, are most likely plain: their streams get no id before their first event.
 static void stream_send_beginning(struct conn *c)
 {
     char id[CURSOR_MAX];
-    bool even_empty = c->control || conn_table_of(c)->settings->durable_named;
+    bool even_empty = c->control || conn_context(c)->settings->durable_named;
     bool is_new = hub_is_new_to_history(&c->subscriber, even_empty);
     size_t id_len = is_new ? hub_cursor(&c->subscriber, id) : 0;
-    struct sse_event only_id = {.id = id, .id_len = id_len};
-    if (c->control)
+    if (c->control || id_len)
         conn_send(c, stream_open_event(c, id, id_len));
-    else if (id_len)
-        conn_send(c, frame_create(&only_id, 0, NULL, 0));
 }
 
 // The answer's head and the stream's first line in one piece: so they leave in one send().
 static struct frame *stream_head(const struct conn *c, const struct http_request *req)
 {
-    struct conn_table *t = conn_table_of(c);
-    size_t len = http_stream_head(&t->policy, req, t->scratch, SCRATCH_SIZE - RETRY_LINE_MAX);
+    struct client_context *cx = conn_context(c);
+    size_t len = http_stream_head(&cx->policy, req, cx->scratch, SCRATCH_SIZE - RETRY_LINE_MAX);
     if (len == 0)
         return NULL;
     char line[RETRY_LINE_MAX];
-    int line_len = snprintf(line, sizeof line, "retry: %u\n", t->settings->retry_ms);
+    int line_len = snprintf(line, sizeof line, "retry: %u\n", cx->settings->retry_ms);
     int n = c->body_only
-                ? snprintf(t->scratch + len, RETRY_LINE_MAX, "%s", line)
-                : snprintf(t->scratch + len, RETRY_LINE_MAX, "%x\r\n%s\r\n", (unsigned)line_len, line);
-    return frame_from_bytes(t->scratch, len + (size_t)n, false);
+                ? snprintf(cx->scratch + len, RETRY_LINE_MAX, "%s", line)
+                : snprintf(cx->scratch + len, RETRY_LINE_MAX, "%x\r\n%s\r\n", (unsigned)line_len, line);
+    return frame_from_bytes(cx->scratch, len + (size_t)n, false);
 }
 
 void stream_open(struct conn *c)
 {
-    struct conn_table *t = conn_table_of(c);
+    struct client_context *cx = conn_context(c);
     struct http_request req = stream_asked(c);
     struct frame *head = stream_head(c, &req); // of what the state that is left knows
-    conn_leave_state(c, CONN_STREAM);
+    conn_set_state(c, CONN_STREAM);
     c->is_stream = true;
-    counter_add(t->counters, COUNTER_STREAMS_OPEN, 1);
-    counter_add(t->counters, COUNTER_STREAMS_OPENED, 1);
+    counter_add(cx->counters, COUNTER_STREAMS_OPEN, 1);
+    counter_add(cx->counters, COUNTER_STREAMS_OPENED, 1);
     conn_send(c, head);
     stream_send_beginning(c);
     if (c->state != CONN_STREAM)
         return;
-    conn_set_deadline(c, t->settings->heartbeat_ms);
-    hub_wake(t->hub, &c->subscriber);
+    conn_set_deadline(c, cx->settings->heartbeat_ms);
+    hub_wake(cx->hub, &c->subscriber);
 }
 
 static struct frame *stream_close_event(enum close_reason reason)
@@ -170,20 +159,20 @@ static struct frame *stream_close_event(enum close_reason reason)
     int len = snprintf(data, sizeof data, "{\"reason\":\"%s\"}", close_reason_name(reason));
     struct sse_event event = {
         .event = "gateway:close", .event_len = 13, .data = data, .data_len = (size_t)len};
-    return frame_create(&event, 0, NULL, 0);
+    return frame_create(&event, NO_CHANNEL);
 }
 
 void stream_end(struct conn *c, enum close_reason reason)
 {
-    struct conn_table *t = conn_table_of(c);
+    struct client_context *cx = conn_context(c);
     if (c->state != CONN_STREAM)
         return;
     if (c->control)
         conn_send(c, stream_close_event(reason));
-    // Jitter, or all browsers come back in the same instant. The blank line: some clients read no further
-    // (FACTS.md).
+    // Jitter, or all browsers come back in the same instant. The blank line: some clients read no
+    // further than to it.
     char retry[RETRY_LINE_MAX];
-    uint32_t ms = jitter_ms(&t->random, t->settings->retry_ms);
+    uint32_t ms = jitter_ms(&cx->random, cx->settings->retry_ms);
     int len = snprintf(retry, sizeof retry, "retry: %u\n\n", ms);
     conn_send(c, frame_from_bytes(retry, (size_t)len, true));
     if (!c->body_only)
@@ -210,32 +199,32 @@ void stream_deliver(struct conn *c, struct frame *f)
 {
     if (c->state != CONN_STREAM)
         return;
-    struct conn_table *t = conn_table_of(c);
-    counter_add(t->counters, COUNTER_DELIVERIES, 1);
+    struct client_context *cx = conn_context(c);
+    counter_add(cx->counters, COUNTER_DELIVERIES, 1);
     if (f->is_gap && f->durable)
-        counter_add(t->counters, COUNTER_GAPS, 1);
+        counter_add(cx->counters, COUNTER_GAPS, 1);
     if (needs_own_id(c, f))
         conn_send(c, with_own_id(c, f));
-    else if (t->coalesce)
+    else if (cx->coalesce)
         conn_send(c, frame_retain(f));
     else
         conn_send_now(c, f);
-    if (c->blocked)
-        slow_client_check(c);
+    if (c->blocked && slow_client_check(c))
+        stream_end(c, CLOSE_SLOW);
 }
 
 void stream_heartbeat(struct conn *c)
 {
-    struct conn_table *t = conn_table_of(c);
-    uint32_t idle = (uint32_t)t->now_ms - c->last_write_ms;
-    uint32_t every = t->settings->heartbeat_ms;
+    struct client_context *cx = conn_context(c);
+    uint32_t idle = (uint32_t)cx->now_ms - c->deadline.owner;
+    uint32_t every = cx->settings->heartbeat_ms;
     // Something that still waits is as good as a heartbeat.
     if (c->queue) {
         slow_client_check_progress(c);
         idle = 0;
     } else if (idle >= every) {
-        counter_add(t->counters, COUNTER_HEARTBEATS, 1);
-        conn_send_now(c, t->heartbeat);
+        counter_add(cx->counters, COUNTER_HEARTBEATS, 1);
+        conn_send_now(c, cx->heartbeat);
         idle = 0;
     }
     if (c->state == CONN_STREAM)

@@ -4,8 +4,9 @@
 
 #include "gateway/client/conn.h"
 
-// The connection asked for a stream that may be had: subscribes it, and opens it now or when Redis confirms.
-void stream_begin(struct conn *c, const struct http_request *req, const struct stream_request *want);
+// `c` is admitted: subscribes it, and opens its stream now or when Redis confirms. False when out of memory: the
+// caller refuses.
+bool stream_join(struct conn *c, const struct http_request *req, const struct stream_request *want);
 // All channels are confirmed: sends the head and the first bytes.
 void stream_open(struct conn *c);
 // Still waiting, and will not be served here: refuses it (`why` is static text).

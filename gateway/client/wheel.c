@@ -1,5 +1,6 @@
 #include "gateway/client/wheel.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -84,6 +85,7 @@ void wheel_remove(struct wheel *w, struct wheel_entry *e)
 {
     if (e->next == NULL)
         return;
+    assert(w->count > 0 && e->prev->next == e && e->next->prev == e);
     ring_unlink(e);
     w->count--;
 }

@@ -12,7 +12,8 @@
 // Embedded in what is timed. All zero is "not set".
 struct wheel_entry {
     struct wheel_entry *prev, *next;
-    uint32_t tick; // when, in ticks since wheel_create
+    uint32_t tick;  // when, in ticks since wheel_create
+    uint32_t owner; // whatever the owner likes: these bytes would be padding
 };
 
 struct wheel;

@@ -2,6 +2,7 @@
 // replay; what is not there is read from Redis a page at a time, one read per channel at a time however many
 // wait for it. Everybody is fed as fast as the own socket takes it, a few frames in turn, so that nobody
 // waits for the slowest.
+#include <assert.h>
 #include <stdlib.h>
 
 #include "common/memory.h"
@@ -165,8 +166,7 @@ static struct frame *gap_for(const struct lagging *lag, const struct frame *next
         to = next->prev.offset;
     if (to && to < from)
         from = to = 0;
-    return gap_frame_durable(c->entry.hash, c->name, c->entry.len, from, to, lag->at,
-                             next ? next->prev : c->last_id);
+    return gap_frame_durable(channel_ref_of(&c->entry), from, to, lag->at, next ? next->prev : c->last_id);
 }
 
 static void give_gap(struct hub *h, struct lagging *lag, const struct frame *next)
@@ -175,6 +175,7 @@ static void give_gap(struct hub *h, struct lagging *lag, const struct frame *nex
     lag->from = FROM_EVENT_ID;
     lag->forked = (struct event_id){0};
     lag->at = next ? next->prev : lag->channel->last_id;
+    lag->told_gap = true;
     if (gap)
         h->events.on_frame(h->events.ctx, lag->subscriber, gap);
     else
@@ -206,6 +207,7 @@ static void verify(struct hub *h, struct lagging *lag, bool gap)
 static bool give(struct hub *h, struct lagging *lag, bool gap, struct frame *next)
 {
     struct catch_up *cu = lag->channel->catch_up;
+    assert(!next || event_id_before(lag->at, next->at));
     if (next && event_id_before(lag->channel->last_id, next->at)) {
         cu->awaits_live = true; // Redis was asked before the bus had it
         return false;
@@ -217,7 +219,10 @@ static bool give(struct hub *h, struct lagging *lag, bool gap, struct frame *nex
         if (event_id_before(cu->asked_last_id, lag->at))
             lag->since =
                 cu->pages; // the last page was asked for too early to tell whether this place is gone
-        h->events.on_frame(h->events.ctx, lag->subscriber, next);
+        // Of entries that sse_publish did not write there may be many: one gap stands for all in a row.
+        if (!next->is_foreign || !lag->told_gap)
+            h->events.on_frame(h->events.ctx, lag->subscriber, next);
+        lag->told_gap = next->is_gap;
     }
     return true;
 }

@@ -1,5 +1,7 @@
 #include "gateway/fanout/catch_up_pages.h"
 
+#include "common/container_of.h"
+
 // The bus answers every question, however long Redis takes; only where it had no memory for that is there no
 // answer.
 #define READ_TIMEOUT_MS 60000u
@@ -42,7 +44,7 @@ void catch_up_want(struct catch_up *cu, struct event_id from)
 
 void catch_up_ask(struct hub *h, struct catch_up *cu)
 {
-    if (!cu->is_wanted || cu->reading)
+    if (!cu->is_wanted || cu->reading || cu->is_paused)
         return;
     struct hub_channel *c = cu->channel;
     cu->asked_at = h->now_ms;
@@ -51,7 +53,7 @@ void catch_up_ask(struct hub *h, struct catch_up *cu)
     cu->is_wanted = false;
     cu->pages++;
     cu->reading = true;
-    bool told = h->events.on_history(h->events.ctx, c->entry.hash, c->name, c->entry.len, &cu->query);
+    bool told = h->events.on_history(h->events.ctx, channel_ref_of(&c->entry), &cu->query);
     cu->answer_by = h->now_ms + (told ? READ_TIMEOUT_MS : TELL_RETRY_MS);
 }
 
@@ -91,11 +93,10 @@ static void make_room(struct hub *h, struct catch_up *newest)
     }
 }
 
-void hub_page(struct hub *h, uint64_t hash, const char *name, size_t len, const struct history_page *page)
+void hub_page(struct hub *h, struct channel_ref channel, const struct history_page *page)
 {
-    struct map_entry *e = map_find(&h->channels, hash, name, len);
-    struct hub_channel *c =
-        e ? (struct hub_channel *)((char *)e - offsetof(struct hub_channel, entry)) : NULL;
+    struct map_entry *e = channel_find(&h->channels, channel);
+    struct hub_channel *c = e ? container_of(e, struct hub_channel, entry) : NULL;
     struct catch_up *cu = c ? c->catch_up : NULL;
     // One that nobody waits for any more, or that was given up.
     if (!cu || !cu->reading || page->query.number != cu->query.number) {
@@ -117,6 +118,9 @@ void hub_page(struct hub *h, uint64_t hash, const char *name, size_t len, const 
         replay_add_page(&cu->replay, from, page->at_end, page->frames, page->count, c->last_id,
                         catch_up_budget(h));
     h->replay_bytes += replay_bytes(&cu->replay) - before;
+    // Without memory, at the bus or here, a page may end before its first event.
+    cu->is_paused = !page->failed && !page->at_end &&
+                    (page->count == 0 || !event_id_before(from, page->frames[page->count - 1]->at));
     make_room(h, cu);
     catch_up_wake(h, c);
 }
@@ -133,6 +137,10 @@ void catch_up_look_after(struct hub *h, struct catch_up *cu)
 {
     if (cu->reading && h->now_ms >= cu->answer_by) {
         cu->reading = false;
+        catch_up_wake(h, cu->channel);
+    }
+    if (cu->is_paused && h->now_ms - cu->asked_at >= SHORT_RETRY_MS) {
+        cu->is_paused = false;
         catch_up_wake(h, cu->channel);
     }
     if (cu->awaits_redis && !cu->reading && h->now_ms - cu->asked_at >= SHORT_RETRY_MS) {

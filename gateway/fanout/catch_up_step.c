@@ -1,6 +1,10 @@
 #include "gateway/fanout/catch_up_step.h"
 
+#include <assert.h>
+
 #include "gateway/fanout/catch_up_pages.h"
+
+#define FORKS_MAX 8u // of one stream until it has caught up
 
 static enum step step_at_end(struct catch_up *cu, const struct lagging *lag, struct frame **next)
 {
@@ -19,13 +23,20 @@ static enum step step_at_end(struct catch_up *cu, const struct lagging *lag, str
 // with earlier times, since its clock is behind, or since the old master went on for a while. So they do not
 // come after the place of `lag`, and still it cannot have seen them. `kept`: the newest place that is there
 // before what comes after it by time.
+//
+// Asked only where `lag->at` is not in the history. An event that was given from the history is in it, so a fork
+// is followed by another one only after another failover; FORKS_MAX bounds what a history costs that is written
+// anew all the time.
 static bool is_forked(const struct lagging *lag, struct event_id kept)
 {
-    return lag->from == FROM_EVENT_ID && event_id_before(kept, lag->at) && kept.offset >= lag->at.offset;
+    return lag->from == FROM_EVENT_ID && lag->forks < FORKS_MAX && event_id_before(kept, lag->at) &&
+           kept.offset >= lag->at.offset;
 }
 
 static enum step enter_forked(struct lagging *lag)
 {
+    assert(event_id_is_zero(lag->forked));
+    lag->forks++;
     lag->forked = lag->at;
     lag->at = (struct event_id){0};
     lag->since = lag->channel->catch_up->pages;
@@ -40,6 +51,7 @@ static enum step step_forked(struct lagging *lag, struct frame **next)
         switch (replay_next(replay, lag->at, next)) {
         case REPLAY_NEXT:
         case REPLAY_GAP:
+        case REPLAY_MISSING:
             if ((*next)->at.offset >= lag->forked.offset)
                 return STEP_GAP;
             lag->at = (*next)->at;
@@ -72,11 +84,13 @@ enum step catch_up_step(struct lagging *lag, struct frame **next)
     enum replay_result result = replay_next(&cu->replay, lag->at, next);
     if (!c->has_history && result != REPLAY_NEXT)
         return STEP_GAP; // what is remembered of live events is all there is
-    if (result == REPLAY_GAP && lag->from == FROM_EARLIEST)
+    if (result == REPLAY_MISSING && lag->from == FROM_EARLIEST)
         lag->at = (*next)->prev;
     lag->from = result == REPLAY_UNREAD ? lag->from : FROM_EVENT_ID;
     switch (result) {
     case REPLAY_GAP:
+        return STEP_GAP;
+    case REPLAY_MISSING:
         if (is_forked(lag, (*next)->prev))
             return enter_forked(lag);
         return event_id_equal(lag->at, (*next)->prev) ? STEP_FRAME : STEP_GAP;

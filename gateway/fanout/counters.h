@@ -21,6 +21,8 @@
     X(DROPPED_BACKLOG, "messages_dropped_total", "reason=\"backlog\"", "counter", "")                        \
     X(DROPPED_MEMORY, "messages_dropped_total", "reason=\"out_of_memory\"", "counter", "")                   \
     X(DROPPED_UNWANTED, "messages_dropped_total", "reason=\"no_subscriber\"", "counter", "")                 \
+    X(IDS_DROPPED, "ids_dropped_total", "", "counter",                                                       \
+      "Ids of publishers left out: they could not come back")                                                \
     X(DELIVERIES, "deliveries_total", "", "counter", "Events handed to streams")                             \
     X(WRITES, "writes_total", "", "counter", "System calls that wrote to clients")                           \
     X(BYTES_SENT, "sent_bytes_total", "", "counter", "Bytes written to clients")                             \

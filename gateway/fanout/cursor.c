@@ -8,18 +8,24 @@
 #define HEAD_SIZE (CHECK_SIZE + 1u)
 #define BYTES_MAX (CURSOR_MAX / 4u * 3u)
 #define VARINT_MAX 10u
-#define HASH_SIZE 3u
-#define ENTRY_MAX (HASH_SIZE + 2u * VARINT_MAX)
+#define SHORT_HASH 3u // bytes
+#define LONG_HASH 8u
+#define ENTRY_MAX (LONG_HASH + 2u * VARINT_MAX)
 
 #define FLAGS_VERSION 0x20u // in the high bits, so that another form can follow
 #define FLAG_CUT 0x01u      // some channels are left out that the client had
+#define FLAG_LONG 0x02u     // there are long entries
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-// The same on all gateways: without the seed of common/map.h.
-static uint32_t channel_hash(const char *channel, size_t len)
+uint64_t cursor_hash(const char *channel, size_t len)
 {
-    return (uint32_t)XXH3_64bits(channel, len) & 0xffffffu;
+    return XXH3_64bits(channel, len);
+}
+
+static uint32_t short_hash(uint64_t hash)
+{
+    return (uint32_t)hash & 0xffffffu;
 }
 
 static uint32_t check_of(const uint8_t *bytes, size_t len)
@@ -48,18 +54,18 @@ static bool get_varint(const uint8_t **p, const uint8_t *end, uint64_t *value)
     return false;
 }
 
-// `out` has room for ENTRY_MAX bytes.
-static size_t put_entry(uint8_t *out, const struct cursor_entry *e, uint64_t newest)
+static void put_big_endian(uint8_t *out, uint64_t value, unsigned bytes)
 {
-    uint32_t hash = channel_hash(e->channel, e->channel_len);
-    out[0] = (uint8_t)(hash >> 16);
-    out[1] = (uint8_t)(hash >> 8);
-    out[2] = (uint8_t)hash;
-    size_t n = HASH_SIZE;
-    n += put_varint(out + n, e->at.offset);
-    if (e->at.offset > 0)
-        n += put_varint(out + n, newest - e->at.ms);
-    return n;
+    for (unsigned i = 0; i < bytes; i++)
+        out[i] = (uint8_t)(value >> (8 * (bytes - 1 - i)));
+}
+
+static uint64_t get_big_endian(const uint8_t *in, unsigned bytes)
+{
+    uint64_t value = 0;
+    for (unsigned i = 0; i < bytes; i++)
+        value = value << 8 | in[i];
+    return value;
 }
 
 static size_t put_text(const uint8_t *bytes, size_t len, char *out)
@@ -105,39 +111,109 @@ static size_t get_text(const char *text, size_t len, uint8_t *out)
     return n;
 }
 
-size_t cursor_encode(const struct cursor_entry *entries, size_t count, char *out)
+// Which entries share their short hash with another one. A bit per bucket of hashes spares most entries the
+// comparison with all the others.
+#define BUCKETS 2048u
+struct shared_filter {
+    const struct cursor_entry *entries;
+    size_t count;
+    uint64_t once[BUCKETS / 64], twice[BUCKETS / 64];
+};
+
+static void filter_fill(struct shared_filter *f, const struct cursor_entry *entries, size_t count)
 {
-    uint8_t bytes[BYTES_MAX];
-    uint64_t newest = 0;
-    for (size_t i = 0; i < count; i++)
-        if (entries[i].at.ms > newest)
-            newest = entries[i].at.ms;
-    bytes[CHECK_SIZE] = FLAGS_VERSION;
-    size_t n = HEAD_SIZE + put_varint(bytes + HEAD_SIZE, newest);
+    *f = (struct shared_filter){.entries = entries, .count = count};
     for (size_t i = 0; i < count; i++) {
-        uint8_t entry[ENTRY_MAX];
-        size_t len = entries[i].unknown ? 0 : put_entry(entry, &entries[i], newest);
-        if (len == 0 || n + len > sizeof bytes) {
-            bytes[CHECK_SIZE] |= FLAG_CUT;
-            continue;
-        }
-        memcpy(bytes + n, entry, len);
-        n += len;
+        size_t word = entries[i].hash % BUCKETS / 64;
+        uint64_t bit = UINT64_C(1) << entries[i].hash % 64;
+        f->twice[word] |= f->once[word] & bit;
+        f->once[word] |= bit;
     }
-    uint32_t check = check_of(bytes + CHECK_SIZE, n - CHECK_SIZE);
-    bytes[0] = (uint8_t)(check >> 16);
-    bytes[1] = (uint8_t)(check >> 8);
-    bytes[2] = (uint8_t)check;
-    return put_text(bytes, n, out);
 }
 
-static bool get_entry(const uint8_t **p, const uint8_t *end, uint64_t newest, uint32_t *hash,
-                      struct event_id *at)
+static bool is_shared(const struct shared_filter *f, const struct cursor_entry *e)
 {
-    if (end - *p < (ptrdiff_t)HASH_SIZE)
+    if (!(f->twice[e->hash % BUCKETS / 64] >> e->hash % 64 & 1))
         return false;
-    *hash = (uint32_t)(*p)[0] << 16 | (uint32_t)(*p)[1] << 8 | (*p)[2];
-    *p += HASH_SIZE;
+    size_t same = 0;
+    for (size_t i = 0; i < f->count; i++)
+        same += short_hash(f->entries[i].hash) == short_hash(e->hash);
+    return same > 1;
+}
+
+struct writer {
+    uint8_t bytes[BYTES_MAX];
+    size_t len;
+    uint64_t newest;
+};
+
+// False where it does not fit.
+static bool put_entry(struct writer *w, const struct cursor_entry *e, unsigned hash_size)
+{
+    uint8_t entry[ENTRY_MAX];
+    put_big_endian(entry, hash_size == LONG_HASH ? e->hash : short_hash(e->hash), hash_size);
+    size_t n = hash_size;
+    n += put_varint(entry + n, e->at.offset);
+    if (e->at.offset > 0)
+        n += put_varint(entry + n, w->newest - e->at.ms);
+    if (w->len + n > sizeof w->bytes)
+        return false;
+    memcpy(w->bytes + w->len, entry, n);
+    w->len += n;
+    return true;
+}
+
+// Behind their count, which a byte can hold: more than BYTES_MAX / LONG_HASH do not fit.
+static void put_long_entries(struct writer *w, const struct shared_filter *f)
+{
+    size_t count_at = w->len;
+    for (size_t i = 0; i < f->count; i++) {
+        const struct cursor_entry *e = &f->entries[i];
+        if (e->result != CURSOR_KNOWN || !is_shared(f, e))
+            continue;
+        if (!(w->bytes[CHECK_SIZE] & FLAG_LONG))
+            w->bytes[w->len++] = 0;
+        w->bytes[CHECK_SIZE] |= FLAG_LONG;
+        if (put_entry(w, e, LONG_HASH))
+            w->bytes[count_at]++;
+        else
+            w->bytes[CHECK_SIZE] |= FLAG_CUT;
+    }
+}
+
+static void put_short_entries(struct writer *w, const struct shared_filter *f)
+{
+    for (size_t i = 0; i < f->count; i++) {
+        const struct cursor_entry *e = &f->entries[i];
+        if (e->result == CURSOR_UNKNOWN ||
+            (e->result == CURSOR_KNOWN && !is_shared(f, e) && !put_entry(w, e, SHORT_HASH)))
+            w->bytes[CHECK_SIZE] |= FLAG_CUT;
+    }
+}
+
+size_t cursor_encode(const struct cursor_entry *entries, size_t count, char *out)
+{
+    struct shared_filter filter;
+    struct writer w = {.newest = 0};
+    filter_fill(&filter, entries, count);
+    for (size_t i = 0; i < count; i++)
+        if (entries[i].result == CURSOR_KNOWN && entries[i].at.ms > w.newest)
+            w.newest = entries[i].at.ms;
+    w.bytes[CHECK_SIZE] = FLAGS_VERSION;
+    w.len = HEAD_SIZE + put_varint(w.bytes + HEAD_SIZE, w.newest);
+    put_long_entries(&w, &filter);
+    put_short_entries(&w, &filter);
+    put_big_endian(w.bytes, check_of(w.bytes + CHECK_SIZE, w.len - CHECK_SIZE), CHECK_SIZE);
+    return put_text(w.bytes, w.len, out);
+}
+
+static bool get_entry(const uint8_t **p, const uint8_t *end, uint64_t newest, unsigned hash_size,
+                      uint64_t *hash, struct event_id *at)
+{
+    if (end - *p < (ptrdiff_t)hash_size)
+        return false;
+    *hash = get_big_endian(*p, hash_size);
+    *p += hash_size;
     uint64_t age = newest;
     if (!get_varint(p, end, &at->offset) || (at->offset > 0 && !get_varint(p, end, &age)) || age > newest)
         return false;
@@ -145,26 +221,37 @@ static bool get_entry(const uint8_t **p, const uint8_t *end, uint64_t newest, ui
     return true;
 }
 
+// What the entries from `p` on say of the channel with the hash `wanted`.
+static enum cursor_result find_entry(const uint8_t *p, const uint8_t *end, uint8_t flags, uint64_t wanted,
+                                     struct event_id *at)
+{
+    uint64_t newest, hash;
+    if (!get_varint(&p, end, &newest) || (flags & FLAG_LONG && p == end))
+        return CURSOR_UNKNOWN;
+    unsigned found = 0, long_entries = flags & FLAG_LONG ? *p++ : 0;
+    for (unsigned i = 0; p < end || i < long_entries; i++) {
+        unsigned size = i < long_entries ? LONG_HASH : SHORT_HASH;
+        struct event_id one;
+        if (!get_entry(&p, end, newest, size, &hash, &one))
+            return CURSOR_UNKNOWN;
+        if (hash == (size == LONG_HASH ? wanted : short_hash(wanted))) {
+            *at = one;
+            found++;
+        }
+    }
+    if (found == 1)
+        return CURSOR_KNOWN;
+    return found > 1 || flags & FLAG_CUT ? CURSOR_UNKNOWN : CURSOR_NEW;
+}
+
 enum cursor_result cursor_find(const char *text, size_t len, const char *channel, size_t channel_len,
                                struct event_id *at)
 {
     uint8_t bytes[BYTES_MAX];
     size_t n = get_text(text, len, bytes);
-    if (n < HEAD_SIZE + 1 || (bytes[CHECK_SIZE] & ~FLAG_CUT) != FLAGS_VERSION)
+    if (n < HEAD_SIZE + 1 || (bytes[CHECK_SIZE] & ~(FLAG_CUT | FLAG_LONG)) != FLAGS_VERSION)
         return CURSOR_UNKNOWN;
-    uint32_t check = (uint32_t)bytes[0] << 16 | (uint32_t)bytes[1] << 8 | bytes[2];
-    if (check != check_of(bytes + CHECK_SIZE, n - CHECK_SIZE))
+    if (get_big_endian(bytes, CHECK_SIZE) != check_of(bytes + CHECK_SIZE, n - CHECK_SIZE))
         return CURSOR_UNKNOWN;
-    const uint8_t *p = bytes + HEAD_SIZE, *end = bytes + n;
-    uint64_t newest;
-    if (!get_varint(&p, end, &newest))
-        return CURSOR_UNKNOWN;
-    uint32_t wanted = channel_hash(channel, channel_len), hash;
-    while (p < end) {
-        if (!get_entry(&p, end, newest, &hash, at))
-            return CURSOR_UNKNOWN;
-        if (hash == wanted)
-            return CURSOR_KNOWN;
-    }
-    return bytes[CHECK_SIZE] & FLAG_CUT ? CURSOR_UNKNOWN : CURSOR_NEW;
+    return find_entry(bytes + HEAD_SIZE, bytes + n, bytes[CHECK_SIZE], cursor_hash(channel, channel_len), at);
 }

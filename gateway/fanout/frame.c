@@ -27,18 +27,17 @@ static struct frame *frame_alloc(size_t own_len, size_t body_len, bool chunked, 
     return f;
 }
 
-struct frame *frame_create(const struct sse_event *event, uint64_t channel_hash, const char *channel,
-                           size_t channel_len)
+struct frame *frame_create(const struct sse_event *event, struct channel_ref channel)
 {
     size_t len = sse_encoded_size(event);
-    struct frame *f = frame_alloc(len, len, true, channel_len);
+    struct frame *f = frame_alloc(len, len, true, channel.len);
     if (!f)
         return NULL;
     sse_encode(event, f->wire + f->body_at);
     f->id_line_len = event->id ? (uint32_t)sse_id_line_size(event->id_len) : 0;
-    f->channel_hash = channel_hash;
-    if (channel_len)
-        memcpy(f->channel, channel, channel_len);
+    f->channel_hash = channel.hash;
+    if (channel.len)
+        memcpy(f->channel, channel.name, channel.len);
     return f;
 }
 
@@ -60,6 +59,7 @@ struct frame *frame_with_id(struct frame *shared, const char *id, size_t id_len)
     sse_put_id(f->wire + f->body_at, id, id_len);
     f->id_line_len = (uint32_t)line_len;
     f->is_gap = shared->is_gap;
+    f->is_foreign = shared->is_foreign;
     f->durable = shared->durable;
     f->prev = shared->prev;
     f->at = shared->at;

@@ -18,6 +18,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "common/channel_ref.h"
 #include "gateway/fanout/event_id.h"
 #include "gateway/fanout/sse.h"
 
@@ -29,6 +30,7 @@ struct frame {
     uint16_t body_at;     // where the body begins in wire
     uint16_t channel_len; // 0: belongs to no channel (heartbeats, ends of streams)
     bool is_gap;          // gateway:gap: stands for events that were lost
+    bool is_foreign;      // likewise, for an entry of the history that sse_publish did not write
     bool durable;         // has its place in the channel's history:
     struct event_id prev; // behind this one,
     struct event_id at;   // and here (a gap: where history goes on)
@@ -39,10 +41,15 @@ struct frame {
     char wire[];
 };
 
-// The frame of `event` for `channel` (copied; NULL with length 0 for none), in one chunk. One reference, the
+// The frame of `event` for `channel` (its name is copied; NO_CHANNEL for none), in one chunk. One reference, the
 // caller's. NULL when out of memory or when the event is 4 GiB or more. Any thread.
-struct frame *frame_create(const struct sse_event *event, uint64_t channel_hash, const char *channel,
-                           size_t channel_len);
+#define NO_CHANNEL ((struct channel_ref){.len = 0})
+struct frame *frame_create(const struct sse_event *event, struct channel_ref channel);
+
+static inline struct channel_ref frame_channel(const struct frame *f)
+{
+    return (struct channel_ref){.name = f->channel, .len = f->channel_len, .hash = f->channel_hash};
+}
 
 // A frame of `len` body bytes that are copied: in a chunk of its own, or as they are (`chunked` false: wire
 // is body).

@@ -8,9 +8,9 @@
 
 // A gap of unknown extent: {"channel":..,"from":null,"to":null}. `channel` is a checked name
 // (common/pattern.h), so nothing in it needs escaping. NULL when out of memory.
-struct frame *gap_frame(uint64_t channel_hash, const char *channel, size_t channel_len);
+struct frame *gap_frame(struct channel_ref channel);
 
 // A gap in the history of a durable channel: the events with the offsets `from` to `to` were lost (0:
 // unknown), and history goes on behind `at`.
-struct frame *gap_frame_durable(uint64_t channel_hash, const char *channel, size_t channel_len, uint64_t from,
-                                uint64_t to, struct event_id prev, struct event_id at);
+struct frame *gap_frame_durable(struct channel_ref channel, uint64_t from, uint64_t to, struct event_id prev,
+                                struct event_id at);

@@ -4,13 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/container_of.h"
 #include "common/memory.h"
 #include "gateway/fanout/cursor.h"
 #include "gateway/fanout/hub_channel.h"
 
 static struct hub_channel *channel_of(struct map_entry *e)
 {
-    return (struct hub_channel *)((char *)e - offsetof(struct hub_channel, entry));
+    return container_of(e, struct hub_channel, entry);
 }
 
 struct hub *hub_create(const struct hub_events *events, size_t replay_limit)
@@ -35,18 +36,19 @@ void hub_destroy(struct hub *h)
     free(h);
 }
 
-static struct hub_channel *channel_create(struct hub *h, uint64_t hash, const struct hub_name *name)
+static struct hub_channel *channel_create(struct hub *h, struct channel_ref name)
 {
-    struct hub_channel *c = malloc(sizeof *c + name->len);
+    struct hub_channel *c = malloc(sizeof *c + name.len);
     if (!c)
         return NULL;
-    *c = (struct hub_channel){.entry = {.hash = hash, .key = c->name, .len = (uint32_t)name->len}};
-    memcpy(c->name, name->text, name->len);
+    *c = (struct hub_channel){.entry = {.hash = name.hash, .key = c->name, .len = (uint32_t)name.len},
+                              .cursor_hash = cursor_hash(name.name, name.len)};
+    memcpy(c->name, name.name, name.len);
     if (!map_insert(&h->channels, &c->entry)) {
         free(c);
         return NULL;
     }
-    h->bytes += memory_block(sizeof *c + name->len);
+    h->bytes += memory_block(sizeof *c + name.len);
     return c;
 }
 
@@ -108,7 +110,7 @@ static void channel_drop(struct hub *h, const struct subscription *gone)
     else
         slot_drop(h, c, gone->slot);
     if (channel_is_empty(c)) {
-        (void)h->events.on_interest(h->events.ctx, c->entry.hash, c->name, c->entry.len, 0);
+        (void)h->events.on_interest(h->events.ctx, channel_ref_of(&c->entry), 0);
         channel_destroy(h, c);
     }
 }
@@ -123,7 +125,7 @@ static bool channel_enter(struct hub *h, struct hub_channel *c, struct subscribe
 // What the bus confirmed before is not meant for this: the channel may have been left and joined again since.
 static bool channel_ask_bus(struct hub *h, struct hub_channel *c)
 {
-    if (!h->events.on_interest(h->events.ctx, c->entry.hash, c->name, c->entry.len, ++h->subscribe_seq))
+    if (!h->events.on_interest(h->events.ctx, channel_ref_of(&c->entry), ++h->subscribe_seq))
         return false;
     c->subscribe_seq = h->subscribe_seq;
     return true;
@@ -131,9 +133,8 @@ static bool channel_ask_bus(struct hub *h, struct hub_channel *c)
 
 static bool hub_join_one(struct hub *h, struct subscriber *s, const struct hub_name *name)
 {
-    uint64_t hash = map_hash(name->text, name->len);
-    struct map_entry *e = map_find(&h->channels, hash, name->text, name->len);
-    struct hub_channel *c = e ? channel_of(e) : channel_create(h, hash, name);
+    struct map_entry *e = channel_find(&h->channels, name->channel);
+    struct hub_channel *c = e ? channel_of(e) : channel_create(h, name->channel);
     if (!c)
         return false;
     if (!channel_enter(h, c, s, name)) {
@@ -239,7 +240,7 @@ static void deliver_to_lagging(struct hub *h, struct hub_channel *c, struct fram
 
 size_t hub_deliver(struct hub *h, struct frame *f)
 {
-    struct map_entry *e = map_find(&h->channels, f->channel_hash, f->channel, f->channel_len);
+    struct map_entry *e = channel_find(&h->channels, frame_channel(f));
     if (!e)
         return 0;
     struct hub_channel *c = channel_of(e);
@@ -278,9 +279,9 @@ static void channel_confirmed(struct hub *h, struct hub_channel *c, const struct
     catch_up_wake(h, c);
 }
 
-void hub_confirm(struct hub *h, uint64_t hash, const char *name, size_t len, const struct history_tail *tail)
+void hub_confirm(struct hub *h, struct channel_ref channel, const struct history_tail *tail)
 {
-    struct map_entry *e = map_find(&h->channels, hash, name, len);
+    struct map_entry *e = channel_find(&h->channels, channel);
     if (!e)
         return;
     struct hub_channel *c = channel_of(e);
@@ -303,9 +304,9 @@ static void channel_unconfirmed(struct hub_channel *c)
     c->stale = c->known;
 }
 
-void hub_unconfirm(struct hub *h, uint64_t hash, const char *name, size_t len)
+void hub_unconfirm(struct hub *h, struct channel_ref channel)
 {
-    struct map_entry *e = map_find(&h->channels, hash, name, len);
+    struct map_entry *e = channel_find(&h->channels, channel);
     if (e)
         channel_unconfirmed(channel_of(e));
 }
@@ -317,9 +318,9 @@ void hub_unconfirm_all(struct hub *h)
         channel_unconfirmed(channel_of(e));
 }
 
-bool hub_lost(struct hub *h, uint64_t hash, const char *name, size_t len, bool is_confirmed_soon)
+bool hub_lost(struct hub *h, struct channel_ref channel, bool is_confirmed_soon)
 {
-    struct map_entry *e = map_find(&h->channels, hash, name, len);
+    struct map_entry *e = channel_find(&h->channels, channel);
     if (!e)
         return false;
     struct hub_channel *c = channel_of(e);
@@ -331,29 +332,32 @@ bool hub_lost(struct hub *h, uint64_t hash, const char *name, size_t len, bool i
     return (!is_confirmed_soon && !channel_ask_bus(h, c)) || c->has_plain;
 }
 
-// How far its client has got, as far as it knows.
-static struct event_id place_of(const struct lagging *lag)
+// How far the client of `s` has got in its i-th channel, as far as that is known.
+static struct cursor_entry cursor_entry_of(const struct subscriber *s, uint32_t i)
 {
-    return event_id_is_zero(lag->forked) ? lag->at : lag->forked;
+    const struct hub_channel *c = s->subscriptions[i].channel;
+    const struct lagging *lag = lagging_of(&s->subscriptions[i]);
+    struct cursor_entry e = {.hash = c->cursor_hash, .at = c->last_id, .result = CURSOR_KNOWN};
+    if (lag)
+        e.at = event_id_is_zero(lag->forked) ? lag->at : lag->forked;
+    if (!c->has_history && event_id_is_zero(c->last_id))
+        e.result = CURSOR_NEW;
+    // A channel that has events and no history to look them up in: no gateway can say later what was missed.
+    else if (!c->has_history || (lag && lag->from == FROM_UNKNOWN))
+        e.result = CURSOR_UNKNOWN;
+    return e;
 }
 
 size_t hub_cursor(const struct subscriber *s, char *out)
 {
     struct cursor_entry entries[HUB_CHANNELS_MAX];
-    size_t count = 0;
-    for (uint32_t i = 0; i < s->count && count < HUB_CHANNELS_MAX; i++) {
-        const struct hub_channel *c = s->subscriptions[i].channel;
-        const struct lagging *lag = lagging_of(&s->subscriptions[i]);
-        // Of one that has events and no history to look them up in, nobody can say how far the client has
-        // got.
-        if (c->has_history || !event_id_is_zero(c->last_id))
-            entries[count++] =
-                (struct cursor_entry){.channel = c->name,
-                                      .channel_len = c->entry.len,
-                                      .at = lag ? place_of(lag) : c->last_id,
-                                      .unknown = !c->has_history || (lag && lag->from == FROM_UNKNOWN)};
+    bool says_something = false;
+    assert(s->count <= HUB_CHANNELS_MAX);
+    for (uint32_t i = 0; i < s->count; i++) {
+        entries[i] = cursor_entry_of(s, i);
+        says_something |= entries[i].result != CURSOR_NEW;
     }
-    return count ? cursor_encode(entries, count, out) : 0;
+    return says_something ? cursor_encode(entries, s->count, out) : 0;
 }
 
 bool hub_is_durable(const struct subscriber *s)
@@ -397,9 +401,8 @@ size_t hub_replay_bytes(const struct hub *h)
     return h->replay_bytes;
 }
 
-const char *hub_channel_name(const struct subscriber *s, size_t i, size_t *len)
+struct channel_ref hub_channel_name(const struct subscriber *s, size_t i)
 {
-    const struct hub_channel *c = s->subscriptions[i].channel;
-    *len = c->entry.len;
-    return c->name;
+    assert(i < s->count);
+    return channel_ref_of(&s->subscriptions[i].channel->entry);
 }

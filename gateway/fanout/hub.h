@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/channel_ref.h"
 #include "gateway/fanout/frame.h"
 #include "gateway/fanout/history_page.h"
 
@@ -43,8 +44,7 @@ enum hub_from {
 };
 
 struct hub_name {
-    const char *text; // borrowed
-    size_t len;
+    struct channel_ref channel;
     enum hub_from from;
     struct event_id at;
 };
@@ -59,11 +59,10 @@ enum subscriber_readiness {
 struct hub_events {
     // The first subscriber of a channel came (`subscribe_seq`, a number that grows), or its last one left (0). Tell
     // the bus. False where that cannot be told, which fails the join; a leave must not fail.
-    bool (*on_interest)(void *ctx, uint64_t hash, const char *name, size_t len, uint64_t subscribe_seq);
+    bool (*on_interest)(void *ctx, struct channel_ref channel, uint64_t subscribe_seq);
     // A page of history is wanted; it comes by hub_page. False where that cannot be told: it will be asked
     // again.
-    bool (*on_history)(void *ctx, uint64_t hash, const char *name, size_t len,
-                       const struct history_query *query);
+    bool (*on_history)(void *ctx, struct channel_ref channel, const struct history_query *query);
     // A frame for `s`. Must neither add to nor remove from the hub; mark what is to go, and remove it later.
     void (*on_frame)(void *ctx, struct subscriber *s, struct frame *f);
     // hub_is_ready(s) has come true.
@@ -91,18 +90,18 @@ bool hub_is_ready(const struct subscriber *s);
 size_t hub_deliver(struct hub *h, struct frame *f);
 
 // Redis confirmed the subscription of a channel: tells each subscriber that has all it waits for.
-void hub_confirm(struct hub *h, uint64_t hash, const char *name, size_t len, const struct history_tail *tail);
+void hub_confirm(struct hub *h, struct channel_ref channel, const struct history_tail *tail);
 // The subscription of a channel is gone.
-void hub_unconfirm(struct hub *h, uint64_t hash, const char *name, size_t len);
+void hub_unconfirm(struct hub *h, struct channel_ref channel);
 // The connection to Redis is gone: no channel is confirmed any more.
 void hub_unconfirm_all(struct hub *h);
 // Messages of the channel may have been lost. True where that must be told to its streams. Where the channel
 // has history, what is missing of that is read as soon as the bus has said how far it got; it is asked for
 // that unless `is_confirmed_soon`.
-bool hub_lost(struct hub *h, uint64_t hash, const char *name, size_t len, bool is_confirmed_soon);
+bool hub_lost(struct hub *h, struct channel_ref channel, bool is_confirmed_soon);
 
 // The answer to on_history. Takes the references of the frames, not the array.
-void hub_page(struct hub *h, uint64_t hash, const char *name, size_t len, const struct history_page *page);
+void hub_page(struct hub *h, struct channel_ref channel, const struct history_page *page);
 // The page with that number will not come: it is asked for again at one of the next ticks.
 void hub_page_lost(struct hub *h, uint32_t number);
 // `s` may take more of what it missed, or has been opened.
@@ -130,5 +129,5 @@ size_t hub_channel_count(const struct hub *h);
 size_t hub_bytes(const struct hub *h);
 // Memory of what is remembered for lagging streams.
 size_t hub_replay_bytes(const struct hub *h);
-// The i-th channel's name of a subscriber; `len` gets its length.
-const char *hub_channel_name(const struct subscriber *s, size_t i, size_t *len);
+// The i-th channel of a subscriber.
+struct channel_ref hub_channel_name(const struct subscriber *s, size_t i);

@@ -23,6 +23,8 @@ struct lagging {
     struct event_id at;
     struct event_id forked; // where it was, if that is in no history: it looks for its place; else zero
     enum hub_from from;     // what it asked for; FROM_EVENT_ID once `at` is right
+    uint8_t forks;          // times that it was forked
+    bool told_gap;          // nothing but gaps since the last one
     bool ready;             // stands in hub->ready
     bool verified;          // it is known what it has missed, or that this cannot be known
     bool gap;               // the latter, or a part of it is gone
@@ -49,7 +51,8 @@ struct catch_up {
     uint32_t pages;    // that were asked for
     uint32_t page;     // which of them is there
     uint32_t entries;  // that the next page may have
-    unsigned short_pages;                  // in a row that ended before the channel's position
+    unsigned short_pages; // in a row that ended before the channel's position
+    bool is_paused;       // the last page brought nothing: the next one is asked for a little later
     uint64_t asked_at, answer_by, used_at; // milliseconds
 };
 
@@ -69,6 +72,7 @@ struct hub_channel {
     struct event_id last_id;
     uint64_t epoch;            // which life of the history `position` is of
     uint64_t subscribe_seq;    // an answer to an older one is not meant for it
+    uint64_t cursor_hash;      // of the name
     struct catch_up *catch_up; // or NULL
     char name[];
 };

@@ -60,7 +60,8 @@ static bool parse_place(const char *text, size_t len, struct event_place *place)
         return false;
     text += n + 1;
     n = event_id_parse_number(text, (size_t)(end - text), &place->epoch);
-    return n > 0 && text + n == end && place->at.offset > 0 && event_id_before(place->prev, place->at);
+    return n > 0 && text + n == end && event_id_before(place->prev, place->at) &&
+           place->at.offset == place->prev.offset + 1;
 }
 
 // False, and the reason, where the payload cannot become an event.
@@ -93,18 +94,22 @@ static bool message_event(enum payload_mode mode, const char *payload, size_t le
                                     .retry_ms = e->retry_ms,
                                     .data = e->body,
                                     .data_len = e->body_len};
+    if (e->id && !envelope_id_returns(e->id, e->id_len)) {
+        event->id = NULL;
+        *dropped = COUNTER_IDS_DROPPED;
+    }
     return true;
 }
 
-struct frame *message_durable_frame(uint64_t hash, const char *channel, size_t channel_len,
-                                    const struct event_place *place, const struct sse_event *event)
+struct frame *message_durable_frame(struct channel_ref channel, const struct event_place *place,
+                                    const struct sse_event *event)
 {
     char id[CURSOR_MAX];
     struct sse_event with_id = *event;
     with_id.id = id;
     with_id.id_len = cursor_encode(
-        &(struct cursor_entry){.channel = channel, .channel_len = channel_len, .at = place->at}, 1, id);
-    struct frame *f = frame_create(&with_id, hash, channel, channel_len);
+        &(struct cursor_entry){.hash = cursor_hash(channel.name, channel.len), .at = place->at}, 1, id);
+    struct frame *f = frame_create(&with_id, channel);
     if (f) {
         f->durable = true;
         f->prev = place->prev;
@@ -114,19 +119,19 @@ struct frame *message_durable_frame(uint64_t hash, const char *channel, size_t c
     return f;
 }
 
-struct frame *message_frame(const struct payload_policy *policy, uint64_t hash, const char *channel,
-                            size_t channel_len, const char *payload, size_t len, enum counter *dropped)
+struct frame *message_frame(const struct payload_policy *policy, struct channel_ref channel,
+                            const char *payload, size_t len, enum counter *dropped)
 {
     struct sse_event event;
     struct envelope e;
-    if (!message_event(payload_mode_of(policy, channel, channel_len), payload, len, &e, &event, dropped))
+    if (!message_event(payload_mode_of(policy, channel.name, channel.len), payload, len, &e, &event, dropped))
         return NULL;
     struct event_place place;
     struct frame *f;
     if (!e.durable) {
-        f = frame_create(&event, hash, channel, channel_len);
+        f = frame_create(&event, channel);
     } else if (parse_place(e.durable, e.durable_len, &place)) {
-        f = message_durable_frame(hash, channel, channel_len, &place, &event);
+        f = message_durable_frame(channel, &place, &event);
     } else {
         *dropped = COUNTER_DROPPED_ENVELOPE;
         return NULL;

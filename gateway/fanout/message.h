@@ -28,9 +28,11 @@ bool payload_rule_parse(const char *text, struct payload_rule *rule, char *error
 bool payload_may_be_durable(const struct payload_policy *policy, const char *channel, size_t len);
 void payload_policy_deinit(struct payload_policy *p);
 
-// The frame of a message, or NULL with the counter of the reason in `dropped`. Nothing given is kept.
-struct frame *message_frame(const struct payload_policy *policy, uint64_t hash, const char *channel,
-                            size_t channel_len, const char *payload, size_t len, enum counter *dropped);
+// The frame of a message, or NULL with the counter of the reason in `dropped`. With a frame, `dropped` is left as
+// it is, or becomes COUNTER_IDS_DROPPED: the publisher's id could not come back, and is not in it. Nothing given
+// is kept.
+struct frame *message_frame(const struct payload_policy *policy, struct channel_ref channel,
+                            const char *payload, size_t len, enum counter *dropped);
 
 // Where a durable event stands in its channel's history.
 struct event_place {
@@ -40,5 +42,5 @@ struct event_place {
 
 // The frame of a durable event; its id, in the place of that of `event`, is the cursor of a stream that has
 // this channel alone. NULL when out of memory. The caller has checked the texts of `event`.
-struct frame *message_durable_frame(uint64_t hash, const char *channel, size_t channel_len,
-                                    const struct event_place *place, const struct sse_event *event);
+struct frame *message_durable_frame(struct channel_ref channel, const struct event_place *place,
+                                    const struct sse_event *event);

@@ -165,6 +165,11 @@ struct frame *replay_ring_first(const struct replay *r)
     return r->ring.count > 0 ? chain_at(&r->ring, 0) : NULL;
 }
 
+static bool chain_has(const struct chain *c, uint32_t behind, struct event_id at)
+{
+    return behind > 0 && event_id_equal(chain_at(c, behind - 1)->at, at);
+}
+
 static enum replay_result next_in_ring(const struct chain *ring, struct event_id at, struct frame **next)
 {
     uint32_t i = chain_search(ring, at);
@@ -173,8 +178,9 @@ static enum replay_result next_in_ring(const struct chain *ring, struct event_id
     *next = chain_at(ring, i);
     if (event_id_equal((*next)->prev, at))
         return REPLAY_NEXT;
-    // Before the ring's first: it may follow, with more between. Amid the ring: a place that never was.
-    return i == 0 ? REPLAY_UNREAD : REPLAY_GAP;
+    if (i == 0)
+        return REPLAY_UNREAD; // it may be before the ring's first, with more between
+    return chain_has(ring, i, at) ? REPLAY_GAP : REPLAY_MISSING;
 }
 
 static enum replay_result next_in_page(const struct replay *r, struct event_id at, struct frame **next)
@@ -184,11 +190,13 @@ static enum replay_result next_in_page(const struct replay *r, struct event_id a
     uint32_t i = chain_search(&r->page, at);
     if (i < r->page.count) {
         *next = chain_at(&r->page, i);
-        return event_id_equal((*next)->prev, at) ? REPLAY_NEXT : REPLAY_GAP;
+        if (event_id_equal((*next)->prev, at))
+            return REPLAY_NEXT;
+        return chain_has(&r->page, i, at) ? REPLAY_GAP : REPLAY_MISSING;
     }
     if (!r->page_at_end)
         return REPLAY_UNREAD;
-    bool is_there = i > 0 ? event_id_equal(chain_at(&r->page, i - 1)->at, at) : event_id_is_zero(at);
+    bool is_there = chain_has(&r->page, i, at) || (i == 0 && event_id_is_zero(at));
     return is_there ? REPLAY_END : REPLAY_LOST;
 }
 

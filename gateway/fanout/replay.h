@@ -48,11 +48,12 @@ void replay_add_page(struct replay *r, struct event_id from, bool at_end, struct
 struct frame *replay_ring_first(const struct replay *r);
 
 enum replay_result {
-    REPLAY_NEXT,  // `next` follows
-    REPLAY_GAP,   // the events between are gone; `next` is the first one behind them
-    REPLAY_END,   // Redis had nothing behind it
-    REPLAY_LOST,  // Redis has neither it nor anything behind it
-    REPLAY_UNREAD // what is here does not say: read from there
+    REPLAY_NEXT,    // `next` follows
+    REPLAY_GAP,     // it is there, and events behind it are gone; `next` is the first one behind those
+    REPLAY_MISSING, // it is not there; `next` is the first one behind it
+    REPLAY_END,     // Redis had nothing behind it
+    REPLAY_LOST,    // Redis has neither it nor anything behind it
+    REPLAY_UNREAD   // what is here does not say: read from there
 };
 
 // What comes after `at`. `next` is borrowed.

@@ -1,30 +1,20 @@
 #include "gateway/process/admin.h"
 
-#include "gateway/process/health.h"
-#include "gateway/process/metrics.h"
-
-static const char *on_refuse(void *ctx)
-{
-    (void)ctx;
-    return "There are no streams here.";
-}
-
-static bool on_page(void *ctx, const char *path, size_t path_len, struct client_page *out)
-{
-    const struct admin *a = ctx;
-    return health_page(a->status, path, path_len, out) || metrics_page(a->status, path, path_len, out);
-}
+#include "gateway/process/pages.h"
 
 bool admin_start(struct admin *a, struct ev_loop *loop, const struct client_settings *settings,
                  struct counters *counters, struct status *status, int fd)
 {
     *a = (struct admin){.status = status};
-    struct client_hooks hooks = {.refuse = on_refuse, .page = on_page, .ctx = a};
-    if (!conn_table_init(&a->table, loop, settings, &hooks, counters))
+    struct client_hooks hooks = {.pages = process_pages, .ctx = status};
+    if (!client_loop_init(&a->clients, CLIENT_LOOP_MAIN, loop, settings, &hooks, counters)) {
+        client_loop_deinit(&a->clients);
         return false;
+    }
     a->listening = fd >= 0;
+    const struct listen_socket listening = {.fd = fd, .attributes = {.role = LISTENER_ADMIN}};
     if (a->listening)
-        listener_start(&a->listener, &a->table, fd);
+        listener_start(&a->listener, &a->clients, &listening);
     return true;
 }
 
@@ -32,5 +22,5 @@ void admin_stop(struct admin *a)
 {
     if (a->listening)
         listener_close(&a->listener);
-    conn_table_deinit(&a->table);
+    client_loop_deinit(&a->clients);
 }

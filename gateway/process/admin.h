@@ -4,13 +4,13 @@
 #include <ev.h>
 #include <stdbool.h>
 
-#include "gateway/client/conn_table.h"
+#include "gateway/client/client_loop.h"
 #include "gateway/client/listener.h"
 #include "gateway/process/status.h"
 
 struct admin {
     struct status *status; // borrowed
-    struct conn_table table;
+    struct client_loop clients;
     struct listener listener;
     bool listening;
 };

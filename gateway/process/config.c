@@ -1,16 +1,13 @@
 #include "gateway/process/config.h"
 
-#include <errno.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "common/log.h"
 #include "common/pattern.h"
 #include "gateway/client/listener.h"
-#include "gateway/process/config_redis.h"
+#include "gateway/process/config_derive.h"
+#include "gateway/process/origin.h"
 #include "gateway/threads/worker.h"
 
 static const char *const pubsubs[] = {"auto", "classic", "sharded", NULL};
@@ -47,27 +44,45 @@ static bool check_admin_listen(const char *text, char *error, size_t error_size)
     return strcmp(text, "off") == 0 || listener_check(text, error, error_size);
 }
 
-// An origin is scheme://host[:port] and nothing else (RFC 6454 section 6.2).
 static bool check_origin(const char *text, char *error, size_t error_size)
 {
-    const char *host = strstr(text, "://");
-    if (strcmp(text, "*") == 0 || (host && host > text && host[3] && !strpbrk(host + 3, "/?#@ \t\"")))
-        return true;
-    snprintf(error, error_size, "is no origin; write for example https://app.example.com");
+    char normal[ORIGIN_SIZE];
+    return origin_normalise(text, normal, error, error_size);
+}
+
+// Pages of the gateway's own, which streams at their path or below it would hide.
+static bool is_page(const char *path)
+{
+    static const char *const pages[] = {"/health", "/metrics", "/dashboard"};
+    for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
+        size_t len = strlen(pages[i]);
+        if (strncmp(path, pages[i], len) == 0 && (path[len] == '\0' || path[len] == '/'))
+            return true;
+    }
     return false;
 }
 
+// Browsers write other bytes than these with a %, and leave out what is "." or "..", so that streams at such
+// a path would never be found.
 static bool check_path(const char *text, char *error, size_t error_size)
 {
     size_t len = strlen(text);
-    if (len >= 2 && text[0] == '/' && text[len - 1] != '/' && !strpbrk(text, "?# %"))
-        return true;
-    snprintf(error, error_size, "is no path for streams; write for example /stream");
-    return false;
+    bool ok = len >= 2 && text[0] == '/' && text[len - 1] != '/' && !strpbrk(text, "?#%\"<>\\^`{|}");
+    for (const char *at = text; *at; at++) {
+        size_t dots = *at == '/' ? strspn(at + 1, ".") : 0;
+        ok = ok && *at > ' ' && *at <= '~' &&
+             !((dots == 1 || dots == 2) && (at[1 + dots] == '/' || at[1 + dots] == '\0'));
+    }
+    if (ok && is_page(text))
+        snprintf(error, error_size,
+                 "is where the gateway has pages of its own (/health, /metrics, /dashboard); write for "
+                 "example /stream");
+    else if (!ok)
+        snprintf(error, error_size, "is no path for streams; write for example /stream");
+    return ok && !is_page(text);
 }
 
-// It goes into response heads and into the labels of metrics.
-static bool is_id_byte(char c)
+bool config_is_id_byte(char c)
 {
     return c > ' ' && c <= '~' && c != '"' && c != '\\';
 }
@@ -76,7 +91,7 @@ static bool check_id(const char *text, char *error, size_t error_size)
 {
     size_t len = strlen(text);
     for (size_t i = 0; i < len; i++)
-        if (!is_id_byte(text[i]))
+        if (!config_is_id_byte(text[i]))
             len = 0;
     if (len >= 1 && len <= 128)
         return true;
@@ -155,18 +170,7 @@ static const struct option_spec specs[] = {
      .check = check_path,
      .help = "Path of the event streams"},
 
-    {.name = "redis",
-     .argument = "URL",
-     .group = "Redis",
-     .type = OPTION_STRING,
-     .properties = OPTION_SECRET_URL,
-     AT(redis),
-     .default_text = "redis://127.0.0.1:6379",
-     .check = config_redis_check,
-     .help = "redis://[USER:PASSWORD@]HOST[:PORT][/DB]; "
-             "redis+sentinel://[USER:PASSWORD@]HOST[:PORT],.../NAME[/DB] by sentinels; "
-             "redis+cluster://[USER:PASSWORD@]HOST[:PORT],...; these with TLS as rediss://, "
-             "rediss+sentinel://, rediss+cluster://; or redis+unix://[USER:PASSWORD@]/PATH[?db=N]"},
+    REDIS_OPTIONS(config, redis),
     {.name = "pubsub",
      .argument = "KIND",
      .type = OPTION_ENUM,
@@ -174,33 +178,6 @@ static const struct option_spec specs[] = {
      .default_text = "auto",
      .names = pubsubs,
      .help = "Kind of Redis Pub/Sub: classic (PUBLISH), sharded (SPUBLISH), or auto: sharded on a cluster"},
-    {.name = "redis-password-file",
-     .argument = "FILE",
-     .type = OPTION_STRING,
-     AT(redis_password_file),
-     .help = "File with the password for Redis, instead of one in the URL"},
-    {.name = "redis-sentinel-password-file",
-     .argument = "FILE",
-     .type = OPTION_STRING,
-     AT(redis_sentinel_password_file),
-     .help = "File with the password of the sentinels, where they have one"},
-    {.name = "redis-ca",
-     .argument = "FILE",
-     .type = OPTION_STRING,
-     AT(redis_ca),
-     .default_note = "what the system trusts",
-     .help = "Certificates (PEM) of the CAs that may vouch for a rediss:// server"},
-    {.name = "redis-cert",
-     .argument = "FILE",
-     .type = OPTION_STRING,
-     AT(redis_cert),
-     .help =
-         "Certificate (PEM) that the gateway shows to a rediss:// server, with those that lead to its CA"},
-    {.name = "redis-key",
-     .argument = "FILE",
-     .type = OPTION_STRING,
-     AT(redis_key),
-     .help = "Private key (PEM) of --redis-cert"},
     {.name = "max-message",
      .argument = "SIZE",
      .type = OPTION_SIZE,
@@ -345,6 +322,15 @@ static const struct option_spec specs[] = {
      .names = log_formats,
      .default_note = "text on a terminal, else json",
      .help = "Shape of log lines"},
+    {.name = "log-buffer",
+     .argument = "SIZE",
+     .type = OPTION_SIZE,
+     AT(log_buffer),
+     .default_text = "256KiB",
+     .min = 8 << 10,
+     .max = 1 << 30,
+     .help = "Bytes of log lines that may wait for the reader of standard error; more are dropped and "
+             "counted, and nothing else waits"},
 };
 
 static const struct option_table table = {
@@ -362,66 +348,6 @@ const struct option_table *config_options(void)
     return &table;
 }
 
-static bool derive_payload(struct config *c)
-{
-    c->payload.rules = calloc(c->payload_rules.count + 1, sizeof *c->payload.rules);
-    if (!c->payload.rules)
-        return false;
-    char ignored[128]; // each was checked when the options were read
-    for (size_t i = 0; i < c->payload_rules.count; i++, c->payload.count++)
-        if (!payload_rule_parse(c->payload_rules.items[i], &c->payload.rules[i], ignored, sizeof ignored))
-            return false;
-    return true;
-}
-
-static bool derive_defaults(struct config *c)
-{
-    cpu_set_t cpus;
-    // The cores that this process may use, which in a container are fewer than the machine's.
-    if (c->workers == OPTION_UNSET)
-        c->workers = sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? (uint64_t)CPU_COUNT(&cpus) : 1;
-    if (c->workers > WORKERS_MAX)
-        c->workers = WORKERS_MAX;
-    if (c->log_format < 0)
-        c->log_format = isatty(STDERR_FILENO) ? LOG_FORMAT_TEXT : LOG_FORMAT_JSON;
-    if (c->id) {
-        snprintf(c->name, sizeof c->name, "%s", c->id);
-        return true;
-    }
-    char host[256];
-    if (gethostname(host, sizeof host) != 0)
-        return false;
-    host[sizeof host - 1] = '\0';
-    const char *port = strrchr(c->listen.items[0], ':');
-    snprintf(c->name, sizeof c->name, "%.100s%.20s", host, port ? port : "");
-    for (char *at = c->name; *at; at++) // the path of a unix socket may hold anything
-        if (!is_id_byte(*at))
-            *at = '_';
-    return true;
-}
-
-static bool check_whole(const struct config *c, char *error, size_t error_size)
-{
-    if (c->listen.count == 0 || c->listen.count > LISTEN_MAX) {
-        snprintf(error, error_size, "--listen: give 1 to %d addresses", LISTEN_MAX);
-        return false;
-    }
-    for (size_t i = 0; c->cors_origin.count > 1 && i < c->cors_origin.count; i++) {
-        if (strcmp(c->cors_origin.items[i], "*") == 0) {
-            snprintf(error, error_size, "--cors-origin: * stands alone or not at all");
-            return false;
-        }
-    }
-    if (c->anonymous.count == 0) {
-        snprintf(error, error_size,
-                 "nobody could subscribe to anything: open channels to all with --anonymous PATTERN (for "
-                 "example --anonymous "
-                 "'public:*')");
-        return false;
-    }
-    return true;
-}
-
 bool config_load(struct config *c, int argc, char **argv, char *error, size_t error_size)
 {
     int first;
@@ -436,8 +362,7 @@ bool config_load(struct config *c, int argc, char **argv, char *error, size_t er
         snprintf(error, error_size, "\"%s\" is no option; try --help", argv[first]);
         ok = false;
     }
-    ok = ok && check_whole(c, error, error_size) && config_redis_derive(c, error, error_size) &&
-         derive_payload(c) && derive_defaults(c);
+    ok = ok && config_derive(c, error, error_size);
     if (!ok)
         config_free(c);
     return ok;
@@ -445,7 +370,6 @@ bool config_load(struct config *c, int argc, char **argv, char *error, size_t er
 
 void config_free(struct config *c)
 {
-    config_redis_free(c);
-    payload_policy_deinit(&c->payload);
+    config_derive_free(c);
     options_free(&table, c);
 }

@@ -7,17 +7,18 @@
 #include <stdint.h>
 
 #include "common/options.h"
+#include "common/redis_options.h"
 #include "common/redis_url.h"
 #include "gateway/fanout/message.h"
 
 struct config {
     // Filled by the option table.
-    char *file, *id, *admin_listen, *path, *redis, *redis_password_file;
-    char *redis_sentinel_password_file, *redis_ca, *redis_cert, *redis_key;
+    char *file, *id, *admin_listen, *path;
+    struct redis_options redis;
     struct option_list listen, anonymous, cors_origin, payload_rules, durable;
     uint64_t workers, max_channels, max_connections;
     uint64_t heartbeat_ms, retry_ms, drain_timeout_ms;
-    uint64_t queue_limit, max_message, backlog_limit, replay_limit;
+    uint64_t queue_limit, max_message, backlog_limit, replay_limit, log_buffer;
     int pubsub, refusal, slow_client, log_level, log_format;
     bool check_config, print_config, version, help;
 
@@ -26,6 +27,9 @@ struct config {
     struct redis_url redis_url;
     bool sharded; // Pub/Sub is, by --pubsub and what --redis names
     struct payload_policy payload;
+    const char *const *durable_patterns; // of --durable, or of all channels
+    size_t durable_count;                // 0: --durable off
+    bool durable_named;                  // --durable names patterns
 };
 
 enum pubsub { PUBSUB_AUTO, PUBSUB_CLASSIC, PUBSUB_SHARDED };
@@ -34,6 +38,9 @@ enum refusal { REFUSAL_RETRY, REFUSAL_STATUS };
 
 // The table, for --help, the manual and the tests of both.
 const struct option_table *config_options(void);
+
+// Of an id, which goes into response heads and into the labels of metrics.
+bool config_is_id_byte(char c);
 
 // Reads flags, environment and file. On failure false, and one line in `error`; nothing is left to free then.
 bool config_load(struct config *config, int argc, char **argv, char *error, size_t error_size);

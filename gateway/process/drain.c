@@ -5,6 +5,30 @@
 
 #include "common/log.h"
 
+_Static_assert(WORKERS_MAX <= 64, "a bit for each worker");
+
+#define TELL_AGAIN_S 0.01
+
+// Workers that memory ran out for are told a moment later: one that is never told would hold its streams until
+// the timeout.
+static void drain_tell(struct drain *d)
+{
+    struct mail mail = {.kind = MAIL_DRAIN};
+    for (size_t i = 0; i < d->status->worker_count; i++)
+        if (d->untold & UINT64_C(1) << i && mailbox_post(worker_mailbox(d->workers[i]), &mail))
+            d->untold &= ~(UINT64_C(1) << i);
+    if (d->untold == 0)
+        ev_timer_stop(d->loop, &d->tell_again);
+    else
+        ev_timer_again(d->loop, &d->tell_again);
+}
+
+static void on_tell_again(struct ev_loop *loop, ev_timer *w, int events)
+{
+    (void)loop, (void)events;
+    drain_tell(w->data);
+}
+
 static void drain_begin(struct drain *d, const char *signal_name)
 {
     log_info("drain", "%s: draining %" PRIu64 " streams, for at most %" PRIu64 " ms", signal_name,
@@ -13,29 +37,34 @@ static void drain_begin(struct drain *d, const char *signal_name)
     d->still_busy = d->status->worker_count;
     ev_timer_set(&d->timeout, (double)d->timeout_ms / 1000.0, 0.);
     ev_timer_start(d->loop, &d->timeout);
-    struct mail mail = {.kind = MAIL_DRAIN};
-    for (size_t i = 0; i < d->status->worker_count; i++)
-        if (!mailbox_post(worker_mailbox(d->workers[i]), &mail))
-            log_error("drain", "out of memory: a worker's streams end without a clean last chunk");
+    d->untold = UINT64_MAX >> (64 - d->still_busy);
+    drain_tell(d);
 }
+
+static const struct {
+    const char *name;
+    int number;
+    bool ends;
+} signals[] = {
+    {"SIGTERM", SIGTERM, true},  {"SIGINT", SIGINT, true},    {"SIGQUIT", SIGQUIT, true},
+    {"SIGHUP", SIGHUP, false},   {"SIGUSR1", SIGUSR1, false}, {"SIGUSR2", SIGUSR2, false},
+    {"SIGALRM", SIGALRM, false},
+};
+_Static_assert(sizeof signals / sizeof *signals == DRAIN_SIGNALS, "a watcher for each signal");
 
 static void on_signal(struct ev_loop *loop, ev_signal *w, int events)
 {
     (void)events;
     struct drain *d = w->data;
-    const char *name = w->signum == SIGTERM ? "SIGTERM" : "SIGINT";
-    if (!atomic_load(&d->status->draining)) {
+    const char *name = signals[w - d->signals].name;
+    if (!signals[w - d->signals].ends) {
+        log_warn("drain", "%s is ignored: this version reloads nothing; restart to change options", name);
+    } else if (!atomic_load(&d->status->draining)) {
         drain_begin(d, name);
-        return;
+    } else {
+        log_warn("drain", "second %s: ending at once", name);
+        ev_break(loop, EVBREAK_ALL);
     }
-    log_warn("drain", "second %s: ending at once", name);
-    ev_break(loop, EVBREAK_ALL);
-}
-
-static void on_hangup(struct ev_loop *loop, ev_signal *w, int events)
-{
-    (void)loop, (void)w, (void)events;
-    log_warn("drain", "SIGHUP: this version reloads nothing; restart to change options");
 }
 
 static void on_timeout(struct ev_loop *loop, ev_timer *w, int events)
@@ -55,17 +84,26 @@ void drain_worker_empty(struct drain *d)
     }
 }
 
+void drain_ignore_signals(void)
+{
+    // A client that went is an error of its write, not a signal.
+    (void)signal(SIGPIPE, SIG_IGN); // the number is right, which is all that could be wrong
+    for (size_t i = 0; i < DRAIN_SIGNALS; i++)
+        if (!signals[i].ends)
+            (void)signal(signals[i].number, SIG_IGN); // as above
+}
+
 void drain_watch(struct drain *d, struct ev_loop *loop, struct status *status, struct worker **workers,
                  uint64_t timeout_ms)
 {
     *d = (struct drain){.status = status, .workers = workers, .timeout_ms = timeout_ms, .loop = loop};
-    ev_signal_init(&d->term, on_signal, SIGTERM);
-    ev_signal_init(&d->interrupt, on_signal, SIGINT);
-    ev_signal_init(&d->hangup, on_hangup, SIGHUP);
-    d->term.data = d->interrupt.data = d->hangup.data = d;
-    ev_signal_start(loop, &d->term);
-    ev_signal_start(loop, &d->interrupt);
-    ev_signal_start(loop, &d->hangup);
+    for (size_t i = 0; i < DRAIN_SIGNALS; i++) {
+        ev_signal_init(&d->signals[i], on_signal, signals[i].number);
+        d->signals[i].data = d;
+        ev_signal_start(loop, &d->signals[i]);
+    }
     ev_timer_init(&d->timeout, on_timeout, 0., 0.);
     d->timeout.data = d;
+    ev_timer_init(&d->tell_again, on_tell_again, TELL_AGAIN_S, TELL_AGAIN_S);
+    d->tell_again.data = d;
 }

@@ -1,5 +1,6 @@
-// Signals, and the way out. SIGTERM or SIGINT: not ready at once, listeners closed, streams ended cleanly,
-// then the loop is left; at the latest after the timeout. A second one leaves it at once.
+// Signals, and the way out. SIGTERM, SIGINT or SIGQUIT: not ready at once, listeners closed, streams ended
+// cleanly, then the loop is left; at the latest after the timeout. A second one leaves it at once. SIGHUP,
+// SIGUSR1, SIGUSR2 and SIGALRM, which would end a process that does not care, are ignored and logged.
 #pragma once
 
 #include <ev.h>
@@ -7,15 +8,21 @@
 
 #include "gateway/process/status.h"
 
+#define DRAIN_SIGNALS 7
+
 struct drain {
     struct status *status;   // borrowed; `draining` is set here
     struct worker **workers; // borrowed
     uint64_t timeout_ms;
     size_t still_busy; // workers that have not said that they are empty
+    uint64_t untold;   // a bit for each worker that has no MAIL_DRAIN yet
     struct ev_loop *loop;
-    ev_signal term, interrupt, hangup;
-    ev_timer timeout;
+    ev_signal signals[DRAIN_SIGNALS];
+    ev_timer timeout, tell_again;
 };
+
+// Ignores, from the first moment, the signals that must not end the process. Before other threads start.
+void drain_ignore_signals(void);
 
 // Watches signals on `loop`, the main thread's.
 void drain_watch(struct drain *d, struct ev_loop *loop, struct status *status, struct worker **workers,

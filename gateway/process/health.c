@@ -9,11 +9,6 @@
 // Loops show a sign of life every second; one that is silent for so long is stuck.
 #define STUCK_AFTER_MS 10000u
 
-static bool path_is(const char *path, size_t len, const char *s)
-{
-    return len == strlen(s) && memcmp(path, s, len) == 0;
-}
-
 static bool is_alive(const struct status *s)
 {
     uint64_t now = clock_monotonic_ms();
@@ -34,7 +29,7 @@ const char *health_refusal(const struct status *s)
     return NULL;
 }
 
-static void page_text(struct client_page *out, int status, const char *text)
+static void page_text(struct page *out, int status, const char *text)
 {
     out->status = status;
     out->content_type = "text/plain; charset=utf-8";
@@ -42,8 +37,17 @@ static void page_text(struct client_page *out, int status, const char *text)
     out->body_len = out->body ? strlen(out->body) : 0;
 }
 
-static void page_ready(const struct status *s, struct client_page *out)
+void health_live(void *status, const struct http_request *req, struct page *out)
 {
+    bool alive = is_alive(status);
+    (void)req;
+    page_text(out, alive ? 200 : 503, alive ? "live\n" : "a thread is stuck\n");
+}
+
+void health_ready(void *status, const struct http_request *req, struct page *out)
+{
+    const struct status *s = status;
+    (void)req;
     // 404 while draining: HAProxy's disable-on-404 reads it as drain.
     if (atomic_load(&s->draining))
         page_text(out, 404, "draining\n");
@@ -55,8 +59,10 @@ static void page_ready(const struct status *s, struct client_page *out)
         page_text(out, 200, "ready\n");
 }
 
-static void page_detailed(const struct status *s, struct client_page *out)
+void health_detailed(void *status, const struct http_request *req, struct page *out)
 {
+    const struct status *s = status;
+    (void)req;
     bool draining = atomic_load(&s->draining), proven = bus_is_proven(s->bus), alive = is_alive(s);
     json_t *json = json_pack("{s:s, s:s, s:b, s:b, s:b, s:{s:b, s:b, s:I}, s:I, s:I, s:I, s:I}", "id", s->id,
                              "version", SSE_GATEWAY_VERSION, "live", alive, "ready",
@@ -71,17 +77,4 @@ static void page_detailed(const struct status *s, struct client_page *out)
     out->body = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
     out->body_len = out->body ? strlen(out->body) : 0;
     json_decref(json);
-}
-
-bool health_page(const struct status *s, const char *path, size_t path_len, struct client_page *out)
-{
-    if (path_is(path, path_len, "/health/live"))
-        page_text(out, is_alive(s) ? 200 : 503, is_alive(s) ? "live\n" : "a thread is stuck\n");
-    else if (path_is(path, path_len, "/health/ready"))
-        page_ready(s, out);
-    else if (path_is(path, path_len, "/health/detailed"))
-        page_detailed(s, out);
-    else
-        return false;
-    return true;
 }

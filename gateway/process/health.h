@@ -1,11 +1,14 @@
-// Is the process alive, and is it ready for streams (INTERFACE.md, "Health and metrics")?
+// Is the process alive, and is it ready for streams?
 #pragma once
 
-#include "gateway/client/conn_table.h"
+#include "gateway/client/http_request.h"
+#include "gateway/client/page.h"
 #include "gateway/process/status.h"
 
 // Why no new stream may be let in: a short static text; NULL when ready.
 const char *health_refusal(const struct status *s);
 
-// Answers /health/live, /health/ready and /health/detailed. False where `path` is none of them.
-bool health_page(const struct status *s, const char *path, size_t path_len, struct client_page *out);
+// Pages (process/pages.h).
+void health_live(void *status, const struct http_request *req, struct page *out);
+void health_ready(void *status, const struct http_request *req, struct page *out);
+void health_detailed(void *status, const struct http_request *req, struct page *out);

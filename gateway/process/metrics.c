@@ -9,6 +9,7 @@
 
 #include "common/buf.h"
 #include "common/clock.h"
+#include "common/log.h"
 #include "gateway/process/health.h"
 
 #define PREFIX "sse_gateway_"
@@ -80,12 +81,17 @@ static bool print_process(struct buf *b, const struct status *s)
            print_gauge(b, "uptime_seconds", "Seconds since the start",
                        (clock_monotonic_ms() - s->started_at) / 1000) &&
            print_gauge(b, "resident_memory_bytes", "Memory of the process", resident_bytes()) &&
+           print_head(b, "log_lines_dropped_total", "counter",
+                      "Log lines dropped because standard error was not read in time") &&
+           buf_printf(b, PREFIX "log_lines_dropped_total %" PRIu64 "\n", log_dropped()) &&
            print_head(b, "build_info", "gauge", "Version and id of this gateway") &&
            buf_printf(b, PREFIX "build_info{version=\"%s\",id=\"%s\"} 1\n", SSE_GATEWAY_VERSION, s->id);
 }
 
-static void page_prometheus(const struct status *s, struct client_page *out)
+void metrics_prometheus(void *status, const struct http_request *req, struct page *out)
 {
+    const struct status *s = status;
+    (void)req;
     struct buf b = {0};
     bool ok = print_counters(&b, s) && print_closes(&b, s) && print_process(&b, s);
     if (!ok)
@@ -96,8 +102,10 @@ static void page_prometheus(const struct status *s, struct client_page *out)
     out->body_len = b.len;
 }
 
-static void page_balancer(const struct status *s, struct client_page *out)
+void metrics_balancer(void *status, const struct http_request *req, struct page *out)
 {
+    const struct status *s = status;
+    (void)req;
     uint64_t open = status_count(s, COUNTER_STREAMS_OPEN);
     double load = s->limits.max_streams ? (double)open / (double)s->limits.max_streams : 1.0;
     json_t *json = json_pack("{s:s, s:I, s:I, s:b, s:f}", "id", s->id, "connections", (json_int_t)open,
@@ -108,15 +116,4 @@ static void page_balancer(const struct status *s, struct client_page *out)
     out->body = json ? json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(4)) : NULL;
     out->body_len = out->body ? strlen(out->body) : 0;
     json_decref(json);
-}
-
-bool metrics_page(const struct status *s, const char *path, size_t path_len, struct client_page *out)
-{
-    if (path_len == strlen("/metrics") && memcmp(path, "/metrics", path_len) == 0)
-        page_prometheus(s, out);
-    else if (path_len == strlen("/metrics/sse") && memcmp(path, "/metrics/sse", path_len) == 0)
-        page_balancer(s, out);
-    else
-        return false;
-    return true;
 }

@@ -8,6 +8,7 @@
 #include "common/jitter.h"
 #include "common/log.h"
 #include "gateway/redis/cluster_slots.h"
+#include "gateway/redis/deadline.h"
 #include "gateway/redis/redis_conn.h"
 
 #define EVERY_S 2.0
@@ -23,7 +24,8 @@ struct canary {
     struct canary_settings settings;
     struct redis_conn *conn;
     struct ev_loop *loop;
-    ev_timer timer, verdict;
+    ev_timer timer;
+    struct deadline verdict;
     char channel[48 + CLUSTER_TAG_MAX];
     uint64_t number;       // of the newest canary
     unsigned missed;       // in a row
@@ -58,10 +60,11 @@ static void canary_send(struct canary *c)
 }
 
 // What became of the newest one.
-static void on_verdict(struct ev_loop *loop, ev_timer *w, int events)
+static void on_verdict(void *ctx)
 {
-    (void)loop, (void)events;
-    struct canary *c = w->data;
+    struct canary *c = ctx;
+    if (deadline_extend(&c->verdict))
+        return;
     // One that could not even be sent is as good as lost.
     if (c->flying || !c->listening || !redis_conn_is_ready(c->conn))
         c->missed++;
@@ -83,12 +86,10 @@ static void on_verdict(struct ev_loop *loop, ev_timer *w, int events)
 
 static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
 {
-    (void)events;
+    (void)loop, (void)events;
     struct canary *c = w->data;
     canary_send(c);
-    ev_timer_stop(loop, &c->verdict);
-    ev_timer_set(&c->verdict, VERDICT_S, 0.);
-    ev_timer_start(loop, &c->verdict);
+    deadline_set(&c->verdict, VERDICT_S);
 }
 
 static void on_ready(void *ctx)
@@ -147,7 +148,7 @@ struct canary *canary_create(struct ev_loop *loop, const struct canary_settings 
         .purpose = "canary",
         .quiet = true,
         .client_name = settings->client_name,
-        .max_bulk = REPLY_MAX,
+        .limits = {.bulk = REPLY_MAX, .elements = 8, .bytes = REPLY_MAX},
         .on_ready = on_ready,
         .on_reply = on_reply,
         .on_skipped = on_skipped,
@@ -160,8 +161,8 @@ struct canary *canary_create(struct ev_loop *loop, const struct canary_settings 
         return NULL;
     }
     ev_timer_init(&c->timer, on_timer, EVERY_S, EVERY_S);
-    ev_timer_init(&c->verdict, on_verdict, 0., 0.);
-    c->timer.data = c->verdict.data = c;
+    c->timer.data = c;
+    deadline_init(&c->verdict, loop, on_verdict, c);
     ev_timer_start(loop, &c->timer);
     return c;
 }
@@ -171,7 +172,7 @@ void canary_destroy(struct canary *c)
     if (!c)
         return;
     ev_timer_stop(c->loop, &c->timer);
-    ev_timer_stop(c->loop, &c->verdict);
+    deadline_stop(&c->verdict);
     redis_conn_destroy(c->conn);
     free(c);
 }

@@ -7,9 +7,13 @@
 #include "common/clock.h"
 #include "common/jitter.h"
 #include "common/log.h"
+#include "gateway/redis/deadline.h"
 #include "gateway/redis/redis_conn.h"
 
-#define REPLY_MAX (1u << 20)
+// The largest answer: a cluster whose every slot is a range of its own, with a master and five replicas.
+#define BULK_MAX (1u << 20)
+#define ELEMENTS_MAX (CLUSTER_SLOTS * (3u + 6u * 5u))
+#define REPLY_MAX (16u << 20)
 // Between two queries, so that a thousand channels that move ask once.
 #define PAUSE_MS 100u
 // For an answer. In the first round nodes that are dead should not hold up the others for long.
@@ -28,7 +32,7 @@ struct cluster_map {
     struct redis_conn *conn;    // to `asked`, NULL at first
     struct redis_url url;       // the same, for the connection
     struct redis_endpoint hint; // whom to ask next; no host: nobody in particular
-    ev_timer timer;
+    struct deadline deadline;
     size_t next;   // of the candidates: the nodes of the URL, then those of the map
     bool asking;   // a question is out, or waits for the connection
     bool wanted;   // ask again, once this is answered
@@ -67,9 +71,7 @@ bool cluster_node_url(const struct redis_url *cluster, const struct redis_endpoi
 
 static void set_timer(struct cluster_map *m, uint32_t ms)
 {
-    ev_timer_stop(m->loop, &m->timer);
-    ev_timer_set(&m->timer, ms / 1000.0, 0.);
-    ev_timer_start(m->loop, &m->timer);
+    deadline_set(&m->deadline, ms / 1000.0);
 }
 
 // The nodes of the URL, and those of the map.
@@ -199,17 +201,18 @@ static bool connect_to(struct cluster_map *m, const struct redis_endpoint *node)
     redis_conn_destroy(m->conn);
     redis_url_deinit(&m->url);
     m->url = url;
-    const struct redis_conn_settings conn = {.url = &m->url,
-                                             .purpose = "cluster map",
-                                             .client_name = m->settings.client_name,
-                                             .quiet = true,
-                                             .max_bulk = REPLY_MAX,
-                                             .on_ready = on_ready,
-                                             .on_reply = on_reply,
-                                             .on_skipped = on_skipped,
-                                             .on_fault = on_fault,
-                                             .on_down = on_down,
-                                             .ctx = m};
+    const struct redis_conn_settings conn = {
+        .url = &m->url,
+        .purpose = "cluster map",
+        .client_name = m->settings.client_name,
+        .quiet = true,
+        .limits = {.bulk = BULK_MAX, .elements = ELEMENTS_MAX, .bytes = REPLY_MAX},
+        .on_ready = on_ready,
+        .on_reply = on_reply,
+        .on_skipped = on_skipped,
+        .on_fault = on_fault,
+        .on_down = on_down,
+        .ctx = m};
     m->conn = redis_conn_create(m->loop, &conn);
     return m->conn != NULL;
 }
@@ -234,10 +237,11 @@ static void ask(struct cluster_map *m)
 }
 
 // From the loop, never from within a callback of the connection: it may be replaced here.
-static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
+static void on_deadline(void *ctx)
 {
-    (void)loop, (void)events;
-    struct cluster_map *m = timer->data;
+    struct cluster_map *m = ctx;
+    if (m->asking && deadline_extend(&m->deadline))
+        return;
     if (m->asking)
         give_up(m, "no answer in time");
     else
@@ -268,9 +272,8 @@ struct cluster_map *cluster_map_create(struct ev_loop *loop, const struct cluste
     m->next = settings->url->endpoint_count ? jitter_next(&m->random) % settings->url->endpoint_count : 0;
     m->wanted = true;
     cluster_slots_init(&m->slots);
-    ev_timer_init(&m->timer, on_timer, 0., 0.);
-    m->timer.data = m;
-    ev_timer_start(loop, &m->timer);
+    deadline_init(&m->deadline, loop, on_deadline, m);
+    deadline_set(&m->deadline, 0.);
     return m;
 }
 
@@ -278,7 +281,7 @@ void cluster_map_destroy(struct cluster_map *m)
 {
     if (!m)
         return;
-    ev_timer_stop(m->loop, &m->timer);
+    deadline_stop(&m->deadline);
     redis_conn_destroy(m->conn);
     redis_url_deinit(&m->url);
     cluster_slots_deinit(&m->slots);

@@ -18,6 +18,8 @@
 #define PAGES_MAX 4u
 // Redis takes no larger string.
 #define BULK_MAX ((size_t)512 << 20)
+// Of a page: entries of up to some 250 fields. Each takes some 60 bytes.
+#define ELEMENTS_MAX (HISTORY_PAGE_ENTRIES_MAX * 512u)
 // One that may have taken the connection down so often is not asked again.
 #define TRIES_MAX 8u
 #define RETRY_S 0.2
@@ -296,11 +298,11 @@ static void answer_page(struct history *h, const struct request *r, const redisR
     struct frame *frames[HISTORY_PAGE_ENTRIES_MAX];
     struct history_page page = {.query = *q, .at_end = reply->elements < q->entries, .frames = frames};
     struct event_id prev = q->from;
-    uint64_t hash = map_hash(r->channel, r->len);
+    struct channel_ref channel = channel_ref(r->channel, r->len);
     for (size_t i = 0; i < reply->elements && i < HISTORY_PAGE_ENTRIES_MAX; i++) {
         enum counter dropped;
-        struct frame *f = history_entry_frame(reply->element[i], hash, r->channel, r->len,
-                                              h->settings.max_message, prev, &dropped);
+        struct frame *f =
+            history_entry_frame(reply->element[i], channel, h->settings.max_message, prev, &dropped);
         if (dropped != COUNTER_COUNT)
             h->settings.on_dropped(h->settings.ctx, dropped, r->channel, r->len);
         if (!f) {
@@ -382,7 +384,7 @@ struct history *history_create(struct ev_loop *loop, const struct history_settin
         .purpose = "history",
         .quiet = true,
         .client_name = settings->client_name,
-        .max_bulk = BULK_MAX,
+        .limits = {.bulk = BULK_MAX, .elements = ELEMENTS_MAX, .bytes = BULK_MAX},
         .on_ready = on_ready,
         .on_reply = on_reply,
         .on_skipped = on_skipped,

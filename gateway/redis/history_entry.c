@@ -38,12 +38,13 @@ bool history_entry_event_id(const redisReply *entry, struct event_id *at, uint64
     return read_event_id(entry->element[0], at);
 }
 
-// False where the entry is not one of the function's.
+// False where the entry is not one of the function's, which numbers its entries without a hole.
 static bool read_place(const redisReply *entry, struct event_place *place)
 {
     const redisReply *text = field(entry, "prev");
     struct event_id prev;
-    if (!text || !read_event_id(text, &prev) || !event_id_before(prev, place->at) || place->epoch == 0)
+    if (!text || !read_event_id(text, &prev) || !event_id_before(prev, place->at) ||
+        place->at.offset != prev.offset + 1 || place->epoch == 0)
         return false;
     place->prev = prev;
     return true;
@@ -77,9 +78,8 @@ static bool read_event(const redisReply *entry, size_t max_message, struct sse_e
     return true;
 }
 
-struct frame *history_entry_frame(const redisReply *entry, uint64_t hash, const char *channel,
-                                  size_t channel_len, size_t max_message, struct event_id prev,
-                                  enum counter *dropped)
+struct frame *history_entry_frame(const redisReply *entry, struct channel_ref channel, size_t max_message,
+                                  struct event_id prev, enum counter *dropped)
 {
     struct event_place place = {.prev = prev};
     struct sse_event event;
@@ -88,7 +88,10 @@ struct frame *history_entry_frame(const redisReply *entry, uint64_t hash, const 
         return NULL;
     bool ours = read_place(entry, &place);
     if (ours && read_event(entry, max_message, &event, dropped))
-        return message_durable_frame(hash, channel, channel_len, &place, &event);
+        return message_durable_frame(channel, &place, &event);
     uint64_t offset = ours ? place.at.offset : 0;
-    return gap_frame_durable(hash, channel, channel_len, offset, offset, place.prev, place.at);
+    struct frame *gap = gap_frame_durable(channel, offset, offset, place.prev, place.at);
+    if (gap)
+        gap->is_foreign = !ours;
+    return gap;
 }

@@ -12,9 +12,8 @@
 // where it is none.
 bool history_entry_event_id(const redisReply *entry, struct event_id *at, uint64_t *epoch);
 
-// The frame of an entry; one that no event stream can carry becomes gateway:gap for its offset, and `dropped`
-// the reason (else COUNTER_COUNT). `prev` is the entry before it, for one that does not say so itself. NULL
+// The frame of an entry; one that no event stream can carry becomes gateway:gap for its offset, one that
+// sse_publish did not write a gateway:gap without offsets, and `dropped` the reason (else COUNTER_COUNT). `prev` is the entry before it, for one that does not say so itself. NULL
 // when out of memory.
-struct frame *history_entry_frame(const redisReply *entry, uint64_t hash, const char *channel,
-                                  size_t channel_len, size_t max_message, struct event_id prev,
-                                  enum counter *dropped);
+struct frame *history_entry_frame(const redisReply *entry, struct channel_ref channel, size_t max_message,
+                                  struct event_id prev, enum counter *dropped);

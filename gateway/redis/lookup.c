@@ -12,6 +12,7 @@
 struct lookup {
     _Atomic int holders; // the loop and the thread; the last one frees
     int done;            // eventfd: written by the thread when `failure` and `found` are there
+    _Atomic bool over;   // set by the thread before that, should the eventfd fail
     int failure;         // of getaddrinfo
     struct addrinfo *found;
     char service[8];
@@ -42,20 +43,27 @@ static void *lookup_run(void *arg)
     l->failure = getaddrinfo(l->host, l->service, &hints, &l->found);
     if (l->failure != 0)
         l->found = NULL;
+    atomic_store(&l->over, true);
     const uint64_t one = 1;
-    // An eventfd that was never written takes a number without waiting; were it not so, the loop's timeout is
-    // the way out.
-    if (write(l->done, &one, sizeof one) != (ssize_t)sizeof one)
-        l->failure = EAI_SYSTEM;
+    // An eventfd that was never written takes a number without waiting; should it fail, lookup_is_over tells.
+    (void)!write(l->done, &one, sizeof one);
     lookup_drop(l);
     return NULL;
 }
 
+bool lookup_is_over(const struct lookup *l)
+{
+    return atomic_load(&l->over);
+}
+
 static void on_readable(struct ev_loop *loop, ev_io *w, int events)
 {
-    (void)events;
     struct lookup *l = w->data;
     uint64_t number;
+    if (events & EV_ERROR) { // libev has dropped the watcher; the thread goes on by itself
+        l->on_done(l->ctx, NULL, "no memory to wait for its address");
+        return;
+    }
     if (read(l->done, &number, sizeof number) != (ssize_t)sizeof number)
         return;
     ev_io_stop(loop, w);
@@ -70,8 +78,10 @@ static bool lookup_thread(struct lookup *l)
     if (pthread_sigmask(SIG_SETMASK, &all, &old) != 0)
         return false;
     atomic_store(&l->holders, 2);
-    bool started = pthread_create(&thread, NULL, lookup_run, l) == 0 && pthread_detach(thread) == 0;
-    if (!started)
+    bool started = pthread_create(&thread, NULL, lookup_run, l) == 0;
+    if (started)
+        (void)pthread_detach(thread); // it fails for no thread that is new
+    else
         atomic_store(&l->holders, 1);
     return pthread_sigmask(SIG_SETMASK, &old, NULL) == 0 && started;
 }

@@ -17,6 +17,9 @@ struct lookup *lookup_start(struct ev_loop *loop, const char *host, unsigned sho
 // Forgets it, whether it is done or not: `on_done` is not called any more. `l` may be NULL.
 void lookup_release(struct lookup *l);
 
+// The thread has ended: on_done was called, is about to be, or will never be, where the loop could not be woken.
+bool lookup_is_over(const struct lookup *l);
+
 // The address of a host that is one already, without asking anybody; NULL where it is a name. freeaddrinfo is
 // the caller's.
 struct addrinfo *lookup_numeric(const char *host, unsigned short port);

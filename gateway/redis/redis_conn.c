@@ -7,20 +7,28 @@
 
 #include "common/jitter.h"
 #include "common/log.h"
+#include "gateway/redis/deadline.h"
 #include "gateway/redis/redis_link.h"
 #include "gateway/redis/redis_reader.h"
 #include "gateway/redis/redis_discovery.h"
 
 #define CONNECT_TIMEOUT_S 3.0
-// Silence of PING_AFTER_S is broken by a PING; no byte for DEAD_AFTER_S is a dead server, noticed at the next
-// PING.
-#define PING_AFTER_S 3.0
-#define DEAD_AFTER_S 9.0
+// Where no byte came between two looks a PING goes out, so after 1.5 to 3 s of silence; when PINGS_MAX of them brought
+// no byte the server is dead, after 7.5 to 9 s.
+#define LOOK_S 1.5
+#define PINGS_MAX 4u
 #define BACKOFF_MIN_MS 50u
 #define BACKOFF_MAX_MS 1000u
 #define REASONS_MAX 8 // that are told apart in one outage
 
-enum conn_state { CONN_DOWN, CONN_ASKING, CONN_OPENING, CONN_GREETING, CONN_READY };
+// In this order; each may fall to DOWN. ASKING waits for redis_discovery, OPENING for redis_link.
+enum redis_conn_state {
+    REDIS_CONN_DOWN,
+    REDIS_CONN_ASKING,
+    REDIS_CONN_OPENING,
+    REDIS_CONN_GREETING,
+    REDIS_CONN_READY,
+};
 
 struct redis_conn {
     struct redis_conn_settings settings;
@@ -28,11 +36,14 @@ struct redis_conn {
     struct redis_discovery *discovery;
     struct redis_discovery_client discovery_client;
     struct redis_link link;
-    ev_timer
-        timer; // DOWN: backoff; OPENING, GREETING: timeout; READY: silence. ASKING: the route has its own
-    enum conn_state state;
+    // DOWN: backoff; OPENING, GREETING: timeout; READY: the next look. ASKING: the discovery has its own.
+    struct deadline deadline;
+    enum redis_conn_state state;
     struct redis_reader reader;
     unsigned greetings; // replies to AUTH, SELECT, ROLE and CLIENT SETNAME that are still to come
+    unsigned reads;     // of the link, at the last look
+    unsigned pings;     // sent since a byte came
+    bool worked;        // this connection: see redis_conn_worked
     uint32_t backoff_ms;
     uint64_t random;
     uint32_t said[REASONS_MAX]; // hashes of what the log has of this outage
@@ -40,18 +51,20 @@ struct redis_conn {
     char where[256];
 };
 
-// While greeting, replies are plain, and read as ordinary objects.
+// While greeting, replies are plain, and read as ordinary objects. The server is not known yet; the largest of its
+// answers is ROLE, with three strings for each replica.
 static bool reader_reset(struct redis_conn *c, bool greeting)
 {
+    static const struct redis_limits limits = {.bulk = 4096, .elements = 4096, .bytes = 65536};
     const struct redis_conn_settings *s = &c->settings;
-    return redis_reader_reset(&c->reader, greeting ? NULL : s->functions, s->ctx, s->max_bulk);
+    return greeting ? redis_reader_reset(&c->reader, NULL, NULL, &limits)
+                    : redis_reader_reset(&c->reader, s->functions, s->ctx, &s->limits);
 }
 
-static void set_timer(struct redis_conn *c, double in_s)
+static void set_state(struct redis_conn *c, enum redis_conn_state state)
 {
-    ev_timer_stop(c->loop, &c->timer);
-    ev_timer_set(&c->timer, in_s, 0.);
-    ev_timer_start(c->loop, &c->timer);
+    assert(state == REDIS_CONN_DOWN ? c->state != REDIS_CONN_DOWN : state == c->state + 1);
+    c->state = state;
 }
 
 // Each reason once per outage: the same line every second helps nobody.
@@ -69,14 +82,15 @@ static bool is_news(struct redis_conn *c, const char *why)
     return true;
 }
 
-static void conn_down(struct redis_conn *c, const char *why)
+static void redis_conn_fail(struct redis_conn *c, const char *why)
 {
-    bool was_ready = c->state == CONN_READY;
+    bool was_ready = c->state == REDIS_CONN_READY;
     redis_link_close(&c->link);
-    c->state = CONN_DOWN;
-    c->backoff_ms = was_ready                            ? BACKOFF_MIN_MS
+    set_state(c, REDIS_CONN_DOWN);
+    c->backoff_ms = c->worked                            ? BACKOFF_MIN_MS
                     : c->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS
                                                          : c->backoff_ms * 2;
+    c->worked = false;
     if (is_news(c, why)) {
         if (c->settings.quiet)
             log_debug("redis", "%s connection to %s: %s", c->settings.purpose, c->where, why);
@@ -85,22 +99,20 @@ static void conn_down(struct redis_conn *c, const char *why)
                      c->where, why);
     }
     // Evenly from half the backoff to all of it.
-    set_timer(c, jitter_ms(&c->random, c->backoff_ms / 2) / 1000.0);
+    deadline_set(&c->deadline, jitter_ms(&c->random, c->backoff_ms / 2) / 1000.0);
     if (was_ready)
         c->settings.on_down(c->settings.ctx);
     else if (c->settings.on_fault)
         c->settings.on_fault(c->settings.ctx, why);
 }
 
-static void conn_ready(struct redis_conn *c)
+void redis_conn_worked(struct redis_conn *c)
 {
-    char address[sizeof c->link.address.host + 16] = "", at[sizeof address + 8] = "";
-    if (!reader_reset(c, false)) {
-        conn_down(c, "out of memory");
+    if (c->worked || c->state != REDIS_CONN_READY)
         return;
-    }
-    c->state = CONN_READY;
-    c->backoff_ms = BACKOFF_MIN_MS;
+    c->worked = true;
+    c->said_count = 0;
+    char address[sizeof c->link.address.host + 16] = "", at[sizeof address + 8] = "";
     redis_address_describe(&c->link.address, address, sizeof address);
     if (redis_discovery_wants_master(c->discovery))
         snprintf(at, sizeof at, ", at %s", address);
@@ -108,8 +120,18 @@ static void conn_ready(struct redis_conn *c)
         log_debug("redis", "%s connection to %s is up%s", c->settings.purpose, c->where, at);
     else
         log_info("redis", "%s connection to %s is up%s", c->settings.purpose, c->where, at);
-    c->said_count = 0;
-    set_timer(c, PING_AFTER_S);
+}
+
+static void redis_conn_begin(struct redis_conn *c)
+{
+    if (!reader_reset(c, false)) {
+        redis_conn_fail(c, "out of memory");
+        return;
+    }
+    set_state(c, REDIS_CONN_READY);
+    c->reads = c->link.reads;
+    c->pings = 0;
+    deadline_set(&c->deadline, LOOK_S);
     c->settings.on_ready(c->settings.ctx);
 }
 
@@ -144,9 +166,9 @@ static bool greet(struct redis_conn *c)
 static void on_open(void *ctx)
 {
     struct redis_conn *c = ctx;
-    c->state = CONN_GREETING;
+    set_state(c, REDIS_CONN_GREETING);
     if (!reader_reset(c, true) || !greet(c))
-        conn_down(c, "out of memory");
+        redis_conn_fail(c, "out of memory");
 }
 
 // What ROLE says: ["master", ..], ["slave", ..] or ["sentinel", ..].
@@ -156,30 +178,39 @@ static bool is_master(const redisReply *reply)
            reply->element[0]->type == REDIS_REPLY_STRING && strcmp(reply->element[0]->str, "master") == 0;
 }
 
+// CLIENT SETNAME, the last of the greeting, is a courtesy that an ACL or rename-command may forbid. Any other error
+// that answers it is about the connection: no password, too many clients, protected mode.
+static bool is_about_setname(const char *error)
+{
+    return strncmp(error, "NOPERM", 6) == 0 || strncmp(error, "ERR unknown ", 12) == 0;
+}
+
 static void on_greeting(struct redis_conn *c, redisReply *reply)
 {
     char why[REDIS_HOST_SIZE + 256] = "", address[REDIS_HOST_SIZE + 16];
     bool last = c->greetings == 1, role = c->greetings == 2 && redis_discovery_wants_master(c->discovery);
     redis_address_describe(&c->link.address, address, sizeof address);
-    // The last one is SETNAME, a courtesy that an ACL may forbid; only a missing password makes its refusal
-    // matter.
-    if (reply->type == REDIS_REPLY_ERROR && (!last || strncmp(reply->str, "NOAUTH", 6) == 0))
+    if (reply->type == REDIS_REPLY_ERROR && !(last && is_about_setname(reply->str)))
         snprintf(why, sizeof why, "Redis refuses: %.200s", reply->str);
     else if (role && !is_master(reply))
         snprintf(why, sizeof why, "%s is named as the master, but says that it is not", address);
     freeReplyObject(reply);
     if (why[0])
-        conn_down(c, why);
+        redis_conn_fail(c, why);
     else if (--c->greetings == 0)
-        conn_ready(c);
+        redis_conn_begin(c);
 }
 
 static void on_reply(struct redis_conn *c, void *reply)
 {
-    if (c->state == CONN_GREETING)
+    if (c->state == REDIS_CONN_GREETING) {
         on_greeting(c, reply);
-    else if (!c->settings.on_reply(c->settings.ctx, reply))
-        conn_down(c, "an answer that makes no sense");
+        return;
+    }
+    if (!c->settings.functions && ((redisReply *)reply)->type != REDIS_REPLY_ERROR)
+        redis_conn_worked(c);
+    if (!c->settings.on_reply(c->settings.ctx, reply) && c->state == REDIS_CONN_READY)
+        redis_conn_fail(c, "an answer that makes no sense");
 }
 
 // Feeds one piece and acts on every whole reply.
@@ -187,10 +218,10 @@ static void on_bytes(void *ctx, const char *bytes, size_t len)
 {
     struct redis_conn *c = ctx;
     if (!redis_reader_feed(&c->reader, bytes, len)) {
-        conn_down(c, c->reader.error);
+        redis_conn_fail(c, c->reader.error);
         return;
     }
-    while (c->state >= CONN_GREETING) {
+    while (c->state >= REDIS_CONN_GREETING) {
         void *reply;
         size_t skipped;
         switch (redis_reader_next(&c->reader, &reply, &skipped)) {
@@ -200,10 +231,13 @@ static void on_bytes(void *ctx, const char *bytes, size_t len)
         case REDIS_READ_MORE:
             return;
         case REDIS_READ_SKIPPED:
-            c->settings.on_skipped(c->settings.ctx, skipped);
+            if (c->state == REDIS_CONN_GREETING)
+                redis_conn_fail(c, "an answer that is too large");
+            else
+                c->settings.on_skipped(c->settings.ctx, skipped);
             return;
         case REDIS_READ_ERROR:
-            conn_down(c, c->reader.error);
+            redis_conn_fail(c, c->reader.error);
             break;
         }
     }
@@ -211,74 +245,68 @@ static void on_bytes(void *ctx, const char *bytes, size_t len)
 
 static void on_lost(void *ctx, const char *why)
 {
-    conn_down(ctx, why);
+    redis_conn_fail(ctx, why);
 }
 
 static void on_address(void *ctx, const struct redis_address *address, const char *error)
 {
     struct redis_conn *c = ctx;
-    if (c->state != CONN_ASKING)
+    if (c->state != REDIS_CONN_ASKING)
         return;
     if (!address) {
-        conn_down(c, error);
+        redis_conn_fail(c, error);
         return;
     }
-    c->state = CONN_OPENING;
-    set_timer(c, CONNECT_TIMEOUT_S);
+    set_state(c, REDIS_CONN_OPENING);
+    deadline_set(&c->deadline, CONNECT_TIMEOUT_S);
     redis_link_open(&c->link, address);
 }
 
-static void on_moved(void *ctx, const struct redis_address *address)
+static void on_moved(void *ctx, const char *why)
 {
     struct redis_conn *c = ctx;
-    if (redis_address_equal(address, &c->link.address))
-        return;
-    if (c->state != CONN_DOWN)
-        conn_down(c, "the master is another one now");
-    set_timer(c, 0.); // no backoff: this server has not failed yet
+    if (c->state != REDIS_CONN_DOWN)
+        redis_conn_fail(c, why);
+    deadline_set(&c->deadline, 0.); // no backoff: this server has not failed yet
 }
 
-static void on_silence(struct redis_conn *c)
+// Whether the server lives, by what came since the last look.
+static void look(struct redis_conn *c)
 {
-    double silent = ev_now(c->loop) - c->link.last_read;
-    if (silent >= DEAD_AFTER_S) {
-        // It may be us who slept (SIGSTOP, a suspended machine): what has come meanwhile is read first.
-        redis_link_read(&c->link);
-        if (c->state != CONN_READY)
-            return;
-        silent = ev_now(c->loop) - c->link.last_read;
-    }
-    if (silent >= DEAD_AFTER_S) {
-        conn_down(c, "no answer to PING");
-        return;
-    }
-    set_timer(c, PING_AFTER_S);
-    if (silent < PING_AFTER_S)
-        return;
     const char *ping[] = {"PING"};
-    if (!redis_link_send(&c->link, 1, ping, NULL))
-        conn_down(c, "out of memory");
-    else if (c->settings.on_ping)
-        c->settings.on_ping(c->settings.ctx);
+    deadline_set(&c->deadline, LOOK_S);
+    if (c->reads != c->link.reads) {
+        c->reads = c->link.reads;
+        c->pings = 0;
+    } else if (c->pings == PINGS_MAX) {
+        redis_conn_fail(c, "no answer to PING");
+    } else if (!redis_link_send(&c->link, 1, ping, NULL)) {
+        redis_conn_fail(c, "out of memory");
+    } else {
+        c->pings++;
+        if (c->settings.on_ping)
+            c->settings.on_ping(c->settings.ctx);
+    }
 }
 
-static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
+static void on_deadline(void *ctx)
 {
-    (void)loop, (void)events;
-    struct redis_conn *c = w->data;
+    struct redis_conn *c = ctx;
     switch (c->state) {
-    case CONN_DOWN:
-        c->state = CONN_ASKING;
+    case REDIS_CONN_DOWN:
+        set_state(c, REDIS_CONN_ASKING);
         redis_discovery_ask(c->discovery, &c->discovery_client);
         break;
-    case CONN_ASKING:
+    case REDIS_CONN_ASKING:
         break;
-    case CONN_OPENING:
-    case CONN_GREETING:
-        conn_down(c, redis_link_late(&c->link));
+    case REDIS_CONN_OPENING:
+    case REDIS_CONN_GREETING:
+        if (!deadline_extend(&c->deadline))
+            redis_conn_fail(c, redis_link_late(&c->link));
         break;
-    case CONN_READY:
-        on_silence(c);
+    case REDIS_CONN_READY:
+        if (!deadline_extend(&c->deadline))
+            look(c);
         break;
     }
 }
@@ -294,8 +322,8 @@ struct redis_conn *redis_conn_create(struct ev_loop *loop, const struct redis_co
     c->backoff_ms = BACKOFF_MIN_MS;
     c->random = jitter_seed();
     redis_url_describe(settings->url, c->where, sizeof c->where);
-    c->discovery_client =
-        (struct redis_discovery_client){.on_address = on_address, .on_moved = on_moved, .ctx = c};
+    c->discovery_client = (struct redis_discovery_client){
+        .on_address = on_address, .on_moved = on_moved, .ctx = c, .link = &c->link};
     c->discovery = redis_discovery_join(loop, settings->url, &c->discovery_client);
     if (!c->discovery) {
         free(c);
@@ -304,9 +332,8 @@ struct redis_conn *redis_conn_create(struct ev_loop *loop, const struct redis_co
     const struct redis_link_hooks hooks = {
         .on_open = on_open, .on_bytes = on_bytes, .on_lost = on_lost, .ctx = c};
     redis_link_init(&c->link, loop, settings->url->tls_context, &hooks);
-    ev_timer_init(&c->timer, on_timer, 0., 0.);
-    c->timer.data = c;
-    ev_timer_start(loop, &c->timer);
+    deadline_init(&c->deadline, loop, on_deadline, c);
+    deadline_set(&c->deadline, 0.);
     return c;
 }
 
@@ -316,23 +343,23 @@ void redis_conn_destroy(struct redis_conn *c)
         return;
     redis_link_deinit(&c->link);
     redis_discovery_leave(c->discovery, &c->discovery_client);
-    ev_timer_stop(c->loop, &c->timer);
+    deadline_stop(&c->deadline);
     redis_reader_deinit(&c->reader);
     free(c);
 }
 
 bool redis_conn_send(struct redis_conn *c, int argc, const char **argv, const size_t *lens)
 {
-    return c->state == CONN_READY && redis_link_send(&c->link, argc, argv, lens);
+    return c->state == REDIS_CONN_READY && redis_link_send(&c->link, argc, argv, lens);
 }
 
 bool redis_conn_is_ready(const struct redis_conn *c)
 {
-    return c->state == CONN_READY;
+    return c->state == REDIS_CONN_READY;
 }
 
 void redis_conn_replace(struct redis_conn *c, const char *why)
 {
-    if (c->state != CONN_DOWN)
-        conn_down(c, why);
+    if (c->state != REDIS_CONN_DOWN)
+        redis_conn_fail(c, why);
 }

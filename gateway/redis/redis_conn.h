@@ -5,11 +5,11 @@
 #pragma once
 
 #include <ev.h>
-#include <hiredis/hiredis.h>
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "common/redis_url.h"
+#include "gateway/redis/redis_reader.h"
 
 struct redis_conn;
 
@@ -17,11 +17,11 @@ struct redis_conn_settings {
     const struct redis_url *url; // borrowed; any kind but CLUSTER. Where it says TLS, with a tls_context
     const char *purpose;         // for logs: "subscriber"; static
     const char *client_name;     // CLIENT SETNAME; borrowed
-    bool quiet;      // its outages are another connection's news, too: log them for debugging only
-    size_t max_bulk; // bytes; a larger bulk string is skipped, never buffered
-    // How replies are built (read.h of hiredis); `privdata` is `ctx` below. NULL: redisReply objects, which
+    bool quiet;                 // its outages are another connection's news, too: log them for debugging only
+    struct redis_limits limits; // of replies; larger ones end the connection, or are skipped
+    // How replies are built (read.h of hiredis); redis_reader_context gives `ctx`. NULL: redisReply objects, which
     // on_reply frees.
-    redisReplyObjectFunctions *functions;
+    const redisReplyObjectFunctions *functions;
 
     void (*on_ready)(void *ctx); // connected and authenticated: commands may be sent
     // A PING of this connection's own goes out, between the commands of others: its answer comes to on_reply.
@@ -30,7 +30,7 @@ struct redis_conn_settings {
     // A whole reply. False: it makes no sense here, and the connection is to be replaced.
     bool (*on_reply)(void *ctx, void *reply);
     void (*on_skipped)(void *ctx,
-                       size_t len); // the bulk of the reply that is being read was larger than max_bulk
+                       size_t len); // the bulk of the reply that is being read was larger than limits.bulk
     // An attempt to connect has failed, for a reason in one line; the next one follows. May be NULL.
     void (*on_fault)(void *ctx, const char *why);
     void (*on_down)(void *ctx); // a connection that was ready is gone
@@ -46,6 +46,11 @@ void redis_conn_destroy(struct redis_conn *c);
 bool redis_conn_send(struct redis_conn *c, int argc, const char **argv, const size_t *lens);
 
 bool redis_conn_is_ready(const struct redis_conn *c);
+
+// Redis did what a command asked for: the outage is over, so the next one is logged anew and its first attempt follows
+// soon. A server that is full takes connections, even answers, and ends them: none of that is a success.
+// With `functions` the caller says so; without, each reply in READY that is no error does.
+void redis_conn_worked(struct redis_conn *c);
 
 // Gives this connection up and makes a new one. `why` is for the log.
 void redis_conn_replace(struct redis_conn *c, const char *why);

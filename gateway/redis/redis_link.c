@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <hiredis/hiredis.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -24,6 +25,33 @@ void redis_address_describe(const struct redis_address *address, char *out, size
 bool redis_address_equal(const struct redis_address *a, const struct redis_address *b)
 {
     return a->unix_path == b->unix_path && a->port == b->port && strcmp(a->host, b->host) == 0;
+}
+
+// The part of an address that a name has. NULL for families that have no names.
+static const void *host_of(const struct sockaddr *sa, size_t *size)
+{
+    const struct sockaddr_in *four = (const void *)sa;
+    const struct sockaddr_in6 *six = (const void *)sa;
+    *size = sa->sa_family == AF_INET ? sizeof four->sin_addr : sizeof six->sin6_addr;
+    return sa->sa_family == AF_INET    ? (const void *)&four->sin_addr
+           : sa->sa_family == AF_INET6 ? (const void *)&six->sin6_addr
+                                       : NULL;
+}
+
+bool redis_link_is_at(const struct redis_link *l, const struct addrinfo *found)
+{
+    struct sockaddr_storage peer;
+    socklen_t len = sizeof peer;
+    size_t size, other_size;
+    if (l->state != REDIS_LINK_OPEN || getpeername(l->io.fd, (struct sockaddr *)&peer, &len) != 0)
+        return true; // a connection that is gone is noticed by itself
+    const void *host = host_of((struct sockaddr *)&peer, &size);
+    for (; host && found; found = found->ai_next) {
+        const void *other = host_of(found->ai_addr, &other_size);
+        if (other && other_size == size && memcmp(host, other, size) == 0)
+            return true;
+    }
+    return !host;
 }
 
 static void watch(struct redis_link *l, int events)
@@ -61,7 +89,6 @@ static void lose(struct redis_link *l, const char *why)
 static void opened(struct redis_link *l)
 {
     l->state = REDIS_LINK_OPEN;
-    l->last_read = ev_now(l->loop);
     watch(l, EV_READ);
     l->hooks.on_open(l->hooks.ctx);
 }
@@ -126,8 +153,8 @@ static void on_resolved(void *ctx, const struct addrinfo *found, const char *err
 
 static void resolve(struct redis_link *l)
 {
-    // One that takes longer than an attempt is awaited by the next: never more than one at a time.
-    if (l->lookup && !redis_address_equal(&l->lookup_address, &l->address)) {
+    // A lookup that takes longer than an attempt is awaited by the next: never more than one at a time.
+    if (l->lookup && (lookup_is_over(l->lookup) || !redis_address_equal(&l->lookup_address, &l->address))) {
         lookup_release(l->lookup);
         l->lookup = NULL;
     }
@@ -178,14 +205,14 @@ static ssize_t receive(struct redis_link *l, char *bytes, size_t size)
     return REDIS_TLS_FAILED;
 }
 
-void redis_link_read(struct redis_link *l)
+static void take_bytes(struct redis_link *l)
 {
     char bytes[READ_SIZE];
     for (int i = 0; i < READS_PER_TURN; i++) {
         ssize_t n = receive(l, bytes, sizeof bytes);
         if (n < 0)
             return;
-        l->last_read = ev_now(l->loop);
+        l->reads++;
         l->hooks.on_bytes(l->hooks.ctx, bytes, (size_t)n);
         // A plain socket that gave less than was asked for is empty; TLS gives one record at a time.
         if (l->state != REDIS_LINK_OPEN || (!l->tls && (size_t)n < sizeof bytes))
@@ -212,7 +239,11 @@ static ssize_t transmit(struct redis_link *l, const char *bytes, size_t len)
         return n;
     if (errno == EAGAIN || errno == EWOULDBLOCK)
         return REDIS_TLS_WAIT;
-    lose(l, strerror(errno));
+    // A server that is full says so and closes: that is read, before what the failed send says.
+    const char *why = strerror(errno);
+    take_bytes(l);
+    if (l->state == REDIS_LINK_OPEN)
+        lose(l, why);
     return REDIS_TLS_FAILED;
 }
 
@@ -237,7 +268,7 @@ static void flush(struct redis_link *l)
 // TLS reads when it wants to write and writes when it wants to read, so every event is one for both.
 static void on_tls_io(struct redis_link *l)
 {
-    redis_link_read(l);
+    take_bytes(l);
     if (l->state != REDIS_LINK_OPEN)
         return;
     if (l->out.len > 0)
@@ -250,7 +281,9 @@ static void on_io(struct ev_loop *loop, ev_io *w, int events)
 {
     (void)loop;
     struct redis_link *l = w->data;
-    if (l->state == REDIS_LINK_CONNECTING) {
+    if (events & EV_ERROR) { // libev has dropped the watcher
+        lose(l, "its socket cannot be watched: no memory");
+    } else if (l->state == REDIS_LINK_CONNECTING) {
         connected(l);
     } else if (l->state == REDIS_LINK_SECURING) {
         secure_on(l);
@@ -258,7 +291,7 @@ static void on_io(struct ev_loop *loop, ev_io *w, int events)
         on_tls_io(l);
     } else {
         if (events & EV_READ)
-            redis_link_read(l);
+            take_bytes(l);
         if ((events & EV_WRITE) && l->state == REDIS_LINK_OPEN)
             flush(l);
     }
@@ -302,7 +335,7 @@ void redis_link_init(struct redis_link *l, struct ev_loop *loop, struct redis_tl
     ev_io_init(&l->io, on_io, -1, 0);
     l->io.data = l;
     ev_timer_init(&l->flush, on_flush, 0., 0.); // never started: fed where something was queued
-    ev_set_priority(&l->flush, EV_MINPRI); // behind all that may queue something in this turn
+    ev_set_priority(&l->flush, EV_MINPRI);      // behind all that may queue something in this turn
     l->flush.data = l;
 }
 

@@ -52,7 +52,7 @@ struct redis_link {
     struct redis_tls *tls; // of this connection; NULL: plain
     struct buf out;
     size_t out_sent;
-    double last_read; // ev_now() of the last byte that came
+    unsigned reads;   // that brought bytes, so far
     unsigned attempt; // takes the addresses of a name in turn
 };
 
@@ -68,11 +68,11 @@ void redis_link_close(struct redis_link *l);
 
 // Queues a command, which leaves at the end of the turn. Only when OPEN. False when out of memory.
 bool redis_link_send(struct redis_link *l, int argc, const char **argv, const size_t *lens);
-// Reads what has come, without waiting for the loop to say so. Only when OPEN.
-void redis_link_read(struct redis_link *l);
 // Why an attempt has taken too long, by what it is waiting for.
 const char *redis_link_late(const struct redis_link *l);
 
 // "127.0.0.1:6379", "[::1]:6379" or the path of a socket. Always terminated.
 void redis_address_describe(const struct redis_address *address, char *out, size_t size);
 bool redis_address_equal(const struct redis_address *a, const struct redis_address *b);
+// False where it is OPEN to an address that is not among those in `found`, of any port.
+bool redis_link_is_at(const struct redis_link *l, const struct addrinfo *found);

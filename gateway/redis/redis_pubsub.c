@@ -11,6 +11,7 @@
 
 #define BATCH_MAX 512
 #define BULK_MIN 1024u
+#define PUSH_ELEMENTS 3u // kind, channel, and a payload or a number
 
 enum push_kind { PUSH_OTHER, PUSH_MESSAGE, PUSH_SUBSCRIBE, PUSH_UNSUBSCRIBE, PUSH_PONG };
 
@@ -54,23 +55,30 @@ static void read_payload(struct redis_pubsub *p, const char *text, size_t len)
         p->settings.on_message(p->settings.ctx, p->channel, p->channel_len, text, len);
 }
 
+static void answered(struct redis_pubsub *p, enum asked what)
+{
+    pending_replies_reply(&p->pending_replies, what);
+    if (what != ASKED_UNSUBSCRIBE)
+        redis_conn_worked(p->conn);
+}
+
 // The functions that hiredis calls for each element, before the whole reply is there. None may return NULL:
 // that is out of memory to the reader.
 static void *create_string(const redisReadTask *task, char *text, size_t len)
 {
-    struct redis_pubsub *p = task->privdata;
+    struct redis_pubsub *p = redis_reader_context(task);
     if (!task->parent) {
         if (task->type == REDIS_REPLY_ERROR)
             snprintf(p->error, sizeof p->error, "%.*s", (int)(len < 255 ? len : 255), text);
         else
-            pending_replies_reply(&p->pending_replies, ASKED_PING); // +PONG, while there is no subscription
+            answered(p, ASKED_PING); // +PONG, while there is no subscription
         return p;
     }
     switch ((int)task->idx) {
     case 0:
         p->kind = kind_of(p, text, len);
         if (p->kind == PUSH_PONG)
-            pending_replies_reply(&p->pending_replies, ASKED_PING);
+            answered(p, ASKED_PING);
         p->channel_len = 0;
         break;
     case 1:
@@ -91,15 +99,15 @@ static void *create_string(const redisReadTask *task, char *text, size_t len)
 static void *create_integer(const redisReadTask *task, long long value)
 {
     (void)value;
-    struct redis_pubsub *p = task->privdata;
+    struct redis_pubsub *p = redis_reader_context(task);
     if (!task->parent || task->idx != 2)
         return p;
     if (p->kind == PUSH_UNSUBSCRIBE) {
-        pending_replies_reply(&p->pending_replies, ASKED_UNSUBSCRIBE);
+        answered(p, ASKED_UNSUBSCRIBE);
         if (p->channel_len > 0 && p->settings.on_unsubscribed)
             p->settings.on_unsubscribed(p->settings.ctx, p->channel, p->channel_len);
     } else if (p->kind == PUSH_SUBSCRIBE) {
-        pending_replies_reply(&p->pending_replies, ASKED_SUBSCRIBE);
+        answered(p, ASKED_SUBSCRIBE);
         if (p->channel_len > 0)
             p->settings.on_subscribed(p->settings.ctx, p->channel, p->channel_len);
     }
@@ -113,12 +121,12 @@ static void *create_array(const redisReadTask *task, int elements)
 #endif
 {
     (void)elements;
-    return task->privdata;
+    return redis_reader_context(task);
 }
 
 static void *create_nil(const redisReadTask *task)
 {
-    return task->privdata;
+    return redis_reader_context(task);
 }
 
 static void free_object(void *reply)
@@ -126,7 +134,7 @@ static void free_object(void *reply)
     (void)reply; // nothing was allocated
 }
 
-static redisReplyObjectFunctions functions = {
+static const redisReplyObjectFunctions functions = {
     .createString = create_string,
     .createArray = create_array,
     .createInteger = create_integer,
@@ -200,12 +208,13 @@ struct redis_pubsub *redis_pubsub_create(struct ev_loop *loop, const struct redi
     if (!p)
         return NULL;
     p->settings = *settings;
+    // Names and kinds are bulk strings, too.
+    size_t bulk = settings->max_message > BULK_MIN ? settings->max_message : BULK_MIN;
     struct redis_conn_settings conn = {
         .url = settings->url,
         .purpose = "subscriber",
         .client_name = settings->client_name,
-        // Names and kinds are bulk strings, too.
-        .max_bulk = settings->max_message > BULK_MIN ? settings->max_message : BULK_MIN,
+        .limits = {.bulk = bulk, .elements = PUSH_ELEMENTS, .bytes = PUSH_ELEMENTS * bulk},
         .functions = &functions,
         .on_ready = on_ready,
         .on_ping = on_ping,

@@ -1,25 +1,78 @@
 #include "gateway/redis/redis_reader.h"
 
+#include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
+// What a server that means well sends: a map of slots has 4 levels.
+#define DEPTH_MAX 4
+// Bytes of a line: a status, an error, a number or a count.
+#define LINE_MAX_BYTES 65536u
+
+static void *refuse(struct redis_reader *r, const char *error)
+{
+    r->error = error;
+    return NULL; // hiredis takes that for a lack of memory, and stops
+}
+
+#if HIREDIS_MAJOR >= 1
+static void *check_array(const redisReadTask *task, size_t elements)
+#else
+static void *check_array(const redisReadTask *task, int elements)
+#endif
+{
+    struct redis_reader *r = task->privdata;
+    if (r->hiredis->ridx >= DEPTH_MAX)
+        return refuse(r, "an answer that is nested too deep");
+    if ((size_t)elements > r->limits.elements - r->elements)
+        return refuse(r, "an answer with too many elements");
+    r->elements += (size_t)elements;
+    return r->build.createArray(task, elements);
+}
+
+static void *check_string(const redisReadTask *task, char *text, size_t len)
+{
+    struct redis_reader *r = task->privdata;
+    if (len > r->limits.bytes - r->bytes)
+        return refuse(r, "an answer that is too large");
+    r->bytes += len;
+    return r->build.createString(task, text, len);
+}
+
+void *redis_reader_context(const redisReadTask *task)
+{
+    const struct redis_reader *r = task->privdata;
+    return r->context;
+}
 
 static bool renew(struct redis_reader *r)
 {
     if (r->hiredis)
         redisReaderFree(r->hiredis);
-    r->hiredis = r->functions ? redisReaderCreateWithFunctions(r->functions) : redisReaderCreate();
-    if (r->hiredis && r->functions)
-        r->hiredis->privdata = r->context;
-    return r->hiredis != NULL;
+    r->elements = r->bytes = 0;
+    r->hiredis = redisReaderCreate();
+    if (!r->hiredis)
+        return false;
+    if (!r->has_functions)
+        r->build = *r->hiredis->fn;
+    r->check = r->build;
+    r->check.createArray = check_array;
+    r->check.createString = check_string;
+    r->hiredis->fn = &r->check;
+    r->hiredis->privdata = r;
+    return true;
 }
 
-bool redis_reader_reset(struct redis_reader *r, redisReplyObjectFunctions *functions, void *context,
-                        size_t max_bulk)
+bool redis_reader_reset(struct redis_reader *r, const redisReplyObjectFunctions *functions, void *context,
+                        const struct redis_limits *limits)
 {
-    r->functions = functions;
+    assert(limits->elements > 0 && limits->bulk > 0 && limits->bytes > 0);
+    r->has_functions = functions != NULL;
+    if (functions)
+        r->build = *functions;
     r->context = context;
-    r->max_bulk = max_bulk;
+    r->limits = *limits;
     r->skip = 0;
     r->error = NULL;
     return renew(r);
@@ -75,10 +128,12 @@ static enum redis_read guard(struct redis_reader *r, size_t *skipped)
     const redisReader *h = r->hiredis;
     unsigned long long len;
     size_t have;
-    if (!waits_for_bulk(h, &len, &have) || len <= r->max_bulk)
-        return REDIS_READ_MORE;
+    r->error = "an answer that is too large";
+    if (!waits_for_bulk(h, &len, &have)) // but for a line
+        return h->len - h->pos > LINE_MAX_BYTES ? REDIS_READ_ERROR : REDIS_READ_MORE;
+    if (len <= r->limits.bulk)
+        return len > r->limits.bytes - r->bytes ? REDIS_READ_ERROR : REDIS_READ_MORE;
     bool last = h->ridx == 0 || task_at(h, h->ridx)->idx + 1 == (long long)task_at(h, h->ridx - 1)->elements;
-    r->error = "a reply that is too large";
     if (!last || len > SIZE_MAX - 2 || have > len + 2)
         return REDIS_READ_ERROR;
     r->skip = (size_t)len + 2 - have;
@@ -90,8 +145,12 @@ static enum redis_read guard(struct redis_reader *r, size_t *skipped)
 enum redis_read redis_reader_next(struct redis_reader *r, void **reply, size_t *skipped)
 {
     *reply = NULL;
+    if (r->hiredis->ridx < 0)
+        r->elements = r->bytes = 0; // a new reply
+    r->error = NULL;
     if (redisReaderGetReply(r->hiredis, reply) != REDIS_OK) {
-        r->error = r->hiredis->errstr;
+        if (!r->error)
+            r->error = r->hiredis->errstr;
         return REDIS_READ_ERROR;
     }
     return *reply ? REDIS_READ_REPLY : guard(r, skipped);

@@ -1,16 +1,26 @@
-// RESP2 bytes in, replies out, by hiredis' reader; with a bound on what it buffers. Pure: no sockets.
+// RESP2 bytes in, replies out, by hiredis' reader; with bounds on all that a server announces or sends. Pure: no
+// sockets.
 #pragma once
 
 #include <hiredis/hiredis.h>
 #include <stdbool.h>
 #include <stddef.h>
 
+struct redis_limits {
+    size_t bulk;     // bytes of one bulk string; a larger one is skipped, never buffered
+    size_t elements; // of all arrays of one reply
+    size_t bytes;    // of all strings of one reply
+};
+
 struct redis_reader {
     redisReader *hiredis;
-    redisReplyObjectFunctions *functions;
+    redisReplyObjectFunctions build; // those that build the replies
+    redisReplyObjectFunctions check; // what hiredis calls: these look at the bounds, then call `build`
+    bool has_functions;              // `build` is the caller's
     void *context;
-    size_t max_bulk;
-    size_t skip; // bytes of an oversized bulk string that are still to come
+    struct redis_limits limits;
+    size_t elements, bytes; // of the reply that is being read, so far
+    size_t skip;            // bytes of an oversized bulk string that are still to come
     const char *error;
 };
 
@@ -21,12 +31,14 @@ enum redis_read {
     REDIS_READ_ERROR,   // `error` says why; the stream cannot be read any further
 };
 
-// Ready for a new stream of bytes. `functions` build the replies, with `context` as privdata; NULL:
-// redisReply objects, for the caller to free. Bulk strings above `max_bulk` are skipped, never buffered. All
-// zero is a reader that was not reset. False when out of memory.
-bool redis_reader_reset(struct redis_reader *r, redisReplyObjectFunctions *functions, void *context,
-                        size_t max_bulk);
+// Ready for a new stream of bytes. `functions` (read.h of hiredis) build the replies; NULL: redisReply objects, for
+// the caller to free. A struct that is all zero was not reset; after the first reset it must stay where it is. False
+// when out of memory.
+bool redis_reader_reset(struct redis_reader *r, const redisReplyObjectFunctions *functions, void *context,
+                        const struct redis_limits *limits);
 void redis_reader_deinit(struct redis_reader *r);
+// For `functions`: the `context` of the reset.
+void *redis_reader_context(const redisReadTask *task);
 
 // Takes bytes (copied), in pieces of 4 to 16 KiB: the reader moves what is left to the front. False:
 // REDIS_READ_ERROR.

@@ -6,6 +6,7 @@
 
 #include "common/jitter.h"
 #include "common/log.h"
+#include "gateway/redis/deadline.h"
 #include "gateway/redis/redis_reader.h"
 #include "gateway/redis/sentinel_reply.h"
 
@@ -13,7 +14,6 @@
 #define RESOLVE_TIMEOUTS 3 // so many of them for a name: the resolver's own patience is 5 s a server
 #define REFRESH_MS 3000u   // up to twice that between two rounds that nobody asks for
 #define WATCH_LOST_S 0.5
-#define REPLY_MAX 65536u
 
 enum sentinel_state {
     SENTINEL_RESTING,  // the timer begins a round with the next sentinel
@@ -29,13 +29,12 @@ enum sentinel_step { STEP_AUTH, STEP_ADDRESS, STEP_DETAILS, STEP_SUBSCRIBE, STEP
 enum sentinel_fault { FAULT_NONE, FAULT_DOWN, FAULT_REFUSES, FAULT_NO_ADDRESS, FAULT_UNKNOWN_NAME };
 
 struct sentinel {
-    struct ev_loop *loop;
     const struct redis_url *url;
     void (*on_result)(void *ctx, const struct redis_address *address, const char *error);
     void *ctx;
     struct redis_link link;
     struct redis_reader reader;
-    ev_timer timer;
+    struct deadline deadline;
     uint64_t random;
     enum sentinel_state state;
     enum sentinel_step step;
@@ -53,9 +52,7 @@ struct sentinel {
 static void set_state(struct sentinel *s, enum sentinel_state state, double timer_s)
 {
     s->state = state;
-    ev_timer_stop(s->loop, &s->timer);
-    ev_timer_set(&s->timer, timer_s, 0.);
-    ev_timer_start(s->loop, &s->timer);
+    deadline_set(&s->deadline, timer_s);
 }
 
 static double refresh_in_s(struct sentinel *s)
@@ -137,13 +134,15 @@ static void try_sentinel(struct sentinel *s)
 static void on_open(void *ctx)
 {
     struct sentinel *s = ctx;
+    // The largest answer is SENTINEL MASTER: some 50 strings.
+    static const struct redis_limits limits = {.bulk = 65536, .elements = 1024, .bytes = 65536};
     const char *name = s->url->master_name;
     const char *auth[] = {"AUTH", s->url->sentinel_password};
     const char *address[] = {"SENTINEL", "GET-MASTER-ADDR-BY-NAME", name};
     const char *details[] = {"SENTINEL", "MASTER", name};
     const char *subscribe[] = {"SUBSCRIBE", "+switch-master"};
     s->step = auth[1] ? STEP_AUTH : STEP_ADDRESS;
-    if (!redis_reader_reset(&s->reader, NULL, NULL, REPLY_MAX) ||
+    if (!redis_reader_reset(&s->reader, NULL, NULL, &limits) ||
         (auth[1] && !redis_link_send(&s->link, 2, auth, NULL)) ||
         !redis_link_send(&s->link, 3, address, NULL) || !redis_link_send(&s->link, 3, details, NULL) ||
         !redis_link_send(&s->link, 2, subscribe, NULL))
@@ -254,15 +253,16 @@ static void on_bytes(void *ctx, const char *bytes, size_t len)
     on_lost(s, "an answer that makes no sense");
 }
 
-static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
+static void on_deadline(void *ctx)
 {
-    (void)loop, (void)events;
-    struct sentinel *s = timer->data;
+    struct sentinel *s = ctx;
     switch (s->state) {
     case SENTINEL_TURNING:
         try_sentinel(s);
         break;
     case SENTINEL_ASKING:
+        if (deadline_extend(&s->deadline))
+            return;
         if (s->link.state == REDIS_LINK_RESOLVING && ++s->timeouts < RESOLVE_TIMEOUTS)
             set_state(s, SENTINEL_ASKING, ANSWER_TIMEOUT_S);
         else
@@ -285,14 +285,12 @@ struct sentinel *sentinel_create(struct ev_loop *loop, const struct redis_url *u
         return NULL;
     const struct redis_link_hooks hooks = {
         .on_open = on_open, .on_bytes = on_bytes, .on_lost = on_lost, .ctx = s};
-    s->loop = loop;
     s->url = url;
     s->on_result = on_result;
     s->ctx = ctx;
     s->random = jitter_seed();
     redis_link_init(&s->link, loop, url->tls_context, &hooks);
-    ev_timer_init(&s->timer, on_timer, 0., 0.);
-    s->timer.data = s;
+    deadline_init(&s->deadline, loop, on_deadline, s);
     // Gateways that start together do not all begin with the same one.
     begin_round(s, jitter_next(&s->random));
     return s;
@@ -304,7 +302,7 @@ void sentinel_destroy(struct sentinel *s)
         return;
     redis_link_deinit(&s->link);
     redis_reader_deinit(&s->reader);
-    ev_timer_stop(s->loop, &s->timer);
+    deadline_stop(&s->deadline);
     free(s);
 }
 

@@ -51,13 +51,13 @@ static enum mail_payload mail_payload(const struct mail *m)
     return (enum mail_payload)payloads[m->kind];
 }
 
-struct channel_mail *channel_mail_create(const struct channel_ref *ref)
+struct channel_mail *channel_mail_create(struct channel_ref ref)
 {
-    struct channel_mail *m = malloc(sizeof *m + ref->len);
+    struct channel_mail *m = malloc(sizeof *m + ref.len);
     if (!m)
         return NULL;
-    *m = (struct channel_mail){.hash = ref->hash, .len = ref->len};
-    memcpy(m->name, ref->name, ref->len);
+    *m = (struct channel_mail){.hash = ref.hash, .len = ref.len};
+    memcpy(m->name, ref.name, ref.len);
     return m;
 }
 

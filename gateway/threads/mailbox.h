@@ -36,7 +36,7 @@ struct page_mail {
 };
 
 // All else zero. NULL when out of memory.
-struct channel_mail *channel_mail_create(const struct channel_ref *ref);
+struct channel_mail *channel_mail_create(struct channel_ref ref);
 // Borrows the mail's name.
 struct channel_ref channel_mail_ref(const struct channel_mail *m);
 void page_mail_free(struct page_mail *page);

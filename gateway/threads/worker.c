@@ -14,7 +14,7 @@
 struct worker {
     struct worker_settings settings;
     struct ev_loop *loop;
-    struct conn_table table;
+    struct client_loop clients;
     struct counters counters;
     struct mailbox *inbox;
     struct mailbox *bus_inbox; // `inbox`, or a local box where the bus shares the loop
@@ -38,59 +38,48 @@ static bool worker_ask(struct worker *w, enum mail_kind kind, struct channel_mai
     return false;
 }
 
-static bool on_history(void *ctx, uint64_t hash, const char *name, size_t len,
-                       const struct history_query *query)
+static bool on_history(void *ctx, struct channel_ref channel, const struct history_query *query)
 {
-    struct channel_mail *mail =
-        channel_mail_create(&(struct channel_ref){.name = name, .len = len, .hash = hash});
+    struct worker *w = ctx;
+    struct channel_mail *mail = channel_mail_create(channel);
+    counter_add(&w->counters, COUNTER_HISTORY_READS, 1);
     if (mail)
         mail->query = *query;
     return worker_ask(ctx, MAIL_HISTORY, mail);
 }
 
-static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, uint64_t subscribe_seq)
+static bool on_interest(void *ctx, struct channel_ref channel, uint64_t subscribe_seq)
 {
-    struct channel_mail *mail =
-        channel_mail_create(&(struct channel_ref){.name = name, .len = len, .hash = hash});
+    struct channel_mail *mail = channel_mail_create(channel);
     if (mail)
         mail->subscribe_seq = subscribe_seq;
     if (worker_ask(ctx, subscribe_seq ? MAIL_WANTED : MAIL_UNWANTED, mail))
         return true;
     if (!subscribe_seq) // costs a subscription too many, until the channel is wanted and left again
-        log_error("worker", "out of memory: channel %.*s could not be released", (int)len, name);
+        log_error("worker", "out of memory: channel %.*s could not be released", (int)channel.len,
+                  channel.name);
     return false;
-}
-
-static void worker_deliver(struct worker *w, struct frame *f, bool more)
-{
-    // A frame alone is written at once; of several, each stream gets what is its own in one write.
-    if (more)
-        w->table.coalesce = true;
-    hub_deliver(w->table.hub, f);
-    frame_release(f);
 }
 
 static void worker_lost(struct worker *w, const struct channel_mail *m, bool is_confirmed_soon)
 {
-    if (!hub_lost(w->table.hub, m->hash, m->name, m->len, is_confirmed_soon))
+    if (!hub_lost(client_loop_hub(&w->clients), channel_mail_ref(m), is_confirmed_soon))
         return;
-    struct frame *f = gap_frame(m->hash, m->name, m->len);
+    struct frame *f = gap_frame(channel_mail_ref(m));
     if (!f)
         return;
     counter_add(&w->counters, COUNTER_GAPS, 1);
-    w->table.coalesce = true;
-    hub_deliver(w->table.hub, f);
-    frame_release(f);
+    client_loop_deliver(&w->clients, f, true);
 }
 
 static void worker_confirm(struct worker *w, const struct channel_mail *m)
 {
-    hub_confirm(w->table.hub, m->hash, m->name, m->len, &m->tail);
+    hub_confirm(client_loop_hub(&w->clients), channel_mail_ref(m), &m->tail);
 }
 
 static void worker_page(struct worker *w, struct page_mail *mail)
 {
-    hub_page(w->table.hub, mail->channel->hash, mail->channel->name, mail->channel->len, &mail->page);
+    hub_page(client_loop_hub(&w->clients), channel_mail_ref(mail->channel), &mail->page);
     free(mail->channel);
     free(mail);
 }
@@ -98,19 +87,17 @@ static void worker_page(struct worker *w, struct page_mail *mail)
 static void worker_unconfirm(struct worker *w, const struct channel_mail *m)
 {
     if (m)
-        hub_unconfirm(w->table.hub, m->hash, m->name, m->len);
+        hub_unconfirm(client_loop_hub(&w->clients), channel_mail_ref(m));
     else
-        hub_unconfirm_all(w->table.hub);
+        hub_unconfirm_all(client_loop_hub(&w->clients));
 }
 
 static void worker_drain(struct worker *w)
 {
-    // First the door, then the guests: what stood in the queue is let in and sent elsewhere with a clean
-    // answer.
-    w->table.draining = true;
+    client_loop_drain(&w->clients);
+    // Connections that the kernel has let in already are accepted, and refused with a clean answer.
     for (size_t i = 0; i < w->settings.listen_count; i++)
         listener_close(&w->listeners[i]);
-    conn_table_drain(&w->table);
 }
 
 static void on_mail(void *ctx, const struct mail *mail, bool more)
@@ -118,7 +105,7 @@ static void on_mail(void *ctx, const struct mail *mail, bool more)
     struct worker *w = ctx;
     switch ((enum mail_kind)mail->kind) {
     case MAIL_FRAME:
-        worker_deliver(w, mail->frame, more);
+        client_loop_deliver(&w->clients, mail->frame, more);
         break;
     case MAIL_CONFIRMED:
         worker_confirm(w, mail->channel);
@@ -128,7 +115,7 @@ static void on_mail(void *ctx, const struct mail *mail, bool more)
         worker_page(w, mail->page);
         break;
     case MAIL_PAGE_LOST:
-        hub_page_lost(w->table.hub, mail->number);
+        hub_page_lost(client_loop_hub(&w->clients), mail->number);
         break;
     case MAIL_GAP:
     case MAIL_RESUBSCRIBED:
@@ -153,8 +140,7 @@ static void on_mail(void *ctx, const struct mail *mail, bool more)
 static void on_batch_end(void *ctx)
 {
     struct worker *w = ctx;
-    conn_table_flush(&w->table);
-    w->table.coalesce = false;
+    client_loop_flush(&w->clients);
 }
 
 static void on_alive(struct ev_loop *loop, ev_timer *timer, int events)
@@ -170,7 +156,7 @@ static void on_watch_empty(struct ev_loop *loop, ev_prepare *p, int events)
 {
     (void)loop, (void)events;
     struct worker *w = p->data;
-    if (!w->table.draining || w->table.count > 0 || w->told_empty)
+    if (w->told_empty || !client_loop_is_drained(&w->clients))
         return;
     struct mail mail = {.kind = MAIL_EMPTY, .from = (uint16_t)w->settings.index};
     w->told_empty = mailbox_post(w->main, &mail);
@@ -196,12 +182,13 @@ struct worker *worker_create(const struct worker_settings *settings)
     w->inbox = mailbox_create(w->loop, settings->backlog_limit, &hooks);
     w->bus_inbox =
         settings->shares_loop ? mailbox_create_local(w->loop, settings->backlog_limit, &hooks) : w->inbox;
-    const struct client_bus bus = {.on_interest = on_interest, .on_history = on_history, .ctx = w};
+    const struct hub_events bus = {.on_interest = on_interest, .on_history = on_history, .ctx = w};
     if (!w->inbox || !w->bus_inbox ||
-        !conn_table_init(&w->table, w->loop, settings->client, &settings->hooks, &w->counters) ||
-        !conn_table_enable_streams(&w->table, settings->limits, &bus))
+        !client_loop_init(&w->clients, settings->index, w->loop, settings->client, &settings->hooks,
+                          &w->counters) ||
+        !client_loop_enable_streams(&w->clients, settings->limits, &bus))
         goto fail;
-    // After the table's own: it sees the turn's sweep done.
+    // After the one of client_loop: it sees the turn's sweep done.
     ev_prepare_init(&w->watch_empty, on_watch_empty);
     ev_set_priority(&w->watch_empty, EV_MINPRI);
     w->watch_empty.data = w;
@@ -212,6 +199,8 @@ struct worker *worker_create(const struct worker_settings *settings)
     atomic_store(&w->alive_at, clock_monotonic_ms());
     return w;
 fail: // out of memory at the start, which the caller makes fatal
+    if (w->clients.context.loop)
+        client_loop_deinit(&w->clients);
     worker_destroy_boxes(w);
     if (w->loop)
         ev_loop_destroy(w->loop);
@@ -223,11 +212,11 @@ static void *worker_run(void *arg)
 {
     struct worker *w = arg;
     for (size_t i = 0; i < w->settings.listen_count; i++)
-        listener_start(&w->listeners[i], &w->table, w->settings.listen_fds[i]);
+        listener_start(&w->listeners[i], &w->clients, &w->settings.listen_sockets[i]);
     ev_run(w->loop, 0);
     for (size_t i = 0; i < w->settings.listen_count; i++)
         listener_close(&w->listeners[i]);
-    conn_table_deinit(&w->table);
+    client_loop_deinit(&w->clients);
     return NULL;
 }
 
@@ -270,7 +259,7 @@ void worker_destroy(struct worker *w)
     if (!w)
         return;
     if (!w->stopped)
-        conn_table_deinit(&w->table);
+        client_loop_deinit(&w->clients);
     worker_destroy_boxes(w);
     ev_loop_destroy(w->loop);
     free(w);
@@ -283,7 +272,7 @@ const struct counters *worker_counters(const struct worker *w)
 
 uint64_t worker_closes(const struct worker *w, enum close_reason reason)
 {
-    return atomic_load_explicit(&w->table.closes[reason], memory_order_relaxed);
+    return client_loop_closes(&w->clients, reason);
 }
 
 uint64_t worker_alive_at(const struct worker *w)

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "gateway/client/conn_table.h"
+#include "gateway/client/client_loop.h"
 #include "gateway/threads/mailbox.h"
 
 struct worker;
@@ -15,10 +15,10 @@ struct worker_settings {
     unsigned index; // below WORKERS_MAX
     const struct client_settings *client;
     struct client_hooks hooks;
-    struct limits *limits; // shared by all workers
-    size_t backlog_limit;  // bytes of frames that may wait for this worker
-    bool shares_loop;      // the bus runs in this worker's loop
-    const int *listen_fds; // taken
+    struct limits *limits;                      // shared by all workers
+    size_t backlog_limit;                       // bytes of frames that may wait for this worker
+    bool shares_loop;                           // the bus runs in this worker's loop
+    const struct listen_socket *listen_sockets; // their descriptors are taken
     size_t listen_count;
 };
 

@@ -1,9 +1,11 @@
-// The same promises to each client that others wrote: in Node.js, and in Chromium, through NGINX.
+// The same promises to each client that others wrote: in Node.js, in Chromium and in Firefox, through NGINX.
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { connectInPage, pageFiles } from '../lib/browser_clients.mjs';
 import { openPage, startChromium } from '../lib/chromium.mjs';
+import { connect as connectRedis, FORMS, load } from '../lib/durable.mjs';
+import { openFirefoxPage } from '../lib/firefox.mjs';
 import { NODE_CLIENTS } from '../lib/node_clients.mjs';
 import { scopeOf, sharedScope } from '../lib/scope.mjs';
 import { startTier } from '../lib/tier.mjs';
@@ -29,6 +31,10 @@ for (const kind of ['EventSource', 'fetchEventSource']) {
         return connectInPage(page, kind, path, types);
     };
 }
+
+const inFirefox = (kind) => async (scope, nginx, path, types) =>
+    connectInPage(await openFirefoxPage(scope, `${nginx.url}/page.html`), kind, path, types);
+const WITH_FIREFOX = { ...CLIENTS, 'EventSource in Firefox': inFirefox('EventSource'), 'fetchEventSource in Firefox': inFirefox('fetchEventSource') };
 
 const isOpen = (client) => until('the client to be open', async () => (await client.state()) === 'open');
 const channelOf = (t) => `e2e:${t.name.replace(/[^a-z0-9]+/gi, '-')}`.slice(0, 100);
@@ -146,9 +152,35 @@ for (const [name, connect] of Object.entries(CLIENTS)) {
             await redis.run();
             await gateway.process.ready('is ready again', () => gateway.ready());
             await isBack(redis, 'a', client, 'first');
-            // fetch-event-source takes the blank line after `retry` for an empty message; without that line undici would not heed it.
-            const others = (await client.events()).filter((e) => e.data !== 'first' && !(e.data === '' && name.startsWith('fetch')));
+            // Two clients take the blank line after `retry` for an empty message; without that line undici would not heed it.
+            const firesEmpty = /^(fetch|extended)/.test(name);
+            const others = (await client.events()).filter((e) => e.data !== 'first' && !(e.data === '' && firesEmpty));
             assert.deepEqual(others, [], 'refusals fire nothing');
         });
+    });
+}
+
+for (const [name, connect] of Object.entries(WITH_FIREFOX)) {
+    test(`${name}: cut before its first event, it misses no durable event`, async (t) => {
+        const scope = scopeOf(t);
+        const { redis, gateways, nginx } = await start(scope, { gateways: 2 });
+        const publisher = connectRedis(scope, redis);
+        await load(publisher);
+        await FORMS.function(publisher, 'a', 'old');
+        const client = await connect(scope, nginx, '/stream?channel=a', ['message', 'gateway:gap']);
+        await isOpen(client);
+        const counts = await Promise.all(gateways.map((gateway) => gateway.metric('connections')));
+        const serving = gateways[counts.indexOf(1)];
+        serving.process.signal('SIGSTOP'); // what is published now reaches the client from its next gateway or never
+        await FORMS.function(publisher, 'a', 'away');
+        serving.process.signal('SIGKILL');
+        await serving.process.exit();
+        await until('the client to be back', async () => (await client.opens()) >= 2, { ms: 30000 });
+        await FORMS.function(publisher, 'a', 'new');
+        const events = await until('the newest event', async () => {
+            const events = (await client.events()).filter((e) => ['message', 'gateway:gap'].includes(e.type));
+            return events.at(-1)?.data === 'new' && events;
+        });
+        assert.deepEqual(events.map((e) => e.data), ['away', 'new']);
     });
 }

@@ -34,7 +34,8 @@ static void take(const redisReply *entry)
     enum counter dropped;
     const struct event_id before = {.ms = 1, .offset = 1};
     bool stands = history_entry_event_id(entry, &at, &epoch);
-    struct frame *f = history_entry_frame(entry, 7, "news", 4, MAX_MESSAGE, before, &dropped);
+    struct frame *f = history_entry_frame(entry, (struct channel_ref){.name = "news", .len = 4, .hash = 7},
+                                          MAX_MESSAGE, before, &dropped);
     require(stands == (f != NULL));
     if (f)
         check(f, &at, dropped);

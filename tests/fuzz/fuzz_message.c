@@ -17,7 +17,8 @@ static void take(const char *payload, size_t len)
 {
     static const struct payload_policy policy;
     enum counter dropped = COUNTER_COUNT;
-    struct frame *f = message_frame(&policy, 7, "news", 4, payload, len, &dropped);
+    struct frame *f = message_frame(&policy, (struct channel_ref){.name = "news", .len = 4, .hash = 7},
+                                    payload, len, &dropped);
     require((f == NULL) == (dropped != COUNTER_COUNT));
     if (!f)
         return;

@@ -29,11 +29,12 @@ static void try_reply(const redisReply *reply)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    static const struct redis_limits limits = {.bulk = 65536, .elements = 1024, .bytes = 65536};
     struct redis_reader reader = {0};
     void *reply;
     size_t skipped;
     enum redis_read got = REDIS_READ_REPLY;
-    if (!redis_reader_reset(&reader, NULL, NULL, 65536) ||
+    if (!redis_reader_reset(&reader, NULL, NULL, &limits) ||
         !redis_reader_feed(&reader, (const char *)data, size < 16384 ? size : 16384))
         got = REDIS_READ_ERROR;
     while (got == REDIS_READ_REPLY || got == REDIS_READ_SKIPPED) {

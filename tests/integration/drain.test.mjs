@@ -46,13 +46,28 @@ test('SIGTERM ends 500 streams with whole events, a jittered retry and a clean l
     assert.ok(Math.max(...retries) - Math.min(...retries) > 1000, 'spread over a good part of --retry');
 });
 
-test('SIGINT does the same', async (t) => {
+for (const signal of ['SIGINT', 'SIGQUIT']) {
+    test(`${signal} does the same`, async (t) => {
+        const scope = scopeOf(t);
+        const { gateway } = await startTier(scope);
+        const stream = await openStream(scope, gateway.port, '/stream?channel=a');
+        gateway.process.signal(signal);
+        assert.equal(await stream.ended(), 'clean');
+        assert.equal((await gateway.process.exit()).code, 0);
+    });
+}
+
+test('SIGHUP, SIGUSR1, SIGUSR2 and SIGALRM end nothing, and the log says that they are ignored', async (t) => {
     const scope = scopeOf(t);
-    const { gateway } = await startTier(scope);
+    const { redis, gateway } = await startTier(scope);
     const stream = await openStream(scope, gateway.port, '/stream?channel=a');
-    gateway.process.signal('SIGINT');
-    assert.equal(await stream.ended(), 'clean');
-    assert.equal((await gateway.process.exit()).code, 0);
+    for (const signal of ['SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGALRM']) {
+        gateway.process.signal(signal);
+        await gateway.process.ready('says so', () => gateway.process.log().includes(`${signal} is ignored`));
+    }
+    await redis.publish('a', 'x');
+    await stream.count(1);
+    assert.ok(await gateway.ready());
 });
 
 test('with no stream open, SIGTERM exits at once', async (t) => {

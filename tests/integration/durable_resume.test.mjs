@@ -61,6 +61,21 @@ test('a stream that comes back, at whichever gateway, gets what it missed, once 
     }
 });
 
+test('two channels that share the short hash of their names go on each where it was', async (t) => {
+    const { scope, gateways, publishAll } = await startDurable(t, { gateways: 2 });
+    const channels = ['room:1655', 'room:5650']; // the first pair of this form (gateway/fanout/cursor.h)
+    await publishAll(channels[0], 1, 2);
+    await publishAll(channels[1], 1, 7);
+    const first = await openStream(scope, gateways[0].port, query(channels));
+    await until('an id before any event', () => first.lastEventId !== '');
+    first.close();
+    await publishAll(channels[0], 3, 5);
+    await publishAll(channels[1], 8, 9);
+    const second = await read(scope, gateways[1], query(channels, first.lastEventId), 5);
+    assert.deepEqual(datas(second).filter((d) => d.includes(channels[0])), range(channels[0], 3, 5));
+    assert.deepEqual(datas(second).filter((d) => d.includes(channels[1])), range(channels[1], 8, 9));
+});
+
 test('the header counts before the query, and earliest is all that is kept', async (t) => {
     const { scope, gateway, publishAll, client, publish } = await startDurable(t);
     await publishAll('a', 1, 4);

@@ -45,6 +45,13 @@ const BAD = {
     'an unknown log level': [['--log-level', 'chatty'], '--log-level', 'chatty'],
     'a pattern with a star in the middle': [['--anonymous', 'a*b'], '--anonymous', 'a*b'],
     'an origin that is none': [['--cors-origin', 'app.example'], '--cors-origin', 'app.example'],
+    'an origin that ends in a slash': [['--cors-origin', 'https://app.example/'], '--cors-origin', 'write https://app.example'],
+    'an origin with a star': [['--cors-origin', 'https://*.example'], '--cors-origin', '*'],
+    'an origin that is not ASCII': [['--cors-origin', 'https://bücher.example'], '--cors-origin', 'xn--'],
+    'a path of a page': [['--path', '/health/live'], '--path', '/health/live'],
+    'histories that are off, and not': [['--durable', 'off', '--durable', 'user:*'], '--durable', 'off'],
+    'a rule for payloads that can never count': [['--payload', 'text', '--payload', 'a=envelope'], '--payload', 'text'],
+    'a user of Redis without a password': [['--redis', 'redis://bob@127.0.0.1'], '--redis', 'password'],
     'a path without a slash': [['--path', 'stream'], '--path', 'stream'],
     'an id with a line end': [['--id', 'a\r\nSet-Cookie: x'], '--id'],
     'a config file that is not there': [['--config', '/nonexistent/gateway.ini'], '/nonexistent/gateway.ini'],
@@ -160,6 +167,12 @@ test('several listeners, IPv6 and a unix socket among them', async (t) => {
     assert.equal(unix.out, '200', unix.err);
     await redis.publish('a', 'x');
     await Promise.all(streams.map((s) => s.count(1)));
+});
+
+test('an origin in capitals with its default port is the one that browsers send', async (t) => {
+    const { gateway } = await startTier(scopeOf(t), { args: ['--cors-origin', 'HTTPS://App.Example:443'] });
+    const answer = await gateway.get('/health/ready', { headers: { Origin: 'https://app.example' } });
+    assert.equal(answer.headers['access-control-allow-origin'], 'https://app.example');
 });
 
 test('log lines are JSON where standard error is no terminal', async (t) => {

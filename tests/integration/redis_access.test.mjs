@@ -103,6 +103,25 @@ test('a wrong password is said once, is not ready, and is tried again', async (t
     await works(scope, redis, gateway);
 });
 
+test('a Redis that has all the clients it may have is said once, and used when one leaves', async (t) => {
+    const scope = scopeOf(t);
+    const redis = await Redis.start(scope, { config: ['--maxclients', '3'] });
+    const others = [];
+    for (let i = 0; i < 3; i++) {
+        const socket = redis.connect();
+        socket.on('error', () => {});
+        scope.defer(() => socket.destroy());
+        await new Promise((resolve) => socket.write('PING\r\n') && socket.once('data', resolve));
+        others.push(socket);
+    }
+    const gateway = await Gateway.start(scope, { redis, ready: 'live' });
+    assert.equal(await timesSaid(gateway, /Redis refuses: ERR max number of clients reached/), 1, gateway.process.log());
+    assert.ok(!/ is up/.test(gateway.process.log()), gateway.process.log());
+    for (const socket of others) socket.destroy();
+    await gateway.process.ready('is ready', () => gateway.ready(), { ms: 5000 });
+    assert.equal(gateway.process.log().match(/ is up/g).length, 1);
+});
+
 test('no password where one is needed is said, and not ready', async (t) => {
     const scope = scopeOf(t);
     const redis = await Redis.start(scope, { password: 'right' });

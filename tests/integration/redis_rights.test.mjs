@@ -4,9 +4,10 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
+import { command } from '../lib/command.mjs';
 import { connect, FORMS, load } from '../lib/durable.mjs';
 import { Gateway } from '../lib/gateway.mjs';
-import { ROOT } from '../lib/paths.mjs';
+import { PUBLISH, ROOT } from '../lib/paths.mjs';
 import { Redis } from '../lib/redis.mjs';
 import { scopeOf } from '../lib/scope.mjs';
 import { openStream } from '../lib/streams.mjs';
@@ -135,4 +136,27 @@ test('without the right to read histories durable events arrive like any others,
     await publish('2');
     await back.count(2);
     assert.deepEqual(back.events.map((e) => (e.type === 'gateway:gap' ? 'gap' : e.data)), ['gap', '2']);
+});
+
+/** The rights of docs/protocol.md for Redis 6.2 and KeyDB, which are fewer than others know: of the gateway and of a publisher. */
+function oldRights() {
+    const protocol = fs.readFileSync(path.join(ROOT, 'docs/protocol.md'), 'utf8');
+    const [, text] = /\*\*Redis 6\.2 and KeyDB\*\*[^]*?\n\n((?: {4}.*\n)+)/.exec(protocol);
+    const rulesOf = (user) => new RegExp(`ACL SETUSER ${user} ([^]*?)(?=ACL SETUSER|$)`).exec(text)[1].trim().replace(/>\w+/, '>secret').split(/\s+/);
+    return { gateway: rulesOf('gateway'), api: rulesOf('api') };
+}
+
+test('the rights for Redis 6.2 and KeyDB are enough for durable channels, published by script', async (t) => {
+    const { gateway: rules, api } = oldRights();
+    const { scope, client, gateway } = await startWith(t, rules.map((rule) => rule.replace('public:', 'user:')));
+    await client.call('ACL', 'SETUSER', 'api', ...api);
+    const url = `redis://api:secret@127.0.0.1:${client.options.port}`;
+    const event = async (data) => assert.equal((await command(PUBLISH, ['--redis', url, '--durable', 'user:42', data])).err, '');
+    await event('1');
+    const stream = await openStream(scope, gateway.port, '/stream?channel=user:42&last_event_id=earliest');
+    await stream.count(1);
+    await event('2');
+    await stream.count(2);
+    assert.deepEqual(stream.events.map((e) => e.data), ['1', '2']);
+    assert.equal(await gateway.metric('redis_errors_total'), 0);
 });

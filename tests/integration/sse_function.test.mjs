@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FORMS, LIBRARY_VERSION, brokenAt, clock, connect, history, keyOf, listen, load } from '../lib/durable.mjs';
+import { FORMS, LIBRARY_VERSION, SCRIPT, brokenAt, clock, connect, history, keyOf, listen, load } from '../lib/durable.mjs';
 import { freePort } from '../lib/ports.mjs';
 import { Redis } from '../lib/redis.mjs';
 import { scopeOf } from '../lib/scope.mjs';
@@ -315,6 +315,32 @@ for (const [form, publish] of Object.entries(FORMS)) {
         assert.deepEqual((await history(client, 'user:42')).map((e) => e.data), ['x']);
     });
 }
+
+// What other versions of Redis say of commands that are called by a script, each at the call named, and what the caller is to see.
+const WORDINGS = {
+    'the ACL, 7.0: the command': ['XADD', "ERR The user executing the script can't run this command or subcommand", 'NOPERM sse_publish: this user may not XADD sse:{n}'],
+    'the ACL, 7.0: the channel': ['PUBLISH', "ERR The user executing the script can't access at least one of the channels mentioned in the command arguments",
+        'NOPERM sse_publish: this user may not PUBLISH n'],
+    'the ACL, 7.2 and Valkey: the command': ['XADD', "ERR ACL failure in script: User api has no permissions to run the 'xadd' command", 'NOPERM sse_publish: this user may not XADD sse:{n}'],
+    'the ACL, 7.2 and Valkey: the key': ['XREVRANGE', 'ERR ACL failure in script: No permissions to access a key', 'NOPERM sse_publish: this user may not XREVRANGE sse:{n}'],
+    'the ACL, 7.2 and Valkey: no key': ['TIME', "ERR ACL failure in script: User api has no permissions to run the 'time' command", 'NOPERM sse_publish: this user may not TIME'],
+    'the ACL, 6.2': ['XADD', "@user_script: 87: The user executing the script can't run this command or subcommand", 'NOPERM sse_publish: this user may not XADD sse:{n}'],
+    'no memory, 6.2': ['XADD', "@user_script: 214: -OOM command not allowed when used memory > 'maxmemory'.", "OOM command not allowed when used memory > 'maxmemory'."],
+    'a replica, 6.2': ['XADD', "@user_script: 214: -READONLY You can't write against a read only replica.", "READONLY You can't write against a read only replica."],
+};
+
+test('whatever words a version of Redis has for a refusal, the answer begins with its code', async (t) => {
+    const { client } = await start(t);
+    for (const [name, [command, said, expected]] of Object.entries(WORDINGS)) {
+        const words = `local real = redis
+            local redis = {pcall = function(command, ...)
+                return command == ARGV[4] and {err = ARGV[5]} or real.pcall(command, ...)
+            end}\n`;
+        const cut = SCRIPT.replace('return sse_publish(KEYS, ARGV)', 'return sse_publish(KEYS, {ARGV[1], ARGV[2], ARGV[3]})');
+        const answer = await client.call('EVAL', words + cut, '1', 'n', 'x', '', '', command, said).then(() => 'no error', (error) => error.message);
+        assert.equal(answer, expected, name);
+    }
+});
 
 test('a replica gets the same history, refuses to publish, and goes on with it as the new master', async (t) => {
     const { scope, redis, client } = await start(t, { config: ['--repl-diskless-sync-delay', '0'] });

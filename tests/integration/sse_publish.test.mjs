@@ -7,6 +7,7 @@ import net from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
 import { command } from '../lib/command.mjs';
+import { noNetns } from '../lib/netns.mjs';
 import { PUBLISH, ROOT } from '../lib/paths.mjs';
 import { Redis } from '../lib/redis.mjs';
 import { scopeOf } from '../lib/scope.mjs';
@@ -72,9 +73,10 @@ class Subscriber {
 
 function assertEnds(result, code, out, err) {
     assert.equal(result.code, code, `status ${result.code ?? result.signal}: ${result.err}${result.out}`);
-    assert.equal(result.out, out);
-    if (err instanceof RegExp) assert.match(result.err, err);
-    else assert.equal(result.err, err);
+    for (const [said, expected] of [[result.out, out], [result.err, err]]) {
+        if (expected instanceof RegExp) assert.match(said, expected);
+        else assert.equal(said, expected);
+    }
 }
 
 const ARRIVES = {
@@ -113,6 +115,40 @@ test('what no gateway can pass on is published with a warning', async (t) => {
     assertEnds(await publish(redis, ['news'], { input: Buffer.from([0xff]) }), 0, '1 gateway\n', /^sse-publish: warning: .* UTF-8 text\n$/);
     const messages = await subscriber.received(2);
     assert.ok(messages[0].equals(bytes));
+});
+
+test('what is larger than gateways let through is published with a warning that tells both sizes', async (t) => {
+    const scope = scopeOf(t);
+    const redis = await Redis.start(scope);
+    const heard = await Subscriber.start(scope, redis, 'news');
+    const most = 'x'.repeat(1 << 20);
+    const said = /^sse-publish: warning: the message has 1048577 bytes, and gateways drop what has more than their --max-message: 1048576 unless set[^\n]*\n$/;
+    assertEnds(await publish(redis, ['news'], { input: most }), 0, '1 gateway\n', '');
+    assertEnds(await publish(redis, ['news'], { input: `${most}x` }), 0, '1 gateway\n', said);
+    assertEnds(await publish(redis, ['--max-message', '2MiB', 'news'], { input: `${most}x` }), 0, '1 gateway\n', '');
+    const small = ['--max-message=19', '--event=e', 'news'];
+    assertEnds(await publish(redis, [...small, 'xx']), 0, '1 gateway\n', ''); // what counts is the message with its envelope
+    assertEnds(await publish(redis, [...small, 'xxx']), 0, '1 gateway\n', /^sse-publish: warning: the message has 20 bytes,.* 19 as given/);
+    assertEnds(await publish(redis, ['--durable', 'news'], { input: `${most}x` }), 0, /^1 gateway, id /, /the message has 1048577 bytes,[^\n]*; it is kept, and read in vain by each client that comes back\n$/);
+    assertEnds(await publish(redis, ['--lines', '--max-message', '3', 'news'], { input: 'one\nfour\nfives\n' }), 0, '3 lines, 1 gateway\n', /^sse-publish: warning: line 2 has 4 bytes, [^\n]*\n$/);
+    await heard.received(9);
+});
+
+test('standard input that does not block, as a parent may leave it, is waited for', async (t) => {
+    const scope = scopeOf(t);
+    const redis = await Redis.start(scope);
+    const subscriber = await Subscriber.start(scope, redis, 'news');
+    const unblock = 'fcntl(STDIN, F_SETFL, O_NONBLOCK) or die; exec @ARGV';
+    const child = spawn('perl', ['-MFcntl', '-e', unblock, PUBLISH, '--redis', redis.url, '--lines', 'news'], { stdio: ['pipe', 'ignore', 'inherit'] });
+    scope.defer(() => child.kill('SIGKILL'));
+    const ended = new Promise((resolve) => child.once('close', resolve));
+    child.stdin.on('error', () => {}); // its status says why it ended
+    for (const [i, text] of ['one\n', 'two\n'].entries()) {
+        child.stdin.write(text);
+        await subscriber.received(i + 1);
+    }
+    child.stdin.end();
+    assert.equal(await ended, 0);
 });
 
 test('it prints how many received, for people and for machines', async (t) => {
@@ -179,7 +215,7 @@ test('a Redis that says nothing is given up after --timeout', async (t) => {
     redis.process.signal('SIGSTOP');
     const result = await publish(redis, ['--timeout', '200ms', 'news', 'x'], { ms: 5000 });
     redis.process.signal('SIGCONT');
-    assertEnds(result, 1, '', /^sse-publish: no answer from redis:\S+ within 200 ms\n$/);
+    assertEnds(result, 1, '', /^sse-publish: no answer from redis:\S+ within 200 ms; whether the event was published is not known\n$/);
 });
 
 test('passwords, users and rights', async (t) => {
@@ -196,6 +232,25 @@ test('passwords, users and rights', async (t) => {
         assert.match(result.err, said);
         assert.ok(!result.err.includes('secret'), result.err);
     }
+});
+
+/** Runs a command where the one name server is never heard of: its packets end in a link that leads nowhere. */
+const UNRESOLVED = ['-mn', 'sh', '-ec', `ip link add near type veth peer name far
+    ip addr add 192.0.2.1/24 dev near
+    ip link set near up
+    ip link set far up
+    ip neigh add 192.0.2.2 lladdr 02:00:00:00:00:02 dev near
+    mount --bind "$1" /etc/resolv.conf
+    shift
+    exec "$@"`, 'sh'];
+
+test('--timeout bounds the look-up of a name, too', { skip: noNetns() }, async (t) => {
+    const scope = scopeOf(t);
+    const resolv = path.join(scope.folder, 'resolv.conf');
+    fs.writeFileSync(resolv, 'nameserver 192.0.2.2\n');
+    const url = 'redis://redis.example.com';
+    const result = await command('unshare', [...UNRESOLVED, resolv, PUBLISH, '--redis', url, '--timeout', '300ms', 'news', 'x'], { ms: 4000 });
+    assertEnds(result, 1, '', /^sse-publish: cannot reach redis:\S+: its name was not resolved within 300 ms\n$/);
 });
 
 test('a unix socket, a database, and the URL in the environment', async (t) => {
@@ -234,6 +289,12 @@ const USAGE = {
     'a time for it without --durable': [['--keep-for', '1h', 'news', 'x'], '--durable'],
     'a history of nothing': [['--durable', '--keep', '0', 'news', 'x'], '--keep'],
     'a history of no time': [['--durable', '--keep-for', '999ms', 'news', 'x'], '--keep-for'],
+    'an id that no browser could send back': [['--id', 'x'.repeat(1025), 'news', 'x'], '--id'],
+    'an id with a control character': [['--id', 'a\x01b', 'news', 'x'], '--id'],
+    'files for TLS and a URL without': [['--redis', 'redis://h', '--redis-ca', 'x.crt', 'news', 'x'], 'rediss://'],
+    'a user without a password': [['--redis', 'redis://bob@h', 'news', 'x'], 'password'],
+    'the name of an event to install': [['--install', '--event', 'x'], '--install'],
+    'a length of history to install': [['--install', '--keep', '5'], '--install'],
     'a channel to install': [['--install', 'news'], '--install'],
     'an event to install': [['--install', '--durable'], '--install'],
     'a certificate without its key': [['--redis', 'rediss://h', '--redis-cert', 'x.crt', 'news', 'x'], '--redis-key'],
@@ -254,7 +315,7 @@ test('exit 2 for input that is too large or cannot be read', async (t) => {
     const redis = await Redis.start(scope);
     const large = Buffer.alloc((16 << 20) + 1, 'x');
     assertEnds(await publish(redis, ['news'], { input: large }), 2, '', /^sse-publish: standard input has more than 16 MiB\n$/);
-    assertEnds(await publish(redis, ['--lines', 'news'], { input: large }), 2, '', /^sse-publish: a line has more than 16 MiB\n.*confirmed 0 lines/);
+    assertEnds(await publish(redis, ['--lines', 'news'], { input: large }), 2, '', /^sse-publish: line 1 has more than 16 MiB\n.*confirmed 0 lines/);
     const shell = (redirect) => command('sh', ['-c', `exec "$0" --redis "$1" news ${redirect}`, PUBLISH, redis.url]);
     assertEnds(await shell('</'), 2, '', /cannot read standard input: Is a directory\n$/);
     // A closed descriptor must not become the connection, which would then be read from or printed to.

@@ -106,7 +106,7 @@ test('data that no stream can carry is refused with status 2; the lines before i
     const { redis, client } = await start(t);
     assertEnds(await durable(redis, ['news'], { input: 'a\0b' }), 2, '', /^sse-publish: no event stream can carry this data, because it holds a NUL byte\n$/);
     assertEnds(await durable(redis, ['news'], { input: Buffer.from([0xff]) }), 2, '', /because it is not UTF-8 text\n$/);
-    assertEnds(await durable(redis, ['--lines', 'news'], { input: 'one\ntwo\nthr\0ee\nfour\n' }), 2, '', /NUL byte\nsse-publish: Redis confirmed 2 lines before that\n$/);
+    assertEnds(await durable(redis, ['--lines', 'news'], { input: 'one\ntwo\nthr\0ee\nfour\n' }), 2, '', /line 3: [^\n]* NUL byte\nsse-publish: Redis confirmed 2 lines before that\n$/);
     assert.deepEqual((await history(client, 'news')).map((e) => e.data), ['one', 'two']);
 });
 
@@ -117,7 +117,7 @@ test('what Redis says no to is told in one line with status 1', async (t) => {
     await client.xadd(keyOf('other'), '*', 'a', 'b');
     assertEnds(await durable(redis, ['other', 'x']), 1, '', /^sse-publish: redis:\S+ refused: ERR sse_publish: the stream sse:\{other\} holds entries [^\n]+\n$/);
     await client.config('SET', 'maxmemory', '1mb');
-    assertEnds(await durable(redis, ['--lines', 'news'], { input: 'a\nb\n' }), 1, '', /^sse-publish: redis:\S+ refused: OOM [^\n]+\nsse-publish: Redis confirmed 0 lines before that\n$/);
+    assertEnds(await durable(redis, ['--lines', 'news'], { input: 'a\nb\n' }), 1, '', /^sse-publish: line 1: redis:\S+ refused: OOM [^\n]+\nsse-publish: Redis confirmed 0 lines before that\n$/);
     assert.equal(await client.exists(keyOf('news')), 0);
 });
 

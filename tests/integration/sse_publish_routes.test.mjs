@@ -3,6 +3,8 @@
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
 import { test } from 'node:test';
 import { command } from '../lib/command.mjs';
 import { LIBRARY_VERSION, brokenAt, connect, history, keyOf, listen } from '../lib/durable.mjs';
@@ -162,7 +164,66 @@ test('sentinels are asked for the master; what they name is asked whether it is 
         assert.equal(result.err.split('\n').length, 2, result.err);
     };
     await refused(url('other', right), /the sentinel redis:\S+ knows no master named "other"/);
-    await refused(url('main', dead), /cannot reach redis:\S+: Connection refused/);
+    await refused(url('main', dead), /cannot reach the sentinel redis:\S+: Connection refused/);
     await until('the sentinel to name the replica', async () => (await wrong.cli(['SENTINEL', 'get-master-addr-by-name', 'main'])).includes(String(replica.port)), { ms: 2000 })
         .then(() => refused(url('main', wrong), /the master that the sentinels name, is none/), () => {});
+});
+
+test('passwords: one for Redis, in the URL or a file, one for the sentinels in a file; what is wrong with which is said', async (t) => {
+    const scope = scopeOf(t);
+    const master = await Redis.start(scope, { password: 'of-redis' });
+    const sentinel = await Sentinel.start(scope, { password: 'of-sentinel', lines: [...watching('main', master.port, { quorum: 1 }), 'sentinel auth-pass main of-redis'] });
+    const at = (credentials) => `redis+sentinel://${credentials}127.0.0.1:${sentinel.port}/main`;
+    const [ofRedis, ofSentinel, wrong] = ['of-redis', 'of-sentinel', 'wrong'].map((secret) => {
+        const file = path.join(scope.folder, `${secret}.txt`);
+        fs.writeFileSync(file, `${secret}\n`, { mode: 0o600 });
+        return file;
+    });
+    const SENTINEL = '--redis-sentinel-password-file';
+    const ok = '{"channel":"news","receivers":0}\n';
+    assert.equal(await published(at(':of-redis@'), [SENTINEL, ofSentinel, '--json', 'news', 'x']), ok);
+    const env = { SSE_PUBLISH_REDIS_SENTINEL_PASSWORD_FILE: ofSentinel, SSE_PUBLISH_REDIS_PASSWORD_FILE: ofRedis };
+    assert.equal(await published(at(':of-nobody@'), ['--json', 'news', 'x'], { env }), ok);
+    const fails = async (credentials, args, code, said) => {
+        const result = await run(at(credentials), [...args, 'news', 'x']);
+        assert.equal(result.code, code, result.out);
+        assert.match(result.err, said);
+        assert.equal(result.err.split('\n').length, 2, result.err);
+        assert.ok(!/of-redis|of-sentinel/.test(result.err.replaceAll(scope.folder, '')), result.err);
+    };
+    await fails(':of-redis@', [], 1, /^sse-publish: the sentinel redis:\S+ refused: NOAUTH [^\n]*--redis-sentinel-password-file/);
+    await fails(':of-redis@', [SENTINEL, wrong], 1, /^sse-publish: the sentinel redis:\S+ refused: WRONGPASS [^\n]*--redis-sentinel-password-file/);
+    await fails('', [SENTINEL, ofSentinel], 1, /^sse-publish: redis:\S+ refused: NOAUTH [^\n]*--redis-password-file/);
+    await fails('', [SENTINEL, ofSentinel, '--redis-password-file', wrong], 1, /^sse-publish: redis:\S+ refused: WRONGPASS/);
+    await fails('', [SENTINEL, '/nowhere'], 2, /^sse-publish: --redis-sentinel-password-file: cannot read \/nowhere: No such file/);
+    const single = await run(master.url, [SENTINEL, ofSentinel, 'news', 'x']);
+    assert.equal(single.code, 2);
+    assert.match(single.err, /^sse-publish: --redis-sentinel-password-file: the URL of --redis names no sentinels[^\n]*\n$/);
+});
+
+test('a URL of another kind than the server is told, with the one to write', async (t) => {
+    const scope = scopeOf(t);
+    const redis = await Redis.start(scope);
+    const wrong = async (url, args, said) => {
+        const result = await run(url, [...args, 'news', 'x']);
+        assert.equal(result.code, 1, result.out);
+        assert.match(result.err, said);
+        assert.equal(result.err.split('\n').length, 2, result.err);
+    };
+    // SPUBLISH would go well, and no gateway would hear of it.
+    for (const args of [[], ['--durable']]) await wrong(`redis+cluster://127.0.0.1:${redis.port}`, args, /is in no cluster; use redis:\/\/127\.0\.0\.1:\d+/);
+    await wrong(`redis+sentinel://127.0.0.1:${redis.port}/main`, [], /is no sentinel; [^\n]*26379/);
+    const replica = await Redis.start(scope, { config: ['--replicaof', '127.0.0.1', String(redis.port)] });
+    await wrong(replica.url, ['--durable'], /READONLY [^\n]*redis\+sentinel:\/\//);
+});
+
+test('rights that are missing are named as the command needs them', async (t) => {
+    const scope = scopeOf(t);
+    const cluster = await RedisCluster.start(scope, { masters: 1 });
+    const redis = await Redis.start(scope);
+    for (const node of [redis, ...cluster.nodes]) await node.cli(['ACL', 'SETUSER', 'api', 'on', '>secret', '+cluster|keyslot']);
+    const refused = async (url, args, said) => assert.match((await run(url, [...args, 'news', 'x'])).err, said);
+    await refused(`redis+cluster://api:secret@127.0.0.1:${cluster.nodes[0].port}`, [], /NOPERM [^\n]*'spublish'[^\n]*\+spublish and &CHANNEL/);
+    await refused(`redis://api:secret@127.0.0.1:${redis.port}`, [], /NOPERM [^\n]*'publish'[^\n]*\+publish and &CHANNEL/);
+    await refused(`redis://api:secret@127.0.0.1:${redis.port}/3`, [], /NOPERM [^\n]*'select'[^\n]*must allow it\n$/);
 });

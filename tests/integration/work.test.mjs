@@ -14,7 +14,7 @@ const WORKERS = 2;
 // Beside the work that is counted, each second brings a canary, a few ticks of every loop, now and then a PING.
 const BESIDE = 60;
 
-before(buildPlain);
+before(() => buildPlain());
 
 async function start(t, args = ['--heartbeat', '60s']) {
     const scope = scopeOf(t);

@@ -9,7 +9,7 @@ import { until } from './wait.mjs';
 export const LIBRARY = fs.readFileSync(path.join(ROOT, 'common/sse.lua'), 'utf8');
 /** What FCALL_RO sse_version answers once LIBRARY is loaded. */
 export const LIBRARY_VERSION = Number(LIBRARY.match(/^local VERSION = (\d+)$/m)[1]);
-const SCRIPT = LIBRARY.slice(LIBRARY.indexOf('\n') + 1);
+export const SCRIPT = LIBRARY.slice(LIBRARY.indexOf('\n') + 1);
 
 export const keyOf = (channel) => `sse:{${channel}}`;
 

@@ -16,9 +16,10 @@ const SANITIZERS = {
 export class Gateway {
     /**
      * Starts a gateway on free ports, with --anonymous '*' unless `anonymous` says otherwise, and waits until it is ready
-     * (`ready: 'live'`: until it is live; `ready: false`: not at all). `netns`: the namespace that it runs in, if not this one.
+     * (`ready: 'live'`: until it is live; `ready: false`: not at all). `netns`: the namespace that it runs in, if not this one;
+     * `names`: the host names that it knows, if not this machine's.
      */
-    static async start(scope, { redis, redisUrl, id, args = [], anonymous = ['*'], ready = true, env = {}, port, adminPort, netns, workers = 2 } = {}) {
+    static async start(scope, { redis, redisUrl, id, args = [], anonymous = ['*'], ready = true, env = {}, port, adminPort, netns, names, workers = Number(process.env.SSE_WORKERS ?? 2), stderr } = {}) {
         const gateway = new Gateway();
         gateway.port = port ?? (await freePort());
         gateway.adminPort = adminPort ?? (await freePort());
@@ -26,8 +27,8 @@ export class Gateway {
         gateway.id = id ?? `gw-${gateway.port}`;
         const all = ['--id', gateway.id, '--listen', `${gateway.host}:${gateway.port}`, '--admin-listen', `${gateway.host}:${gateway.adminPort}`,
             '--redis', redisUrl ?? redis.url, '--workers', String(workers), ...anonymous.flatMap((a) => ['--anonymous', a]), ...args];
-        const [program, ...before] = [...(netns?.via ?? []), GATEWAY];
-        gateway.process = new Process(scope, gateway.id, program, [...before, ...all], { env: { ...SANITIZERS, ...env } });
+        const [program, ...before] = [...(netns?.via ?? []), ...(names?.via ?? []), GATEWAY];
+        gateway.process = new Process(scope, gateway.id, program, [...before, ...all], { env: { ...SANITIZERS, ...env }, stderr });
         if (ready === 'live') await gateway.process.ready('is live', () => gateway.live(), { ms: 30000 });
         else if (ready) await gateway.process.ready('is ready', () => gateway.ready(), { ms: 30000 });
         return gateway;

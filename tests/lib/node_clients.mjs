@@ -2,16 +2,19 @@
 //
 //   connect(url, types) -> { events: [{ type, data, lastEventId }], opens(), state(): 'open' | 'connecting' | 'closed', close() }
 
-import { EventSource as EventSource4 } from 'eventsource-4';
+import polyfill from 'event-source-polyfill';
 import EventSource2 from 'eventsource-2';
+import { EventSource as EventSource3 } from 'eventsource-3';
+import { EventSource as EventSource4 } from 'eventsource-4';
+import { EventSource as ExtendedEventSource } from 'extended-eventsource';
 import { EventSource as UndiciEventSource } from 'undici';
 
 const STATES = ['connecting', 'open', 'closed'];
 
-function client(EventSource) {
+function client(EventSource, options) {
     return (url, types = ['message']) => {
         const events = [];
-        const source = new EventSource(url);
+        const source = new EventSource(url, options);
         let opens = 0;
         source.onopen = () => opens++;
         for (const type of types) {
@@ -24,6 +27,9 @@ function client(EventSource) {
 
 export const NODE_CLIENTS = {
     'eventsource 2': client(EventSource2),
+    'eventsource 3': client(EventSource3),
     'eventsource 4': client(EventSource4),
+    'event-source-polyfill': client(polyfill.EventSourcePolyfill),
+    'extended-eventsource': client(ExtendedEventSource, { disableLogger: true }),
     undici: client(UndiciEventSource),
 };

@@ -13,12 +13,12 @@ process.on('exit', () => live.forEach((child) => child.kill('SIGKILL')));
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) process.on(signal, () => process.exit(1));
 
 export class Process {
-    /** Starts `program`; both its outputs go to NAME.log in the scope's folder. It is ended with the scope. */
-    constructor(scope, name, program, args, { env = {}, cwd, input } = {}) {
+    /** Starts `program`; both its outputs (or not `stderr`, a descriptor) go to NAME.log in the scope's folder. It is ended with the scope. */
+    constructor(scope, name, program, args, { env = {}, cwd, input, stderr } = {}) {
         this.name = name;
         this.logFile = uniqueFile(scope.folder, name);
         const log = fs.openSync(this.logFile, 'w');
-        this.child = spawn(program, args, { cwd, env: { ...process.env, ...env }, stdio: [input ?? 'ignore', log, log] });
+        this.child = spawn(program, args, { cwd, env: { ...process.env, ...env }, stdio: [input ?? 'ignore', log, stderr ?? log] });
         fs.closeSync(log);
         live.add(this.child);
         this.wantedEnd = false;

@@ -16,10 +16,11 @@ export const alsoAt = (host) => (host && host !== '127.0.0.1' ? ['--bind', '127.
 
 export class Redis {
     /** `secure`: { ca, cert, key, clients } as redisTls has them: TLS alone, there is no plain port then. */
-    static async start(scope, { password, secure, config = [] } = {}) {
+    static async start(scope, { password, secure, config = [], host = '127.0.0.1', port } = {}) {
         const redis = new Redis();
         redis.scope = scope;
-        redis.port = await freePort();
+        redis.host = host;
+        redis.port = port ?? (await freePort());
         redis.folder = tempFolder(scope, 'redis');
         redis.socket = path.join(redis.folder, 'redis.sock');
         redis.password = password;
@@ -31,14 +32,14 @@ export class Redis {
 
     get url() {
         const auth = this.password ? `:${encodeURIComponent(this.password)}@` : '';
-        return `${this.secure ? 'rediss' : 'redis'}://${auth}127.0.0.1:${this.port}`;
+        return `${this.secure ? 'rediss' : 'redis'}://${auth}${this.host}:${this.port}`;
     }
 
     /** Starts the server (again). Resolves when it answers. */
     async run() {
         const { secure } = this;
         const listens = secure ? ['--port', '0', ...redisTls(this.port, secure.ca, secure, secure)] : ['--port', String(this.port)];
-        const args = [...listens, '--bind', '127.0.0.1', '--unixsocket', this.socket, '--dir', this.folder,
+        const args = [...listens, '--bind', this.host, '--unixsocket', this.socket, '--dir', this.folder,
             '--save', '', '--appendonly', 'no', '--daemonize', 'no', '--loglevel', 'warning', ...this.config];
         if (this.password) args.push('--requirepass', this.password);
         this.process = new Process(this.scope, 'redis', 'redis-server', args);
@@ -51,7 +52,7 @@ export class Redis {
 
     /** A socket to it. */
     connect() {
-        return this.secure ? tls.connect({ port: this.port, host: '127.0.0.1', ...this.tlsOptions }) : net.connect(this.port, '127.0.0.1');
+        return this.secure ? tls.connect({ port: this.port, host: this.host, ...this.tlsOptions }) : net.connect(this.port, this.host);
     }
 
     /** What Node.js wants to know of its TLS; the server's own certificate is the test's, too. */
@@ -71,7 +72,7 @@ export class Redis {
         const auth = this.password ? { REDISCLI_AUTH: this.password } : {};
         const { secure } = this;
         const how = secure ? ['--tls', '--cacert', secure.ca.cert, '--cert', secure.cert, '--key', secure.key] : [];
-        const run = await command('redis-cli', ['-p', String(this.port), ...how, ...args], { input, env: auth });
+        const run = await command('redis-cli', ['-h', this.host, '-p', String(this.port), ...how, ...args], { input, env: auth });
         if (ok && run.code !== 0) throw new Error(`redis-cli ${args.join(' ')}: ${run.err}${run.out}`);
         return run.out.replace(/\n$/, '');
     }

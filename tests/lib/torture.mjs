@@ -71,6 +71,8 @@ const DROPPED = {
 };
 
 const ENVELOPES = {
+    'an envelope with an id that could not come back as a header, without that id,': { payload: envelope('event: order\nid: a\x01b\n', 'x'), data: 'x', type: 'order' },
+    'an envelope with an id beyond 1 KiB, without that id,': { payload: envelope(`id: ${'7'.repeat(1025)}\n`, 'x'), data: 'x', type: 'message' },
     'an envelope with all fields': { payload: envelope('event: order\nid: 42\nretry: 5000\n', '{"total":3}'), data: '{"total":3}', type: 'order', id: '42', retry: 5000 },
     'an envelope without fields': { payload: envelope('', 'plain'), data: 'plain', type: 'message' },
     'an envelope with an empty body': { payload: envelope('event: tick\n', ''), data: '', type: 'tick' },

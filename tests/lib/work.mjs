@@ -19,10 +19,10 @@ export const KINDS = {
         'shutdown', 'setsockopt', 'ioctl', 'close'],
 };
 
-/** Builds what is measured. */
-export async function buildPlain() {
+/** Builds what is measured, and what is loaded into it. */
+export async function buildPlain(library = 'count_calls') {
     const env = { MAKEFLAGS: '', MAKELEVEL: '', MFLAGS: '', SANITIZER: '' };
-    const { code, out, err } = await command('make', ['-C', ROOT, 'BUILD=build', 'all', 'build/tests/count_calls.so'], { env, ms: 300000 });
+    const { code, out, err } = await command('make', ['-C', ROOT, 'BUILD=build', 'all', `build/tests/${library}.so`], { env, ms: 300000 });
     if (code !== 0) throw new Error(`make: ${out}${err}`);
 }
 

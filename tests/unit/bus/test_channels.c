@@ -28,7 +28,7 @@ static struct channel_ref ref_of(const char *name)
 static struct bus_channel *want_in_slot(unsigned worker, const char *name, uint16_t slot)
 {
     const struct channel_ref ref = ref_of(name);
-    struct bus_channel *c = channels_want(&all, worker, &ref, slot);
+    struct bus_channel *c = channels_want(&all, worker, ref, slot);
     ck_assert_ptr_nonnull(c);
     if (!c->node)
         channel_move(&all, c, &node);
@@ -43,19 +43,19 @@ static struct bus_channel *want(unsigned worker, const char *name)
 static void unwant(unsigned worker, const char *name, uint64_t until_ms)
 {
     const struct channel_ref ref = ref_of(name);
-    channels_unwant(&all, worker, &ref, until_ms);
+    channels_unwant(&all, worker, ref, until_ms);
 }
 
 static struct bus_channel *find(const char *name)
 {
     const struct channel_ref ref = ref_of(name);
-    return channels_find(&all, &ref);
+    return channels_find(&all, ref);
 }
 
 static struct bus_channel *confirm_at(struct node_channels *n, const char *name)
 {
     const struct channel_ref ref = ref_of(name);
-    return node_channels_confirm(n, &ref);
+    return node_channels_confirm(n, ref);
 }
 
 static struct bus_channel *confirm(const char *name)
@@ -67,7 +67,7 @@ static struct bus_channel *add_internal(const char *name, uint16_t slot)
 {
     static const struct channel_handler handler = {0};
     const struct channel_ref ref = ref_of(name);
-    struct bus_channel *c = channels_add_internal(&all, &ref, slot, &handler, NULL);
+    struct bus_channel *c = channels_add_internal(&all, ref, slot, &handler, NULL);
     ck_assert_ptr_nonnull(c);
     channel_move(&all, c, &node);
     return c;
@@ -455,7 +455,7 @@ static bool taken_away(const char *name)
 {
     const struct channel_ref ref = ref_of(name);
     struct bus_channel *c;
-    bool was_active = node_channels_unsubscribed(&node, &ref, &c);
+    bool was_active = node_channels_unsubscribed(&node, ref, &c);
     ck_assert_ptr_eq(c, was_active ? find(name) : NULL);
     return was_active;
 }
@@ -547,8 +547,8 @@ END_TEST
 START_TEST(a_channel_without_a_node_waits_for_one_and_goes_with_the_last_who_wanted_it)
 {
     const struct channel_ref a = ref_of("a"), b = ref_of("b");
-    ck_assert_int_eq(channels_want(&all, 0, &a, 7)->state, CHANNEL_UNOWNED);
-    ck_assert_ptr_nonnull(channels_want(&all, 0, &b, 7));
+    ck_assert_int_eq(channels_want(&all, 0, a, 7)->state, CHANNEL_UNOWNED);
+    ck_assert_ptr_nonnull(channels_want(&all, 0, b, 7));
     ck_assert_uint_eq(all.unowned_count, 2);
     unwant(0, "b", 5000);
     ck_assert_ptr_null(find("b"));

@@ -75,8 +75,8 @@ static void setup(void)
     ck_assert_ptr_nonnull(delivery);
     *delivery = (struct delivery){
         .channels = &all, .counters = &counters, .payload = &policy, .workers = boxes, .worker_count = 1};
-    ck_assert_ptr_nonnull(channels_want(&all, 0, &(struct channel_ref){"a", 1, map_hash("a", 1)}, 0));
-    ck_assert_ptr_nonnull(channels_want(&all, 0, &(struct channel_ref){"b", 1, map_hash("b", 1)}, 0));
+    ck_assert_ptr_nonnull(channels_want(&all, 0, (struct channel_ref){"a", 1, map_hash("a", 1)}, 0));
+    ck_assert_ptr_nonnull(channels_want(&all, 0, (struct channel_ref){"b", 1, map_hash("b", 1)}, 0));
 }
 
 static void teardown(void)
@@ -95,7 +95,7 @@ static struct channel_ref ref(const char *name)
 static struct bus_channel *channel(const char *name)
 {
     const struct channel_ref r = ref(name);
-    return channels_find(&all, &r);
+    return channels_find(&all, r);
 }
 
 // "a1": one message to channel a, of 1s.
@@ -215,12 +215,13 @@ END_TEST
 START_TEST(a_page_of_history_keeps_its_place_and_so_does_the_news_that_there_is_none)
 {
     struct sse_event event = {.data = "x", .data_len = 1};
-    struct frame *f = frame_create(&event, 1, "a", 1), *frames[] = {frame_retain(f), frame_retain(f)};
+    struct frame *f = frame_create(&event, channel_ref("a", 1)),
+                 *frames[] = {frame_retain(f), frame_retain(f)};
     const struct history_page page = {.frames = frames, .count = 2}, failed = {.failed = true};
     message("a1");
     const struct channel_ref a = ref("a"), b = ref("b");
-    delivery_page(delivery, 0, &a, &page);
-    delivery_page(delivery, 0, &b, &failed);
+    delivery_page(delivery, 0, a, &page);
+    delivery_page(delivery, 0, b, &failed);
     message("a2");
     delivery_flush(delivery);
     ck_assert_str_eq(hear(), "a1 page:a:2 failed:b:0 a2");

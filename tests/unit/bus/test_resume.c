@@ -138,7 +138,7 @@ static void teardown(void)
 static struct bus_channel *come(unsigned worker, const char *channel)
 {
     const struct channel_ref ref = channel_ref(channel, 1);
-    struct bus_channel *i = channels_want(&all, worker, &ref, 0);
+    struct bus_channel *i = channels_want(&all, worker, ref, 0);
     ck_assert_ptr_nonnull(i);
     if (!i->node)
         channel_move(&all, i, &node);
@@ -148,7 +148,7 @@ static struct bus_channel *come(unsigned worker, const char *channel)
 static void leave(unsigned worker)
 {
     const struct channel_ref ref = channel_ref("a", 1);
-    channels_unwant(&all, worker, &ref, UINT64_MAX);
+    channels_unwant(&all, worker, ref, UINT64_MAX);
 }
 
 // Redis confirms what is wanted and not subscribed.
@@ -157,8 +157,8 @@ static void subscribe(void)
     struct bus_channel *batch[4];
     size_t n = node_channels_take_batch(&node, batch, 4);
     for (size_t k = 0; k < n; k++) {
-        const struct channel_ref ref = channel_ref_of(batch[k]);
-        struct bus_channel *i = node_channels_confirm(&node, &ref);
+        const struct channel_ref ref = channel_ref_of(&batch[k]->entry);
+        struct bus_channel *i = node_channels_confirm(&node, ref);
         ck_assert_ptr_nonnull(i);
         resume_confirm(resume, i);
     }
@@ -427,7 +427,7 @@ START_TEST(a_channel_that_nobody_wants_any_more_when_the_answer_comes_is_none)
     ask_and_hold();
     leave(0);
     node_channels_reset(&node); // what lingers is forgotten
-    ck_assert_ptr_null(channels_find(&all, &(struct channel_ref){"a", 1, map_hash("a", 1)}));
+    ck_assert_ptr_null(channels_find(&all, (struct channel_ref){"a", 1, map_hash("a", 1)}));
     release_answers();
     ck_assert_str_eq(heard(0), "");
     come(0, "a");

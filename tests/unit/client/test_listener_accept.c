@@ -47,39 +47,34 @@ static int bind_one(void)
 }
 
 static struct ev_loop *loop;
-static struct conn_table table;
+static struct client_loop clients;
 static struct counters counters;
 static struct listener listener;
 static const struct client_settings settings = {
     .stream_path = "/stream", .max_channels = 1, .heartbeat_ms = 15000, .head_timeout_ms = 10000};
 
-static bool no_page(void *ctx, const char *path, size_t path_len, struct client_page *out)
-{
-    (void)ctx, (void)path, (void)path_len, (void)out;
-    return false;
-}
-
 static unsigned short start(void)
 {
-    struct client_hooks hooks = {.page = no_page};
+    struct client_hooks hooks = {0};
     loop = ev_loop_new(EVFLAG_AUTO);
-    ck_assert(conn_table_init(&table, loop, &settings, &hooks, &counters));
+    ck_assert(client_loop_init(&clients, 0, loop, &settings, &hooks, &counters));
     int fd = bind_one();
     unsigned short port = port_of(fd);
-    listener_start(&listener, &table, fd);
+    listener_start(&listener, &clients,
+                   &(struct listen_socket){.fd = fd, .attributes = {.role = LISTENER_PUBLIC}});
     return port;
 }
 
 static void stop(void)
 {
     listener_close(&listener);
-    conn_table_deinit(&table);
+    client_loop_deinit(&clients);
     ev_loop_destroy(loop);
 }
 
 static bool has_accepted(void *ctx)
 {
-    return table.count >= *(size_t *)ctx;
+    return clients.context.conns.count >= *(size_t *)ctx;
 }
 
 START_TEST(a_crowd_is_let_in_over_several_turns)
@@ -88,13 +83,13 @@ START_TEST(a_crowd_is_let_in_over_several_turns)
     unsigned short port = start();
     for (size_t i = 0; i < crowd; i++)
         ck_assert_int_ge(connect_to(port), 0);
-    while (table.count < crowd) {
-        size_t before = table.count;
+    while (clients.context.conns.count < crowd) {
+        size_t before = clients.context.conns.count;
         ev_run(loop, EVRUN_ONCE);
-        most = table.count - before > most ? table.count - before : most;
+        most = clients.context.conns.count - before > most ? clients.context.conns.count - before : most;
     }
     ck_assert_uint_eq(most, 64); // more and more in a turn, but those inside have theirs meanwhile
-    ck_assert_uint_eq(table.count, crowd);
+    ck_assert_uint_eq(clients.context.conns.count, crowd);
     stop();
 }
 END_TEST
@@ -118,7 +113,7 @@ START_TEST(closing_lets_in_who_stands_in_the_queue_and_then_nobody)
     for (int i = 0; i < 100; i++)
         ck_assert_int_ge(connect_to(port), 0);
     listener_close(&listener);
-    ck_assert_uint_eq(table.count, 100);
+    ck_assert_uint_eq(clients.context.conns.count, 100);
     ck_assert_int_eq(connect_to(port), -1);
     ck_assert_int_eq(errno, ECONNREFUSED);
     int other = open("/dev/null", O_RDONLY | O_CLOEXEC); // gets the number of the socket
@@ -126,7 +121,7 @@ START_TEST(closing_lets_in_who_stands_in_the_queue_and_then_nobody)
     ck_assert_int_ge(fcntl(other, F_GETFD), 0);
     close(other);
     ev_run(loop, EVRUN_NOWAIT);
-    ck_assert_uint_eq(table.count, 100);
+    ck_assert_uint_eq(clients.context.conns.count, 100);
     stop();
 }
 END_TEST
@@ -186,7 +181,7 @@ START_TEST(without_descriptors_a_client_is_sent_away_and_the_door_opens_again)
     int count = take_descriptors(taken, 100);
     ev_io_start(loop, &listener.io);
     loop_wait(loop, has_paused, NULL);
-    ck_assert_uint_eq(table.count, 0);
+    ck_assert_uint_eq(clients.context.conns.count, 0);
     struct pollfd gone = {.fd = client, .events = POLLIN};
     ck_assert_int_eq(poll(&gone, 1, 5000), 1);
     ck_assert_int_eq(recv(client, &byte, 1, 0), 0); // an end, and no hang
@@ -194,7 +189,7 @@ START_TEST(without_descriptors_a_client_is_sent_away_and_the_door_opens_again)
     while (count > 0)
         close(taken[--count]);
     loop_wait(loop, has_accepted, &one);
-    ck_assert_uint_eq(table.count, 1); // the second one waited
+    ck_assert_uint_eq(clients.context.conns.count, 1); // the second one waited
     close(client);
     close(second);
     stop();

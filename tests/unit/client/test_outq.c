@@ -18,11 +18,16 @@ static void teardown(void)
     outq_pool_deinit(&pool);
 }
 
+static struct channel_ref ref_of(uint64_t channel)
+{
+    return (struct channel_ref){.name = "channel", .len = 7, .hash = channel};
+}
+
 // An event of a channel whose number is its hash.
 static struct frame *event(uint64_t channel, const char *data)
 {
     struct sse_event e = {.data = data, .data_len = strlen(data)};
-    struct frame *f = frame_create(&e, channel, "channel", 7);
+    struct frame *f = frame_create(&e, ref_of(channel));
     ck_assert_ptr_nonnull(f);
     return f;
 }
@@ -183,7 +188,7 @@ START_TEST(the_oldest_event_that_may_go_is_not_on_its_way_and_no_gap)
     ck_assert_ptr_null(outq_take_oldest(q));
     push("a"), push("b"), push("c");
     outq_consume(q, 1);
-    ck_assert(outq_insert_first(q, gap_frame(1, "channel", 7)));
+    ck_assert(outq_insert_first(q, gap_frame(ref_of(1))));
     struct frame *b = outq_take_oldest(q), *c = outq_take_oldest(q);
     ck_assert_mem_eq(b->wire, CHUNK("b"), b->wire_len);
     ck_assert_mem_eq(c->wire, CHUNK("c"), c->wire_len);
@@ -221,16 +226,16 @@ START_TEST(a_gap_is_known_by_its_channel_while_it_waits)
     push("a"), push("b");
     ck_assert(!outq_has_gap(q, one));
     outq_consume(q, 1);
-    ck_assert(outq_insert_first(q, gap_frame(1, "channel", 7)));
+    ck_assert(outq_insert_first(q, gap_frame(ref_of(1))));
     ck_assert(outq_has_gap(q, one));
     ck_assert(!outq_has_gap(q, two));
-    ck_assert(outq_insert_first(q, gap_frame(2, "channel", 7)));
+    ck_assert(outq_insert_first(q, gap_frame(ref_of(2))));
     ck_assert(outq_has_gap(q, one) && outq_has_gap(q, two));
     // One that stands behind an event says nothing of what is lost before that.
     outq_return(&pool, q);
     q = outq_borrow(&pool, false);
     push("a");
-    ck_assert(outq_push(q, gap_frame(1, "channel", 7)));
+    ck_assert(outq_push(q, gap_frame(ref_of(1))));
     ck_assert(!outq_has_gap(q, one));
     frame_release(one);
     frame_release(two);
@@ -390,7 +395,7 @@ static void random_take_oldest(void)
     if (outq_has_gap(q, f) != known)
         ck_abort_msg("a gap that is %sthere", known ? "" : "not ");
     if (!known) {
-        struct frame *gap = gap_frame(f->channel_hash, "channel", 7);
+        struct frame *gap = gap_frame(ref_of(f->channel_hash));
         model_insert(model_sent > 0 ? 1 : 0, gap);
         if (!outq_insert_first(q, gap))
             ck_abort_msg("out of memory");

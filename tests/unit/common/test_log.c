@@ -1,11 +1,19 @@
 #include "common/log.h"
 
 #include <check.h>
+#include <fcntl.h>
 #include <jansson.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
+
+#include "common/clock.h"
 
 // Each test runs in a child of its own (Check forks), so standard error may be bent to a pipe and left there.
 static int log_pipe;
@@ -162,6 +170,233 @@ START_TEST(names_are_known)
 }
 END_TEST
 
+#define BUFFER 8192
+
+// Takes what comes until `end` was read, or nothing has come for ten seconds.
+static char *read_until(const char *end)
+{
+    static char text[1 << 20];
+    size_t used = 0;
+    struct pollfd ready = {.fd = log_pipe, .events = POLLIN};
+    text[0] = '\0';
+    while (!strstr(text, end) && poll(&ready, 1, 10000) == 1) {
+        ssize_t n = read(log_pipe, text + used, sizeof text - 1 - used);
+        ck_assert_int_gt(n, 0);
+        used += (size_t)n;
+        text[used] = '\0';
+    }
+    ck_assert_msg(strstr(text, end), "\"%s\" is not in %s", end, text);
+    return text;
+}
+
+static size_t count(const char *text, const char *what)
+{
+    size_t n = 0;
+    for (const char *at = text; (at = strstr(at, what)); at += strlen(what))
+        n++;
+    return n;
+}
+
+// Leaves no byte of room in standard error, a pipe.
+static void fill_pipe(void)
+{
+    int flags = fcntl(STDERR_FILENO, F_GETFL);
+    ck_assert_int_eq(fcntl(STDERR_FILENO, F_SETFL, flags | O_NONBLOCK), 0);
+    for (size_t size = 4096; size > 0; size /= 2)
+        while (write(STDERR_FILENO, "................................", size < 32 ? size : 32) > 0)
+            ;
+    ck_assert_int_eq(fcntl(STDERR_FILENO, F_SETFL, flags), 0);
+}
+
+START_TEST(with_a_reader_that_stands_still_nobody_waits_and_what_is_dropped_is_told)
+{
+    char told[64];
+    log_setup(LOG_LEVEL_DEBUG, LOG_FORMAT_TEXT, NULL);
+    ck_assert(log_start(BUFFER));
+    fill_pipe();
+    for (int i = 0; i < 5000; i++)
+        log_debug("x", "line %d.", i);
+    uint64_t dropped = log_dropped();
+    ck_assert_uint_gt(dropped, 4000);
+    ck_assert_uint_lt(dropped, 5000);
+    snprintf(told, sizeof told, ": %u lines were dropped", (unsigned)dropped);
+    size_t lines = count(read_until(told), "debug x: line "); // there is room again: told before the rest
+    log_debug("x", "after");
+    ck_assert(log_stop(10000));
+    lines += count(read_until("debug x: after\n"), "debug x: line ");
+    ck_assert_uint_eq(lines, 5000 - dropped);
+    ck_assert_uint_eq(log_dropped(), dropped);
+}
+END_TEST
+
+START_TEST(the_exit_does_not_wait_for_a_reader_that_stands_still)
+{
+    log_setup(LOG_LEVEL_INFO, LOG_FORMAT_TEXT, NULL);
+    ck_assert(log_start(BUFFER));
+    fill_pipe();
+    log_info("x", "lost");
+    uint64_t asked = clock_monotonic_ms();
+    ck_assert(!log_stop(50));
+    ck_assert_uint_ge(clock_monotonic_ms() - asked, 50);
+    log_info("x", "lost, too"); // and nobody waits now, either
+}
+END_TEST
+
+START_TEST(standard_error_that_was_made_non_blocking_loses_nothing)
+{
+    ck_assert_int_eq(fcntl(STDERR_FILENO, F_SETFL, O_NONBLOCK), 0);
+    log_setup(LOG_LEVEL_DEBUG, LOG_FORMAT_TEXT, NULL);
+    ck_assert(log_start(1 << 20));
+    for (int i = 0; i < 5000; i++)
+        log_debug("x", "line %d.", i);
+    ck_assert_uint_eq(count(read_until("line 4999.\n"), "debug x: line "), 5000);
+    ck_assert(log_stop(10000));
+}
+END_TEST
+
+START_TEST(standard_error_that_is_gone_is_counted)
+{
+    signal(SIGPIPE, SIG_IGN);
+    log_setup(LOG_LEVEL_DEBUG, LOG_FORMAT_TEXT, NULL);
+    ck_assert(log_start(BUFFER));
+    close(log_pipe);
+    log_debug("x", "to nobody");
+    ck_assert(log_stop(10000));
+    ck_assert_uint_eq(log_dropped(), 1);
+}
+END_TEST
+
+#define WRITERS 4
+#define EACH 2000
+
+static void *log_many(void *arg)
+{
+    const int *id = arg;
+    for (int i = 0; i < EACH; i++)
+        log_debug("x", "thread %d line %d.", *id, i);
+    return NULL;
+}
+
+START_TEST(lines_of_many_threads_are_whole_and_in_order)
+{
+    pthread_t threads[WRITERS];
+    int ids[WRITERS];
+    int next[WRITERS] = {0};
+    log_setup(LOG_LEVEL_DEBUG, LOG_FORMAT_TEXT, NULL);
+    ck_assert(log_start(1 << 20));
+    for (int i = 0; i < WRITERS; i++) {
+        ids[i] = i;
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, log_many, &ids[i]), 0);
+    }
+    // A reader that is in time: the threads' lines are more than the pipe holds.
+    static char text[1 << 20];
+    size_t used = 0;
+    int lines = 0;
+    while (lines < WRITERS * EACH) {
+        ssize_t n = read(log_pipe, text + used, sizeof text - used);
+        ck_assert_int_gt(n, 0);
+        for (ssize_t i = 0; i < n; i++)
+            lines += text[used + (size_t)i] == '\n';
+        used += (size_t)n;
+    }
+    for (int i = 0; i < WRITERS; i++)
+        ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+    ck_assert(log_stop(10000));
+    ck_assert_uint_eq(log_dropped(), 0);
+    text[used] = '\0';
+    for (const char *at = text; *at; at = strchr(at, '\n') + 1) {
+        int id, line, end = 0;
+        ck_assert_int_eq(sscanf(at + 25, "debug x: thread %d line %d.%n", &id, &line, &end), 2);
+        ck_assert_int_eq(at[25 + end], '\n');
+        ck_assert_int_eq(line, next[id]++);
+    }
+}
+END_TEST
+
+// The lines before a crash are the ones that are needed.
+START_TEST(a_crash_loses_no_line)
+{
+    pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        signal(SIGABRT, SIG_DFL);
+        log_setup(LOG_LEVEL_DEBUG, LOG_FORMAT_TEXT, NULL);
+        if (!log_start(1 << 20))
+            _exit(1);
+        for (int i = 0; i < 200; i++)
+            log_debug("x", "line %d.", i);
+        abort();
+    }
+    ck_assert_uint_eq(count(read_until("line 199.\n"), "debug x: line "), 200);
+    int status;
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert(WIFSIGNALED(status));
+    ck_assert_int_eq(WTERMSIG(status), SIGABRT);
+}
+END_TEST
+
+static void say(int i)
+{
+    log_warn("x", "client %d was wrong", i);
+}
+
+START_TEST(what_is_repeated_is_said_so_often_and_then_counted)
+{
+    log_setup(LOG_LEVEL_INFO, LOG_FORMAT_TEXT, NULL);
+    log_set_limit(3, 60000);
+    ck_assert(log_start(BUFFER));
+    for (int i = 0; i < 1000; i++)
+        say(i);
+    log_warn("x", "another place is not concerned");
+    ck_assert(log_stop(10000)); // tells of what was left out until now
+    const char *text = captured();
+    ck_assert_uint_eq(count(text, "x: client "), 3);
+    ck_assert_uint_eq(count(text, "another place"), 1);
+    ck_assert_uint_eq(count(text, "warn  x: 997 more lines in "), 1);
+    ck_assert_uint_eq(count(text, " s like: client 2 was wrong\n"), 1);
+}
+END_TEST
+
+START_TEST(what_was_left_out_is_told_when_the_time_is_over_though_nothing_more_comes)
+{
+    log_setup(LOG_LEVEL_INFO, LOG_FORMAT_TEXT, NULL);
+    log_set_limit(1, 200);
+    ck_assert(log_start(BUFFER));
+    for (int i = 0; i < 10; i++)
+        say(i);
+    (void)read_until(" more lines in ");
+    ck_assert(log_stop(10000));
+}
+END_TEST
+
+START_TEST(after_the_period_lines_are_said_again)
+{
+    log_setup(LOG_LEVEL_INFO, LOG_FORMAT_TEXT, NULL);
+    log_set_limit(1, 20);
+    for (int i = 0; i < 10; i++)
+        say(i);
+    for (uint64_t since = clock_monotonic_ms(); clock_monotonic_ms() - since < 30;)
+        ;
+    say(100);
+    const char *text = captured();
+    ck_assert_ptr_nonnull(strstr(text, " more lines in "));
+    ck_assert_ptr_nonnull(strstr(text, "client 100 was wrong"));
+}
+END_TEST
+
+START_TEST(an_id_of_128_characters_is_not_cut)
+{
+    char id[129];
+    memset(id, 'i', 128);
+    id[128] = '\0';
+    log_setup(LOG_LEVEL_INFO, LOG_FORMAT_JSON, id);
+    log_info("x", "y");
+    json_t *object = json_loads(captured(), 0, NULL);
+    ck_assert_str_eq(json_string_value(json_object_get(object, "id")), id);
+    json_decref(object);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("log");
@@ -178,6 +413,17 @@ int main(void)
     tcase_add_test(tcase, bad_utf8_in_json_still_parses);
     tcase_add_loop_test(tcase, a_long_message_is_cut, 0, 6);
     tcase_add_test(tcase, names_are_known);
+    tcase_add_test(tcase, with_a_reader_that_stands_still_nobody_waits_and_what_is_dropped_is_told);
+    tcase_add_test(tcase, the_exit_does_not_wait_for_a_reader_that_stands_still);
+    tcase_add_test(tcase, standard_error_that_was_made_non_blocking_loses_nothing);
+    tcase_add_test(tcase, standard_error_that_is_gone_is_counted);
+    tcase_add_test(tcase, lines_of_many_threads_are_whole_and_in_order);
+    tcase_add_test(tcase, a_crash_loses_no_line);
+    tcase_add_test(tcase, what_is_repeated_is_said_so_often_and_then_counted);
+    tcase_add_test(tcase, what_was_left_out_is_told_when_the_time_is_over_though_nothing_more_comes);
+    tcase_add_test(tcase, after_the_period_lines_are_said_again);
+    tcase_add_test(tcase, an_id_of_128_characters_is_not_cut);
+    tcase_set_timeout(tcase, 60);
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);

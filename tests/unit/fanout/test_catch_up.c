@@ -15,7 +15,7 @@ enum { STREAMS = 64 };
 
 static struct hub *hub;
 static uint64_t now;
-static uint64_t channel_hash;
+static struct channel_ref channel_a;
 
 static struct stream {
     struct subscriber subscriber;
@@ -42,19 +42,18 @@ static struct event_id place(uint64_t offset)
     return offset ? (struct event_id){.ms = life + offset, .offset = offset} : (struct event_id){0};
 }
 
-static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, uint64_t subscribe_seq)
+static bool on_interest(void *ctx, struct channel_ref channel, uint64_t subscribe_seq)
 {
-    (void)ctx, (void)hash, (void)name, (void)len;
+    (void)ctx, (void)channel;
     interests += subscribe_seq != 0;
     wanted = subscribe_seq != 0;
     last_seq = subscribe_seq ? subscribe_seq : last_seq;
     return true;
 }
 
-static bool on_history(void *ctx, uint64_t hash, const char *name, size_t len,
-                       const struct history_query *asked_for)
+static bool on_history(void *ctx, struct channel_ref channel, const struct history_query *asked_for)
 {
-    (void)ctx, (void)hash, (void)name, (void)len;
+    (void)ctx, (void)channel;
     asked++;
     query = *asked_for;
     return bus_has_memory;
@@ -107,7 +106,7 @@ static void setup(void)
                                       .readiness = readiness,
                                       .on_no_memory = on_no_memory};
     ck_assert(map_seed());
-    channel_hash = map_hash("a", 1);
+    channel_a = channel_ref("a", 1);
     now = 1000000;
     life = 1000;
     event_size = 1;
@@ -134,7 +133,7 @@ static struct frame *event_behind(uint64_t offset, uint64_t prev)
     static char data[1 << 20];
     const struct event_place at = {.at = place(offset), .prev = place(prev), .epoch = life + 1};
     struct sse_event event = {.data = memset(data, 'x', event_size), .data_len = event_size};
-    struct frame *f = message_durable_frame(channel_hash, "a", 1, &at, &event);
+    struct frame *f = message_durable_frame(channel_a, &at, &event);
     ck_assert_ptr_nonnull(f);
     return f;
 }
@@ -156,7 +155,7 @@ static void live(uint64_t offset)
 
 static void join_at(size_t i, enum hub_from from, struct event_id at)
 {
-    const struct hub_name name = {.text = "a", .len = 1, .from = from, .at = at};
+    const struct hub_name name = {.channel = channel_a, .from = from, .at = at};
     ck_assert(hub_join(hub, &streams[i].subscriber, &name, 1));
     if (hub_is_ready(&streams[i].subscriber))
         on_ready(NULL, &streams[i].subscriber);
@@ -177,7 +176,7 @@ static void leave(size_t i)
 
 static void confirm(uint64_t last)
 {
-    hub_confirm(hub, channel_hash, "a", 1,
+    hub_confirm(hub, channel_a,
                 &(struct history_tail){
                     .has_history = true, .last = place(last), .epoch = life + 1, .subscribe_seq = last_seq});
     feed();
@@ -185,7 +184,7 @@ static void confirm(uint64_t last)
 
 static void confirm_without_history(void)
 {
-    hub_confirm(hub, channel_hash, "a", 1, &(struct history_tail){.subscribe_seq = last_seq});
+    hub_confirm(hub, channel_a, &(struct history_tail){.subscribe_seq = last_seq});
     feed();
 }
 
@@ -196,7 +195,7 @@ static void answer(struct history_query to, uint64_t first, uint64_t last, bool 
     struct history_page p = {.query = to, .at_end = at_end, .frames = frames};
     for (uint64_t n = first; last && n <= last; n++)
         frames[p.count++] = event_behind(n, n - 1);
-    hub_page(hub, channel_hash, "a", 1, &p);
+    hub_page(hub, channel_a, &p);
     feed();
 }
 
@@ -210,7 +209,7 @@ static void page(uint64_t from, uint64_t first, uint64_t last, bool at_end)
 static void page_fails(uint64_t from)
 {
     ck_assert(event_id_equal(query.from, place(from)));
-    hub_page(hub, channel_hash, "a", 1, &(struct history_page){.query = query, .failed = true});
+    hub_page(hub, channel_a, &(struct history_page){.query = query, .failed = true});
     feed();
 }
 
@@ -323,14 +322,14 @@ END_TEST
 
 START_TEST(who_was_verified_before_redis_went_is_opened_when_it_is_back)
 {
-    const struct hub_name names[] = {{.text = "a", .len = 1, .from = FROM_EVENT_ID, .at = place(2)},
-                                     {.text = "b", .len = 1}};
-    uint64_t b = map_hash("b", 1);
+    const struct hub_name names[] = {{.channel = channel_a, .from = FROM_EVENT_ID, .at = place(2)},
+                                     {.channel = channel_ref("b", 1)}};
+    const struct channel_ref b = channel_ref("b", 1);
     ck_assert(hub_join(hub, &streams[0].subscriber, names, 2));
     confirm(3);
     page(2, 2, 3, true);
     hub_unconfirm_all(hub);
-    hub_confirm(hub, b, "b", 1, &(struct history_tail){.subscribe_seq = last_seq});
+    hub_confirm(hub, b, &(struct history_tail){.subscribe_seq = last_seq});
     ck_assert(!streams[0].open);
     confirm(3);
     ck_assert(streams[0].open);
@@ -670,6 +669,81 @@ START_TEST(who_is_ahead_of_what_a_failover_left_is_told_of_a_gap)
 }
 END_TEST
 
+// Answers all queries, a hundred at most, with these entries as Redis has them.
+static void answer_all(struct frame *const *entries, size_t count)
+{
+    for (unsigned answered = asked - 1; answered != asked && asked < 100; feed()) {
+        answered = asked;
+        struct frame *frames[8];
+        struct history_page p = {.query = query, .at_end = true, .frames = frames};
+        for (size_t i = 0; i < count; i++)
+            if (!event_id_before(entries[i]->at, query.from))
+                frames[p.count++] = frame_retain(entries[i]);
+        hub_page(hub, channel_a, &p);
+    }
+    for (size_t i = 0; i < count; i++)
+        frame_release(entries[i]);
+}
+
+static struct frame *entry(struct event_id at, struct event_id prev)
+{
+    const struct event_place place = {.at = at, .prev = prev, .epoch = 1};
+    struct sse_event event = {.data = "x", .data_len = 1};
+    return message_durable_frame(channel_a, &place, &event);
+}
+
+static void confirm_at(struct event_id last)
+{
+    hub_confirm(
+        hub, channel_a,
+        &(struct history_tail){.has_history = true, .last = last, .epoch = 1, .subscribe_seq = last_seq});
+    feed();
+}
+
+START_TEST(entries_that_lie_about_what_was_before_them_are_given_once)
+{
+    struct frame *entries[] = {entry((struct event_id){100, 2}, (struct event_id){0}),
+                               entry((struct event_id){200, 3}, (struct event_id){60, 2})};
+    join(0, FROM_EARLIEST, 0);
+    confirm_at((struct event_id){200, 3});
+    answer_all(entries, 2);
+    ck_assert_str_eq(heard(0), "2 gap 3");
+    ck_assert_uint_lt(asked, 5);
+}
+END_TEST
+
+START_TEST(entries_of_others_are_announced_once_however_many_they_are)
+{
+    struct frame *entries[6] = {entry((struct event_id){100, 1}, (struct event_id){0})};
+    for (uint64_t i = 1; i < 6; i++)
+        entries[i] = gap_frame_durable(channel_a, 0, 0, entries[i - 1]->at, (struct event_id){100 + i, 0});
+    for (size_t i = 1; i < 6; i++)
+        entries[i]->is_foreign = true;
+    join(0, FROM_EARLIEST, 0);
+    confirm_at((struct event_id){105, 0});
+    answer_all(entries, 6);
+    ck_assert_str_eq(heard(0), "1 gap");
+    ck_assert_uint_lt(asked, 5);
+}
+END_TEST
+
+START_TEST(a_page_that_brings_nothing_is_not_asked_for_again_at_once)
+{
+    join(0, FROM_EVENT_ID, 2);
+    confirm(4);
+    for (unsigned i = 0; i < 10; i++) {
+        const struct history_page nothing = {.query = query}; // the bus had no memory for a frame
+        hub_page(hub, channel_a, &nothing);
+        feed();
+    }
+    ck_assert_uint_eq(asked, 1);
+    later(1000);
+    ck_assert_uint_eq(asked, 2);
+    page(2, 2, 4, true);
+    ck_assert_str_eq(heard(0), "3 4");
+}
+END_TEST
+
 START_TEST(events_that_were_in_the_answer_already_are_not_given_again)
 {
     join(0, FROM_EVENT_ID, 2);
@@ -770,7 +844,7 @@ START_TEST(a_new_life_of_the_history_begins_without_a_gap_for_who_was_there)
     confirm(3);
     const struct event_place at = {.at = {.ms = 9000, .offset = 1}, .epoch = 9000};
     struct sse_event event = {.data = "x", .data_len = 1};
-    struct frame *f = message_durable_frame(channel_hash, "a", 1, &at, &event);
+    struct frame *f = message_durable_frame(channel_a, &at, &event);
     hub_deliver(hub, f);
     frame_release(f);
     feed();
@@ -783,7 +857,7 @@ START_TEST(a_lost_message_is_asked_for_and_filled)
 {
     join(0, FROM_NOW, 0);
     confirm(3);
-    ck_assert(!hub_lost(hub, channel_hash, "a", 1, false));
+    ck_assert(!hub_lost(hub, channel_a, false));
     ck_assert_uint_eq(interests, 2);
     confirm(4);
     page(3, 3, 4, true);
@@ -799,7 +873,7 @@ START_TEST(who_is_subscribed_anew_waits_for_the_confirmation_that_follows)
     join(0, FROM_NOW, 0);
     confirm(3);
     hub_unconfirm_all(hub);
-    ck_assert(!hub_lost(hub, channel_hash, "a", 1, true));
+    ck_assert(!hub_lost(hub, channel_a, true));
     ck_assert_uint_eq(interests, 1); // nobody is asked
     confirm(5);
     page(3, 3, 5, true);
@@ -810,14 +884,14 @@ END_TEST
 START_TEST(a_channel_of_both_kinds_is_told_of_a_loss_since_no_history_has_the_plain_ones)
 {
     struct sse_event event = {.data = "x", .data_len = 1};
-    struct frame *plain = frame_create(&event, channel_hash, "a", 1), *gap = gap_frame(channel_hash, "a", 1);
+    struct frame *plain = frame_create(&event, channel_a), *gap = gap_frame(channel_a);
     join(0, FROM_NOW, 0);
     confirm(3);
     hub_deliver(hub, gap); // is none
-    ck_assert(!hub_lost(hub, channel_hash, "a", 1, true));
+    ck_assert(!hub_lost(hub, channel_a, true));
     hub_deliver(hub, plain);
-    ck_assert(hub_lost(hub, channel_hash, "a", 1, true));
-    ck_assert(hub_lost(hub, channel_hash, "a", 1, false));
+    ck_assert(hub_lost(hub, channel_a, true));
+    ck_assert(hub_lost(hub, channel_a, false));
     ck_assert_uint_eq(interests, 2);
     frame_release(plain);
     frame_release(gap);
@@ -828,11 +902,11 @@ START_TEST(a_message_that_is_lost_before_the_first_confirmation_is_asked_for)
 {
     join(0, FROM_EVENT_ID, 2);
     const uint64_t before = last_seq;
-    ck_assert(!hub_lost(hub, channel_hash, "a", 1, false));
+    ck_assert(!hub_lost(hub, channel_a, false));
     ck_assert_uint_eq(interests, 2);
     const struct history_tail older = {
         .has_history = true, .last = place(2), .epoch = life + 1, .subscribe_seq = before};
-    hub_confirm(hub, channel_hash, "a", 1, &older); // when it was asked, nothing had been lost yet
+    hub_confirm(hub, channel_a, &older); // when it was asked, nothing had been lost yet
     ck_assert(!streams[0].open);
     confirm(3);
     page(2, 2, 3, true);
@@ -845,7 +919,7 @@ START_TEST(a_message_that_is_lost_while_a_confirmation_is_on_its_way_is_asked_fo
     join(0, FROM_NOW, 0);
     confirm(3);
     hub_unconfirm_all(hub);
-    ck_assert(!hub_lost(hub, channel_hash, "a", 1, false));
+    ck_assert(!hub_lost(hub, channel_a, false));
     ck_assert_uint_eq(interests, 2);
     confirm(3); // what was read before
     confirm(4);
@@ -857,13 +931,13 @@ END_TEST
 // Where nobody can say how far a stream has got in a channel with events, its cursor says that.
 START_TEST(a_durable_channel_without_readable_history_is_unknown_in_the_cursor)
 {
-    const struct hub_name names[] = {{.text = "a", .len = 1}, {.text = "b", .len = 1}};
-    uint64_t b = map_hash("b", 1);
+    const struct hub_name names[] = {{.channel = channel_a}, {.channel = channel_ref("b", 1)}};
+    const struct channel_ref b = channel_ref("b", 1);
     char id[CURSOR_MAX];
     struct event_id at;
     ck_assert(hub_join(hub, &streams[0].subscriber, names, 2));
     confirm_without_history();
-    hub_confirm(hub, b, "b", 1,
+    hub_confirm(hub, b,
                 &(struct history_tail){.has_history = true, .last = place(3), .subscribe_seq = last_seq});
     size_t len = hub_cursor(&streams[0].subscriber, id);
     ck_assert_int_eq(cursor_find(id, len, "a", 1, &at), CURSOR_NEW);
@@ -883,6 +957,7 @@ START_TEST(who_is_further_on_gets_its_page_although_others_keep_coming)
     ck_assert_str_eq(heard(0), "81");
     join(1, FROM_EVENT_ID, 1);
     page(81, 81, 81, false);
+    later(1000);
     ck_assert(event_id_equal(query.from, place(1)));
     for (size_t i = 2; i < 12; i++) {
         join(i, FROM_EVENT_ID, 1);
@@ -898,20 +973,19 @@ static void resume_alone(size_t i)
     char text[8];
     struct frame *frames[200];
     snprintf(text, sizeof text, "c%u", (unsigned)i % 1000);
-    const struct hub_name name = {.text = text, .len = strlen(text), .from = FROM_EARLIEST};
-    uint64_t hash = map_hash(text, name.len);
+    const struct hub_name name = {.channel = channel_ref(text, strlen(text)), .from = FROM_EARLIEST};
     struct history_page p = {.at_end = true, .frames = frames, .count = 200};
     for (uint64_t n = 1; n <= p.count; n++) {
         const struct event_place at = {.at = place(n), .prev = place(n - 1), .epoch = life + 1};
         struct sse_event event = {.data = "x", .data_len = 1};
-        frames[n - 1] = message_durable_frame(hash, text, name.len, &at, &event);
+        frames[n - 1] = message_durable_frame(name.channel, &at, &event);
     }
     ck_assert(hub_join(hub, &streams[i].subscriber, &name, 1));
-    hub_confirm(hub, hash, text, name.len,
+    hub_confirm(hub, name.channel,
                 &(struct history_tail){.has_history = true, .last = place(200), .subscribe_seq = last_seq});
     feed();
     p.query = query;
-    hub_page(hub, hash, text, name.len, &p);
+    hub_page(hub, name.channel, &p);
     feed();
 }
 
@@ -961,6 +1035,9 @@ int main(void)
     tcase_add_test(tcase, who_looks_for_its_place_keeps_the_one_it_had);
     tcase_add_test(tcase, who_looks_for_its_place_in_a_history_that_can_be_read_no_more_is_told_of_a_gap);
     tcase_add_test(tcase, who_is_ahead_of_what_a_failover_left_is_told_of_a_gap);
+    tcase_add_test(tcase, entries_that_lie_about_what_was_before_them_are_given_once);
+    tcase_add_test(tcase, entries_of_others_are_announced_once_however_many_they_are);
+    tcase_add_test(tcase, a_page_that_brings_nothing_is_not_asked_for_again_at_once);
     tcase_add_test(tcase, events_that_were_in_the_answer_already_are_not_given_again);
     tcase_add_test(tcase, a_page_that_fails_costs_nothing_to_those_who_need_none);
     tcase_add_test(tcase, a_page_that_was_read_before_a_stream_came_does_not_say_that_its_place_is_gone);

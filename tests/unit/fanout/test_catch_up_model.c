@@ -45,7 +45,6 @@ struct history {
     uint64_t query; // for the last event, on its way; 0: none
     bool asked_for, ask_next;
     char name[16];
-    uint64_t hash;
 };
 
 static struct history histories[CHANNELS];
@@ -378,22 +377,23 @@ static enum subscriber_readiness readiness(void *ctx, struct subscriber *s)
     return !k->open ? SUBSCRIBER_NOT_OPEN : k->full ? SUBSCRIBER_BLOCKED : SUBSCRIBER_READY;
 }
 
-static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, uint64_t subscribe_seq)
+static bool on_interest(void *ctx, struct channel_ref channel, uint64_t subscribe_seq)
 {
-    (void)ctx, (void)hash;
+    (void)ctx;
     push(&to_bus, (struct item){.kind = subscribe_seq ? ASK_WANT : ASK_UNWANT,
-                                .channel = channel_named(name, len),
+                                .channel = channel_named(channel.name, channel.len),
                                 .subscribe_seq = subscribe_seq});
     return true;
 }
 
-static bool on_history(void *ctx, uint64_t hash, const char *name, size_t len,
-                       const struct history_query *asked)
+static bool on_history(void *ctx, struct channel_ref channel, const struct history_query *asked)
 {
-    (void)ctx, (void)hash;
+    (void)ctx;
     if (below(50) == 0)
         return false;
-    push(&to_bus, (struct item){.kind = ASK_PAGE, .channel = channel_named(name, len), .asked = *asked});
+    push(&to_bus, (struct item){.kind = ASK_PAGE,
+                                .channel = channel_named(channel.name, channel.len),
+                                .asked = *asked});
     return true;
 }
 
@@ -407,14 +407,15 @@ static void on_no_memory(void *ctx, struct subscriber *s)
 static struct hub_name begin(struct client *k, size_t c)
 {
     struct told *t = &k->now;
-    struct hub_name name = {.text = histories[c].name, .len = strlen(histories[c].name)};
+    struct hub_name name = {.channel = channel_ref(histories[c].name, strlen(histories[c].name))};
     if (k->earliest && t->cursor_len == 0) {
         name.from = FROM_EARLIEST;
         return name;
     }
     if (t->cursor_len == 0)
         return name;
-    enum cursor_result r = cursor_find(t->cursor, t->cursor_len, name.text, name.len, &name.at);
+    enum cursor_result r =
+        cursor_find(t->cursor, t->cursor_len, name.channel.name, name.channel.len, &name.at);
     REQUIRE(r != CURSOR_NEW, "a channel is missing in the cursor\n");
     name.from = r == CURSOR_KNOWN ? FROM_EVENT_ID : FROM_UNKNOWN;
     if (r == CURSOR_UNKNOWN) {
@@ -457,7 +458,7 @@ static void was_elsewhere(struct client *k)
         k->now.seen[c] = below(2) ? last_of(h) : h->end > h->first ? h->events[h->end - 1].prev : last_of(h);
         k->now.knows[c] = true;
         entries[n++] =
-            (struct cursor_entry){.channel = h->name, .channel_len = strlen(h->name), .at = k->now.seen[c]};
+            (struct cursor_entry){.hash = cursor_hash(h->name, strlen(h->name)), .at = k->now.seen[c]};
     }
     k->now.cursor_len = cursor_encode(entries, n, k->now.cursor);
 }
@@ -511,7 +512,7 @@ static struct frame *frame_of(size_t c, const struct event_place *e)
 {
     struct sse_event event = {.data = "x", .data_len = 1};
     const struct history *h = &histories[c];
-    return message_durable_frame(h->hash, h->name, strlen(h->name), e, &event);
+    return message_durable_frame(channel_ref(h->name, strlen(h->name)), e, &event);
 }
 
 static void take_page(const struct item *i)
@@ -525,7 +526,7 @@ static void take_page(const struct item *i)
                                       .count = i->failed ? 0 : i->count};
     for (size_t n = 0; n < page.count; n++)
         frames[n] = frame_of(i->channel, &h->events[i->first + n]);
-    hub_page(hub, h->hash, h->name, strlen(h->name), &page);
+    hub_page(hub, channel_ref(h->name, strlen(h->name)), &page);
 }
 
 static void worker_works(void)
@@ -542,14 +543,14 @@ static void worker_works(void)
         frame_release(f);
         break;
     case TO_CONFIRM:
-        hub_confirm(hub, h->hash, h->name, strlen(h->name), &i.tail);
+        hub_confirm(hub, channel_ref(h->name, strlen(h->name)), &i.tail);
         break;
     case TO_UNCONFIRM:
         hub_unconfirm_all(hub);
         break;
     case TO_GAP:
     case TO_RESUBSCRIBED:
-        (void)hub_lost(hub, h->hash, h->name, strlen(h->name), i.kind == TO_RESUBSCRIBED);
+        (void)hub_lost(hub, channel_ref(h->name, strlen(h->name)), i.kind == TO_RESUBSCRIBED);
         break;
     case TO_PAGE:
         take_page(&i);
@@ -645,7 +646,6 @@ static void setup(void)
     queries = last_seq = 0;
     for (size_t c = 0; c < CHANNELS; c++) {
         snprintf(histories[c].name, sizeof histories[c].name, "channel:%zu", c);
-        histories[c].hash = map_hash(histories[c].name, strlen(histories[c].name));
     }
     for (size_t i = 0; i < CLIENTS; i++)
         start_anew(&clients[i]);

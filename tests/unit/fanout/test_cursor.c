@@ -26,7 +26,7 @@ static void fill(size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         snprintf(names[i], sizeof names[i], "user:%zu", i);
-        entries[i] = (struct cursor_entry){.channel = names[i], .channel_len = strlen(names[i])};
+        entries[i] = (struct cursor_entry){.hash = cursor_hash(names[i], strlen(names[i]))};
         if (below(5) > 0)
             entries[i].at = (struct event_id){.ms = NOW * UINT64_C(1000) - below(UINT64_C(7) * 86400000),
                                               .offset = 1 + below(UINT64_C(1) << below(22))};
@@ -75,8 +75,7 @@ START_TEST(names_are_told_from_each_other)
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         struct event_id at;
         for (uint64_t k = 0; k < 2; k++)
-            entries[k] = (struct cursor_entry){.channel = pairs[i][k],
-                                               .channel_len = strlen(pairs[i][k]),
+            entries[k] = (struct cursor_entry){.hash = cursor_hash(pairs[i][k], strlen(pairs[i][k])),
                                                .at = {.ms = NOW + k, .offset = 1 + k}};
         encode(2);
         ck_assert_int_eq(find(pairs[i][1], &at), CURSOR_KNOWN);
@@ -84,6 +83,111 @@ START_TEST(names_are_told_from_each_other)
         encode(1);
         ck_assert_int_eq(find(pairs[i][1], &at), CURSOR_NEW);
     }
+}
+END_TEST
+
+// Names of which each shares 24 bits of its hash with its neighbour: as many pairs as are asked for.
+static void find_collisions(size_t pairs)
+{
+    static unsigned first[1 << 24];
+    memset(first, 0, sizeof first);
+    size_t found = 0;
+    for (unsigned n = 1; found < pairs; n++) {
+        char name[32];
+        snprintf(name, sizeof name, "room:%u", n);
+        uint64_t hash = cursor_hash(name, strlen(name)) & 0xffffff;
+        if (first[hash] == 0) {
+            first[hash] = n;
+            continue;
+        }
+        snprintf(names[2 * found], sizeof names[0], "room:%u", first[hash]);
+        snprintf(names[2 * found + 1], sizeof names[0], "room:%u", n);
+        first[hash] = 0;
+        found++;
+    }
+}
+
+// A stream of 64 channels, the first `shared` of which share 24 bits with a neighbour.
+static void fill_shared(size_t shared)
+{
+    fill(64);
+    find_collisions(shared / 2);
+    for (size_t i = 0; i < 64; i++)
+        entries[i].hash = cursor_hash(names[i], strlen(names[i]));
+}
+
+START_TEST(channels_that_share_24_bits_keep_a_place_each)
+{
+    for (size_t shared = 2; shared <= 16; shared += 2) {
+        fill_shared(shared);
+        encode(64);
+        for (size_t i = 0; i < 64; i++) {
+            struct event_id at = {0};
+            ck_assert_int_eq(find(names[i], &at), CURSOR_KNOWN);
+            ck_assert(event_id_equal(at, entries[i].at));
+        }
+        struct event_id at;
+        ck_assert_int_eq(find("another", &at), CURSOR_NEW); // nothing was left out
+    }
+}
+END_TEST
+
+START_TEST(no_place_is_taken_for_that_of_another_channel_however_many_share_24_bits)
+{
+    fill_shared(64);
+    for (size_t i = 0; i < 64; i++)
+        entries[i].at = (struct event_id){.ms = NOW * UINT64_C(1000) * (i + 1), .offset = UINT64_C(1) << 40};
+    encode(64);
+    size_t known = 0;
+    for (size_t i = 0; i < 64; i++) {
+        struct event_id at;
+        enum cursor_result r = find(names[i], &at);
+        ck_assert_int_ne(r, CURSOR_NEW);
+        ck_assert(r == CURSOR_UNKNOWN || event_id_equal(at, entries[i].at));
+        known += r == CURSOR_KNOWN;
+    }
+    ck_assert_uint_ge(known, 30);
+}
+END_TEST
+
+START_TEST(a_channel_without_a_place_does_not_get_that_of_one_that_shares_24_bits)
+{
+    static const enum cursor_result results[] = {CURSOR_NEW, CURSOR_UNKNOWN};
+    for (size_t i = 0; i < 2; i++) {
+        struct event_id at;
+        fill_shared(2);
+        entries[1].result = results[i];
+        encode(2);
+        ck_assert_int_eq(find(names[0], &at), CURSOR_KNOWN);
+        ck_assert(event_id_equal(at, entries[0].at));
+        ck_assert_int_eq(find(names[1], &at), results[i]);
+    }
+}
+END_TEST
+
+// Written by gateways that knew no long entries.
+START_TEST(an_old_cursor_says_what_it_said)
+{
+    struct event_id at;
+    len = strlen(strcpy(text, "awARIOfk9qCqM60BJAfsBnF0qrlgAMFBFgA"));
+    ck_assert_int_eq(find("news", &at), CURSOR_KNOWN);
+    ck_assert(event_id_equal(at, (struct event_id){.ms = UINT64_C(1763690000123), .offset = 7}));
+    ck_assert_int_eq(find("user:42", &at), CURSOR_KNOWN);
+    ck_assert(event_id_equal(at, (struct event_id){.ms = UINT64_C(1763690000999), .offset = 12345}));
+    ck_assert_int_eq(find("empty", &at), CURSOR_KNOWN);
+    ck_assert(event_id_is_zero(at));
+    ck_assert_int_eq(find("another", &at), CURSOR_NEW);
+}
+END_TEST
+
+START_TEST(an_old_cursor_with_two_places_for_24_bits_says_neither)
+{
+    struct event_id at;
+    len = strlen(strcpy(text, "FjRtIOfk9qCqMwmUswfsBgmUs7lgAK0BJAMA"));
+    ck_assert_int_eq(find("room:1655", &at), CURSOR_UNKNOWN);
+    ck_assert_int_eq(find("room:5650", &at), CURSOR_UNKNOWN);
+    ck_assert_int_eq(find("news", &at), CURSOR_KNOWN);
+    ck_assert_uint_eq(at.offset, 3);
 }
 END_TEST
 
@@ -135,12 +239,12 @@ START_TEST(a_place_that_nobody_knows_stays_unknown)
 {
     struct event_id at;
     fill(3);
-    entries[1].unknown = true;
+    entries[1].result = CURSOR_UNKNOWN;
     encode(3);
     ck_assert_int_eq(find(names[0], &at), CURSOR_KNOWN);
     ck_assert_int_eq(find(names[1], &at), CURSOR_UNKNOWN);
     ck_assert_int_eq(find(names[2], &at), CURSOR_KNOWN);
-    entries[0].unknown = entries[2].unknown = true;
+    entries[0].result = entries[2].result = CURSOR_UNKNOWN;
     encode(3);
     for (size_t i = 0; i < 3; i++)
         ck_assert_int_eq(find(names[i], &at), CURSOR_UNKNOWN);
@@ -229,6 +333,11 @@ int main(void)
     TCase *tcase = tcase_create("cursor");
     tcase_add_test(tcase, what_goes_in_comes_out);
     tcase_add_test(tcase, names_are_told_from_each_other);
+    tcase_add_test(tcase, channels_that_share_24_bits_keep_a_place_each);
+    tcase_add_test(tcase, no_place_is_taken_for_that_of_another_channel_however_many_share_24_bits);
+    tcase_add_test(tcase, a_channel_without_a_place_does_not_get_that_of_one_that_shares_24_bits);
+    tcase_add_test(tcase, an_old_cursor_says_what_it_said);
+    tcase_add_test(tcase, an_old_cursor_with_two_places_for_24_bits_says_neither);
     tcase_add_test(tcase, extreme_positions_come_out_too);
     tcase_add_test(tcase, a_stream_with_all_the_channels_that_are_allowed_by_default_fits);
     tcase_add_test(tcase, what_does_not_fit_is_unknown_and_what_fits_is_right);

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define NEWS ((struct channel_ref){.name = "news", .len = 4, .hash = 42})
+
 static struct sse_event data_event(const char *data, size_t len)
 {
     return (struct sse_event){.data = data, .data_len = len};
@@ -20,7 +22,7 @@ static void check_body(const struct frame *f, const char *body)
 START_TEST(an_event_is_one_chunk)
 {
     struct sse_event event = data_event("hello", 5);
-    struct frame *f = frame_create(&event, 42, "news", 4);
+    struct frame *f = frame_create(&event, NEWS);
     static const char wire[] = "d\r\ndata: hello\n\n\r\n";
     ck_assert_uint_eq(f->wire_len, strlen(wire));
     ck_assert_mem_eq(f->wire, wire, f->wire_len);
@@ -37,7 +39,7 @@ START_TEST(the_head_of_the_chunk_tells_its_length)
         char *data = malloc(sizes[i] + 1), *end;
         memset(data, 'x', sizes[i]);
         struct sse_event event = data_event(data, sizes[i]);
-        struct frame *f = frame_create(&event, 0, NULL, 0);
+        struct frame *f = frame_create(&event, NO_CHANNEL);
         ck_assert_uint_eq(strtoul(f->wire, &end, 16), f->body_len);
         ck_assert_int_eq(memcmp(end, "\r\n", 2), 0);
         ck_assert_ptr_eq(end + 2, f->wire + f->body_at);
@@ -54,7 +56,7 @@ START_TEST(the_channel_is_a_copy)
 {
     char channel[] = "user:42", data[] = "x";
     struct sse_event event = data_event(data, 1);
-    struct frame *f = frame_create(&event, 4711, channel, strlen(channel));
+    struct frame *f = frame_create(&event, (struct channel_ref){channel, strlen(channel), 4711});
     memset(channel, '!', strlen(channel));
     *data = '!';
     ck_assert_uint_eq(f->channel_hash, 4711);
@@ -111,7 +113,7 @@ static struct frame *event_with(const char *id, size_t data_len)
     struct sse_event event = {
         .id = id, .id_len = id ? strlen(id) : 0, .event = "order", .event_len = 5, .data = data};
     event.data_len = data_len;
-    struct frame *f = frame_create(&event, 42, "news", 4);
+    struct frame *f = frame_create(&event, NEWS);
     ck_assert_ptr_nonnull(f);
     return f;
 }
@@ -196,7 +198,7 @@ START_TEST(threads_share_a_frame_until_the_last_lets_go)
     for (int round = 0; round < 20; round++) {
         pthread_t threads[THREADS];
         void *sums[THREADS];
-        struct frame *f = frame_create(&event, 1, "c", 1);
+        struct frame *f = frame_create(&event, channel_ref("c", 1));
         for (int i = 0; i < THREADS; i++)
             ck_assert_int_eq(pthread_create(&threads[i], NULL, reader, frame_retain(f)), 0);
         frame_release(f);

@@ -24,17 +24,17 @@ static size_t untold = CHANNELS; // a channel whose interest the bus does not ta
 static unsigned told;
 static char names[CHANNELS][16];
 
+static struct channel_ref ref_of(size_t channel)
+{
+    return channel_ref(names[channel], strlen(names[channel]));
+}
+
 static struct hub_name name_of(size_t channel)
 {
-    return (struct hub_name){.text = names[channel], .len = strlen(names[channel])};
+    return (struct hub_name){.channel = ref_of(channel)};
 }
 
 static uint64_t last_seq; // the number of the last subscribe_seq
-
-static uint64_t hash_of(size_t channel)
-{
-    return map_hash(names[channel], strlen(names[channel]));
-}
 
 static size_t channel_named(const char *name, size_t len)
 {
@@ -45,11 +45,11 @@ static size_t channel_named(const char *name, size_t len)
     return CHANNELS;
 }
 
-static bool on_interest(void *ctx, uint64_t hash, const char *name, size_t len, uint64_t subscribe_seq)
+static bool on_interest(void *ctx, struct channel_ref channel, uint64_t subscribe_seq)
 {
-    size_t c = channel_named(name, len);
+    size_t c = channel_named(channel.name, channel.len);
     bool is_wanted = subscribe_seq != 0;
-    if (ctx != &hub || hash != hash_of(c) || wanted[c] == is_wanted)
+    if (ctx != &hub || channel.hash != ref_of(c).hash || wanted[c] == is_wanted)
         ck_abort_msg("told %d of channel %zu again", is_wanted, c);
     if (is_wanted && c == untold)
         return false;
@@ -115,7 +115,7 @@ static void leave(size_t i)
 static size_t deliver(size_t channel)
 {
     struct sse_event event = {.data = "x", .data_len = 1};
-    struct frame *f = frame_create(&event, hash_of(channel), names[channel], strlen(names[channel]));
+    struct frame *f = frame_create(&event, ref_of(channel));
     for (size_t i = 0; i < STREAMS; i++) {
         streams[i].frames = 0;
         streams[i].last = NULL;
@@ -131,8 +131,7 @@ static size_t deliver(size_t channel)
 
 static void confirm(size_t channel)
 {
-    hub_confirm(hub, hash_of(channel), names[channel], strlen(names[channel]),
-                &(struct history_tail){.subscribe_seq = last_seq});
+    hub_confirm(hub, ref_of(channel), &(struct history_tail){.subscribe_seq = last_seq});
 }
 
 START_TEST(the_bus_is_told_of_the_first_that_comes_and_the_last_that_goes)
@@ -192,12 +191,11 @@ END_TEST
 START_TEST(a_stream_knows_the_names_of_its_channels_in_order)
 {
     static const size_t channels[] = {4, 2, 9};
-    size_t len;
     join(0, channels, 3);
     ck_assert_uint_eq(streams[0].subscriber.count, 3);
     for (size_t i = 0; i < 3; i++) {
-        const char *name = hub_channel_name(&streams[0].subscriber, i, &len);
-        ck_assert_uint_eq(channel_named(name, len), channels[i]);
+        struct channel_ref channel = hub_channel_name(&streams[0].subscriber, i);
+        ck_assert_uint_eq(channel_named(channel.name, channel.len), channels[i]);
     }
 }
 END_TEST
@@ -329,7 +327,7 @@ static bool random_join(size_t i)
     if (hub_join(hub, &streams[i].subscriber, list, count) != expected)
         ck_abort_msg("a join %s", expected ? "failed" : "succeeded");
     for (size_t n = 0; expected && n < count; n++)
-        in[i][channel_named(list[n].text, list[n].len)] = true;
+        in[i][channel_named(list[n].channel.name, list[n].channel.len)] = true;
     return expected;
 }
 

@@ -75,7 +75,8 @@ START_TEST(a_payload_becomes_its_event_or_is_dropped_for_its_reason)
     char *payload = malloc(messages[_i].len);
     memcpy(payload, messages[_i].payload, messages[_i].len);
     enum counter dropped = COUNTER_COUNT;
-    struct frame *f = message_frame(&policy, 7, "news", 4, payload, messages[_i].len, &dropped);
+    struct frame *f = message_frame(&policy, (struct channel_ref){.name = "news", .len = 4, .hash = 7},
+                                    payload, messages[_i].len, &dropped);
     free(payload);
     if (messages[_i].dropped != DROPPED_NOT) {
         ck_assert_ptr_null(f);
@@ -93,12 +94,60 @@ START_TEST(a_payload_becomes_its_event_or_is_dropped_for_its_reason)
 }
 END_TEST
 
+static const struct {
+    const char *id;
+    bool kept;
+} ids[] = {
+    {"7", true},        {"", true},      {"a b~!\"{}", true}, {"a\tb", false}, {"a\x01", false},
+    {"\x1f", false},    {"\x7f", false}, {"\xc3\xa9", false}, // no ASCII: fetch refuses it in a header
+    {"user:1/2", true},
+};
+
+static struct frame *with_id(const char *id, size_t len, enum counter *dropped)
+{
+    char payload[2048];
+    int n = snprintf(payload, sizeof payload, MAGIC "event: order\nid: %.*s\n\nbody", (int)len, id);
+    return message_frame(&policy, channel_ref("c", 1), payload, (size_t)n, dropped);
+}
+
+// What a client would bring back as Last-Event-ID, and be refused for by a server or by itself, is left out.
+START_TEST(an_id_that_could_not_come_back_is_left_out_and_counted)
+{
+    use_rules((const char *const[]){"auto", NULL});
+    enum counter dropped = COUNTER_COUNT;
+    struct frame *f = with_id(ids[_i].id, strlen(ids[_i].id), &dropped);
+    ck_assert_ptr_nonnull(f);
+    ck_assert_int_eq(dropped, ids[_i].kept ? COUNTER_COUNT : COUNTER_IDS_DROPPED);
+    ck_assert_int_eq(f->id_line_len > 0, ids[_i].kept);
+    ck_assert_mem_eq(f->wire + f->body_at + f->id_line_len, "event: order\ndata: body\n\n", 25);
+    frame_release(f);
+    free_rules();
+}
+END_TEST
+
+START_TEST(an_id_may_have_1_KiB)
+{
+    use_rules((const char *const[]){"auto", NULL});
+    char id[1025];
+    memset(id, 'x', sizeof id);
+    for (size_t len = 1024; len <= 1025; len++) {
+        enum counter dropped = COUNTER_COUNT;
+        struct frame *f = with_id(id, len, &dropped);
+        ck_assert_int_eq(dropped, len == 1024 ? COUNTER_COUNT : COUNTER_IDS_DROPPED);
+        ck_assert_uint_eq(f->id_line_len, len == 1024 ? 1024 + strlen("id: \n") : 0);
+        frame_release(f);
+    }
+    free_rules();
+}
+END_TEST
+
 // Which mode a channel has, seen by what becomes of a plain payload and of an envelope.
 static enum payload_mode mode_of(const char *channel)
 {
     enum counter dropped;
-    struct frame *plain = message_frame(&policy, 0, channel, strlen(channel), TEXT("x"), &dropped);
-    struct frame *envelope = message_frame(&policy, 0, channel, strlen(channel), TEXT(MAGIC "\nx"), &dropped);
+    struct frame *plain = message_frame(&policy, channel_ref(channel, strlen(channel)), TEXT("x"), &dropped);
+    struct frame *envelope =
+        message_frame(&policy, channel_ref(channel, strlen(channel)), TEXT(MAGIC "\nx"), &dropped);
     enum payload_mode mode = !plain                                        ? PAYLOAD_ENVELOPE
                              : envelope->body_len == strlen("data: x\n\n") ? PAYLOAD_AUTO
                                                                            : PAYLOAD_TEXT;
@@ -122,6 +171,7 @@ static const struct {
     {"101-0 100-4 90", false},
     {"101-5 101-5 90", false}, // behind itself
     {"101-5 102-4 90", false}, // behind what comes later
+    {"101-6 100-4 90", false}, // with a hole between the two
     {"18446744073709551616-5 100-4 90", false},
     {"-1-5 100-4 90", false},
     {"", false},
@@ -133,7 +183,7 @@ START_TEST(a_durable_event_has_its_place_or_is_dropped)
     enum counter dropped = COUNTER_COUNT;
     use_rules((const char *const[]){"auto", NULL});
     int len = snprintf(payload, sizeof payload, MAGIC "event: x\ndurable: %s\n\nbody", places[_i].line);
-    struct frame *f = message_frame(&policy, 1, "c", 1, payload, (size_t)len, &dropped);
+    struct frame *f = message_frame(&policy, channel_ref("c", 1), payload, (size_t)len, &dropped);
     ck_assert_int_eq(f != NULL, places[_i].good);
     ck_assert_int_eq(dropped, f ? COUNTER_COUNT : COUNTER_DROPPED_ENVELOPE);
     if (f) {
@@ -204,6 +254,9 @@ int main(void)
                         sizeof messages / sizeof *messages);
     tcase_add_loop_test(tcase, a_durable_event_has_its_place_or_is_dropped, 0,
                         sizeof places / sizeof *places);
+    tcase_add_loop_test(tcase, an_id_that_could_not_come_back_is_left_out_and_counted, 0,
+                        sizeof ids / sizeof *ids);
+    tcase_add_test(tcase, an_id_may_have_1_KiB);
     tcase_add_test(tcase, the_first_rule_that_matches_counts);
     tcase_add_test(tcase, without_rules_every_channel_is_auto);
     tcase_add_loop_test(tcase, a_rule_that_is_none_is_refused_with_an_example, 0,

@@ -23,7 +23,7 @@ static struct frame *event(uint64_t n, size_t size)
     memset(data, 'x', size);
     const struct event_place at = {.at = place(n), .prev = place(n - 1), .epoch = 101};
     struct sse_event e = {.data = data, .data_len = size};
-    struct frame *f = message_durable_frame(1, "c", 1, &at, &e);
+    struct frame *f = message_durable_frame(channel_ref("c", 1), &at, &e);
     ck_assert_ptr_nonnull(f);
     return f;
 }
@@ -55,7 +55,7 @@ static void check_next(struct event_id at, enum replay_result result, uint64_t n
 {
     struct frame *f;
     ck_assert_int_eq(replay_next(&replay, at, &f), result);
-    if (result == REPLAY_NEXT || result == REPLAY_GAP) {
+    if (result == REPLAY_NEXT || result == REPLAY_GAP || result == REPLAY_MISSING) {
         ck_assert_ptr_nonnull(f);
         ck_assert_uint_eq(f->at.offset, next);
     }
@@ -82,7 +82,7 @@ START_TEST(live_events_follow_each_other)
     for (uint64_t n = 4; n < 9; n++)
         check_next(place(n), REPLAY_NEXT, n + 1);
     check_next(place(9), REPLAY_UNREAD, 0);
-    check_next((struct event_id){.ms = 106, .offset = 9}, REPLAY_GAP, 7); // a place that never was
+    check_next((struct event_id){.ms = 106, .offset = 9}, REPLAY_MISSING, 7); // a place that never was
     ck_assert_uint_eq(replay_ring_first(&replay)->at.offset, 5);
 }
 END_TEST
@@ -130,9 +130,9 @@ START_TEST(a_page_says_what_follows_what_is_gone_and_where_it_ends)
     check_next(place(3), REPLAY_NEXT, 4);
     check_next(place(6), REPLAY_END, 0);
     check_next(place(7), REPLAY_LOST, 0);
-    check_next((struct event_id){.ms = 104, .offset = 9}, REPLAY_GAP, 5);
+    check_next((struct event_id){.ms = 104, .offset = 9}, REPLAY_MISSING, 5);
     page(2, 5, 6, true, 0, PLENTY); // in the place of the one before: 3 and 4 were trimmed
-    check_next(place(2), REPLAY_GAP, 5);
+    check_next(place(2), REPLAY_MISSING, 5);
     check_next(place(4), REPLAY_NEXT, 5);
     page(2, 5, 6, false, 0, PLENTY); // a part
     check_next(place(6), REPLAY_UNREAD, 0);

@@ -103,6 +103,7 @@ static const struct {
     {"drain-timeout", "0s", "1s", "24h"},
     {"log-level", "debug", "warn", "error"},
     {"log-format", "json", "text", "json"},
+    {"log-buffer", "64KiB", "128KiB", "1MiB"},
 };
 enum { OPTIONS = sizeof options / sizeof *options };
 
@@ -230,7 +231,7 @@ START_TEST(the_defaults_are_those_of_the_contract)
     ck_assert_str_eq(config.listen.items[0], "0.0.0.0:8080");
     ck_assert_str_eq(config.admin_listen, "127.0.0.1:9180");
     ck_assert_str_eq(config.path, "/stream");
-    ck_assert_str_eq(config.redis, "redis://127.0.0.1:6379");
+    ck_assert_str_eq(config.redis.url, "redis://127.0.0.1:6379");
     ck_assert_uint_eq(config.max_channels, 64);
     ck_assert_int_eq(config.refusal, REFUSAL_RETRY);
     ck_assert_int_eq(config.slow_client, SLOW_CLIENT_CLOSE);
@@ -321,6 +322,48 @@ START_TEST(lists_and_odd_values_are_printed_so_that_they_read_back)
 }
 END_TEST
 
+START_TEST(origins_are_compared_and_printed_as_browsers_send_them)
+{
+    LOAD("--cors-origin=HTTPS://App.Example:443", "--cors-origin=http://localhost:3000");
+    check_round_trip();
+    ck_assert_str_eq(config.cors_origin.items[0], "https://app.example");
+    ck_assert_str_eq(config.cors_origin.items[1], "http://localhost:3000");
+}
+END_TEST
+
+START_TEST(channels_have_histories_as_durable_says)
+{
+    LOAD("--retry=1s");
+    ck_assert(!config.durable_named);
+    ck_assert_uint_eq(config.durable_count, 1);
+    ck_assert_str_eq(config.durable_patterns[0], "*");
+    LOAD("--durable=a:*", "--durable=b");
+    ck_assert(config.durable_named);
+    ck_assert_uint_eq(config.durable_count, 2);
+    ck_assert_str_eq(config.durable_patterns[1], "b");
+    argc = 1;
+    LOAD("--durable=off");
+    ck_assert(!config.durable_named);
+    ck_assert_uint_eq(config.durable_count, 0);
+}
+END_TEST
+
+START_TEST(a_user_without_a_password_in_the_url_has_one_in_a_file)
+{
+    const char *path = scratch_path("password");
+    char flag[256];
+    write_file(path, "secret\n");
+    snprintf(flag, sizeof flag, "--redis-password-file=%s", path);
+    argument(flag);
+    LOAD("--redis=redis://bob@h");
+    ck_assert_str_eq(config.redis_url.user, "bob");
+    ck_assert_str_eq(config.redis_url.password, "secret");
+    argc = 1;
+    LOAD("--redis=redis://bob:@h"); // Redis calls it nopass
+    ck_assert_str_eq(config.redis_url.password, "");
+}
+END_TEST
+
 START_TEST(no_password_is_printed)
 {
     LOAD("--redis=redis://user:pass%40word@host:1/2");
@@ -401,6 +444,9 @@ int main(void)
     tcase_add_test(tcase, values_land_in_the_fields_that_are_named_after_them);
     tcase_add_test(tcase, what_is_printed_reads_back_as_the_same);
     tcase_add_test(tcase, lists_and_odd_values_are_printed_so_that_they_read_back);
+    tcase_add_test(tcase, origins_are_compared_and_printed_as_browsers_send_them);
+    tcase_add_test(tcase, channels_have_histories_as_durable_says);
+    tcase_add_test(tcase, a_user_without_a_password_in_the_url_has_one_in_a_file);
     tcase_add_test(tcase, no_password_is_printed);
     tcase_add_test(tcase, without_an_id_the_gateway_is_named_by_host_and_port);
     tcase_add_test(tcase, a_derived_name_is_as_plain_as_an_id_must_be);

@@ -44,6 +44,11 @@ static void setup(void)
 #define NO_ORIGIN " is no origin; write for example https://app.example.com"
 #define NO_ID " is no id; use 1 to 128 printable ASCII characters without blanks and quotes"
 #define NO_RULE " is not auto, text, envelope or PATTERN=MODE; write for example chat:*=text"
+#define IS_PAGE                                                                                              \
+    " is where the gateway has pages of its own (/health, /metrics, /dashboard); write for example /stream"
+#define NO_PASSWORD                                                                                          \
+    "--redis: there is a user but no password; write it redis://USER:PASSWORD@HOST, or give "                \
+    "--redis-password-file; a password alone is written redis://:PASSWORD@HOST"
 #define NO_SCHEME                                                                                            \
     "it must begin with redis://, redis+unix://, redis+sentinel:// or redis+cluster://; with TLS rediss "    \
     "instead of redis"
@@ -70,6 +75,14 @@ static const struct {
     {"path", "/", "\"/\" is no path for streams; write for example /stream"},
     {"path", "/a/", "\"/a/\" is no path for streams; write for example /stream"},
     {"path", "/a?b", "\"/a?b\" is no path for streams; write for example /stream"},
+    {"path", "/a/../b", "\"/a/../b\" is no path for streams; write for example /stream"},
+    {"path", "/a/.", "\"/a/.\" is no path for streams; write for example /stream"},
+    {"path", "/caf\xc3\xa9", "\"/caf\xc3\xa9\" is no path for streams; write for example /stream"},
+    {"path", "/health", "\"/health\"" IS_PAGE},
+    {"path", "/health/live", "\"/health/live\"" IS_PAGE},
+    {"path", "/health/x/y", "\"/health/x/y\"" IS_PAGE},
+    {"path", "/metrics", "\"/metrics\"" IS_PAGE},
+    {"path", "/dashboard", "\"/dashboard\"" IS_PAGE},
     {"redis", "", NO_SCHEME},
     {"redis", "localhost:6379", NO_SCHEME},
     {"redis", "redis://user:secret@h:x", "the port is not a number from 1 to 65535"},
@@ -84,8 +97,11 @@ static const struct {
     {"anonymous", "a b", "\"a b\" is no channel pattern; write for example news or public:*"},
     {"anonymous", "*:news", "\"*:news\" is no channel pattern; write for example news or public:*"},
     {"cors-origin", "app.example.com", "\"app.example.com\"" NO_ORIGIN},
-    {"cors-origin", "https://app.example.com/", "\"https://app.example.com/\"" NO_ORIGIN},
-    {"cors-origin", "https://*.example.com/x", "\"https://*.example.com/x\"" NO_ORIGIN},
+    {"cors-origin", "https://app.example.com/",
+     "\"https://app.example.com/\" has more than scheme, host and port; write https://app.example.com"},
+    {"cors-origin", "https://*.example.com/x",
+     "\"https://*.example.com/x\" has a * in it, which matches nothing; write each origin, or * alone for "
+     "all"},
     {"max-connections", "0", "\"0\" is too small; the least is 1"},
     {"max-channels", "1025", "\"1025\" is too large; the most is 1024"},
     {"queue-limit", "0", "\"0\" is too small; the least is 1"},
@@ -97,6 +113,7 @@ static const struct {
     {"drain-timeout", "-1s", "\"-1s\"" NO_DURATION},
     {"log-level", "verbose", "\"verbose\" is none of debug, info, warn, error"},
     {"log-format", "JSON", "\"JSON\" is none of text, json"},
+    {"log-buffer", "4095", "\"4095\" is too small; the least is 8KiB"},
 };
 
 START_TEST(a_wrong_value_is_named_with_its_option_wherever_it_stands)
@@ -142,6 +159,17 @@ static const struct {
      "--cors-origin: * stands alone or not at all"},
     {{"--anonymous=a", "--cors-origin=https://a", "--cors-origin=*", NULL},
      "--cors-origin: * stands alone or not at all"},
+    {{"--anonymous=a", "--durable=off", "--durable=user:*", NULL},
+     "--durable: off stands alone or not at all"},
+    {{"--anonymous=a", "--durable=user:*", "--durable=off", NULL},
+     "--durable: off stands alone or not at all"},
+    {{"--anonymous=a", "--payload=text", "--payload=a:*=envelope", NULL},
+     "--payload: the first rule that matches counts, and text matches every channel: put it last"},
+    {{"--anonymous=a", "--payload=*=auto", "--payload=text", NULL},
+     "--payload: the first rule that matches counts, and *=auto matches every channel: put it last"},
+    {{"--anonymous=a", "--redis=redis://bob@h", NULL}, NO_PASSWORD},
+    {{"--anonymous=a", "--redis=redis+sentinel://bob@h/main", NULL}, NO_PASSWORD},
+    {{"--anonymous=a", "--redis=redis+unix://bob@/run/redis.sock", NULL}, NO_PASSWORD},
     {{"--anonymous=a", "stray", NULL}, "\"stray\" is no option; try --help"},
     {{"--anonymous=a", "--hearbeat=1s", NULL}, "unknown option --hearbeat; did you mean --heartbeat?"},
     {{"--anonymous=a", "--heart=1s", NULL}, "unknown option --heart; did you mean --heartbeat?"},

@@ -10,6 +10,7 @@
 
 #include "common/clock.h"
 #include "common/map.h"
+#include "gateway/process/pages.h"
 
 enum { WORKERS = 3 };
 
@@ -17,7 +18,7 @@ static struct worker *workers[WORKERS];
 static struct mailbox *boxes[WORKERS];
 static struct counters admin;
 static struct status status;
-static struct client_page page;
+static struct page page;
 
 static void setup(void)
 {
@@ -55,8 +56,11 @@ static void teardown(void)
 static void get(const char *path)
 {
     free(page.body);
-    page = (struct client_page){0};
-    ck_assert(metrics_page(&status, path, strlen(path), &page));
+    page = (struct page){0};
+    const struct http_request req = {.path = {.at = path, .len = strlen(path)}};
+    const struct route *r = route_find(process_pages, req.path, LISTENER_ADMIN);
+    ck_assert_ptr_nonnull(r);
+    r->page(&status, &req, &page);
     ck_assert_int_eq(page.status, 200);
     ck_assert_ptr_nonnull(page.body);
 }
@@ -304,9 +308,18 @@ static const char *const others[] = {"",          "/",           "/metric",     
 
 START_TEST(another_path_is_no_page_of_these)
 {
-    struct client_page none = {0};
-    ck_assert(!metrics_page(&status, others[_i], strlen(others[_i]), &none));
-    ck_assert_ptr_null(none.body);
+    const struct http_text path = {.at = others[_i], .len = strlen(others[_i])};
+    ck_assert_ptr_null(route_find(process_pages, path, LISTENER_ADMIN));
+}
+END_TEST
+
+START_TEST(metrics_are_not_for_the_public)
+{
+    static const char *const paths[] = {"/metrics", "/metrics/sse", "/health/live"};
+    for (size_t i = 0; i < 3; i++) {
+        const struct http_text path = {.at = paths[i], .len = strlen(paths[i])};
+        ck_assert(!route_find(process_pages, path, LISTENER_PUBLIC) == (i < 2));
+    }
 }
 END_TEST
 
@@ -324,6 +337,7 @@ int main(void)
     tcase_add_test(tcase, the_state_of_the_gateway_is_told);
     tcase_add_loop_test(tcase, a_load_balancer_reads_a_load_from_0_to_1, 0, sizeof loads / sizeof *loads);
     tcase_add_loop_test(tcase, another_path_is_no_page_of_these, 0, sizeof others / sizeof *others);
+    tcase_add_test(tcase, metrics_are_not_for_the_public);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

@@ -29,17 +29,18 @@ static const struct {
      SCRIPT " e 5 maxlen 1000000000 maxage 1000000000 pubsub sharded"},
 };
 
-static void write_words(char *out, size_t size, int argc, const char **argv, const size_t *lengths)
+static void write_words(char *out, size_t size, const struct command *command)
 {
     size_t used = 0;
 
-    for (int i = 0; i < argc; i++) {
-        const char *word = strcmp(argv[i], function_library_script_sha1) == 0 ? "SHA" : argv[i];
+    for (int i = 0; i < command->argc; i++) {
+        const char *arg = command->argv[i],
+                   *word = strcmp(arg, function_library_script_sha1) == 0 ? "SHA" : arg;
 
-        if (lengths[i] == sizeof(DATA) - 1 && memcmp(argv[i], DATA, sizeof(DATA) - 1) == 0)
+        if (command->lengths[i] == sizeof(DATA) - 1 && memcmp(arg, DATA, sizeof(DATA) - 1) == 0)
             word = "DATA";
         else
-            ck_assert_uint_eq(lengths[i], strlen(argv[i]));
+            ck_assert_uint_eq(command->lengths[i], strlen(arg));
         used += (size_t)snprintf(out + used, size - used, "%s%s", i ? " " : "", *word ? word : "\"\"");
     }
 }
@@ -47,17 +48,14 @@ static void write_words(char *out, size_t size, int argc, const char **argv, con
 START_TEST(a_command_says_what_was_set)
 {
     struct durable durable;
-    const char *argv[DURABLE_ARGS_MAX];
-    size_t lengths[DURABLE_ARGS_MAX];
+    struct command command;
     char words[512];
-    int argc;
 
-    durable_init(&durable, &commands[_i].settings);
+    durable_init(&durable, "n", &commands[_i].settings);
     durable.by_script = commands[_i].by_script;
     durable.sharded = commands[_i].sharded;
-    argc = durable_command(&durable, "n", DATA, sizeof(DATA) - 1, argv, lengths);
-    ck_assert_int_le(argc, DURABLE_ARGS_MAX);
-    write_words(words, sizeof(words), argc, argv, lengths);
+    durable_command(&durable, (struct span){DATA, sizeof(DATA) - 1}, &command);
+    write_words(words, sizeof(words), &command);
     ck_assert_str_eq(words, commands[_i].expected);
 }
 END_TEST

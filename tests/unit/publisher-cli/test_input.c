@@ -2,8 +2,11 @@
 
 #include <check.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #define MAX 1000000
@@ -196,6 +199,30 @@ START_TEST(all_of_it_is_bounded)
 }
 END_TEST
 
+static void write_two(int signal_number)
+{
+    (void)signal_number;
+    write_text("two\n", 4);
+}
+
+// As a parent's Node.js leaves it. The signal comes while the read waits, and interrupts it, too.
+START_TEST(a_descriptor_that_does_not_block_is_waited_for)
+{
+    const struct sigaction action = {.sa_handler = write_two};
+    const struct itimerval soon = {.it_value.tv_usec = 10000};
+
+    open_pipe(MAX);
+    ck_assert_int_eq(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
+    write_text("one\n", 4);
+    assert_line("one", 3);
+    ck_assert_int_eq(sigaction(SIGALRM, &action, NULL), 0);
+    ck_assert_int_eq(setitimer(ITIMER_REAL, &soon, NULL), 0);
+    assert_line("two", 3);
+    end();
+    assert_end();
+}
+END_TEST
+
 START_TEST(a_failed_read_is_told)
 {
     const char *text;
@@ -226,6 +253,7 @@ int main(void)
     tcase_add_loop_test(tcase, all_of_it_loses_one_line_break_at_the_end, 0,
                         sizeof(wholes) / sizeof(wholes[0]));
     tcase_add_test(tcase, all_of_it_is_bounded);
+    tcase_add_test(tcase, a_descriptor_that_does_not_block_is_waited_for);
     tcase_add_test(tcase, a_failed_read_is_told);
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_ENV);

@@ -5,14 +5,14 @@
 #include <string.h>
 
 #define MAGIC "\x1eSSE/1\n"
-#define BYTES(text) text, sizeof(text) - 1
+#define BYTES(text)                                                                                          \
+    {                                                                                                        \
+        text, sizeof(text) - 1                                                                               \
+    }
 
 static const struct {
     struct message_fields fields;
-    const char *data;
-    size_t data_len;
-    const char *payload;
-    size_t payload_len;
+    struct span data, payload;
 } messages[] = {
     {{0}, BYTES("hello"), BYTES("hello")},
     {{0}, BYTES(""), BYTES("")},
@@ -32,13 +32,11 @@ static const struct {
 START_TEST(a_payload_says_what_was_given)
 {
     struct message_buffer buffer = {0};
-    const char *payload;
-    size_t len;
+    struct span payload;
 
-    ck_assert(message_compose(&messages[_i].fields, messages[_i].data, messages[_i].data_len, &buffer,
-                              &payload, &len));
-    ck_assert_uint_eq(len, messages[_i].payload_len);
-    ck_assert_int_eq(memcmp(payload, messages[_i].payload, len), 0);
+    ck_assert(message_compose(&messages[_i].fields, messages[_i].data, &buffer, &payload));
+    ck_assert_uint_eq(payload.len, messages[_i].payload.len);
+    ck_assert_int_eq(memcmp(payload.bytes, messages[_i].payload.bytes, payload.len), 0);
     free(buffer.bytes);
 }
 END_TEST
@@ -47,15 +45,16 @@ START_TEST(a_buffer_serves_many_messages)
 {
     struct message_buffer buffer = {0};
     struct message_fields fields = {.event = "e"};
-    const char *payload;
-    size_t len;
+    struct span payload;
     static const char *const data[] = {"long enough to make it grow", "short",
                                        "and this is longer than all before it"};
 
     for (size_t i = 0; i < 3; i++) {
-        ck_assert(message_compose(&fields, data[i], strlen(data[i]), &buffer, &payload, &len));
-        ck_assert_uint_eq(len, strlen(MAGIC "event: e\n\n") + strlen(data[i]));
-        ck_assert_int_eq(memcmp(payload + len - strlen(data[i]), data[i], strlen(data[i])), 0);
+        size_t len = strlen(data[i]);
+
+        ck_assert(message_compose(&fields, (struct span){data[i], len}, &buffer, &payload));
+        ck_assert_uint_eq(payload.len, strlen(MAGIC "event: e\n\n") + len);
+        ck_assert_int_eq(memcmp(payload.bytes + payload.len - len, data[i], len), 0);
     }
     free(buffer.bytes);
 }
@@ -74,25 +73,26 @@ static const struct {
     {{.event = "gateway:gap"},
      "--event: names that begin with \"gateway:\" are for gateways alone; choose another"},
     {{.id = "\xff"}, "--id: the value is not UTF-8 text"},
+    {{.id = "a\tb"}, "--id: the value has a control character, which no browser could send back"},
+    {{.event = "a\tb", .id = "caf\xc3\xa9 ~"}, NULL},
 };
 
 START_TEST(fields_are_checked)
 {
-    char error[256] = "";
+    struct failure failure;
 
-    ck_assert_int_eq(message_fields_check(&checks[_i].fields, error, sizeof(error)),
-                     checks[_i].expected == NULL);
+    ck_assert_int_eq(message_fields_check(&checks[_i].fields, &failure), checks[_i].expected == NULL);
     if (checks[_i].expected)
-        ck_assert_str_eq(error, checks[_i].expected);
+        ck_assert_str_eq(failure.text, checks[_i].expected);
 }
 END_TEST
 
 START_TEST(what_no_stream_can_carry_is_known)
 {
-    ck_assert_ptr_null(message_undeliverable(BYTES("caf\xc3\xa9 \xf0\x9f\x98\x80\r\n\x1b")));
-    ck_assert_ptr_null(message_undeliverable("", 0));
-    ck_assert_str_eq(message_undeliverable(BYTES("a\0b")), "it holds a NUL byte");
-    ck_assert_str_eq(message_undeliverable(BYTES("a\xc3")), "it is not UTF-8 text");
+    ck_assert_ptr_null(message_undeliverable((struct span)BYTES("caf\xc3\xa9 \xf0\x9f\x98\x80\r\n\x1b")));
+    ck_assert_ptr_null(message_undeliverable((struct span)BYTES("")));
+    ck_assert_str_eq(message_undeliverable((struct span)BYTES("a\0b")), "it holds a NUL byte");
+    ck_assert_str_eq(message_undeliverable((struct span)BYTES("a\xc3")), "it is not UTF-8 text");
 }
 END_TEST
 

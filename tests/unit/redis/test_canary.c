@@ -3,6 +3,8 @@
 #include "gateway/redis/canary.c"
 
 #include <check.h>
+#include <signal.h>
+#include <time.h>
 
 #include "gateway/redis/redis_pubsub.h"
 #include "tests/unit/lib/log_capture.h"
@@ -126,17 +128,18 @@ static void teardown(void)
 // The verdict on the one before, and the next one.
 static void tick(void)
 {
-    ev_invoke(loop, &canary->verdict, EV_TIMER);
+    deadline_set(&canary->verdict, 0.); // it is in time
+    canary->verdict.on_over(canary);
     ev_invoke(loop, &canary->timer, EV_TIMER);
-    ev_timer_stop(loop, &canary->verdict);
+    deadline_stop(&canary->verdict);
 }
 
 START_TEST(a_subscriber_that_has_just_gone_deaf_is_replaced_within_5_seconds)
 {
     double every = canary->timer.repeat;
     ev_invoke(loop, &canary->timer, EV_TIMER);
-    double verdict = ev_timer_remaining(loop, &canary->verdict);
-    ev_timer_stop(loop, &canary->verdict);
+    double verdict = ev_timer_remaining(loop, &canary->verdict.timer);
+    deadline_stop(&canary->verdict);
     ck_assert(every > 0 && 2 * every + verdict < 5); // two have to be lost
 }
 END_TEST
@@ -375,6 +378,34 @@ START_TEST(every_canary_has_a_reserved_channel_of_its_own)
 }
 END_TEST
 
+static bool is_back(void *ctx)
+{
+    (void)ctx;
+    return !canary->flying;
+}
+
+// Test 0: the canary is there when the verdict is due. Test 1: Redis slept, too, and wakes no sooner than this.
+START_TEST(a_canary_that_came_back_while_the_loop_slept_is_not_called_missed)
+{
+    const struct timespec time = {.tv_nsec = _i == 0 ? 100000000 : 600000000};
+    loop_wait(loop, is_proven, NULL);
+    ck_assert_int_eq(kill(server.pid, SIGSTOP), 0);
+    ev_invoke(loop, &canary->timer, EV_TIMER);
+    ev_run(loop, EVRUN_NOWAIT); // it is sent
+    deadline_set(&canary->verdict, 0.05);
+    canary->missed = canary->unheard = MISSED_MAX - 1;
+    if (_i == 0)
+        ck_assert_int_eq(kill(server.pid, SIGCONT), 0);
+    ck_assert_int_eq(nanosleep(&time, NULL), 0);
+    ev_run(loop, EVRUN_NOWAIT);
+    if (_i == 1)
+        ck_assert_int_eq(kill(server.pid, SIGCONT), 0);
+    loop_wait(loop, is_back, NULL);
+    ck_assert_uint_eq(canary->missed, 0);
+    ck_assert_uint_eq(disproven + deaf, 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("canary");
@@ -394,6 +425,7 @@ int main(void)
     tcase_add_test(tcase, a_subscriber_is_deaf_only_to_what_redis_took);
     tcase_add_test(tcase, a_new_connection_of_the_subscriber_is_judged_by_its_own_canaries);
     tcase_add_test(tcase, when_the_subscriber_is_gone_nothing_is_proven_at_once);
+    tcase_add_loop_test(tcase, a_canary_that_came_back_while_the_loop_slept_is_not_called_missed, 0, 2);
     tcase_add_test(tcase, every_canary_has_a_reserved_channel_of_its_own);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);

@@ -39,7 +39,8 @@ static redisReply *entry(const char *id, const char *const *fields)
 static struct frame *frame_of(const char *id, const char *const *fields, enum counter *dropped)
 {
     redisReply *reply = entry(id, fields);
-    struct frame *f = history_entry_frame(reply, 7, "news", 4, MAX_MESSAGE, before, dropped);
+    struct frame *f = history_entry_frame(reply, (struct channel_ref){.name = "news", .len = 4, .hash = 7},
+                                          MAX_MESSAGE, before, dropped);
     freeReplyObject(reply);
     return f;
 }
@@ -103,7 +104,7 @@ START_TEST(what_no_stream_can_carry_is_a_gap_in_its_place)
     struct frame *f = frame_of("101-5", OURS(bad[_i].event, bad[_i].retry, bad[_i].data), &dropped);
     ck_assert_int_eq(dropped, bad[_i].reason);
     check_place(f, 101, 5);
-    ck_assert(f->is_gap);
+    ck_assert(f->is_gap && !f->is_foreign);
     ck_assert(event_id_equal(f->prev, (struct event_id){.ms = 100, .offset = 4}));
     ck_assert_ptr_nonnull(strstr(f->wire, "\"from\":5,\"to\":5}"));
     frame_release(f);
@@ -136,6 +137,7 @@ static const char *const foreign[][10] = {
     {"epoch", "", "prev", "100-4", "data", "x"},    //
     {"epoch", "90", "prev", "101-5", "data", "x"},  // behind itself
     {"epoch", "90", "prev", "18446744073709551615-1", "data", "x"},
+    {"epoch", "90", "prev", "100-3", "data", "x"}, // with a hole between the two
 };
 
 // Somebody's XADD by hand. It stands behind the entry that Redis sent before it, whatever it says.
@@ -146,6 +148,7 @@ START_TEST(an_entry_that_is_not_the_function_s_is_a_gap)
     ck_assert_int_eq(dropped, COUNTER_DROPPED_ENVELOPE);
     check_place(f, 101, 5);
     ck_assert(f->is_gap);
+    ck_assert_int_eq(f->is_foreign, strcmp(foreign[_i][4] ? foreign[_i][4] : "", "event") != 0);
     ck_assert(event_id_before(f->prev, f->at));
     frame_release(f);
 }
@@ -167,7 +170,8 @@ START_TEST(what_is_no_entry_is_none)
     ck_assert_int_eq(redisReaderFeed(reader, no_entries[_i], strlen(no_entries[_i])), REDIS_OK);
     ck_assert_int_eq(redisReaderGetReply(reader, &reply), REDIS_OK);
     ck_assert(!history_entry_event_id(reply, &at, &epoch));
-    ck_assert_ptr_null(history_entry_frame(reply, 7, "news", 4, MAX_MESSAGE, before, &dropped));
+    ck_assert_ptr_null(history_entry_frame(reply, (struct channel_ref){.name = "news", .len = 4, .hash = 7},
+                                           MAX_MESSAGE, before, &dropped));
     ck_assert_int_eq(dropped, COUNTER_DROPPED_ENVELOPE);
     freeReplyObject(reply);
     redisReaderFree(reader);

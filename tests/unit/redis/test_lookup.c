@@ -1,5 +1,10 @@
 // Meant for ThreadSanitizer, too: each lookup is a thread.
-#include "gateway/redis/lookup.h"
+#include <unistd.h>
+
+static ssize_t write_to(int fd, const void *bytes, size_t len);
+#define write write_to
+#include "gateway/redis/lookup.c"
+#undef write
 
 #include <arpa/inet.h>
 #include <check.h>
@@ -26,6 +31,13 @@ static void on_done(void *ctx, const struct addrinfo *found, const char *error)
         else
             found_loopback += IN6_IS_ADDR_LOOPBACK(&six->sin6_addr) && ntohs(six->sin6_port) == 6380;
     }
+}
+
+static _Atomic bool wake_up_is_lost;
+
+static ssize_t write_to(int fd, const void *bytes, size_t len)
+{
+    return wake_up_is_lost ? -1 : write(fd, bytes, len);
 }
 
 static void setup(void)
@@ -73,6 +85,50 @@ START_TEST(a_lookup_that_is_released_is_not_heard_of_again)
 }
 END_TEST
 
+static bool is_over(void *ctx)
+{
+    return lookup_is_over(ctx);
+}
+
+static void on_tick(struct ev_loop *ticking, ev_timer *w, int events)
+{
+    (void)ticking, (void)w, (void)events;
+}
+
+START_TEST(a_lookup_whose_wake_up_is_lost_is_known_to_be_over)
+{
+    ev_timer tick;
+    ev_timer_init(&tick, on_tick, 0.01, 0.01);
+    ev_timer_start(loop, &tick);
+    wake_up_is_lost = true;
+    struct lookup *l = lookup_start(loop, "localhost", 6380, on_done, &loop);
+    loop_wait(loop, is_over, l);
+    ck_assert_uint_eq(done, 0);
+    lookup_release(l);
+    ev_timer_stop(loop, &tick);
+}
+END_TEST
+
+static const char *failure;
+
+static void on_failure(void *ctx, const struct addrinfo *found, const char *error)
+{
+    (void)ctx;
+    ck_assert_ptr_null(found);
+    failure = error;
+}
+
+START_TEST(a_lookup_that_cannot_be_watched_has_failed)
+{
+    struct lookup *l = lookup_start(loop, "localhost", 6380, on_failure, NULL);
+    ev_io_stop(loop, &l->io); // as libev does it
+    ev_feed_event(loop, &l->io, EV_ERROR | EV_READ | EV_WRITE);
+    ev_run(loop, EVRUN_NOWAIT);
+    ck_assert_ptr_nonnull(failure);
+    lookup_release(l);
+}
+END_TEST
+
 static const struct {
     const char *host;
     int family; // 0: no address
@@ -95,6 +151,8 @@ int main(void)
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, a_name_is_resolved_while_the_loop_turns);
     tcase_add_test(tcase, a_lookup_that_is_released_is_not_heard_of_again);
+    tcase_add_test(tcase, a_lookup_whose_wake_up_is_lost_is_known_to_be_over);
+    tcase_add_test(tcase, a_lookup_that_cannot_be_watched_has_failed);
     tcase_add_loop_test(tcase, an_address_is_known_without_asking, 0, sizeof hosts / sizeof *hosts);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);

@@ -107,7 +107,7 @@ static bool post_plain(void)
 
 static struct channel_mail *channel(uint64_t number)
 {
-    return channel_mail_create(&(struct channel_ref){.name = "name", .len = 4, .hash = number});
+    return channel_mail_create((struct channel_ref){.name = "name", .len = 4, .hash = number});
 }
 
 static struct mail numbered(enum mail_kind kind, uint16_t from, uint64_t number)
@@ -342,7 +342,7 @@ END_TEST
 START_TEST(a_name_is_a_copy)
 {
     char text[] = "user:42";
-    struct channel_mail *name = channel_mail_create(&(struct channel_ref){text, 7, 99});
+    struct channel_mail *name = channel_mail_create((struct channel_ref){text, 7, 99});
     memset(text, '!', 7);
     ck_assert_uint_eq(name->hash, 99);
     ck_assert_uint_eq(name->len, 7);

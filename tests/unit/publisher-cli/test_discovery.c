@@ -1,4 +1,4 @@
-#include "publisher-cli/route.h"
+#include "publisher-cli/discovery.h"
 
 #include <check.h>
 #include <hiredis/hiredis.h>
@@ -8,23 +8,23 @@
 static const struct {
     int type;
     char *text;
-    enum route_advice advice;
+    enum redirection redirection;
 } answers[] = {
-    {REDIS_REPLY_ERROR, "MOVED 3999 127.0.0.1:6381", ROUTE_MOVED},
-    {REDIS_REPLY_ERROR, "ASK 3999 127.0.0.1:6381", ROUTE_ASK},
-    {REDIS_REPLY_ERROR, "TRYAGAIN Multiple keys request during rehashing of slot", ROUTE_LATER},
-    {REDIS_REPLY_ERROR, "CLUSTERDOWN The cluster is down", ROUTE_LATER},
-    {REDIS_REPLY_ERROR, "ERR MOVED 1 a:1", ROUTE_HERE},
-    {REDIS_REPLY_ERROR, "ASKING is something else", ROUTE_HERE},
-    {REDIS_REPLY_STRING, "MOVED 3999 127.0.0.1:6381", ROUTE_HERE},
-    {REDIS_REPLY_INTEGER, NULL, ROUTE_HERE},
+    {REDIS_REPLY_ERROR, "MOVED 3999 127.0.0.1:6381", REDIRECTION_MOVED},
+    {REDIS_REPLY_ERROR, "ASK 3999 127.0.0.1:6381", REDIRECTION_ASK},
+    {REDIS_REPLY_ERROR, "TRYAGAIN Multiple keys request during rehashing of slot", REDIRECTION_LATER},
+    {REDIS_REPLY_ERROR, "CLUSTERDOWN The cluster is down", REDIRECTION_LATER},
+    {REDIS_REPLY_ERROR, "ERR MOVED 1 a:1", REDIRECTION_NONE},
+    {REDIS_REPLY_ERROR, "ASKING is something else", REDIRECTION_NONE},
+    {REDIS_REPLY_STRING, "MOVED 3999 127.0.0.1:6381", REDIRECTION_NONE},
+    {REDIS_REPLY_INTEGER, NULL, REDIRECTION_NONE},
 };
 
 START_TEST(only_errors_of_a_cluster_send_elsewhere)
 {
     redisReply reply = {.type = answers[_i].type, .str = answers[_i].text};
 
-    ck_assert_int_eq(route_advice(&reply), answers[_i].advice);
+    ck_assert_int_eq(discovery_redirection(&reply), answers[_i].redirection);
 }
 END_TEST
 
@@ -32,7 +32,7 @@ static const struct {
     char *text;
     const char *host; // NULL: makes no sense
     unsigned short port;
-} places[] = {
+} addresses[] = {
     {"MOVED 3999 127.0.0.1:6381", "127.0.0.1", 6381},
     {"ASK 3999 ::1:65535", "::1", 65535},
     {"MOVED 1 redis-0.example.com:1", "redis-0.example.com", 1},
@@ -48,16 +48,16 @@ static const struct {
     {"ASK 1 h:1x", NULL, 0},
 };
 
-START_TEST(a_place_is_read)
+START_TEST(an_address_is_read)
 {
-    redisReply reply = {.type = REDIS_REPLY_ERROR, .str = places[_i].text};
+    redisReply reply = {.type = REDIS_REPLY_ERROR, .str = addresses[_i].text};
     char host[REDIS_HOST_SIZE];
     unsigned short port = 0;
 
-    ck_assert_int_eq(route_read_place(&reply, "same", host, &port), places[_i].host != NULL);
-    if (places[_i].host) {
-        ck_assert_str_eq(host, places[_i].host);
-        ck_assert_uint_eq(port, places[_i].port);
+    ck_assert_int_eq(discovery_read_address(&reply, "same", host, &port), addresses[_i].host != NULL);
+    if (addresses[_i].host) {
+        ck_assert_str_eq(host, addresses[_i].host);
+        ck_assert_uint_eq(port, addresses[_i].port);
     }
 }
 END_TEST
@@ -70,9 +70,9 @@ START_TEST(a_host_that_is_too_long_is_none)
 
     memset(text + 8, 'h', REDIS_HOST_SIZE);
     memcpy(text + 8 + REDIS_HOST_SIZE, ":1", 3);
-    ck_assert(!route_read_place(&reply, "same", host, &port));
+    ck_assert(!discovery_read_address(&reply, "same", host, &port));
     memcpy(text + 8 + REDIS_HOST_SIZE - 1, ":1", 3);
-    ck_assert(route_read_place(&reply, "same", host, &port));
+    ck_assert(discovery_read_address(&reply, "same", host, &port));
     ck_assert_uint_eq(strlen(host), REDIS_HOST_SIZE - 1);
 }
 END_TEST
@@ -81,13 +81,13 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("route");
-    TCase *tcase = tcase_create("route");
+    Suite *suite = suite_create("discovery");
+    TCase *tcase = tcase_create("discovery");
     SRunner *runner = srunner_create(suite);
     int failed;
 
     LOOP(only_errors_of_a_cluster_send_elsewhere, answers);
-    LOOP(a_place_is_read, places);
+    LOOP(an_address_is_read, addresses);
     tcase_add_test(tcase, a_host_that_is_too_long_is_none);
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_ENV);

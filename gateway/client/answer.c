@@ -1,0 +1,66 @@
+#include "gateway/client/answer.h"
+
+#include <stdio.h>
+
+#include "common/jitter.h"
+
+#define RETRY_AFTER_S 2u
+
+void answer_scratch(struct conn *c, size_t len, enum close_reason reason)
+{
+    conn_send(c, len ? frame_from_bytes(conn_context(c)->scratch, len, false) : NULL);
+    conn_finish(c, reason);
+}
+
+static void send_problem(struct conn *c, const struct http_request *req, int status, const char *detail,
+                         const char *allow)
+{
+    struct client_context *cx = conn_context(c);
+    size_t len = http_problem(&cx->policy, req, status, detail, 0, allow, cx->scratch, SCRATCH_SIZE);
+    answer_scratch(c, len, CLOSE_BAD_REQUEST);
+}
+
+void answer_problem(struct conn *c, const struct http_request *req, int status, const char *detail)
+{
+    send_problem(c, req, status, detail, NULL);
+}
+
+void answer_not_allowed(struct conn *c, const struct http_request *req, const struct route *r)
+{
+    char allow[ROUTE_ALLOW_MAX], detail[ROUTE_ALLOW_MAX + 32];
+    route_allow(r, allow);
+    snprintf(detail, sizeof detail, "This path takes %s.", allow);
+    send_problem(c, req, 405, detail, allow);
+}
+
+// A browser gives up for good on anything but 200 and an event stream; so that is what it gets, with a time
+// to come back.
+static void refuse_with_retry(struct conn *c, const struct http_request *req)
+{
+    struct client_context *cx = conn_context(c);
+    char retry[64];
+    uint32_t ms = jitter_ms(&cx->random, cx->settings->retry_ms);
+    int retry_len = snprintf(retry, sizeof retry, "retry: %u\n\n", ms);
+    size_t len = http_stream_head(&cx->policy, req, cx->scratch, SCRATCH_SIZE);
+    if (req->method == HTTP_HEAD) {
+        answer_scratch(c, len, CLOSE_REFUSED);
+        return;
+    }
+    c->body_only = req->http_1_0;
+    conn_send(c, len ? frame_from_bytes(cx->scratch, len, false) : NULL);
+    conn_send(c, frame_from_bytes(retry, (size_t)retry_len, true));
+    if (!c->body_only)
+        conn_send(c, frame_from_bytes("0\r\n\r\n", 5, false));
+    conn_finish(c, CLOSE_REFUSED);
+}
+
+void answer_refusal(struct conn *c, const struct http_request *req, const char *why)
+{
+    struct client_context *cx = conn_context(c);
+    if (!cx->settings->refuse_with_status) {
+        refuse_with_retry(c, req);
+        return;
+    }
+    size_t len = http_problem(&cx->policy, req, 503, why, RETRY_AFTER_S, NULL, cx->scratch, SCRATCH_SIZE);
+    answer_scratch(c, len, CLOSE_REFUSED);
+}

@@ -1,0 +1,16 @@
+// Whole answers that end a connection: problems, refusals, and heads alone.
+#pragma once
+
+#include "gateway/client/conn.h"
+
+#define DRAINING "This gateway is draining; another one will serve you."
+
+// Queues `len` bytes that stand in the context's scratch, and finishes `c`. A length of 0 says that they did
+// not fit, which closes it.
+void answer_scratch(struct conn *c, size_t len, enum close_reason reason);
+// A final error. `req` may be NULL (no whole head), and so may `detail`. 405 has a function of its own.
+void answer_problem(struct conn *c, const struct http_request *req, int status, const char *detail);
+// 405: the path of `r` has other methods.
+void answer_not_allowed(struct conn *c, const struct http_request *req, const struct route *r);
+// A refusal that may pass (docs/protocol.md, "Refusals"): `why` is one short sentence.
+void answer_refusal(struct conn *c, const struct http_request *req, const char *why);

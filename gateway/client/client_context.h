@@ -1,0 +1,63 @@
+// What the connections of one loop share: settings, hub, pools, timers, and the lists that the end of the turn works
+// off. One thread. client_loop.h owns it and drives it; the order of the modules between the two is
+//
+//      client_context < conn < answer, slow_client < stream < admission < request < conn_read < client_loop
+//
+// and each includes what stands before it alone.
+#pragma once
+
+#include <ev.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "gateway/client/client_settings.h"
+#include "gateway/client/close_reason.h"
+#include "gateway/client/id_table.h"
+#include "gateway/client/limits.h"
+#include "gateway/client/outq.h"
+#include "gateway/client/route.h"
+#include "gateway/client/stream_request.h"
+#include "gateway/client/wheel.h"
+#include "gateway/fanout/counters.h"
+#include "gateway/fanout/hub.h"
+
+struct conn;
+
+// Questions that go up, given at creation; called on the loop's thread.
+struct client_hooks {
+    // May new streams be let in? NULL, or a static word for why not (a refusal that may pass).
+    const char *(*refuse)(void *ctx);
+    const struct route *pages; // borrowed; NULL for none
+    void *ctx;                 // of `refuse` and of the pages
+};
+
+struct client_context {
+    unsigned index; // of the loop: no two loops of the process have the same
+    struct ev_loop *loop;
+    const struct client_settings *settings;
+    struct http_policy policy; // of the settings, with the date below
+    char date[HTTP_DATE_SIZE];
+    struct client_hooks hooks;
+    struct route routes[2]; // paths that are no pages: that of the streams, and the end
+    struct hub *hub;        // NULL: no streams here (the admin listener)
+    struct counters *counters;
+    struct limits *limits;
+    _Atomic uint64_t closes[CLOSE_REASON_COUNT]; // connections ended, by reason; read by any thread
+
+    struct wheel *wheel;
+    struct outq_pool outqs;
+    struct stream_request request; // scratch of the one request that is being read
+    struct frame *heartbeat;
+    char *scratch;      // SCRATCH_SIZE bytes that hold nothing between two calls
+    struct conn *dirty; // have something to write at the end of the turn
+    struct conn *closing;
+    struct id_table conns; // every connection
+    bool draining;
+    bool coalesce;   // more frames follow in this turn: collect them, and write once
+    uint64_t now_ms; // of this turn: precise enough for heartbeats, and no clock call per write
+    uint64_t random; // state for jitter
+};
+
+#define SCRATCH_SIZE 65536u

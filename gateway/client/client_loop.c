@@ -1,0 +1,310 @@
+#include "gateway/client/client_loop.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/container_of.h"
+#include "common/jitter.h"
+#include "common/memory.h"
+#include "gateway/client/admission.h"
+#include "gateway/client/answer.h"
+#include "gateway/client/conn.h"
+#include "gateway/client/conn_read.h"
+#include "gateway/client/request.h"
+#include "gateway/client/stream.h"
+
+// While draining, a connection on which no request has begun has this long to send one (it gets a refusal) or
+// is closed.
+#define DRAIN_IDLE_MS 1000u
+// Frames per turn for lagging streams: a fraction of a millisecond, so that live events need not wait.
+#define FEED_BUDGET 256u
+// Frames or bytes that a lagging stream collects before they leave in one write: far below --queue-limit,
+// which is there for slow clients.
+#define FEED_WRITE 32u
+#define FEED_WRITE_BYTES 65536u
+// What libev keeps per descriptor in its table, which grows by doubling: twice sizeof(ANFD).
+#define EV_BYTES_PER_FD 32u
+
+static struct conn *conn_of_subscriber(struct subscriber *s)
+{
+    return container_of(s, struct conn, subscriber);
+}
+
+static void on_deadline(struct wheel_entry *e, void *ctx)
+{
+    (void)ctx;
+    struct conn *c = container_of(e, struct conn, deadline);
+    switch ((enum conn_state)c->state) {
+    case CONN_HEAD:
+        request_timeout(c);
+        break;
+    case CONN_ADMITTING:
+        admission_refuse(c, "It was not decided in time whether you may have this stream; try again.");
+        break;
+    case CONN_WAITING:
+        stream_refuse(c, "Redis did not confirm the subscription in time.");
+        break;
+    case CONN_STREAM:
+        stream_heartbeat(c);
+        break;
+    case CONN_FINISHING:
+    case CONN_LINGER:
+        conn_close(c, CLOSE_CLIENT_GONE);
+        break;
+    case CONN_CLOSED:
+        break;
+    }
+}
+
+static size_t client_bytes(const struct client_context *cx)
+{
+    return cx->conns.count * (memory_block(sizeof(struct conn)) + EV_BYTES_PER_FD) +
+           id_table_bytes(&cx->conns) + cx->outqs.total * memory_block(sizeof(struct outq)) +
+           (cx->hub ? hub_bytes(cx->hub) : 0);
+}
+
+static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
+{
+    (void)events;
+    struct client_loop *l = w->data;
+    struct client_context *cx = &l->context;
+    cx->now_ms = clock_monotonic_ms();
+    http_date((int64_t)ev_now(loop), cx->date);
+    wheel_advance(cx->wheel, cx->now_ms, on_deadline, l);
+    outq_pool_trim(&cx->outqs);
+    if (cx->hub)
+        hub_tick(cx->hub, cx->now_ms);
+    counter_set(cx->counters, COUNTER_CONNECTION_BYTES, client_bytes(cx));
+    counter_set(cx->counters, COUNTER_REPLAY_BYTES, cx->hub ? hub_replay_bytes(cx->hub) : 0);
+}
+
+static void flush(struct client_context *cx)
+{
+    while (cx->dirty) {
+        struct conn *c = cx->dirty;
+        cx->dirty = c->mark_next;
+        c->dirty = false;
+        if (c->state == CONN_CLOSED) {
+            c->mark_next = cx->closing;
+            cx->closing = c;
+        } else {
+            conn_flush(c);
+        }
+    }
+    while (cx->closing) {
+        struct conn *c = cx->closing;
+        cx->closing = c->mark_next;
+        conn_destroy(c);
+    }
+}
+
+static void feed_lagging(struct client_loop *l)
+{
+    struct client_context *cx = &l->context;
+    cx->coalesce = true;
+    (void)hub_feed(cx->hub, FEED_BUDGET); // asked again below
+    client_loop_flush(l);
+    if (hub_feed(cx->hub, 0)) // behind the flush: a socket that had room again has woken its stream
+        ev_idle_start(cx->loop, &l->feeding);
+    else
+        ev_idle_stop(cx->loop, &l->feeding);
+}
+
+static void on_end_of_turn(struct ev_loop *loop, ev_prepare *w, int events)
+{
+    (void)loop, (void)events;
+    struct client_loop *l = w->data;
+    l->context.now_ms = clock_monotonic_ms();
+    client_loop_flush(l);
+    if (l->context.hub)
+        feed_lagging(l);
+}
+
+static void on_feeding(struct ev_loop *loop, ev_idle *w, int events)
+{
+    (void)loop, (void)w, (void)events; // the end of the turn does the work
+}
+
+// What the hub says to a subscriber: its context is the bus' side of the hub, and not used here.
+
+static void on_frame(void *ctx, struct subscriber *s, struct frame *f)
+{
+    (void)ctx;
+    stream_deliver(conn_of_subscriber(s), f);
+}
+
+static void on_ready(void *ctx, struct subscriber *s)
+{
+    (void)ctx;
+    struct conn *c = conn_of_subscriber(s);
+    if (c->state == CONN_WAITING)
+        stream_open(c);
+}
+
+static enum subscriber_readiness on_readiness(void *ctx, struct subscriber *s)
+{
+    (void)ctx;
+    struct conn *c = conn_of_subscriber(s);
+    if (c->state == CONN_STREAM && !c->blocked && c->queue &&
+        (c->queue->count >= FEED_WRITE || c->queue->bytes >= FEED_WRITE_BYTES))
+        conn_flush(c);
+    // One that is over will never take anything: no page must be read for it.
+    return c->state == CONN_WAITING                ? SUBSCRIBER_NOT_OPEN
+           : c->state != CONN_STREAM || c->blocked ? SUBSCRIBER_BLOCKED
+                                                   : SUBSCRIBER_READY;
+}
+
+static void on_no_memory(void *ctx, struct subscriber *s)
+{
+    (void)ctx;
+    conn_close(conn_of_subscriber(s), CLOSE_OUT_OF_MEMORY);
+}
+
+bool client_loop_init(struct client_loop *l, unsigned index, struct ev_loop *loop,
+                      const struct client_settings *settings, const struct client_hooks *hooks,
+                      struct counters *counters)
+{
+    struct client_context *cx = &l->context;
+    *l = (struct client_loop){0};
+    *cx = (struct client_context){
+        .index = index, .loop = loop, .settings = settings, .hooks = *hooks, .counters = counters};
+    id_table_init(&cx->conns, conn_serial);
+    cx->routes[0] = request_stream_route(settings);
+    cx->random = jitter_seed();
+    cx->now_ms = clock_monotonic_ms();
+    cx->policy = settings->policy;
+    cx->policy.date = cx->date;
+    http_date((int64_t)ev_now(loop), cx->date);
+    cx->wheel = wheel_create(cx->now_ms);
+    cx->scratch = malloc(SCRATCH_SIZE);
+    cx->heartbeat = frame_from_bytes(":\n", 2, true);
+    if (!cx->wheel || !cx->scratch || !cx->heartbeat ||
+        !stream_request_init(&cx->request, settings->max_channels))
+        return false;
+    ev_prepare_init(&l->end_of_turn, on_end_of_turn);
+    l->end_of_turn.data = l;
+    ev_prepare_start(loop, &l->end_of_turn);
+    ev_idle_init(&l->feeding, on_feeding);
+    ev_timer_init(&l->tick, on_tick, WHEEL_TICK_MS / 1000.0, WHEEL_TICK_MS / 1000.0);
+    l->tick.data = l;
+    ev_timer_start(loop, &l->tick);
+    return true;
+}
+
+bool client_loop_enable_streams(struct client_loop *l, struct limits *limits, const struct hub_events *bus)
+{
+    struct client_context *cx = &l->context;
+    struct hub_events events = {.on_interest = bus->on_interest,
+                                .on_history = bus->on_history,
+                                .on_frame = on_frame,
+                                .on_ready = on_ready,
+                                .readiness = on_readiness,
+                                .on_no_memory = on_no_memory,
+                                .ctx = bus->ctx};
+    cx->limits = limits;
+    cx->hub = hub_create(&events, cx->settings->replay_limit);
+    if (cx->hub)
+        hub_tick(cx->hub, cx->now_ms); // so that it knows the time before the first tick
+    return cx->hub != NULL;
+}
+
+void client_loop_deinit(struct client_loop *l)
+{
+    struct client_context *cx = &l->context;
+    size_t cursor = 0;
+    for (struct conn *c; (c = id_table_next(&cx->conns, &cursor));)
+        conn_close(c, CLOSE_STOPPED);
+    flush(cx);
+    ev_prepare_stop(cx->loop, &l->end_of_turn);
+    ev_timer_stop(cx->loop, &l->tick);
+    ev_idle_stop(cx->loop, &l->feeding);
+    id_table_deinit(&cx->conns);
+    assert(!cx->wheel || wheel_count(cx->wheel) == 0);
+    hub_destroy(cx->hub);
+    wheel_destroy(cx->wheel);
+    outq_pool_deinit(&cx->outqs);
+    stream_request_deinit(&cx->request);
+    frame_release(cx->heartbeat);
+    free(cx->scratch);
+}
+
+static void on_io(struct ev_loop *loop, ev_io *w, int events)
+{
+    (void)loop;
+    struct conn *c = container_of(w, struct conn, io);
+    if (events & EV_READ)
+        conn_read(c);
+    if ((events & EV_WRITE) && c->state != CONN_CLOSED)
+        conn_flush(c);
+}
+
+void client_loop_add(struct client_loop *l, int fd, const struct listen_attributes *from)
+{
+    struct client_context *cx = &l->context;
+    struct conn *c = calloc(1, sizeof *c);
+    uint64_t serial = c ? id_table_add(&cx->conns, c) : 0;
+    if (serial == 0) {
+        free(c);
+        (void)close(fd);
+        return;
+    }
+    c->serial = serial & ((UINT64_C(1) << CONN_SERIAL_BITS) - 1);
+    ev_io_init(&c->io, on_io, fd, EV_READ);
+    c->io.data = cx;
+    c->is_admin = from->role == LISTENER_ADMIN;
+    c->deadline.owner = (uint32_t)cx->now_ms;
+    counter_add(cx->counters, COUNTER_SOCKETS_ACCEPTED, 1);
+    counter_add(cx->counters, COUNTER_SOCKETS_OPEN, 1);
+    conn_set_deadline(c, cx->draining ? DRAIN_IDLE_MS : cx->settings->head_timeout_ms);
+    ev_io_start(cx->loop, &c->io);
+    // The request is usually there already: one wake-up less.
+    conn_read(c);
+}
+
+void client_loop_deliver(struct client_loop *l, struct frame *f, bool more)
+{
+    if (more)
+        l->context.coalesce = true;
+    hub_deliver(l->context.hub, f);
+    frame_release(f);
+}
+
+void client_loop_flush(struct client_loop *l)
+{
+    l->context.coalesce = false;
+    flush(&l->context);
+}
+
+void client_loop_drain(struct client_loop *l)
+{
+    struct client_context *cx = &l->context;
+    cx->draining = true;
+    size_t cursor = 0;
+    for (struct conn *c; (c = id_table_next(&cx->conns, &cursor));) {
+        if (c->state == CONN_STREAM)
+            stream_end(c, CLOSE_DRAIN);
+        else if (c->state == CONN_WAITING)
+            stream_refuse(c, DRAINING);
+        else if (c->state == CONN_ADMITTING)
+            admission_refuse(c, DRAINING);
+        else if (c->state == CONN_HEAD)
+            conn_set_deadline(c, DRAIN_IDLE_MS);
+    }
+}
+
+bool client_loop_is_drained(const struct client_loop *l)
+{
+    return l->context.draining && l->context.conns.count == 0;
+}
+
+struct hub *client_loop_hub(struct client_loop *l)
+{
+    return l->context.hub;
+}
+
+uint64_t client_loop_closes(const struct client_loop *l, enum close_reason reason)
+{
+    return atomic_load_explicit(&l->context.closes[reason], memory_order_relaxed);
+}

@@ -1,0 +1,50 @@
+// The client side of one loop: owns its connections, hub, pools and timers, and drives the turn. One thread.
+//
+// A turn is one round of the event loop. Within it frames are queued on connections, which become dirty, and
+// connections that are over are marked. At its end (an ev_prepare watcher, just before the loop sleeps) every
+// dirty connection gets one write, and what was marked is freed: so nothing is freed under the feet of a
+// fan-out.
+#pragma once
+
+#include "gateway/client/client_context.h"
+
+struct client_loop {
+    struct client_context context;
+    ev_prepare end_of_turn;
+    ev_idle feeding; // runs while there is more to do for lagging streams: the loop does not sleep
+    ev_timer tick;
+};
+
+#define CLIENT_LOOP_MAIN 65535u // index of the loop that serves the admin listener
+
+// Sets up `l` on `loop` (borrowed, as are settings and counters), without streams. `index`: a number below 65536
+// of its own, for ids of connections. False when out of memory.
+bool client_loop_init(struct client_loop *l, unsigned index, struct ev_loop *loop,
+                      const struct client_settings *settings, const struct client_hooks *hooks,
+                      struct counters *counters);
+// Gives the loop a hub: it can hold streams, within `limits` (borrowed). Of `bus` counts what asks the bus
+// (on_interest, on_history) and their `ctx`; what speaks to streams is filled in here.
+bool client_loop_enable_streams(struct client_loop *l, struct limits *limits, const struct hub_events *bus);
+// Closes every connection at once.
+void client_loop_deinit(struct client_loop *l);
+
+// Takes over a connected socket (non-blocking, close-on-exec) that came by a listener with these attributes.
+void client_loop_add(struct client_loop *l, int fd, const struct listen_attributes *from);
+
+// Hands `f` (taken) to the streams of its channel. A frame alone is written at once; where `more` follow before
+// client_loop_flush, each stream gets what is its own in one write.
+void client_loop_deliver(struct client_loop *l, struct frame *f, bool more);
+// Writes what is queued and frees what is over; the loop does so itself before it sleeps. Call behind each
+// batch of frames.
+void client_loop_flush(struct client_loop *l);
+
+// Ends every stream with whole events, its own jittered retry and a clean last chunk; from now on new
+// requests are refused.
+void client_loop_drain(struct client_loop *l);
+// True once client_loop_drain was called and the last connection is gone.
+bool client_loop_is_drained(const struct client_loop *l);
+
+// For what the bus says of channels.
+struct hub *client_loop_hub(struct client_loop *l);
+// Connections that ended for `reason`. Any thread.
+uint64_t client_loop_closes(const struct client_loop *l, enum close_reason reason);

@@ -1,0 +1,160 @@
+#include "gateway/process/config_derive.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/redis_tls.h"
+#include "gateway/client/listener.h"
+#include "gateway/process/origin.h"
+#include "gateway/threads/worker.h"
+
+static bool derive_payload(struct config *c, char *error, size_t error_size)
+{
+    c->payload.rules = calloc(c->payload_rules.count + 1, sizeof *c->payload.rules);
+    if (!c->payload.rules)
+        return false;
+    char ignored[128]; // each was checked when the options were read
+    for (size_t i = 0; i < c->payload_rules.count; i++, c->payload.count++) {
+        if (i > 0 && strcmp(c->payload.rules[i - 1].pattern, "*") == 0) {
+            snprintf(error, error_size,
+                     "--payload: the first rule that matches counts, and %.32s matches every channel: put it "
+                     "last",
+                     c->payload_rules.items[i - 1]);
+            return false;
+        }
+        if (!payload_rule_parse(c->payload_rules.items[i], &c->payload.rules[i], ignored, sizeof ignored))
+            return false;
+    }
+    return true;
+}
+
+static bool derive_origins(struct config *c)
+{
+    for (size_t i = 0; i < c->cors_origin.count; i++) {
+        char normal[ORIGIN_SIZE], ignored[256]; // each was checked when the options were read
+        char *copy = origin_normalise(c->cors_origin.items[i], normal, ignored, sizeof ignored)
+                         ? strdup(normal)
+                         : NULL;
+        if (!copy)
+            return false;
+        free(c->cors_origin.items[i]);
+        c->cors_origin.items[i] = copy;
+    }
+    return true;
+}
+
+// Without --durable any channel may have a history; "off" is none.
+static void derive_durable(struct config *c)
+{
+    static const char *const any[] = {"*"};
+    bool off = c->durable.count == 1 && strcmp(c->durable.items[0], "off") == 0;
+    c->durable_named = c->durable.count > 0 && !off;
+    c->durable_patterns = c->durable_named ? (const char *const *)c->durable.items : any;
+    c->durable_count = off ? 0 : c->durable_named ? c->durable.count : 1;
+}
+
+// "host:port", made of bytes that an id may have: the path of a unix socket may hold anything.
+static bool derive_name(struct config *c, char *error, size_t error_size)
+{
+    if (c->id) {
+        snprintf(c->name, sizeof c->name, "%s", c->id);
+        return true;
+    }
+    char host[256];
+    if (gethostname(host, sizeof host) != 0) {
+        snprintf(error, error_size, "this machine has no usable name (%s); name this gateway with --id NAME",
+                 strerror(errno));
+        return false;
+    }
+    host[sizeof host - 1] = '\0';
+    const char *port = strrchr(c->listen.items[0], ':');
+    snprintf(c->name, sizeof c->name, "%.100s%.20s", host, port ? port : "");
+    for (char *at = c->name; *at; at++)
+        if (!config_is_id_byte(*at))
+            *at = '_';
+    return true;
+}
+
+static void derive_defaults(struct config *c)
+{
+    cpu_set_t cpus;
+    // The cores that this process may use, which in a container are fewer than the machine's.
+    if (c->workers == OPTION_UNSET)
+        c->workers = sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? (uint64_t)CPU_COUNT(&cpus) : 1;
+    if (c->workers > WORKERS_MAX)
+        c->workers = WORKERS_MAX;
+    if (c->log_format < 0)
+        c->log_format = isatty(STDERR_FILENO) ? LOG_FORMAT_TEXT : LOG_FORMAT_JSON;
+}
+
+// False where `word`, which speaks for the whole list, is in it beside others.
+static bool stands_alone(const struct option_list *list, const char *word, const char *option, char *error,
+                         size_t error_size)
+{
+    for (size_t i = 0; list->count > 1 && i < list->count; i++) {
+        if (strcmp(list->items[i], word) == 0) {
+            snprintf(error, error_size, "--%s: %s stands alone or not at all", option, word);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool check_whole(const struct config *c, char *error, size_t error_size)
+{
+    if (c->listen.count == 0 || c->listen.count > LISTEN_MAX) {
+        snprintf(error, error_size, "--listen: give 1 to %d addresses", LISTEN_MAX);
+        return false;
+    }
+    if (!stands_alone(&c->cors_origin, "*", "cors-origin", error, error_size) ||
+        !stands_alone(&c->durable, "off", "durable", error, error_size))
+        return false;
+    if (c->anonymous.count == 0) {
+        snprintf(error, error_size,
+                 "nobody could subscribe to anything: open channels to all with --anonymous PATTERN (for "
+                 "example --anonymous "
+                 "'public:*')");
+        return false;
+    }
+    return true;
+}
+
+// Read once, not for every connection: a file that is being replaced cannot cut the gateway off.
+static bool open_tls(struct redis_url *url, char *error, size_t error_size)
+{
+    if (!url->tls)
+        return true;
+    url->tls_context = redis_tls_context_create(&url->tls_files, error, error_size);
+    return url->tls_context != NULL;
+}
+
+static bool derive_redis(struct config *c, char *error, size_t error_size)
+{
+    struct redis_url *url = &c->redis_url;
+    if (!redis_options_url(&c->redis, url, error, error_size) || !open_tls(url, error, error_size))
+        return false;
+    c->sharded = c->pubsub == PUBSUB_SHARDED || (c->pubsub == PUBSUB_AUTO && url->kind == REDIS_URL_CLUSTER);
+    return true;
+}
+
+bool config_derive(struct config *c, char *error, size_t error_size)
+{
+    if (!check_whole(c, error, error_size) || !derive_redis(c, error, error_size) ||
+        !derive_payload(c, error, error_size) || !derive_origins(c) || !derive_name(c, error, error_size))
+        return false;
+    derive_defaults(c);
+    derive_durable(c);
+    return true;
+}
+
+void config_derive_free(struct config *c)
+{
+    redis_tls_context_destroy(c->redis_url.tls_context);
+    redis_url_deinit(&c->redis_url);
+    payload_policy_deinit(&c->payload);
+}

@@ -1,0 +1,114 @@
+#include "gateway/client/id_table.h"
+
+#include <check.h>
+#include <stdlib.h>
+
+#define THINGS 100000u
+
+struct thing {
+    uint64_t id;
+};
+
+static struct thing things[THINGS];
+static struct id_table table;
+
+static uint64_t id_of(const void *thing)
+{
+    return ((const struct thing *)thing)->id;
+}
+
+static void setup(void)
+{
+    id_table_init(&table, id_of);
+}
+
+static void teardown(void)
+{
+    size_t cursor = 0;
+    for (struct thing *t; (t = id_table_next(&table, &cursor));)
+        id_table_remove(&table, t);
+    id_table_deinit(&table);
+}
+
+static void enter(struct thing *t)
+{
+    t->id = id_table_add(&table, t);
+    ck_assert_uint_ne(t->id, 0);
+}
+
+START_TEST(each_thing_is_found_by_its_id_and_by_no_other)
+{
+    ck_assert_ptr_null(id_table_find(&table, 1)); // before there is any
+    for (size_t i = 0; i < THINGS; i++)
+        enter(&things[i]);
+    for (size_t i = 0; i < THINGS; i++)
+        ck_assert_ptr_eq(id_table_find(&table, things[i].id), &things[i]);
+    ck_assert_ptr_null(id_table_find(&table, 0));
+    ck_assert_ptr_null(id_table_find(&table, table.last + 1));
+    ck_assert_ptr_null(id_table_find(&table, things[0].id + ((uint64_t)table.capacity << 20)));
+}
+END_TEST
+
+START_TEST(no_id_is_given_twice_however_things_come_and_go)
+{
+    uint64_t newest = 0;
+    unsigned seed = 7;
+    for (int round = 0; round < 200000; round++) {
+        struct thing *t = &things[(unsigned)rand_r(&seed) % 1000];
+        uint64_t old = t->id;
+        if (old && id_table_find(&table, old) == t) {
+            id_table_remove(&table, t);
+            ck_assert_ptr_null(id_table_find(&table, old));
+        }
+        enter(t);
+        ck_assert_uint_gt(t->id, newest);
+        newest = t->id;
+        ck_assert(!old || !id_table_find(&table, old)); // the id of one that is gone finds nothing
+    }
+}
+END_TEST
+
+START_TEST(a_walk_meets_each_thing_once_and_may_remove_it)
+{
+    size_t cursor = 0, met = 0;
+    for (size_t i = 0; i < 1000; i++)
+        enter(&things[i]);
+    for (struct thing *t; (t = id_table_next(&table, &cursor)); met++)
+        id_table_remove(&table, t);
+    ck_assert_uint_eq(met, 1000);
+    ck_assert_uint_eq(table.count, 0);
+}
+END_TEST
+
+START_TEST(a_thing_costs_at_most_20_bytes_and_ids_are_not_wasted)
+{
+    for (size_t i = 0; i < THINGS; i++) {
+        enter(&things[i]);
+        ck_assert(i < 100 || id_table_bytes(&table) <= 20 * (i + 1));
+    }
+    // Those who came first stay for good: the ids of the others pass over them.
+    for (size_t i = 0; i < 1000000; i++) {
+        struct thing *t = &things[THINGS / 2 + i % (THINGS / 2)];
+        id_table_remove(&table, t);
+        enter(t);
+    }
+    ck_assert_uint_lt(table.last, 16u * 1000000);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("id_table");
+    TCase *tcase = tcase_create("id_table");
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_test(tcase, each_thing_is_found_by_its_id_and_by_no_other);
+    tcase_add_test(tcase, no_id_is_given_twice_however_things_come_and_go);
+    tcase_add_test(tcase, a_walk_meets_each_thing_once_and_may_remove_it);
+    tcase_add_test(tcase, a_thing_costs_at_most_20_bytes_and_ids_are_not_wasted);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,87 @@
+// Streams get what is left of the limit of open files, and nothing that the gateway needs itself.
+#include "gateway/process/capacity.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "common/options.h"
+
+static char error[512];
+
+static uint64_t reserved(uint64_t workers, uint64_t listeners, enum redis_url_kind redis)
+{
+    return capacity_reserved(
+        &(struct capacity_needs){.workers = workers, .listeners = listeners, .redis = redis});
+}
+
+START_TEST(each_worker_and_each_listener_of_it_is_counted)
+{
+    uint64_t one = reserved(1, 1, REDIS_URL_TCP);
+    ck_assert_uint_eq(reserved(63, 1, REDIS_URL_TCP), one + 62 * 4);
+    ck_assert_uint_eq(reserved(1, 16, REDIS_URL_TCP), one + 15 * 2);
+    ck_assert_uint_eq(reserved(63, 16, REDIS_URL_TCP), one + 62 * 4 + 15 * 63 * 2);
+}
+END_TEST
+
+START_TEST(a_cluster_has_connections_to_many_nodes)
+{
+    ck_assert_uint_ge(reserved(1, 1, REDIS_URL_CLUSTER), reserved(1, 1, REDIS_URL_TCP) + 3 * 63);
+}
+END_TEST
+
+START_TEST(what_is_left_is_for_streams)
+{
+    uint64_t streams;
+    ck_assert(capacity_streams(1024, 100, OPTION_UNSET, &streams, error, sizeof error));
+    ck_assert_uint_eq(streams, 924);
+    ck_assert(capacity_streams(1024, 100, 10, &streams, error, sizeof error));
+    ck_assert_uint_eq(streams, 10);
+    ck_assert(capacity_streams(1024, 100, 924, &streams, error, sizeof error));
+    ck_assert_uint_eq(streams, 924);
+    ck_assert(capacity_streams(RLIM_INFINITY, 100, OPTION_UNSET, &streams, error, sizeof error));
+    ck_assert_uint_gt(streams, 1 << 30);
+}
+END_TEST
+
+START_TEST(too_low_a_limit_is_told_with_what_is_needed)
+{
+    uint64_t streams;
+    ck_assert(!capacity_streams(1024, 100, 925, &streams, error, sizeof error));
+    ck_assert_str_eq(error,
+                     "925 streams need 1025 open files (100 of them for workers, listeners and Redis), "
+                     "but 1024 are allowed; raise the limit (ulimit -n, LimitNOFILE=) or lower "
+                     "--max-connections");
+    for (uint64_t limit = 0; limit <= 100; limit += 50)
+        ck_assert(!capacity_streams(limit, 100, OPTION_UNSET, &streams, error, sizeof error));
+    ck_assert_ptr_nonnull(strstr(error, "or lower --workers"));
+}
+END_TEST
+
+START_TEST(the_limit_is_raised_as_far_as_allowed)
+{
+    struct rlimit limit;
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = 64;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    ck_assert_uint_eq(capacity_raise_limit(), limit.rlim_max);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("capacity");
+    TCase *tcase = tcase_create("capacity");
+    tcase_add_test(tcase, each_worker_and_each_listener_of_it_is_counted);
+    tcase_add_test(tcase, a_cluster_has_connections_to_many_nodes);
+    tcase_add_test(tcase, what_is_left_is_for_streams);
+    tcase_add_test(tcase, too_low_a_limit_is_told_with_what_is_needed);
+    tcase_add_test(tcase, the_limit_is_raised_as_far_as_allowed);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
