@@ -1,5 +1,6 @@
 #include "gateway/client/listener.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -57,8 +58,9 @@ static bool split_address(const char *address, char *node, size_t node_size, con
     return true;
 }
 
-// Numbers only: a name could stand for several addresses, and a service's name for a port that nobody meant.
-static struct addrinfo *parse_address(const char *address)
+// Numbers only: a name could stand for several addresses, and a service's name for a port that nobody meant. NULL where
+// there is no address: `*failure` is EAI_NONAME where `address` is none, else what getaddrinfo(3) lacked.
+static struct addrinfo *parse_address(const char *address, int *failure)
 {
     char node[INET6_ADDRSTRLEN + 1];
     const char *service;
@@ -67,12 +69,23 @@ static struct addrinfo *parse_address(const char *address)
                              .ai_socktype = SOCK_STREAM,
                              .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE};
     struct addrinfo *ai;
+    *failure = EAI_NONAME;
     if (!split_address(address, node, sizeof node, &service))
         return NULL;
     unsigned long port = strtoul(service, &end, 10); // getaddrinfo takes 65536 for 0
     if (service[0] < '0' || service[0] > '9' || *end != '\0' || port > 65535)
         return NULL;
-    return getaddrinfo(node, service, &hints, &ai) == 0 ? ai : NULL;
+    *failure = getaddrinfo(node, service, &hints, &ai);
+    if (*failure == 0)
+        return ai;
+    if (*failure != EAI_MEMORY && *failure != EAI_SYSTEM)
+        *failure = EAI_NONAME; // it has several words for that
+    return NULL;
+}
+
+static const char *failure_text(int failure)
+{
+    return failure == EAI_SYSTEM ? strerror(errno) : gai_strerror(failure);
 }
 
 static const char *unix_path(const char *address)
@@ -88,11 +101,15 @@ bool listener_check(const char *address, char *error, size_t error_size)
         snprintf(error, error_size, "is no unix socket; its path has 1 to %zu bytes", most);
         return path[0] != '\0' && strlen(path) <= most;
     }
-    struct addrinfo *ai = parse_address(address);
+    int failure;
+    struct addrinfo *ai = parse_address(address, &failure);
     if (ai)
         freeaddrinfo(ai);
-    snprintf(error, error_size,
-             "is no address; write for example 127.0.0.1:8080, [::1]:8080 or unix:/run/sse.sock");
+    else if (failure == EAI_NONAME)
+        snprintf(error, error_size,
+                 "is no address; write for example 127.0.0.1:8080, [::1]:8080 or unix:/run/sse.sock");
+    else
+        snprintf(error, error_size, "cannot be read: %s", failure_text(failure));
     return ai != NULL;
 }
 
@@ -145,13 +162,16 @@ static bool bind_tcp(const struct addrinfo *ai, size_t count, int *fds, struct s
 static bool listen_tcp(const char *address, size_t count, int *fds, char *bound, size_t bound_size,
                        char *error, size_t error_size)
 {
-    struct addrinfo *ai = parse_address(address);
-    if (!ai)
-        return listener_check(address, error, error_size);
+    int failure;
+    struct addrinfo *ai = parse_address(address, &failure);
+    if (!ai) {
+        snprintf(error, error_size, "cannot listen on %s: %s", address, failure_text(failure));
+        return false;
+    }
     struct sockaddr_storage at = {0};
     bool ok = bind_tcp(ai, count, fds, &at);
     if (!ok) {
-        int failure = errno;
+        failure = errno;
         snprintf(error, error_size, "cannot listen on %s: %s%s", address, strerror(failure),
                  failure == EADDRINUSE ? "; stop what uses the port, or choose another one" : "");
     }
@@ -214,12 +234,27 @@ bool listener_bind(const char *address, size_t count, int *fds, char *bound, siz
     return listen_unix(path, count, fds, error, error_size);
 }
 
-// Out of descriptors: a ready listening socket would spin the loop. One waiting client is let in on the
-// reserve and let go, so that it sees an end and not a hang; then the door is closed for a moment.
-static void listener_starved(struct listener *l)
+// Accepts nothing for a moment. The log gets `problem`, a whole line, at most once a second.
+static void listener_pause(struct listener *l, const char *problem)
 {
     struct ev_loop *loop = l->clients->context.loop;
-    int failure = errno;
+    counter_add(l->clients->context.counters, COUNTER_ACCEPT_PAUSES, 1);
+    if (ev_now(loop) - l->last_log >= 1.0) {
+        l->last_log = ev_now(loop);
+        log_error("listener", "%s", problem);
+    }
+    ev_io_stop(loop, &l->io);
+    ev_timer_set(&l->pause, PAUSE_S, 0.);
+    ev_timer_start(loop, &l->pause);
+}
+
+// Out of descriptors: a ready listening socket would spin the loop. One waiting client is accepted on the reserve and
+// closed, so that it sees an end and not a hang.
+static void listener_starved(struct listener *l)
+{
+    char problem[200];
+    snprintf(problem, sizeof problem,
+             "cannot accept: %s; raise the limit of open files (ulimit -n, LimitNOFILE=)", strerror(errno));
     if (l->reserve >= 0) {
         (void)close(l->reserve);
         int fd = accept4(l->io.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -227,15 +262,7 @@ static void listener_starved(struct listener *l)
             (void)close(fd);
         l->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
     }
-    counter_add(l->clients->context.counters, COUNTER_ACCEPT_PAUSES, 1);
-    if (ev_now(loop) - l->last_log >= 1.0) {
-        l->last_log = ev_now(loop);
-        log_error("listener", "cannot accept: %s; raise the limit of open files (ulimit -n, LimitNOFILE=)",
-                  strerror(failure));
-    }
-    ev_io_stop(loop, &l->io);
-    ev_timer_set(&l->pause, PAUSE_S, 0.);
-    ev_timer_start(loop, &l->pause);
+    listener_pause(l, problem);
 }
 
 // Returns false when there is nobody left to accept, or no descriptor to do it with.
@@ -256,6 +283,7 @@ static bool listener_accept(struct listener *l)
     case EAGAIN:
         return false;
     default: // the client that was next has gone already (accept(2), "Error handling")
+        assert(errno != EBADF && errno != ENOTSOCK && errno != EINVAL);
         return true;
     }
 }
@@ -263,8 +291,13 @@ static bool listener_accept(struct listener *l)
 // Takes as many as stood there lately, so that accept4() hardly ever finds nobody; poll tells of the rest.
 static void on_acceptable(struct ev_loop *loop, ev_io *w, int events)
 {
-    (void)loop, (void)events;
+    (void)loop;
     struct listener *l = w->data;
+    if (events & EV_ERROR) { // epoll_ctl(2) failed, and libev has stopped the watcher
+        listener_pause(l, "cannot watch a listening socket: no memory, or no watch left "
+                          "(fs.epoll.max_user_watches); trying again");
+        return;
+    }
     unsigned accepted = 0;
     while (accepted < l->per_turn && listener_accept(l))
         accepted++;

@@ -3,8 +3,10 @@
 #include <arpa/inet.h>
 #include <check.h>
 #include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +22,21 @@
 
 static int fds[LOOPS];
 static char bound[300], error[512];
+
+// The C library's own, but for the next call where a test wants that to fail.
+static int next_lookup;
+
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **found)
+{
+    static int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+    int failure = next_lookup;
+    next_lookup = 0;
+    if (failure != 0)
+        return failure;
+    if (!real)
+        *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+    return real(node, service, hints, found);
+}
 
 static bool bind_to(const char *address, size_t count)
 {
@@ -186,6 +203,21 @@ START_TEST(a_port_in_use_is_an_error_even_where_its_user_would_share)
              address);
     ck_assert_str_eq(error, expected);
     close(user);
+}
+END_TEST
+
+// The address is a good one: who looks at it again finds nothing wrong, and must not take that for success.
+START_TEST(an_address_that_cannot_be_read_for_want_of_memory_is_an_error)
+{
+    fds[0] = 0;
+    next_lookup = EAI_MEMORY;
+    ck_assert(!bind_to("127.0.0.1:0", 1));
+    ck_assert_str_eq(error, "cannot listen on 127.0.0.1:0: Memory allocation failure");
+    next_lookup = EAI_MEMORY;
+    ck_assert(!listener_check("127.0.0.1:0", error, sizeof error));
+    ck_assert_str_eq(error, "cannot be read: Memory allocation failure");
+    ck_assert(bind_to("127.0.0.1:0", 1));
+    close_fds(1);
 }
 END_TEST
 
@@ -366,6 +398,7 @@ int main(void)
     tcase_add_test(tcase, port_0_takes_a_free_one_and_all_loops_share_it);
     tcase_add_test(tcase, each_loop_gets_its_part_of_the_connections_and_none_is_lost);
     tcase_add_loop_test(tcase, a_port_in_use_is_an_error_even_where_its_user_would_share, 0, 2);
+    tcase_add_test(tcase, an_address_that_cannot_be_read_for_want_of_memory_is_an_error);
     tcase_add_test(tcase, an_address_of_another_machine_is_an_error);
     tcase_add_test(tcase, ipv6_is_bound_alone);
     tcase_add_loop_test(tcase, without_descriptors_nothing_stays_open, 0, 2);

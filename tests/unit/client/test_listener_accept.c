@@ -8,12 +8,33 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "tests/unit/lib/log_capture.h"
 #include "tests/unit/lib/loop.h"
+
+// The kernel's, but for descriptors that a test wants it to fail for.
+static int unwatched_from = -1, unwatched_to = -1, unwatched_failure;
+
+int epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
+{
+    if (fd >= unwatched_from && fd < unwatched_to) {
+        errno = unwatched_failure;
+        return -1;
+    }
+    return (int)syscall(SYS_epoll_ctl, epoll, operation, fd, event);
+}
+
+static void fail_to_watch(int from, int to, int failure)
+{
+    unwatched_from = from;
+    unwatched_to = to;
+    unwatched_failure = failure;
+}
 
 static unsigned short port_of(int fd)
 {
@@ -196,6 +217,54 @@ START_TEST(without_descriptors_a_client_is_sent_away_and_the_door_opens_again)
 }
 END_TEST
 
+// What epoll_ctl(2) has no memory for, or no watch left.
+static const int failures[] = {ENOMEM, ENOSPC};
+
+static bool has_closed_one(void *ctx)
+{
+    return atomic_load(&clients.context.closes[CLOSE_OUT_OF_MEMORY]) == *(unsigned *)ctx;
+}
+
+START_TEST(a_connection_that_cannot_be_watched_is_closed_and_counted)
+{
+    char byte;
+    unsigned one = 1;
+    size_t none = 0;
+    unsigned short port = start();
+    ev_run(loop, EVRUN_NOWAIT); // the listener is watched
+    int client = connect_to(port), next = dup(0);
+    close(next);
+    fail_to_watch(next, next + 1, failures[_i]);
+    loop_wait(loop, has_closed_one, &one);
+    ck_assert_int_eq(recv(client, &byte, 1, 0), 0);
+    ck_assert_uint_eq(clients.context.conns.count, none);
+    fail_to_watch(-1, -1, 0);
+    close(client);
+    client = connect_to(port);
+    size_t first = 1;
+    loop_wait(loop, has_accepted, &first);
+    close(client);
+    stop();
+}
+END_TEST
+
+START_TEST(a_listener_that_cannot_be_watched_is_tried_again)
+{
+    size_t one = 1;
+    log_capture_start();
+    unsigned short port = start();
+    fail_to_watch(listener.io.fd, listener.io.fd + 1, failures[_i]);
+    int client = connect_to(port);
+    loop_wait(loop, has_paused, NULL);
+    ck_assert_uint_eq(clients.context.conns.count, 0);
+    ck_assert_uint_eq(log_capture_count("cannot watch a listening socket"), 1);
+    fail_to_watch(-1, -1, 0);
+    loop_wait(loop, has_accepted, &one);
+    close(client);
+    stop();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("listener accepting");
@@ -206,6 +275,8 @@ int main(void)
     tcase_add_test(tcase, closing_a_listener_that_was_not_started_has_no_effect);
     tcase_add_test(tcase, accepted_sockets_inherit_what_was_set_on_the_listener);
     tcase_add_test(tcase, without_descriptors_a_client_is_sent_away_and_the_door_opens_again);
+    tcase_add_loop_test(tcase, a_connection_that_cannot_be_watched_is_closed_and_counted, 0, 2);
+    tcase_add_loop_test(tcase, a_listener_that_cannot_be_watched_is_tried_again, 0, 2);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
