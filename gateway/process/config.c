@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "common/pattern.h"
-#include "gateway/client/listener.h"
+#include "gateway/client/listen_address.h"
 #include "gateway/process/config_derive.h"
 #include "gateway/process/origin.h"
 #include "gateway/threads/worker.h"
@@ -41,7 +41,7 @@ static bool check_payload(const char *text, char *error, size_t error_size)
 
 static bool check_admin_listen(const char *text, char *error, size_t error_size)
 {
-    return strcmp(text, "off") == 0 || listener_check(text, error, error_size);
+    return strcmp(text, "off") == 0 || listen_address_check(text, error, error_size);
 }
 
 static bool check_origin(const char *text, char *error, size_t error_size)
@@ -153,7 +153,7 @@ static const struct option_spec specs[] = {
      .type = OPTION_LIST,
      AT(listen),
      .default_text = "0.0.0.0:8080",
-     .check = listener_check,
+     .check = listen_address_check,
      .help = "Where clients connect: ADDR:PORT, [V6]:PORT or unix:PATH; repeatable"},
     {.name = "admin-listen",
      .argument = "ADDR:PORT",

@@ -9,7 +9,7 @@
 
 #include "common/log.h"
 #include "common/redis_tls.h"
-#include "gateway/client/listener.h"
+#include "gateway/client/listen_address.h"
 #include "gateway/process/origin.h"
 #include "gateway/threads/worker.h"
 
