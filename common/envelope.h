@@ -1,6 +1,6 @@
-// The payload with fields that publishers may send (INTERFACE.md, "Publishing"): "\x1eSSE/1\n", lines "event:
-// ..", "id: ..", "retry: ..", a blank line, then the body verbatim. Pure; shared by the gateway (decode) and
-// sse-publish (encode).
+// The payload with fields that publishers may send (docs/protocol.md, "Payloads"): "\x1eSSE/1\n", lines
+// "event: ..", "id: ..", "retry: ..", a blank line, then the body verbatim. Pure; shared by the gateway (decode)
+// and sse-publish (encode).
 #pragma once
 
 #include <stdbool.h>

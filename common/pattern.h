@@ -1,4 +1,4 @@
-// Channel names and the patterns that grant them (INTERFACE.md, "Subscribing" and "options"). Pure.
+// Channel names and the patterns that grant them (docs/subscribing.md, "Channels"). Pure.
 #pragma once
 
 #include <stdbool.h>

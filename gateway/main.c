@@ -167,6 +167,11 @@ static bool create_bus(struct gateway *g)
     return g->bus != NULL;
 }
 
+static void on_read_redis(void *ctx)
+{
+    bus_read(ctx);
+}
+
 static bool gateway_setup(struct gateway *g)
 {
     fill_settings(g);
@@ -183,6 +188,8 @@ static bool gateway_setup(struct gateway *g)
         return false;
     }
     g->status.bus = g->bus;
+    if (g->config.workers == 1)
+        worker_set_read_redis(g->workers[0], on_read_redis, g->bus);
     return true;
 }
 

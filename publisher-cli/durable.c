@@ -13,6 +13,7 @@ void durable_init(struct durable *durable, const char *channel, const struct dur
     *durable = (struct durable){
         .channel = channel,
         .event = settings->event ? settings->event : "",
+        .pubsub = settings->pubsub,
         .has_keep = settings->keep > 0,
         .has_keep_for = settings->keep_for_ms > 0,
     };
@@ -47,9 +48,9 @@ static void compose(const struct durable *durable, const char *const how[2], str
         command_add_text(command, "maxage");
         command_add_text(command, durable->keep_for);
     }
-    if (durable->sharded) {
+    if (durable->pubsub || durable->sharded) {
         command_add_text(command, "pubsub");
-        command_add_text(command, "sharded");
+        command_add_text(command, durable->pubsub ? durable->pubsub : "sharded");
     }
 }
 

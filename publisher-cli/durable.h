@@ -16,10 +16,11 @@ struct durable_settings {
     uint32_t retry_ms;    //
     uint64_t keep;        // events; 0: what the function takes by itself
     uint64_t keep_for_ms; // rounded up to seconds; 0: the same
+    const char *pubsub;   // borrowed, "classic" or "sharded"; NULL: as the server is
 };
 
 struct durable {
-    const char *channel, *event; // borrowed
+    const char *channel, *event, *pubsub; // borrowed
     char key[CHANNEL_NAME_MAX + 8], retry[12], keep[24], keep_for[24];
     bool has_keep, has_keep_for;
     bool by_script, sharded; // how; durable_first finds out

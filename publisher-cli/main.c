@@ -200,12 +200,22 @@ static enum exit_status publish(struct run *run)
         .retry_ms = run->fields.retry_ms,
         .keep = settings->keep == OPTION_UNSET ? 0 : settings->keep,
         .keep_for_ms = settings->keep_for == OPTION_UNSET ? 0 : settings->keep_for,
+        .pubsub = settings->pubsub == PUBSUB_CLASSIC   ? "classic"
+                  : settings->pubsub == PUBSUB_SHARDED ? "sharded"
+                                                       : NULL,
+    };
+    const struct publisher_settings publisher = {
+        .target = &run->target,
+        .channel = run->channel,
+        .durable = settings->durable ? &durable : NULL,
+        // As gateways do, which listen to the shard that has the channel.
+        .is_sharded = settings->pubsub == PUBSUB_SHARDED ||
+                      (settings->pubsub == PUBSUB_AUTO && run->url.kind == REDIS_URL_CLUSTER),
     };
     enum exit_status status;
 
     // Before the data is asked for, so that a wrong password shows at once.
-    run->publisher =
-        publisher_create(&run->target, run->channel, settings->durable ? &durable : NULL, &run->failure);
+    run->publisher = publisher_create(&publisher, &run->failure);
     if (run->publisher == NULL)
         return fail(EXIT_REFUSED, run->failure.text);
     if (run->data == NULL && isatty(STDIN_FILENO))

@@ -30,7 +30,7 @@ struct publisher {
     const struct redis_target *target; // borrowed
     const char *channel;               // borrowed
     struct connection *connection;     // NULL: lost
-    bool is_durable, is_cluster;
+    bool is_durable, is_cluster, is_sharded;
     bool begun; // a message is through, so that it is known how and where the others go
     struct durable durable;
     uint64_t given; // messages, of which the last `pending` are on the way
@@ -41,22 +41,21 @@ struct publisher {
     struct publisher_totals totals;
 };
 
-struct publisher *publisher_create(const struct redis_target *target, const char *channel,
-                                   const struct durable_settings *durable, struct failure *failure)
+struct publisher *publisher_create(const struct publisher_settings *settings, struct failure *failure)
 {
     struct publisher *publisher = calloc(1, sizeof *publisher);
-
     if (publisher == NULL) {
         (void)failure_out_of_memory(failure);
         return NULL;
     }
-    publisher->target = target;
-    publisher->channel = channel;
-    publisher->is_cluster = target->url->kind == REDIS_URL_CLUSTER;
-    publisher->is_durable = durable != NULL;
-    if (durable)
-        durable_init(&publisher->durable, channel, durable);
-    publisher->connection = discovery_open(target, failure);
+    publisher->target = settings->target;
+    publisher->channel = settings->channel;
+    publisher->is_cluster = settings->target->url->kind == REDIS_URL_CLUSTER;
+    publisher->is_sharded = settings->is_sharded;
+    publisher->is_durable = settings->durable != NULL;
+    if (settings->durable)
+        durable_init(&publisher->durable, settings->channel, settings->durable);
+    publisher->connection = discovery_open(settings->target, failure);
     if (publisher->connection)
         return publisher;
     publisher_destroy(publisher);
@@ -94,7 +93,7 @@ static const char *rights(const struct publisher *publisher)
 {
     if (publisher->is_durable)
         return "; sse-publish(1) has what its ACL must allow";
-    return publisher->is_cluster ? "; the ACL of this user must allow it: +spublish and &CHANNEL"
+    return publisher->is_sharded ? "; the ACL of this user must allow it: +spublish and &CHANNEL"
                                  : "; the ACL of this user must allow it: +publish and &CHANNEL";
 }
 
@@ -123,13 +122,11 @@ static bool take(struct publisher *publisher, uint64_t number, struct redisReply
 // Gathers the command for one message.
 static bool append(struct publisher *publisher, struct span payload, struct failure *failure)
 {
-    // Gateways of a cluster listen to the shard that has the channel.
-    const char *verb = publisher->is_cluster ? "SPUBLISH" : "PUBLISH";
     struct command command = {0};
     if (publisher->is_durable) {
         durable_command(&publisher->durable, payload, &command);
     } else {
-        command_add_text(&command, verb);
+        command_add_text(&command, publisher->is_sharded ? "SPUBLISH" : "PUBLISH");
         command_add_text(&command, publisher->channel);
         command_add(&command, payload.bytes, payload.len);
     }

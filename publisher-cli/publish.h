@@ -19,10 +19,16 @@ struct publisher_totals {
     uint64_t unknown_first, unknown_last;  // messages of which cannot be known whether Redis took them
 };
 
-// For one channel. Connects as discovery_open does. With `durable` (NULL for plain publishing) each event is
-// kept in its channel's history. All that is pointed to is borrowed until publisher_destroy. NULL on failure.
-struct publisher *publisher_create(const struct redis_target *target, const char *channel,
-                                   const struct durable_settings *durable, struct failure *failure);
+// All that is pointed to is borrowed until publisher_destroy.
+struct publisher_settings {
+    const struct redis_target *target;
+    const char *channel;
+    const struct durable_settings *durable; // each event is kept in its channel's history; NULL: plain
+    bool is_sharded;                        // of plain ones: SPUBLISH
+};
+
+// Connects as discovery_open does. NULL on failure.
+struct publisher *publisher_create(const struct publisher_settings *settings, struct failure *failure);
 void publisher_destroy(struct publisher *publisher); // may be NULL
 
 // Sends one message (borrowed for the call), or keeps it until enough are together or publisher_flush is

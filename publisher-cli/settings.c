@@ -12,6 +12,8 @@ static bool check_redis(const char *text, char *error, size_t error_size)
     return true;
 }
 
+static const char *const pubsubs[] = {"auto", "classic", "sharded", NULL};
+
 #define AT(member) .offset = offsetof(struct settings, member)
 static const struct option_spec specs[] = {
     {.name = "redis",
@@ -25,6 +27,14 @@ static const struct option_spec specs[] = {
      .help = "Redis of the gateways: redis://[USER:PASSWORD@]HOST[:PORT][/DB], "
              "redis+sentinel://HOST[:PORT],.../NAME, redis+cluster://HOST[:PORT],..., "
              "with TLS rediss instead of redis; or redis+unix:///PATH"},
+    {.name = "pubsub",
+     .argument = "KIND",
+     .type = OPTION_ENUM,
+     AT(pubsub),
+     .default_text = "auto",
+     .names = pubsubs,
+     .help = "What the gateways' --pubsub is: classic (PUBLISH), sharded (SPUBLISH), or auto: sharded on a "
+             "cluster"},
     {.name = "redis-password-file",
      .argument = "FILE",
      .type = OPTION_STRING,

@@ -8,9 +8,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+// Kinds of Pub/Sub, as the gateways' own option has them.
+enum pubsub { PUBSUB_AUTO, PUBSUB_CLASSIC, PUBSUB_SHARDED };
+
 struct settings {
     char *redis, *redis_password_file, *redis_sentinel_password_file, *redis_ca, *redis_cert, *redis_key;
     char *event, *id;
+    int pubsub; // enum pubsub
     uint64_t max_message, timeout;
     uint64_t retry, keep, keep_for; // may be OPTION_UNSET
     bool durable, install, lines, json, help, version;

@@ -226,6 +226,12 @@ struct mailbox *bus_mailbox(struct bus *b)
     return b->inbox;
 }
 
+void bus_read(struct bus *b)
+{
+    cluster_read(b->cluster);
+    delivery_flush(&b->delivery);
+}
+
 void bus_stop(struct bus *b)
 {
     if (b->running)

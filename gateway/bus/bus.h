@@ -35,6 +35,9 @@ struct bus *bus_create(const struct bus_settings *settings);
 bool bus_start(struct bus *b);
 // Where workers post: MAIL_WANTED, MAIL_UNWANTED, MAIL_HISTORY. Any thread; in a worker's loop, that worker's.
 struct mailbox *bus_mailbox(struct bus *b);
+// Reads what came from Redis without waiting for the loop to say so; posts mails and calls no worker. On the bus'
+// thread.
+void bus_read(struct bus *b);
 // Ends the thread and waits for it. After the workers have stopped, before they are destroyed.
 void bus_stop(struct bus *b);
 // After bus_stop, or where the thread was never started; before the loop is destroyed. `b` may be NULL.

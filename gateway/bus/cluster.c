@@ -387,6 +387,12 @@ bool cluster_history(struct cluster *cl, unsigned worker, struct channel_ref cha
     return true;
 }
 
+void cluster_read(struct cluster *cl)
+{
+    for (size_t i = 0; i < cl->count; i++)
+        node_read(cl->members[i]->node);
+}
+
 void cluster_subscribe_fresh(struct cluster *cl)
 {
     for (size_t i = 0; i < cl->count; i++)

@@ -35,6 +35,7 @@ bool cluster_history(struct cluster *cl, unsigned worker, struct channel_ref cha
                      const struct history_query *query);
 
 // As of node.h, for each of them.
+void cluster_read(struct cluster *cl);
 void cluster_subscribe_fresh(struct cluster *cl);
 void cluster_unsubscribe_expired(struct cluster *cl);
 void cluster_retry_denied(struct cluster *cl);

@@ -202,6 +202,11 @@ static bool unsubscribe(struct node *n, struct bus_channel *const *batch, size_t
     return send_command(n, n->settings.env->sharded ? "SUNSUBSCRIBE" : "UNSUBSCRIBE", batch, count);
 }
 
+void node_read(struct node *n)
+{
+    redis_pubsub_read(n->pubsub);
+}
+
 void node_subscribe_fresh(struct node *n)
 {
     const char *command = n->settings.env->sharded ? "SSUBSCRIBE" : "SUBSCRIBE";

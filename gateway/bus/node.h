@@ -50,6 +50,8 @@ void node_resync_worker(struct node *n, size_t worker, struct bus_channel *c);
 bool node_history(struct node *n, unsigned worker, struct channel_ref channel,
                   const struct history_query *query);
 
+// Reads what the subscriber's connection has got, without waiting for the loop to say so.
+void node_read(struct node *n);
 // At the end of a turn: FRESH channels go to Redis in few commands.
 void node_subscribe_fresh(struct node *n);
 // Channels of one slot go out together. After many were moved here.

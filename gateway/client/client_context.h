@@ -33,6 +33,10 @@ struct client_hooks {
     void *ctx;                 // of `refuse` and of the pages
 };
 
+// Every so many writes to clients in one turn, a loop that also holds the connection to Redis reads what came there:
+// a fan-out to many streams takes longer than the kernel has room for.
+#define WRITES_BETWEEN_READS 128u
+
 struct client_context {
     unsigned index; // of the loop: no two loops of the process have the same
     struct ev_loop *loop;
@@ -55,9 +59,12 @@ struct client_context {
     struct conn *closing;
     struct id_table conns; // every connection
     bool draining;
-    bool coalesce;   // more frames follow in this turn: collect them, and write once
-    uint64_t now_ms; // of this turn: precise enough for heartbeats, and no clock call per write
-    uint64_t random; // state for jitter
+    bool coalesce;                 // more frames follow in this turn: collect them, and write once
+    uint64_t now_ms;               // of this turn: precise enough for heartbeats, and no clock call per write
+    uint64_t random;               // state for jitter
+    unsigned writes;               // since read_redis was called
+    void (*read_redis)(void *ctx); // NULL: another thread reads. Posts mails and calls nothing of this loop's
+    void *read_redis_ctx;
 };
 
 #define SCRATCH_SIZE 65536u

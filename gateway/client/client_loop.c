@@ -312,3 +312,9 @@ uint64_t client_loop_closes(const struct client_loop *l, enum close_reason reaso
 {
     return atomic_load_explicit(&l->context.closes[reason], memory_order_relaxed);
 }
+
+void client_loop_set_read_redis(struct client_loop *l, void (*read_redis)(void *ctx), void *ctx)
+{
+    l->context.read_redis = read_redis;
+    l->context.read_redis_ctx = ctx;
+}

@@ -44,6 +44,10 @@ void client_loop_drain(struct client_loop *l);
 // True once client_loop_drain was called and the last connection is gone.
 bool client_loop_is_drained(const struct client_loop *l);
 
+// Where the connection to Redis is in this loop: `read_redis` reads what came there (client_context.h). Before the
+// loop runs.
+void client_loop_set_read_redis(struct client_loop *l, void (*read_redis)(void *ctx), void *ctx);
+
 // For what the bus says of channels.
 struct hub *client_loop_hub(struct client_loop *l);
 // Connections that ended for `reason`. Any thread.

@@ -219,6 +219,9 @@ static size_t conn_write(struct conn *c, struct iovec *iov, int count)
                        : sendmsg(c->io.fd, &msg, MSG_NOSIGNAL);
         counter_add(cx->counters, COUNTER_WRITES, 1);
     } while (n < 0 && errno == EINTR);
+    int failure = errno;
+    if (cx->read_redis && ++cx->writes % WRITES_BETWEEN_READS == 0)
+        cx->read_redis(cx->read_redis_ctx);
     if (n >= 0) {
         counter_add(cx->counters, COUNTER_BYTES_SENT, n);
         c->deadline.owner = (uint32_t)cx->now_ms;
@@ -226,10 +229,10 @@ static size_t conn_write(struct conn *c, struct iovec *iov, int count)
             conn_set_deadline(c, FINISH_TIMEOUT_MS);
         return (size_t)n;
     }
-    if (errno == EAGAIN || errno == EWOULDBLOCK)
+    if (failure == EAGAIN || failure == EWOULDBLOCK)
         conn_blocked(c);
     else
-        conn_close(c, conn_is_lost(errno) ? CLOSE_REAPED : CLOSE_WRITE_FAILED);
+        conn_close(c, conn_is_lost(failure) ? CLOSE_REAPED : CLOSE_WRITE_FAILED);
     return 0;
 }
 

@@ -22,8 +22,8 @@ struct http_policy {
     const char *date;
 };
 
-// The head of an event stream: 200, chunked (none and close-delimited for HTTP/1.0), the headers of
-// INTERFACE.md, CORS. Returns its length, 0 where it does not fit.
+// The head of an event stream: 200, chunked (none and close-delimited for HTTP/1.0), the headers of a stream
+// (docs/protocol.md, "A stream, byte for byte"), CORS. Returns its length, 0 where it does not fit.
 size_t http_stream_head(const struct http_policy *p, const struct http_request *req, char *out, size_t size);
 
 // A whole final error: status line, headers (Allow for 405, Retry-After: `retry_after_s` where > 0 for 503

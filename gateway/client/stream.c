@@ -169,8 +169,8 @@ void stream_end(struct conn *c, enum close_reason reason)
         return;
     if (c->control)
         conn_send(c, stream_close_event(reason));
-    // Jitter, or all browsers come back in the same instant. The blank line: some clients read no
-    // further than to it.
+    // Jitter, or all browsers come back in the same instant. The blank line: undici heeds no
+    // `retry` without it.
     char retry[RETRY_LINE_MAX];
     uint32_t ms = jitter_ms(&cx->random, cx->settings->retry_ms);
     int len = snprintf(retry, sizeof retry, "retry: %u\n\n", ms);

@@ -1,4 +1,4 @@
-// What a GET /stream asks for, read from its query and headers and checked (INTERFACE.md, "Subscribing").
+// What a GET /stream asks for, read from its query and headers and checked (docs/protocol.md, "Requests").
 // Pure.
 #pragma once
 

@@ -1,4 +1,4 @@
-// gateway:gap, the event that says that events of a channel were lost (INTERFACE.md, "Control events").
+// gateway:gap, the event that says that events of a channel were lost (docs/protocol.md, "Control events").
 #pragma once
 
 #include <stddef.h>

@@ -1,4 +1,4 @@
-// Is the process alive, and is it ready for streams?
+// Is the process alive, and is it ready for streams (docs/operations.md, "Live, ready, and proof")?
 #pragma once
 
 #include "gateway/client/http_request.h"

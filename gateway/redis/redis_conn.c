@@ -358,6 +358,12 @@ bool redis_conn_is_ready(const struct redis_conn *c)
     return c->state == REDIS_CONN_READY;
 }
 
+void redis_conn_read(struct redis_conn *c)
+{
+    if (c->state == REDIS_CONN_READY)
+        redis_link_read(&c->link);
+}
+
 void redis_conn_replace(struct redis_conn *c, const char *why)
 {
     if (c->state != REDIS_CONN_DOWN)

@@ -52,5 +52,7 @@ bool redis_conn_is_ready(const struct redis_conn *c);
 // With `functions` the caller says so; without, each reply in READY that is no error does.
 void redis_conn_worked(struct redis_conn *c);
 
+// Reads what has come, without waiting for the loop to say so. No effect when not ready.
+void redis_conn_read(struct redis_conn *c);
 // Gives this connection up and makes a new one. `why` is for the log.
 void redis_conn_replace(struct redis_conn *c, const char *why);

@@ -12,7 +12,7 @@
 
 #define READ_SIZE 16384
 // Reads per turn, so that timers and mail have their turn in a flood. The socket is read again at once.
-#define READS_PER_TURN 16
+#define READS_PER_TURN 64
 
 void redis_address_describe(const struct redis_address *address, char *out, size_t size)
 {
@@ -221,6 +221,12 @@ static void take_bytes(struct redis_link *l)
     // What TLS has in its buffer does not wake the loop.
     if (l->tls && redis_tls_has_more(l->tls))
         ev_feed_event(l->loop, &l->io, EV_READ);
+}
+
+void redis_link_read(struct redis_link *l)
+{
+    if (l->state == REDIS_LINK_OPEN)
+        take_bytes(l);
 }
 
 static ssize_t transmit(struct redis_link *l, const char *bytes, size_t len)

@@ -68,6 +68,8 @@ void redis_link_close(struct redis_link *l);
 
 // Queues a command, which leaves at the end of the turn. Only when OPEN. False when out of memory.
 bool redis_link_send(struct redis_link *l, int argc, const char **argv, const size_t *lens);
+// Reads what has come, without waiting for the loop to say so. No effect unless OPEN.
+void redis_link_read(struct redis_link *l);
 // Why an attempt has taken too long, by what it is waiting for.
 const char *redis_link_late(const struct redis_link *l);
 

@@ -265,6 +265,11 @@ bool redis_pubsub_command(struct redis_pubsub *p, const char *command, const cha
     return true;
 }
 
+void redis_pubsub_read(struct redis_pubsub *p)
+{
+    redis_conn_read(p->conn);
+}
+
 void redis_pubsub_replace(struct redis_pubsub *p, const char *why)
 {
     redis_conn_replace(p->conn, why);

@@ -37,5 +37,7 @@ bool redis_pubsub_is_ready(const struct redis_pubsub *p);
 // one slot on a cluster. False when not ready or out of memory.
 bool redis_pubsub_command(struct redis_pubsub *p, const char *command, const char *const *names,
                           const size_t *lens, size_t count);
+// Reads what has come, without waiting for the loop to say so.
+void redis_pubsub_read(struct redis_pubsub *p);
 // Gives the connection up and makes a new one.
 void redis_pubsub_replace(struct redis_pubsub *p, const char *why);

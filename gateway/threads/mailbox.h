@@ -84,8 +84,8 @@ struct mailbox;
 #define WORKERS_MAX 63 // one bit each in a word of the bus, which needs one bit of its own
 
 struct mailbox_hooks {
-    // In the order of posting (per poster). The callee owns what the mail refers to. `more`: others follow in this
-    // batch.
+    // In the order of posting (per poster). The callee owns what the mail refers to. `more`: others are to follow in
+    // this batch, unless its time is over.
     void (*on_mail)(void *ctx, const struct mail *mail, bool more);
     void (*on_batch_end)(void *ctx); // may be NULL
     void *ctx;

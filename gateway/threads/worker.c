@@ -221,6 +221,11 @@ static void *worker_run(void *arg)
     return NULL;
 }
 
+void worker_set_read_redis(struct worker *w, void (*read_redis)(void *ctx), void *ctx)
+{
+    client_loop_set_read_redis(&w->clients, read_redis, ctx);
+}
+
 bool worker_start(struct worker *w, struct mailbox *bus, struct mailbox *main)
 {
     w->bus = bus;

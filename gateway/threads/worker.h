@@ -25,6 +25,9 @@ struct worker_settings {
 // NULL when out of memory. The thread is not running yet. `settings` is copied, what it points to is
 // borrowed.
 struct worker *worker_create(const struct worker_settings *settings);
+// The bus runs in this worker's loop: `read_redis` reads what came from Redis, and posts mails only. Before
+// worker_start.
+void worker_set_read_redis(struct worker *w, void (*read_redis)(void *ctx), void *ctx);
 // Starts the thread. Interest goes to `bus`, MAIL_EMPTY to `main`. False where there can be no thread.
 bool worker_start(struct worker *w, struct mailbox *bus, struct mailbox *main);
 // Where main posts: MAIL_DRAIN, MAIL_STOP. Any thread.

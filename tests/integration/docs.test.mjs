@@ -1,4 +1,4 @@
-// What the manuals and the README say of options is what the programs say.
+// What the manuals and docs/options.md say of options is what the programs say.
 
 import assert from 'node:assert/strict';
 import path from 'node:path';
@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { command } from '../lib/command.mjs';
 import { BUILD, ROOT } from '../lib/paths.mjs';
 
-test('manuals, README and --help name the same options and defaults', async () => {
+test('manuals, docs/options.md and --help name the same options and defaults', async () => {
     const check = await command(path.join(ROOT, 'tests/docs/check-options'), [BUILD]);
     assert.equal(check.code, 0, `tests/docs/check-options:\n${check.out}${check.err}`);
 });

@@ -265,7 +265,7 @@ test('a cluster that is down is not ready, and its streams go on when it is whol
     assert.ok(streams[1].events.every((e) => e.type === 'message'));
 });
 
-test('a user with no more rights than the README gives it', async (t) => {
+test('a user with no more rights than docs/security.md gives it', async (t) => {
     const scope = scopeOf(t);
     const cluster = await RedisCluster.start(scope);
     const rights = 'resetchannels &a:* &sse:canary:* %R~sse:{a:* -@all +ssubscribe +sunsubscribe +spublish +asking +cluster|slots +cluster|info '

@@ -5,7 +5,7 @@ import { spawn } from 'node:child_process';
 import net from 'node:net';
 import { test } from 'node:test';
 import { Authority } from '../lib/certificates.mjs';
-import { brokenAt, connect, history, listen } from '../lib/durable.mjs';
+import { brokenAt, connect, history, keyOf, listen } from '../lib/durable.mjs';
 import { PUBLISH } from '../lib/paths.mjs';
 import { Redis } from '../lib/redis.mjs';
 import { scopeOf } from '../lib/scope.mjs';
@@ -175,6 +175,32 @@ test('a connection that has died without a word, as behind a NAT, is noticed bef
     publisher.write('two\n');
     await heard.count(2);
     await publisher.ends(0, /^2 lines, 1 gateway\n$/, /^$/);
+});
+
+test('a connection that is cut while many lines are on their way: each is there once, or is named', async (t) => {
+    const scope = scopeOf(t);
+    const redis = await Redis.start(scope);
+    const client = connect(scope, redis);
+    const lines = Array.from({ length: 20000 }, (_, i) => `line ${i + 1}`);
+    for (const at of [1, 2500, 9000]) {
+        const channel = `cut:${at}`;
+        const publisher = new Publisher(scope, redis.url, ['--durable', '--lines', '--keep', '20000', channel]);
+        publisher.write(`${lines.join('\n')}\n`);
+        publisher.child.stdin.end();
+        await until(`${at} lines`, async () => (await client.xlen(keyOf(channel))) >= at, { every: 0 });
+        await hangUp(client);
+        const code = await publisher.ended;
+        const kept = (await history(client, channel)).map((e) => e.data);
+        assert.deepEqual(kept, lines.slice(0, kept.length));
+        if (code === 0) {
+            assert.equal(kept.length, lines.length);
+            continue;
+        }
+        const [, first, last] = /whether lines? (\d+)(?: to (\d+))? w\w+ published is not known/.exec(publisher.err) ?? assert.fail(publisher.err);
+        const confirmed = Number(/Redis confirmed (\d+) lines? before that/.exec(publisher.err)[1]);
+        assert.equal(confirmed, Number(first) - 1);
+        assert.ok(kept.length >= confirmed && kept.length <= Number(last ?? first), `${kept.length} kept; ${publisher.err}`);
+    }
 });
 
 test('a line that Redis refuses is named, with what it confirmed before and after it', async (t) => {

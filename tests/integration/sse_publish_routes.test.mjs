@@ -48,6 +48,25 @@ test('in a cluster each event goes to the owner of its slot, and to those who li
     assert.equal(owners.size, 3);
 });
 
+test('--pubsub classic and sharded: where gateways with the same option listen, on a cluster and off it', async (t) => {
+    const scope = scopeOf(t);
+    const cluster = await RedisCluster.start(scope, { masters: 2 });
+    const single = await Redis.start(scope);
+    const elsewhere = cluster.masters.find((node) => node !== cluster.masters[0]);
+    const heard = {
+        classic: await listen(scope, elsewhere, 'a'),
+        sharded: await listen(scope, single, 'a', { sharded: true }),
+    };
+    for (const [kind, url] of [['classic', cluster.url], ['sharded', single.url]]) {
+        await published(url, ['--pubsub', kind, 'a', 'one']);
+        await published(url, ['--pubsub', kind, '--durable', 'a', 'two']);
+        await heard[kind].count(2);
+        assert.deepEqual(text(heard[kind]), ['one', 'two']);
+    }
+    const auto = await run(single.url, ['--pubsub', 'auto', 'a', 'three']);
+    assert.match(auto.err, /no gateway has a stream of "a"/);
+});
+
 test('--install loads the library into every master of a cluster', async (t) => {
     const scope = scopeOf(t);
     const cluster = await RedisCluster.start(scope);

@@ -3,6 +3,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { snippet } from './docs.mjs';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const library = path.join(here, '../node_modules/@microsoft/fetch-event-source/lib/esm');
@@ -15,6 +16,7 @@ export function pageFiles() {
         const text = fs.readFileSync(path.join(library, name), 'utf8');
         files[`fetch-event-source/${name}`] = text.replace(/ from '(\.\/\w+)'/g, " from '$1.js'");
     }
+    files['fetch-event-source/words.js'] = snippet('docs/subscribing.md', 'fetchEventSource(').replace(/^import .*$/gm, '');
     return files;
 }
 

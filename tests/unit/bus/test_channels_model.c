@@ -75,11 +75,9 @@ static void teardown(void)
     channels_deinit(&all);
 }
 
-static struct channel_ref *ref_of(size_t c)
+static struct channel_ref ref_of(size_t c)
 {
-    static struct channel_ref ref;
-    ref = channel_ref(names[c], strlen(names[c]));
-    return &ref;
+    return channel_ref(names[c], strlen(names[c]));
 }
 
 static bool want(unsigned worker, size_t c)

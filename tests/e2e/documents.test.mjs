@@ -1,0 +1,73 @@
+// What users copy from the documents does what is said there.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { command } from '../lib/command.mjs';
+import { connect } from '../lib/durable.mjs';
+import { snippet } from '../lib/docs.mjs';
+import { PUBLISH, ROOT } from '../lib/paths.mjs';
+import { Process } from '../lib/process.mjs';
+import { scopeOf } from '../lib/scope.mjs';
+import { openStream } from '../lib/streams.mjs';
+import { startTier } from '../lib/tier.mjs';
+import { until } from '../lib/wait.mjs';
+
+async function start(t, channel) {
+    const scope = scopeOf(t);
+    const tier = await startTier(scope);
+    return { scope, ...tier, stream: await openStream(scope, tier.gateway.port, `/stream?channel=${channel}`) };
+}
+
+/** Runs lines of a shell, with our Redis and our sse-publish. */
+async function shell({ redis }, lines) {
+    const script = `set -e
+        redis-cli() { command redis-cli -p ${redis.port} "$@"; }
+        sse-publish() { ${PUBLISH} --redis ${redis.url} "$@"; }
+        ${lines}`;
+    const result = await command('bash', ['-c', script]);
+    assert.equal(result.code, 0, result.err);
+    assert.doesNotMatch(result.out, /^\(error\)|^ERR/m, result.out);
+}
+
+/** Events as words: NAME:DATA, without a name DATA alone; the gateway's own are left out. */
+const words = (stream) => stream.events.filter((e) => !e.type.startsWith('gateway:'))
+    .map((e) => (e.type === 'message' ? e.data : `${e.type}:${e.data}`)).join(' ');
+
+async function hears(stream, expected) {
+    await until('as many events', () => words(stream).length >= expected.length);
+    assert.equal(words(stream), expected);
+}
+
+test('the commands of the README publish an event each', async (t) => {
+    const tier = await start(t, 'user:42');
+    await shell(tier, snippet('README.md', 'redis-cli PUBLISH'));
+    await hears(tier.stream, 'hello order:{"total":3} order:{"total":3}');
+});
+
+test('the commands of docs/publishing.md publish an event each', async (t) => {
+    const tier = await start(t, 'user:42');
+    await shell(tier, snippet('docs/publishing.md', 'tail -f').replace(/^tail -f.*$/m, ''));
+    await shell(tier, snippet('docs/publishing.md', '# bash'));
+    await shell(tier, snippet('docs/publishing.md', '--install'));
+    await hears(tier.stream, `hello {"total":3} hello${' order:{"total":3}'.repeat(4)}`);
+});
+
+test('the JavaScript of docs/publishing.md publishes an event each', async (t) => {
+    const tier = await start(t, 'user:42');
+    const redis = connect(tier.scope, tier.redis);
+    const [durable] = snippet('docs/publishing.md', 'redis.fcall(').match(/^.*ioredis.*$/m);
+    const code = snippet('docs/publishing.md', 'redis.publish(') + durable;
+    await new Function('redis', 'order', `return (async () => {${code}\n})();`)(redis, { total: 3 });
+    await hears(tier.stream, 'order:{"total":3} order:{"total":3}');
+});
+
+test('the Node.js client of docs/subscribing.md prints what is published', async (t) => {
+    const { scope, gateway, redis } = await start(t, 'other');
+    const code = snippet('docs/subscribing.md', "from 'eventsource'").replace("'eventsource'", "'eventsource-4'")
+        .replace('127.0.0.1:8080', `127.0.0.1:${gateway.port}`);
+    const client = new Process(scope, 'client', process.execPath, ['--input-type=module', '-e', code], { cwd: `${ROOT}/tests` });
+    await until('the client to print it', async () => {
+        await redis.publish('news', 'hello');
+        return client.log().includes('hello\n');
+    }, { every: 100 });
+});
