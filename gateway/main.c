@@ -69,7 +69,7 @@ static bool bind_all(struct gateway *g)
     char error[512];
     const struct config *c = &g->config;
     for (size_t i = 0; i < c->listen.count; i++) {
-        g->listen[i].text = c->listen.items[i];
+        g->listen[i] = (struct listen_address){.text = c->listen.items[i], .access = c->listen_access};
         if (!listen_address_bind(&g->listen[i], c->workers, g->listen_fds[i], error, sizeof error)) {
             log_error("listener", "--listen: %s", error);
             return false;
@@ -82,13 +82,20 @@ static bool bind_all(struct gateway *g)
     g->admin_fd = -1;
     if (strcmp(c->admin_listen, "off") == 0)
         return true;
-    g->admin_listen.text = c->admin_listen;
+    g->admin_listen = (struct listen_address){.text = c->admin_listen, .access = c->listen_access};
     if (!listen_address_bind(&g->admin_listen, 1, &g->admin_fd, error, sizeof error)) {
         log_error("listener", "--admin-listen: %s", error);
         return false;
     }
     log_info("listener", "metrics at http://%s/metrics", g->admin_listen.bound);
     return true;
+}
+
+static void remove_socket_files(struct gateway *g)
+{
+    for (size_t i = 0; i < LISTEN_MAX; i++)
+        listen_address_remove(&g->listen[i]);
+    listen_address_remove(&g->admin_listen);
 }
 
 static const char *on_refuse(void *ctx)
@@ -249,6 +256,7 @@ static int gateway_serve(struct gateway *g)
         return EXIT_FAILURE;
     }
     int code = gateway_run(g);
+    remove_socket_files(g);
     (void)log_stop(code == EXIT_SUCCESS ? LOG_STOP_MS : LOG_STOP_FAILED_MS); // there is nowhere to tell of it
     return code;
 }

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -177,39 +178,118 @@ static bool listen_tcp(struct listen_address *a, size_t count, int *fds, char *e
     return ok;
 }
 
-// A socket file that nobody listens on is left over from a gateway that was killed. Any other file would
+enum file_state { FILE_FREE, FILE_LIVE, FILE_FOREIGN };
+
+// A socket file that nobody listens on is left over from a gateway that was killed, and is removed. Any other file would
 // refuse to be connected to, too, and is not ours to remove; a full queue is no reason to wait.
-static void remove_stale(const struct sockaddr_un *sa)
+static enum file_state remove_stale(const struct sockaddr_un *sa)
 {
     struct stat st;
-    if (lstat(sa->sun_path, &st) != 0 || !S_ISSOCK(st.st_mode))
-        return;
+    if (lstat(sa->sun_path, &st) != 0)
+        return FILE_FREE; // or bind(2) says what is wrong
+    if (!S_ISSOCK(st.st_mode))
+        return FILE_FOREIGN;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
-        return;
-    if (connect(fd, (const struct sockaddr *)sa, sizeof *sa) != 0 && errno == ECONNREFUSED)
-        (void)unlink(sa->sun_path);
+        return FILE_LIVE;
+    bool stale = connect(fd, (const struct sockaddr *)sa, sizeof *sa) != 0 && errno == ECONNREFUSED;
     (void)close(fd);
+    return stale && unlink(sa->sun_path) == 0 ? FILE_FREE : FILE_LIVE;
 }
 
-static bool listen_unix(const char *path, size_t count, int *fds, char *error, size_t error_size)
+// The time of its last change of content is that of its making, whatever mode and owner it gets: a number alone may be
+// given to the next file at once.
+static bool is_made_by(const struct listen_address *a, const struct stat *st)
+{
+    return a->has_file && st->st_dev == a->device && st->st_ino == a->inode &&
+           st->st_mtim.tv_sec == a->made.tv_sec && st->st_mtim.tv_nsec == a->made.tv_nsec;
+}
+
+static bool remember_file(struct listen_address *a, const char *path)
+{
+    struct stat st;
+    if (lstat(path, &st) != 0)
+        return false;
+    a->has_file = true;
+    a->device = st.st_dev;
+    a->inode = st.st_ino;
+    a->made = st.st_mtim;
+    return true;
+}
+
+void listen_address_remove(struct listen_address *a)
+{
+    struct stat st;
+    const char *path = a->has_file ? unix_path(a->text) : NULL;
+    if (path && lstat(path, &st) == 0 && is_made_by(a, &st))
+        (void)unlink(path); // where that fails, the next gateway replaces the file
+    a->has_file = false;
+}
+
+bool listen_access_mode(const char *text, mode_t *mode)
+{
+    size_t digits = strspn(text, "01234567"), len = strlen(text);
+    if (digits != len || !(len == 3 || (len == 4 && text[0] == '0')))
+        return false;
+    *mode = (mode_t)strtoul(text, NULL, 8);
+    return true;
+}
+
+bool listen_access_group(const char *text, gid_t *group)
+{
+    const struct group *found = getgrnam(text);
+    if (!found && text[0] != '\0' && strspn(text, "0123456789") == strlen(text) && strlen(text) < 10)
+        found = getgrgid((gid_t)strtoul(text, NULL, 10));
+    if (found)
+        *group = found->gr_gid;
+    return found != NULL;
+}
+
+// Before anybody can connect: listen(2) comes after it.
+static bool give_access(const char *path, const struct listen_access *access, const char **hint)
+{
+    if (access->group != LISTEN_GROUP_OWN && chown(path, (uid_t)-1, access->group) != 0) {
+        *hint = "; the gateway's user must be a member of the group of --listen-group";
+        return false;
+    }
+    return chmod(path, access->mode) == 0;
+}
+
+// A socket that listens at `path`; -1 on failure, with errno and a hint of what to do, or "".
+static int unix_listen(struct listen_address *a, const char *path, const char **hint)
 {
     struct sockaddr_un sa = {.sun_family = AF_UNIX};
     memcpy(sa.sun_path, path, strnlen(path, sizeof sa.sun_path - 1));
-    remove_stale(&sa);
+    *hint = "";
+    enum file_state state = remove_stale(&sa);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&sa, sizeof sa) != 0 || listen(fd, LISTEN_BACKLOG) != 0) {
-        snprintf(error, error_size, "cannot listen on unix:%s: %s", path, strerror(errno));
-        if (fd >= 0)
-            (void)close(fd);
-        return false;
+    if (fd < 0)
+        return -1;
+    if (bind(fd, (struct sockaddr *)&sa, sizeof sa) != 0) {
+        if (errno == EADDRINUSE)
+            *hint = state == FILE_FOREIGN ? "; the file is no socket: remove it, or choose another path"
+                                          : "; stop the process that listens there, or choose another path";
+    } else if (remember_file(a, path) && give_access(path, &a->access, hint) &&
+               listen(fd, LISTEN_BACKLOG) == 0) {
+        return fd;
     }
-    fds[0] = fd;
-    for (size_t i = 1; i < count; i++) {
-        fds[i] = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    int failure = errno;
+    listen_address_remove(a);
+    (void)close(fd);
+    errno = failure;
+    return -1;
+}
+
+static bool listen_unix(struct listen_address *a, const char *path, size_t count, int *fds, char *error,
+                        size_t error_size)
+{
+    const char *hint;
+    for (size_t i = 0; i < count; i++) {
+        fds[i] = i == 0 ? unix_listen(a, path, &hint) : fcntl(fds[0], F_DUPFD_CLOEXEC, 0);
         if (fds[i] < 0) {
-            snprintf(error, error_size, "cannot listen on unix:%s: %s", path, strerror(errno));
+            snprintf(error, error_size, "cannot listen on unix:%s: %s%s", path, strerror(errno), hint);
             close_all(fds, i);
+            listen_address_remove(a);
             return false;
         }
     }
@@ -219,8 +299,9 @@ static bool listen_unix(const char *path, size_t count, int *fds, char *error, s
 bool listen_address_bind(struct listen_address *a, size_t count, int *fds, char *error, size_t error_size)
 {
     const char *path = unix_path(a->text);
+    a->has_file = false;
     if (!path)
         return listen_tcp(a, count, fds, error, error_size);
     snprintf(a->bound, sizeof a->bound, "%s", a->text);
-    return listen_unix(path, count, fds, error, error_size);
+    return listen_unix(a, path, count, fds, error, error_size);
 }

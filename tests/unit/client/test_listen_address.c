@@ -39,10 +39,21 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
     return real(node, service, hints, found);
 }
 
+// What a process without rights is told, for a test that root may run.
+static bool is_no_member;
+
+int chown(const char *path, uid_t owner, gid_t group)
+{
+    if (!is_no_member)
+        return fchownat(AT_FDCWD, path, owner, group, 0);
+    errno = EPERM;
+    return -1;
+}
+
 static bool bind_to(const char *address, size_t count)
 {
     error[0] = '\0';
-    at = (struct listen_address){.text = address};
+    at = (struct listen_address){.text = address, .access = {.mode = 0600, .group = LISTEN_GROUP_OWN}};
     return listen_address_bind(&at, count, fds, error, sizeof error);
 }
 
@@ -336,7 +347,7 @@ START_TEST(a_file_that_is_no_socket_is_left_alone)
     ck_assert_int_eq(write(file, "data", 4), 4);
     close(file);
     ck_assert(!bind_to(unix_address, 1));
-    ck_assert_ptr_nonnull(strstr(error, "Address already in use"));
+    ck_assert_ptr_nonnull(strstr(error, "Address already in use; the file is no socket"));
     struct stat st;
     ck_assert_int_eq(stat(unix_file, &st), 0);
     ck_assert_int_eq(st.st_size, 4);
@@ -360,6 +371,92 @@ START_TEST(a_live_socket_with_a_full_queue_does_not_block)
     ck_assert(!bind_to(unix_address, 1));
     ck_assert_ptr_nonnull(strstr(error, "Address already in use"));
     ck_assert_int_eq(access(unix_file, F_OK), 0);
+}
+END_TEST
+
+static mode_t mode_of(const char *file)
+{
+    struct stat st;
+    ck_assert_int_eq(stat(file, &st), 0);
+    return st.st_mode & 07777;
+}
+
+START_TEST(a_socket_file_has_the_mode_that_is_asked_for_whatever_the_umask_is)
+{
+    use_unix_file("mode");
+    umask(0077);
+    at = (struct listen_address){.text = unix_address, .access = {.mode = 0626, .group = getgid()}};
+    ck_assert(listen_address_bind(&at, 1, fds, error, sizeof error));
+    ck_assert_uint_eq(mode_of(unix_file), 0626);
+    listen_address_remove(&at);
+    close_fds(1);
+}
+END_TEST
+
+START_TEST(only_the_file_that_was_made_is_removed)
+{
+    use_unix_file("removed");
+    ck_assert(bind_to(unix_address, 2));
+    struct listen_address first = at, copy = at;
+    chmod(unix_file, 0666); // changes nothing of what file it is
+    listen_address_remove(&at);
+    ck_assert_int_ne(access(unix_file, F_OK), 0);
+    close_fds(2);
+
+    // The number of the file may be the same.
+    ck_assert(bind_to(unix_address, 1));
+    listen_address_remove(&first);
+    ck_assert_int_eq(access(unix_file, F_OK), 0);
+    copy.inode = at.inode;
+    listen_address_remove(&copy);
+    ck_assert_int_eq(access(unix_file, F_OK), 0);
+    listen_address_remove(&at);
+    ck_assert_int_ne(access(unix_file, F_OK), 0);
+    listen_address_remove(&at); // once more: no effect
+    close_fds(1);
+}
+END_TEST
+
+START_TEST(a_bind_that_fails_leaves_no_file)
+{
+    use_unix_file("refused");
+    at = (struct listen_address){.text = unix_address, .access = {.mode = 0660, .group = 1}};
+    size_t before = open_files();
+    is_no_member = true;
+    ck_assert(!listen_address_bind(&at, 1, fds, error, sizeof error));
+    ck_assert_uint_eq(open_files(), before);
+    ck_assert_ptr_nonnull(strstr(error, "Operation not permitted; the gateway's user must be a member"));
+    ck_assert_int_ne(access(unix_file, F_OK), 0);
+}
+END_TEST
+
+static const struct {
+    const char *text;
+    int mode; // -1: none
+} modes[] = {
+    {"0660", 0660}, {"660", 0660}, {"0000", 0},   {"777", 0777}, {"", -1},    {"66", -1},   {"1660", -1},
+    {"0668", -1},   {"-66", -1},   {"00660", -1}, {"rw-", -1},   {"0x1", -1}, {" 660", -1}, {"660 ", -1},
+};
+
+START_TEST(a_mode_is_three_octal_digits)
+{
+    mode_t mode = 0;
+    ck_assert_int_eq(listen_access_mode(modes[_i].text, &mode), modes[_i].mode >= 0);
+    ck_assert_int_eq(modes[_i].mode < 0 ? 0 : modes[_i].mode, (int)mode);
+}
+END_TEST
+
+START_TEST(a_group_is_one_that_the_machine_knows_by_name_or_number)
+{
+    gid_t group = 77777;
+    ck_assert(listen_access_group("root", &group));
+    ck_assert_uint_eq(group, 0);
+    group = 77777;
+    ck_assert(listen_access_group("0", &group));
+    ck_assert_uint_eq(group, 0);
+    static const char *const none[] = {"", " ", "-1", "no such group", "99999999999", "4294967295", "0x0"};
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+        ck_assert_msg(!listen_access_group(none[i], &group), "\"%s\"", none[i]);
 }
 END_TEST
 
@@ -410,6 +507,11 @@ int main(void)
     tcase_add_test(tcase, a_file_that_is_no_socket_is_left_alone);
     tcase_add_test(tcase, a_live_socket_with_a_full_queue_does_not_block);
     tcase_add_test(tcase, a_folder_that_is_not_there_is_an_error);
+    tcase_add_test(tcase, a_socket_file_has_the_mode_that_is_asked_for_whatever_the_umask_is);
+    tcase_add_test(tcase, only_the_file_that_was_made_is_removed);
+    tcase_add_test(tcase, a_bind_that_fails_leaves_no_file);
+    tcase_add_loop_test(tcase, a_mode_is_three_octal_digits, 0, sizeof modes / sizeof *modes);
+    tcase_add_test(tcase, a_group_is_one_that_the_machine_knows_by_name_or_number);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
