@@ -1,14 +1,15 @@
 #include "gateway/client/http_request.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "gateway/client/http_accept.h"
 #include "gateway/client/http_fields.h"
 #include "gateway/client/http_target.h"
 
-// The order of work: scan_head finds the end of the head and refuses bytes that no line may hold;
-// request_line reads the first line; http_fields (llhttp) splits the rest into fields, which on_field checks
-// one by one; policy_status checks what only the whole of them tells.
+// The order of work: scan_head finds the end of the head, refuses bytes that no line may hold, and mends an odd
+// Last-Event-ID; request_line reads the first line; http_fields (llhttp) splits the rest into fields, which on_field
+// checks one by one; policy_status checks what all fields together say.
 
 #define METHOD_MAX 24 // longer than any registered method
 #define LEADING_LINES_MAX 2
@@ -55,6 +56,7 @@ static bool is_id_end(char c)
 // there. False where they are too many.
 static bool cut_id(char *head, size_t *len, size_t i, struct http_scan *scan)
 {
+    assert(scan->id_len == HTTP_ID_MAX && i > scan->line);
     size_t end = i;
     while (end < *len && !is_id_end(head[end]))
         end++;
@@ -83,6 +85,7 @@ static enum http_parse scan_head(char *head, size_t *len, size_t start, struct h
                                  size_t *head_len)
 {
     size_t i = scan->scanned;
+    assert(scan->line <= i && i <= *len);
     for (; i < *len && i < HTTP_HEAD_MAX + scan->id_len; i++) {
         if (!byte_allowed(head, i, scan->in_id))
             return HTTP_PARSE_ERROR;
@@ -251,7 +254,7 @@ static bool keep_once(struct http_text *kept, struct http_text value)
     return true;
 }
 
-// One whole field. False where it may not be.
+// Reads one whole field. False where it is not allowed.
 static bool on_field(void *ctx, struct http_text name, struct http_text value)
 {
     struct head_reader *r = ctx;
@@ -287,7 +290,7 @@ static bool on_field(void *ctx, struct http_text name, struct http_text value)
     return true;
 }
 
-// What only the whole of the fields tells.
+// Checks what all fields together say.
 static int policy_status(const struct head_reader *r)
 {
     const struct http_request *out = r->out;
@@ -295,8 +298,7 @@ static int policy_status(const struct head_reader *r)
         return 400;
     if (out->host.at != NULL && !http_authority_valid(out->host))
         return 400;
-    // RFC 9112 section 3.2.2 lets the target win over Host; one who sends two different hosts is up to
-    // something.
+    // RFC 9112 section 3.2.2 lets the target win over Host; no honest client sends two different hosts.
     if (r->authority.at != NULL && out->host.at != NULL && !http_text_same(r->authority, out->host))
         return 400;
     if (r->transfer_encoding)
@@ -326,7 +328,7 @@ static int read_head(const char *head, size_t len, struct http_request *out)
     case HTTP_FIELDS_OK:
         break;
     }
-    // Nobody reads bodies: what follows one must not be taken for a request.
+    // Bodies are not read: their bytes must not be taken for a request.
     out->keep_alive = !r.connection_close && !r.body && (!out->http_1_0 || r.connection_keep_alive);
     out->accepts_event_stream = http_accept_event_stream(&r.accept);
     out->accepts_json = http_accept_json(&r.accept);

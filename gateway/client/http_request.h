@@ -1,6 +1,5 @@
-// One HTTP/1.x request head: bytes in, a checked request out (RFC 9110, RFC 9112), llhttp with a stricter
-// policy on top. Pure: no sockets. The proxies in front disagree on many hostile requests, so what is unclear
-// is refused.
+// One HTTP/1.x request head: bytes in, a checked request out (RFC 9110, RFC 9112), llhttp with a stricter policy on top.
+// Pure. Proxies disagree on many hostile requests, so an ambiguous head is refused.
 #pragma once
 
 #include <stdbool.h>
@@ -10,10 +9,12 @@
 
 // Bytes of a whole head but for the value of Last-Event-ID; more is 431 (or 414 while still in the request line).
 #define HTTP_HEAD_MAX 16384
-#define HTTP_TARGET_MAX 12288 // bytes of a request target; more is 414
-#define HTTP_ID_MAX                                                                                          \
-    2048 // bytes of Last-Event-ID, blanks around it included; the rest of a longer one is skipped
-#define HTTP_ID_SKIP_MAX (1u << 20) // bytes of Last-Event-ID that are skipped; more is 431
+// Bytes of a request target; more is 414.
+#define HTTP_TARGET_MAX 12288
+// Bytes of the value of Last-Event-ID that are kept, blanks around it included, and of those behind them, which are
+// skipped; more is 431.
+#define HTTP_ID_MAX 2048
+#define HTTP_ID_SKIP_MAX (1u << 20)
 
 enum http_method { HTTP_GET, HTTP_HEAD, HTTP_OPTIONS, HTTP_POST, HTTP_OTHER };
 
@@ -24,9 +25,8 @@ struct http_request {
     struct http_text target; // origin-form or absolute-form, as sent
     struct http_text path;   // of the target, still percent-encoded
     struct http_text query;  // without '?', still percent-encoded; at NULL where there is none
-    // Fields that the gateway reads, without surrounding blanks. A repeated one is 400, but for lists: of
-    // Accept all lines count in accepts_* (`accept` is the first), of X-Forwarded-For the last line is kept
-    // (the nearest proxy's).
+    // Fields that the gateway reads, without surrounding blanks. A repeated field is 400, but for lists: all lines of
+    // Accept count in accepts_* (`accept` is the first); of X-Forwarded-For the last line is kept (the nearest proxy's).
     struct http_text host, accept, last_event_id, origin, authorization, cookie, request_method,
         forwarded_for;
     bool accepts_event_stream; // Accept absent, or some range of it includes text/event-stream with q > 0
@@ -55,7 +55,7 @@ struct http_scan {
 //          method, as far as it was read (else GET), and the origin by http_request_origin, for the answer
 // Policy, on top of the grammar of RFC 9112, whose breaches are 400:
 // - Only CRLF ends a line. Bare CR, bare LF, obs-fold, NUL and other control bytes: 400. Empty lines before the request
-//   line are skipped, at most two. Bytes from 0x80 on are let be in field values.
+//   line are skipped, at most two. Bytes from 0x80 on may stand in field values.
 // - Last-Event-ID alone may hold control bytes other than CR, LF and NUL (RFC 9110 section 5.5), each of which becomes
 //   '?', and may be longer than HTTP_ID_MAX: what follows is cut out, and the last byte kept is '?'. A browser sends back
 //   whatever id some server has given it, and gives up for good where that is answered with an error.

@@ -1,5 +1,6 @@
 #include "gateway/client/listen_address.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -51,7 +52,7 @@ static bool split_address(const char *address, char *node, size_t node_size, con
     return true;
 }
 
-// Numbers only: a name could stand for several addresses, and a service's name for a port that nobody meant. NULL where
+// Numbers only: a name could stand for several addresses, and the name of a service for an unexpected port. NULL where
 // there is no address: `*failure` is EAI_NONAME where `address` is none, else what getaddrinfo(3) lacked.
 static struct addrinfo *parse_address(const char *address, int *failure)
 {
@@ -132,8 +133,7 @@ static void close_all(const int *fds, size_t count)
 
 static bool bind_tcp(const struct addrinfo *ai, size_t count, int *fds, struct sockaddr_storage *at)
 {
-    // A first socket that shares with nobody: SO_REUSEPORT alone would quietly split the port with another
-    // gateway.
+    // A first socket that does not share the port: SO_REUSEPORT alone would quietly split it with another gateway.
     int probe = tcp_listen(ai->ai_addr, ai->ai_addrlen, false);
     if (probe < 0)
         return false;
@@ -180,8 +180,8 @@ static bool listen_tcp(struct listen_address *a, size_t count, int *fds, char *e
 
 enum file_state { FILE_FREE, FILE_LIVE, FILE_FOREIGN };
 
-// A socket file that nobody listens on is left over from a gateway that was killed, and is removed. Any other file would
-// refuse to be connected to, too, and is not ours to remove; a full queue is no reason to wait.
+// Removes a socket file on which no process listens: a gateway that was killed has left it. A file that is no socket
+// would refuse a connect, too, and stays. A connect does not wait where the queue of a living process is full.
 static enum file_state remove_stale(const struct sockaddr_un *sa)
 {
     struct stat st;
@@ -197,8 +197,7 @@ static enum file_state remove_stale(const struct sockaddr_un *sa)
     return stale && unlink(sa->sun_path) == 0 ? FILE_FREE : FILE_LIVE;
 }
 
-// The time of its last change of content is that of its making, whatever mode and owner it gets: a number alone may be
-// given to the next file at once.
+// The kernel may give the inode's number to the next file at once, but not st_mtim, which mode and owner do not change.
 static bool is_made_by(const struct listen_address *a, const struct stat *st)
 {
     return a->has_file && st->st_dev == a->device && st->st_ino == a->inode &&
@@ -245,7 +244,7 @@ bool listen_access_group(const char *text, gid_t *group)
     return found != NULL;
 }
 
-// Before anybody can connect: listen(2) comes after it.
+// Called before listen(2), and so before a process can connect.
 static bool give_access(const char *path, const struct listen_access *access, const char **hint)
 {
     if (access->group != LISTEN_GROUP_OWN && chown(path, (uid_t)-1, access->group) != 0) {
@@ -299,6 +298,7 @@ static bool listen_unix(struct listen_address *a, const char *path, size_t count
 bool listen_address_bind(struct listen_address *a, size_t count, int *fds, char *error, size_t error_size)
 {
     const char *path = unix_path(a->text);
+    assert(count > 0);
     a->has_file = false;
     if (!path)
         return listen_tcp(a, count, fds, error, error_size);

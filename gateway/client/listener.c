@@ -10,10 +10,10 @@
 
 #include "common/log.h"
 
-// Accepts per turn of the loop: a crowd of new clients must not keep open streams waiting.
+// Accepts per turn of the loop: open streams must not wait for any number of new clients.
 #define ACCEPTS_MAX 64u
-// This many turns in a row must find a client waiting before a second one is looked for: accept4() that
-// finds nobody has made a whole socket by then and throws it away, which costs more than another turn.
+// Turns in a row that must find a client before a turn looks for a second one: an accept4() that finds no client has made
+// a whole socket by then and throws it away, which costs more than another turn.
 #define LONE_TURNS 16u
 #define PAUSE_S 0.2
 
@@ -27,6 +27,7 @@ static void listener_pause(struct listener *l, const char *problem)
         log_error("listener", "%s", problem);
     }
     ev_io_stop(loop, &l->io);
+    ev_timer_stop(loop, &l->pause); // it may run already where the listener is being closed
     ev_timer_set(&l->pause, PAUSE_S, 0.);
     ev_timer_start(loop, &l->pause);
 }
@@ -48,7 +49,7 @@ static void listener_starved(struct listener *l)
     listener_pause(l, problem);
 }
 
-// Returns false when there is nobody left to accept, or no descriptor to do it with.
+// False when no client is left to accept, or no descriptor to do it with.
 static bool listener_accept(struct listener *l)
 {
     int fd = accept4(l->io.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -71,7 +72,7 @@ static bool listener_accept(struct listener *l)
     }
 }
 
-// Takes as many as stood there lately, so that accept4() hardly ever finds nobody; poll tells of the rest.
+// Accepts as many as were waiting lately, so that accept4() hardly ever finds no client; epoll reports the rest.
 static void on_acceptable(struct ev_loop *loop, ev_io *w, int events)
 {
     (void)loop;
@@ -97,13 +98,14 @@ static void on_pause_over(struct ev_loop *loop, ev_timer *w, int events)
 {
     (void)events;
     struct listener *l = w->data;
-    if (l->reserve < 0) // another thread was quicker to take it
+    if (l->reserve < 0) // another thread had taken the descriptor
         l->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
     ev_io_start(loop, &l->io);
 }
 
 void listener_start(struct listener *l, struct client_loop *clients, const struct listen_socket *socket)
 {
+    assert(socket->fd >= 0);
     *l = (struct listener){.clients = clients, .attributes = socket->attributes, .per_turn = 1};
     l->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
     ev_io_init(&l->io, on_acceptable, socket->fd, EV_READ);
@@ -117,8 +119,7 @@ void listener_close(struct listener *l)
 {
     if (!l->clients || l->io.fd < 0)
         return;
-    // Bounded: clients that come faster than this are met by the reset that they would get a moment later
-    // anyway.
+    // Bounded: clients that come faster than this get the reset that they would get a moment later anyway.
     for (int i = 0; i < LISTEN_BACKLOG && listener_accept(l); i++)
         ;
     ev_io_stop(l->clients->context.loop, &l->io);

@@ -11,14 +11,14 @@ struct listener {
     ev_timer pause; // descriptors or memory ran out: accepts again when it fires
     struct client_loop *clients;
     struct listen_attributes attributes;
-    int reserve; // a descriptor kept to refuse with when there is no other
-    double last_log;
-    unsigned per_turn;   // clients to accept in one turn of the loop, for now
+    int reserve;       // a descriptor to accept a client with when there is no other, and close it; -1: taken
+    double last_log;   // when a pause was logged: ev_now, in seconds
+    unsigned per_turn; // clients to accept in this turn of the loop
     unsigned full_turns; // turns in a row that found as many
 };
 
-// Accepts on `socket` (its descriptor is taken) into `clients` from now on.
+// Accepts on `socket` (its descriptor is taken) into `clients` (borrowed) from now on.
 void listener_start(struct listener *l, struct client_loop *clients, const struct listen_socket *socket);
-// Accepts all that is queued already, then closes the socket: what the kernel has let in is not reset. No
-// effect when closed.
+// Accepts the connections that the kernel has queued, which it would reset, then closes the socket. No effect when closed
+// or not started.
 void listener_close(struct listener *l);

@@ -55,8 +55,11 @@ static void request_page(struct conn *c, const struct http_request *req, const s
     struct page page = {0};
     r->page(cx->hooks.ctx, req, &page);
     bool keep = req->keep_alive && !cx->draining;
-    size_t len = http_answer_head(&cx->policy, req, page.status, page.content_type, page.body_len, keep,
-                                  cx->scratch, SCRATCH_SIZE);
+    const struct http_answer answer = {.status = page.status,
+                                       .content_type = page.content_type,
+                                       .body_len = page.body_len,
+                                       .keep_alive = keep};
+    size_t len = http_answer_head(&cx->policy, req, &answer, cx->scratch, SCRATCH_SIZE);
     conn_send(c, len && page.body ? frame_from_bytes(cx->scratch, len, false) : NULL);
     if (req->method == HTTP_GET && page.body_len)
         conn_send(c, frame_from_bytes(page.body, page.body_len, false));

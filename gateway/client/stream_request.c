@@ -1,5 +1,6 @@
 #include "gateway/client/stream_request.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,6 +83,7 @@ static int add_channel(struct stream_request *s, struct http_text name, struct r
     if (s->channel_count == s->channel_cap)
         return refuse(why, "more than %zu channels; open another stream for the rest", s->channel_cap);
     struct stream_channel *channel = &s->channels[s->channel_count++];
+    assert(name.len < sizeof(channel->name));
     memcpy(channel->name, name.at, name.len);
     channel->name[name.len] = '\0';
     channel->len = name.len;
@@ -103,6 +105,7 @@ static void set_last_event_id(struct stream_request *s, struct http_text id)
         ours = is_id_byte(id.at[i]);
     if (!ours)
         id = foreign_id;
+    assert(id.len < sizeof(s->last_event_id));
     memcpy(s->last_event_id, id.at, id.len);
     s->last_event_id[id.len] = '\0';
 }

@@ -8,7 +8,7 @@
 #include "common/pattern.h"
 #include "gateway/client/http_request.h"
 
-#define LAST_EVENT_ID_MAX 1024
+#define LAST_EVENT_ID_MAX 1024 // bytes of an id of ours; a longer one is foreign
 
 struct stream_channel {
     char name[CHANNEL_NAME_MAX + 1]; // terminated
@@ -23,7 +23,7 @@ struct stream_request {
     bool control; // &control=1
 };
 
-// `max_channels`: room for so many channels, the limit of stream_request_parse. False when out of memory.
+// `max_channels`: how many channels a request may have. False when out of memory.
 bool stream_request_init(struct stream_request *s, size_t max_channels);
 void stream_request_deinit(struct stream_request *s);
 
