@@ -13,7 +13,7 @@ struct envelope {
     size_t event_len, id_len, body_len;
     bool has_retry;
     uint32_t retry_ms;
-    // A durable event's place in its channel's history, as the function sse_publish wrote it
+    // Where a durable event stands in its channel's history, as the function sse_publish wrote it
     // (docs/protocol.md). envelope_encode ignores it.
     const char *durable;
     size_t durable_len;

@@ -9,7 +9,6 @@ static enum line_result read_line(FILE *in, char line[INI_LINE_MAX + 1])
 {
     size_t len = 0;
     int c;
-
     while ((c = getc(in)) != EOF && c != '\n') {
         if (c == '\0')
             return LINE_NUL;
@@ -25,10 +24,8 @@ static enum line_result read_line(FILE *in, char line[INI_LINE_MAX + 1])
 
 static char *trim(char *text)
 {
-    size_t len;
-
     text += strspn(text, " \t\r");
-    len = strlen(text);
+    size_t len = strlen(text);
     while (len > 0 && strchr(" \t\r", text[len - 1]))
         len--;
     text[len] = '\0';
@@ -39,8 +36,6 @@ static bool use_line(char *line, unsigned number, ini_entry_callback *on_entry, 
                      size_t error_size)
 {
     static const char byte_order_mark[] = "\xEF\xBB\xBF";
-    char *value;
-
     if (number == 1 && strncmp(line, byte_order_mark, 3) == 0)
         line += 3;
     line = trim(line);
@@ -52,8 +47,8 @@ static bool use_line(char *line, unsigned number, ini_entry_callback *on_entry, 
         snprintf(error, error_size, "a section is written [name]");
         return false;
     }
-    value = strchr(line, '=');
-    if (value == NULL || value == line) {
+    char *value = strchr(line, '=');
+    if (!value || value == line) {
         snprintf(error, error_size, "expected a line like: name = value");
         return false;
     }
@@ -64,21 +59,21 @@ static bool use_line(char *line, unsigned number, ini_entry_callback *on_entry, 
 bool ini_read(FILE *in, const char *filename, ini_entry_callback *on_entry, void *user, char *error,
               size_t error_size)
 {
-    char line[INI_LINE_MAX + 1], reason[512] = "";
-
+    char line[INI_LINE_MAX + 1];
+    char reason[512] = "";
     for (unsigned number = 1;; number++) {
         switch (read_line(in, line)) {
         case LINE_OK:
-            if (use_line(line, number, on_entry, user, reason, sizeof(reason)))
+            if (use_line(line, number, on_entry, user, reason, sizeof reason))
                 continue;
             break;
         case LINE_END:
             return true;
         case LINE_TOO_LONG:
-            snprintf(reason, sizeof(reason), "the line has more than %d bytes", INI_LINE_MAX);
+            snprintf(reason, sizeof reason, "the line has more than %d bytes", INI_LINE_MAX);
             break;
         case LINE_NUL:
-            snprintf(reason, sizeof(reason), "the line holds a NUL byte; this is no text file");
+            snprintf(reason, sizeof reason, "the line holds a NUL byte; this is no text file");
             break;
         case LINE_ERROR:
             snprintf(error, error_size, "cannot read %s: %s", filename, strerror(errno));

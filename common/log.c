@@ -111,7 +111,7 @@ static size_t format_json(char *line, const char *now, int level, const char *mo
     size_t len;
     json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:s}", "ts", now, "level", level_names[level], "module",
                                module, "id", current_id, "msg", message);
-    if (object == NULL)
+    if (!object)
         return 0;
     len = json_dumpb(object, line, LOG_LINE_MAX - 1, JSON_COMPACT);
     json_decref(object);
@@ -286,7 +286,7 @@ static int name_index(const char *name, const char *const *names, int count)
 
 bool log_level_from_name(const char *name, enum log_level *level)
 {
-    int i = name_index(name, level_names, sizeof level_names / sizeof(level_names[0]));
+    int i = name_index(name, level_names, sizeof level_names / sizeof *level_names);
     if (i < 0)
         return false;
     *level = (enum log_level)i;
@@ -295,7 +295,7 @@ bool log_level_from_name(const char *name, enum log_level *level)
 
 bool log_format_from_name(const char *name, enum log_format *format)
 {
-    int i = name_index(name, format_names, sizeof format_names / sizeof(format_names[0]));
+    int i = name_index(name, format_names, sizeof format_names / sizeof *format_names);
     if (i < 0)
         return false;
     *format = (enum log_format)i;

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
-// The largest number with a fraction. Not that anyone wants it: it bounds its text.
+// The largest number with a fraction, which bounds its text.
 #define FLOAT_MAX 1000000000
 
 struct unit {
@@ -30,7 +30,6 @@ static const struct unit *units_of(enum option_type type)
 void option_value_init(const struct option_spec *spec, void *values)
 {
     void *value = option_value_at(spec, values);
-
     switch (spec->type) {
     case OPTION_FLAG:
         *(bool *)value = false;
@@ -58,12 +57,10 @@ void option_value_init(const struct option_spec *spec, void *values)
 void option_value_clear(const struct option_spec *spec, void *values)
 {
     void *value = option_value_at(spec, values);
-
     if (spec->type == OPTION_STRING) {
         free(*(char **)value);
     } else if (spec->type == OPTION_LIST) {
         struct option_list *list = value;
-
         for (size_t i = 0; i < list->count; i++)
             free(list->items[i]);
         free(list->items);
@@ -76,8 +73,7 @@ static bool refuse(const char *text, const char *reason, char *error, size_t err
 {
     char shown[64];
     size_t used = 0;
-
-    for (; *text && used < sizeof(shown) - 4; text++)
+    for (; *text && used < sizeof shown - 4; text++)
         shown[used++] = iscntrl((unsigned char)*text) ? '?' : *text;
     memcpy(shown + used, *text ? "..." : "", *text ? 4 : 1);
     snprintf(error, error_size, "\"%s\" %s", shown, reason);
@@ -88,13 +84,11 @@ static bool refuse(const char *text, const char *reason, char *error, size_t err
 // its type.
 static bool parse_number(const char *text, const struct unit *units, bool unit_needed, uint64_t *value)
 {
-    char *end;
-    uint64_t number;
-
     if (!isdigit((unsigned char)*text))
         return false;
+    char *end;
     errno = 0;
-    number = strtoull(text, &end, 10);
+    uint64_t number = strtoull(text, &end, 10);
     if (errno == ERANGE)
         number = UINT64_MAX;
     if (unit_needed && *end == '\0' && number != 0)
@@ -118,11 +112,9 @@ static void format_number(uint64_t number, const struct unit *units, char out[OP
 // Never with an exponent, which parse_float does not take.
 static bool format_float(double number, char out[OPTION_NUMBER_TEXT])
 {
-    size_t len;
-
     if (isnan(number))
         return false;
-    len = (size_t)snprintf(out, OPTION_NUMBER_TEXT, "%.9f", number);
+    size_t len = (size_t)snprintf(out, OPTION_NUMBER_TEXT, "%.9f", number);
     while (out[len - 1] == '0')
         out[--len] = '\0';
     if (out[len - 1] == '.')
@@ -141,13 +133,12 @@ static bool parse_uint(const struct option_spec *spec, const char *text, uint64_
     const struct unit *units = units_of(spec->type);
     // OPTION_UNSET is no number that can be given.
     uint64_t number, max = spec->max ? spec->max : UINT64_MAX - 1;
-    char limit[OPTION_NUMBER_TEXT], reason[OPTION_NUMBER_TEXT + 40];
-
     if (!parse_number(text, units, spec->type == OPTION_DURATION, &number))
         return refuse(text, expected[spec->type], error, error_size);
     if (number < spec->min || number > max) {
+        char limit[OPTION_NUMBER_TEXT], reason[OPTION_NUMBER_TEXT + 40];
         format_number(number < spec->min ? spec->min : max, units, limit);
-        snprintf(reason, sizeof(reason),
+        snprintf(reason, sizeof reason,
                  number < spec->min ? "is too small; the least is %s" : "is too large; the most is %s",
                  limit);
         return refuse(text, reason, error, error_size);
@@ -162,12 +153,11 @@ static bool parse_float(const struct option_spec *spec, const char *text, double
     char *end, reason[80];
     uint64_t max = spec->max ? spec->max : FLOAT_MAX;
     double number = strtod(text, &end);
-
     // strtod would also take a sign, hexadecimal, "inf" and "nan".
     if (text[strspn(text, "0123456789.")] != '\0' || end == text || *end != '\0' || !isfinite(number))
         return refuse(text, "is not a number; write for example 0.1", error, error_size);
     if (number < (double)spec->min || number > (double)max) {
-        snprintf(reason, sizeof(reason), "is not between %" PRIu64 " and %" PRIu64, spec->min, max);
+        snprintf(reason, sizeof reason, "is not between %" PRIu64 " and %" PRIu64, spec->min, max);
         return refuse(text, reason, error, error_size);
     }
     *out = number;
@@ -176,9 +166,8 @@ static bool parse_float(const struct option_spec *spec, const char *text, double
 
 static bool parse_flag(const char *text, bool *out, char *error, size_t error_size)
 {
-    static const char *const yes[] = {"yes", "on", "true", "1", NULL}, *const no[] = {"no", "off", "false",
-                                                                                      "0", NULL};
-
+    static const char *const yes[] = {"yes", "on", "true", "1", NULL};
+    static const char *const no[] = {"no", "off", "false", "0", NULL};
     for (size_t i = 0; yes[i]; i++) {
         if (strcasecmp(text, yes[i]) == 0 || strcasecmp(text, no[i]) == 0) {
             *out = strcasecmp(text, yes[i]) == 0;
@@ -193,15 +182,14 @@ static bool parse_enum(const struct option_spec *spec, const char *text, int *ou
 {
     char reason[200] = "is none of";
     size_t used = strlen(reason);
-
     for (int i = 0; spec->names[i]; i++) {
         if (strcmp(text, spec->names[i]) == 0) {
             *out = i;
             return true;
         }
-        if (used < sizeof(reason))
+        if (used < sizeof reason)
             used +=
-                (size_t)snprintf(reason + used, sizeof(reason) - used, "%s %s", i ? "," : "", spec->names[i]);
+                (size_t)snprintf(reason + used, sizeof reason - used, "%s %s", i ? "," : "", spec->names[i]);
     }
     return refuse(text, reason, error, error_size);
 }
@@ -209,17 +197,16 @@ static bool parse_enum(const struct option_spec *spec, const char *text, int *ou
 // Copies a string that the spec's own check lets pass. NULL with `error` written where it does not.
 static char *copy_checked(const struct option_spec *spec, const char *text, char *error, size_t error_size)
 {
-    char reason[256] = "cannot be used", *copy;
-
-    if (spec->check && !spec->check(text, reason, sizeof(reason))) {
+    char reason[256] = "cannot be used";
+    if (spec->check && !spec->check(text, reason, sizeof reason)) {
         if (spec->properties & (OPTION_SECRET | OPTION_SECRET_URL))
             snprintf(error, error_size, "%s", reason);
         else
             refuse(text, reason, error, error_size);
         return NULL;
     }
-    copy = strdup(text);
-    if (copy == NULL)
+    char *copy = strdup(text);
+    if (!copy)
         snprintf(error, error_size, "out of memory");
     return copy;
 }
@@ -228,8 +215,7 @@ static bool parse_string(const struct option_spec *spec, const char *text, char 
                          size_t error_size)
 {
     char *copy = copy_checked(spec, text, error, error_size);
-
-    if (copy == NULL)
+    if (!copy)
         return false;
     free(*out);
     *out = copy;
@@ -240,19 +226,17 @@ static bool parse_string(const struct option_spec *spec, const char *text, char 
 static bool parse_item(const struct option_spec *spec, const char *text, struct option_list *list,
                        char *error, size_t error_size)
 {
-    char *copy, **grown;
-
     if (*text == '\0')
         return true;
     if (list->count == OPTION_LIST_MAX) {
         snprintf(error, error_size, "more than %d values", OPTION_LIST_MAX);
         return false;
     }
-    copy = copy_checked(spec, text, error, error_size);
-    if (copy == NULL)
+    char *copy = copy_checked(spec, text, error, error_size);
+    if (!copy)
         return false;
-    grown = reallocarray(list->items, list->count + 1, sizeof(*grown));
-    if (grown == NULL) {
+    char **grown = reallocarray(list->items, list->count + 1, sizeof *grown);
+    if (!grown) {
         free(copy);
         snprintf(error, error_size, "out of memory");
         return false;
@@ -266,7 +250,6 @@ bool option_value_parse(const struct option_spec *spec, const char *text, void *
                         size_t error_size)
 {
     void *value = option_value_at(spec, values);
-
     switch (spec->type) {
     case OPTION_FLAG:
         return parse_flag(text, value, error, error_size);
@@ -289,16 +272,14 @@ bool option_value_parse(const struct option_spec *spec, const char *text, void *
 bool option_value_parse_joined(const struct option_spec *spec, const char *text, void *values, char *error,
                                size_t error_size)
 {
-    char *copy, *item, *rest;
-    bool ok = true;
-
     if (spec->type != OPTION_LIST)
         return option_value_parse(spec, text, values, error, error_size);
-    copy = rest = strdup(text);
-    if (copy == NULL) {
+    char *copy = strdup(text), *rest = copy, *item;
+    if (!copy) {
         snprintf(error, error_size, "out of memory");
         return false;
     }
+    bool ok = true;
     while (ok && (item = strsep(&rest, ",")) != NULL) {
         item += strspn(item, " \t");
         for (size_t len = strlen(item); len > 0 && (item[len - 1] == ' ' || item[len - 1] == '\t'); len--)
@@ -312,7 +293,6 @@ bool option_value_parse_joined(const struct option_spec *spec, const char *text,
 bool option_value_format(const struct option_spec *spec, const void *values, char out[OPTION_NUMBER_TEXT])
 {
     const void *value = option_value_at(spec, values);
-
     switch (spec->type) {
     case OPTION_FLAG:
         snprintf(out, OPTION_NUMBER_TEXT, "%s", *(const bool *)value ? "yes" : "no");

@@ -1,14 +1,14 @@
 #include "common/options.h"
 
-#include "common/ini.h"
-#include "common/option_value.h"
-
 #include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "common/ini.h"
+#include "common/option_value.h"
 
 #define NAME_MAX_BYTES 64
 #define REASON_MAX_BYTES 512
@@ -43,19 +43,17 @@ static const struct option_spec *find_spec(const struct option_table *table, con
 // Levenshtein's distance; what is too long for the row is as far as can be.
 static size_t edit_distance(const char *a, const char *b)
 {
-    size_t row[NAME_MAX_BYTES], b_len = strlen(b);
-
+    size_t row[NAME_MAX_BYTES];
+    size_t b_len = strlen(b);
     if (b_len >= NAME_MAX_BYTES)
         return SIZE_MAX;
     for (size_t j = 0; j <= b_len; j++)
         row[j] = j;
     for (size_t i = 0; a[i]; i++) {
         size_t diagonal = row[0];
-
         row[0] = i + 1;
         for (size_t j = 0; j < b_len; j++) {
             size_t cost = diagonal + (a[i] != b[j]);
-
             diagonal = row[j + 1];
             if (row[j] + 1 < cost)
                 cost = row[j] + 1;
@@ -73,7 +71,6 @@ static const char *nearest_name(const struct option_table *table, const char *na
 {
     const char *best = NULL;
     size_t best_distance = 3;
-
     if (*name == '\0' || strlen(name) >= NAME_MAX_BYTES)
         return NULL;
     for (size_t i = 0; i < table->count; i++) {
@@ -82,7 +79,6 @@ static const char *nearest_name(const struct option_table *table, const char *na
     }
     for (size_t i = 0; i < table->count; i++) {
         size_t distance = edit_distance(name, table->specs[i].name);
-
         if (distance < best_distance && distance * 2 < strlen(name)) {
             best = table->specs[i].name;
             best_distance = distance;
@@ -97,7 +93,6 @@ static bool use_value(struct loading *loading, const struct option_spec *spec, e
 {
     enum source *known = &loading->sources[spec - loading->table->specs];
     bool joined = source == SOURCE_ENVIRONMENT || source == SOURCE_DEFAULT;
-
     if (*known > source)
         return true;
     if (*known < source)
@@ -111,12 +106,10 @@ static bool use_value(struct loading *loading, const struct option_spec *spec, e
 static bool load_defaults(struct loading *loading)
 {
     char reason[REASON_MAX_BYTES] = "";
-
     for (size_t i = 0; i < loading->table->count; i++) {
         const struct option_spec *spec = &loading->table->specs[i];
-
         if (spec->default_text &&
-            !use_value(loading, spec, SOURCE_DEFAULT, spec->default_text, reason, sizeof(reason))) {
+            !use_value(loading, spec, SOURCE_DEFAULT, spec->default_text, reason, sizeof reason)) {
             snprintf(loading->error, loading->error_size, "default of --%s: %s", spec->name, reason);
             return false;
         }
@@ -137,16 +130,13 @@ static void environment_name(const struct option_table *table, const struct opti
 static bool load_environment(struct loading *loading)
 {
     char name[NAME_MAX_BYTES * 2], reason[REASON_MAX_BYTES] = "";
-
     for (size_t i = 0; loading->table->prefix && i < loading->table->count; i++) {
         const struct option_spec *spec = &loading->table->specs[i];
-        const char *text;
-
         if (is_command_line_only(spec))
             continue;
         environment_name(loading->table, spec, name);
-        text = getenv(name);
-        if (text && *text && !use_value(loading, spec, SOURCE_ENVIRONMENT, text, reason, sizeof(reason))) {
+        const char *text = getenv(name);
+        if (text && *text && !use_value(loading, spec, SOURCE_ENVIRONMENT, text, reason, sizeof reason)) {
             snprintf(loading->error, loading->error_size, "%s: %s", name, reason);
             return false;
         }
@@ -161,11 +151,9 @@ static bool on_file_entry(void *user, const char *name, const char *value, unsig
     const struct option_table *table = loading->table;
     const struct option_spec *spec = find_spec(table, name);
     char reason[REASON_MAX_BYTES] = "";
-
     (void)line;
-    if (spec == NULL) {
+    if (!spec) {
         const char *nearest = nearest_name(table, name);
-
         snprintf(error, error_size, "unknown option \"%.64s\"%s%s%s", name,
                  nearest ? "; did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "");
         return false;
@@ -178,7 +166,7 @@ static bool on_file_entry(void *user, const char *name, const char *value, unsig
         snprintf(error, error_size, "\"%s\" is given a second time", name);
         return false;
     }
-    if (!use_value(loading, spec, SOURCE_FILE, value, reason, sizeof(reason))) {
+    if (!use_value(loading, spec, SOURCE_FILE, value, reason, sizeof reason)) {
         snprintf(error, error_size, "%s: %s", name, reason);
         return false;
     }
@@ -190,15 +178,11 @@ static bool load_file(struct loading *loading)
     const struct option_spec *spec =
         loading->table->config_option ? find_spec(loading->table, loading->table->config_option) : NULL;
     const char *filename = spec ? *(char **)option_value_at(spec, loading->values) : NULL;
-    FILE *in;
-    bool ok;
-
-    if (filename == NULL)
+    if (!filename)
         return true;
-    in = fopen(filename, "re");
-    if (in == NULL) {
+    FILE *in = fopen(filename, "re");
+    if (!in) {
         int reason = errno;
-
         snprintf(loading->error, loading->error_size, "cannot read the configuration %s: %s", filename,
                  strerror(reason));
         if (reason == EACCES)
@@ -207,7 +191,7 @@ static bool load_file(struct loading *loading)
                      (unsigned)geteuid());
         return false;
     }
-    ok = ini_read(in, filename, on_file_entry, loading, loading->error, loading->error_size);
+    bool ok = ini_read(in, filename, on_file_entry, loading, loading->error, loading->error_size);
     (void)fclose(in); // only read
     return ok;
 }
@@ -220,7 +204,6 @@ static void make_getopt_tables(const struct option_table *table, struct option *
     for (size_t i = 0; i < table->count; i++) {
         const struct option_spec *spec = &table->specs[i];
         int has_arg = spec->type == OPTION_FLAG ? optional_argument : required_argument;
-
         longs[i] = (struct option){.name = spec->name, .has_arg = has_arg, .val = FIRST_OPTION + (int)i};
         if (spec->letter)
             *shorts++ = spec->letter;
@@ -248,13 +231,11 @@ static bool refuse_unknown(struct loading *loading, const char *text, int letter
 {
     char name[NAME_MAX_BYTES], short_option[3] = {'-', (char)(isprint(letter) ? letter : '?'), '\0'};
     const char *nearest = NULL;
-    int len;
-
     if (letter)
         text = short_option;
-    len = (int)strcspn(text, "=");
+    int len = (int)strcspn(text, "=");
     if (!letter && len > 2 && len < NAME_MAX_BYTES) {
-        snprintf(name, sizeof(name), "%.*s", len - 2, text + 2);
+        snprintf(name, sizeof name, "%.*s", len - 2, text + 2);
         nearest = nearest_name(loading->table, name);
     }
     if (nearest)
@@ -288,14 +269,13 @@ static bool use_found(struct loading *loading, int found, char **argv)
     bool separate = optarg && optarg == argv[optind - 1];
     const char *text = argv[optind - (separate ? 2 : 1)];
     char reason[REASON_MAX_BYTES] = "";
-
-    if (spec == NULL)
+    if (!spec)
         return refuse_unknown(loading, text, found == '?' ? (unsigned char)optopt : 0);
     if (found >= FIRST_OPTION && is_abbreviated(spec, text))
         return refuse_unknown(loading, text, 0);
     if (found == ':')
         return refuse_missing(loading, spec);
-    if (use_value(loading, spec, SOURCE_COMMAND_LINE, optarg ? optarg : "yes", reason, sizeof(reason)))
+    if (use_value(loading, spec, SOURCE_COMMAND_LINE, optarg ? optarg : "yes", reason, sizeof reason))
         return true;
     snprintf(loading->error, loading->error_size, "--%s: %s", spec->name, reason);
     return false;
@@ -305,11 +285,10 @@ static bool use_found(struct loading *loading, int found, char **argv)
 static bool load_command_line(struct loading *loading, int argc, char **argv, int *first_argument, bool *ends)
 {
     const struct option_table *table = loading->table;
-    struct option *longs = calloc(table->count + 1, sizeof(*longs));
+    struct option *longs = calloc(table->count + 1, sizeof *longs);
     char *shorts = calloc(table->count + 1, 2);
     bool ok = longs && shorts;
     int found;
-
     if (!ok) {
         snprintf(loading->error, loading->error_size, "out of memory");
         goto done;
@@ -334,18 +313,17 @@ bool options_load(const struct option_table *table, int argc, char **argv, void 
                   char *error, size_t error_size)
 {
     struct loading loading = {.table = table, .values = values, .error = error, .error_size = error_size};
-    bool ends = false, ok;
-
+    bool ends = false;
     for (size_t i = 0; i < table->count; i++)
         option_value_init(&table->specs[i], values);
-    loading.sources = calloc(table->count + 1, sizeof(*loading.sources));
-    if (loading.sources == NULL) {
+    loading.sources = calloc(table->count + 1, sizeof *loading.sources);
+    if (!loading.sources) {
         snprintf(error, error_size, "out of memory");
         return false;
     }
     // The file comes last, because command line and environment may name it.
-    ok = load_defaults(&loading) && load_command_line(&loading, argc, argv, first_argument, &ends) &&
-         (ends || (load_environment(&loading) && load_file(&loading)));
+    bool ok = load_defaults(&loading) && load_command_line(&loading, argc, argv, first_argument, &ends) &&
+              (ends || (load_environment(&loading) && load_file(&loading)));
     free(loading.sources);
     if (!ok)
         options_free(table, values);

@@ -1,9 +1,9 @@
 #include "common/options.h"
 
-#include "common/option_value.h"
-
 #include <ctype.h>
 #include <string.h>
+
+#include "common/option_value.h"
 
 #define HELP_WIDTH 80
 #define HELP_INDENT 24
@@ -40,7 +40,6 @@ static void wrap_text(struct wrapped *w, const char *text)
 {
     while (*(text += strspn(text, " ")) != '\0') {
         size_t len = strcspn(text, " ");
-
         wrap_word(w, text, len);
         text += len;
     }
@@ -51,7 +50,6 @@ static void compose_help(const struct option_spec *spec, char out[HELP_TEXT_MAX]
 {
     const char *shown = spec->default_note ? spec->default_note : spec->default_text;
     size_t used = (size_t)snprintf(out, HELP_TEXT_MAX, "%s", spec->help);
-
     for (size_t i = 0; spec->type == OPTION_ENUM && spec->names[i] && used < HELP_TEXT_MAX; i++)
         used += (size_t)snprintf(out + used, HELP_TEXT_MAX - used, "%s%s", i ? ", " : "; one of ",
                                  spec->names[i]);
@@ -63,7 +61,6 @@ static void print_option(const struct option_spec *spec, FILE *out)
 {
     struct wrapped w = {.out = out, .indent = HELP_INDENT};
     char text[HELP_TEXT_MAX], letter[] = "-x, ";
-
     letter[1] = spec->letter;
     w.column = (size_t)fprintf(out, "  %s--%s%s%s", spec->letter ? letter : "", spec->name,
                                spec->argument ? " " : "", spec->argument ? spec->argument : "");
@@ -79,7 +76,6 @@ static void print_option(const struct option_spec *spec, FILE *out)
 static void print_paragraph(FILE *out, const char *text)
 {
     struct wrapped w = {.out = out};
-
     fputc('\n', out);
     wrap_text(&w, text);
     fputc('\n', out);
@@ -89,18 +85,17 @@ static void print_sources(const struct option_table *table, FILE *out)
 {
     char text[HELP_TEXT_MAX], example[64] = "";
     const struct option_spec *spec = NULL;
-
     for (size_t i = 0; table->prefix && !spec && i < table->count; i++) {
         if (in_all_sources(table, &table->specs[i]))
             spec = &table->specs[i];
     }
-    if (spec == NULL)
+    if (!spec)
         return;
-    snprintf(example, sizeof(example), "%s%s", table->prefix, spec->name);
+    snprintf(example, sizeof example, "%s%s", table->prefix, spec->name);
     for (char *c = example; *c; c++)
         *c = *c == '-' ? '_' : (char)toupper((unsigned char)*c);
     snprintf(
-        text, sizeof(text), "--%s may also be given as %s in the environment%s%s%s.", spec->name, example,
+        text, sizeof text, "--%s may also be given as %s in the environment%s%s%s.", spec->name, example,
         table->config_option ? ", or as \"" : "", table->config_option ? spec->name : "",
         table->config_option
             ? " = ...\" in the file of --config; so may every other option that sets a value. The command "
@@ -115,7 +110,6 @@ void options_print_help(const struct option_table *table, FILE *out)
     print_paragraph(out, table->purpose);
     for (size_t i = 0; i < table->count; i++) {
         const struct option_spec *spec = &table->specs[i];
-
         if (spec->group)
             fprintf(out, "\n%s:\n", spec->group);
         else if (i == 0)
@@ -132,7 +126,6 @@ void options_print_help(const struct option_table *table, FILE *out)
 static bool ini_can_hold(const char *text)
 {
     size_t len = strlen(text);
-
     return strchr(text, '\n') == NULL &&
            (len == 0 || (!strchr(" \t\r", text[0]) && !strchr(" \t\r", text[len - 1])));
 }
@@ -140,7 +133,6 @@ static bool ini_can_hold(const char *text)
 static void print_text(const struct option_spec *spec, const char *text, FILE *out)
 {
     const char *scheme = strstr(text, "://"), *at = strrchr(text, '@');
-
     if ((spec->properties & OPTION_SECRET) && *text)
         fprintf(out, "# %s = (set)\n", spec->name);
     else if ((spec->properties & OPTION_SECRET_URL) && at)
@@ -158,7 +150,6 @@ static void print_value(const struct option_spec *spec, const void *values, FILE
     const void *value = option_value_at(spec, values);
     const struct option_list *list = value;
     char number[OPTION_NUMBER_TEXT];
-
     if (spec->type == OPTION_LIST) {
         for (size_t i = 0; i < list->count; i++)
             print_text(spec, list->items[i], out);
@@ -176,10 +167,8 @@ static void print_value(const struct option_spec *spec, const void *values, FILE
 void options_print_config(const struct option_table *table, const void *values, FILE *out)
 {
     const char *group = NULL, *printed = NULL;
-
     for (size_t i = 0; i < table->count; i++) {
         const struct option_spec *spec = &table->specs[i];
-
         group = spec->group ? spec->group : group;
         if (!in_all_sources(table, spec))
             continue;

@@ -65,7 +65,7 @@ bool redis_options_url(const struct redis_options *o, struct redis_url *url, cha
 {
     if (!redis_url_parse(o->url, url, error, error_size)) // out of memory: it was checked before
         return false;
-    url->tls_files = (struct redis_tls_files){o->ca, o->cert, o->key};
+    url->tls_files = (struct tls_files){o->ca, o->cert, o->key};
     return check_sentinels(o, url, error, error_size) && check_tls(o, url, error, error_size) &&
            read_password("redis-password-file", o->password_file, &url->password, error, error_size) &&
            read_password("redis-sentinel-password-file", o->sentinel_password_file, &url->sentinel_password,

@@ -159,7 +159,7 @@ static bool host_valid(struct text host, bool bracketed)
 }
 
 // "host", "host:port", "[v6]" or "[v6]:port".
-static bool parse_endpoint(const struct parsing *p, struct text text, struct redis_endpoint *out)
+static bool parse_endpoint(const struct parsing *p, struct text text, struct redis_address *out)
 {
     bool bracketed = text_len(text) > 0 && *text.start == '[';
     struct text host = {text.start + (bracketed ? 1 : 0), text.end}, port;
@@ -176,9 +176,10 @@ static bool parse_endpoint(const struct parsing *p, struct text text, struct red
         if (port.start[-1] != ':' || !parse_number(port, &number) || number == 0 || number > UINT16_MAX)
             return refuse(p, "the port is not a number from 1 to 65535");
     }
-    out->host = strndup(host.start, text_len(host));
+    memcpy(out->host, host.start, text_len(host));
+    out->host[text_len(host)] = '\0';
     out->port = (unsigned short)number;
-    return out->host != NULL || refuse(p, "out of memory");
+    return true;
 }
 
 static bool parse_endpoints(const struct parsing *p, struct text text)
@@ -199,7 +200,6 @@ static bool parse_endpoints(const struct parsing *p, struct text text)
         return refuse(p, "out of memory");
     for (struct text item = {text.start, NULL}; url->endpoint_count < count; item.start = item.end + 1) {
         item.end = find_any((struct text){item.start, text.end}, ",");
-        // Counted first, so that redis_url_deinit sees it.
         if (!parse_endpoint(p, item, &url->endpoints[url->endpoint_count++]))
             return false;
     }
@@ -311,8 +311,6 @@ static void free_secret(char *secret)
 
 void redis_url_deinit(struct redis_url *url)
 {
-    for (size_t i = 0; i < url->endpoint_count; i++)
-        free(url->endpoints[i].host);
     free(url->endpoints);
     free(url->unix_path);
     free(url->master_name);
@@ -320,6 +318,19 @@ void redis_url_deinit(struct redis_url *url)
     free_secret(url->password);
     free_secret(url->sentinel_password);
     *url = (struct redis_url){0};
+}
+
+void redis_address_describe(const struct redis_address *address, char *out, size_t size)
+{
+    if (address->unix_path)
+        snprintf(out, size, "%s", address->unix_path);
+    else
+        snprintf(out, size, strchr(address->host, ':') ? "[%s]:%u" : "%s:%u", address->host, address->port);
+}
+
+bool redis_address_equal(const struct redis_address *a, const struct redis_address *b)
+{
+    return a->unix_path == b->unix_path && a->port == b->port && strcmp(a->host, b->host) == 0;
 }
 
 __attribute__((format(printf, 4, 5))) static void append(char *out, size_t size, size_t *used,
@@ -345,10 +356,10 @@ void redis_url_describe(const struct redis_url *url, char *out, size_t size)
             append(out, size, &used, "%s", schemes[i].prefix);
     }
     for (size_t i = 0; i < url->endpoint_count; i++) {
-        const struct redis_endpoint *endpoint = &url->endpoints[i];
+        char address[REDIS_HOST_SIZE + 16];
 
-        append(out, size, &used, strchr(endpoint->host, ':') ? "%s[%s]:%u" : "%s%s:%u", i ? "," : "",
-               endpoint->host, endpoint->port);
+        redis_address_describe(&url->endpoints[i], address, sizeof(address));
+        append(out, size, &used, "%s%s", i ? "," : "", address);
     }
     if (url->kind == REDIS_URL_UNIX)
         append(out, size, &used, "%s?db=%u", url->unix_path, url->db);

@@ -7,35 +7,33 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum redis_url_kind { REDIS_URL_TCP, REDIS_URL_TLS, REDIS_URL_UNIX, REDIS_URL_SENTINEL, REDIS_URL_CLUSTER };
+#include "common/tls.h"
 
-struct redis_endpoint {
-    char *host; // a name or an address (IPv6 without brackets)
-    unsigned short port;
-};
+enum redis_url_kind { REDIS_URL_TCP, REDIS_URL_TLS, REDIS_URL_UNIX, REDIS_URL_SENTINEL, REDIS_URL_CLUSTER };
 
 // The longest host name, terminated.
 #define REDIS_HOST_SIZE 254
 
-// Files for TLS. Borrowed, and not part of the text: for whoever parsed it to set.
-struct redis_tls_files {
-    const char *ca;         // NULL: what the system trusts
-    const char *cert, *key; // the client's own; both or neither
+// Where a server is. A value, so that it outlives what named it.
+struct redis_address {
+    const char *unix_path;      // of the URL, borrowed; NULL: a host and a port
+    char host[REDIS_HOST_SIZE]; // a name or an address (IPv6 without brackets)
+    unsigned short port;
 };
 
 struct redis_url {
     enum redis_url_kind kind;
-    struct redis_endpoint *endpoints; // one for TCP and TLS, none for UNIX, one or more for the others
-    size_t endpoint_count;            // at most REDIS_URL_MAX_ENDPOINTS
-    char *unix_path;                  // UNIX only
-    char *master_name;                // SENTINEL only
-    char *user;                       // NULL where not given
-    char *password;                   // NULL where not given
-    unsigned db;                      // 0 where not given; always 0 on a cluster
-    bool tls;                         // rediss: to every server, and to sentinels
-    struct redis_tls_files tls_files;
+    struct redis_address *endpoints; // one for TCP and TLS, none for UNIX, one or more for the others
+    size_t endpoint_count;           // at most REDIS_URL_MAX_ENDPOINTS
+    char *unix_path;                 // UNIX only
+    char *master_name;               // SENTINEL only
+    char *user;                      // NULL where not given
+    char *password;                  // NULL where not given
+    unsigned db;                     // 0 where not given; always 0 on a cluster
+    bool tls;                        // rediss: to every server, and to sentinels
+    struct tls_files tls_files;      // not part of the text: for the parser's caller to set
     // Made of these files, for many connections to share; NULL where each makes its own. Borrowed.
-    struct redis_tls_context *tls_context;
+    struct tls_context *tls_context;
     char *sentinel_password; // of the sentinels themselves; not part of the text, NULL after parsing; owned
 };
 
@@ -46,6 +44,10 @@ struct redis_url {
 // the password.
 bool redis_url_parse(const char *text, struct redis_url *out, char *error, size_t error_size);
 void redis_url_deinit(struct redis_url *url);
+
+// "127.0.0.1:6379", "[::1]:6379" or the path of a socket. Truncated to size; always terminated.
+void redis_address_describe(const struct redis_address *address, char *out, size_t size);
+bool redis_address_equal(const struct redis_address *a, const struct redis_address *b);
 
 // "redis://host:port/db" without user and password, for logs. Truncated to size; always terminated.
 void redis_url_describe(const struct redis_url *url, char *out, size_t size);

@@ -18,6 +18,7 @@
 #include "gateway/process/capacity.h"
 #include "gateway/process/config.h"
 #include "gateway/process/drain.h"
+#include "gateway/process/fatal.h"
 #include "gateway/process/health.h"
 #include "gateway/process/pages.h"
 
@@ -26,9 +27,11 @@
 #define LOG_STOP_MS 1000u
 #define LOG_STOP_FAILED_MS 10000u
 #define HEAD_TIMEOUT_MS 10000u
+#define KEEP_ALIVE_MS 60000u
 
 struct gateway {
     struct config config;
+    struct replay_budget replay_budget;
     struct client_settings client;
     struct status status;
     struct counters counters; // of the main thread
@@ -40,6 +43,7 @@ struct gateway {
     int listen_fds[LISTEN_MAX][WORKERS_MAX];
     struct listen_socket worker_sockets[WORKERS_MAX][LISTEN_MAX];
     int admin_fd;
+    size_t max_streamless; // connections without a stream, of each worker
     struct bus *bus;
     struct admin admin;
     struct drain drain;
@@ -56,10 +60,14 @@ static bool set_capacity(struct gateway *g)
     const struct config *c = &g->config;
     const struct capacity_needs needs = {
         .workers = c->workers, .listeners = c->listen.count, .redis = c->redis_url.kind};
+    struct capacity capacity;
     char error[512];
-    if (capacity_streams(capacity_raise_limit(), capacity_reserved(&needs), c->max_connections,
-                         &g->status.limits.max_streams, error, sizeof error))
+    if (capacity_share(capacity_raise_limit(), capacity_reserved(&needs), c->max_connections, &capacity,
+                       error, sizeof error)) {
+        g->status.limits.max_streams = capacity.streams;
+        g->max_streamless = capacity.streamless / c->workers;
         return true;
+    }
     log_error("main", "%s", error);
     return false;
 }
@@ -114,6 +122,7 @@ static void on_mail(void *ctx, const struct mail *mail, bool more)
 static void fill_settings(struct gateway *g)
 {
     const struct config *c = &g->config;
+    g->replay_budget.limit = c->replay_limit;
     g->client = (struct client_settings){
         .stream_path = c->path,
         .policy = {.gateway_id = c->name,
@@ -125,11 +134,12 @@ static void fill_settings(struct gateway *g)
         .heartbeat_ms = (uint32_t)c->heartbeat_ms,
         .retry_ms = (uint32_t)c->retry_ms,
         .queue_limit = c->queue_limit,
-        .replay_limit = c->replay_limit / c->workers,
+        .replay_budget = &g->replay_budget,
         .durable_named = c->durable_named,
         .drop_oldest = c->slow_client == SLOW_CLIENT_DROP_OLDEST,
         .refuse_with_status = c->refusal == REFUSAL_STATUS,
         .head_timeout_ms = HEAD_TIMEOUT_MS,
+        .keep_alive_ms = KEEP_ALIVE_MS,
     };
 }
 
@@ -142,6 +152,7 @@ static bool create_workers(struct gateway *g)
             .client = &g->client,
             .hooks = {.refuse = on_refuse, .pages = process_pages, .ctx = &g->status},
             .limits = &g->status.limits,
+            .max_streamless = g->max_streamless,
             .backlog_limit = c->backlog_limit,
             .shares_loop = c->workers == 1,
             .listen_sockets = g->worker_sockets[i],
@@ -225,6 +236,9 @@ static void gateway_teardown(struct gateway *g)
         worker_destroy(g->workers[i]);
     g->status.worker_count = 0;
     mailbox_destroy(g->inbox);
+    drain_unwatch(&g->drain);
+    if (g->loop)
+        ev_loop_destroy(g->loop);
 }
 
 static int gateway_run(struct gateway *g)
@@ -251,6 +265,7 @@ static int gateway_serve(struct gateway *g)
 {
     log_setup((enum log_level)g->config.log_level, (enum log_format)g->config.log_format, g->config.name);
     drain_ignore_signals();
+    fatal_setup();
     if (!log_start(g->config.log_buffer)) {
         log_error("main", "cannot start: out of memory or threads for the log");
         return EXIT_FAILURE;

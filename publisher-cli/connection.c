@@ -2,26 +2,24 @@
 
 #include "common/buf.h"
 #include "common/clock.h"
-#include "common/redis_tls.h"
+#include "common/tls.h"
+#include "common/transport.h"
 #include "publisher-cli/socket.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <hiredis/hiredis.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define READ_SIZE 16384
 // After which silence a connection has to prove that it is still there.
 #define QUIET_MS 1000
 
 struct connection {
-    int fd;
-    struct redis_tls_context *tls_context; // NULL: plain, as is `tls`
-    struct redis_tls *tls;
+    struct tls_context *tls_context; // NULL: plain
+    struct transport transport;
     redisReader *reader;
     struct buf out;
     uint64_t timeout_ms;
@@ -43,53 +41,24 @@ void command_add_text(struct command *command, const char *text)
     command_add(command, text, strlen(text));
 }
 
-// The socket blocks, so TLS has to wait only where the time is up: as EAGAIN says for a plain one.
-static ssize_t outcome_of_tls(ssize_t n)
+// `outcome` is TRANSPORT_*. The socket blocks: it waits no longer than its timeout.
+static bool lost(const struct connection *connection, ssize_t outcome, struct failure *failure)
 {
-    errno = n == REDIS_TLS_WAIT ? EAGAIN : EPROTO;
-    return n < 0 ? -1 : n;
-}
-
-static ssize_t read_some(struct connection *connection, char *bytes, size_t len)
-{
-    ssize_t n;
-    if (connection->tls)
-        return outcome_of_tls(redis_tls_read(connection->tls, bytes, len));
-    do {
-        n = read(connection->fd, bytes, len);
-    } while (n < 0 && errno == EINTR);
-    return n;
-}
-
-static ssize_t write_some(struct connection *connection, const char *bytes, size_t len)
-{
-    ssize_t n;
-    if (connection->tls)
-        return outcome_of_tls(redis_tls_write(connection->tls, bytes, len));
-    do {
-        n = write(connection->fd, bytes, len);
-    } while (n < 0 && errno == EINTR);
-    return n;
-}
-
-// `errno` says why. A read or write that timed out shows as EAGAIN.
-static bool lost(const struct connection *connection, struct failure *failure)
-{
-    if (errno == EAGAIN || errno == EWOULDBLOCK)
+    if (outcome == TRANSPORT_WAIT_READ || outcome == TRANSPORT_WAIT_WRITE)
         return failure_set(failure, "no answer from %s within %llu ms", connection->name,
                            (unsigned long long)connection->timeout_ms);
-    const char *reason =
-        connection->tls && errno == EPROTO ? redis_tls_error(connection->tls) : strerror(errno);
-    return failure_set(failure, "lost the connection to %s: %s", connection->name, reason);
+    return failure_set(failure, "lost the connection to %s: %s", connection->name,
+                       transport_error(&connection->transport));
 }
 
 static bool send_all(struct connection *connection, struct failure *failure)
 {
     size_t sent = 0;
     while (sent < connection->out.len) {
-        ssize_t n = write_some(connection, connection->out.data + sent, connection->out.len - sent);
+        const struct iovec rest = {connection->out.data + sent, connection->out.len - sent};
+        ssize_t n = transport_writev(&connection->transport, &rest, 1);
         if (n < 0)
-            return lost(connection, failure);
+            return lost(connection, n, failure);
         sent += (size_t)n;
         connection->sent += (uint64_t)n;
     }
@@ -100,11 +69,11 @@ static bool send_all(struct connection *connection, struct failure *failure)
 static bool receive(struct connection *connection, struct failure *failure)
 {
     char bytes[READ_SIZE];
-    ssize_t n = read_some(connection, bytes, sizeof bytes);
-    if (n < 0)
-        return lost(connection, failure);
-    if (n == 0)
+    ssize_t n = transport_read(&connection->transport, bytes, sizeof bytes);
+    if (n == TRANSPORT_END)
         return failure_set(failure, "%s closed the connection", connection->name);
+    if (n < 0)
+        return lost(connection, n, failure);
     connection->heard_ms = clock_monotonic_ms();
     return redisReaderFeed(connection->reader, bytes, (size_t)n) == REDIS_OK ||
            failure_out_of_memory(failure);
@@ -148,12 +117,12 @@ uint64_t connection_sent(const struct connection *connection)
 static bool is_silent(struct connection *connection)
 {
     char byte;
-    int flags = fcntl(connection->fd, F_GETFL);
-    if (flags < 0 || fcntl(connection->fd, F_SETFL, flags | O_NONBLOCK) != 0)
+    int flags = fcntl(connection->transport.fd, F_GETFL);
+    if (flags < 0 || fcntl(connection->transport.fd, F_SETFL, flags | O_NONBLOCK) != 0)
         return false;
-    ssize_t n = read_some(connection, &byte, sizeof byte);
-    bool is_silent = n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
-    return fcntl(connection->fd, F_SETFL, flags) == 0 && is_silent;
+    ssize_t n = transport_read(&connection->transport, &byte, sizeof byte);
+    bool is_silent = n == TRANSPORT_WAIT_READ || n == TRANSPORT_WAIT_WRITE;
+    return fcntl(connection->transport.fd, F_SETFL, flags) == 0 && is_silent;
 }
 
 bool connection_is_usable(struct connection *connection)
@@ -249,11 +218,11 @@ static bool select_db(struct connection *connection, unsigned db, struct failure
 static bool open_socket(struct connection *connection, const struct redis_url *url, struct failure *failure)
 {
     struct failure reason;
-    connection->fd =
-        url->kind == REDIS_URL_UNIX
-            ? socket_open_unix(url->unix_path, connection->timeout_ms, &reason)
-            : socket_open_tcp(connection->host, url->endpoints[0].port, connection->timeout_ms, &reason);
-    return connection->fd >= 0 ||
+    int fd = url->kind == REDIS_URL_UNIX
+                 ? socket_open_unix(url->unix_path, connection->timeout_ms, &reason)
+                 : socket_open_tcp(connection->host, url->endpoints[0].port, connection->timeout_ms, &reason);
+    transport_init(&connection->transport, fd);
+    return connection->transport.fd >= 0 ||
            failure_set(failure, "cannot reach %s: %.200s", connection->name, reason.text);
 }
 
@@ -261,18 +230,18 @@ static bool start_tls(struct connection *connection, const struct redis_url *url
 {
     if (!url->tls)
         return true;
-    connection->tls_context = redis_tls_context_create(&url->tls_files, failure->text, sizeof failure->text);
+    connection->tls_context =
+        tls_context_create(&url->tls_files, "redis", failure->text, sizeof failure->text);
     if (connection->tls_context == NULL)
         return false;
-    connection->tls = redis_tls_create(connection->tls_context, connection->fd, connection->host);
-    if (connection->tls == NULL)
+    if (!transport_start_tls(&connection->transport, connection->tls_context, connection->host))
         return failure_out_of_memory(failure);
-    ssize_t done = redis_tls_handshake(connection->tls);
-    if (done == REDIS_TLS_WAIT)
+    ssize_t done = transport_handshake(&connection->transport);
+    if (done == TRANSPORT_WAIT_READ || done == TRANSPORT_WAIT_WRITE)
         return failure_set(failure, "no answer from %s within %llu ms; a server without TLS is redis://",
                            connection->name, (unsigned long long)connection->timeout_ms);
-    return done == 1 ||
-           failure_set(failure, "cannot reach %s: %s", connection->name, redis_tls_error(connection->tls));
+    return done == 0 || failure_set(failure, "cannot reach %s: %s", connection->name,
+                                    transport_error(&connection->transport));
 }
 
 static struct connection *create(const struct redis_target *target)
@@ -280,7 +249,7 @@ static struct connection *create(const struct redis_target *target)
     struct connection *connection = calloc(1, sizeof *connection);
     if (connection == NULL)
         return NULL;
-    connection->fd = -1;
+    transport_init(&connection->transport, -1);
     connection->timeout_ms = target->timeout_ms;
     connection->heard_ms = clock_monotonic_ms();
     connection->reader = redisReaderCreate();
@@ -316,10 +285,8 @@ void connection_close(struct connection *connection)
 {
     if (connection == NULL)
         return;
-    if (connection->fd >= 0)
-        (void)close(connection->fd); // all answers have come, or the connection is given up
-    redis_tls_destroy(connection->tls);
-    redis_tls_context_destroy(connection->tls_context);
+    transport_close(&connection->transport); // all answers have come, or the connection is given up
+    tls_context_destroy(connection->tls_context);
     redisReaderFree(connection->reader);
     buf_free(&connection->out);
     free(connection);

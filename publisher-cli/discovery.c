@@ -27,8 +27,9 @@ enum redirection discovery_redirection(const struct redisReply *reply)
 static struct connection *open_node(const struct redis_target *target, const char *host, unsigned short port,
                                     struct failure *failure)
 {
-    struct redis_endpoint endpoint = {.host = (char *)host, .port = port}; // only read
+    struct redis_address endpoint = {.port = port};
     struct redis_url node = *target->url;
+    snprintf(endpoint.host, sizeof endpoint.host, "%s", host);
     node.kind = node.tls ? REDIS_URL_TLS : REDIS_URL_TCP;
     node.endpoints = &endpoint;
     node.endpoint_count = 1;
@@ -122,7 +123,7 @@ static struct connection *open_master(const struct redis_target *target, const s
 
 // User and password of the URL are for Redis: a sentinel has a password of its own, or none.
 static struct connection *ask_sentinel(const struct redis_target *target,
-                                       const struct redis_endpoint *endpoint, struct failure *failure)
+                                       const struct redis_address *endpoint, struct failure *failure)
 {
     const struct redis_url url = {.tls = target->url->tls,
                                   .tls_files = target->url->tls_files,
@@ -142,7 +143,7 @@ static struct connection *ask_sentinel(const struct redis_target *target,
 
 // A server outside of a cluster takes SPUBLISH, too, where no gateway hears of it. Who may not ask is
 // believed.
-static bool is_in_cluster(struct connection *connection, const struct redis_endpoint *endpoint,
+static bool is_in_cluster(struct connection *connection, const struct redis_address *endpoint,
                           struct failure *failure)
 {
     struct redisReply *reply =
@@ -158,7 +159,7 @@ static bool is_in_cluster(struct connection *connection, const struct redis_endp
 }
 
 static struct connection *open_cluster(const struct redis_target *target,
-                                       const struct redis_endpoint *endpoint, struct failure *failure)
+                                       const struct redis_address *endpoint, struct failure *failure)
 {
     struct connection *node = open_node(target, endpoint->host, endpoint->port, failure);
     if (node && !is_in_cluster(node, endpoint, failure)) {

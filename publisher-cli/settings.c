@@ -1,32 +1,10 @@
 #include "publisher-cli/settings.h"
 
-#include "common/redis_url.h"
-#include "common/secret_file.h"
-
-static bool check_redis(const char *text, char *error, size_t error_size)
-{
-    struct redis_url url;
-    if (!redis_url_parse(text, &url, error, error_size))
-        return false;
-    redis_url_deinit(&url);
-    return true;
-}
-
 static const char *const pubsubs[] = {"auto", "classic", "sharded", NULL};
 
 #define AT(member) .offset = offsetof(struct settings, member)
 static const struct option_spec specs[] = {
-    {.name = "redis",
-     .argument = "URL",
-     .group = "Redis",
-     .type = OPTION_STRING,
-     .properties = OPTION_SECRET_URL,
-     AT(redis),
-     .default_text = "redis://127.0.0.1:6379",
-     .check = check_redis,
-     .help = "Redis of the gateways: redis://[USER:PASSWORD@]HOST[:PORT][/DB], "
-             "redis+sentinel://HOST[:PORT],.../NAME, redis+cluster://HOST[:PORT],..., "
-             "with TLS rediss instead of redis; or redis+unix:///PATH"},
+    REDIS_OPTIONS(settings, redis),
     {.name = "pubsub",
      .argument = "KIND",
      .type = OPTION_ENUM,
@@ -35,32 +13,6 @@ static const struct option_spec specs[] = {
      .names = pubsubs,
      .help = "What the gateways' --pubsub is: classic (PUBLISH), sharded (SPUBLISH), or auto: sharded on a "
              "cluster"},
-    {.name = "redis-password-file",
-     .argument = "FILE",
-     .type = OPTION_STRING,
-     AT(redis_password_file),
-     .help = "File with the password for Redis, instead of one in the URL"},
-    {.name = "redis-sentinel-password-file",
-     .argument = "FILE",
-     .type = OPTION_STRING,
-     AT(redis_sentinel_password_file),
-     .help = "File with the password of the sentinels, where they have one"},
-    {.name = "redis-ca",
-     .argument = "FILE",
-     .type = OPTION_STRING,
-     AT(redis_ca),
-     .default_note = "what the system trusts",
-     .help = "Certificates (PEM) of the CAs that may vouch for a rediss:// server"},
-    {.name = "redis-cert",
-     .argument = "FILE",
-     .type = OPTION_STRING,
-     AT(redis_cert),
-     .help = "Certificate (PEM) to show to a rediss:// server, with those that lead to its CA"},
-    {.name = "redis-key",
-     .argument = "FILE",
-     .type = OPTION_STRING,
-     AT(redis_key),
-     .help = "Private key (PEM) of --redis-cert"},
     {.name = "timeout",
      .argument = "TIME",
      .type = OPTION_DURATION,
@@ -173,8 +125,6 @@ static bool publishes(const struct settings *settings)
 
 const char *settings_problem(const struct settings *settings, int argc)
 {
-    if ((settings->redis_cert == NULL) != (settings->redis_key == NULL))
-        return "--redis-cert and --redis-key go together; give both or neither";
     if (settings->install)
         return argc > 0 || publishes(settings) ? "--install publishes nothing; use it alone" : NULL;
     if (argc == 0)
@@ -188,46 +138,7 @@ const char *settings_problem(const struct settings *settings, int argc)
     return NULL;
 }
 
-static bool read_password(const char *option, const char *file, char **password, struct failure *failure)
-{
-    return !file || secret_file_read(option, file, password, failure->text, sizeof failure->text);
-}
-
-// Whoever names files for TLS believes that the connection is encrypted.
-static bool check_tls(const struct settings *settings, const struct redis_url *url, struct failure *failure)
-{
-    const char *option = settings->redis_ca     ? "ca"
-                         : settings->redis_cert ? "cert"
-                         : settings->redis_key  ? "key"
-                                                : NULL;
-    return url->tls || option == NULL ||
-           failure_set(failure, "--redis-%s: the URL of --redis is not one of TLS; write it rediss%s://",
-                       option,
-                       url->kind == REDIS_URL_CLUSTER    ? "+cluster"
-                       : url->kind == REDIS_URL_SENTINEL ? "+sentinel"
-                                                         : "");
-}
-
-// Without a password there is no AUTH, and the user would be `default`.
-static bool check_credentials(const struct settings *settings, const struct redis_url *url,
-                              struct failure *failure)
-{
-    if (url->user && !url->password)
-        return failure_set(failure, "--redis: there is a user but no password; a password alone is written "
-                                    "redis://:PASSWORD@HOST");
-    if (settings->redis_sentinel_password_file && url->kind != REDIS_URL_SENTINEL)
-        return failure_set(failure, "--redis-sentinel-password-file: the URL of --redis names no sentinels; "
-                                    "write it redis+sentinel://");
-    return true;
-}
-
 bool settings_redis_url(const struct settings *settings, struct redis_url *url, struct failure *failure)
 {
-    if (!redis_url_parse(settings->redis, url, failure->text, sizeof failure->text))
-        return false;
-    url->tls_files = (struct redis_tls_files){settings->redis_ca, settings->redis_cert, settings->redis_key};
-    return read_password("redis-password-file", settings->redis_password_file, &url->password, failure) &&
-           read_password("redis-sentinel-password-file", settings->redis_sentinel_password_file,
-                         &url->sentinel_password, failure) &&
-           check_credentials(settings, url, failure) && check_tls(settings, url, failure);
+    return redis_options_url(&settings->redis, url, failure->text, sizeof failure->text);
 }

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "common/options.h"
-#include "common/redis_url.h"
+#include "common/redis_options.h"
 #include "publisher-cli/failure.h"
 
 #include <stdbool.h>
@@ -12,7 +12,7 @@
 enum pubsub { PUBSUB_AUTO, PUBSUB_CLASSIC, PUBSUB_SHARDED };
 
 struct settings {
-    char *redis, *redis_password_file, *redis_sentinel_password_file, *redis_ca, *redis_cert, *redis_key;
+    struct redis_options redis;
     char *event, *id;
     int pubsub; // enum pubsub
     uint64_t max_message, timeout;

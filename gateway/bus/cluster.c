@@ -80,7 +80,7 @@ static void on_proven(void *ctx)
     report_proven(ctx);
 }
 
-static const struct redis_endpoint *endpoint_of(const struct cluster *cl, const struct node *n)
+static const struct redis_address *endpoint_of(const struct cluster *cl, const struct node *n)
 {
     for (size_t i = 0; i < cl->count; i++)
         if (cl->members[i]->node == n)
@@ -93,13 +93,9 @@ static void on_topology_changed(void *ctx, struct node *n, const char *text)
 {
     struct cluster *cl = ctx;
     struct cluster_moved moved;
-    const struct redis_endpoint *at = node_is_connected(n) ? endpoint_of(cl, n) : NULL;
-    struct redis_endpoint to = {0};
-    if (text && at && cluster_moved_parse(text, &moved)) {
-        to.host = moved.host[0] ? moved.host : at->host;
-        to.port = moved.port;
-        at = &to;
-    }
+    const struct redis_address *at = node_is_connected(n) ? endpoint_of(cl, n) : NULL;
+    if (text && at && cluster_moved_parse(text, at->host, &moved))
+        at = &moved.to;
     cluster_map_refresh(cl->map, at);
 }
 
@@ -111,7 +107,7 @@ static void member_destroy(struct member *m)
 }
 
 // Adds `node` of the cluster, or to the one server there is.
-static struct member *member_create(struct cluster *cl, const struct redis_endpoint *node,
+static struct member *member_create(struct cluster *cl, const struct redis_address *node,
                                     uint16_t canary_slot)
 {
     struct member *m = cl->count < CLUSTER_NODES_MAX ? calloc(1, sizeof *m) : NULL;
@@ -136,10 +132,10 @@ static struct member *member_create(struct cluster *cl, const struct redis_endpo
     return m;
 }
 
-static struct member *member_at(struct cluster *cl, const struct redis_endpoint *node, uint16_t canary_slot)
+static struct member *member_at(struct cluster *cl, const struct redis_address *node, uint16_t canary_slot)
 {
     for (size_t i = 0; i < cl->count; i++)
-        if (cluster_endpoint_equal(&cl->members[i]->url.endpoints[0], node))
+        if (redis_address_equal(&cl->members[i]->url.endpoints[0], node))
             return cl->members[i];
     return member_create(cl, node, canary_slot);
 }
@@ -219,6 +215,8 @@ static void move_to_owner(void *ctx, struct bus_channel *c)
 {
     const struct cluster *cl = ctx;
     const struct member *m = subscriber_of(cl, c->slot);
+    if (c->handler)
+        return; // the canary's channel stays at its node
     if (m)
         node_take_channel(m->node, c);
     else
@@ -256,10 +254,10 @@ static void rebalance(struct cluster *cl)
     choose(cl);
     move_unowned(cl);
     for (size_t i = 0; i < cl->count; i++)
-        node_each_channel(cl->members[i]->node, move_to_owner, cl);
+        node_channels_each(node_channels(cl->members[i]->node), move_to_owner, cl);
     destroy_unused(cl);
     for (size_t i = 0; i < cl->count; i++)
-        node_sort_fresh(cl->members[i]->node);
+        node_channels_sort_fresh(node_channels(cl->members[i]->node));
     report_proven(cl);
 }
 
@@ -271,7 +269,7 @@ static void on_map(void *ctx, const struct cluster_slots *slots, size_t moved)
     else if (moved > 0)
         log_info("cluster", "%zu slots have another owner than before", moved);
     for (size_t i = 0; i < cl->count; i++)
-        node_retry_moved(cl->members[i]->node);
+        node_channels_retry_moved(node_channels(cl->members[i]->node));
     if (moved == 0 && !cl->incomplete)
         return;
     assign(cl, slots);
@@ -295,7 +293,7 @@ static void resync_workers(struct cluster *cl)
     for (size_t w = 0; w < d->worker_count; w++)
         if (delivery_resync(d, w))
             for (size_t i = 0; i < cl->count; i++)
-                node_each_channel(cl->members[i]->node, resync_channel, &w);
+                node_channels_each(node_channels(cl->members[i]->node), resync_channel, &w);
 }
 
 void cluster_tick(struct cluster *cl)
@@ -374,7 +372,7 @@ void cluster_unwant(struct cluster *cl, unsigned worker, struct channel_ref chan
     struct node *n = c ? node_of(c) : NULL;
     channels_unwant(cl->settings.env->channels, worker, channel, clock_monotonic_ms() + LINGER_MS);
     if (n)
-        node_unsubscribe_surplus(n);
+        subscriptions_end_surplus(node_subscriptions(n));
 }
 
 bool cluster_history(struct cluster *cl, unsigned worker, struct channel_ref channel,
@@ -402,11 +400,11 @@ void cluster_subscribe_fresh(struct cluster *cl)
 void cluster_unsubscribe_expired(struct cluster *cl)
 {
     for (size_t i = 0; i < cl->count; i++)
-        node_unsubscribe_expired(cl->members[i]->node);
+        subscriptions_end_expired(node_subscriptions(cl->members[i]->node));
 }
 
 void cluster_retry_denied(struct cluster *cl)
 {
     for (size_t i = 0; i < cl->count; i++)
-        node_retry_denied(cl->members[i]->node);
+        node_channels_retry_denied(node_channels(cl->members[i]->node));
 }

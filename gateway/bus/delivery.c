@@ -41,7 +41,7 @@ static void lose_sync(struct delivery *d, size_t w)
 static bool tell(struct delivery *d, size_t w, enum mail_kind kind, const struct bus_channel *c,
                  const struct history_tail *tail)
 {
-    const struct channel_ref ref = channel_ref_of(&c->entry);
+    const struct channel_ref ref = channel_ref_key(&c->entry);
     struct mail mail = {.kind = (uint16_t)kind, .channel = channel_mail_create(ref)};
     if (mail.channel) {
         mail.channel->tail = *tail;
@@ -199,7 +199,7 @@ static bool wants(const struct bus_channel *c, size_t w)
 
 void delivery_lost(struct delivery *d, enum counter reason, struct bus_channel *c, size_t len)
 {
-    const struct channel_ref ref = channel_ref_of(&c->entry);
+    const struct channel_ref ref = channel_ref_key(&c->entry);
     delivery_drop(d, reason, ref, len);
     for (size_t w = 0; w < d->worker_count; w++)
         if (wants(c, w))
@@ -209,10 +209,10 @@ void delivery_lost(struct delivery *d, enum counter reason, struct bus_channel *
 void delivery_message(struct delivery *d, struct bus_channel *c, const char *payload, size_t len)
 {
     enum counter reason = COUNTER_DROPPED_MEMORY;
-    struct frame *f = message_frame(d->payload, channel_ref_of(&c->entry), payload, len, &reason);
-    if (f && reason == COUNTER_IDS_DROPPED)
-        counter_add(d->counters, reason, 1);
+    struct frame *f = message_frame(d->payload, channel_ref_key(&c->entry), payload, len, &reason);
     if (f) {
+        if (reason == COUNTER_IDS_DROPPED)
+            counter_add(d->counters, reason, 1);
         for (size_t w = 0; w < d->worker_count; w++)
             if (wants(c, w))
                 deliver_to(d, w, c, f);
@@ -220,7 +220,7 @@ void delivery_message(struct delivery *d, struct bus_channel *c, const char *pay
     } else if (reason == COUNTER_DROPPED_MEMORY) {
         delivery_lost(d, reason, c, len);
     } else { // its publisher broke a rule: there was no event to lose
-        const struct channel_ref ref = channel_ref_of(&c->entry);
+        const struct channel_ref ref = channel_ref_key(&c->entry);
         delivery_drop(d, reason, ref, len);
     }
 }

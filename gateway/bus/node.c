@@ -8,18 +8,15 @@
 #include "common/container_of.h"
 #include "common/log.h"
 #include "gateway/bus/resume.h"
+#include "gateway/bus/subscriptions.h"
 #include "gateway/redis/canary.h"
 #include "gateway/redis/cluster_slots.h"
 #include "gateway/redis/redis_pubsub.h"
 
-#define LINGERING_MAX 16384u // channels; beyond it the oldest is unsubscribed at once
-#define BATCH 256            // channels of one SUBSCRIBE
-
 struct node {
     struct node_settings settings;
-    struct node_channels channels;
+    struct subscriptions subscriptions;
     struct bus_channel *canary_channel;
-    struct redis_pubsub *pubsub;
     struct canary *canary;
     struct resume *resume;
     uint64_t messages; // that came, of any channel
@@ -28,7 +25,7 @@ struct node {
 
 struct node *node_of(const struct bus_channel *c)
 {
-    return c->node ? container_of(c->node, struct node, channels) : NULL;
+    return c->node ? container_of(c->node, struct node, subscriptions.channels) : NULL;
 }
 
 static void on_message(void *ctx, const char *channel, size_t channel_len, const char *payload, size_t len)
@@ -39,7 +36,7 @@ static void on_message(void *ctx, const char *channel, size_t channel_len, const
     struct bus_channel *c = channels_find(env->channels, ref);
     n->messages++;
     // A node that has lost the slot may still send: the node that has it now sends the same.
-    if (c && c->node != &n->channels)
+    if (c && c->node != &n->subscriptions.channels)
         c = NULL;
     if (c && c->handler) {
         c->handler->on_message(c->handler_ctx, payload, len);
@@ -60,7 +57,7 @@ static void on_too_large(void *ctx, const char *channel, size_t channel_len, siz
     const struct channel_ref ref = channel_ref(channel, channel_len);
     struct bus_channel *c = channels_find(env->channels, ref);
     counter_add(env->counters, COUNTER_MESSAGES_RECEIVED, 1);
-    if (c && c->node == &n->channels && !c->handler)
+    if (c && c->node == &n->subscriptions.channels && !c->handler)
         delivery_lost(env->delivery, COUNTER_DROPPED_TOO_LARGE, c, len);
     else
         delivery_drop(env->delivery, COUNTER_DROPPED_TOO_LARGE, ref, len);
@@ -80,7 +77,7 @@ static void on_subscribed(void *ctx, const char *channel, size_t channel_len)
 {
     struct node *n = ctx;
     const struct channel_ref ref = channel_ref(channel, channel_len);
-    struct bus_channel *c = node_channels_confirm(&n->channels, ref);
+    struct bus_channel *c = node_channels_confirm(&n->subscriptions.channels, ref);
     if (c && c->handler) {
         c->handler->on_subscribed(c->handler_ctx);
     } else if (c) {
@@ -95,7 +92,7 @@ static void topology_changed(struct node *n, const char *moved)
     if (n->settings.on_topology_changed)
         n->settings.on_topology_changed(n->settings.ctx, n, moved);
     else
-        node_channels_retry_moved(&n->channels); // there is no other node
+        node_channels_retry_moved(&n->subscriptions.channels); // there is no other node
 }
 
 // Its streams wait, those that come now for the answer, until it is confirmed again.
@@ -113,7 +110,7 @@ static void on_unsubscribed(void *ctx, const char *channel, size_t channel_len)
     struct node *n = ctx;
     const struct channel_ref ref = channel_ref(channel, channel_len);
     struct bus_channel *c;
-    if (!node_channels_unsubscribed(&n->channels, ref, &c))
+    if (!node_channels_unsubscribed(&n->subscriptions.channels, ref, &c))
         return;
     if (c && c->handler)
         c->handler->on_unsubscribed(c->handler_ctx);
@@ -128,11 +125,12 @@ static void on_redis_error(void *ctx, const char *text)
     struct cluster_moved moved;
     counter_add(n->settings.env->counters, COUNTER_REDIS_ERRORS, 1);
     if (n->settings.on_topology_changed && cluster_error_passes(text)) {
-        node_channels_batch_moved(&n->channels, cluster_moved_parse(text, &moved) ? moved.slot : -1);
+        node_channels_batch_moved(&n->subscriptions.channels,
+                                  cluster_moved_parse(text, "", &moved) ? moved.slot : -1);
         topology_changed(n, text);
         return;
     }
-    struct bus_channel *denied = node_channels_refuse_oldest(&n->channels);
+    struct bus_channel *denied = node_channels_refuse_oldest(&n->subscriptions.channels);
     if (!denied)
         return;
     report_gap(n, denied, delivery_gap);
@@ -172,100 +170,41 @@ static void on_redis_down(void *ctx)
     if (n->settings.alone)
         delivery_unconfirm(n->settings.env->delivery);
     else
-        node_channels_each(&n->channels, unconfirm_if_active, n);
-    node_channels_reset(&n->channels);
+        node_channels_each(&n->subscriptions.channels, unconfirm_if_active, n);
+    node_channels_reset(&n->subscriptions.channels);
     if (n->settings.env->sharded)
-        node_channels_sort_fresh(&n->channels);
+        node_channels_sort_fresh(&n->subscriptions.channels);
     topology_changed(n, NULL);
-}
-
-// One command for each run of channels of one slot: for all of them, where slots do not matter.
-static bool send_command(struct node *n, const char *command, struct bus_channel *const *batch, size_t count)
-{
-    const char *names[BATCH];
-    size_t lens[BATCH], first = 0;
-    bool ok = true;
-    assert(count <= BATCH);
-    for (size_t i = 0; ok && i < count; i++) {
-        names[i - first] = batch[i]->name;
-        lens[i - first] = batch[i]->entry.len;
-        if (i + 1 < count && batch[i + 1]->slot == batch[i]->slot)
-            continue;
-        ok = redis_pubsub_command(n->pubsub, command, names, lens, i + 1 - first);
-        first = i + 1;
-    }
-    return ok;
-}
-
-static bool unsubscribe(struct node *n, struct bus_channel *const *batch, size_t count)
-{
-    return send_command(n, n->settings.env->sharded ? "SUNSUBSCRIBE" : "UNSUBSCRIBE", batch, count);
 }
 
 void node_read(struct node *n)
 {
-    redis_pubsub_read(n->pubsub);
+    redis_pubsub_read(n->subscriptions.pubsub);
 }
 
 void node_subscribe_fresh(struct node *n)
 {
-    const char *command = n->settings.env->sharded ? "SSUBSCRIBE" : "SUBSCRIBE";
-    struct bus_channel *batch[BATCH];
-    size_t count;
-    while (redis_pubsub_is_ready(n->pubsub) &&
-           (count = node_channels_take_batch(&n->channels, batch, BATCH)) > 0)
-        if (!send_command(n, command, batch, count))
-            redis_pubsub_replace(n->pubsub, "out of memory");
+    subscriptions_send_fresh(&n->subscriptions);
 }
 
-void node_sort_fresh(struct node *n)
+struct node_channels *node_channels(struct node *n)
 {
-    node_channels_sort_fresh(&n->channels);
+    return &n->subscriptions.channels;
 }
 
-static void unsubscribe_until(struct node *n, uint64_t now_ms, size_t max)
+struct subscriptions *node_subscriptions(struct node *n)
 {
-    struct bus_channel *batch[BATCH];
-    size_t count;
-    while (max > 0 &&
-           (count = node_channels_take_expired(&n->channels, now_ms, batch, max < BATCH ? max : BATCH)) > 0) {
-        max -= count;
-        if (!unsubscribe(n, batch, count) && redis_pubsub_is_ready(n->pubsub))
-            redis_pubsub_replace(n->pubsub, "out of memory");
-        for (size_t i = 0; i < count; i++)
-            free(batch[i]);
-    }
-}
-
-void node_unsubscribe_expired(struct node *n)
-{
-    unsubscribe_until(n, clock_monotonic_ms(), SIZE_MAX);
-}
-
-void node_unsubscribe_surplus(struct node *n)
-{
-    if (n->channels.lingering_count > LINGERING_MAX)
-        unsubscribe_until(n, UINT64_MAX, n->channels.lingering_count - LINGERING_MAX);
-}
-
-void node_retry_denied(struct node *n)
-{
-    node_channels_retry_denied(&n->channels);
-}
-
-void node_retry_moved(struct node *n)
-{
-    node_channels_retry_moved(&n->channels);
+    return &n->subscriptions;
 }
 
 void node_retry_memory(struct node *n)
 {
-    resume_retry(n->resume, &n->channels);
+    resume_retry(n->resume, &n->subscriptions.channels);
 }
 
 void node_confirm_workers(struct node *n, uint64_t workers, struct bus_channel *c)
 {
-    assert(c->node == &n->channels);
+    assert(c->node == &n->subscriptions.channels);
     if (c->state == CHANNEL_ACTIVE)
         resume_confirm_workers(n->resume, workers, c);
 }
@@ -288,7 +227,7 @@ static void give_up_subscription(struct node *n, struct bus_channel *c)
     // Where the slot has left the node already, this is an error that nothing waits for; where it cannot be sent,
     // messages that still come are dropped.
     if (c->state == CHANNEL_ACTIVE || c->state == CHANNEL_SENT)
-        (void)unsubscribe(n, batch, 1);
+        (void)subscriptions_end(&n->subscriptions, batch, 1);
     if (c->state == CHANNEL_ACTIVE)
         tell_unconfirmed(n, c);
 }
@@ -306,32 +245,14 @@ static void move(struct channels *all, struct bus_channel *c, struct node_channe
 
 void node_take_channel(struct node *n, struct bus_channel *c)
 {
-    if (c->node != &n->channels)
-        move(n->settings.env->channels, c, &n->channels);
+    if (c->node != &n->subscriptions.channels)
+        move(n->settings.env->channels, c, &n->subscriptions.channels);
 }
 
 void node_give_up_channel(struct bus_channel *c)
 {
     if (c->node)
         move(c->node->all, c, NULL);
-}
-
-struct visitor {
-    void (*visit)(void *ctx, struct bus_channel *c);
-    void *ctx;
-};
-
-static void visit_unless_internal(void *ctx, struct bus_channel *c)
-{
-    const struct visitor *v = ctx;
-    if (!c->handler)
-        v->visit(v->ctx, c);
-}
-
-void node_each_channel(struct node *n, void (*visit)(void *ctx, struct bus_channel *c), void *ctx)
-{
-    struct visitor v = {.visit = visit, .ctx = ctx};
-    node_channels_each(&n->channels, visit_unless_internal, &v);
 }
 
 static void on_canary_message(void *ctx, const char *payload, size_t len)
@@ -362,7 +283,7 @@ static bool add_canary_channel(struct node *n)
     uint16_t slot = n->settings.env->sharded ? cluster_slot(name, ref.len) : 0;
     n->canary_channel = channels_add_internal(n->settings.env->channels, ref, slot, &handler, n);
     if (n->canary_channel)
-        channel_move(n->settings.env->channels, n->canary_channel, &n->channels);
+        channel_move(n->settings.env->channels, n->canary_channel, &n->subscriptions.channels);
     return n->canary_channel != NULL;
 }
 
@@ -383,7 +304,8 @@ void node_move_canary(struct node *n, uint16_t slot)
 {
     struct bus_channel *const batch[] = {n->canary_channel};
     if (n->canary_channel && n->canary_channel->state == CHANNEL_ACTIVE)
-        (void)unsubscribe(n, batch, 1); // lost without memory, which costs one subscription of ours
+        (void)subscriptions_end(&n->subscriptions, batch,
+                                1); // lost without memory, which costs one subscription of ours
     forget_canary_channel(n);
     canary_move(n->canary, slot);
     if (!add_canary_channel(n))
@@ -406,7 +328,7 @@ static uint64_t on_heard(void *ctx)
 static void on_deaf(void *ctx)
 {
     struct node *n = ctx;
-    redis_pubsub_replace(n->pubsub, "connected, but what is published does not arrive");
+    redis_pubsub_replace(n->subscriptions.pubsub, "connected, but what is published does not arrive");
 }
 
 static struct redis_pubsub *open_pubsub(struct node *n)
@@ -472,11 +394,10 @@ struct node *node_create(const struct node_settings *settings)
     if (!n)
         return NULL;
     n->settings = *settings;
-    node_channels_init(&n->channels, settings->env->channels);
-    n->pubsub = open_pubsub(n);
+    subscriptions_init(&n->subscriptions, settings->env->channels, open_pubsub(n), settings->env->sharded);
     n->resume = open_resume(n);
     n->canary = open_canary(n);
-    if (n->pubsub && n->resume && n->canary && add_canary_channel(n))
+    if (n->subscriptions.pubsub && n->resume && n->canary && add_canary_channel(n))
         return n;
     node_destroy(n);
     return NULL;
@@ -497,8 +418,8 @@ void node_destroy(struct node *n)
         return;
     count_disconnect(n);
     forget_canary_channel(n);
-    node_channels_each(&n->channels, release_channel, n->settings.env->channels);
-    redis_pubsub_destroy(n->pubsub);
+    node_channels_each(&n->subscriptions.channels, release_channel, n->settings.env->channels);
+    redis_pubsub_destroy(n->subscriptions.pubsub);
     canary_destroy(n->canary);
     resume_destroy(n->resume);
     free(n);

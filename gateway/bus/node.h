@@ -8,6 +8,7 @@
 
 #include "common/redis_url.h"
 #include "gateway/bus/bus_env.h"
+#include "gateway/bus/subscriptions.h"
 
 struct node;
 
@@ -36,8 +37,6 @@ void node_destroy(struct node *n);
 void node_take_channel(struct node *n, struct bus_channel *c);
 // The node has lost the channel's slot, and no other node has it: the channel is UNOWNED; likewise.
 void node_give_up_channel(struct bus_channel *c);
-// Calls `visit` for each channel of workers.
-void node_each_channel(struct node *n, void (*visit)(void *ctx, struct bus_channel *c), void *ctx);
 // The node that a channel is at; NULL where it is UNOWNED.
 struct node *node_of(const struct bus_channel *c);
 
@@ -54,16 +53,9 @@ bool node_history(struct node *n, unsigned worker, struct channel_ref channel,
 void node_read(struct node *n);
 // At the end of a turn: FRESH channels go to Redis in few commands.
 void node_subscribe_fresh(struct node *n);
-// Channels of one slot go out together. After many were moved here.
-void node_sort_fresh(struct node *n);
-// Unsubscribes channels whose linger is over. Now and then.
-void node_unsubscribe_expired(struct node *n);
-// Unsubscribes the oldest lingering channels where there are too many. After one has been left.
-void node_unsubscribe_surplus(struct node *n);
-// DENIED channels are tried again: rights may have been given meanwhile. Now and then.
-void node_retry_denied(struct node *n);
-// MOVED channels are tried again: the map of the cluster has been read.
-void node_retry_moved(struct node *n);
+// The channels that are subscribed here, and the commands that keep the server told of them.
+struct node_channels *node_channels(struct node *n);
+struct subscriptions *node_subscriptions(struct node *n);
 // What could not be asked for want of memory is asked again. Now and then.
 void node_retry_memory(struct node *n);
 

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "gateway/client/client_settings.h"
 #include "gateway/client/close_reason.h"
@@ -24,6 +25,7 @@
 #include "gateway/fanout/hub.h"
 
 struct conn;
+TAILQ_HEAD(conn_list, conn);
 
 // Questions that go up, given at creation; called on the loop's thread.
 struct client_hooks {
@@ -57,7 +59,9 @@ struct client_context {
     char *scratch;      // SCRATCH_SIZE bytes that hold nothing between two calls
     struct conn *dirty; // have something to write at the end of the turn
     struct conn *closing;
-    struct id_table conns; // every connection
+    struct id_table conns;       // every connection
+    struct conn_list streamless; // those of them that have not joined the hub; idle longest first
+    size_t streamless_count, max_streamless;
     bool draining;
     bool coalesce;                 // more frames follow in this turn: collect them, and write once
     uint64_t now_ms;               // of this turn: precise enough for heartbeats, and no clock call per write

@@ -13,8 +13,12 @@
 #include "gateway/client/conn.h"
 #include "gateway/client/conn_read.h"
 #include "gateway/client/request.h"
+#include "gateway/client/slow_client.h"
 #include "gateway/client/stream.h"
 
+// A tick that comes so long after the last one finds that the loop, not the clients, was slow.
+#define LATE_MS 1000u
+#define LATE_GRACE_MS 1000u
 // While draining, a connection on which no request has begun has this long to send one (it gets a refusal) or
 // is closed.
 #define DRAIN_IDLE_MS 1000u
@@ -32,10 +36,37 @@ static struct conn *conn_of_subscriber(struct subscriber *s)
     return container_of(s, struct conn, subscriber);
 }
 
+// The loop did not run for a while, so that a deadline says little: what has arrived meanwhile is read first, and who
+// waits for another thread's mail waits on. True where the deadline is not over.
+static bool is_excused(struct conn *c)
+{
+    switch ((enum conn_state)c->state) {
+    case CONN_HEAD:
+    case CONN_LINGER:
+        conn_read(c);
+        break;
+    case CONN_ADMITTING:
+    case CONN_WAITING:
+        conn_set_deadline(c, LATE_GRACE_MS);
+        break;
+    case CONN_STREAM:
+        slow_client_excuse(c);
+        break;
+    case CONN_FINISHING:
+        conn_flush(c);
+        break;
+    case CONN_CLOSED:
+        break;
+    }
+    return c->state == CONN_CLOSED || c->deadline.next;
+}
+
 static void on_deadline(struct wheel_entry *e, void *ctx)
 {
-    (void)ctx;
+    const struct client_loop *l = ctx;
     struct conn *c = container_of(e, struct conn, deadline);
+    if (l->is_late && is_excused(c))
+        return;
     switch ((enum conn_state)c->state) {
     case CONN_HEAD:
         request_timeout(c);
@@ -71,6 +102,8 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
     struct client_loop *l = w->data;
     struct client_context *cx = &l->context;
     cx->now_ms = clock_monotonic_ms();
+    l->is_late = cx->now_ms > l->last_tick_ms + LATE_MS;
+    l->last_tick_ms = cx->now_ms;
     http_date((int64_t)ev_now(loop), cx->date);
     wheel_advance(cx->wheel, cx->now_ms, on_deadline, l);
     outq_pool_trim(&cx->outqs);
@@ -162,34 +195,39 @@ static void on_no_memory(void *ctx, struct subscriber *s)
     conn_close(conn_of_subscriber(s), CLOSE_OUT_OF_MEMORY);
 }
 
-bool client_loop_init(struct client_loop *l, unsigned index, struct ev_loop *loop,
-                      const struct client_settings *settings, const struct client_hooks *hooks,
-                      struct counters *counters)
+bool client_loop_init(struct client_loop *l, const struct client_loop_setup *setup)
 {
     struct client_context *cx = &l->context;
     *l = (struct client_loop){0};
-    *cx = (struct client_context){
-        .index = index, .loop = loop, .settings = settings, .hooks = *hooks, .counters = counters};
+    *cx = (struct client_context){.index = setup->index,
+                                  .loop = setup->loop,
+                                  .settings = setup->settings,
+                                  .hooks = *setup->hooks,
+                                  .counters = setup->counters,
+                                  .max_streamless = setup->max_streamless};
     id_table_init(&cx->conns, conn_serial);
-    cx->routes[0] = request_stream_route(settings);
+    TAILQ_INIT(&cx->streamless);
+    cx->routes[0] = request_stream_route(cx->settings);
     cx->random = jitter_seed();
     cx->now_ms = clock_monotonic_ms();
-    cx->policy = settings->policy;
+    cx->policy = cx->settings->policy;
     cx->policy.date = cx->date;
-    http_date((int64_t)ev_now(loop), cx->date);
+    http_date((int64_t)ev_now(cx->loop), cx->date);
     cx->wheel = wheel_create(cx->now_ms);
     cx->scratch = malloc(SCRATCH_SIZE);
     cx->heartbeat = frame_from_bytes(":\n", 2, true);
     if (!cx->wheel || !cx->scratch || !cx->heartbeat ||
-        !stream_request_init(&cx->request, settings->max_channels))
+        !stream_request_init(&cx->request, cx->settings->max_channels))
         return false;
     ev_prepare_init(&l->end_of_turn, on_end_of_turn);
     l->end_of_turn.data = l;
-    ev_prepare_start(loop, &l->end_of_turn);
+    ev_prepare_start(cx->loop, &l->end_of_turn);
     ev_idle_init(&l->feeding, on_feeding);
     ev_timer_init(&l->tick, on_tick, WHEEL_TICK_MS / 1000.0, WHEEL_TICK_MS / 1000.0);
+    ev_set_priority(&l->tick, EV_MINPRI); // sockets first: what has arrived is not late
     l->tick.data = l;
-    ev_timer_start(loop, &l->tick);
+    l->last_tick_ms = cx->now_ms;
+    ev_timer_start(cx->loop, &l->tick);
     return true;
 }
 
@@ -204,7 +242,8 @@ bool client_loop_enable_streams(struct client_loop *l, struct limits *limits, co
                                 .on_no_memory = on_no_memory,
                                 .ctx = bus->ctx};
     cx->limits = limits;
-    cx->hub = hub_create(&events, cx->settings->replay_limit);
+    cx->hub = hub_create(&events, &(struct hub_settings){.replay_budget = cx->settings->replay_budget,
+                                                         .durable_named = cx->settings->durable_named});
     if (cx->hub)
         hub_tick(cx->hub, cx->now_ms); // so that it knows the time before the first tick
     return cx->hub != NULL;
@@ -220,6 +259,7 @@ void client_loop_deinit(struct client_loop *l)
     ev_prepare_stop(cx->loop, &l->end_of_turn);
     ev_timer_stop(cx->loop, &l->tick);
     ev_idle_stop(cx->loop, &l->feeding);
+    assert(TAILQ_EMPTY(&cx->streamless) && cx->streamless_count == 0);
     id_table_deinit(&cx->conns);
     assert(!cx->wheel || wheel_count(cx->wheel) == 0);
     hub_destroy(cx->hub);
@@ -244,14 +284,27 @@ static void on_io(struct ev_loop *loop, ev_io *w, int events)
         conn_flush(c);
 }
 
+// Idle connections and half heads must not take the descriptors that streams, and Redis, need. What goes is
+// closed at once: more may be accepted in this turn.
+static void make_room(struct client_context *cx)
+{
+    while (cx->streamless_count >= cx->max_streamless && !TAILQ_EMPTY(&cx->streamless)) {
+        conn_close(TAILQ_FIRST(&cx->streamless), CLOSE_EVICTED);
+        flush(cx);
+    }
+}
+
 void client_loop_add(struct client_loop *l, int fd, const struct listen_attributes *from)
 {
     struct client_context *cx = &l->context;
+    counter_add(cx->counters, COUNTER_SOCKETS_ACCEPTED, 1);
+    make_room(cx);
     struct conn *c = calloc(1, sizeof *c);
     uint64_t serial = c ? id_table_add(&cx->conns, c) : 0;
     if (serial == 0) {
         free(c);
         (void)close(fd);
+        conn_count_end(cx, CLOSE_OUT_OF_MEMORY);
         return;
     }
     c->serial = serial & ((UINT64_C(1) << CONN_SERIAL_BITS) - 1);
@@ -259,7 +312,8 @@ void client_loop_add(struct client_loop *l, int fd, const struct listen_attribut
     c->io.data = cx;
     c->is_admin = from->role == LISTENER_ADMIN;
     c->deadline.owner = (uint32_t)cx->now_ms;
-    counter_add(cx->counters, COUNTER_SOCKETS_ACCEPTED, 1);
+    c->reason = CLOSE_HEAD_TIMEOUT;
+    conn_enter_streamless(c);
     counter_add(cx->counters, COUNTER_SOCKETS_OPEN, 1);
     conn_set_deadline(c, cx->draining ? DRAIN_IDLE_MS : cx->settings->head_timeout_ms);
     ev_io_start(cx->loop, &c->io);

@@ -13,15 +13,23 @@ struct client_loop {
     ev_prepare end_of_turn;
     ev_idle feeding; // runs while there is more to do for lagging streams: the loop does not sleep
     ev_timer tick;
+    uint64_t last_tick_ms;
+    bool is_late; // this tick
 };
 
 #define CLIENT_LOOP_MAIN 65535u // index of the loop that serves the admin listener
 
-// Sets up `l` on `loop` (borrowed, as are settings and counters), without streams. `index`: a number below 65536
-// of its own, for ids of connections. False when out of memory.
-bool client_loop_init(struct client_loop *l, unsigned index, struct ev_loop *loop,
-                      const struct client_settings *settings, const struct client_hooks *hooks,
-                      struct counters *counters);
+struct client_loop_setup {
+    unsigned index;       // below 65536, of this loop alone: for ids of connections
+    struct ev_loop *loop; // borrowed, as all that follows
+    const struct client_settings *settings;
+    const struct client_hooks *hooks; // copied
+    struct counters *counters;
+    size_t max_streamless; // connections that have no stream (yet, or any more)
+};
+
+// Sets up `l`, without streams. False when out of memory.
+bool client_loop_init(struct client_loop *l, const struct client_loop_setup *setup);
 // Gives the loop a hub: it can hold streams, within `limits` (borrowed). Of `bus` counts what asks the bus
 // (on_interest, on_history) and their `ctx`; what speaks to streams is filled in here.
 bool client_loop_enable_streams(struct client_loop *l, struct limits *limits, const struct hub_events *bus);

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "gateway/client/http_response.h"
+#include "gateway/fanout/replay_budget.h"
 
 struct admission_step;
 
@@ -16,11 +17,12 @@ struct client_settings {
     size_t anonymous_count;
     size_t max_channels; // of one stream
     uint32_t heartbeat_ms, retry_ms;
-    size_t queue_limit;  // bytes queued for one stream
-    size_t replay_limit; // bytes, for each loop
-    bool durable_named;  // --durable says which channels have a history, if only later
-    bool drop_oldest;    // --slow-client
+    size_t queue_limit;                  // bytes queued for one stream
+    struct replay_budget *replay_budget; // shared by all loops
+    bool durable_named;                  // --durable says which channels have a history, if only later
+    bool drop_oldest;                    // --slow-client
     bool refuse_with_status;
-    uint32_t head_timeout_ms;
+    uint32_t head_timeout_ms; // for a whole request head, from the accept or the first byte of it on
+    uint32_t keep_alive_ms;   // for the next request's first byte
     const struct admission_step *admission; // NULL: admission_steps
 };

@@ -11,6 +11,8 @@
     X(ANSWERED, "answered")                                                                                  \
     X(BAD_REQUEST, "bad_request")                                                                            \
     X(REFUSED, "refused")                                                                                    \
+    X(IDLE, "idle")                                                                                          \
+    X(EVICTED, "evicted")                                                                                    \
     X(HEAD_TIMEOUT, "head_timeout")                                                                          \
     X(NOISY, "noisy")                                                                                        \
     X(OUT_OF_MEMORY, "out_of_memory")                                                                        \

@@ -87,6 +87,41 @@ static void conn_queue_drop(struct conn *c)
     c->queue = NULL;
 }
 
+void conn_head_free(struct conn_head *head)
+{
+    if (head)
+        buf_free(&head->bytes);
+    free(head);
+}
+
+static void streamless_remove(struct conn *c)
+{
+    struct client_context *cx = conn_context(c);
+    assert(!c->joined && cx->streamless_count > 0);
+    TAILQ_REMOVE(&cx->streamless, c, in_streamless);
+    cx->streamless_count--;
+}
+
+void conn_enter_streamless(struct conn *c)
+{
+    struct client_context *cx = conn_context(c);
+    TAILQ_INSERT_TAIL(&cx->streamless, c, in_streamless);
+    cx->streamless_count++;
+}
+
+void conn_touch(struct conn *c)
+{
+    streamless_remove(c);
+    conn_enter_streamless(c);
+}
+
+void conn_leave_streamless(struct conn *c)
+{
+    streamless_remove(c);
+    c->subscriber = (struct subscriber){0};
+    c->joined = true;
+}
+
 static bool is_legal_move(enum conn_state from, enum conn_state to)
 {
 #define TO(state) (1u << (state))
@@ -107,7 +142,7 @@ void conn_set_state(struct conn *c, enum conn_state next)
 {
     assert(is_legal_move(c->state, next));
     if (c->state == CONN_HEAD)
-        free(c->head);
+        conn_head_free(c->head);
     else if (c->state == CONN_ADMITTING)
         free(c->admission);
     else if (c->state == CONN_WAITING)
@@ -135,19 +170,26 @@ void conn_close(struct conn *c, enum close_reason reason)
     }
 }
 
+void conn_count_end(struct client_context *cx, enum close_reason reason)
+{
+    atomic_fetch_add_explicit(&cx->closes[reason], 1, memory_order_relaxed);
+}
+
 void conn_destroy(struct conn *c)
 {
     struct client_context *cx = conn_context(c);
     assert(c->state == CONN_CLOSED && !c->dirty && !c->queue && !c->deadline.next);
-    if (cx->hub)
+    if (c->joined)
         hub_leave(cx->hub, &c->subscriber);
+    else
+        streamless_remove(c);
     if (c->has_place)
         limits_leave(cx->limits);
     if (c->is_stream)
         counter_add(cx->counters, COUNTER_STREAMS_OPEN, -1);
     log_debug("client", "connection %u.%" PRIu64 " ended: %s", cx->index, (uint64_t)c->serial,
               close_reason_name(c->reason));
-    atomic_fetch_add_explicit(&cx->closes[c->reason], 1, memory_order_relaxed);
+    conn_count_end(cx, (enum close_reason)c->reason);
     counter_add(cx->counters, COUNTER_SOCKETS_OPEN, -1);
     (void)close(c->io.fd); // on Linux the descriptor is gone even where close reports an error
     id_table_remove(&cx->conns, c);

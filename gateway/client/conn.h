@@ -12,7 +12,9 @@
 #include <ev.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
+#include "common/buf.h"
 #include "gateway/client/client_context.h"
 
 enum conn_state {
@@ -29,9 +31,8 @@ struct admission;
 
 // A request head that came in pieces: what has come so far.
 struct conn_head {
-    size_t len;
-    struct http_scan scan;
-    char bytes[];
+    struct buf bytes;
+    struct http_scan scan; // of them, by http_request_parse
 };
 
 // The budget of an idle stream is in docs/performance.md: think before you add a field.
@@ -39,7 +40,10 @@ struct conn_head {
 
 struct conn {
     ev_io io; // io.data is the client_context
-    struct subscriber subscriber;
+    union {
+        struct subscriber subscriber;    // once `joined`
+        TAILQ_ENTRY(conn) in_streamless; // until then
+    };
     struct wheel_entry deadline; // what it is for depends on the state; its `owner` is last_write_ms
     struct conn *mark_next;      // in context->dirty, later in context->closing
     struct outq *queue;          // NULL: nothing waits
@@ -52,14 +56,15 @@ struct conn {
     };
     uint64_t serial : CONN_SERIAL_BITS; // in context->conns; see conn_id
     uint8_t state : 3;                  // enum conn_state
-    uint8_t reason : 5;                 // enum close_reason, once FINISHING
-    bool dirty : 1;                     // stands in context->dirty
-    bool blocked : 1;                   // the socket is full; waits for EV_WRITE
-    bool body_only : 1;                 // HTTP/1.0
-    bool control : 1;                   // wants gateway:open on any stream, and gateway:close
-    bool has_place : 1;                 // counts in the limits
-    bool is_admin : 1;                  // came by an admin listener
-    bool is_stream : 1;                 // was counted as an open stream
+    uint8_t reason : 5; // enum close_reason: once FINISHING; in HEAD that of the deadline while nothing came
+    bool dirty : 1;     // stands in context->dirty
+    bool blocked : 1;   // the socket is full; waits for EV_WRITE
+    bool body_only : 1; // HTTP/1.0
+    bool control : 1;   // wants gateway:open on any stream, and gateway:close
+    bool has_place : 1; // counts in the limits
+    bool joined : 1;    // was entered into the hub, which is left when it is freed
+    bool is_admin : 1;  // came by an admin listener
+    bool is_stream : 1; // was counted as an open stream
 };
 
 // Queues `f` for the end of the turn, and takes the caller's reference. No effect on a connection that is
@@ -75,11 +80,20 @@ void conn_close(struct conn *c, enum close_reason reason);
 void conn_flush(struct conn *c);
 // True where `failure` (an errno of a socket) says that the peer is not reached any more.
 bool conn_is_lost(int failure);
-// Frees; by the table only.
+// Counts a connection that ended.
+void conn_count_end(struct client_context *cx, enum close_reason reason);
+// Frees; at the end of the turn only.
 void conn_destroy(struct conn *c);
 // The one place where a state changes, by a line of the drawing above. Frees what belongs to the state that is
 // left; the union is zero in the next one.
 void conn_set_state(struct conn *c, enum conn_state next);
+// Frees a head, which may be NULL.
+void conn_head_free(struct conn_head *head);
+// A new connection, and one that has sent a whole request, is the last of those without a stream that is evicted.
+void conn_enter_streamless(struct conn *c);
+void conn_touch(struct conn *c);
+// It gets a stream: its subscriber, all zero, is ready for the hub.
+void conn_leave_streamless(struct conn *c);
 // Puts the deadline `in_ms` from now.
 void conn_set_deadline(struct conn *c, uint32_t in_ms);
 

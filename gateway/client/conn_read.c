@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 
 #include "gateway/client/request.h"
@@ -11,63 +10,72 @@
 // read for ever.
 #define NOISE_MAX 65536u
 
-// Keeps what has come of a head for the next read. False when out of memory.
-static bool head_keep(struct conn *c, const char *bytes, size_t len, const struct http_scan *scan)
-{
-    struct conn_head *head = malloc(sizeof *head + len);
-    if (!head)
-        return false;
-    *head = (struct conn_head){.len = len, .scan = *scan};
-    memcpy(head->bytes, bytes, len);
-    c->head = head;
-    return true;
-}
-
 static void start_head_deadline(struct conn *c)
 {
     conn_set_deadline(c, conn_context(c)->settings->head_timeout_ms);
 }
 
-// Requests one after another, while the connection is one that may send another.
-static void take_requests(struct conn *c, char *bytes, size_t len, struct http_scan scan)
+// Requests one after another, while the connection is one that may send another. Returns the bytes used; may lower
+// `*len` as http_request_parse does.
+static size_t take_requests(struct conn *c, char *bytes, size_t *len, struct http_scan *scan)
 {
-    for (bool first = true; c->state == CONN_HEAD && len > 0; first = false) {
-        size_t used = request_read(c, bytes, &len, &scan);
-        if (used == 0) {
-            if (!head_keep(c, bytes, len, &scan))
-                conn_close(c, CLOSE_OUT_OF_MEMORY);
-            else if (!first)
-                start_head_deadline(c);
-            return;
-        }
-        bytes += used;
-        len -= used;
-        scan = (struct http_scan){0};
+    size_t used = 0;
+    while (c->state == CONN_HEAD && used < *len) {
+        size_t rest = *len - used, n = request_read(c, bytes + used, &rest, scan);
+        *len = used + rest;
+        if (n == 0)
+            break;
+        used += n;
+        *scan = (struct http_scan){0};
     }
+    return used;
 }
 
-static void read_head(struct conn *c, char *bytes, size_t len)
+// Keeps what has come of a head for the next read. False when out of memory.
+static bool head_keep(struct conn *c, const char *bytes, size_t len, const struct http_scan *scan)
 {
-    if (!c->head) {
-        // From here the client has so long for its whole head: more bytes of it do not buy more time.
-        start_head_deadline(c);
-        take_requests(c, bytes, len, (struct http_scan){0});
-        return;
+    struct conn_head *head = calloc(1, sizeof *head);
+    if (!head || !buf_append(&head->bytes, bytes, len)) {
+        free(head);
+        return false;
     }
-    struct conn_head *old = c->head;
-    size_t total = old->len + len;
-    char *whole = malloc(total);
-    if (!whole) {
+    head->scan = *scan;
+    c->head = head;
+    return true;
+}
+
+// The first bytes of a head.
+static void begin_head(struct conn *c, char *bytes, size_t len)
+{
+    struct http_scan scan = {0};
+    // From here the client has its time for the whole head: more bytes of it do not buy more.
+    start_head_deadline(c);
+    size_t used = take_requests(c, bytes, &len, &scan);
+    if (c->state != CONN_HEAD || used == len)
+        return;
+    if (used > 0)
+        start_head_deadline(c);
+    if (!head_keep(c, bytes + used, len - used, &scan))
+        conn_close(c, CLOSE_OUT_OF_MEMORY);
+}
+
+// More of a head: a byte is copied once, however small the pieces are.
+static void go_on_with_head(struct conn *c, char *bytes, size_t len)
+{
+    struct conn_head *head = c->head;
+    if (!buf_append(&head->bytes, bytes, len)) {
         conn_close(c, CLOSE_OUT_OF_MEMORY);
         return;
     }
-    memcpy(whole, old->bytes, old->len);
-    memcpy(whole + old->len, bytes, len);
-    struct http_scan scan = old->scan;
-    free(old);
-    c->head = NULL;
-    take_requests(c, whole, total, scan);
-    free(whole);
+    c->head = NULL; // the state may be left while the request is read from it
+    size_t used = take_requests(c, head->bytes.data, &head->bytes.len, &head->scan);
+    if (used == 0 && c->state == CONN_HEAD) {
+        c->head = head;
+        return;
+    }
+    if (c->state == CONN_HEAD && used < head->bytes.len) // what is left is less than one read
+        begin_head(c, head->bytes.data + used, head->bytes.len - used);
+    conn_head_free(head);
 }
 
 void conn_read(struct conn *c)
@@ -79,7 +87,7 @@ void conn_read(struct conn *c)
     if (n <= 0) {
         conn_close(c, n < 0 && conn_is_lost(errno) ? CLOSE_REAPED : CLOSE_CLIENT_GONE);
     } else if (c->state == CONN_HEAD) {
-        read_head(c, bytes, (size_t)n);
+        (c->head ? go_on_with_head : begin_head)(c, bytes, (size_t)n);
     } else if (c->state == CONN_STREAM) {
         c->discarded += (uint64_t)n;
         if (c->discarded > NOISE_MAX)

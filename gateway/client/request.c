@@ -5,16 +5,15 @@
 #include "gateway/client/admission.h"
 #include "gateway/client/answer.h"
 
-#define KEEP_ALIVE_IDLE_MS 60000u
 #define DETAIL_MAX 256
 
 void request_timeout(struct conn *c)
 {
     if (!c->head) {
-        conn_close(c, CLOSE_HEAD_TIMEOUT); // nothing was asked, so nothing is answered
+        conn_close(c, (enum close_reason)c->reason); // nothing was asked, so nothing is answered
         return;
     }
-    const struct http_request req = {.origin = http_request_origin(c->head->bytes, c->head->len)};
+    const struct http_request req = {.origin = http_request_origin(c->head->bytes.data, c->head->bytes.len)};
     answer_problem(c, &req, 408, "The request head did not arrive in time.");
 }
 
@@ -68,10 +67,12 @@ static void request_page(struct conn *c, const struct http_request *req, const s
     // go.
     if (keep)
         conn_flush(c);
-    if (keep && !c->queue && c->state == CONN_HEAD)
-        conn_set_deadline(c, KEEP_ALIVE_IDLE_MS);
-    else
+    if (!keep || c->queue || c->state != CONN_HEAD) {
         conn_finish(c, CLOSE_ANSWERED);
+        return;
+    }
+    c->reason = CLOSE_IDLE;
+    conn_set_deadline(c, cx->settings->keep_alive_ms);
 }
 
 static void request_route(struct conn *c, const struct http_request *req)
@@ -105,6 +106,7 @@ size_t request_read(struct conn *c, char *bytes, size_t *len, struct http_scan *
     case HTTP_PARSE_DONE:
         break;
     }
+    conn_touch(c);
     request_route(c, &req);
     return used;
 }

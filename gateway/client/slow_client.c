@@ -81,3 +81,10 @@ void slow_client_check_progress(struct conn *c)
     if (watched && sent < q->in_flight + PROGRESS_MIN)
         conn_close(c, CLOSE_SLOW);
 }
+
+void slow_client_excuse(struct conn *c)
+{
+    conn_flush(c);
+    if (c->queue)
+        c->queue->watched = false;
+}

@@ -11,3 +11,5 @@ bool slow_client_check(struct conn *c);
 // Once per heartbeat interval while something waits: a client that has taken next to nothing since the last
 // time is ended, or it could hold its queue for ever.
 void slow_client_check_progress(struct conn *c);
+// The loop was late, and what waits had no chance to leave: that begins anew.
+void slow_client_excuse(struct conn *c);

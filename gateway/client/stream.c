@@ -49,6 +49,7 @@ bool stream_join(struct conn *c, const struct http_request *req, const struct st
     if (req->origin.at && !(origin = strndup(req->origin.at, req->origin.len)))
         return false;
     conn_set_state(c, CONN_WAITING);
+    conn_leave_streamless(c);
     c->origin = origin;
     c->control = want->control;
     c->body_only = req->http_1_0;

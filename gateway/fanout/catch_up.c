@@ -1,7 +1,5 @@
-// Those who are behind in a durable channel, until they are not. What they miss comes from the channel's
-// replay; what is not there is read from Redis a page at a time, one read per channel at a time however many
-// wait for it. Everybody is fed as fast as the own socket takes it, a few frames in turn, so that nobody
-// waits for the slowest.
+#include "gateway/fanout/catch_up.h"
+
 #include <assert.h>
 #include <stdlib.h>
 
@@ -9,10 +7,10 @@
 #include "gateway/fanout/catch_up_pages.h"
 #include "gateway/fanout/catch_up_step.h"
 #include "gateway/fanout/gap.h"
-#include "gateway/fanout/hub_channel.h"
 
 #define FRAMES_PER_TURN 64u
-#define KEEP_MS 10000u // after the last one has caught up: in a reconnect storm more will come
+#define KEEP_MS 10000u // after the last stream has caught up: in a reconnect storm more will come
+
 static struct catch_up *catch_up_of(struct hub *h, struct hub_channel *c)
 {
     if (c->catch_up)
@@ -34,8 +32,9 @@ void catch_up_destroy(struct hub *h, struct hub_channel *c)
     struct catch_up *cu = c->catch_up;
     if (!cu)
         return;
-    h->replay_bytes -= replay_bytes(&cu->replay);
-    replay_clear(&cu->replay);
+    assert(cu->count == 0 && cu->ready_count == 0);
+    pages_forget(h, cu);
+    pages_stop(h, cu);
     TAILQ_REMOVE(&h->catching_up, cu, in_hub);
     h->bytes -= memory_block(sizeof *cu);
     free(cu->lagging);
@@ -43,25 +42,38 @@ void catch_up_destroy(struct hub *h, struct hub_channel *c)
     c->catch_up = NULL;
 }
 
-static void make_ready(struct hub *h, struct lagging *lag)
+void catch_up_forget(struct hub *h, struct hub_channel *c)
 {
-    if (lag->ready)
+    if (c->catch_up)
+        pages_forget(h, c->catch_up);
+}
+
+void catch_up_wake_one(struct hub *h, struct lagging *lag)
+{
+    if (lag->is_ready)
         return;
-    lag->ready = true;
+    lag->is_ready = true;
     lag->channel->catch_up->ready_count++;
     TAILQ_INSERT_TAIL(&h->ready, lag, in_ready);
+}
+
+void catch_up_wake(struct hub *h, struct hub_channel *c)
+{
+    for (uint32_t i = 0; c->catch_up && i < c->catch_up->count; i++)
+        catch_up_wake_one(h, c->catch_up->lagging[i]);
 }
 
 static void leave_ready(struct hub *h, struct lagging *lag)
 {
     struct catch_up *cu = lag->channel->catch_up;
-    if (!lag->ready)
+    if (!lag->is_ready)
         return;
-    lag->ready = false;
+    assert(cu->ready_count > 0);
+    lag->is_ready = false;
     TAILQ_REMOVE(&h->ready, lag, in_ready);
-    // The next page takes the place of this one: only when nobody is at it any more.
+    // The next page takes the place of this one: only when no stream is being fed from it any more.
     if (--cu->ready_count == 0)
-        catch_up_ask(h, cu);
+        pages_ask(h, cu);
 }
 
 static bool lagging_array_reserve(struct catch_up *cu)
@@ -78,7 +90,7 @@ static bool lagging_array_reserve(struct catch_up *cu)
 }
 
 bool catch_up_add(struct hub *h, struct hub_channel *c, struct subscriber *s, uint32_t subscription,
-                  enum hub_from from, struct event_id at)
+                  enum lagging_mode mode, struct event_id at)
 {
     struct catch_up *cu = catch_up_of(h, c);
     struct lagging *lag = cu && lagging_array_reserve(cu) ? calloc(1, sizeof *lag) : NULL;
@@ -89,18 +101,19 @@ bool catch_up_add(struct hub *h, struct hub_channel *c, struct subscriber *s, ui
                             .subscription = subscription,
                             .index = cu->count,
                             .since = cu->pages,
-                            .at = at,
-                            .from = from};
+                            .mode = mode,
+                            .at = at};
     s->subscriptions[subscription] = (struct subscription){.channel = c, .slot = cu->count, .lagging = true};
     cu->lagging[cu->count++] = lag;
     h->bytes += memory_block(sizeof *lag);
-    make_ready(h, lag);
+    catch_up_wake_one(h, lag);
     return true;
 }
 
 static void lagging_free(struct hub *h, struct lagging *lag)
 {
     struct catch_up *cu = lag->channel->catch_up;
+    assert(lag->index < cu->count && cu->lagging[lag->index] == lag);
     struct lagging *moved = cu->lagging[--cu->count];
     // Not its own: that may be a slot's already.
     if (moved != lag) {
@@ -118,29 +131,22 @@ static void lagging_free(struct hub *h, struct lagging *lag)
 
 void catch_up_remove(struct hub *h, const struct subscription *gone)
 {
-    lagging_free(h, gone->channel->catch_up->lagging[gone->slot]);
+    lagging_free(h, lagging_of(gone));
 }
 
 void catch_up_all(struct hub *h, struct hub_channel *c)
 {
     while (c->count > 0) {
         const struct slot *last = &c->slots[c->count - 1];
-        if (!catch_up_add(h, c, last->subscriber, last->subscription, FROM_EVENT_ID, c->last_id))
+        if (!catch_up_add(h, c, last->subscriber, last->subscription, LAGGING_AT, c->last_id))
             break;
-        struct lagging *lag = c->catch_up->lagging[c->catch_up->count - 1];
-        lag->verified = lag->had_slot = true;
+        c->catch_up->lagging[c->catch_up->count - 1]->start = START_FELL_BEHIND;
         c->count--;
     }
-    // Out of memory: they come back, and say where they were.
+    // Out of memory: the clients come back, and say where they were.
     for (uint32_t i = 0; i < c->count; i++)
         h->events.on_no_memory(h->events.ctx, c->slots[i].subscriber);
     catch_up_forget(h, c);
-}
-
-void catch_up_wake(struct hub *h, struct hub_channel *c)
-{
-    for (uint32_t i = 0; c->catch_up && i < c->catch_up->count; i++)
-        make_ready(h, c->catch_up->lagging[i]);
 }
 
 void catch_up_append(struct hub *h, struct hub_channel *c, struct frame *f)
@@ -149,31 +155,30 @@ void catch_up_append(struct hub *h, struct hub_channel *c, struct frame *f)
     if (!cu)
         return;
     size_t before = replay_bytes(&cu->replay);
-    replay_append(&cu->replay, f, catch_up_budget(h));
-    h->replay_bytes += replay_bytes(&cu->replay) - before;
+    replay_append(&cu->replay, f, replay_budget_left(h->settings.replay_budget));
+    pages_account(h, cu, before);
     if (cu->awaits_live)
         catch_up_wake(h, c);
     cu->awaits_live = false;
 }
 
+// The gap before `next`, or up to the channel's last_id.
 static struct frame *gap_for(const struct lagging *lag, const struct frame *next)
 {
     const struct hub_channel *c = lag->channel;
-    bool known = lag->from == FROM_EVENT_ID && event_id_is_zero(lag->forked);
-    uint64_t from = known ? lag->at.offset + 1 : 0, to = 0;
+    uint64_t from = lag->mode == LAGGING_AT ? lag->at.offset + 1 : 0, to = 0;
     // Offsets of another life of the history say nothing to a client that knows this one.
-    if (next && event_id_is_zero(lag->forked) && (event_id_is_zero(lag->at) || next->epoch <= lag->at.ms))
+    if (next && lag->mode != LAGGING_FORKED && (event_id_is_zero(lag->at) || next->epoch <= lag->at.ms))
         to = next->prev.offset;
     if (to && to < from)
         from = to = 0;
-    return gap_frame_durable(channel_ref_of(&c->entry), from, to, lag->at, next ? next->prev : c->last_id);
+    return gap_frame_durable(channel_ref_key(&c->entry), from, to, lag->at, next ? next->prev : c->last_id);
 }
 
 static void give_gap(struct hub *h, struct lagging *lag, const struct frame *next)
 {
     struct frame *gap = gap_for(lag, next);
-    lag->from = FROM_EVENT_ID;
-    lag->forked = (struct event_id){0};
+    lag->mode = LAGGING_AT;
     lag->at = next ? next->prev : lag->channel->last_id;
     lag->told_gap = true;
     if (gap)
@@ -183,27 +188,8 @@ static void give_gap(struct hub *h, struct lagging *lag, const struct frame *nex
     frame_release(gap);
 }
 
-// Gives a slot in the channel to one that has caught up.
-static void go_live(struct hub *h, struct lagging *lag)
-{
-    if (channel_add(h, lag->channel, lag->subscriber, lag->subscription))
-        lagging_free(h, lag);
-    else
-        h->events.on_no_memory(h->events.ctx, lag->subscriber);
-}
-
-// It is known now what `lag` has missed: its stream can be opened, if it was the last one.
-static void verify(struct hub *h, struct lagging *lag, bool gap)
-{
-    if (lag->verified)
-        return;
-    lag->verified = true;
-    lag->gap = gap;
-    if (hub_is_ready(lag->subscriber))
-        h->events.on_ready(h->events.ctx, lag->subscriber);
-}
-
-// With each step `at` grows, whatever the entries say of themselves: what is behind a gap is given with it.
+// With each step `at` grows, whatever the entries say of what was before them: `next` is given together with the gap
+// before it.
 static bool give(struct hub *h, struct lagging *lag, bool gap, struct frame *next)
 {
     struct catch_up *cu = lag->channel->catch_up;
@@ -214,33 +200,51 @@ static bool give(struct hub *h, struct lagging *lag, bool gap, struct frame *nex
     }
     if (gap)
         give_gap(h, lag, next);
-    if (next) {
-        lag->at = next->at;
-        if (event_id_before(cu->asked_last_id, lag->at))
-            lag->since =
-                cu->pages; // the last page was asked for too early to tell whether this place is gone
-        // Of entries that sse_publish did not write there may be many: one gap stands for all in a row.
-        if (!next->is_foreign || !lag->told_gap)
-            h->events.on_frame(h->events.ctx, lag->subscriber, next);
-        lag->told_gap = next->is_gap;
-    }
+    if (!next)
+        return true;
+    lag->at = next->at;
+    if (event_id_before(cu->asked_last_id, lag->at))
+        lag->since = cu->pages; // the last page was asked for too early to tell whether `at` is gone
+    // There may be many entries that sse_publish did not write: one gap stands for all in a row.
+    if (!next->is_foreign || !lag->told_gap)
+        h->events.on_frame(h->events.ctx, lag->subscriber, next);
+    lag->told_gap = next->is_gap;
     return true;
 }
 
-// One step for `lag`. False where it has to wait, or is behind no more.
+// Gives a slot in the channel to a stream that has caught up.
+static void go_live(struct hub *h, struct lagging *lag)
+{
+    if (channel_add_slot(h, lag->channel, lag->subscriber, lag->subscription))
+        lagging_free(h, lag);
+    else
+        h->events.on_no_memory(h->events.ctx, lag->subscriber);
+}
+
+// It is known now what `lag` has missed: its stream can be opened, if this was the last of its channels.
+static void decide_start(struct hub *h, struct lagging *lag, enum lagging_start start)
+{
+    if (lag->start != START_PENDING)
+        return;
+    lag->start = start;
+    if (subscriber_is_ready(lag->subscriber))
+        h->events.on_ready(h->events.ctx, lag->subscriber);
+}
+
+// One step for `lag`. False where it has to wait, or has caught up and is freed.
 static bool feed_step(struct hub *h, struct lagging *lag)
 {
     struct frame *next;
-    if (!lag->channel->confirmed)
+    if (!channel_is_confirmed(lag->channel))
         return false;
     enum step step = catch_up_step(lag, &next);
     if (step != STEP_READ)
-        verify(h, lag, step == STEP_GAP);
+        decide_start(h, lag, step == STEP_GAP ? START_GAP : START_COMPLETE);
     enum subscriber_readiness readiness = h->events.readiness(h->events.ctx, lag->subscriber);
     if (readiness == SUBSCRIBER_BLOCKED && step != STEP_LIVE)
         return false;
     if (step == STEP_READ)
-        catch_up_want(lag->channel->catch_up, lag->at);
+        pages_want(lag->channel->catch_up, lag->at);
     if (readiness == SUBSCRIBER_NOT_OPEN)
         return false;
     switch (step) {
@@ -258,7 +262,7 @@ static bool feed_step(struct hub *h, struct lagging *lag)
     return false;
 }
 
-bool hub_feed(struct hub *h, size_t budget)
+bool catch_up_feed(struct hub *h, size_t budget)
 {
     struct lagging *lag;
     while (budget > 0 && (lag = TAILQ_FIRST(&h->ready))) {
@@ -274,32 +278,40 @@ bool hub_feed(struct hub *h, size_t budget)
             TAILQ_REMOVE(&h->ready, lag, in_ready);
             TAILQ_INSERT_TAIL(&h->ready, lag, in_ready);
         } else {
-            // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): of one that was freed, `count` tells
+            // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): `count` tells of one that was freed
             leave_ready(h, lag);
         }
     }
     return !TAILQ_EMPTY(&h->ready);
 }
 
-void hub_wake(struct hub *h, struct subscriber *s)
+void catch_up_take_page(struct hub *h, struct hub_channel *c, const struct history_page *page)
 {
-    for (uint32_t i = 0; i < s->count; i++)
-        if (s->subscriptions[i].lagging)
-            make_ready(h, s->subscriptions[i].channel->catch_up->lagging[s->subscriptions[i].slot]);
+    if (c && c->catch_up) {
+        if (pages_take(h, c->catch_up, page))
+            catch_up_wake(h, c);
+        pages_ask_waiting(h);
+        return;
+    }
+    for (size_t i = 0; i < page->count; i++)
+        frame_release(page->frames[i]);
 }
 
-static void catch_up_tick(struct hub *h, struct catch_up *cu)
+void catch_up_page_lost(struct hub *h, uint32_t number)
 {
-    catch_up_look_after(h, cu);
-    if (cu->count == 0 && h->now_ms - cu->used_at >= KEEP_MS)
-        catch_up_destroy(h, cu->channel);
+    pages_lost(h, number);
 }
 
-void hub_tick(struct hub *h, uint64_t now_ms)
+void catch_up_tick(struct hub *h)
 {
-    h->now_ms = now_ms;
+    bool is_over =
+        replay_budget_left(h->settings.replay_budget) == 0; // another hub may need what is kept here
     for (struct catch_up *cu = TAILQ_FIRST(&h->catching_up), *next; cu; cu = next) {
         next = TAILQ_NEXT(cu, in_hub);
-        catch_up_tick(h, cu);
+        if (pages_tick(h, cu))
+            catch_up_wake(h, cu->channel);
+        if (cu->count == 0 && (is_over || h->now_ms - cu->used_at >= KEEP_MS))
+            catch_up_destroy(h, cu->channel);
     }
+    pages_ask_waiting(h);
 }

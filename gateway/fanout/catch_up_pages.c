@@ -1,33 +1,36 @@
 #include "gateway/fanout/catch_up_pages.h"
 
-#include "common/container_of.h"
+#include <assert.h>
 
-// The bus answers every question, however long Redis takes; only where it had no memory for that is there no
-// answer.
+// The bus answers every query, however long Redis takes; there is no answer only where it had no memory for one.
 #define READ_TIMEOUT_MS 60000u
 #define TELL_RETRY_MS 1000u
-// A page is to have about PAGE_BYTES. How large the events of a channel are is not known before the first
-// page: so that is a small one, and the next ones grow by what they show.
-#define PAGE_BYTES (256u << 10)
-#define PAGE_ENTRIES_MIN 8u
-#define PAGE_GROWTH 4u
 #define SHORT_RETRY_MS 250u
+// Bytes that a page is to have, about. How large the entries of a channel are is not known before its first page: that
+// one is small, and the next ones grow by what it shows.
+#define PAGE_BYTES (256u << 10)
+#define PAGE_ENTRIES_MIN 2u // the first entry of a page is one that the stream has had
+#define PAGE_GROWTH 4u
+#define ENTRY_GUESS (64u << 10) // bytes, before the first entry has come
 
-size_t catch_up_budget(const struct hub *h)
+void pages_account(struct hub *h, const struct catch_up *cu, size_t before)
 {
-    return h->replay_bytes < h->replay_limit ? h->replay_limit - h->replay_bytes : 0;
+    size_t after = replay_bytes(&cu->replay);
+    assert(h->replay_bytes >= before);
+    h->replay_bytes += after - before;
+    replay_budget_add(h->settings.replay_budget, after);
+    replay_budget_remove(h->settings.replay_budget, before);
 }
 
-void catch_up_forget(struct hub *h, struct hub_channel *c)
+void pages_forget(struct hub *h, struct catch_up *cu)
 {
-    if (!c->catch_up)
-        return;
-    h->replay_bytes -= replay_bytes(&c->catch_up->replay);
-    replay_clear(&c->catch_up->replay);
+    size_t before = replay_bytes(&cu->replay);
+    replay_clear(&cu->replay);
+    pages_account(h, cu, before);
 }
 
-// Pages are read in sweeps from the oldest to the newest place: who is far behind comes in turn, and does not
-// keep those further on waiting however many others come with older places.
+// Pages are read in sweeps from the oldest to the newest place: a stream that is far behind comes in turn, and does not
+// keep those further on waiting, however many others come with older places.
 static bool comes_sooner(const struct catch_up *cu, struct event_id a, struct event_id b)
 {
     const struct event_id asked = cu->query.from;
@@ -35,119 +38,184 @@ static bool comes_sooner(const struct catch_up *cu, struct event_id a, struct ev
     return a_ahead != b_ahead ? a_ahead : event_id_before(a, b);
 }
 
-void catch_up_want(struct catch_up *cu, struct event_id from)
+void pages_want(struct catch_up *cu, struct event_id from)
 {
     if (!cu->is_wanted || comes_sooner(cu, from, cu->wanted))
         cu->wanted = from;
     cu->is_wanted = true;
 }
 
-void catch_up_ask(struct hub *h, struct catch_up *cu)
+// Where `need` bytes are not left, other channels forget theirs, those first that have had no page for the longest
+// time; but none that a stream is being fed from. A stream that still needs one asks again.
+static bool make_room(struct hub *h, const struct catch_up *keep, size_t need)
 {
-    if (!cu->is_wanted || cu->reading || cu->is_paused)
-        return;
-    struct hub_channel *c = cu->channel;
-    cu->asked_at = h->now_ms;
-    cu->query = (struct history_query){.number = ++h->queries, .entries = cu->entries, .from = cu->wanted};
-    cu->asked_last_id = c->last_id;
+    const struct replay_budget *budget = h->settings.replay_budget;
+    struct catch_up *cu = TAILQ_FIRST(&h->catching_up);
+    for (; cu && replay_budget_left(budget) < need; cu = TAILQ_NEXT(cu, in_hub))
+        if (cu != keep && cu->ready_count == 0)
+            pages_forget(h, cu);
+    return replay_budget_left(budget) >= need;
+}
+
+static uint32_t page_entries(const struct hub *h, const struct catch_up *cu)
+{
+    if (cu->entry_bytes || !h->entry_bytes)
+        return cu->entries;
+    size_t fit = PAGE_BYTES / h->entry_bytes;
+    return fit < PAGE_ENTRIES_MIN ? PAGE_ENTRIES_MIN : fit < cu->entries ? (uint32_t)fit : cu->entries;
+}
+
+static size_t page_bytes(const struct hub *h, const struct catch_up *cu)
+{
+    size_t entry = cu->entry_bytes ? cu->entry_bytes : h->entry_bytes ? h->entry_bytes : ENTRY_GUESS;
+    return entry * page_entries(h, cu);
+}
+
+static void set_state(struct hub *h, struct catch_up *cu, enum page_state to)
+{
+    assert(cu->page_state != PAGE_ASKED || to == PAGE_NONE);
+    if (cu->page_state == PAGE_WAITING && to != PAGE_WAITING)
+        TAILQ_REMOVE(&h->waiting, cu, in_waiting);
+    if (cu->page_state != PAGE_WAITING && to == PAGE_WAITING)
+        TAILQ_INSERT_TAIL(&h->waiting, cu, in_waiting);
+    cu->page_state = to;
+}
+
+static void read_page(struct hub *h, struct catch_up *cu)
+{
+    cu->query =
+        (struct history_query){.number = ++h->queries, .entries = page_entries(h, cu), .from = cu->wanted};
     cu->is_wanted = false;
+    cu->asked_last_id = cu->channel->last_id;
+    cu->asked_at = h->now_ms;
     cu->pages++;
-    cu->reading = true;
-    bool told = h->events.on_history(h->events.ctx, channel_ref_of(&c->entry), &cu->query);
+    cu->reserved = page_bytes(h, cu);
+    set_state(h, cu, PAGE_ASKED);
+    h->reads++;
+    replay_budget_add(h->settings.replay_budget, cu->reserved);
+    bool told = h->events.on_history(h->events.ctx, channel_ref_key(&cu->channel->entry), &cu->query);
     cu->answer_by = h->now_ms + (told ? READ_TIMEOUT_MS : TELL_RETRY_MS);
 }
 
-// What cannot be read cannot be resumed: all who wait for it are told so.
-static void page_failed(struct catch_up *cu)
+void pages_ask(struct hub *h, struct catch_up *cu)
+{
+    if (!cu->is_wanted || cu->page_state == PAGE_ASKED || cu->page_state == PAGE_PAUSED)
+        return;
+    // A hub may always read one page at a time: other hubs may hold all of the budget.
+    if (h->reads == 0 || make_room(h, cu, page_bytes(h, cu)))
+        read_page(h, cu);
+    else
+        set_state(h, cu, PAGE_WAITING);
+}
+
+void pages_ask_waiting(struct hub *h)
+{
+    struct catch_up *cu;
+    while ((cu = TAILQ_FIRST(&h->waiting)) &&
+           (h->reads == 0 || replay_budget_left(h->settings.replay_budget) >= page_bytes(h, cu))) {
+        set_state(h, cu, PAGE_NONE);
+        pages_ask(h, cu);
+    }
+}
+
+void pages_stop(struct hub *h, struct catch_up *cu)
+{
+    if (cu->page_state == PAGE_ASKED) {
+        assert(h->reads > 0);
+        h->reads--;
+        replay_budget_remove(h->settings.replay_budget, cu->reserved);
+    }
+    set_state(h, cu, PAGE_NONE);
+}
+
+// How many entries the next page may have: by the largest one of this page, since sizes vary.
+static void measure(struct hub *h, struct catch_up *cu, const struct history_page *page)
+{
+    size_t largest = page->largest;
+    for (size_t i = 0; i < page->count; i++)
+        largest = page->frames[i]->wire_len > largest ? page->frames[i]->wire_len : largest;
+    if (page->count == 0)
+        return;
+    h->entry_bytes -= h->entry_bytes / 8; // a channel's large entries count less and less
+    h->entry_bytes = largest > h->entry_bytes ? largest : h->entry_bytes;
+    cu->entry_bytes = largest;
+    size_t fit = PAGE_BYTES / largest, most = (size_t)page->query.entries * PAGE_GROWTH;
+    most = most < HISTORY_PAGE_ENTRIES_MAX ? most : HISTORY_PAGE_ENTRIES_MAX;
+    cu->entries = (uint32_t)(fit < PAGE_ENTRIES_MIN ? PAGE_ENTRIES_MIN : fit < most ? fit : most);
+}
+
+// What cannot be read cannot be resumed: all streams that wait for it get a gap.
+static void take_failure(struct catch_up *cu)
 {
     for (uint32_t i = 0; i < cu->count; i++) {
         struct lagging *lag = cu->lagging[i];
         struct frame *next;
         if (lag->since < cu->pages && replay_next(&cu->replay, lag->at, &next) != REPLAY_NEXT)
-            lag->from = FROM_UNKNOWN;
+            lag->mode = LAGGING_LOST;
     }
 }
 
-// How many events the next page may have: by the largest of this one, since sizes vary.
-static void page_measure(struct catch_up *cu, const struct history_page *page)
+static void take_frames(struct hub *h, struct catch_up *cu, const struct history_page *page)
 {
-    size_t largest = 1;
-    for (size_t i = 0; i < page->count; i++)
-        largest = page->frames[i]->wire_len > largest ? page->frames[i]->wire_len : largest;
-    size_t fit = PAGE_BYTES / largest, most = (size_t)page->query.entries * PAGE_GROWTH;
-    most = most < HISTORY_PAGE_ENTRIES_MAX ? most : HISTORY_PAGE_ENTRIES_MAX;
-    if (page->count > 0)
-        cu->entries = (uint32_t)(fit < PAGE_ENTRIES_MIN ? PAGE_ENTRIES_MIN : fit < most ? fit : most);
+    const struct event_id from = page->query.from;
+    bool brings = page->count > 0 && event_id_before(from, page->frames[page->count - 1]->at);
+    if (brings)
+        cu->short_pages = 0;
+    measure(h, cu, page);
+    size_t before = replay_bytes(&cu->replay);
+    replay_add_page(&cu->replay, from, page->at_end, page->frames, page->count, cu->channel->last_id,
+                    replay_budget_left(h->settings.replay_budget));
+    pages_account(h, cu, before);
+    // Without memory, at the bus or here, a page may end before its first event.
+    if (!cu->replay.has_page || (!brings && !page->at_end))
+        set_state(h, cu, PAGE_PAUSED);
 }
 
-// Over the limit, other channels forget theirs, those first that have had no page for the longest time. Who
-// still needs one asks again.
-static void make_room(struct hub *h, struct catch_up *newest)
+bool pages_take(struct hub *h, struct catch_up *cu, const struct history_page *page)
 {
-    TAILQ_REMOVE(&h->catching_up, newest, in_hub);
-    TAILQ_INSERT_TAIL(&h->catching_up, newest, in_hub);
-    struct catch_up *cu = TAILQ_FIRST(&h->catching_up);
-    for (; cu != newest && h->replay_bytes > h->replay_limit; cu = TAILQ_NEXT(cu, in_hub)) {
-        h->replay_bytes -= replay_bytes(&cu->replay);
-        replay_clear(&cu->replay);
-    }
-}
-
-void hub_page(struct hub *h, struct channel_ref channel, const struct history_page *page)
-{
-    struct map_entry *e = channel_find(&h->channels, channel);
-    struct hub_channel *c = e ? container_of(e, struct hub_channel, entry) : NULL;
-    struct catch_up *cu = c ? c->catch_up : NULL;
-    // One that nobody waits for any more, or that was given up.
-    if (!cu || !cu->reading || page->query.number != cu->query.number) {
+    if (cu->page_state != PAGE_ASKED || page->query.number != cu->query.number) {
         for (size_t i = 0; i < page->count; i++)
             frame_release(page->frames[i]);
-        return;
+        return false;
     }
-    cu->reading = false;
-    cu->is_wanted = false; // all are woken, and say anew what they want
+    pages_stop(h, cu);
+    cu->is_wanted = false; // all streams are woken, and say anew what they want
     cu->page = cu->pages;
-    const struct event_id from = page->query.from;
-    if (page->count > 0 && event_id_before(from, page->frames[page->count - 1]->at))
-        cu->short_pages = 0;
-    page_measure(cu, page);
-    size_t before = replay_bytes(&cu->replay);
     if (page->failed)
-        page_failed(cu);
+        take_failure(cu);
     else
-        replay_add_page(&cu->replay, from, page->at_end, page->frames, page->count, c->last_id,
-                        catch_up_budget(h));
-    h->replay_bytes += replay_bytes(&cu->replay) - before;
-    // Without memory, at the bus or here, a page may end before its first event.
-    cu->is_paused = !page->failed && !page->at_end &&
-                    (page->count == 0 || !event_id_before(from, page->frames[page->count - 1]->at));
-    make_room(h, cu);
-    catch_up_wake(h, c);
+        take_frames(h, cu, page);
+    TAILQ_REMOVE(&h->catching_up, cu, in_hub);
+    TAILQ_INSERT_TAIL(&h->catching_up, cu, in_hub);
+    (void)make_room(h, cu, 1); // no more is to be had where streams are being fed from all the others
+    return true;
 }
 
-void hub_page_lost(struct hub *h, uint32_t number)
+void pages_lost(struct hub *h, uint32_t number)
 {
     struct catch_up *cu;
     TAILQ_FOREACH(cu, &h->catching_up, in_hub)
-    if (cu->reading && cu->query.number == number)
+    if (cu->page_state == PAGE_ASKED && cu->query.number == number)
         cu->answer_by = h->now_ms + TELL_RETRY_MS;
 }
 
-void catch_up_look_after(struct hub *h, struct catch_up *cu)
+bool pages_tick(struct hub *h, struct catch_up *cu)
 {
-    if (cu->reading && h->now_ms >= cu->answer_by) {
-        cu->reading = false;
-        catch_up_wake(h, cu->channel);
+    if (cu->page_state == PAGE_ASKED && h->now_ms >= cu->answer_by) {
+        pages_stop(h, cu);
+        return true;
     }
-    if (cu->is_paused && h->now_ms - cu->asked_at >= SHORT_RETRY_MS) {
-        cu->is_paused = false;
-        catch_up_wake(h, cu->channel);
-    }
-    if (cu->awaits_redis && !cu->reading && h->now_ms - cu->asked_at >= SHORT_RETRY_MS) {
+    if (cu->page_state == PAGE_ASKED || h->now_ms - cu->asked_at < SHORT_RETRY_MS)
+        return false;
+    bool was_paused = cu->page_state == PAGE_PAUSED, awaited = cu->awaits_redis;
+    if (was_paused)
+        set_state(h, cu, PAGE_NONE);
+    if (awaited) {
         cu->awaits_redis = false;
         cu->short_pages++;
-        h->replay_bytes -= cu->replay.page.bytes;
+        size_t before = replay_bytes(&cu->replay);
         replay_drop_page(&cu->replay);
-        catch_up_wake(h, cu->channel);
+        pages_account(h, cu, before);
     }
+    return was_paused || awaited;
 }

@@ -1,20 +1,31 @@
-// The pages of history that those who are behind in a durable channel wait for: one at a time is asked for
-// and kept. And the bounds on what is remembered.
+// The pages of history that lagging streams wait for: one at a time of each channel is asked for and kept. And the
+// bounds on what is remembered. Pure: the answer comes by way of the caller.
 #pragma once
 
 #include "gateway/fanout/hub_channel.h"
 
-// Events of a channel's first page.
+// Entries of a channel's first page.
 #define PAGE_ENTRIES_FIRST 16u
-// A Redis that has less than what it published is asked again: a replica, or an old master, may still lag. So
-// often.
+// Times that a history is asked again which ends before the channel's last_id: a replica, or an old master, lags.
 #define SHORT_PAGES_MAX 12u
 
-// Somebody waits for the page that begins at `from`.
-void catch_up_want(struct catch_up *cu, struct event_id from);
-// Asks for what is wanted, unless an answer is on its way. The page that is there is dropped when it comes.
-void catch_up_ask(struct hub *h, struct catch_up *cu);
-// Bytes that may be remembered beyond what is.
-size_t catch_up_budget(const struct hub *h);
-// Now and then: asks again for what did not come, or was too short.
-void catch_up_look_after(struct hub *h, struct catch_up *cu);
+// The replay of `cu` had `before` bytes: tells the budget what it has now.
+void pages_account(struct hub *h, const struct catch_up *cu, size_t before);
+// Drops what is remembered of the channel's history.
+void pages_forget(struct hub *h, struct catch_up *cu);
+
+// A stream waits for the page that begins at `from`.
+void pages_want(struct catch_up *cu, struct event_id from);
+// Asks for what is wanted, unless an answer is on its way; as soon as there is room in the budget. The page that is
+// there is dropped when the next one comes.
+void pages_ask(struct hub *h, struct catch_up *cu);
+// Asks for the pages that wait for room, as far as there is some.
+void pages_ask_waiting(struct hub *h);
+// Nothing is asked for any more, and an answer that comes is not taken.
+void pages_stop(struct hub *h, struct catch_up *cu);
+// Takes the references of the page's frames. False where it is not the one that was asked for.
+bool pages_take(struct hub *h, struct catch_up *cu, const struct history_page *page);
+// The page with that number will not come: asks again a little later.
+void pages_lost(struct hub *h, uint32_t number);
+// Now and then: true where the streams of the channel are to say anew what they want.
+bool pages_tick(struct hub *h, struct catch_up *cu);

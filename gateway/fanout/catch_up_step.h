@@ -1,17 +1,41 @@
-// What one who is behind in a durable channel is given next, by what is remembered and what was read. Gives
-// nothing itself.
+// Decides the next step of a lagging stream. Sends nothing.
+//
+// `at` is the last event that the stream has had. The first row that applies counts:
+//
+//      the stream                                                                  step
+//      LAGGING_LOST                                                                GAP, up to the channel's last_id
+//      LAGGING_FORKED                                                              see below
+//      `at` is the channel's last_id                                               LIVE
+//      no history, LAGGING_EARLIEST                                                LIVE
+//      no history, and the replay does not have what follows `at`                  GAP
+//
+//      replay_next(at)    and then                                                 step
+//      NEXT                                                                        FRAME
+//      GAP                                                                         GAP, up to `next`
+//      MISSING, LOST      a failover lost `at` (is_forked)                         READ: it becomes LAGGING_FORKED
+//      MISSING            LAGGING_EARLIEST: the first that is kept                 FRAME
+//      MISSING                                                                     GAP, up to `next`
+//      END, LOST          the page was asked for before the stream got to `at`     READ
+//      LOST                                                                        GAP, up to the channel's last_id
+//      END                `at` is beyond the channel's last_id                     AWAIT: awaits_live
+//      END                the page was asked for before the newest event came      READ
+//      END                fewer than SHORT_PAGES_MAX pages were as short           AWAIT: awaits_redis
+//      END                                                                         GAP, up to the ring
+//      UNREAD                                                                      READ
+//
+// A stream that is LAGGING_FORKED looks through the history from its beginning, and skips what has a lower offset than
+// the event that it had last: `at` moves within this function. The first event that is not skipped comes with a GAP.
 #pragma once
 
 #include "gateway/fanout/hub_channel.h"
 
-// What `lag` is to be given next.
 enum step {
     STEP_FRAME,
-    STEP_GAP,   // up to where `next` follows, or to the channel's position
-    STEP_LIVE,  // nothing: it has caught up
-    STEP_READ,  // the next page of history
+    STEP_GAP,   // up to where `next` follows, or to the channel's last_id
+    STEP_LIVE,  // it has caught up
+    STEP_READ,  // it needs the page that begins at `at`
     STEP_AWAIT, // nothing now
 };
 
-// The next step of `lag`; `next` gets the event that belongs to it (borrowed), or NULL.
+// `next` gets the event that belongs to the step (borrowed), or NULL. Changes of `lag` its mode, and `at` as said above.
 enum step catch_up_step(struct lagging *lag, struct frame **next);

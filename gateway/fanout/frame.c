@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Room for `own_len` body bytes in a chunk whose body has `body_len`; the rest of them are another frame's.
+// A frame with `own_len` body bytes, in a chunk whose body has `body_len`; the other bytes are in another frame.
 static struct frame *frame_alloc(size_t own_len, size_t body_len, bool chunked, size_t channel_len)
 {
     if (body_len >= UINT32_MAX - SSE_CHUNK_HEAD_MAX - SSE_CHUNK_TAIL)
@@ -70,7 +70,7 @@ struct frame *frame_with_id(struct frame *shared, const char *id, size_t id_len)
     return f;
 }
 
-// NOLINTNEXTLINE(performance-no-int-to-ptr): an iovec knows no const, and nobody writes
+// NOLINTNEXTLINE(performance-no-int-to-ptr): an iovec knows no const; its bytes are only read
 #define PIECE(at, len) ((struct iovec){.iov_base = (void *)(uintptr_t)(at), .iov_len = (len)})
 
 int frame_pieces(const struct frame *f, bool body_only, struct iovec pieces[FRAME_PIECES])

@@ -31,12 +31,12 @@ struct frame {
     uint16_t channel_len; // 0: belongs to no channel (heartbeats, ends of streams)
     bool is_gap;          // gateway:gap: stands for events that were lost
     bool is_foreign;      // likewise, for an entry of the history that sse_publish did not write
-    bool durable;         // has its place in the channel's history:
-    struct event_id prev; // behind this one,
-    struct event_id at;   // and here (a gap: where history goes on)
+    bool durable;         // stands in the channel's history:
+    struct event_id prev; // after this event,
+    struct event_id at;   // with this id (a gap: the last id that it stands for)
     uint64_t epoch;       // milliseconds of the first event of this life of the channel's history
     uint64_t channel_hash;
-    char *channel;      // inside this allocation, behind wire
+    char *channel;      // inside this allocation, after `wire`
     struct frame *rest; // or NULL
     char wire[];
 };

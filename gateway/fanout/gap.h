@@ -1,4 +1,4 @@
-// gateway:gap, the event that says that events of a channel were lost (docs/protocol.md, "Control events").
+// gateway:gap, the event that says that events of a channel were lost (docs/protocol.md, "Control events"). Pure.
 #pragma once
 
 #include <stddef.h>
@@ -11,6 +11,6 @@
 struct frame *gap_frame(struct channel_ref channel);
 
 // A gap in the history of a durable channel: the events with the offsets `from` to `to` were lost (0:
-// unknown), and history goes on behind `at`.
+// unknown), and the history goes on after `at`.
 struct frame *gap_frame_durable(struct channel_ref channel, uint64_t from, uint64_t to, struct event_id prev,
                                 struct event_id at);

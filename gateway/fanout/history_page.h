@@ -33,4 +33,5 @@ struct history_page {
     bool failed; // it cannot be read
     struct frame *const *frames;
     size_t count;
+    size_t largest; // bytes of the largest entry as Redis sent it, which may have become a small gateway:gap
 };

@@ -1,108 +1,181 @@
-// What hub.c and catch_up.c share; nobody else's.
+// A channel of a hub: its state, the slots of streams that have all of its events, and the streams that lag in it.
+// For hub.c, catch_up.c, catch_up_pages.c and catch_up_step.c alone. The hub's thread.
+//
+//          not confirmed                                     confirmed
+//
+//        SUBSCRIBING ------------- confirm, no history ---> SILENT     has had no durable event
+//             | event                                          | event
+//             v                                                v
+//           HEARD ---------------- confirm ---------------> LIVE <-- event beyond the tail -- JOINING
+//             ^ event                                          | lost                            ^
+//             |                                                v                                 |
+//          CUT_OFF --------------- confirm, no history ---> STALE                                |
+//             ^                                                                                  |
+//             +-- unconfirm: HEARD, LIVE, JOINING, STALE          confirm with a newer tail: any +
+//
+// SILENT goes back to SUBSCRIBING; HEARD with a loss becomes CUT_OFF, JOINING with a loss STALE; an event that comes in
+// STALE makes it LIVE.
 #pragma once
 
 #include <sys/queue.h>
 
 #include "common/map.h"
-#include "gateway/fanout/hub.h"
 #include "gateway/fanout/replay.h"
+#include "gateway/fanout/subscriber.h"
+
+enum channel_state {
+    CHANNEL_SUBSCRIBING, // `last_id` is unknown
+    CHANNEL_HEARD,       // an event has come since the subscription
+    CHANNEL_CUT_OFF,     // events after `last_id` may have been missed
+    CHANNEL_SILENT,      // `last_id` is unknown: there is no history, and no durable event has come
+    CHANNEL_JOINING,     // events up to `last_id` may still arrive, and were in the history already
+    CHANNEL_LIVE,
+    CHANNEL_STALE, // events after `last_id` may have been missed; the bus was asked how far the history has got
+};
+
+enum channel_history {
+    HISTORY_UNASKED, // never confirmed yet
+    HISTORY_NONE,    // Redis cannot be asked for it
+    HISTORY_READABLE,
+};
 
 struct slot {
     struct subscriber *subscriber;
     uint32_t subscription; // which of the subscriber's subscriptions points back here
 };
 
-// A subscriber that has not had all events up to the channel's position yet.
+struct hub_channel {
+    struct map_entry entry; // key is name
+    struct slot *slots;     // subscribers that have had all events up to `last_id`
+    uint32_t count, capacity;
+    enum channel_state state;
+    enum channel_history history;
+    bool has_plain;            // messages that are not durable came, too
+    struct event_id last_id;   // the newest event that came, or the history's last one as of the confirmation
+    uint64_t epoch;            // of `last_id`: which life of the history it belongs to
+    uint64_t subscribe_seq;    // the bus was asked with it last: a confirmation with a lower one is too old
+    uint64_t cursor_hash;      // of the name
+    struct catch_up *catch_up; // or NULL
+    char name[];
+};
+
+// How a lagging stream goes on.
+enum lagging_mode {
+    LAGGING_AT,       // after `at`
+    LAGGING_EARLIEST, // with all that is kept
+    LAGGING_LOST,     // nobody knows how far it got: with a gap up to the channel's last_id
+    LAGGING_FORKED, // `forked` is in no history: `at` goes from the beginning to the first event that it has not had
+};
+
+// What is known of a lagging stream's beginning in the channel.
+enum lagging_start {
+    START_PENDING,     // what it has missed is not known yet
+    START_COMPLETE,    // what it has missed can be read
+    START_GAP,         // a part of it is gone, or nobody knows
+    START_FELL_BEHIND, // it had a slot
+};
+
+// A subscriber that has not had all events up to the channel's last_id yet.
 struct lagging {
     TAILQ_ENTRY(lagging) in_ready;
     struct hub_channel *channel;
     struct subscriber *subscriber;
     uint32_t subscription;
     uint32_t index; // in catch_up->lagging
-    uint32_t since; // pages that had been asked for when it got to `at`: only later ones speak of its end
-    struct event_id at;
-    struct event_id forked; // where it was, if that is in no history: it looks for its place; else zero
-    enum hub_from from;     // what it asked for; FROM_EVENT_ID once `at` is right
+    uint32_t
+        since; // pages that had been asked for when it got to `at`: only later ones tell whether `at` is gone
+    enum lagging_mode mode;
+    enum lagging_start start;
+    struct event_id at;     // the last event that it has had, or that it has skipped
+    struct event_id forked; // LAGGING_FORKED: the last event that it has had
     uint8_t forks;          // times that it was forked
-    bool told_gap;          // nothing but gaps since the last one
-    bool ready;             // stands in hub->ready
-    bool verified;          // it is known what it has missed, or that this cannot be known
-    bool gap;               // the latter, or a part of it is gone
-    bool had_slot;          // fell behind where it stood; it did not come to resume
+    bool told_gap;          // it was given nothing but gaps since the last one
+    bool is_ready;          // stands in hub->ready
 };
 
 TAILQ_HEAD(lagging_list, lagging);
 
-// Exists while streams are behind in the channel, and for a while after.
+enum page_state {
+    PAGE_NONE,    // none is asked for
+    PAGE_PAUSED,  // the last page brought nothing: the next one is asked for a little later
+    PAGE_WAITING, // for room in the budget, in hub->waiting
+    PAGE_ASKED,
+};
+
+// Exists while streams lag in the channel, and for a while after.
 struct catch_up {
-    TAILQ_ENTRY(catch_up) in_hub;
+    TAILQ_ENTRY(catch_up) in_hub, in_waiting;
     struct hub_channel *channel;
     struct replay replay;
     struct lagging **lagging;
     uint32_t count, capacity;
-    uint32_t ready_count;
-    struct event_id wanted;        // the place that comes next of those that somebody waits for
-    struct history_query query;    // the last one
-    struct event_id asked_last_id; // where the channel was then
-    bool is_wanted;
-    bool reading;      // the bus was asked for a page
-    bool awaits_live;  // somebody has more than the channel's position
-    bool awaits_redis; // what Redis has ends before the channel's position: it is asked again a little later
-    uint32_t pages;    // that were asked for
-    uint32_t page;     // which of them is there
-    uint32_t entries;  // that the next page may have
-    unsigned short_pages; // in a row that ended before the channel's position
-    bool is_paused;       // the last page brought nothing: the next one is asked for a little later
+    uint32_t ready_count; // of them stand in hub->ready
+    enum page_state page_state;
+    bool is_wanted;         // a stream waits for the page that begins at `wanted`
+    bool awaits_live;       // a stream has an event beyond the channel's last_id
+    bool awaits_redis;      // the history ends before the channel's last_id: it is asked again a little later
+    struct event_id wanted; // the place that comes next, of those that streams wait for
+    struct history_query query;            // the last one
+    struct event_id asked_last_id;         // the channel's last_id then
+    uint32_t pages;                        // that were asked for
+    uint32_t page;                         // which of them is there
+    uint32_t entries;                      // that the next page may have
+    uint32_t short_pages;                  // in a row that ended before the channel's last_id
+    size_t entry_bytes;                    // of the largest entry of the last page; 0: unknown
+    size_t reserved;                       // bytes of the budget, for the page that was asked for
     uint64_t asked_at, answer_by, used_at; // milliseconds
 };
 
 TAILQ_HEAD(catch_up_list, catch_up);
 
-struct hub_channel {
-    struct map_entry entry; // key is name
-    struct slot *slots;     // subscribers that have all up to `position`
-    uint32_t count, capacity;
-    bool confirmed;
-    bool answered;    // was confirmed before: `has_history` is true or false
-    bool known;       // `position` is
-    bool has_history; // Redis can be asked for it
-    bool has_plain;   // messages that are not durable came, too
-    bool stale;       // the subscription was lost since the last event
-    bool joining;     // just confirmed: events up to `position` may still arrive, and were read already
-    struct event_id last_id;
-    uint64_t epoch;            // which life of the history `position` is of
-    uint64_t subscribe_seq;    // an answer to an older one is not meant for it
-    uint64_t cursor_hash;      // of the name
-    struct catch_up *catch_up; // or NULL
-    char name[];
-};
-
 struct hub {
     struct map channels;
     struct hub_events events;
-    size_t bytes; // of all but the map
+    struct hub_settings settings;
     struct lagging_list ready;
-    struct catch_up_list catching_up;
-    size_t replay_bytes, replay_limit;
+    struct catch_up_list catching_up; // those that had a page last at the end
+    struct catch_up_list waiting;     // for room in the budget, to ask for a page
+    size_t bytes;                     // of all but the map
+    size_t replay_bytes;              // of all replays
+    size_t entry_bytes;               // of the largest history entries that came lately; 0: none came yet
+    uint32_t reads;                   // pages that were asked for and have not come
+    uint32_t queries;                 // that were sent, of any channel
+    uint64_t subscribe_seq;           // likewise: a channel may outlive 2^32 of them
     uint64_t now_ms;
-    uint32_t queries;       // that were sent, of any channel
-    uint64_t subscribe_seq; // likewise: a channel may outlive 2^32 of them
 };
 
-// Puts a subscriber's subscription behind, without a slot. False when out of memory.
-bool catch_up_add(struct hub *h, struct hub_channel *c, struct subscriber *s, uint32_t subscription,
-                  enum hub_from from, struct event_id at);
-void catch_up_remove(struct hub *h, const struct subscription *gone);
-// Forgets all about the channel; nobody may be behind.
-void catch_up_destroy(struct hub *h, struct hub_channel *c);
-// All who have a slot are behind from the channel's position on.
-void catch_up_all(struct hub *h, struct hub_channel *c);
-// Drops what is remembered of the channel's history.
-void catch_up_forget(struct hub *h, struct hub_channel *c);
-// There is something new for lagging streams in the channel.
-void catch_up_wake(struct hub *h, struct hub_channel *c);
-// An event has come, and the channel's position is behind it.
-void catch_up_append(struct hub *h, struct hub_channel *c, struct frame *f);
+// All moves of a channel's state; asserts that it is one of those drawn above. To the same state always is.
+void channel_set_state(struct hub_channel *c, enum channel_state to);
+// Redis has confirmed the subscription.
+static inline bool channel_is_confirmed(const struct hub_channel *c)
+{
+    return c->state >= CHANNEL_SILENT;
+}
+static inline bool channel_knows_last_id(const struct hub_channel *c)
+{
+    return c->state != CHANNEL_SUBSCRIBING && c->state != CHANNEL_SILENT;
+}
+// Events after last_id may have been missed.
+static inline bool channel_is_stale(const struct hub_channel *c)
+{
+    return c->state == CHANNEL_CUT_OFF || c->state == CHANNEL_STALE;
+}
+static inline bool channel_has_history(const struct hub_channel *c)
+{
+    return c->history == HISTORY_READABLE;
+}
 
-// Slots, for those who have caught up. False when out of memory.
-bool channel_add(struct hub *h, struct hub_channel *c, struct subscriber *s, uint32_t subscription);
+// NULL when out of memory. Its catch_up is the caller's to destroy before it.
+struct hub_channel *channel_create(struct hub *h, struct channel_ref channel);
+void channel_destroy(struct hub *h, struct hub_channel *c);
+// Gives the subscriber's subscription a slot. False when out of memory.
+bool channel_add_slot(struct hub *h, struct hub_channel *c, struct subscriber *s, uint32_t subscription);
+void channel_drop_slot(struct hub *h, struct hub_channel *c, uint32_t slot);
+
+// NULL where the subscription has a slot.
+static inline struct lagging *lagging_of(const struct subscription *s)
+{
+    return s->lagging ? s->channel->catch_up->lagging[s->slot] : NULL;
+}
+// True where Redis has confirmed every channel of `s`, and it is known what `s` has missed.
+bool subscriber_is_ready(const struct subscriber *s);

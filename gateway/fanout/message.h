@@ -7,7 +7,7 @@
 #include "gateway/fanout/counters.h"
 #include "gateway/fanout/frame.h"
 
-// What a payload may be (docs/protocol.md, "Payloads").
+// What a payload may be (--payload).
 enum payload_mode { PAYLOAD_AUTO, PAYLOAD_TEXT, PAYLOAD_ENVELOPE };
 
 struct payload_rule {
@@ -24,7 +24,7 @@ struct payload_policy {
 // Reads rules written "PATTERN=MODE" or "MODE" (for all channels). On failure false and the rest of a
 // sentence `"x" ...` in `error`.
 bool payload_rule_parse(const char *text, struct payload_rule *rule, char *error, size_t error_size);
-// False for channels whose payloads are all data: there, nothing can say that it is a durable event.
+// False for channels whose payloads are all data: no payload can say there that it is a durable event.
 bool payload_may_be_durable(const struct payload_policy *policy, const char *channel, size_t len);
 void payload_policy_deinit(struct payload_policy *p);
 
@@ -40,7 +40,7 @@ struct event_place {
     uint64_t epoch;
 };
 
-// The frame of a durable event; its id, in the place of that of `event`, is the cursor of a stream that has
+// The frame of a durable event; its id, instead of that of `event`, is the cursor of a stream that has
 // this channel alone. NULL when out of memory. The caller has checked the texts of `event`.
 struct frame *message_durable_frame(struct channel_ref channel, const struct event_place *place,
                                     const struct sse_event *event);

@@ -69,7 +69,7 @@ static bool chain_push_first(struct chain *c, struct frame *f)
     return true;
 }
 
-// The index of the first frame behind `at`; `count` where there is none.
+// The index of the first frame after `at`; `count` where there is none.
 static uint32_t chain_search(const struct chain *c, struct event_id at)
 {
     uint32_t low = 0, high = c->count;

@@ -1,4 +1,4 @@
-// What a worker remembers of one durable channel while streams are behind in it, shared by all of them: two
+// What a worker remembers of one durable channel while streams lag in it, shared by all of them: two
 // chains of frames, each of which begins where the one before it ended (frame.prev == the other's frame.at).
 //
 //      page: o--o--o--o  what was read last from Redis            ring: o--o--o  the newest, up to live
@@ -40,7 +40,7 @@ size_t replay_bytes(const struct replay *r);
 void replay_append(struct replay *r, struct frame *f, size_t budget);
 
 // A page that was read: takes the references, and leaves the array alone. Where it reaches the ring, or
-// `live` (the channel's position) with no ring there, the ring grows downwards by what fits.
+// `live` (the channel's last_id) with no ring there, the ring grows downwards by what fits.
 void replay_add_page(struct replay *r, struct event_id from, bool at_end, struct frame *const *frames,
                      size_t count, struct event_id live, size_t budget);
 
@@ -49,11 +49,11 @@ struct frame *replay_ring_first(const struct replay *r);
 
 enum replay_result {
     REPLAY_NEXT,    // `next` follows
-    REPLAY_GAP,     // it is there, and events behind it are gone; `next` is the first one behind those
-    REPLAY_MISSING, // it is not there; `next` is the first one behind it
-    REPLAY_END,     // Redis had nothing behind it
-    REPLAY_LOST,    // Redis has neither it nor anything behind it
-    REPLAY_UNREAD   // what is here does not say: read from there
+    REPLAY_GAP,     // `at` is there, and events after it are gone; `next` is the first one after those
+    REPLAY_MISSING, // `at` is not there; `next` is the first one after it
+    REPLAY_END,     // Redis had nothing after `at`
+    REPLAY_LOST,    // Redis has neither `at` nor anything after it
+    REPLAY_UNREAD   // what is remembered does not tell: a page has to be read from `at` on
 };
 
 // What comes after `at`. `next` is borrowed.

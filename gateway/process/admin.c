@@ -7,7 +7,13 @@ bool admin_start(struct admin *a, struct ev_loop *loop, const struct client_sett
 {
     *a = (struct admin){.status = status};
     struct client_hooks hooks = {.pages = process_pages, .ctx = status};
-    if (!client_loop_init(&a->clients, CLIENT_LOOP_MAIN, loop, settings, &hooks, counters)) {
+    const struct client_loop_setup setup = {.index = CLIENT_LOOP_MAIN,
+                                            .loop = loop,
+                                            .settings = settings,
+                                            .hooks = &hooks,
+                                            .counters = counters,
+                                            .max_streamless = ADMIN_CONNECTIONS_MAX};
+    if (!client_loop_init(&a->clients, &setup)) {
         client_loop_deinit(&a->clients);
         return false;
     }

@@ -8,6 +8,8 @@
 #include "gateway/client/listener.h"
 #include "gateway/process/status.h"
 
+#define ADMIN_CONNECTIONS_MAX 16u // the one that was idle longest goes first
+
 struct admin {
     struct status *status; // borrowed
     struct client_loop clients;

@@ -20,6 +20,10 @@
 // find no descriptor for that try again, so not all of them need one at once.
 #define LOOKUP 4u
 #define LOOKUPS_MAX 16u
+// Connections without a stream: requests that are read, refusals that are taken, idle keep-alive. There is always room
+// for STREAMLESS_MIN of them, and for a burst of refusals where the limit has it.
+#define STREAMLESS_MIN 64u
+#define STREAMLESS_USUAL 1024u
 
 uint64_t capacity_reserved(const struct capacity_needs *needs)
 {
@@ -30,21 +34,27 @@ uint64_t capacity_reserved(const struct capacity_needs *needs)
     return STANDARD_STREAMS + OTHERS + main + bus + needs->workers * (LOOP + needs->listeners * LISTENER);
 }
 
-bool capacity_streams(uint64_t limit, uint64_t reserved, uint64_t asked, uint64_t *streams, char *error,
-                      size_t error_size)
+bool capacity_share(uint64_t limit, uint64_t reserved, uint64_t asked, struct capacity *out, char *error,
+                    size_t error_size)
 {
     uint64_t wanted = asked == OPTION_UNSET ? 1 : asked;
     uint64_t room = limit > reserved ? limit - reserved : 0;
-    *streams = asked == OPTION_UNSET ? room : asked;
-    if (room >= wanted)
-        return true;
-    snprintf(error, error_size,
-             "%" PRIu64 " streams need %" PRIu64 " open files (%" PRIu64
-             " of them for workers, listeners and Redis), but %" PRIu64
-             " are allowed; raise the limit (ulimit -n, LimitNOFILE=)%s",
-             wanted, wanted + reserved, reserved, limit,
-             asked == OPTION_UNSET ? " or lower --workers" : " or lower --max-connections");
-    return false;
+    if (room < wanted + STREAMLESS_MIN) {
+        snprintf(
+            error, error_size,
+            "%" PRIu64 " streams need %" PRIu64 " open files (%" PRIu64
+            " of them for workers, listeners, Redis and connections that have no stream yet), but %" PRIu64
+            " are allowed; raise the limit (ulimit -n, LimitNOFILE=)%s",
+            wanted, wanted + reserved + STREAMLESS_MIN, reserved + STREAMLESS_MIN, limit,
+            asked == OPTION_UNSET ? " or lower --workers" : " or lower --max-connections");
+        return false;
+    }
+    uint64_t streams = asked == OPTION_UNSET ? room - room / 5 : asked;
+    if (room - streams < STREAMLESS_MIN)
+        streams = room - STREAMLESS_MIN;
+    uint64_t most = streams / 4 > STREAMLESS_USUAL ? streams / 4 : STREAMLESS_USUAL;
+    *out = (struct capacity){.streams = streams, .streamless = room - streams < most ? room - streams : most};
+    return true;
 }
 
 uint64_t capacity_raise_limit(void)

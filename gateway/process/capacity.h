@@ -17,11 +17,15 @@ struct capacity_needs {
 // Descriptors to keep for loops, listeners, the log, the admin listener, Redis and look-ups of names. Pure.
 uint64_t capacity_reserved(const struct capacity_needs *needs);
 
-// Streams beside `reserved` descriptors, of `limit` in all: `asked` (--max-connections), or, where that is
-// OPTION_UNSET, as many as there is room for. False, and one line in `error`, where the limit is too low.
-// Pure.
-bool capacity_streams(uint64_t limit, uint64_t reserved, uint64_t asked, uint64_t *streams, char *error,
-                      size_t error_size);
+struct capacity {
+    uint64_t streams;
+    uint64_t streamless; // connections without a stream: as many again must not take the streams' descriptors
+};
+
+// Shares what `limit` descriptors leave beside `reserved`: `asked` streams (--max-connections), or, where that is
+// OPTION_UNSET, four of five for streams. False, and one line in `error`, where the limit is too low. Pure.
+bool capacity_share(uint64_t limit, uint64_t reserved, uint64_t asked, struct capacity *out, char *error,
+                    size_t error_size);
 
 // Raises the limit of open files as far as this process may, and returns what is in force.
 uint64_t capacity_raise_limit(void);

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "common/redis_tls.h"
+#include "common/tls.h"
 #include "gateway/client/listen_address.h"
 #include "gateway/process/origin.h"
 #include "gateway/threads/worker.h"
@@ -139,7 +139,7 @@ static bool open_tls(struct redis_url *url, char *error, size_t error_size)
 {
     if (!url->tls)
         return true;
-    url->tls_context = redis_tls_context_create(&url->tls_files, error, error_size);
+    url->tls_context = tls_context_create(&url->tls_files, "redis", error, error_size);
     return url->tls_context != NULL;
 }
 
@@ -165,7 +165,7 @@ bool config_derive(struct config *c, char *error, size_t error_size)
 
 void config_derive_free(struct config *c)
 {
-    redis_tls_context_destroy(c->redis_url.tls_context);
+    tls_context_destroy(c->redis_url.tls_context);
     redis_url_deinit(&c->redis_url);
     payload_policy_deinit(&c->payload);
 }

@@ -107,3 +107,12 @@ void drain_watch(struct drain *d, struct ev_loop *loop, struct status *status, s
     ev_timer_init(&d->tell_again, on_tell_again, TELL_AGAIN_S, TELL_AGAIN_S);
     d->tell_again.data = d;
 }
+
+void drain_unwatch(struct drain *d)
+{
+    for (size_t i = 0; d->loop && i < DRAIN_SIGNALS; i++) {
+        ev_signal_stop(d->loop, &d->signals[i]);
+        (void)signal(signals[i].number, SIG_IGN); // the end is near, and bounded
+    }
+    d->loop = NULL;
+}

@@ -27,5 +27,7 @@ void drain_ignore_signals(void);
 // Watches signals on `loop`, the main thread's.
 void drain_watch(struct drain *d, struct ev_loop *loop, struct status *status, struct worker **workers,
                  uint64_t timeout_ms);
+// Before the loop goes. Signals are ignored from then on. Where nothing was watched, it does nothing.
+void drain_unwatch(struct drain *d);
 // A worker has no connection left.
 void drain_worker_empty(struct drain *d);

@@ -1,5 +1,6 @@
 #include "gateway/redis/canary.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +33,7 @@ struct canary {
     unsigned unheard;      // of these, how many Redis took: only they are the subscriber's fault
     uint64_t heard_before; // the newest was sent
     bool listening;        // the subscriber has the channel
-    bool flying;           // sent and not back yet
+    bool awaited;          // sent and not back yet
     bool taken;            // Redis took the newest
     bool proven;
 };
@@ -54,8 +55,8 @@ static void canary_send(struct canary *c)
     const char *publish[] = {c->settings.sharded ? "SPUBLISH" : "PUBLISH", c->channel, number};
     c->taken = false;
     c->heard_before = c->settings.heard(c->settings.ctx);
-    c->flying = redis_conn_send(c->conn, 3, publish, NULL);
-    if (c->flying)
+    c->awaited = redis_conn_send(c->conn, 3, publish, NULL);
+    if (c->awaited)
         counter_add(c->settings.counters, COUNTER_CANARIES_SENT, 1);
 }
 
@@ -66,9 +67,9 @@ static void on_verdict(void *ctx)
     if (deadline_extend(&c->verdict))
         return;
     // One that could not even be sent is as good as lost.
-    if (c->flying || !c->listening || !redis_conn_is_ready(c->conn))
+    if (c->awaited || !c->listening || !redis_conn_is_ready(c->conn))
         c->missed++;
-    if (c->flying && c->taken)
+    if (c->awaited && c->taken)
         c->unheard++;
     bool silent = c->settings.heard(c->settings.ctx) == c->heard_before;
     if (c->missed >= MISSED_MAX) {
@@ -77,9 +78,10 @@ static void on_verdict(void *ctx)
                       c->missed);
         set_proven(c, false);
     }
+    assert(c->unheard <= c->missed);
     if (c->unheard >= (silent ? MISSED_MAX : LATE_MAX)) {
         c->missed = c->unheard = 0;
-        c->flying = false;
+        c->awaited = false;
         c->settings.on_deaf(c->settings.ctx);
     }
 }
@@ -196,20 +198,20 @@ void canary_back(struct canary *c, const char *payload, size_t len)
     if (len != (size_t)n || memcmp(payload, number, len) != 0)
         return; // an older one, or a stranger's
     counter_add(c->settings.counters, COUNTER_CANARIES_BACK, 1);
-    c->flying = false;
+    c->awaited = false;
     c->missed = c->unheard = 0;
     set_proven(c, true);
 }
 
 void canary_lost(struct canary *c)
 {
-    c->listening = c->flying = false;
+    c->listening = c->awaited = false;
     set_proven(c, false);
 }
 
 void canary_unheard(struct canary *c)
 {
-    c->listening = c->flying = false;
+    c->listening = c->awaited = false;
 }
 
 void canary_move(struct canary *c, uint16_t slot)

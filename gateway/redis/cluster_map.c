@@ -1,5 +1,6 @@
 #include "gateway/redis/cluster_map.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,16 +23,16 @@
 #define EVERY_MS 10000u
 #define ROUNDS_FAST 10u
 #define PAUSE_MAX_MS 1000u
-// An epoch that nobody has known for so long is forgotten: the cluster was made anew.
+// An epoch that no node has named for this time is forgotten: the cluster was made anew.
 #define EPOCH_KEPT_MS 10000u
 
 struct cluster_map {
     struct cluster_map_settings settings;
     struct ev_loop *loop;
     struct cluster_slots slots;
-    struct redis_conn *conn;    // to `asked`, NULL at first
-    struct redis_url url;       // the same, for the connection
-    struct redis_endpoint hint; // whom to ask next; no host: nobody in particular
+    struct redis_conn *conn;   // to `asked`, NULL at first
+    struct redis_url url;      // the same, for the connection
+    struct redis_address hint; // the node to ask next; no host: the next in turn
     struct deadline deadline;
     size_t next;   // of the candidates: the nodes of the URL, then those of the map
     bool asking;   // a question is out, or waits for the connection
@@ -45,7 +46,7 @@ struct cluster_map {
     bool said_failed;  // the log has it
 };
 
-bool cluster_node_url(const struct redis_url *cluster, const struct redis_endpoint *node,
+bool cluster_node_url(const struct redis_url *cluster, const struct redis_address *node,
                       struct redis_url *out)
 {
     *out = (struct redis_url){.kind = cluster->tls ? REDIS_URL_TLS : REDIS_URL_TCP,
@@ -56,9 +57,7 @@ bool cluster_node_url(const struct redis_url *cluster, const struct redis_endpoi
     bool ok = out->endpoints != NULL;
     if (ok) {
         out->endpoint_count = 1;
-        out->endpoints[0].port = node->port;
-        out->endpoints[0].host = strdup(node->host);
-        ok = out->endpoints[0].host != NULL;
+        out->endpoints[0] = *node;
     }
     if (ok && cluster->user)
         ok = (out->user = strdup(cluster->user)) != NULL;
@@ -83,7 +82,7 @@ static size_t candidate_count(const struct cluster_map *m)
 // Goes on to another node, unless a newer question has been asked for.
 static void give_up(struct cluster_map *m, const char *why)
 {
-    const struct redis_endpoint *at = &m->url.endpoints[0];
+    const struct redis_address *at = &m->url.endpoints[0];
     if (!m->said_failed)
         log_warn("cluster", "%s:%u does not tell who owns which slot: %s; asking the others", at->host,
                  at->port, why);
@@ -115,6 +114,7 @@ static void read_info(struct cluster_map *m, const char *text)
 
 static void accept_map(struct cluster_map *m, struct cluster_slots *slots)
 {
+    assert(m->asking && slots->node_count > 0);
     size_t moved = cluster_slots_diff(&m->slots, slots, NULL);
     cluster_slots_deinit(&m->slots);
     m->slots = *slots;
@@ -179,11 +179,11 @@ static void on_down(void *ctx)
     m->answered = false;
 }
 
-// Whom to ask: who is said to know, who told the last time, or the next in turn.
-static const struct redis_endpoint *pick(struct cluster_map *m)
+// The node to ask: the one that was named as an owner, the one that gave the last map, or the next in turn.
+static const struct redis_address *pick(struct cluster_map *m)
 {
     const struct redis_url *seeds = m->settings.url;
-    if (m->hint.host)
+    if (m->hint.host[0])
         return &m->hint;
     if (m->answered)
         return &m->url.endpoints[0];
@@ -191,9 +191,9 @@ static const struct redis_endpoint *pick(struct cluster_map *m)
     return i < seeds->endpoint_count ? &seeds->endpoints[i] : &m->slots.nodes[i - seeds->endpoint_count];
 }
 
-static bool connect_to(struct cluster_map *m, const struct redis_endpoint *node)
+static bool connect_to(struct cluster_map *m, const struct redis_address *node)
 {
-    if (m->conn && m->answered && cluster_endpoint_equal(node, &m->url.endpoints[0]))
+    if (m->conn && m->answered && redis_address_equal(node, &m->url.endpoints[0]))
         return true;
     struct redis_url url;
     if (!cluster_node_url(m->settings.url, node, &url))
@@ -220,8 +220,7 @@ static bool connect_to(struct cluster_map *m, const struct redis_endpoint *node)
 static void ask(struct cluster_map *m)
 {
     bool ok = connect_to(m, pick(m));
-    free(m->hint.host);
-    m->hint.host = NULL;
+    m->hint.host[0] = '\0';
     m->wanted = false;
     if (!ok) {
         log_error("cluster", "out of memory: asking for the map of slots again later");
@@ -248,12 +247,10 @@ static void on_deadline(void *ctx)
         ask(m);
 }
 
-void cluster_map_refresh(struct cluster_map *m, const struct redis_endpoint *hint)
+void cluster_map_refresh(struct cluster_map *m, const struct redis_address *hint)
 {
-    if (hint && !m->hint.host) {
-        m->hint.port = hint->port;
-        m->hint.host = strdup(hint->host); // without memory nobody in particular is asked
-    }
+    if (hint && !m->hint.host[0])
+        m->hint = *hint;
     if (m->wanted)
         return;
     m->wanted = true;
@@ -285,6 +282,5 @@ void cluster_map_destroy(struct cluster_map *m)
     redis_conn_destroy(m->conn);
     redis_url_deinit(&m->url);
     cluster_slots_deinit(&m->slots);
-    free(m->hint.host);
     free(m);
 }

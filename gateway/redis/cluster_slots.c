@@ -1,5 +1,6 @@
 #include "gateway/redis/cluster_slots.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +33,7 @@ uint16_t cluster_slot(const char *name, size_t len)
 
 void cluster_slot_tag(uint16_t slot, char tag[CLUSTER_TAG_MAX])
 {
+    assert(slot < CLUSTER_SLOTS);
     // Numbers of up to six digits meet every slot; a test says so.
     for (uint32_t n = 0;; n++) {
         int len = snprintf(tag, CLUSTER_TAG_MAX, "%" PRIu32, n);
@@ -50,32 +52,25 @@ void cluster_slots_init(struct cluster_slots *s)
 
 void cluster_slots_deinit(struct cluster_slots *s)
 {
-    for (size_t i = 0; i < s->node_count; i++)
-        free(s->nodes[i].host);
     free(s->nodes);
     cluster_slots_init(s);
 }
 
-bool cluster_endpoint_equal(const struct redis_endpoint *a, const struct redis_endpoint *b)
-{
-    return a->port == b->port && strcmp(a->host, b->host) == 0;
-}
-
-static size_t find_node(const struct cluster_slots *s, const struct redis_endpoint *node)
+static size_t find_node(const struct cluster_slots *s, const struct redis_address *node)
 {
     size_t i = 0;
-    while (i < s->node_count && !cluster_endpoint_equal(&s->nodes[i], node))
+    while (i < s->node_count && !redis_address_equal(&s->nodes[i], node))
         i++;
     return i;
 }
 
-bool cluster_slots_has_node(const struct cluster_slots *s, const struct redis_endpoint *node)
+bool cluster_slots_has_node(const struct cluster_slots *s, const struct redis_address *node)
 {
     return find_node(s, node) < s->node_count;
 }
 
 // The index of a node, which is added where it is new. False where there is no room.
-static bool add_node(struct cluster_slots *s, const struct redis_endpoint *node, uint16_t *index)
+static bool add_node(struct cluster_slots *s, const struct redis_address *node, uint16_t *index)
 {
     size_t i = find_node(s, node);
     *index = (uint16_t)i;
@@ -83,14 +78,11 @@ static bool add_node(struct cluster_slots *s, const struct redis_endpoint *node,
         return true;
     if (i == CLUSTER_NODES_MAX)
         return false;
-    struct redis_endpoint *nodes = realloc(s->nodes, (i + 1) * sizeof *nodes);
+    struct redis_address *nodes = realloc(s->nodes, (i + 1) * sizeof *nodes);
     if (!nodes)
         return false;
     s->nodes = nodes;
-    nodes[i] = (struct redis_endpoint){.host = strdup(node->host), .port = node->port};
-    if (!nodes[i].host)
-        return false;
-    s->node_count++;
+    nodes[s->node_count++] = *node;
     return true;
 }
 
@@ -99,7 +91,7 @@ static bool is_integer(const redisReply *r, long long max)
     return r->type == REDIS_REPLY_INTEGER && r->integer >= 0 && r->integer <= max;
 }
 
-// [host, port, id, ...]. *known is false for a node whose address nobody knows, which is left out.
+// [host, port, id, ...]. *known is false for a node whose address the cluster does not know; it is left out.
 static bool read_node(struct cluster_slots *s, const redisReply *r, const char *asked, uint16_t *index,
                       bool *known)
 {
@@ -108,15 +100,13 @@ static bool read_node(struct cluster_slots *s, const redisReply *r, const char *
     const redisReply *host = r->element[0];
     if (host->type != REDIS_REPLY_STRING && host->type != REDIS_REPLY_NIL)
         return false;
-    struct redis_endpoint node = {.port = (unsigned short)r->element[1]->integer};
+    struct redis_address node = {.port = (unsigned short)r->element[1]->integer};
     // Without a host it is the one that was asked; "?" is a name that has not got around yet.
     bool own = host->type == REDIS_REPLY_NIL || host->len == 0;
-    if (!own && strlen(host->str) >= CLUSTER_HOST_MAX)
+    if (!own && strlen(host->str) >= sizeof node.host)
         return false;
-    char text[CLUSTER_HOST_MAX];
-    snprintf(text, sizeof text, "%s", own ? asked : host->str);
-    node.host = text;
-    *known = node.port > 0 && strcmp(text, "?") != 0;
+    snprintf(node.host, sizeof node.host, "%s", own ? asked : host->str);
+    *known = node.port > 0 && strcmp(node.host, "?") != 0;
     return !*known || add_node(s, &node, index);
 }
 
@@ -150,8 +140,9 @@ bool cluster_slots_read(struct cluster_slots *s, const redisReply *reply, const 
     return ok;
 }
 
-const struct redis_endpoint *cluster_slots_owner(const struct cluster_slots *s, size_t slot)
+const struct redis_address *cluster_slots_owner(const struct cluster_slots *s, size_t slot)
 {
+    assert(slot < CLUSTER_SLOTS && (s->owner[slot] == CLUSTER_NOBODY || s->owner[slot] < s->node_count));
     return s->owner[slot] == CLUSTER_NOBODY ? NULL : &s->nodes[s->owner[slot]];
 }
 
@@ -160,8 +151,8 @@ size_t cluster_slots_diff(const struct cluster_slots *before, const struct clust
 {
     size_t count = 0;
     for (size_t i = 0; i < CLUSTER_SLOTS; i++) {
-        const struct redis_endpoint *a = cluster_slots_owner(before, i), *b = cluster_slots_owner(after, i);
-        bool other = a && b ? !cluster_endpoint_equal(a, b) : a != b;
+        const struct redis_address *a = cluster_slots_owner(before, i), *b = cluster_slots_owner(after, i);
+        bool other = a && b ? !redis_address_equal(a, b) : a != b;
         count += other;
         if (moved)
             moved[i] = other;
@@ -170,33 +161,31 @@ size_t cluster_slots_diff(const struct cluster_slots *before, const struct clust
 }
 
 // "SLOT HOST:PORT"
-static bool read_elsewhere(const char *text, struct cluster_moved *out)
+static bool read_elsewhere(const char *text, const char *host, struct cluster_moved *out)
 {
-    char *end;
+    char *end, *rest;
     unsigned long slot = strtoul(text, &end, 10);
     const char *colon = strrchr(text, ':'); // the last: an IPv6 address has more of them
     if (slot >= CLUSTER_SLOTS || end == text || *end != ' ' || !colon || colon <= end)
         return false;
-    size_t host = (size_t)(colon - end) - 1;
-    char *rest;
+    size_t len = (size_t)(colon - end) - 1;
     unsigned long port = strtoul(colon + 1, &rest, 10);
-    if (host >= CLUSTER_HOST_MAX || port == 0 || port > UINT16_MAX || *rest != '\0')
+    if (len >= sizeof out->to.host || port == 0 || port > UINT16_MAX || *rest != '\0')
         return false;
-    out->slot = (uint16_t)slot;
-    out->port = (unsigned short)port;
-    memcpy(out->host, end + 1, host);
-    out->host[host] = '\0';
+    *out = (struct cluster_moved){.slot = (uint16_t)slot, .to.port = (unsigned short)port};
+    snprintf(out->to.host, sizeof out->to.host, "%.*s", len ? (int)len : (int)sizeof out->to.host - 1,
+             len ? end + 1 : host);
     return true;
 }
 
-bool cluster_moved_parse(const char *text, struct cluster_moved *out)
+bool cluster_moved_parse(const char *text, const char *host, struct cluster_moved *out)
 {
-    return strncmp(text, "MOVED ", 6) == 0 && read_elsewhere(text + 6, out);
+    return strncmp(text, "MOVED ", 6) == 0 && read_elsewhere(text + 6, host, out);
 }
 
-bool cluster_ask_parse(const char *text, struct cluster_moved *out)
+bool cluster_ask_parse(const char *text, const char *host, struct cluster_moved *out)
 {
-    return strncmp(text, "ASK ", 4) == 0 && read_elsewhere(text + 4, out);
+    return strncmp(text, "ASK ", 4) == 0 && read_elsewhere(text + 4, host, out);
 }
 
 bool cluster_error_passes(const char *text)

@@ -12,7 +12,6 @@
 #define CLUSTER_SLOTS 16384u
 #define CLUSTER_NODES_MAX 1024u
 #define CLUSTER_NOBODY UINT16_MAX
-#define CLUSTER_HOST_MAX 256u
 #define CLUSTER_TAG_MAX 12u
 
 // The slot of a channel: CRC16 of its hash tag, the text between the first { and the next }, or of the whole
@@ -21,9 +20,9 @@ uint16_t cluster_slot(const char *name, size_t len);
 // Writes a hash tag, without braces and terminated, whose channels have that slot.
 void cluster_slot_tag(uint16_t slot, char tag[CLUSTER_TAG_MAX]);
 
-// All zero is a map without nodes only after cluster_slots_init.
+// A map without nodes after cluster_slots_init; all zero is none.
 struct cluster_slots {
-    struct redis_endpoint *nodes; // owners and replicas; owned
+    struct redis_address *nodes; // owners and replicas; owned
     size_t node_count;
     uint16_t owner[CLUSTER_SLOTS]; // index of a node, or CLUSTER_NOBODY
 };
@@ -31,28 +30,25 @@ struct cluster_slots {
 void cluster_slots_init(struct cluster_slots *s);
 void cluster_slots_deinit(struct cluster_slots *s);
 
-// Reads the answer to CLUSTER SLOTS. A node that does not know its own host is where it was asked, `host`.
-// False where it makes no sense, or out of memory; nothing is left to free then.
+// Reads the answer to CLUSTER SLOTS. `host` is that of the node that answers, which may leave its own out. False where
+// the answer makes no sense, or out of memory; nothing is left to free then.
 bool cluster_slots_read(struct cluster_slots *s, const redisReply *reply, const char *host);
-// The node that owns a slot; NULL where nobody does.
-const struct redis_endpoint *cluster_slots_owner(const struct cluster_slots *s, size_t slot);
-bool cluster_slots_has_node(const struct cluster_slots *s, const struct redis_endpoint *node);
-// How many slots have another owner in `after`; `moved` (may be NULL) tells which.
+// The node that owns a slot; NULL where none does.
+const struct redis_address *cluster_slots_owner(const struct cluster_slots *s, size_t slot);
+bool cluster_slots_has_node(const struct cluster_slots *s, const struct redis_address *node);
+// Counts the slots that have another owner in `after`; `moved` (may be NULL) tells which.
 size_t cluster_slots_diff(const struct cluster_slots *before, const struct cluster_slots *after,
                           bool moved[CLUSTER_SLOTS]);
-
-bool cluster_endpoint_equal(const struct redis_endpoint *a, const struct redis_endpoint *b);
 
 // "MOVED 3999 10.0.0.1:6381", the error of a node that does not own a slot.
 struct cluster_moved {
     uint16_t slot;
-    char host[CLUSTER_HOST_MAX]; // empty: the host of the node that says so
-    unsigned short port;
+    struct redis_address to;
 };
-// False where `text` is something else.
-bool cluster_moved_parse(const char *text, struct cluster_moved *out);
-// The same of "ASK 3999 10.0.0.1:6381": what this command asks for is on its way there, or was never here.
-bool cluster_ask_parse(const char *text, struct cluster_moved *out);
-// True for errors of a cluster that changes, whose command is to be tried again: MOVED, ASK, TRYAGAIN,
+// `host` is that of the node that says so, which may leave its own out. False where `text` is something else.
+bool cluster_moved_parse(const char *text, const char *host, struct cluster_moved *out);
+// The same of "ASK 3999 10.0.0.1:6381": the slot is being moved there, and the key of this command is there already.
+bool cluster_ask_parse(const char *text, const char *host, struct cluster_moved *out);
+// True for the errors of a cluster that changes, after which a command is tried again: MOVED, ASK, TRYAGAIN,
 // CLUSTERDOWN.
 bool cluster_error_passes(const char *text);

@@ -311,6 +311,8 @@ static void answer_page(struct history *h, const struct request *r, const redisR
         }
         prev = f->at;
         frames[page.count++] = f;
+        size_t size = history_entry_size(reply->element[i]);
+        page.largest = size > page.largest ? size : page.largest;
     }
     h->settings.on_page(h->settings.ctx, r->page.worker, r->channel, r->len, &page);
 }

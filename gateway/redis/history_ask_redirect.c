@@ -33,7 +33,7 @@ static void on_check(struct ev_loop *loop, ev_timer *timer, int events)
         come_back(g);
 }
 
-static bool go_to(struct history_ask_redirect *g, const struct redis_endpoint *node)
+static bool go_to(struct history_ask_redirect *g, const struct redis_address *node)
 {
     struct history_settings settings = g->settings;
     if (!cluster_node_url(g->settings.url, node, &g->url))
@@ -51,13 +51,11 @@ static bool go_to(struct history_ask_redirect *g, const struct redis_endpoint *n
 struct history *history_ask_redirect_at(struct history_ask_redirect *g, const char *error)
 {
     struct cluster_moved ask;
-    if (!cluster_ask_parse(error, &ask))
+    if (!cluster_ask_parse(error, g->settings.url->endpoints[0].host, &ask))
         return NULL;
-    const struct redis_endpoint node = {.host = ask.host[0] ? ask.host : g->settings.url->endpoints[0].host,
-                                        .port = ask.port};
     if (g->history)
-        return cluster_endpoint_equal(&node, &g->url.endpoints[0]) ? g->history : NULL; // one after the other
-    return go_to(g, &node) ? g->history : NULL;
+        return redis_address_equal(&ask.to, &g->url.endpoints[0]) ? g->history : NULL; // one after the other
+    return go_to(g, &ask.to) ? g->history : NULL;
 }
 
 struct history_ask_redirect *history_ask_redirect_create(struct ev_loop *loop,

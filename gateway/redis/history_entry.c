@@ -38,6 +38,16 @@ bool history_entry_event_id(const redisReply *entry, struct event_id *at, uint64
     return read_event_id(entry->element[0], at);
 }
 
+size_t history_entry_size(const redisReply *entry)
+{
+    size_t size = 0;
+    if (entry->type == REDIS_REPLY_ARRAY && entry->elements == 2 &&
+        entry->element[1]->type == REDIS_REPLY_ARRAY)
+        for (size_t i = 0; i < entry->element[1]->elements; i++)
+            size += entry->element[1]->element[i]->len;
+    return size;
+}
+
 // False where the entry is not one of the function's, which numbers its entries without a hole.
 static bool read_place(const redisReply *entry, struct event_place *place)
 {

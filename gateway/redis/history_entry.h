@@ -12,6 +12,9 @@
 // where it is none.
 bool history_entry_event_id(const redisReply *entry, struct event_id *at, uint64_t *epoch);
 
+// Bytes of an entry's fields.
+size_t history_entry_size(const redisReply *entry);
+
 // The frame of an entry; one that no event stream can carry becomes gateway:gap for its offset, one that
 // sse_publish did not write a gateway:gap without offsets, and `dropped` the reason (else COUNTER_COUNT). `prev` is the entry before it, for one that does not say so itself. NULL
 // when out of memory.

@@ -1,5 +1,6 @@
 #include "gateway/redis/lookup.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -28,7 +29,9 @@ struct lookup {
 
 static void lookup_drop(struct lookup *l)
 {
-    if (atomic_fetch_sub(&l->holders, 1) != 1)
+    int holders = atomic_fetch_sub(&l->holders, 1);
+    assert(holders > 0);
+    if (holders != 1)
         return;
     if (l->found)
         freeaddrinfo(l->found);

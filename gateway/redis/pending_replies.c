@@ -1,5 +1,6 @@
 #include "gateway/redis/pending_replies.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #define CAPACITY_MIN 16u
@@ -17,11 +18,13 @@ void pending_replies_deinit(struct pending_replies *u)
 
 static struct pending_command *at(const struct pending_replies *u, size_t index)
 {
+    assert(index < u->count);
     return &u->commands[(u->first + index) % u->capacity];
 }
 
 static void drop(struct pending_replies *u, size_t count)
 {
+    assert(count <= u->count);
     u->first = (u->first + count) % u->capacity;
     u->count -= count;
 }
@@ -43,6 +46,7 @@ static bool grow(struct pending_replies *u)
 
 bool pending_replies_add(struct pending_replies *u, enum asked what, uint32_t replies)
 {
+    assert(what != ASKED_NOTHING && replies > 0);
     if (u->count == u->capacity && !grow(u))
         return false;
     u->count++;

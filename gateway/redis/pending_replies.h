@@ -1,5 +1,5 @@
-// Which commands of a subscriber are still to be answered, oldest first. An error reply does not say what it
-// answers; that it is the oldest command does. Pure.
+// The commands of a subscriber that are not answered yet, oldest first. An error reply does not name its command: it
+// answers the oldest one. Pure.
 #pragma once
 
 #include <stdbool.h>
@@ -11,7 +11,7 @@ enum asked { ASKED_NOTHING, ASKED_SUBSCRIBE, ASKED_UNSUBSCRIBE, ASKED_PING };
 struct pending_replies {
     struct pending_command {
         enum asked what;
-        uint32_t replies; // that are still to come: one a channel
+        uint32_t replies; // still to come: one for each channel
     } * commands;         // a ring
     size_t first, count, capacity;
 };
@@ -20,10 +20,10 @@ struct pending_replies {
 void pending_replies_clear(struct pending_replies *u);
 void pending_replies_deinit(struct pending_replies *u);
 
-// A command was sent that is answered so often, or by one error. False when out of memory.
+// Records a sent command: Redis answers it with `replies` replies or one error. False when out of memory.
 bool pending_replies_add(struct pending_replies *u, enum asked what, uint32_t replies);
-// One of its replies came. What was asked before it has had its answers. An UNSUBSCRIBE that nobody asked for
-// changes nothing: servers send such ones.
+// Records a reply to a command of kind `what`. The commands before that one have had their replies. A reply to an
+// UNSUBSCRIBE that was not sent changes nothing: servers send such ones when a slot moves.
 void pending_replies_reply(struct pending_replies *u, enum asked what);
-// An error came: the command that it answers, which is settled by it.
+// Records an error, which settles the oldest command; returns its kind.
 enum asked pending_replies_error(struct pending_replies *u);

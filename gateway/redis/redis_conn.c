@@ -67,7 +67,7 @@ static void set_state(struct redis_conn *c, enum redis_conn_state state)
     c->state = state;
 }
 
-// Each reason once per outage: the same line every second helps nobody.
+// Each reason is logged once per outage.
 static bool is_news(struct redis_conn *c, const char *why)
 {
     uint32_t hash = 2166136261u; // FNV-1a

@@ -1,5 +1,6 @@
 #include "gateway/redis/redis_discovery.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -158,6 +159,7 @@ struct redis_discovery *redis_discovery_join(struct ev_loop *loop, const struct 
 
 void redis_discovery_leave(struct redis_discovery *discovery, struct redis_discovery_client *client)
 {
+    assert(!TAILQ_EMPTY(&discovery->clients));
     TAILQ_REMOVE(&discovery->clients, client, in_discovery);
     if (!TAILQ_EMPTY(&discovery->clients))
         return;
@@ -173,17 +175,13 @@ void redis_discovery_leave(struct redis_discovery *discovery, struct redis_disco
 void redis_discovery_ask(struct redis_discovery *discovery, struct redis_discovery_client *client)
 {
     const struct redis_url *url = discovery->url;
-    struct redis_address address = {.unix_path = url->unix_path};
     if (discovery->sentinel) {
         client->asking = true;
         sentinel_ask(discovery->sentinel);
         return;
     }
-    if (!url->unix_path) {
-        snprintf(address.host, sizeof address.host, "%s", url->endpoints[0].host);
-        address.port = url->endpoints[0].port;
-    }
-    client->on_address(client->ctx, &address, NULL);
+    const struct redis_address socket = {.unix_path = url->unix_path};
+    client->on_address(client->ctx, url->unix_path ? &socket : &url->endpoints[0], NULL);
 }
 
 bool redis_discovery_wants_master(const struct redis_discovery *discovery)

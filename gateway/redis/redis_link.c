@@ -1,31 +1,18 @@
 #include "gateway/redis/redis_link.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <hiredis/hiredis.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "gateway/redis/redis_socket.h"
 
 #define READ_SIZE 16384
 // Reads per turn, so that timers and mail have their turn in a flood. The socket is read again at once.
 #define READS_PER_TURN 64
-
-void redis_address_describe(const struct redis_address *address, char *out, size_t size)
-{
-    if (address->unix_path)
-        snprintf(out, size, "%s", address->unix_path);
-    else
-        snprintf(out, size, strchr(address->host, ':') ? "[%s]:%u" : "%s:%u", address->host, address->port);
-}
-
-bool redis_address_equal(const struct redis_address *a, const struct redis_address *b)
-{
-    return a->unix_path == b->unix_path && a->port == b->port && strcmp(a->host, b->host) == 0;
-}
 
 // The part of an address that a name has. NULL for families that have no names.
 static const void *host_of(const struct sockaddr *sa, size_t *size)
@@ -43,7 +30,7 @@ bool redis_link_is_at(const struct redis_link *l, const struct addrinfo *found)
     struct sockaddr_storage peer;
     socklen_t len = sizeof peer;
     size_t size, other_size;
-    if (l->state != REDIS_LINK_OPEN || getpeername(l->io.fd, (struct sockaddr *)&peer, &len) != 0)
+    if (l->state != REDIS_LINK_OPEN || getpeername(l->transport.fd, (struct sockaddr *)&peer, &len) != 0)
         return true; // a connection that is gone is noticed by itself
     const void *host = host_of((struct sockaddr *)&peer, &size);
     for (; host && found; found = found->ai_next) {
@@ -54,26 +41,30 @@ bool redis_link_is_at(const struct redis_link *l, const struct addrinfo *found)
     return !host;
 }
 
+static void set_state(struct redis_link *l, enum redis_link_state to)
+{
+    enum redis_link_state from = l->state;
+    assert(to == REDIS_LINK_CLOSED || from < to);
+    assert(to != REDIS_LINK_SECURING || from == REDIS_LINK_CONNECTING);
+    assert(to != REDIS_LINK_OPEN || from >= REDIS_LINK_CONNECTING);
+    assert((l->transport.fd >= 0) == (to >= REDIS_LINK_CONNECTING));
+    l->state = to;
+}
+
 static void watch(struct redis_link *l, int events)
 {
     if ((l->io.events & (EV_READ | EV_WRITE)) == events && ev_is_active(&l->io))
         return;
-    int fd = l->io.fd;
     ev_io_stop(l->loop, &l->io);
-    ev_io_set(&l->io, fd, events);
+    ev_io_set(&l->io, l->transport.fd, events);
     ev_io_start(l->loop, &l->io);
 }
 
 void redis_link_close(struct redis_link *l)
 {
-    redis_tls_destroy(l->tls);
-    l->tls = NULL;
-    if (l->io.fd >= 0) {
-        ev_io_stop(l->loop, &l->io);
-        (void)close(l->io.fd);
-    }
-    l->io.fd = -1;
-    l->state = REDIS_LINK_CLOSED;
+    ev_io_stop(l->loop, &l->io);
+    transport_close(&l->transport);
+    set_state(l, REDIS_LINK_CLOSED);
     buf_clear(&l->out);
     l->out_sent = 0;
 }
@@ -88,27 +79,35 @@ static void lose(struct redis_link *l, const char *why)
 
 static void opened(struct redis_link *l)
 {
-    l->state = REDIS_LINK_OPEN;
+    set_state(l, REDIS_LINK_OPEN);
     watch(l, EV_READ);
     l->hooks.on_open(l->hooks.ctx);
 }
 
+// The outcome of a call: what the socket is to be watched for beside `events`, or the end.
+static void wait_or_lose(struct redis_link *l, ssize_t outcome, int events)
+{
+    assert(outcome < 0);
+    if (outcome == TRANSPORT_END || outcome == TRANSPORT_LOST)
+        lose(l, transport_error(&l->transport));
+    else
+        watch(l, events | (outcome == TRANSPORT_WAIT_WRITE ? EV_WRITE : EV_READ));
+}
+
 static void secure_on(struct redis_link *l)
 {
-    ssize_t done = redis_tls_handshake(l->tls);
-    if (done == REDIS_TLS_FAILED)
-        lose(l, redis_tls_error(l->tls));
-    else if (done == REDIS_TLS_WAIT)
-        watch(l, redis_tls_wants_write(l->tls) ? EV_WRITE : EV_READ);
-    else
+    ssize_t done = transport_handshake(&l->transport);
+    if (done == 0)
         opened(l);
+    else
+        wait_or_lose(l, done, 0);
 }
 
 static void connected(struct redis_link *l)
 {
     int failure = 0;
     socklen_t len = sizeof failure;
-    if (getsockopt(l->io.fd, SOL_SOCKET, SO_ERROR, &failure, &len) != 0)
+    if (getsockopt(l->transport.fd, SOL_SOCKET, SO_ERROR, &failure, &len) != 0)
         failure = errno;
     if (failure != 0) {
         lose(l, strerror(failure));
@@ -118,12 +117,11 @@ static void connected(struct redis_link *l)
         opened(l);
         return;
     }
-    l->tls = redis_tls_create(l->secure, l->io.fd, l->address.host);
-    if (!l->tls) {
+    if (!transport_start_tls(&l->transport, l->secure, l->address.host)) {
         lose(l, "out of memory");
         return;
     }
-    l->state = REDIS_LINK_SECURING;
+    set_state(l, REDIS_LINK_SECURING);
     secure_on(l);
 }
 
@@ -133,9 +131,9 @@ static void connecting(struct redis_link *l, int fd)
         lose(l, strerror(errno));
         return;
     }
-    l->state = REDIS_LINK_CONNECTING;
-    ev_io_set(&l->io, fd, EV_WRITE);
-    ev_io_start(l->loop, &l->io);
+    transport_init(&l->transport, fd);
+    set_state(l, REDIS_LINK_CONNECTING);
+    watch(l, EV_WRITE);
 }
 
 static void on_resolved(void *ctx, const struct addrinfo *found, const char *error)
@@ -158,7 +156,7 @@ static void resolve(struct redis_link *l)
         lookup_release(l->lookup);
         l->lookup = NULL;
     }
-    l->state = REDIS_LINK_RESOLVING;
+    set_state(l, REDIS_LINK_RESOLVING);
     if (l->lookup)
         return;
     l->lookup_address = l->address;
@@ -184,42 +182,25 @@ void redis_link_open(struct redis_link *l, const struct redis_address *address)
     freeaddrinfo(numeric);
 }
 
-// Of both kinds of connection: bytes, REDIS_TLS_WAIT, or REDIS_TLS_FAILED with the link lost.
-static ssize_t receive(struct redis_link *l, char *bytes, size_t size)
-{
-    ssize_t n;
-    if (l->tls) {
-        n = redis_tls_read(l->tls, bytes, size);
-        if (n == REDIS_TLS_FAILED)
-            lose(l, redis_tls_error(l->tls));
-        return n;
-    }
-    do
-        n = recv(l->io.fd, bytes, size, 0);
-    while (n < 0 && errno == EINTR);
-    if (n > 0)
-        return n;
-    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-        return REDIS_TLS_WAIT;
-    lose(l, n == 0 ? "closed by the server" : strerror(errno));
-    return REDIS_TLS_FAILED;
-}
-
 static void take_bytes(struct redis_link *l)
 {
+    assert(l->state == REDIS_LINK_OPEN);
     char bytes[READ_SIZE];
     for (int i = 0; i < READS_PER_TURN; i++) {
-        ssize_t n = receive(l, bytes, sizeof bytes);
-        if (n < 0)
+        ssize_t n = transport_read(&l->transport, bytes, sizeof bytes);
+        if (n < 0) {
+            // With TLS, what is queued is tried after each read; a plain socket may be awaited for it.
+            wait_or_lose(l, n, l->secure ? EV_READ : l->io.events & (EV_READ | EV_WRITE));
             return;
+        }
         l->reads++;
         l->hooks.on_bytes(l->hooks.ctx, bytes, (size_t)n);
         // A plain socket that gave less than was asked for is empty; TLS gives one record at a time.
-        if (l->state != REDIS_LINK_OPEN || (!l->tls && (size_t)n < sizeof bytes))
+        if (l->state != REDIS_LINK_OPEN || (!l->secure && (size_t)n < sizeof bytes))
             return;
     }
     // What TLS has in its buffer does not wake the loop.
-    if (l->tls && redis_tls_has_more(l->tls))
+    if (transport_has_more(&l->transport))
         ev_feed_event(l->loop, &l->io, EV_READ);
 }
 
@@ -229,42 +210,25 @@ void redis_link_read(struct redis_link *l)
         take_bytes(l);
 }
 
-static ssize_t transmit(struct redis_link *l, const char *bytes, size_t len)
-{
-    ssize_t n;
-    if (l->tls) {
-        n = redis_tls_write(l->tls, bytes, len);
-        if (n == REDIS_TLS_FAILED)
-            lose(l, redis_tls_error(l->tls));
-        return n;
-    }
-    do
-        n = send(l->io.fd, bytes, len, MSG_NOSIGNAL);
-    while (n < 0 && errno == EINTR);
-    if (n >= 0)
-        return n;
-    if (errno == EAGAIN || errno == EWOULDBLOCK)
-        return REDIS_TLS_WAIT;
-    // A server that is full says so and closes: that is read, before what the failed send says.
-    const char *why = strerror(errno);
-    take_bytes(l);
-    if (l->state == REDIS_LINK_OPEN)
-        lose(l, why);
-    return REDIS_TLS_FAILED;
-}
-
 static void flush(struct redis_link *l)
 {
     while (l->out_sent < l->out.len) {
-        ssize_t n = transmit(l, l->out.data + l->out_sent, l->out.len - l->out_sent);
-        if (n == REDIS_TLS_FAILED)
+        const struct iovec rest = {l->out.data + l->out_sent, l->out.len - l->out_sent};
+        ssize_t n = transport_writev(&l->transport, &rest, 1);
+        // A server that is full says so and closes: that is read, before what the failed write says.
+        if (n == TRANSPORT_LOST && !l->secure) {
+            const char *why = transport_error(&l->transport);
+            take_bytes(l);
+            if (l->state == REDIS_LINK_OPEN)
+                lose(l, why);
             return;
-        if (n == REDIS_TLS_WAIT) {
-            // TLS may wait for bytes of the server before it can send (then on_io comes back here).
-            watch(l, !l->tls || redis_tls_wants_write(l->tls) ? EV_READ | EV_WRITE : EV_READ);
+        }
+        if (n < 0) {
+            wait_or_lose(l, n, EV_READ);
             return;
         }
         l->out_sent += (size_t)n;
+        assert(l->out_sent <= l->out.len);
     }
     buf_clear(&l->out);
     l->out_sent = 0;
@@ -272,17 +236,6 @@ static void flush(struct redis_link *l)
 }
 
 // TLS reads when it wants to write and writes when it wants to read, so every event is one for both.
-static void on_tls_io(struct redis_link *l)
-{
-    take_bytes(l);
-    if (l->state != REDIS_LINK_OPEN)
-        return;
-    if (l->out.len > 0)
-        flush(l);
-    else
-        watch(l, redis_tls_wants_write(l->tls) ? EV_READ | EV_WRITE : EV_READ);
-}
-
 static void on_io(struct ev_loop *loop, ev_io *w, int events)
 {
     (void)loop;
@@ -293,12 +246,10 @@ static void on_io(struct ev_loop *loop, ev_io *w, int events)
         connected(l);
     } else if (l->state == REDIS_LINK_SECURING) {
         secure_on(l);
-    } else if (l->tls) {
-        on_tls_io(l);
     } else {
-        if (events & EV_READ)
+        if (l->secure || events & EV_READ)
             take_bytes(l);
-        if ((events & EV_WRITE) && l->state == REDIS_LINK_OPEN)
+        if (l->state == REDIS_LINK_OPEN && l->out.len > 0 && (l->secure || events & EV_WRITE))
             flush(l);
     }
 }
@@ -313,6 +264,7 @@ static void on_flush(struct ev_loop *loop, ev_timer *w, int events)
 
 bool redis_link_send(struct redis_link *l, int argc, const char **argv, const size_t *lens)
 {
+    assert(l->state == REDIS_LINK_OPEN);
     char *text;
     // The return type has changed between releases of hiredis: negative where it failed.
     long long len = (long long)redisFormatCommandArgv(&text, argc, argv, lens);
@@ -334,10 +286,11 @@ const char *redis_link_late(const struct redis_link *l)
                : "no answer in time";
 }
 
-void redis_link_init(struct redis_link *l, struct ev_loop *loop, struct redis_tls_context *secure,
+void redis_link_init(struct redis_link *l, struct ev_loop *loop, struct tls_context *secure,
                      const struct redis_link_hooks *hooks)
 {
     *l = (struct redis_link){.loop = loop, .secure = secure, .hooks = *hooks};
+    transport_init(&l->transport, -1);
     ev_io_init(&l->io, on_io, -1, 0);
     l->io.data = l;
     ev_timer_init(&l->flush, on_flush, 0., 0.); // never started: fed where something was queued

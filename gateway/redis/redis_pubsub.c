@@ -1,5 +1,6 @@
 #include "gateway/redis/redis_pubsub.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -248,6 +249,7 @@ bool redis_pubsub_is_ready(const struct redis_pubsub *p)
 bool redis_pubsub_command(struct redis_pubsub *p, const char *command, const char *const *names,
                           const size_t *lens, size_t count)
 {
+    assert(count > 0);
     const char *argv[BATCH_MAX + 1] = {command};
     size_t argl[BATCH_MAX + 1] = {strlen(command)};
     enum asked what = strstr(command, "UNSUBSCRIBE") ? ASKED_UNSUBSCRIBE : ASKED_SUBSCRIBE;

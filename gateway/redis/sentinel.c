@@ -1,5 +1,6 @@
 #include "gateway/redis/sentinel.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,8 +12,8 @@
 #include "gateway/redis/sentinel_reply.h"
 
 #define ANSWER_TIMEOUT_S 2.0
-#define RESOLVE_TIMEOUTS 3 // so many of them for a name: the resolver's own patience is 5 s a server
-#define REFRESH_MS 3000u   // up to twice that between two rounds that nobody asks for
+#define RESOLVE_TIMEOUTS 3 // of ANSWER_TIMEOUT_S for a name: the resolver takes 5 s for each of its servers
+#define REFRESH_MS 3000u   // up to twice that from one round to the next
 #define WATCH_LOST_S 0.5
 
 enum sentinel_state {
@@ -51,6 +52,9 @@ struct sentinel {
 
 static void set_state(struct sentinel *s, enum sentinel_state state, double timer_s)
 {
+    // A sentinel is asked in its turn, and watched once it has answered.
+    assert(state != SENTINEL_ASKING || s->state == SENTINEL_TURNING || s->state == SENTINEL_ASKING);
+    assert(state != SENTINEL_WATCHING || s->state == SENTINEL_ASKING);
     s->state = state;
     deadline_set(&s->deadline, timer_s);
 }
@@ -66,29 +70,27 @@ static void begin_round(struct sentinel *s, size_t first)
     s->at = first % s->url->endpoint_count;
     s->tried = 0;
     s->fault = FAULT_NONE;
-    s->stale.host[0] = '\0';
+    s->stale.address.host[0] = '\0';
     set_state(s, SENTINEL_TURNING, 0.);
 }
 
 static void tell_master(struct sentinel *s, const struct sentinel_master *master)
 {
-    struct redis_address address = {.port = master->port};
-    memcpy(address.host, master->host, sizeof address.host);
-    if (!sentinel_same_place(master, &s->known)) {
+    if (!redis_address_equal(&master->address, &s->known.address)) {
         char text[REDIS_HOST_SIZE + 16];
-        redis_address_describe(&address, text, sizeof text);
+        redis_address_describe(&master->address, text, sizeof text);
         log_info("redis", "the sentinel at %s names %s as the master \"%s\"", s->where, text,
                  s->url->master_name);
     }
     s->known = *master;
-    s->on_result(s->ctx, &address, NULL);
+    s->on_result(s->ctx, &s->known.address, NULL);
 }
 
 static void end_round(struct sentinel *s)
 {
     char text[sizeof s->fault_text + 64];
     set_state(s, SENTINEL_RESTING, refresh_in_s(s));
-    if (s->stale.host[0]) {
+    if (s->stale.address.host[0]) {
         tell_master(s, &s->stale);
         return;
     }
@@ -122,13 +124,11 @@ static void give_up(struct sentinel *s, enum sentinel_fault fault, const char *w
 
 static void try_sentinel(struct sentinel *s)
 {
-    const struct redis_endpoint *at = &s->url->endpoints[s->at];
-    struct redis_address address = {.port = at->port};
-    snprintf(address.host, sizeof address.host, "%s", at->host);
-    redis_address_describe(&address, s->where, sizeof s->where);
+    const struct redis_address *at = &s->url->endpoints[s->at];
+    redis_address_describe(at, s->where, sizeof s->where);
     s->timeouts = 0;
     set_state(s, SENTINEL_ASKING, ANSWER_TIMEOUT_S);
-    redis_link_open(&s->link, &address);
+    redis_link_open(&s->link, at);
 }
 
 static void on_open(void *ctx)
@@ -172,8 +172,8 @@ static bool judge(struct sentinel *s, enum sentinel_verdict verdict, const redis
         give_up(s, FAULT_NO_ADDRESS, text, "");
         break;
     case SENTINEL_IS_REPLICA:
-        snprintf(text, sizeof text, " says that %.253s:%u, its master, is a replica now", s->heard.host,
-                 s->heard.port);
+        snprintf(text, sizeof text, " says that %.253s:%u, its master, is a replica now",
+                 s->heard.address.host, s->heard.address.port);
         give_up(s, FAULT_NO_ADDRESS, text, "");
         break;
     case SENTINEL_UNKNOWN_NAME:
@@ -194,7 +194,7 @@ static bool judge(struct sentinel *s, enum sentinel_verdict verdict, const redis
 static void heard_master(struct sentinel *s)
 {
     if (s->heard.epoch < s->known.epoch) {
-        if (!s->stale.host[0] || s->heard.epoch > s->stale.epoch)
+        if (!s->stale.address.host[0] || s->heard.epoch > s->stale.epoch)
             s->stale = s->heard;
         next_sentinel(s);
         return;
@@ -225,7 +225,8 @@ static void take_reply(struct sentinel *s, const redisReply *reply)
         s->step = STEP_MESSAGES;
         break;
     case STEP_MESSAGES:
-        if (sentinel_read_switch(reply, s->url->master_name, &hint) && !sentinel_same_place(&hint, &s->known))
+        if (sentinel_read_switch(reply, s->url->master_name, &hint) &&
+            !redis_address_equal(&hint.address, &s->known.address))
             begin_round(s, s->at);
         break;
     }

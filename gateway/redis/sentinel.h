@@ -1,12 +1,12 @@
 // Finds the master of a URL by its sentinels (redis.io, "Guidelines for Redis clients with support for
 // Redis Sentinel"). A round asks them in turn until one answers:
 //
-//      ask ---> [ sentinel 1 ] -down-> [ sentinel 2 ] -answers-> address, and stay to hear +switch-master
-//                                                      nobody -> one line that says why
+//      ask ---> [ sentinel 1 ] -down-> [ sentinel 2 ] -answers-> address; stays subscribed to +switch-master
+//                                                     -down----> one line that says why
 //
 // A sentinel that is cut off from the others goes on naming the old master. So an answer from before the last
-// known failover (a lower epoch) counts only where the whole round has no better one, and every few seconds a
-// round begins with the next sentinel. The bus thread's alone.
+// known failover (a lower epoch) counts only where no sentinel of the round has a better one, and every 3 to 6 s a
+// round begins with the next sentinel. On the bus' thread alone.
 #pragma once
 
 #include <ev.h>
@@ -15,8 +15,8 @@
 
 struct sentinel;
 
-// `url` is borrowed. `on_result` is called at the end of each round, asked for or not: a address, or NULL and
-// one line. NULL when out of memory.
+// `url` is borrowed. `on_result` is called at the end of each round, also of those that nobody asked for: with an
+// address, or NULL and one line. NULL when out of memory.
 struct sentinel *sentinel_create(struct ev_loop *loop, const struct redis_url *url,
                                  void (*on_result)(void *ctx, const struct redis_address *address,
                                                    const char *error),

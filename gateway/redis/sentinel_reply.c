@@ -9,7 +9,7 @@ static bool is_text(const redisReply *r)
     return r->type == REDIS_REPLY_STRING || r->type == REDIS_REPLY_STATUS;
 }
 
-static bool set_place(struct sentinel_master *out, const char *host, const char *port)
+static bool set_address(struct redis_address *out, const char *host, const char *port)
 {
     char *end;
     unsigned long number = strtoul(port, &end, 10);
@@ -30,8 +30,9 @@ enum sentinel_verdict sentinel_read_address(const redisReply *reply, struct sent
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2)
         return SENTINEL_UNKNOWN_NAME; // nil
     const redisReply *host = reply->element[0], *port = reply->element[1];
-    return is_text(host) && is_text(port) && set_place(out, host->str, port->str) ? SENTINEL_FOUND
-                                                                                  : SENTINEL_NO_ADDRESS;
+    return is_text(host) && is_text(port) && set_address(&out->address, host->str, port->str)
+               ? SENTINEL_FOUND
+               : SENTINEL_NO_ADDRESS;
 }
 
 // The value of a field in a flat list of fields and values; "" where there is none.
@@ -47,14 +48,14 @@ static const char *field(const redisReply *reply, const char *name)
 
 enum sentinel_verdict sentinel_read_details(const redisReply *reply, struct sentinel_master *out)
 {
-    struct sentinel_master described = {0};
+    struct redis_address described = {0};
     out->epoch = 0;
     if (reply->type != REDIS_REPLY_ARRAY)
         return SENTINEL_FOUND;
     out->epoch = strtoull(field(reply, "config-epoch"), NULL, 10);
     // In the middle of a failover this may still be about the one before.
-    bool same = set_place(&described, field(reply, "ip"), field(reply, "port")) &&
-                sentinel_same_place(&described, out);
+    bool same = set_address(&described, field(reply, "ip"), field(reply, "port")) &&
+                redis_address_equal(&described, &out->address);
     return same && strcmp(field(reply, "role-reported"), "slave") == 0 ? SENTINEL_IS_REPLICA : SENTINEL_FOUND;
 }
 
@@ -69,10 +70,6 @@ bool sentinel_read_switch(const redisReply *reply, const char *name, struct sent
     size_t len = strlen(name);
     if (strncmp(text, name, len) != 0 || text[len] != ' ')
         return false;
-    return sscanf(text + len, " %*s %*s %253s %7s", host, port) == 2 && set_place(out, host, port);
-}
-
-bool sentinel_same_place(const struct sentinel_master *a, const struct sentinel_master *b)
-{
-    return a->port == b->port && strcmp(a->host, b->host) == 0;
+    return sscanf(text + len, " %*s %*s %253s %7s", host, port) == 2 &&
+           set_address(&out->address, host, port);
 }

@@ -1,4 +1,4 @@
-// What sentinels answer, read. Pure.
+// Reads the answers of sentinels. Pure.
 #pragma once
 
 #include <hiredis/hiredis.h>
@@ -8,16 +8,15 @@
 #include "common/redis_url.h"
 
 struct sentinel_master {
-    char host[REDIS_HOST_SIZE]; // "": nothing is known
-    unsigned short port;
+    struct redis_address address; // its host "": nothing is known
     uint64_t epoch; // of the failover that made it the master: of two answers, the higher one is right
 };
 
 enum sentinel_verdict {
     SENTINEL_FOUND,
-    SENTINEL_NO_ADDRESS,   // it has the name, and no address yet
-    SENTINEL_IS_REPLICA,   // what it takes for the master says that it is a replica
-    SENTINEL_UNKNOWN_NAME, // it watches no master of that name
+    SENTINEL_NO_ADDRESS,   // the sentinel has the name, and no address yet
+    SENTINEL_IS_REPLICA,   // the server that it takes for the master says that it is a replica
+    SENTINEL_UNKNOWN_NAME, // the sentinel watches no master of that name
     SENTINEL_REFUSES,      // an error; `reply->str`
 };
 
@@ -28,4 +27,3 @@ enum sentinel_verdict sentinel_read_details(const redisReply *reply, struct sent
 // Of a message of the channel +switch-master ("NAME oldip oldport ip port"): whether it is about `name`, and
 // then the new address.
 bool sentinel_read_switch(const redisReply *reply, const char *name, struct sentinel_master *out);
-bool sentinel_same_place(const struct sentinel_master *a, const struct sentinel_master *b);

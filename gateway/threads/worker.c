@@ -183,10 +183,14 @@ struct worker *worker_create(const struct worker_settings *settings)
     w->inbox = mailbox_create(w->loop, settings->backlog_limit, &hooks);
     w->bus_inbox =
         settings->shares_loop ? mailbox_create_local(w->loop, settings->backlog_limit, &hooks) : w->inbox;
+    const struct client_loop_setup clients = {.index = settings->index,
+                                              .loop = w->loop,
+                                              .settings = settings->client,
+                                              .hooks = &settings->hooks,
+                                              .counters = &w->counters,
+                                              .max_streamless = settings->max_streamless};
     const struct hub_events bus = {.on_interest = on_interest, .on_history = on_history, .ctx = w};
-    if (!w->inbox || !w->bus_inbox ||
-        !client_loop_init(&w->clients, settings->index, w->loop, settings->client, &settings->hooks,
-                          &w->counters) ||
+    if (!w->inbox || !w->bus_inbox || !client_loop_init(&w->clients, &clients) ||
         !client_loop_enable_streams(&w->clients, settings->limits, &bus))
         goto fail;
     // After the one of client_loop: it sees the turn's sweep done.

@@ -23,7 +23,7 @@ static void check_parts(const struct redis_url *url)
             (url->master_name != NULL) == (url->kind == REDIS_URL_SENTINEL));
     require(url->kind != REDIS_URL_CLUSTER || url->db == 0);
     for (size_t i = 0; i < url->endpoint_count; i++)
-        require(url->endpoints[i].host && *url->endpoints[i].host && url->endpoints[i].port != 0);
+        require(*url->endpoints[i].host && url->endpoints[i].port != 0);
 }
 
 // What describes a URL is a URL itself, of the same place. A decoded path or name may need its percent signs

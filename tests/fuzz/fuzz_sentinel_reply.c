@@ -10,8 +10,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check(const struct sentinel_master *master)
 {
-    if (master->host[0] == '\0' || master->port == 0 ||
-        strnlen(master->host, REDIS_HOST_SIZE) == REDIS_HOST_SIZE)
+    if (master->address.host[0] == '\0' || master->address.port == 0 ||
+        strnlen(master->address.host, REDIS_HOST_SIZE) == REDIS_HOST_SIZE)
         abort();
 }
 
@@ -20,7 +20,7 @@ static void try_reply(const redisReply *reply)
     struct sentinel_master master;
     if (sentinel_read_address(reply, &master) == SENTINEL_FOUND)
         check(&master);
-    struct sentinel_master known = {.host = "h", .port = 1};
+    struct sentinel_master known = {.address = {.host = "h", .port = 1}};
     if (sentinel_read_details(reply, &known) > SENTINEL_REFUSES)
         abort();
     if (sentinel_read_switch(reply, "main", &master))

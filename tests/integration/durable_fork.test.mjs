@@ -31,7 +31,7 @@ async function publishAhead(client, text) {
 
 async function start(t) {
     const scope = scopeOf(t);
-    const { redis, gateway } = await startTier(scope);
+    const { redis, gateway } = await startTier(scope, { args: ['--durable', CHANNEL] });
     const client = connect(scope, redis);
     await load(client);
     const stream = await openStream(scope, gateway.port, `/stream?channel=${CHANNEL}`);

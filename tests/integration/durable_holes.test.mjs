@@ -10,9 +10,11 @@ import { until } from '../lib/wait.mjs';
 
 const AOF = ['--appendonly', 'yes', '--appendfsync', 'always'];
 
-async function startDurable(t, options) {
+const NAMED = ['--durable', 'a', '--durable', 'b']; // they have durable events only
+
+async function startDurable(t, { args = NAMED, ...options } = {}) {
     const scope = scopeOf(t);
-    const tier = await startTier(scope, options);
+    const tier = await startTier(scope, { args, ...options });
     const durable = { scope, ...tier };
     durable.reconnect = async () => {
         durable.client = connect(scope, tier.redis);
@@ -47,6 +49,7 @@ test('connections to Redis that are killed again and again under publishing: eve
     const durable = (s) => s.events.filter((e) => !(e.type === 'gateway:gap' && JSON.parse(e.data).channel === 'p'));
     for (const [i, s] of streams.entries()) {
         const got = durable(s).map((e) => Number(e.data));
+        assert.ok(got.every(Number.isFinite), 'no gap of a durable channel');
         assert.deepEqual(got.filter((n) => n < 10000), range(1, 600));
         if (i >= 20) assert.deepEqual(got.filter((n) => n > 10000), range(10001, 10600));
     }
@@ -110,7 +113,7 @@ test('more than was kept is published while the gateway is cut off: the gap says
 });
 
 test('a worker that falls too far behind reads what it had no room for', async (t) => {
-    const { scope, gateway, client, publish } = await startDurable(t, { workers: 1, args: ['--backlog-limit', '1MiB'] });
+    const { scope, gateway, client, publish } = await startDurable(t, { workers: 1, args: [...NAMED, '--backlog-limit', '1MiB'] });
     const stream = await openStream(scope, gateway.port, '/stream?channel=a');
     await publish('a', '1');
     await stream.count(1); // from now on the channel is known to have a history
@@ -125,3 +128,17 @@ test('a worker that falls too far behind reads what it had no room for', async (
     await publish('a', '301');
     await stream.count(301);
 });
+
+for (const [how, args, told] of [['a channel of which nobody said that it has durable events only', [], true], ['a channel that --durable names', NAMED, false]]) {
+    test(`${how}: a plain message that is lost in an outage, the first one of the channel, is ${told ? 'announced' : 'not looked for'}`, async (t) => {
+        const { scope, gateway, publish, client } = await startDurable(t, { args });
+        const stream = await openStream(scope, gateway.port, '/stream?channel=a');
+        await publish('a', '1');
+        await stream.count(1);
+        await client.multi().client('KILL', 'TYPE', 'pubsub').publish('a', '2').exec();
+        await until('the subscription to be back', async () => (await gateway.metric('redis_connects_total')) > 1 && (await client.publish('a', '3')) > 0);
+        await until('what came after the loss', () => stream.events.some((e) => e.data === '3'));
+        const gaps = numbers(stream).filter((n) => typeof n === 'string');
+        assert.deepEqual(gaps, told ? ['{"channel":"a","from":null,"to":null}'] : []);
+    });
+}

@@ -10,11 +10,13 @@ import { scopeOf } from '../lib/scope.mjs';
 import { openStream, openStreams } from '../lib/streams.mjs';
 import { until } from '../lib/wait.mjs';
 
+const DURABLE = ['d:*', 'f:*', 'k:*'].flatMap((pattern) => ['--durable', pattern]); // they have durable events only
+
 async function startDurable(t, { gateway: options = {}, ...rest } = {}) {
     const scope = scopeOf(t);
     const cluster = await RedisCluster.start(scope, rest);
     for (const node of [...cluster.masters, ...cluster.spare]) await load(connect(scope, node));
-    const gateway = await Gateway.start(scope, { redisUrl: cluster.url, ...options });
+    const gateway = await Gateway.start(scope, { redisUrl: cluster.url, args: DURABLE, ...options });
     const client = new Cluster(cluster.nodes.map((node) => ({ host: '127.0.0.1', port: node.port })), {
         retryDelayOnFailover: 50,
         retryDelayOnMoved: 10,
@@ -97,7 +99,7 @@ test('a slot that stays in the middle of its move: streams open, resume and read
     await send(1, 300);
     await live.count(300);
 
-    const other = await Gateway.start(scope, { redisUrl: cluster.url });
+    const other = await Gateway.start(scope, { redisUrl: cluster.url, args: DURABLE });
     const from = await cluster.beginMove(slot, target);
     await cluster.moveKeys(slot, from, target);
     await send(301, 600);
@@ -129,14 +131,14 @@ test('a slot that stays in the middle of its move: streams open, resume and read
 test('where the gateway may not ask at the node that a slot moves to, its streams wait for the end of the move, and it says so once', async (t) => {
     const user = ['--user', 'gateway', 'on', '>secret', '~*', '&*', '+@all', '-asking'];
     const { scope, cluster, publish } = await startDurable(t, { spare: 1, config: user });
-    const gateway = await Gateway.start(scope, { redisUrl: cluster.url.replace('://', '://gateway:secret@') });
+    const gateway = await Gateway.start(scope, { redisUrl: cluster.url.replace('://', '://gateway:secret@'), args: DURABLE });
     const [channel] = await channelsAt(cluster, cluster.masters[0], 1);
     const path = `/stream?channel=${channel}`;
     const live = await openStream(scope, gateway.port, path);
     for (const n of range(1, 10)) await publish(channel, `${channel} ${n}`);
     await live.count(10);
 
-    const other = await Gateway.start(scope, { redisUrl: cluster.url.replace('://', '://gateway:secret@') });
+    const other = await Gateway.start(scope, { redisUrl: cluster.url.replace('://', '://gateway:secret@'), args: DURABLE });
     const from = await cluster.beginMove(slotOf(channel), cluster.spare[0]);
     await cluster.moveKeys(slotOf(channel), from, cluster.spare[0]);
     for (const n of range(11, 20)) await publish(channel, `${channel} ${n}`);

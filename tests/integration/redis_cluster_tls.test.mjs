@@ -71,7 +71,7 @@ for (const [kind, verb] of [['sharded', 'SPUBLISH'], ['classic', 'PUBLISH']]) {
 
 test('durable events: published, resumed, filled in after a master was killed, and after a slot has moved', async (t) => {
     const { scope, cluster, args } = await start(t, { replicas: 1 });
-    const gateway = await Gateway.start(scope, { redisUrl: cluster.url, args });
+    const gateway = await Gateway.start(scope, { redisUrl: cluster.url, args: [...args, '--durable', '*'] });
     const [victim] = cluster.masters;
     const channels = await channelsOf(cluster);
     const path = `/stream?${channels.map((c) => `channel=${c}`).join('&')}`;

@@ -81,7 +81,7 @@ for (const [how, fail] of [
         const scope = scopeOf(t);
         const tier = await Watched.start(scope);
         await tier.master.cli(['-x', 'FUNCTION', 'LOAD', 'REPLACE'], { input: LIBRARY });
-        const gateway = await Gateway.start(scope, { redisUrl: tier.url });
+        const gateway = await Gateway.start(scope, { redisUrl: tier.url, args: ['--durable', 'd'] });
         const stream = await openStream(scope, gateway.port, '/stream?channel=d');
         const publish = async (redis, from, to) => {
             for (let i = from; i < to; i++) await redis.cli(['FCALL', 'sse_publish', '1', 'd', String(i)]);

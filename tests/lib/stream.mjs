@@ -19,7 +19,8 @@ export class Stream {
     body = '';
 
     #head = Buffer.alloc(0);
-    #decoder = new SseDecoder((event) => (this.onEvent ? this.onEvent(event) : this.events.push(event)));
+    #listensToOpen = false; // as a page does not: gateway:open is left out where it was not asked for
+    #decoder = new SseDecoder((event) => this.#event(event));
     #strict = new TextDecoder('utf-8', { fatal: true });
     #chunked = null;
     #left = NaN; // bytes of a body with a Content-Length
@@ -40,6 +41,7 @@ export class Stream {
 
     /** `lastEventId`: of the connection before, as an event source keeps it. `onFault`, where set, is told of what breaks the stream. */
     start(port, host, request, lastEventId = '') {
+        this.#listensToOpen = request.includes('control=1');
         this.#decoder.resume(lastEventId);
         this.answered = new Promise((resolve, reject) => Object.assign(this, { resolve, reject }));
         this.closed = new Promise((resolve) => (this.onClosed = resolve));
@@ -49,6 +51,12 @@ export class Stream {
         socket.on('end', () => this.#ended());
         socket.on('error', (error) => this.#ended(error));
         socket.on('close', () => this.#ended());
+    }
+
+    #event(event) {
+        if (event.type === 'gateway:open' && !this.#listensToOpen) return;
+        if (this.onEvent) this.onEvent(event);
+        else this.events.push(event);
     }
 
     get retry() {

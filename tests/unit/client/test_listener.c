@@ -77,9 +77,11 @@ static const struct client_settings settings = {
 
 static unsigned short start(void)
 {
-    struct client_hooks hooks = {0};
+    const struct client_hooks hooks = {0};
     loop = ev_loop_new(EVFLAG_AUTO);
-    ck_assert(client_loop_init(&clients, 0, loop, &settings, &hooks, &counters));
+    const struct client_loop_setup setup = {
+        .loop = loop, .settings = &settings, .hooks = &hooks, .counters = &counters, .max_streamless = 1000};
+    ck_assert(client_loop_init(&clients, &setup));
     int fd = bind_one();
     unsigned short port = port_of(fd);
     listener_start(&listener, &clients,

@@ -14,6 +14,7 @@
 enum { STREAMS = 64 };
 
 static struct hub *hub;
+static struct replay_budget budget;
 static uint64_t now;
 static struct channel_ref channel_a;
 
@@ -111,7 +112,8 @@ static void setup(void)
     life = 1000;
     event_size = 1;
     bus_has_memory = true;
-    hub = hub_create(&events, 1 << 20);
+    budget = (struct replay_budget){.limit = 1 << 20};
+    hub = hub_create(&events, &(struct hub_settings){.replay_budget = &budget, .durable_named = true});
     ck_assert_ptr_nonnull(hub);
     hub_tick(hub, now);
     for (size_t i = 0; i < STREAMS; i++)
@@ -126,6 +128,7 @@ static void teardown(void)
     ck_assert_uint_eq(hub_replay_bytes(hub), 0);
     ck_assert_uint_le(hub_bytes(hub), 16 * sizeof(void *));
     hub_destroy(hub);
+    ck_assert_uint_eq(atomic_load(&budget.used), 0);
 }
 
 static struct frame *event_behind(uint64_t offset, uint64_t prev)
@@ -361,6 +364,7 @@ END_TEST
 START_TEST(who_got_beyond_the_page_by_live_events_asks_for_the_next_one)
 {
     event_size = 300 << 10; // three of them are remembered
+    budget.limit = 8 << 20;
     join(0, FROM_EVENT_ID, 2);
     confirm(4);
     streams[0].room = 3;
@@ -565,7 +569,7 @@ START_TEST(pages_begin_small_and_grow_by_the_size_of_the_events)
     ck_assert_uint_eq(query.entries, 15); // of which 256 KiB hold so many
     event_size = 1 << 20;
     page(334, 334, 348, false);
-    ck_assert_uint_eq(query.entries, 8);
+    ck_assert_uint_eq(query.entries, 2); // the first of which was there before
 }
 END_TEST
 
@@ -898,6 +902,26 @@ START_TEST(a_channel_of_both_kinds_is_told_of_a_loss_since_no_history_has_the_pl
 }
 END_TEST
 
+START_TEST(a_loss_is_told_where_nobody_said_that_the_channel_has_durable_events_only)
+{
+    const struct hub_events events = {.on_interest = on_interest,
+                                      .on_history = on_history,
+                                      .on_frame = on_frame,
+                                      .on_ready = on_ready,
+                                      .readiness = readiness,
+                                      .on_no_memory = on_no_memory};
+    hub_destroy(hub);
+    hub = hub_create(&events, &(struct hub_settings){.replay_budget = &budget});
+    join(0, FROM_NOW, 0);
+    confirm(3);
+    ck_assert(hub_lost(hub, channel_a, true));
+    ck_assert(hub_lost(hub, channel_a, false));
+    confirm(4);
+    page(3, 3, 4, true);
+    ck_assert_str_eq(heard(0), "4"); // the durable ones are filled in all the same
+}
+END_TEST
+
 START_TEST(a_message_that_is_lost_before_the_first_confirmation_is_asked_for)
 {
     join(0, FROM_EVENT_ID, 2);
@@ -967,27 +991,86 @@ START_TEST(who_is_further_on_gets_its_page_although_others_keep_coming)
 }
 END_TEST
 
-// One stream that resumes in a channel of its own, and gets a page of 200 events.
-static void resume_alone(size_t i)
+static char own_names[STREAMS][8];
+
+// Stream `i` resumes in a channel of its own.
+static struct channel_ref join_alone(size_t i)
 {
-    char text[8];
-    struct frame *frames[200];
-    snprintf(text, sizeof text, "c%u", (unsigned)i % 1000);
-    const struct hub_name name = {.channel = channel_ref(text, strlen(text)), .from = FROM_EARLIEST};
-    struct history_page p = {.at_end = true, .frames = frames, .count = 200};
-    for (uint64_t n = 1; n <= p.count; n++) {
-        const struct event_place at = {.at = place(n), .prev = place(n - 1), .epoch = life + 1};
-        struct sse_event event = {.data = "x", .data_len = 1};
-        frames[n - 1] = message_durable_frame(name.channel, &at, &event);
-    }
+    snprintf(own_names[i], sizeof own_names[i], "c%u", (unsigned)i % 1000);
+    const struct hub_name name = {.channel = channel_ref(own_names[i], strlen(own_names[i])),
+                                  .from = FROM_EARLIEST};
     ck_assert(hub_join(hub, &streams[i].subscriber, &name, 1));
     hub_confirm(hub, name.channel,
                 &(struct history_tail){.has_history = true, .last = place(200), .subscribe_seq = last_seq});
     feed();
-    p.query = query;
-    hub_page(hub, name.channel, &p);
+    return name.channel;
+}
+
+// All that its channel has, or else a page of the first event that was the size of `largest`.
+static void answer_alone(struct channel_ref channel, struct history_query to, bool all, size_t largest)
+{
+    struct frame *frames[200];
+    struct history_page p = {
+        .query = to, .at_end = all, .frames = frames, .count = all ? 200 : 1, .largest = largest};
+    for (uint64_t n = 1; n <= p.count; n++) {
+        const struct event_place at = {.at = place(n), .prev = place(n - 1), .epoch = life + 1};
+        struct sse_event event = {.data = "x", .data_len = 1};
+        frames[n - 1] = message_durable_frame(channel, &at, &event);
+    }
+    hub_page(hub, channel, &p);
     feed();
 }
+
+static void resume_alone(size_t i)
+{
+    answer_alone(join_alone(i), query, true, 0);
+}
+
+START_TEST(pages_that_were_asked_for_count_before_they_come)
+{
+    struct channel_ref channels[STREAMS];
+    struct history_query first = {0};
+    for (size_t i = 0; i < STREAMS; i++) {
+        channels[i] = join_alone(i);
+        first = i == 0 ? query : first;
+    }
+    // How large the events are is not known: what these pages might have is all that may be remembered.
+    ck_assert_uint_le(asked, 4);
+    ck_assert_uint_le(atomic_load(&budget.used), 1 << 20);
+    answer_alone(channels[0], first, true, 0);
+    ck_assert_uint_gt(asked, 4); // it was little
+    for (size_t i = 0; i < 4 * STREAMS && strncmp(streams[STREAMS - 1].heard, "1 2 3 ", 6) != 0; i++) {
+        ck_assert_uint_le(atomic_load(&budget.used), 2 << 20);
+        later(60000); // pages that do not come hold nothing for ever
+        answer_alone(channels[i % STREAMS], query, true, 0);
+    }
+    ck_assert(strncmp(streams[STREAMS - 1].heard, "1 2 3 ", 6) == 0);
+}
+END_TEST
+
+START_TEST(a_hub_reads_a_page_although_others_hold_the_whole_budget)
+{
+    replay_budget_add(&budget, 2 << 20);
+    resume_alone(0);
+    resume_alone(1);
+    ck_assert(strncmp(heard(0), "1 2 3 ", 6) == 0);
+    ck_assert(strncmp(heard(1), "1 2 3 ", 6) == 0);
+    leave(0);
+    later(1000); // what nobody needs any more is not kept then
+    ck_assert_uint_eq(hub_channel_count(hub), 1);
+    replay_budget_remove(&budget, 2 << 20);
+}
+END_TEST
+
+START_TEST(entries_that_became_gaps_count_with_the_size_that_redis_sent)
+{
+    struct channel_ref channel = join_alone(0);
+    answer_alone(channel, query, false, 4 << 20);
+    ck_assert_uint_eq(query.entries, 2);
+    join_alone(1);               // in another channel, too
+    ck_assert_uint_eq(asked, 2); // and waits: the page that is on its way may have all that is allowed
+}
+END_TEST
 
 START_TEST(what_is_remembered_stays_below_the_limit_however_many_channels_resume)
 {
@@ -1054,6 +1137,10 @@ int main(void)
     tcase_add_test(tcase, a_durable_channel_without_readable_history_is_unknown_in_the_cursor);
     tcase_add_test(tcase, who_is_further_on_gets_its_page_although_others_keep_coming);
     tcase_add_test(tcase, what_is_remembered_stays_below_the_limit_however_many_channels_resume);
+    tcase_add_test(tcase, pages_that_were_asked_for_count_before_they_come);
+    tcase_add_test(tcase, a_hub_reads_a_page_although_others_hold_the_whole_budget);
+    tcase_add_test(tcase, entries_that_became_gaps_count_with_the_size_that_redis_sent);
+    tcase_add_test(tcase, a_loss_is_told_where_nobody_said_that_the_channel_has_durable_events_only);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

@@ -291,6 +291,7 @@ static struct client {
 } clients[CLIENTS];
 
 static struct hub *hub;
+static struct replay_budget budget;
 
 static void keep_cursor(struct client *k)
 {
@@ -650,7 +651,8 @@ static void setup(void)
     for (size_t i = 0; i < CLIENTS; i++)
         start_anew(&clients[i]);
     // Every other time a memory that forgets much.
-    hub = hub_create(&events, seed % 2 ? 1 << 20 : 4000);
+    budget = (struct replay_budget){.limit = seed % 2 ? 1 << 20 : 4000};
+    hub = hub_create(&events, &(struct hub_settings){.replay_budget = &budget, .durable_named = true});
     ck_assert_ptr_nonnull(hub);
     hub_tick(hub, now_ms);
 }
@@ -663,6 +665,7 @@ static void teardown(void)
     ck_assert_uint_eq(hub_replay_bytes(hub), 0);
     ck_assert_uint_le(hub_bytes(hub), 16 * sizeof(void *));
     hub_destroy(hub);
+    ck_assert_uint_eq(atomic_load(&budget.used), 0);
 }
 
 static void play(uint64_t number, bool keeps_all)

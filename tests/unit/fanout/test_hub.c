@@ -12,6 +12,7 @@
 enum { STREAMS = 40, CHANNELS = 12 };
 
 static struct hub *hub;
+static struct replay_budget budget;
 static struct stream {
     struct subscriber subscriber;
     unsigned frames, confirmed;
@@ -81,7 +82,8 @@ static void setup(void)
     ck_assert(map_seed());
     for (size_t c = 0; c < CHANNELS; c++)
         snprintf(names[c], sizeof names[c], "channel:%zu", c);
-    hub = hub_create(&events, 1 << 20);
+    budget = (struct replay_budget){.limit = 1 << 20};
+    hub = hub_create(&events, &(struct hub_settings){.replay_budget = &budget, .durable_named = true});
     ck_assert_ptr_nonnull(hub);
 }
 
@@ -93,6 +95,7 @@ static void teardown(void)
     // Of all that was accounted for, the smallest table remains.
     ck_assert_uint_le(hub_bytes(hub), 16 * sizeof(void *));
     hub_destroy(hub);
+    ck_assert_uint_eq(atomic_load(&budget.used), 0);
 }
 
 static struct stream *join(size_t i, const size_t *channels, size_t count)

@@ -50,9 +50,12 @@ void client_world_init(struct client_world *w)
                                             .heartbeat_ms = 15000,
                                             .retry_ms = 2000,
                                             .queue_limit = 65536,
-                                            .replay_limit = 65536,
+                                            .replay_budget = &w->replay_budget,
                                             .refuse_with_status = true,
-                                            .head_timeout_ms = 10000},
+                                            .head_timeout_ms = 10000,
+                                            .keep_alive_ms = 10000},
+                               .replay_budget = {.limit = 65536},
+                               .max_streamless = 1000,
                                .limits = {.max_streams = 1000}};
 }
 
@@ -63,7 +66,13 @@ void client_world_start(struct client_world *w)
     ck_assert(map_seed());
     w->loop = ev_loop_new(EVFLAG_AUTO);
     ck_assert_ptr_nonnull(w->loop);
-    ck_assert(client_loop_init(&w->clients, 7, w->loop, &w->settings, &hooks, &w->counters));
+    const struct client_loop_setup setup = {.index = 7,
+                                            .loop = w->loop,
+                                            .settings = &w->settings,
+                                            .hooks = &hooks,
+                                            .counters = &w->counters,
+                                            .max_streamless = w->max_streamless};
+    ck_assert(client_loop_init(&w->clients, &setup));
     ck_assert(client_loop_enable_streams(&w->clients, &w->limits, &bus));
 }
 

@@ -10,9 +10,11 @@
 struct client_world {
     struct ev_loop *loop;
     struct client_loop clients;
+    struct replay_budget replay_budget;
     struct client_settings settings; // change what matters before client_world_start
     struct counters counters;
     struct limits limits;
+    size_t max_streamless;
     const char *refusal; // of the readiness hook: NULL lets streams in
 };
 

@@ -31,30 +31,39 @@ START_TEST(a_cluster_has_connections_to_many_nodes)
 }
 END_TEST
 
-START_TEST(what_is_left_is_for_streams)
+static const struct {
+    uint64_t limit, asked, streams, streamless;
+} shares[] = {
+    {1024, OPTION_UNSET, 740, 184}, // of 924
+    {200, OPTION_UNSET, 36, 64},    // four of five would leave too few for the others
+    {1024, 10, 10, 914},            // not as many as usual
+    {1024, 860, 860, 64},           // all that may be asked for
+    {100000, 10, 10, 1024},
+    {100000, 80000, 80000, 19900},
+    {1000100, 100000, 100000, 25000},
+};
+
+START_TEST(what_is_left_is_shared_by_streams_and_connections_that_have_none)
 {
-    uint64_t streams;
-    ck_assert(capacity_streams(1024, 100, OPTION_UNSET, &streams, error, sizeof error));
-    ck_assert_uint_eq(streams, 924);
-    ck_assert(capacity_streams(1024, 100, 10, &streams, error, sizeof error));
-    ck_assert_uint_eq(streams, 10);
-    ck_assert(capacity_streams(1024, 100, 924, &streams, error, sizeof error));
-    ck_assert_uint_eq(streams, 924);
-    ck_assert(capacity_streams(RLIM_INFINITY, 100, OPTION_UNSET, &streams, error, sizeof error));
-    ck_assert_uint_gt(streams, 1 << 30);
+    struct capacity c;
+    ck_assert(capacity_share(shares[_i].limit, 100, shares[_i].asked, &c, error, sizeof error));
+    ck_assert_uint_eq(c.streams, shares[_i].streams);
+    ck_assert_uint_eq(c.streamless, shares[_i].streamless);
+    ck_assert_uint_le(c.streams + c.streamless + 100, shares[_i].limit);
+    ck_assert(capacity_share(RLIM_INFINITY, 100, OPTION_UNSET, &c, error, sizeof error));
+    ck_assert_uint_gt(c.streams, 1 << 30);
 }
 END_TEST
 
 START_TEST(too_low_a_limit_is_told_with_what_is_needed)
 {
-    uint64_t streams;
-    ck_assert(!capacity_streams(1024, 100, 925, &streams, error, sizeof error));
-    ck_assert_str_eq(error,
-                     "925 streams need 1025 open files (100 of them for workers, listeners and Redis), "
-                     "but 1024 are allowed; raise the limit (ulimit -n, LimitNOFILE=) or lower "
-                     "--max-connections");
-    for (uint64_t limit = 0; limit <= 100; limit += 50)
-        ck_assert(!capacity_streams(limit, 100, OPTION_UNSET, &streams, error, sizeof error));
+    struct capacity c;
+    ck_assert(!capacity_share(1024, 100, 861, &c, error, sizeof error));
+    ck_assert_str_eq(error, "861 streams need 1025 open files (164 of them for workers, listeners, Redis and "
+                            "connections that have no stream yet), but 1024 are allowed; raise the limit "
+                            "(ulimit -n, LimitNOFILE=) or lower --max-connections");
+    for (uint64_t limit = 0; limit <= 164; limit += 41)
+        ck_assert(!capacity_share(limit, 100, OPTION_UNSET, &c, error, sizeof error));
     ck_assert_ptr_nonnull(strstr(error, "or lower --workers"));
 }
 END_TEST
@@ -75,7 +84,8 @@ int main(void)
     TCase *tcase = tcase_create("capacity");
     tcase_add_test(tcase, each_worker_and_each_listener_of_it_is_counted);
     tcase_add_test(tcase, a_cluster_has_connections_to_many_nodes);
-    tcase_add_test(tcase, what_is_left_is_for_streams);
+    tcase_add_loop_test(tcase, what_is_left_is_shared_by_streams_and_connections_that_have_none, 0,
+                        sizeof shares / sizeof *shares);
     tcase_add_test(tcase, too_low_a_limit_is_told_with_what_is_needed);
     tcase_add_test(tcase, the_limit_is_raised_as_far_as_allowed);
     suite_add_tcase(suite, tcase);

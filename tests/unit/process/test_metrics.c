@@ -22,7 +22,9 @@ static struct page page;
 
 static void setup(void)
 {
-    static const struct client_settings client = {.stream_path = "/stream", .max_channels = 1};
+    static struct replay_budget budget = {.limit = 1000};
+    static const struct client_settings client = {
+        .stream_path = "/stream", .max_channels = 1, .replay_budget = &budget};
     static struct redis_url url = {.kind = REDIS_URL_UNIX, .unix_path = (char *)(uintptr_t) "/nonexistent"};
     ck_assert(map_seed());
     status.id = "gw-1";

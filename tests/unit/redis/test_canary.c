@@ -185,7 +185,7 @@ START_TEST(it_stays_proven_while_canaries_come_back)
     loop_wait(loop, is_proven, NULL);
     for (unsigned i = 2; i <= 20; i++) {
         tick();
-        while (canary->flying)
+        while (canary->awaited)
             ev_run(loop, EVRUN_ONCE);
         ck_assert_uint_eq(counter_read(&counters, COUNTER_CANARIES_BACK), i);
     }
@@ -256,7 +256,7 @@ START_TEST(a_canary_lost_now_and_then_is_forgiven_each_time)
         while (redis_do(publisher, "PUBLISH %s x", canary_channel(canary)) == 0)
             ev_run(loop, EVRUN_NOWAIT);
         tick();
-        while (canary->flying)
+        while (canary->awaited)
             ev_run(loop, EVRUN_ONCE);
     }
     ck_assert_uint_eq(disproven + deaf, 0);
@@ -381,7 +381,7 @@ END_TEST
 static bool is_back(void *ctx)
 {
     (void)ctx;
-    return !canary->flying;
+    return !canary->awaited;
 }
 
 // Test 0: the canary is there when the verdict is due. Test 1: Redis slept, too, and wakes no sooner than this.

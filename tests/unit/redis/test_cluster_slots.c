@@ -85,7 +85,7 @@ static bool read_slots(struct cluster_slots *s, const char *bytes)
 static const char *owner(const struct cluster_slots *s, size_t of)
 {
     static char text[300];
-    const struct redis_endpoint *node = cluster_slots_owner(s, of);
+    const struct redis_address *node = cluster_slots_owner(s, of);
     if (!node)
         return "nobody";
     snprintf(text, sizeof text, "%s:%u", node->host, node->port);
@@ -103,8 +103,9 @@ START_TEST(a_map_tells_who_owns_what)
     ck_assert_str_eq(owner(&s, 100), "10.0.0.2:6380");
     ck_assert_str_eq(owner(&s, 101), "nobody");
     ck_assert_str_eq(owner(&s, 16383), "10.0.0.1:6379");
-    ck_assert(cluster_slots_has_node(&s, &(struct redis_endpoint){"10.0.0.2", 6379})); // the replica
-    ck_assert(!cluster_slots_has_node(&s, &(struct redis_endpoint){"10.0.0.3", 6379}));
+    ck_assert(
+        cluster_slots_has_node(&s, &(struct redis_address){.host = "10.0.0.2", .port = 6379})); // the replica
+    ck_assert(!cluster_slots_has_node(&s, &(struct redis_address){.host = "10.0.0.3", .port = 6379}));
     cluster_slots_deinit(&s);
 }
 END_TEST
@@ -168,29 +169,30 @@ END_TEST
 START_TEST(moved_says_which_slot_and_where)
 {
     struct cluster_moved m;
-    ck_assert(cluster_moved_parse("MOVED 3999 127.0.0.1:6381", &m));
+    ck_assert(cluster_moved_parse("MOVED 3999 127.0.0.1:6381", "10.0.0.9", &m));
     ck_assert_uint_eq(m.slot, 3999);
-    ck_assert_str_eq(m.host, "127.0.0.1");
-    ck_assert_uint_eq(m.port, 6381);
-    ck_assert(cluster_moved_parse("MOVED 0 fd00::1:6379", &m));
-    ck_assert_str_eq(m.host, "fd00::1");
-    ck_assert(cluster_moved_parse("MOVED 16383 :6379", &m)); // no endpoint: that of who says so
-    ck_assert_str_eq(m.host, "");
+    ck_assert_str_eq(m.to.host, "127.0.0.1");
+    ck_assert_uint_eq(m.to.port, 6381);
+    ck_assert(cluster_moved_parse("MOVED 0 fd00::1:6379", "10.0.0.9", &m));
+    ck_assert_str_eq(m.to.host, "fd00::1");
+    ck_assert(cluster_moved_parse("MOVED 16383 :6379", "10.0.0.9",
+                                  &m)); // no endpoint: that of the node that says so
+    ck_assert_str_eq(m.to.host, "10.0.0.9");
     static const char *const bad[] = {"MOVED",         "MOVED ",    "MOVED x a:1",     "MOVED 16384 a:1",
                                       "MOVED -1 a:1",  "MOVED 1 a", "MOVED 1 a:0",     "MOVED 1 a:65536",
                                       "MOVED 1 a:1 b", "ASK 1 a:1", "ERR MOVED 1 a:1", "MOVED 1:1"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        ck_assert_msg(!cluster_moved_parse(bad[i], &m), "%s", bad[i]);
-    ck_assert(cluster_ask_parse("ASK 3999 127.0.0.1:6381", &m));
+        ck_assert_msg(!cluster_moved_parse(bad[i], "10.0.0.9", &m), "%s", bad[i]);
+    ck_assert(cluster_ask_parse("ASK 3999 127.0.0.1:6381", "10.0.0.9", &m));
     ck_assert_uint_eq(m.slot, 3999);
-    ck_assert_str_eq(m.host, "127.0.0.1");
-    ck_assert_uint_eq(m.port, 6381);
-    ck_assert(!cluster_ask_parse("MOVED 3999 127.0.0.1:6381", &m));
-    ck_assert(!cluster_ask_parse("ASK 3999", &m));
+    ck_assert_str_eq(m.to.host, "127.0.0.1");
+    ck_assert_uint_eq(m.to.port, 6381);
+    ck_assert(!cluster_ask_parse("MOVED 3999 127.0.0.1:6381", "10.0.0.9", &m));
+    ck_assert(!cluster_ask_parse("ASK 3999", "10.0.0.9", &m));
     char long_host[400] = "MOVED 1 ";
-    memset(long_host + 8, 'a', CLUSTER_HOST_MAX);
-    strcpy(long_host + 8 + CLUSTER_HOST_MAX, ":1");
-    ck_assert(!cluster_moved_parse(long_host, &m));
+    memset(long_host + 8, 'a', REDIS_HOST_SIZE);
+    strcpy(long_host + 8 + REDIS_HOST_SIZE, ":1");
+    ck_assert(!cluster_moved_parse(long_host, "10.0.0.9", &m));
 }
 END_TEST
 

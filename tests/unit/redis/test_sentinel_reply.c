@@ -45,9 +45,9 @@ START_TEST(an_address_is_read_or_it_is_known_why_not)
     memset(&master, 'x', sizeof master);
     redisReply *reply = reply_of(addresses[_i].bytes);
     ck_assert_int_eq(sentinel_read_address(reply, &master), addresses[_i].verdict);
-    ck_assert_str_eq(master.host, addresses[_i].host);
+    ck_assert_str_eq(master.address.host, addresses[_i].host);
     if (addresses[_i].verdict == SENTINEL_FOUND)
-        ck_assert_uint_eq(master.port, addresses[_i].port);
+        ck_assert_uint_eq(master.address.port, addresses[_i].port);
     ck_assert_uint_eq(master.epoch, 0);
     freeReplyObject(reply);
 }
@@ -91,11 +91,11 @@ static const struct {
 
 START_TEST(the_epoch_of_an_address_and_a_master_that_is_a_replica)
 {
-    struct sentinel_master master = {.host = "h", .port = 6379, .epoch = 99};
+    struct sentinel_master master = {.address = {.host = "h", .port = 6379}, .epoch = 99};
     redisReply *reply = reply_of(details[_i].bytes);
     ck_assert_int_eq(sentinel_read_details(reply, &master), details[_i].verdict);
     ck_assert_uint_eq(master.epoch, details[_i].epoch);
-    ck_assert_str_eq(master.host, "h");
+    ck_assert_str_eq(master.address.host, "h");
     freeReplyObject(reply);
 }
 END_TEST
@@ -123,8 +123,8 @@ START_TEST(a_switch_of_the_master_is_read_if_it_is_ours)
     redisReply *reply = reply_of(bytes);
     ck_assert_int_eq(sentinel_read_switch(reply, "main", &master), switches[_i].ours);
     if (switches[_i].ours) {
-        ck_assert_str_eq(master.host, "10.0.0.2");
-        ck_assert_uint_eq(master.port, 2);
+        ck_assert_str_eq(master.address.host, "10.0.0.2");
+        ck_assert_uint_eq(master.address.port, 2);
     }
     freeReplyObject(reply);
 }

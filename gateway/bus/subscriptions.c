@@ -1,0 +1,77 @@
+#include "gateway/bus/subscriptions.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "common/clock.h"
+
+#define LINGERING_MAX 16384u // channels; beyond it the oldest is unsubscribed at once
+#define BATCH 256            // channels of one command
+
+void subscriptions_init(struct subscriptions *s, struct channels *all, struct redis_pubsub *pubsub,
+                        bool sharded)
+{
+    node_channels_init(&s->channels, all);
+    s->pubsub = pubsub;
+    s->sharded = sharded;
+}
+
+// One command for each run of channels of one slot: for all of them, where slots do not matter.
+static bool send_command(struct subscriptions *s, const char *command, struct bus_channel *const *batch,
+                         size_t count)
+{
+    const char *names[BATCH];
+    size_t lens[BATCH], first = 0;
+    bool ok = true;
+    assert(count <= BATCH);
+    for (size_t i = 0; ok && i < count; i++) {
+        names[i - first] = batch[i]->name;
+        lens[i - first] = batch[i]->entry.len;
+        if (i + 1 < count && batch[i + 1]->slot == batch[i]->slot)
+            continue;
+        ok = redis_pubsub_command(s->pubsub, command, names, lens, i + 1 - first);
+        first = i + 1;
+    }
+    return ok;
+}
+
+void subscriptions_send_fresh(struct subscriptions *s)
+{
+    const char *command = s->sharded ? "SSUBSCRIBE" : "SUBSCRIBE";
+    struct bus_channel *batch[BATCH];
+    size_t count;
+    while (redis_pubsub_is_ready(s->pubsub) &&
+           (count = node_channels_take_batch(&s->channels, batch, BATCH)) > 0)
+        if (!send_command(s, command, batch, count))
+            redis_pubsub_replace(s->pubsub, "out of memory");
+}
+
+bool subscriptions_end(struct subscriptions *s, struct bus_channel *const *batch, size_t count)
+{
+    return send_command(s, s->sharded ? "SUNSUBSCRIBE" : "UNSUBSCRIBE", batch, count);
+}
+
+static void end_until(struct subscriptions *s, uint64_t now_ms, size_t max)
+{
+    struct bus_channel *batch[BATCH];
+    size_t count;
+    while (max > 0 &&
+           (count = node_channels_take_expired(&s->channels, now_ms, batch, max < BATCH ? max : BATCH)) > 0) {
+        max -= count;
+        if (!subscriptions_end(s, batch, count) && redis_pubsub_is_ready(s->pubsub))
+            redis_pubsub_replace(s->pubsub, "out of memory");
+        for (size_t i = 0; i < count; i++)
+            free(batch[i]);
+    }
+}
+
+void subscriptions_end_expired(struct subscriptions *s)
+{
+    end_until(s, clock_monotonic_ms(), SIZE_MAX);
+}
+
+void subscriptions_end_surplus(struct subscriptions *s)
+{
+    if (s->channels.lingering_count > LINGERING_MAX)
+        end_until(s, UINT64_MAX, s->channels.lingering_count - LINGERING_MAX);
+}

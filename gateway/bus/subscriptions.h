@@ -1,0 +1,28 @@
+// The commands that keep a node's server told: SUBSCRIBE for its FRESH channels, UNSUBSCRIBE for those that were left, few
+// commands for many channels. The bus' thread alone.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "gateway/bus/channels.h"
+#include "gateway/redis/redis_pubsub.h"
+
+struct subscriptions {
+    struct node_channels channels;
+    struct redis_pubsub *pubsub; // the node's; NULL when out of memory at its creation
+    bool sharded;
+};
+
+void subscriptions_init(struct subscriptions *s, struct channels *all, struct redis_pubsub *pubsub,
+                        bool sharded);
+
+// Subscribes to what is FRESH, where the connection is ready.
+void subscriptions_send_fresh(struct subscriptions *s);
+// Unsubscribes from channels, whatever their state. False when not connected or out of memory.
+bool subscriptions_end(struct subscriptions *s, struct bus_channel *const *batch, size_t count);
+// Unsubscribes from channels whose linger is over, and frees them. Now and then.
+void subscriptions_end_expired(struct subscriptions *s);
+// The same for the oldest lingering channels where there are too many. After one has been left.
+void subscriptions_end_surplus(struct subscriptions *s);

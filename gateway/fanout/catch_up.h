@@ -1,0 +1,31 @@
+// Streams that lag in a durable channel: those that come to resume, and all of the channel's after a hole. What they
+// miss comes from the channel's replay; what is not there is read from Redis a page at a time, one read per channel at
+// a time however many streams wait for it. Each is fed as fast as its own socket takes it, a few frames in turn, so
+// that none waits for the slowest. With a channel's last_id a stream has caught up, and gets a slot. The hub's thread.
+#pragma once
+
+#include "gateway/fanout/hub_channel.h"
+
+// Makes a subscriber's subscription a lagging one, without a slot. False when out of memory.
+bool catch_up_add(struct hub *h, struct hub_channel *c, struct subscriber *s, uint32_t subscription,
+                  enum lagging_mode mode, struct event_id at);
+void catch_up_remove(struct hub *h, const struct subscription *gone);
+// Frees what is kept for the channel; no stream may lag in it.
+void catch_up_destroy(struct hub *h, struct hub_channel *c);
+// All streams that have a slot lag from the channel's last_id on. What is remembered of its history is dropped.
+void catch_up_all(struct hub *h, struct hub_channel *c);
+// Drops what is remembered of the channel's history.
+void catch_up_forget(struct hub *h, struct hub_channel *c);
+// There is something new for lagging streams in the channel.
+void catch_up_wake(struct hub *h, struct hub_channel *c);
+// An event has come, and is the channel's last_id.
+void catch_up_append(struct hub *h, struct hub_channel *c, struct frame *f);
+// The answer to on_history; `c` is NULL where the channel is gone. Takes the references of the frames.
+void catch_up_take_page(struct hub *h, struct hub_channel *c, const struct history_page *page);
+// The page with that number will not come.
+void catch_up_page_lost(struct hub *h, uint32_t number);
+// A lagging stream may take more.
+void catch_up_wake_one(struct hub *h, struct lagging *lag);
+// As hub_feed and hub_tick.
+bool catch_up_feed(struct hub *h, size_t budget);
+void catch_up_tick(struct hub *h);

@@ -1,0 +1,45 @@
+#include "gateway/process/fatal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <ev.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+
+// In the place of glibc's own, which assert calls.
+// NOLINTNEXTLINE(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp): the name is glibc's
+void __assert_fail(const char *assertion, const char *file, unsigned line, const char *function)
+{
+    log_error("main", "%s:%u: %s: \"%s\" does not hold; this is a fault of the gateway: please report it",
+              file, line, function, assertion);
+    abort();
+}
+
+static void on_failed_call(const char *call)
+{
+    log_error("main", "the event loop (libev) cannot go on: %s: %s", call, strerror(errno));
+    abort();
+}
+
+// As realloc, which libev takes from here; a size of 0 frees.
+static void *on_allocate(void *old, long size)
+{
+    if (size == 0) {
+        free(old);
+        return NULL;
+    }
+    void *block = realloc(old, (size_t)size);
+    if (!block) {
+        log_error("main", "out of memory: the event loop (libev) cannot go on without %ld bytes", size);
+        abort();
+    }
+    return block;
+}
+
+void fatal_setup(void)
+{
+    ev_set_syserr_cb(on_failed_call);
+    ev_set_allocator(on_allocate);
+}

@@ -1,0 +1,7 @@
+// What ends the process at once: an assertion that fails, and libev, which knows no other answer when memory or
+// the kernel fails it. Both would write to standard error themselves, in a form of their own, and wait for
+// its reader; they go to the log instead, and then abort().
+#pragma once
+
+// Main thread, before the first loop.
+void fatal_setup(void);
