@@ -10,8 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/transport.h"
-
 // Several records in one read(2); one record is 16 KiB at most.
 #define READ_AHEAD 65536
 

@@ -9,6 +9,14 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+// What is no count of bytes; common/transport says the same of sockets without TLS.
+enum {
+    TRANSPORT_WAIT_READ = -1,  // again when the socket is readable
+    TRANSPORT_WAIT_WRITE = -2, // again when it is writable
+    TRANSPORT_END = -3,        // the peer sends no more
+    TRANSPORT_LOST = -4,       // tls_error or transport_error says why
+};
+
 // Borrowed.
 struct tls_files {
     const char *ca;         // NULL: what the system trusts

@@ -2,12 +2,9 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include "common/tls.h"
 
 void transport_init(struct transport *t, int fd)
 {
@@ -77,7 +74,7 @@ static ssize_t write_records(struct transport *t, const struct iovec *pieces, in
 
 ssize_t transport_writev(struct transport *t, const struct iovec *pieces, int count)
 {
-    const struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)pieces, .msg_iovlen = (size_t)count};
+    const struct msghdr message = {.msg_iov = (struct iovec *)pieces, .msg_iovlen = (size_t)count};
     ssize_t n;
     if (t->tls)
         return write_records(t, pieces, count);

@@ -7,16 +7,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
-struct tls;
-struct tls_context;
-
-// What is no count of bytes.
-enum {
-    TRANSPORT_WAIT_READ = -1,  // again when the socket is readable
-    TRANSPORT_WAIT_WRITE = -2, // again when it is writable
-    TRANSPORT_END = -3,        // the peer sends no more
-    TRANSPORT_LOST = -4,       // transport_error says why
-};
+#include "common/tls.h"
 
 struct transport {
     int fd;          // owned; -1: none
@@ -32,16 +23,16 @@ bool transport_start_tls(struct transport *t, struct tls_context *context, const
 // Closes the socket at once. All zero is not closed: transport_init(t, -1) is.
 void transport_close(struct transport *t);
 
-// 0 when it is done (at once where there is no TLS), else one of the above.
+// 0 when it is done (at once where there is no TLS), else TRANSPORT_* of common/tls.h.
 ssize_t transport_handshake(struct transport *t);
-// Bytes that came, else one of the above. With TLS to be called until it says WAIT, or has_more is false: what TLS has
+// Bytes that came, else TRANSPORT_*. With TLS to be called until it says WAIT, or has_more is false: what TLS has
 // buffered does not make the socket readable.
 ssize_t transport_read(struct transport *t, char *bytes, size_t size);
 bool transport_has_more(const struct transport *t);
-// Bytes that were taken, maybe fewer than there are, else one of the above. With TLS each piece is a record of its own,
+// Bytes that were taken, maybe fewer than there are, else TRANSPORT_*. With TLS each piece is a record of its own,
 // and after WAIT the same bytes come first again.
 ssize_t transport_writev(struct transport *t, const struct iovec *pieces, int count);
-// Says that no more bytes follow; the socket can still be read. 0 when it is said, else one of the above.
+// Says that no more bytes follow; the socket can still be read. 0 when it is said, else TRANSPORT_*.
 ssize_t transport_shutdown(struct transport *t);
 
 // After TRANSPORT_END or TRANSPORT_LOST: one line for a person.

@@ -43,7 +43,6 @@ struct gateway {
     int listen_fds[LISTEN_MAX][WORKERS_MAX];
     struct listen_socket worker_sockets[WORKERS_MAX][LISTEN_MAX];
     int admin_fd;
-    size_t max_streamless; // connections without a stream, of each worker
     struct bus *bus;
     struct admin admin;
     struct drain drain;
@@ -65,7 +64,7 @@ static bool set_capacity(struct gateway *g)
     if (capacity_share(capacity_raise_limit(), capacity_reserved(&needs), c->max_connections, &capacity,
                        error, sizeof error)) {
         g->status.limits.max_streams = capacity.streams;
-        g->max_streamless = capacity.streamless / c->workers;
+        g->status.limits.max_sockets = capacity.streams + capacity.streamless;
         return true;
     }
     log_error("main", "%s", error);
@@ -152,7 +151,6 @@ static bool create_workers(struct gateway *g)
             .client = &g->client,
             .hooks = {.refuse = on_refuse, .pages = process_pages, .ctx = &g->status},
             .limits = &g->status.limits,
-            .max_streamless = g->max_streamless,
             .backlog_limit = c->backlog_limit,
             .shares_loop = c->workers == 1,
             .listen_sockets = g->worker_sockets[i],

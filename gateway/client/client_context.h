@@ -61,7 +61,6 @@ struct client_context {
     struct conn *closing;
     struct id_table conns;       // every connection
     struct conn_list streamless; // those of them that have not joined the hub; idle longest first
-    size_t streamless_count, max_streamless;
     bool draining;
     bool coalesce;                 // more frames follow in this turn: collect them, and write once
     uint64_t now_ms;               // of this turn: precise enough for heartbeats, and no clock call per write

@@ -204,7 +204,7 @@ bool client_loop_init(struct client_loop *l, const struct client_loop_setup *set
                                   .settings = setup->settings,
                                   .hooks = *setup->hooks,
                                   .counters = setup->counters,
-                                  .max_streamless = setup->max_streamless};
+                                  .limits = setup->limits};
     id_table_init(&cx->conns, conn_serial);
     TAILQ_INIT(&cx->streamless);
     cx->routes[0] = request_stream_route(cx->settings);
@@ -231,7 +231,7 @@ bool client_loop_init(struct client_loop *l, const struct client_loop_setup *set
     return true;
 }
 
-bool client_loop_enable_streams(struct client_loop *l, struct limits *limits, const struct hub_events *bus)
+bool client_loop_enable_streams(struct client_loop *l, const struct hub_events *bus)
 {
     struct client_context *cx = &l->context;
     struct hub_events events = {.on_interest = bus->on_interest,
@@ -241,7 +241,6 @@ bool client_loop_enable_streams(struct client_loop *l, struct limits *limits, co
                                 .readiness = on_readiness,
                                 .on_no_memory = on_no_memory,
                                 .ctx = bus->ctx};
-    cx->limits = limits;
     cx->hub = hub_create(&events, &(struct hub_settings){.replay_budget = cx->settings->replay_budget,
                                                          .durable_named = cx->settings->durable_named});
     if (cx->hub)
@@ -259,7 +258,7 @@ void client_loop_deinit(struct client_loop *l)
     ev_prepare_stop(cx->loop, &l->end_of_turn);
     ev_timer_stop(cx->loop, &l->tick);
     ev_idle_stop(cx->loop, &l->feeding);
-    assert(TAILQ_EMPTY(&cx->streamless) && cx->streamless_count == 0);
+    assert(TAILQ_EMPTY(&cx->streamless));
     id_table_deinit(&cx->conns);
     assert(!cx->wheel || wheel_count(cx->wheel) == 0);
     hub_destroy(cx->hub);
@@ -284,12 +283,13 @@ static void on_io(struct ev_loop *loop, ev_io *w, int events)
         conn_flush(c);
 }
 
-// Idle connections and half heads must not take the descriptors that streams, and Redis, need. What goes is
-// closed at once: more may be accepted in this turn.
-static void make_room(struct client_context *cx)
+// Idle connections and half heads must not take the descriptors that streams, and Redis, need: those that were idle
+// longest go, at once, since more may be accepted in this turn. Other loops evict theirs.
+static void make_room(struct client_context *cx, const struct conn *newest)
 {
-    while (cx->streamless_count >= cx->max_streamless && !TAILQ_EMPTY(&cx->streamless)) {
-        conn_close(TAILQ_FIRST(&cx->streamless), CLOSE_EVICTED);
+    struct conn *oldest;
+    while (limits_crowded(cx->limits) && (oldest = TAILQ_FIRST(&cx->streamless)) != newest) {
+        conn_close(oldest, CLOSE_EVICTED);
         flush(cx);
     }
 }
@@ -298,7 +298,6 @@ void client_loop_add(struct client_loop *l, int fd, const struct listen_attribut
 {
     struct client_context *cx = &l->context;
     counter_add(cx->counters, COUNTER_SOCKETS_ACCEPTED, 1);
-    make_room(cx);
     struct conn *c = calloc(1, sizeof *c);
     uint64_t serial = c ? id_table_add(&cx->conns, c) : 0;
     if (serial == 0) {
@@ -314,6 +313,7 @@ void client_loop_add(struct client_loop *l, int fd, const struct listen_attribut
     c->deadline.owner = (uint32_t)cx->now_ms;
     c->reason = CLOSE_HEAD_TIMEOUT;
     conn_enter_streamless(c);
+    make_room(cx, c);
     counter_add(cx->counters, COUNTER_SOCKETS_OPEN, 1);
     conn_set_deadline(c, cx->draining ? DRAIN_IDLE_MS : cx->settings->head_timeout_ms);
     ev_io_start(cx->loop, &c->io);

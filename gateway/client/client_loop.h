@@ -25,14 +25,14 @@ struct client_loop_setup {
     const struct client_settings *settings;
     const struct client_hooks *hooks; // copied
     struct counters *counters;
-    size_t max_streamless; // connections that have no stream (yet, or any more)
+    struct limits *limits; // shared with other loops
 };
 
 // Sets up `l`, without streams. False when out of memory.
 bool client_loop_init(struct client_loop *l, const struct client_loop_setup *setup);
-// Gives the loop a hub: it can hold streams, within `limits` (borrowed). Of `bus` counts what asks the bus
+// Gives the loop a hub: it can hold streams. Of `bus` counts what asks the bus
 // (on_interest, on_history) and their `ctx`; what speaks to streams is filled in here.
-bool client_loop_enable_streams(struct client_loop *l, struct limits *limits, const struct hub_events *bus);
+bool client_loop_enable_streams(struct client_loop *l, const struct hub_events *bus);
 // Closes every connection at once.
 void client_loop_deinit(struct client_loop *l);
 

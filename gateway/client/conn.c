@@ -97,22 +97,24 @@ void conn_head_free(struct conn_head *head)
 static void streamless_remove(struct conn *c)
 {
     struct client_context *cx = conn_context(c);
-    assert(!c->joined && cx->streamless_count > 0);
+    assert(!c->joined);
     TAILQ_REMOVE(&cx->streamless, c, in_streamless);
-    cx->streamless_count--;
+    limits_leave_streamless(cx->limits);
 }
 
 void conn_enter_streamless(struct conn *c)
 {
     struct client_context *cx = conn_context(c);
     TAILQ_INSERT_TAIL(&cx->streamless, c, in_streamless);
-    cx->streamless_count++;
+    limits_enter_streamless(cx->limits);
 }
 
 void conn_touch(struct conn *c)
 {
-    streamless_remove(c);
-    conn_enter_streamless(c);
+    struct client_context *cx = conn_context(c);
+    assert(!c->joined);
+    TAILQ_REMOVE(&cx->streamless, c, in_streamless);
+    TAILQ_INSERT_TAIL(&cx->streamless, c, in_streamless);
 }
 
 void conn_leave_streamless(struct conn *c)

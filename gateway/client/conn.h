@@ -89,8 +89,9 @@ void conn_destroy(struct conn *c);
 void conn_set_state(struct conn *c, enum conn_state next);
 // Frees a head, which may be NULL.
 void conn_head_free(struct conn_head *head);
-// A new connection, and one that has sent a whole request, is the last of those without a stream that is evicted.
+// A new connection: the last one of those without a stream to be evicted.
 void conn_enter_streamless(struct conn *c);
+// It has sent a whole request: likewise.
 void conn_touch(struct conn *c);
 // It gets a stream: its subscriber, all zero, is ready for the hub.
 void conn_leave_streamless(struct conn *c);

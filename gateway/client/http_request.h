@@ -71,5 +71,6 @@ enum http_parse http_request_parse(char *head, size_t *len, struct http_scan *sc
                                    size_t *head_len, int *status);
 
 // The value of the first whole line `Origin: ..` in the first `len` bytes of a head that is not whole or was refused.
-// Absent where there is none. Borrowed from `head`; nothing is said of the rest of the head.
+// Absent where there is none. Borrowed from `head`, and unchecked: it may hold any byte but LF, and is there to be
+// compared, not to be copied into an answer.
 struct http_text http_request_origin(const char *head, size_t len);

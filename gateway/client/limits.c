@@ -2,6 +2,13 @@
 
 #include <assert.h>
 
+static void leave(_Atomic uint64_t *count)
+{
+    uint64_t before = atomic_fetch_sub(count, 1);
+    assert(before > 0);
+    (void)before; // where asserts are off
+}
+
 bool limits_enter(struct limits *l)
 {
     if (atomic_fetch_add(&l->streams, 1) < l->max_streams)
@@ -12,12 +19,25 @@ bool limits_enter(struct limits *l)
 
 void limits_leave(struct limits *l)
 {
-    uint64_t before = atomic_fetch_sub(&l->streams, 1);
-    assert(before > 0);
-    (void)before; // where asserts are off
+    leave(&l->streams);
 }
 
 bool limits_full(const struct limits *l)
 {
     return atomic_load(&l->streams) >= l->max_streams;
+}
+
+void limits_enter_streamless(struct limits *l)
+{
+    atomic_fetch_add(&l->streamless, 1);
+}
+
+void limits_leave_streamless(struct limits *l)
+{
+    leave(&l->streamless);
+}
+
+bool limits_crowded(const struct limits *l)
+{
+    return atomic_load(&l->streams) + atomic_load(&l->streamless) > l->max_sockets;
 }

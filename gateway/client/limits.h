@@ -1,5 +1,5 @@
-// How many streams the whole process may hold. Shared by all workers, touched when a stream begins and ends
-// only.
+// How many connections the whole process may hold: streams, and those that have none. Shared by all workers; touched
+// when a connection comes or goes and when a stream begins or ends.
 #pragma once
 
 #include <stdatomic.h>
@@ -7,8 +7,9 @@
 #include <stdint.h>
 
 struct limits {
-    _Atomic uint64_t streams;
+    _Atomic uint64_t streams, streamless;
     uint64_t max_streams;
+    uint64_t max_sockets; // of both; more than max_streams
 };
 
 // Takes a place for one more stream; false where all are taken. Any thread.
@@ -17,3 +18,9 @@ bool limits_enter(struct limits *l);
 void limits_leave(struct limits *l);
 // True where no place is left.
 bool limits_full(const struct limits *l);
+
+// A connection without a stream comes, or goes. It may always come: where there are too many connections then, some
+// that have no stream are to be closed.
+void limits_enter_streamless(struct limits *l);
+void limits_leave_streamless(struct limits *l);
+bool limits_crowded(const struct limits *l);

@@ -13,6 +13,7 @@
 struct admin {
     struct status *status; // borrowed
     struct client_loop clients;
+    struct limits limits; // of its own
     struct listener listener;
     bool listening;
 };

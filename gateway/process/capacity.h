@@ -19,11 +19,11 @@ uint64_t capacity_reserved(const struct capacity_needs *needs);
 
 struct capacity {
     uint64_t streams;
-    uint64_t streamless; // connections without a stream: as many again must not take the streams' descriptors
+    uint64_t streamless; // connections without a stream that there is room for beside as many streams
 };
 
 // Shares what `limit` descriptors leave beside `reserved`: `asked` streams (--max-connections), or, where that is
-// OPTION_UNSET, four of five for streams. False, and one line in `error`, where the limit is too low. Pure.
+// OPTION_UNSET, all but a sixteenth (64 to 1,024) for streams. False, and one line in `error`, where the limit is too low. Pure.
 bool capacity_share(uint64_t limit, uint64_t reserved, uint64_t asked, struct capacity *out, char *error,
                     size_t error_size);
 

@@ -273,7 +273,7 @@ static const struct option_spec specs[] = {
      .group = "Limits",
      .type = OPTION_UINT,
      AT(max_connections),
-     .default_note = "four fifths of what the limit of open files allows",
+     .default_note = "what the limit of open files allows",
      .min = 1,
      .max = 100000000,
      .help = "Streams that the gateway holds; more are refused (see --refusal)"},

@@ -54,8 +54,12 @@ static void derive_durable(struct config *c)
     static const char *const any[] = {"*"};
     bool off = c->durable.count == 1 && strcmp(c->durable.items[0], "off") == 0;
     c->durable_named = c->durable.count > 0 && !off;
-    c->durable_patterns = c->durable_named ? (const char *const *)c->durable.items : any;
-    c->durable_count = off ? 0 : c->durable_named ? c->durable.count : 1;
+    c->durable_patterns = any;
+    c->durable_count = off ? 0 : 1;
+    if (c->durable_named) {
+        c->durable_patterns = (const char *const *)c->durable.items;
+        c->durable_count = c->durable.count;
+    }
 }
 
 // "host:port", made of bytes that an id may have: the path of a unix socket may hold anything.

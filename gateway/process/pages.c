@@ -13,6 +13,7 @@
     X("/metrics", ROUTE_PAGE_METHODS, LISTENER_ADMIN, metrics_prometheus)                                    \
     X("/metrics/sse", ROUTE_PAGE_METHODS, LISTENER_ADMIN, metrics_balancer)
 
-#define X(at, allowed, listeners, make) {.path = at, .methods = allowed, .roles = listeners, .page = make},
+#define X(at, allowed, listeners, make)                                                                      \
+    {.path = (at), .methods = (allowed), .roles = (listeners), .page = (make)},
 const struct route process_pages[] = {PAGES(X){0}};
 #undef X

@@ -27,7 +27,7 @@ static const void *host_of(const struct sockaddr *sa, size_t *size)
 
 bool redis_link_is_at(const struct redis_link *l, const struct addrinfo *found)
 {
-    struct sockaddr_storage peer;
+    struct sockaddr_storage peer = {0};
     socklen_t len = sizeof peer;
     size_t size, other_size;
     if (l->state != REDIS_LINK_OPEN || getpeername(l->transport.fd, (struct sockaddr *)&peer, &len) != 0)
@@ -184,7 +184,7 @@ void redis_link_open(struct redis_link *l, const struct redis_address *address)
 
 static void take_bytes(struct redis_link *l)
 {
-    assert(l->state == REDIS_LINK_OPEN);
+    assert(l->state == REDIS_LINK_OPEN && !l->in_hook);
     char bytes[READ_SIZE];
     for (int i = 0; i < READS_PER_TURN; i++) {
         ssize_t n = transport_read(&l->transport, bytes, sizeof bytes);
@@ -194,7 +194,9 @@ static void take_bytes(struct redis_link *l)
             return;
         }
         l->reads++;
+        l->in_hook = true;
         l->hooks.on_bytes(l->hooks.ctx, bytes, (size_t)n);
+        l->in_hook = false;
         // A plain socket that gave less than was asked for is empty; TLS gives one record at a time.
         if (l->state != REDIS_LINK_OPEN || (!l->secure && (size_t)n < sizeof bytes))
             return;
@@ -206,7 +208,7 @@ static void take_bytes(struct redis_link *l)
 
 void redis_link_read(struct redis_link *l)
 {
-    if (l->state == REDIS_LINK_OPEN)
+    if (l->state == REDIS_LINK_OPEN && !l->in_hook)
         take_bytes(l);
 }
 

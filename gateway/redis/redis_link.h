@@ -47,6 +47,7 @@ struct redis_link {
     struct buf out;
     size_t out_sent;
     unsigned reads;   // that brought bytes, so far
+    bool in_hook;     // on_bytes runs
     unsigned attempt; // takes the addresses of a name in turn
 };
 
@@ -62,7 +63,7 @@ void redis_link_close(struct redis_link *l);
 
 // Queues a command, which is sent at the end of the turn. Only when OPEN. False when out of memory.
 bool redis_link_send(struct redis_link *l, int argc, const char **argv, const size_t *lens);
-// Reads what has come, without waiting for the loop to say so. No effect unless OPEN.
+// Reads what has come, without waiting for the loop to say so. No effect unless OPEN, nor from within on_bytes.
 void redis_link_read(struct redis_link *l);
 // One line for the log of an attempt that took too long: the step that it waits for.
 const char *redis_link_late(const struct redis_link *l);

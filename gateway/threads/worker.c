@@ -188,10 +188,10 @@ struct worker *worker_create(const struct worker_settings *settings)
                                               .settings = settings->client,
                                               .hooks = &settings->hooks,
                                               .counters = &w->counters,
-                                              .max_streamless = settings->max_streamless};
+                                              .limits = settings->limits};
     const struct hub_events bus = {.on_interest = on_interest, .on_history = on_history, .ctx = w};
     if (!w->inbox || !w->bus_inbox || !client_loop_init(&w->clients, &clients) ||
-        !client_loop_enable_streams(&w->clients, settings->limits, &bus))
+        !client_loop_enable_streams(&w->clients, &bus))
         goto fail;
     // After the one of client_loop: it sees the turn's sweep done.
     ev_prepare_init(&w->watch_empty, on_watch_empty);

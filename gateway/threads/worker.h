@@ -16,7 +16,6 @@ struct worker_settings {
     const struct client_settings *client;
     struct client_hooks hooks;
     struct limits *limits;                      // shared by all workers
-    size_t max_streamless;                      // connections of this worker that have no stream
     size_t backlog_limit;                       // bytes of frames that may wait for this worker
     bool shares_loop;                           // the bus runs in this worker's loop
     const struct listen_socket *listen_sockets; // their descriptors are taken

@@ -148,7 +148,8 @@ static void check_bytes(const char *bytes, size_t len, size_t step)
     CHECK(once.result == pieces.result);
     if (once.result == HTTP_PARSE_ERROR) {
         CHECK(once.status == pieces.status);
-        check_inside(once.req.origin, once.bytes, len);
+        const struct http_text origin = once.req.origin;
+        CHECK(origin.at == NULL || (origin.at >= once.bytes && origin.at + origin.len <= once.bytes + len));
         check_status(once.status);
     } else if (once.result == HTTP_PARSE_DONE) {
         CHECK(once.head_len == pieces.head_len);

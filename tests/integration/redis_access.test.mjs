@@ -119,6 +119,7 @@ test('a Redis that has all the clients it may have is said once, and used when o
     assert.ok(!/ is up/.test(gateway.process.log()), gateway.process.log());
     for (const socket of others) socket.destroy();
     await gateway.process.ready('is ready', () => gateway.ready(), { ms: 5000 });
+    await gateway.process.logged(/ is up/);
     assert.equal(gateway.process.log().match(/ is up/g).length, 1);
 });
 

@@ -165,7 +165,7 @@ static void open_stream(struct client *c)
 
 START_TEST(connections_without_a_stream_have_a_cap_and_the_one_that_was_idle_longest_goes_first)
 {
-    world.max_streamless = 8;
+    world.limits.max_sockets = 3 + 8;
     client_world_start(&world);
     struct client streams[3], busy;
     for (int i = 0; i < 3; i++)
@@ -200,12 +200,12 @@ END_TEST
 
 START_TEST(a_stream_takes_no_place_among_connections_without_one)
 {
-    world.max_streamless = 2;
+    world.limits.max_sockets = CROWD + 1;
     client_world_start(&world);
     for (unsigned i = 0; i < CROWD; i++)
         open_stream(&crowd[i]);
     ck_assert_uint_eq(closes(CLOSE_EVICTED), 0);
-    ck_assert_uint_eq(world.clients.context.streamless_count, 0);
+    ck_assert_uint_eq(atomic_load(&world.limits.streamless), 0);
     for (unsigned i = 0; i < CROWD; i++)
         client_close(&crowd[i]);
     client_world_wait_empty(&world);
@@ -214,7 +214,7 @@ END_TEST
 
 START_TEST(what_is_on_its_way_to_a_slow_reader_of_an_answer_counts_too)
 {
-    world.max_streamless = 4;
+    world.limits.max_sockets = 4;
     client_world_start(&world);
     for (unsigned i = 0; i < CROWD; i++) {
         client_connect(&world, &crowd[i]);

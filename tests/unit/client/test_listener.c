@@ -72,6 +72,7 @@ static struct ev_loop *loop;
 static struct client_loop clients;
 static struct counters counters;
 static struct listener listener;
+static struct limits limits = {.max_sockets = 1000};
 static const struct client_settings settings = {
     .stream_path = "/stream", .max_channels = 1, .heartbeat_ms = 15000, .head_timeout_ms = 10000};
 
@@ -80,7 +81,7 @@ static unsigned short start(void)
     const struct client_hooks hooks = {0};
     loop = ev_loop_new(EVFLAG_AUTO);
     const struct client_loop_setup setup = {
-        .loop = loop, .settings = &settings, .hooks = &hooks, .counters = &counters, .max_streamless = 1000};
+        .loop = loop, .settings = &settings, .hooks = &hooks, .counters = &counters, .limits = &limits};
     ck_assert(client_loop_init(&clients, &setup));
     int fd = bind_one();
     unsigned short port = port_of(fd);

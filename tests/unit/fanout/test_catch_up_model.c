@@ -16,6 +16,7 @@ enum { CLIENTS = 24, CHANNELS = 4, EVENTS = 4000, QUEUE = 8192, SEEDS = 60, STEP
 
 static uint64_t random_state;
 static bool lossless; // nothing that is in the history ever goes
+static bool is_settling;
 static uint64_t seed;
 
 #define REQUIRE(condition, ...)                                                                              \
@@ -211,6 +212,8 @@ static void answer_last(void)
     struct history *h = &histories[i.channel];
     i.tail = (struct history_tail){.has_history = true, .last = last_of(h)};
     i.tail.epoch = h->end > h->life_from ? h->events[h->end - 1].epoch : 0;
+    if (!lossless && !is_settling && below(40) == 0) // Redis does not let it be read, for now
+        i.tail = (struct history_tail){0};
     push(&lasts_answered, i);
 }
 
@@ -598,7 +601,9 @@ static void some_step(void)
 // All that is on its way arrives, and all clients take it.
 static void settle(void)
 {
-    redis_up = true;
+    if (!lossless)
+        redis_goes(); // what could not be read for a while is asked for again
+    is_settling = redis_up = true;
     for (size_t i = 0; i < CLIENTS; i++)
         eat_or_not(&clients[i], false);
     for (int round = 0; round < 20000; round++) {
@@ -651,6 +656,7 @@ static void setup(void)
     for (size_t i = 0; i < CLIENTS; i++)
         start_anew(&clients[i]);
     // Every other time a memory that forgets much.
+    is_settling = false;
     budget = (struct replay_budget){.limit = seed % 2 ? 1 << 20 : 4000};
     hub = hub_create(&events, &(struct hub_settings){.replay_budget = &budget, .durable_named = true});
     ck_assert_ptr_nonnull(hub);

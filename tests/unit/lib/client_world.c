@@ -55,8 +55,7 @@ void client_world_init(struct client_world *w)
                                             .head_timeout_ms = 10000,
                                             .keep_alive_ms = 10000},
                                .replay_budget = {.limit = 65536},
-                               .max_streamless = 1000,
-                               .limits = {.max_streams = 1000}};
+                               .limits = {.max_streams = 1000, .max_sockets = 2000}};
 }
 
 void client_world_start(struct client_world *w)
@@ -71,15 +70,16 @@ void client_world_start(struct client_world *w)
                                             .settings = &w->settings,
                                             .hooks = &hooks,
                                             .counters = &w->counters,
-                                            .max_streamless = w->max_streamless};
+                                            .limits = &w->limits};
     ck_assert(client_loop_init(&w->clients, &setup));
-    ck_assert(client_loop_enable_streams(&w->clients, &w->limits, &bus));
+    ck_assert(client_loop_enable_streams(&w->clients, &bus));
 }
 
 void client_world_stop(struct client_world *w)
 {
     client_loop_deinit(&w->clients);
     ck_assert_uint_eq(w->limits.streams, 0);
+    ck_assert_uint_eq(w->limits.streamless, 0);
     ck_assert_uint_eq(counter_read(&w->counters, COUNTER_SOCKETS_OPEN), 0);
     ck_assert_uint_eq(counter_read(&w->counters, COUNTER_STREAMS_OPEN), 0);
     ck_assert_uint_eq(counter_read(&w->counters, COUNTER_QUEUED_BYTES), 0);

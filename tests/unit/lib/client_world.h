@@ -14,7 +14,6 @@ struct client_world {
     struct client_settings settings; // change what matters before client_world_start
     struct counters counters;
     struct limits limits;
-    size_t max_streamless;
     const char *refusal; // of the readiness hook: NULL lets streams in
 };
 

@@ -34,10 +34,12 @@ END_TEST
 static const struct {
     uint64_t limit, asked, streams, streamless;
 } shares[] = {
-    {1024, OPTION_UNSET, 740, 184}, // of 924
-    {200, OPTION_UNSET, 36, 64},    // four of five would leave too few for the others
-    {1024, 10, 10, 914},            // not as many as usual
-    {1024, 860, 860, 64},           // all that may be asked for
+    {1024, OPTION_UNSET, 860, 64},
+    {200, OPTION_UNSET, 36, 64},
+    {3300, OPTION_UNSET, 3000, 200},
+    {100100, OPTION_UNSET, 98976, 1024},
+    {1024, 10, 10, 914},  // not as many as usual
+    {1024, 860, 860, 64}, // all that may be asked for
     {100000, 10, 10, 1024},
     {100000, 80000, 80000, 19900},
     {1000100, 100000, 100000, 25000},
