@@ -235,6 +235,26 @@ START_TEST(a_channel_is_not_unsubscribed_before_redis_has_answered)
 }
 END_TEST
 
+// While Redis stands still, each stream that leaves would else cost a walk over all that left before.
+START_TEST(channels_that_cannot_leave_yet_are_not_looked_through)
+{
+    for (char name[] = "a"; *name <= 'h'; ++*name)
+        want(0, name);
+    ck_assert_str_eq(batch(16), "a b c d e f g h");
+    for (char name[] = "a"; *name <= 'h'; ++*name)
+        unwant(0, name, 100);
+    ck_assert_uint_eq(node.lingering_count, 0);
+    confirm("c");
+    ck_assert_uint_eq(node.lingering_count, 1);
+    ck_assert_str_eq(expired(100, 16), "c");
+    want(1, "d");
+    confirm("d");
+    ck_assert_uint_eq(node.lingering_count, 0);
+    node_channels_reset(&node);
+    ck_assert_str_eq(batch(16), "d");
+}
+END_TEST
+
 START_TEST(a_channel_that_is_refused_alone_is_denied)
 {
     struct bus_channel *a = want(0, "a");
@@ -616,6 +636,7 @@ int main(void)
     tcase_add_test(tcase, leaving_twice_does_not_prolong_the_linger);
     tcase_add_test(tcase, what_lingers_goes_oldest_first_and_no_more_than_fit);
     tcase_add_test(tcase, a_channel_is_not_unsubscribed_before_redis_has_answered);
+    tcase_add_test(tcase, channels_that_cannot_leave_yet_are_not_looked_through);
     tcase_add_test(tcase, a_channel_that_is_refused_alone_is_denied);
     tcase_add_test(tcase, a_refused_batch_is_sent_again_one_by_one);
     tcase_add_test(tcase, what_goes_alone_does_not_travel_with_new_channels);
