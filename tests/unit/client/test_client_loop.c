@@ -9,8 +9,10 @@
 #include <time.h>
 
 #include "common/channel_ref.h"
+#include "common/log.h"
 #include "gateway/fanout/frame.h"
 #include "tests/unit/lib/client_world.h"
+#include "tests/unit/lib/log_capture.h"
 #include "tests/unit/lib/loop.h"
 
 // What the program copies, and an allocator that fails at will: in the plain build, where nothing else stands in between.
@@ -145,6 +147,35 @@ START_TEST(a_connection_on_which_nothing_comes_is_closed_with_its_reason)
     }
     wait_closed(_i == 1 ? CLOSE_IDLE : CLOSE_HEAD_TIMEOUT);
     ck_assert_uint_eq(closes(_i == 1 ? CLOSE_HEAD_TIMEOUT : CLOSE_IDLE), 0);
+    client_close(&client);
+}
+END_TEST
+
+START_TEST(the_end_of_a_connection_is_logged_with_its_id_and_reason)
+{
+    client_world_start(&world);
+    log_capture_start();
+    log_set_level(LOG_LEVEL_DEBUG);
+    for (int i = 0; i < 2; i++) {
+        client_connect(&world, &client);
+        client_close(&client);
+        client_world_wait_empty(&world);
+    }
+    ck_assert_uint_eq(log_capture_count("connection 7.1 ended: client_gone"), 1);
+    ck_assert_uint_eq(log_capture_count("connection 7.2 ended: client_gone"), 1);
+}
+END_TEST
+
+START_TEST(a_method_that_a_path_does_not_take_is_405_with_those_that_it_takes)
+{
+    static const char *const requests[] = {"POST /page HTTP/1.1\r\nHost: x\r\n\r\n",
+                                           "POST /stream HTTP/1.1\r\nHost: x\r\n\r\n"};
+    static const char *const allows[] = {"\r\nAllow: GET, HEAD\r\n", "\r\nAllow: GET, HEAD, OPTIONS\r\n"};
+    client_world_start(&world);
+    client_connect(&world, &client);
+    client_send(&client, requests[_i], strlen(requests[_i]));
+    client_wait_for(&world, &client, "HTTP/1.1 405");
+    client_wait_for(&world, &client, allows[_i]);
     client_close(&client);
 }
 END_TEST
@@ -332,6 +363,8 @@ int main(void)
                    connections_without_a_stream_have_a_cap_and_the_one_that_was_idle_longest_goes_first);
     tcase_add_test(tcase, a_stream_takes_no_place_among_connections_without_one);
     tcase_add_test(tcase, what_is_on_its_way_to_a_slow_reader_of_an_answer_counts_too);
+    tcase_add_test(tcase, the_end_of_a_connection_is_logged_with_its_id_and_reason);
+    tcase_add_loop_test(tcase, a_method_that_a_path_does_not_take_is_405_with_those_that_it_takes, 0, 2);
     tcase_add_loop_test(tcase, a_request_that_arrived_during_a_stall_is_answered, 0, 2);
     tcase_add_test(tcase, silence_that_a_stall_does_not_explain_is_judged_at_once);
     tcase_add_test(tcase, a_confirmation_that_arrived_during_a_stall_opens_the_stream);
