@@ -173,6 +173,11 @@ bool resume_is_working(const struct resume *r)
     return !r->history || history_is_working(r->history);
 }
 
+const char *resume_fault(const struct resume *r)
+{
+    return r->history ? history_fault(r->history) : "";
+}
+
 void resume_reconnect(struct resume *r)
 {
     if (r->history)
