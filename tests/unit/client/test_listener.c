@@ -1,12 +1,10 @@
 #include "gateway/client/listener.h"
 
 #include <arpa/inet.h>
-#include <check.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -15,6 +13,7 @@
 #include <unistd.h>
 
 #include "tests/unit/lib/scratch.h"
+#include "tests/unit/lib/unit_main.h"
 
 #define LOOPS 4
 
@@ -104,7 +103,9 @@ static const struct {
     {"unix:", false},
 };
 
-START_TEST(an_address_is_checked_before_anything_is_bound)
+TESTS_WITH(.setup_once = scratch_setup, .teardown_once = scratch_teardown);
+
+TEST_EACH(an_address_is_checked_before_anything_is_bound, addresses)
 {
     char why[256];
     ck_assert_int_eq(listener_check(addresses[_i].address, why, sizeof why), addresses[_i].good);
@@ -113,9 +114,8 @@ START_TEST(an_address_is_checked_before_anything_is_bound)
     ck_assert_ptr_nonnull(strstr(why, "is no "));
     ck_assert_ptr_null(strchr(why, '\n'));
 }
-END_TEST
 
-START_TEST(the_path_of_a_unix_socket_fits_the_kernel)
+TEST(the_path_of_a_unix_socket_fits_the_kernel)
 {
     char address[128] = "unix:", why[256];
     memset(address + 5, 'x', 107);
@@ -124,11 +124,10 @@ START_TEST(the_path_of_a_unix_socket_fits_the_kernel)
     ck_assert(!listener_check(address, why, sizeof why));
     ck_assert_str_eq(why, "is no unix socket; its path has 1 to 107 bytes");
 }
-END_TEST
 
 // ---- TCP
 
-START_TEST(port_0_takes_a_free_one_and_all_loops_share_it)
+TEST(port_0_takes_a_free_one_and_all_loops_share_it)
 {
     char expected[64];
     ck_assert_msg(bind_to("127.0.0.1:0", LOOPS), "%s", error);
@@ -142,9 +141,8 @@ START_TEST(port_0_takes_a_free_one_and_all_loops_share_it)
     }
     close_fds(LOOPS);
 }
-END_TEST
 
-START_TEST(each_loop_gets_its_part_of_the_connections_and_none_is_lost)
+TEST(each_loop_gets_its_part_of_the_connections_and_none_is_lost)
 {
     enum { CLIENTS = 200 };
     int clients[CLIENTS], accepted, sum = 0;
@@ -163,11 +161,10 @@ START_TEST(each_loop_gets_its_part_of_the_connections_and_none_is_lost)
         close(clients[i]);
     close_fds(LOOPS);
 }
-END_TEST
 
 // Another gateway shares its ports among its own loops; sharing with it would split the clients between the
 // two in silence.
-START_TEST(a_port_in_use_is_an_error_even_where_its_user_would_share)
+TEST_LOOP(a_port_in_use_is_an_error_even_where_its_user_would_share, 0, 2)
 {
     char address[64], expected[256];
     int on = 1, user = socket(AF_INET, SOCK_STREAM, 0);
@@ -187,14 +184,12 @@ START_TEST(a_port_in_use_is_an_error_even_where_its_user_would_share)
     ck_assert_str_eq(error, expected);
     close(user);
 }
-END_TEST
 
-START_TEST(an_address_of_another_machine_is_an_error)
+TEST(an_address_of_another_machine_is_an_error)
 {
     ck_assert(!bind_to("192.0.2.1:8080", LOOPS)); // for documentation (RFC 5737)
     ck_assert_str_eq(error, "cannot listen on 192.0.2.1:8080: Cannot assign requested address");
 }
-END_TEST
 
 static bool machine_has_ipv6(void)
 {
@@ -206,7 +201,7 @@ static bool machine_has_ipv6(void)
     return has;
 }
 
-START_TEST(ipv6_is_bound_alone)
+TEST(ipv6_is_bound_alone)
 {
     char expected[64];
     if (!machine_has_ipv6())
@@ -223,7 +218,6 @@ START_TEST(ipv6_is_bound_alone)
     ck_assert_int_eq(alone, 1);
     close_fds(1);
 }
-END_TEST
 
 // ---- unix sockets
 
@@ -247,7 +241,7 @@ static int connect_unix(void)
     return -1;
 }
 
-START_TEST(all_loops_take_from_one_unix_socket)
+TEST(all_loops_take_from_one_unix_socket)
 {
     use_unix_file("shared");
     ck_assert_msg(bind_to(unix_address, LOOPS), "%s", error);
@@ -262,9 +256,8 @@ START_TEST(all_loops_take_from_one_unix_socket)
     }
     close_fds(LOOPS);
 }
-END_TEST
 
-START_TEST(a_socket_file_that_a_killed_gateway_left_is_replaced)
+TEST(a_socket_file_that_a_killed_gateway_left_is_replaced)
 {
     use_unix_file("stale");
     ck_assert(bind_to(unix_address, 1));
@@ -276,9 +269,8 @@ START_TEST(a_socket_file_that_a_killed_gateway_left_is_replaced)
     close(client);
     close_fds(1);
 }
-END_TEST
 
-START_TEST(a_socket_that_another_process_listens_on_is_left_alone)
+TEST(a_socket_that_another_process_listens_on_is_left_alone)
 {
     use_unix_file("live");
     ck_assert(bind_to(unix_address, 1));
@@ -292,10 +284,9 @@ START_TEST(a_socket_that_another_process_listens_on_is_left_alone)
     close(client);
     close(live);
 }
-END_TEST
 
 // connect(2) answers "refused" for any file that is no socket.
-START_TEST(a_file_that_is_no_socket_is_left_alone)
+TEST(a_file_that_is_no_socket_is_left_alone)
 {
     use_unix_file("precious");
     int file = open(unix_file, O_CREAT | O_WRONLY, 0600);
@@ -307,10 +298,9 @@ START_TEST(a_file_that_is_no_socket_is_left_alone)
     ck_assert_int_eq(stat(unix_file, &st), 0);
     ck_assert_int_eq(st.st_size, 4);
 }
-END_TEST
 
 // One that hangs must not make the next one hang before it says a word.
-START_TEST(a_live_socket_with_a_full_queue_does_not_block)
+TEST(a_live_socket_with_a_full_queue_does_not_block)
 {
     struct sockaddr_un sa = {.sun_family = AF_UNIX};
     int clients[8], hung = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -327,9 +317,8 @@ START_TEST(a_live_socket_with_a_full_queue_does_not_block)
     ck_assert_ptr_nonnull(strstr(error, "Address already in use"));
     ck_assert_int_eq(access(unix_file, F_OK), 0);
 }
-END_TEST
 
-START_TEST(without_descriptors_nothing_stays_open)
+TEST_LOOP(without_descriptors_nothing_stays_open, 0, 2)
 {
     struct rlimit old, low;
     use_unix_file("starved");
@@ -346,39 +335,9 @@ START_TEST(without_descriptors_nothing_stays_open)
     ck_assert_ptr_nonnull(strstr(error, "Too many open files"));
     ck_assert_uint_eq(open_files(), before);
 }
-END_TEST
 
-START_TEST(a_folder_that_is_not_there_is_an_error)
+TEST(a_folder_that_is_not_there_is_an_error)
 {
     ck_assert(!bind_to("unix:/nonexistent/sse.sock", 1));
     ck_assert_str_eq(error, "cannot listen on unix:/nonexistent/sse.sock: No such file or directory");
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("listener");
-    TCase *tcase = tcase_create("binding");
-    tcase_add_unchecked_fixture(tcase, scratch_setup, scratch_teardown);
-    tcase_add_loop_test(tcase, an_address_is_checked_before_anything_is_bound, 0,
-                        sizeof addresses / sizeof *addresses);
-    tcase_add_test(tcase, the_path_of_a_unix_socket_fits_the_kernel);
-    tcase_add_test(tcase, port_0_takes_a_free_one_and_all_loops_share_it);
-    tcase_add_test(tcase, each_loop_gets_its_part_of_the_connections_and_none_is_lost);
-    tcase_add_loop_test(tcase, a_port_in_use_is_an_error_even_where_its_user_would_share, 0, 2);
-    tcase_add_test(tcase, an_address_of_another_machine_is_an_error);
-    tcase_add_test(tcase, ipv6_is_bound_alone);
-    tcase_add_loop_test(tcase, without_descriptors_nothing_stays_open, 0, 2);
-    tcase_add_test(tcase, all_loops_take_from_one_unix_socket);
-    tcase_add_test(tcase, a_socket_file_that_a_killed_gateway_left_is_replaced);
-    tcase_add_test(tcase, a_socket_that_another_process_listens_on_is_left_alone);
-    tcase_add_test(tcase, a_file_that_is_no_socket_is_left_alone);
-    tcase_add_test(tcase, a_live_socket_with_a_full_queue_does_not_block);
-    tcase_add_test(tcase, a_folder_that_is_not_there_is_an_error);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

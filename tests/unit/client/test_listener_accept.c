@@ -2,18 +2,17 @@
 #include "gateway/client/listener.h"
 
 #include <arpa/inet.h>
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "tests/unit/lib/log_capture.h"
 #include "tests/unit/lib/loop.h"
+#include "tests/unit/lib/unit_main.h"
 
 static unsigned short port_of(int fd)
 {
@@ -80,7 +79,7 @@ static bool has_accepted(void *ctx)
     return clients.context.conns.count >= *(size_t *)ctx;
 }
 
-START_TEST(a_crowd_is_let_in_over_several_turns)
+TEST(a_crowd_is_let_in_over_several_turns)
 {
     size_t crowd = 400, most = 0;
     unsigned short port = start();
@@ -95,10 +94,9 @@ START_TEST(a_crowd_is_let_in_over_several_turns)
     ck_assert_uint_eq(clients.context.conns.count, crowd);
     stop();
 }
-END_TEST
 
 // accept4() that finds nobody is dear: nobody is looked for behind clients who come one at a time.
-START_TEST(clients_who_come_one_by_one_are_accepted_without_a_look_for_a_second)
+TEST(clients_who_come_one_by_one_are_accepted_without_a_look_for_a_second)
 {
     unsigned short port = start();
     for (size_t i = 1; i <= 100; i++) {
@@ -108,9 +106,8 @@ START_TEST(clients_who_come_one_by_one_are_accepted_without_a_look_for_a_second)
     }
     stop();
 }
-END_TEST
 
-START_TEST(closing_lets_in_who_stands_in_the_queue_and_then_nobody)
+TEST(closing_lets_in_who_stands_in_the_queue_and_then_nobody)
 {
     unsigned short port = start();
     for (int i = 0; i < 100; i++)
@@ -127,17 +124,15 @@ START_TEST(closing_lets_in_who_stands_in_the_queue_and_then_nobody)
     ck_assert_uint_eq(clients.context.conns.count, 100);
     stop();
 }
-END_TEST
 
-START_TEST(closing_a_listener_that_was_not_started_has_no_effect)
+TEST(closing_a_listener_that_was_not_started_has_no_effect)
 {
     struct listener none = {0};
     listener_close(&none);
 }
-END_TEST
 
 // A half-open client is noticed by what is set here, once for all (tcp(7)).
-START_TEST(accepted_sockets_inherit_what_was_set_on_the_listener)
+TEST(accepted_sockets_inherit_what_was_set_on_the_listener)
 {
     int value, fd = bind_one(), client = connect_to(port_of(fd)), accepted = accept(fd, NULL, NULL);
     socklen_t len = sizeof value;
@@ -150,7 +145,6 @@ START_TEST(accepted_sockets_inherit_what_was_set_on_the_listener)
     close(accepted);
     close(fd);
 }
-END_TEST
 
 static bool has_paused(void *ctx)
 {
@@ -172,7 +166,7 @@ static int take_descriptors(int *taken, int room)
     return count;
 }
 
-START_TEST(without_descriptors_a_client_is_sent_away_and_the_door_opens_again)
+TEST(without_descriptors_a_client_is_sent_away_and_the_door_opens_again)
 {
     int taken[100];
     char byte;
@@ -196,23 +190,4 @@ START_TEST(without_descriptors_a_client_is_sent_away_and_the_door_opens_again)
     close(client);
     close(second);
     stop();
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("listener accepting");
-    TCase *tcase = tcase_create("accepting");
-    tcase_add_test(tcase, a_crowd_is_let_in_over_several_turns);
-    tcase_add_test(tcase, clients_who_come_one_by_one_are_accepted_without_a_look_for_a_second);
-    tcase_add_test(tcase, closing_lets_in_who_stands_in_the_queue_and_then_nobody);
-    tcase_add_test(tcase, closing_a_listener_that_was_not_started_has_no_effect);
-    tcase_add_test(tcase, accepted_sockets_inherit_what_was_set_on_the_listener);
-    tcase_add_test(tcase, without_descriptors_a_client_is_sent_away_and_the_door_opens_again);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,8 +1,6 @@
 // Streams that are behind in a channel: what each is given, in words, while the test plays the bus and says
 // what Redis keeps. Events are written by their offset; event n was published in millisecond 1000 + n.
-#include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/map.h"
@@ -10,6 +8,7 @@
 #include "gateway/fanout/gap.h"
 #include "gateway/fanout/hub.h"
 #include "gateway/fanout/message.h"
+#include "tests/unit/lib/unit_main.h"
 
 enum { STREAMS = 64 };
 
@@ -131,6 +130,8 @@ static void teardown(void)
     ck_assert_uint_eq(atomic_load(&budget.used), 0);
 }
 
+TESTS_WITH(.setup = setup, .teardown = teardown);
+
 static struct frame *event_behind(uint64_t offset, uint64_t prev)
 {
     static char data[1 << 20];
@@ -232,7 +233,7 @@ static const char *heard(size_t i)
     return copy;
 }
 
-START_TEST(who_resumes_gets_what_it_missed_once_and_then_what_is_live)
+TEST(who_resumes_gets_what_it_missed_once_and_then_what_is_live)
 {
     join(0, FROM_EVENT_ID, 2);
     ck_assert_uint_eq(asked, 0); // not before it is known how far the channel has got
@@ -247,9 +248,8 @@ START_TEST(who_resumes_gets_what_it_missed_once_and_then_what_is_live)
     ck_assert_str_eq(heard(0), "6");
     ck_assert_uint_eq(streams[0].opened, 1);
 }
-END_TEST
 
-START_TEST(who_is_at_the_end_opens_without_a_question)
+TEST(who_is_at_the_end_opens_without_a_question)
 {
     join(0, FROM_EVENT_ID, 4);
     confirm(4);
@@ -258,27 +258,24 @@ START_TEST(who_is_at_the_end_opens_without_a_question)
     live(5);
     ck_assert_str_eq(heard(0), "5");
 }
-END_TEST
 
-START_TEST(earliest_is_all_that_is_kept)
+TEST(earliest_is_all_that_is_kept)
 {
     join(0, FROM_EARLIEST, 0);
     confirm(9);
     page(0, 7, 9, true);
     ck_assert_str_eq(heard(0), "7 8 9");
 }
-END_TEST
 
-START_TEST(what_was_trimmed_is_a_gap)
+TEST(what_was_trimmed_is_a_gap)
 {
     join(0, FROM_EVENT_ID, 2);
     confirm(9);
     page(2, 7, 9, true);
     ck_assert_str_eq(heard(0), "gap 7 8 9");
 }
-END_TEST
 
-START_TEST(many_who_wait_share_one_question_and_its_answer_is_not_asked_for_again)
+TEST(many_who_wait_share_one_question_and_its_answer_is_not_asked_for_again)
 {
     join(0, FROM_EVENT_ID, 5);
     confirm(9);
@@ -290,9 +287,8 @@ START_TEST(many_who_wait_share_one_question_and_its_answer_is_not_asked_for_agai
         ck_assert_str_eq(heard(i), "6 7 8 9");
     ck_assert_uint_eq(asked, 1);
 }
-END_TEST
 
-START_TEST(a_hole_is_filled_before_what_is_newer)
+TEST(a_hole_is_filled_before_what_is_newer)
 {
     join(0, FROM_NOW, 0);
     confirm(3);
@@ -305,9 +301,8 @@ START_TEST(a_hole_is_filled_before_what_is_newer)
     live(9);
     ck_assert_str_eq(heard(0), "9");
 }
-END_TEST
 
-START_TEST(who_comes_while_redis_is_away_is_opened_when_it_is_back)
+TEST(who_comes_while_redis_is_away_is_opened_when_it_is_back)
 {
     join(0, FROM_NOW, 0);
     confirm(3);
@@ -321,9 +316,8 @@ START_TEST(who_comes_while_redis_is_away_is_opened_when_it_is_back)
     live(6);
     ck_assert_str_eq(heard(0), "6");
 }
-END_TEST
 
-START_TEST(who_was_verified_before_redis_went_is_opened_when_it_is_back)
+TEST(who_was_verified_before_redis_went_is_opened_when_it_is_back)
 {
     const struct hub_name names[] = {{.channel = channel_a, .from = FROM_EVENT_ID, .at = place(2)},
                                      {.channel = channel_ref("b", 1)}};
@@ -338,10 +332,9 @@ START_TEST(who_was_verified_before_redis_went_is_opened_when_it_is_back)
     ck_assert(streams[0].open);
     ck_assert_str_eq(heard(0), "3");
 }
-END_TEST
 
 // A page ends where the history ended when it was read. What came later is in Redis, too.
-START_TEST(a_page_that_live_events_have_overtaken_is_followed_by_the_next_at_once)
+TEST(a_page_that_live_events_have_overtaken_is_followed_by_the_next_at_once)
 {
     join(0, FROM_EVENT_ID, 2);
     confirm(4);
@@ -358,10 +351,9 @@ START_TEST(a_page_that_live_events_have_overtaken_is_followed_by_the_next_at_onc
     page(4, 4, 9, false);
     ck_assert_str_eq(heard(0), "5 6 7 8 9");
 }
-END_TEST
 
 // A page cannot tell of a place that came to be when it had been read.
-START_TEST(who_got_beyond_the_page_by_live_events_asks_for_the_next_one)
+TEST(who_got_beyond_the_page_by_live_events_asks_for_the_next_one)
 {
     event_size = 300 << 10; // three of them are remembered
     budget.limit = 8 << 20;
@@ -380,9 +372,8 @@ START_TEST(who_got_beyond_the_page_by_live_events_asks_for_the_next_one)
     page(5, 5, 12, true);
     ck_assert_str_eq(heard(0), "6 7 8 9 10 11 12");
 }
-END_TEST
 
-START_TEST(the_next_page_is_asked_for_where_the_last_one_was_whole)
+TEST(the_next_page_is_asked_for_where_the_last_one_was_whole)
 {
     join(0, FROM_EVENT_ID, 2);
     confirm(4);
@@ -402,10 +393,9 @@ START_TEST(the_next_page_is_asked_for_where_the_last_one_was_whole)
     page(5, 5, 6, true);
     ck_assert_str_eq(heard(0), "5 6");
 }
-END_TEST
 
 // A query may be answered later than the subscription's first messages, and earlier than others.
-START_TEST(a_confirmation_that_knows_of_more_is_believed)
+TEST(a_confirmation_that_knows_of_more_is_believed)
 {
     join(0, FROM_NOW, 0);
     confirm(3);
@@ -421,9 +411,8 @@ START_TEST(a_confirmation_that_knows_of_more_is_believed)
     live(7);
     ck_assert_str_eq(heard(0), "7");
 }
-END_TEST
 
-START_TEST(a_history_that_is_short_for_long_is_a_gap_for_all_at_once)
+TEST(a_history_that_is_short_for_long_is_a_gap_for_all_at_once)
 {
     for (size_t i = 0; i < 5; i++)
         join(i, FROM_EVENT_ID, 3);
@@ -438,9 +427,8 @@ START_TEST(a_history_that_is_short_for_long_is_a_gap_for_all_at_once)
     for (size_t i = 0; i < 5; i++)
         ck_assert_str_eq(heard(i), "6");
 }
-END_TEST
 
-START_TEST(a_history_that_lags_is_waited_for)
+TEST(a_history_that_lags_is_waited_for)
 {
     join(0, FROM_EVENT_ID, 3);
     confirm(5);
@@ -452,9 +440,8 @@ START_TEST(a_history_that_lags_is_waited_for)
     page(4, 4, 5, true);
     ck_assert_str_eq(heard(0), "5");
 }
-END_TEST
 
-START_TEST(what_redis_has_before_the_bus_waits_for_the_bus)
+TEST(what_redis_has_before_the_bus_waits_for_the_bus)
 {
     join(0, FROM_EVENT_ID, 3);
     confirm(4);
@@ -465,9 +452,8 @@ START_TEST(what_redis_has_before_the_bus_waits_for_the_bus)
     live(6);
     ck_assert_str_eq(heard(0), "6");
 }
-END_TEST
 
-START_TEST(who_was_served_by_a_quicker_gateway_waits_for_what_is_new)
+TEST(who_was_served_by_a_quicker_gateway_waits_for_what_is_new)
 {
     join(0, FROM_EVENT_ID, 6);
     confirm(4);
@@ -478,9 +464,8 @@ START_TEST(who_was_served_by_a_quicker_gateway_waits_for_what_is_new)
     live(7);
     ck_assert_str_eq(heard(0), "7");
 }
-END_TEST
 
-START_TEST(a_page_that_cannot_be_had_is_a_gap_for_those_who_wait)
+TEST(a_page_that_cannot_be_had_is_a_gap_for_those_who_wait)
 {
     join(0, FROM_EVENT_ID, 2);
     confirm(4);
@@ -489,9 +474,8 @@ START_TEST(a_page_that_cannot_be_had_is_a_gap_for_those_who_wait)
     live(5);
     ck_assert_str_eq(heard(0), "5");
 }
-END_TEST
 
-START_TEST(a_question_without_an_answer_is_asked_again)
+TEST(a_question_without_an_answer_is_asked_again)
 {
     join(0, FROM_EVENT_ID, 2);
     confirm(4);
@@ -504,9 +488,8 @@ START_TEST(a_question_without_an_answer_is_asked_again)
     answer(first, 2, 4, true); // after all
     ck_assert_str_eq(heard(0), "3 4");
 }
-END_TEST
 
-START_TEST(a_question_that_could_not_be_told_is_told_again_soon)
+TEST(a_question_that_could_not_be_told_is_told_again_soon)
 {
     bus_has_memory = false;
     join(0, FROM_EVENT_ID, 2);
@@ -517,9 +500,8 @@ START_TEST(a_question_that_could_not_be_told_is_told_again_soon)
     page(2, 2, 4, true);
     ck_assert_str_eq(heard(0), "3 4");
 }
-END_TEST
 
-START_TEST(the_answer_to_another_question_is_not_taken)
+TEST(the_answer_to_another_question_is_not_taken)
 {
     join(0, FROM_EVENT_ID, 2);
     confirm(4);
@@ -538,9 +520,8 @@ START_TEST(the_answer_to_another_question_is_not_taken)
     page(6, 6, 8, true);
     ck_assert_str_eq(heard(0), "7 8");
 }
-END_TEST
 
-START_TEST(the_answer_to_the_same_question_of_another_time_is_not_taken)
+TEST(the_answer_to_the_same_question_of_another_time_is_not_taken)
 {
     join(0, FROM_EVENT_ID, 2);
     confirm(4);
@@ -553,9 +534,8 @@ START_TEST(the_answer_to_the_same_question_of_another_time_is_not_taken)
     page(2, 2, 8, true);
     ck_assert_str_eq(heard(0), "3 4 5 6 7 8");
 }
-END_TEST
 
-START_TEST(pages_begin_small_and_grow_by_the_size_of_the_events)
+TEST(pages_begin_small_and_grow_by_the_size_of_the_events)
 {
     join(0, FROM_EARLIEST, 0);
     confirm(1000);
@@ -571,10 +551,9 @@ START_TEST(pages_begin_small_and_grow_by_the_size_of_the_events)
     page(334, 334, 348, false);
     ck_assert_uint_eq(query.entries, 2); // the first of which was there before
 }
-END_TEST
 
 // The clock went back while Redis lost all: what comes is older by its id, and new all the same.
-START_TEST(a_history_that_begins_anew_in_the_past_is_not_taken_for_old_events)
+TEST(a_history_that_begins_anew_in_the_past_is_not_taken_for_old_events)
 {
     join(0, FROM_NOW, 0);
     confirm(4);
@@ -583,9 +562,8 @@ START_TEST(a_history_that_begins_anew_in_the_past_is_not_taken_for_old_events)
     live(2);
     ck_assert_str_eq(heard(0), "1 2");
 }
-END_TEST
 
-START_TEST(who_is_behind_when_history_begins_anew_in_the_past_does_not_wait_for_the_clock)
+TEST(who_is_behind_when_history_begins_anew_in_the_past_does_not_wait_for_the_clock)
 {
     streams[0].room = 1;
     join(0, FROM_EVENT_ID, 1);
@@ -603,11 +581,10 @@ START_TEST(who_is_behind_when_history_begins_anew_in_the_past_does_not_wait_for_
     live(2);
     ck_assert_str_eq(heard(0), "2");
 }
-END_TEST
 
 // A failover lost event 4 of an old master that went on for a while; the new one has a 4 and more, of earlier
 // times. What the client had of the lost branch it knows by offset.
-START_TEST(what_a_failover_put_in_the_place_of_lost_events_is_delivered_behind_a_gap)
+TEST(what_a_failover_put_in_the_place_of_lost_events_is_delivered_behind_a_gap)
 {
     const struct event_id lost = {.ms = life + 500, .offset = 4};
     join_at(0, FROM_EVENT_ID, lost);
@@ -624,9 +601,8 @@ START_TEST(what_a_failover_put_in_the_place_of_lost_events_is_delivered_behind_a
     live(21);
     ck_assert_str_eq(heard(0), "7 8 9 10 11 12 13 14 15 16 17 18 19 20 21");
 }
-END_TEST
 
-START_TEST(who_looks_for_its_place_keeps_the_one_it_had)
+TEST(who_looks_for_its_place_keeps_the_one_it_had)
 {
     const struct event_id lost = {.ms = life + 500, .offset = 4};
     struct event_id at;
@@ -643,9 +619,8 @@ START_TEST(who_looks_for_its_place_keeps_the_one_it_had)
     live(21);
     ck_assert_str_eq(heard(0), "21");
 }
-END_TEST
 
-START_TEST(who_looks_for_its_place_in_a_history_that_can_be_read_no_more_is_told_of_a_gap)
+TEST(who_looks_for_its_place_in_a_history_that_can_be_read_no_more_is_told_of_a_gap)
 {
     join_at(0, FROM_EVENT_ID, (struct event_id){.ms = life + 500, .offset = 4});
     confirm(20);
@@ -660,9 +635,8 @@ START_TEST(who_looks_for_its_place_in_a_history_that_can_be_read_no_more_is_told
     live(1);
     ck_assert_str_eq(heard(0), "1");
 }
-END_TEST
 
-START_TEST(who_is_ahead_of_what_a_failover_left_is_told_of_a_gap)
+TEST(who_is_ahead_of_what_a_failover_left_is_told_of_a_gap)
 {
     join_at(0, FROM_EVENT_ID, (struct event_id){.ms = life + 500, .offset = 4});
     confirm(3);
@@ -671,7 +645,6 @@ START_TEST(who_is_ahead_of_what_a_failover_left_is_told_of_a_gap)
     live(4);
     ck_assert_str_eq(heard(0), "4");
 }
-END_TEST
 
 // Answers all queries, a hundred at most, with these entries as Redis has them.
 static void answer_all(struct frame *const *entries, size_t count)
@@ -704,7 +677,7 @@ static void confirm_at(struct event_id last)
     feed();
 }
 
-START_TEST(entries_that_lie_about_what_was_before_them_are_given_once)
+TEST(entries_that_lie_about_what_was_before_them_are_given_once)
 {
     struct frame *entries[] = {entry((struct event_id){100, 2}, (struct event_id){0}),
                                entry((struct event_id){200, 3}, (struct event_id){60, 2})};
@@ -714,9 +687,8 @@ START_TEST(entries_that_lie_about_what_was_before_them_are_given_once)
     ck_assert_str_eq(heard(0), "2 gap 3");
     ck_assert_uint_lt(asked, 5);
 }
-END_TEST
 
-START_TEST(entries_of_others_are_announced_once_however_many_they_are)
+TEST(entries_of_others_are_announced_once_however_many_they_are)
 {
     struct frame *entries[6] = {entry((struct event_id){100, 1}, (struct event_id){0})};
     for (uint64_t i = 1; i < 6; i++)
@@ -729,9 +701,8 @@ START_TEST(entries_of_others_are_announced_once_however_many_they_are)
     ck_assert_str_eq(heard(0), "1 gap");
     ck_assert_uint_lt(asked, 5);
 }
-END_TEST
 
-START_TEST(a_page_that_brings_nothing_is_not_asked_for_again_at_once)
+TEST(a_page_that_brings_nothing_is_not_asked_for_again_at_once)
 {
     join(0, FROM_EVENT_ID, 2);
     confirm(4);
@@ -746,9 +717,8 @@ START_TEST(a_page_that_brings_nothing_is_not_asked_for_again_at_once)
     page(2, 2, 4, true);
     ck_assert_str_eq(heard(0), "3 4");
 }
-END_TEST
 
-START_TEST(events_that_were_in_the_answer_already_are_not_given_again)
+TEST(events_that_were_in_the_answer_already_are_not_given_again)
 {
     join(0, FROM_EVENT_ID, 2);
     confirm(4);
@@ -758,9 +728,8 @@ START_TEST(events_that_were_in_the_answer_already_are_not_given_again)
     live(5);
     ck_assert_str_eq(heard(0), "3 4 5");
 }
-END_TEST
 
-START_TEST(a_page_that_fails_costs_nothing_to_those_who_need_none)
+TEST(a_page_that_fails_costs_nothing_to_those_who_need_none)
 {
     join(0, FROM_EVENT_ID, 2);
     confirm(4);
@@ -775,9 +744,8 @@ START_TEST(a_page_that_fails_costs_nothing_to_those_who_need_none)
     feed();
     ck_assert_str_eq(heard(2), "4");
 }
-END_TEST
 
-START_TEST(a_page_that_was_read_before_a_stream_came_does_not_say_that_its_place_is_gone)
+TEST(a_page_that_was_read_before_a_stream_came_does_not_say_that_its_place_is_gone)
 {
     join(0, FROM_EVENT_ID, 2);
     confirm(4);
@@ -790,9 +758,8 @@ START_TEST(a_page_that_was_read_before_a_stream_came_does_not_say_that_its_place
     ck_assert_str_eq(heard(0), "3 4 5 6 7");
     ck_assert_str_eq(heard(1), "7");
 }
-END_TEST
 
-START_TEST(a_page_for_a_channel_that_is_gone_is_released)
+TEST(a_page_for_a_channel_that_is_gone_is_released)
 {
     join(0, FROM_EVENT_ID, 2);
     confirm(4);
@@ -800,9 +767,8 @@ START_TEST(a_page_for_a_channel_that_is_gone_is_released)
     page(2, 2, 4, true);
     ck_assert(!wanted);
 }
-END_TEST
 
-START_TEST(leaving_in_any_order_while_behind_leaves_nothing)
+TEST(leaving_in_any_order_while_behind_leaves_nothing)
 {
     for (size_t i = 0; i < 16; i++)
         join(i, i % 3 ? FROM_EVENT_ID : FROM_EARLIEST, i % 3);
@@ -813,9 +779,8 @@ START_TEST(leaving_in_any_order_while_behind_leaves_nothing)
     for (size_t i = 15; i < 16; i -= 2)
         leave(i);
 }
-END_TEST
 
-START_TEST(without_history_who_resumes_gets_one_gap_and_then_what_is_live)
+TEST(without_history_who_resumes_gets_one_gap_and_then_what_is_live)
 {
     join(0, FROM_EVENT_ID, 2);
     join(1, FROM_UNKNOWN, 0);
@@ -829,9 +794,8 @@ START_TEST(without_history_who_resumes_gets_one_gap_and_then_what_is_live)
     for (size_t i = 0; i < 4; i++)
         ck_assert_str_eq(heard(i), "7");
 }
-END_TEST
 
-START_TEST(without_history_a_hole_is_a_gap_before_the_event_behind_it)
+TEST(without_history_a_hole_is_a_gap_before_the_event_behind_it)
 {
     join(0, FROM_NOW, 0);
     confirm_without_history();
@@ -840,9 +804,8 @@ START_TEST(without_history_a_hole_is_a_gap_before_the_event_behind_it)
     live(8);
     ck_assert_str_eq(heard(0), "4 gap 7 8");
 }
-END_TEST
 
-START_TEST(a_new_life_of_the_history_begins_without_a_gap_for_who_was_there)
+TEST(a_new_life_of_the_history_begins_without_a_gap_for_who_was_there)
 {
     join(0, FROM_NOW, 0);
     confirm(3);
@@ -855,9 +818,8 @@ START_TEST(a_new_life_of_the_history_begins_without_a_gap_for_who_was_there)
     ck_assert_str_eq(heard(0), "1");
     ck_assert_uint_eq(asked, 0);
 }
-END_TEST
 
-START_TEST(a_lost_message_is_asked_for_and_filled)
+TEST(a_lost_message_is_asked_for_and_filled)
 {
     join(0, FROM_NOW, 0);
     confirm(3);
@@ -870,9 +832,8 @@ START_TEST(a_lost_message_is_asked_for_and_filled)
     live(5);
     ck_assert_str_eq(heard(0), "5");
 }
-END_TEST
 
-START_TEST(who_is_subscribed_anew_waits_for_the_confirmation_that_follows)
+TEST(who_is_subscribed_anew_waits_for_the_confirmation_that_follows)
 {
     join(0, FROM_NOW, 0);
     confirm(3);
@@ -883,9 +844,8 @@ START_TEST(who_is_subscribed_anew_waits_for_the_confirmation_that_follows)
     page(3, 3, 5, true);
     ck_assert_str_eq(heard(0), "4 5");
 }
-END_TEST
 
-START_TEST(a_channel_of_both_kinds_is_told_of_a_loss_since_no_history_has_the_plain_ones)
+TEST(a_channel_of_both_kinds_is_told_of_a_loss_since_no_history_has_the_plain_ones)
 {
     struct sse_event event = {.data = "x", .data_len = 1};
     struct frame *plain = frame_create(&event, channel_a), *gap = gap_frame(channel_a);
@@ -900,9 +860,8 @@ START_TEST(a_channel_of_both_kinds_is_told_of_a_loss_since_no_history_has_the_pl
     frame_release(plain);
     frame_release(gap);
 }
-END_TEST
 
-START_TEST(a_loss_is_told_where_nobody_said_that_the_channel_has_durable_events_only)
+TEST(a_loss_is_told_where_nobody_said_that_the_channel_has_durable_events_only)
 {
     const struct hub_events events = {.on_interest = on_interest,
                                       .on_history = on_history,
@@ -920,9 +879,8 @@ START_TEST(a_loss_is_told_where_nobody_said_that_the_channel_has_durable_events_
     page(3, 3, 4, true);
     ck_assert_str_eq(heard(0), "4"); // the durable ones are filled in all the same
 }
-END_TEST
 
-START_TEST(a_message_that_is_lost_before_the_first_confirmation_is_asked_for)
+TEST(a_message_that_is_lost_before_the_first_confirmation_is_asked_for)
 {
     join(0, FROM_EVENT_ID, 2);
     const uint64_t before = last_seq;
@@ -936,9 +894,8 @@ START_TEST(a_message_that_is_lost_before_the_first_confirmation_is_asked_for)
     page(2, 2, 3, true);
     ck_assert_str_eq(heard(0), "3");
 }
-END_TEST
 
-START_TEST(a_message_that_is_lost_while_a_confirmation_is_on_its_way_is_asked_for)
+TEST(a_message_that_is_lost_while_a_confirmation_is_on_its_way_is_asked_for)
 {
     join(0, FROM_NOW, 0);
     confirm(3);
@@ -950,10 +907,9 @@ START_TEST(a_message_that_is_lost_while_a_confirmation_is_on_its_way_is_asked_fo
     page(3, 3, 4, true);
     ck_assert_str_eq(heard(0), "4");
 }
-END_TEST
 
 // Where nobody can say how far a stream has got in a channel with events, its cursor says that.
-START_TEST(a_durable_channel_without_readable_history_is_unknown_in_the_cursor)
+TEST(a_durable_channel_without_readable_history_is_unknown_in_the_cursor)
 {
     const struct hub_name names[] = {{.channel = channel_a}, {.channel = channel_ref("b", 1)}};
     const struct channel_ref b = channel_ref("b", 1);
@@ -970,10 +926,9 @@ START_TEST(a_durable_channel_without_readable_history_is_unknown_in_the_cursor)
     ck_assert_int_eq(cursor_find(id, len, "a", 1, &at), CURSOR_UNKNOWN);
     ck_assert_int_eq(cursor_find(id, len, "b", 1, &at), CURSOR_KNOWN);
 }
-END_TEST
 
 // Newcomers who ask for an older place must not keep those who are further on from their page for ever.
-START_TEST(who_is_further_on_gets_its_page_although_others_keep_coming)
+TEST(who_is_further_on_gets_its_page_although_others_keep_coming)
 {
     join(0, FROM_EVENT_ID, 80);
     confirm(90);
@@ -989,7 +944,6 @@ START_TEST(who_is_further_on_gets_its_page_although_others_keep_coming)
     }
     ck_assert_str_ne(heard(0), "");
 }
-END_TEST
 
 static char own_names[STREAMS][8];
 
@@ -1026,7 +980,7 @@ static void resume_alone(size_t i)
     answer_alone(join_alone(i), query, true, 0);
 }
 
-START_TEST(pages_that_were_asked_for_count_before_they_come)
+TEST(pages_that_were_asked_for_count_before_they_come)
 {
     struct channel_ref channels[STREAMS];
     struct history_query first = {0};
@@ -1046,9 +1000,8 @@ START_TEST(pages_that_were_asked_for_count_before_they_come)
     }
     ck_assert(strncmp(streams[STREAMS - 1].heard, "1 2 3 ", 6) == 0);
 }
-END_TEST
 
-START_TEST(a_hub_reads_a_page_although_others_hold_the_whole_budget)
+TEST(a_hub_reads_a_page_although_others_hold_the_whole_budget)
 {
     replay_budget_add(&budget, 2 << 20);
     resume_alone(0);
@@ -1060,9 +1013,8 @@ START_TEST(a_hub_reads_a_page_although_others_hold_the_whole_budget)
     ck_assert_uint_eq(hub_channel_count(hub), 1);
     replay_budget_remove(&budget, 2 << 20);
 }
-END_TEST
 
-START_TEST(entries_that_became_gaps_count_with_the_size_that_redis_sent)
+TEST(entries_that_became_gaps_count_with_the_size_that_redis_sent)
 {
     struct channel_ref channel = join_alone(0);
     answer_alone(channel, query, false, 4 << 20);
@@ -1070,9 +1022,8 @@ START_TEST(entries_that_became_gaps_count_with_the_size_that_redis_sent)
     join_alone(1);               // in another channel, too
     ck_assert_uint_eq(asked, 2); // and waits: the page that is on its way may have all that is allowed
 }
-END_TEST
 
-START_TEST(what_is_remembered_stays_below_the_limit_however_many_channels_resume)
+TEST(what_is_remembered_stays_below_the_limit_however_many_channels_resume)
 {
     resume_alone(0);
     size_t one = hub_replay_bytes(hub);
@@ -1082,69 +1033,4 @@ START_TEST(what_is_remembered_stays_below_the_limit_however_many_channels_resume
         ck_assert_uint_le(hub_replay_bytes(hub), (1 << 20) + one);
         ck_assert(strncmp(heard(i), "1 2 3 ", 6) == 0);
     }
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("catch_up");
-    TCase *tcase = tcase_create("catch_up");
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_add_test(tcase, who_resumes_gets_what_it_missed_once_and_then_what_is_live);
-    tcase_add_test(tcase, who_is_at_the_end_opens_without_a_question);
-    tcase_add_test(tcase, earliest_is_all_that_is_kept);
-    tcase_add_test(tcase, what_was_trimmed_is_a_gap);
-    tcase_add_test(tcase, many_who_wait_share_one_question_and_its_answer_is_not_asked_for_again);
-    tcase_add_test(tcase, a_hole_is_filled_before_what_is_newer);
-    tcase_add_test(tcase, who_comes_while_redis_is_away_is_opened_when_it_is_back);
-    tcase_add_test(tcase, who_was_verified_before_redis_went_is_opened_when_it_is_back);
-    tcase_add_test(tcase, a_page_that_live_events_have_overtaken_is_followed_by_the_next_at_once);
-    tcase_add_test(tcase, who_got_beyond_the_page_by_live_events_asks_for_the_next_one);
-    tcase_add_test(tcase, the_next_page_is_asked_for_where_the_last_one_was_whole);
-    tcase_add_test(tcase, a_confirmation_that_knows_of_more_is_believed);
-    tcase_add_test(tcase, a_history_that_is_short_for_long_is_a_gap_for_all_at_once);
-    tcase_add_test(tcase, a_history_that_lags_is_waited_for);
-    tcase_add_test(tcase, what_redis_has_before_the_bus_waits_for_the_bus);
-    tcase_add_test(tcase, who_was_served_by_a_quicker_gateway_waits_for_what_is_new);
-    tcase_add_test(tcase, a_page_that_cannot_be_had_is_a_gap_for_those_who_wait);
-    tcase_add_test(tcase, a_question_without_an_answer_is_asked_again);
-    tcase_add_test(tcase, a_question_that_could_not_be_told_is_told_again_soon);
-    tcase_add_test(tcase, the_answer_to_another_question_is_not_taken);
-    tcase_add_test(tcase, the_answer_to_the_same_question_of_another_time_is_not_taken);
-    tcase_add_test(tcase, pages_begin_small_and_grow_by_the_size_of_the_events);
-    tcase_add_test(tcase, a_history_that_begins_anew_in_the_past_is_not_taken_for_old_events);
-    tcase_add_test(tcase, who_is_behind_when_history_begins_anew_in_the_past_does_not_wait_for_the_clock);
-    tcase_add_test(tcase, what_a_failover_put_in_the_place_of_lost_events_is_delivered_behind_a_gap);
-    tcase_add_test(tcase, who_looks_for_its_place_keeps_the_one_it_had);
-    tcase_add_test(tcase, who_looks_for_its_place_in_a_history_that_can_be_read_no_more_is_told_of_a_gap);
-    tcase_add_test(tcase, who_is_ahead_of_what_a_failover_left_is_told_of_a_gap);
-    tcase_add_test(tcase, entries_that_lie_about_what_was_before_them_are_given_once);
-    tcase_add_test(tcase, entries_of_others_are_announced_once_however_many_they_are);
-    tcase_add_test(tcase, a_page_that_brings_nothing_is_not_asked_for_again_at_once);
-    tcase_add_test(tcase, events_that_were_in_the_answer_already_are_not_given_again);
-    tcase_add_test(tcase, a_page_that_fails_costs_nothing_to_those_who_need_none);
-    tcase_add_test(tcase, a_page_that_was_read_before_a_stream_came_does_not_say_that_its_place_is_gone);
-    tcase_add_test(tcase, a_page_for_a_channel_that_is_gone_is_released);
-    tcase_add_test(tcase, leaving_in_any_order_while_behind_leaves_nothing);
-    tcase_add_test(tcase, without_history_who_resumes_gets_one_gap_and_then_what_is_live);
-    tcase_add_test(tcase, without_history_a_hole_is_a_gap_before_the_event_behind_it);
-    tcase_add_test(tcase, a_new_life_of_the_history_begins_without_a_gap_for_who_was_there);
-    tcase_add_test(tcase, a_lost_message_is_asked_for_and_filled);
-    tcase_add_test(tcase, who_is_subscribed_anew_waits_for_the_confirmation_that_follows);
-    tcase_add_test(tcase, a_channel_of_both_kinds_is_told_of_a_loss_since_no_history_has_the_plain_ones);
-    tcase_add_test(tcase, a_message_that_is_lost_before_the_first_confirmation_is_asked_for);
-    tcase_add_test(tcase, a_message_that_is_lost_while_a_confirmation_is_on_its_way_is_asked_for);
-    tcase_add_test(tcase, a_durable_channel_without_readable_history_is_unknown_in_the_cursor);
-    tcase_add_test(tcase, who_is_further_on_gets_its_page_although_others_keep_coming);
-    tcase_add_test(tcase, what_is_remembered_stays_below_the_limit_however_many_channels_resume);
-    tcase_add_test(tcase, pages_that_were_asked_for_count_before_they_come);
-    tcase_add_test(tcase, a_hub_reads_a_page_although_others_hold_the_whole_budget);
-    tcase_add_test(tcase, entries_that_became_gaps_count_with_the_size_that_redis_sent);
-    tcase_add_test(tcase, a_loss_is_told_where_nobody_said_that_the_channel_has_durable_events_only);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

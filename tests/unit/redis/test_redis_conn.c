@@ -1,7 +1,6 @@
 // When a server is slow, frozen or gone. Seconds pass when a test says so: it fires the deadline. What is read and sent is in test_redis_pubsub.c.
 #include "gateway/redis/redis_conn.c"
 
-#include <check.h>
 #include <errno.h>
 #include <signal.h>
 #include <sys/epoll.h>
@@ -14,6 +13,7 @@
 #include "tests/unit/lib/peer.h"
 #include "tests/unit/lib/redis_server.h"
 #include "tests/unit/lib/scratch.h"
+#include "tests/unit/lib/unit_main.h"
 
 static struct ev_loop *loop;
 static struct redis_server server;
@@ -89,6 +89,9 @@ static void teardown(void)
     ev_loop_destroy(loop);
 }
 
+TESTS_WITH(.setup_once = scratch_setup, .teardown_once = scratch_teardown, .setup = setup,
+           .teardown = teardown);
+
 static bool reached(void *ctx)
 {
     const unsigned *const *pair = ctx;
@@ -116,7 +119,7 @@ static void fire_timer(void)
     conn->deadline.on_over(conn->deadline.ctx);
 }
 
-START_TEST(silence_is_broken_by_a_ping_and_an_answer_is_a_sign_of_life)
+TEST(silence_is_broken_by_a_ping_and_an_answer_is_a_sign_of_life)
 {
     wait_for(&ready, 1);
     for (unsigned i = 1; i <= 3; i++) {
@@ -129,9 +132,8 @@ START_TEST(silence_is_broken_by_a_ping_and_an_answer_is_a_sign_of_life)
     }
     ck_assert_uint_eq(down, 0);
 }
-END_TEST
 
-START_TEST(a_server_that_freezes_is_left_and_found_again_when_it_thaws)
+TEST(a_server_that_freezes_is_left_and_found_again_when_it_thaws)
 {
     wait_for(&ready, 1);
     ck_assert_int_eq(kill(server.pid, SIGSTOP), 0);
@@ -145,7 +147,6 @@ START_TEST(a_server_that_freezes_is_left_and_found_again_when_it_thaws)
     ck_assert_int_eq(kill(server.pid, SIGCONT), 0);
     wait_for(&ready, 2);
 }
-END_TEST
 
 // What is queued leaves now, and the deadline is near.
 static void set_deadline(void)
@@ -174,7 +175,7 @@ static void sleep_through_the_deadline(bool all)
         ck_assert_int_eq(kill(server.pid, SIGCONT), 0);
 }
 
-START_TEST(a_greeting_that_was_answered_while_the_loop_slept_is_not_called_late)
+TEST_LOOP(a_greeting_that_was_answered_while_the_loop_slept_is_not_called_late, 0, 2)
 {
     if (_i == 1)
         ck_assert_int_eq(kill(server.pid, SIGSTOP), 0);
@@ -183,9 +184,8 @@ START_TEST(a_greeting_that_was_answered_while_the_loop_slept_is_not_called_late)
     wait_for(&ready, 1);
     ck_assert_uint_eq(log_capture_count("trying again"), 0);
 }
-END_TEST
 
-START_TEST(a_ping_that_was_answered_while_the_loop_slept_is_not_called_lost)
+TEST_LOOP(a_ping_that_was_answered_while_the_loop_slept_is_not_called_lost, 0, 2)
 {
     wait_for(&ready, 1);
     if (_i == 1)
@@ -200,9 +200,8 @@ START_TEST(a_ping_that_was_answered_while_the_loop_slept_is_not_called_lost)
     ck_assert_uint_eq(down, 0);
     ck_assert_uint_eq(log_capture_count("trying again"), 0);
 }
-END_TEST
 
-START_TEST(a_server_that_is_dead_is_left_although_the_loop_is_always_late)
+TEST(a_server_that_is_dead_is_left_although_the_loop_is_always_late)
 {
     wait_for(&ready, 1);
     ck_assert_int_eq(kill(server.pid, SIGSTOP), 0);
@@ -216,10 +215,9 @@ START_TEST(a_server_that_is_dead_is_left_although_the_loop_is_always_late)
     ck_assert_uint_eq(down, 1);
     ck_assert_int_eq(kill(server.pid, SIGCONT), 0);
 }
-END_TEST
 
 // The kernel takes connections for a server that is frozen: being connected is no proof that it lives.
-START_TEST(a_server_that_does_not_answer_the_greeting_is_tried_again)
+TEST(a_server_that_does_not_answer_the_greeting_is_tried_again)
 {
     ck_assert_int_eq(kill(server.pid, SIGSTOP), 0);
     for (int i = 0; i < 3; i++) {
@@ -234,10 +232,9 @@ START_TEST(a_server_that_does_not_answer_the_greeting_is_tried_again)
     ck_assert_int_eq(kill(server.pid, SIGCONT), 0);
     wait_for(&ready, 1);
 }
-END_TEST
 
 // A thousand gateways whose Redis is back must not come in the same moment, nor minutes later.
-START_TEST(attempts_come_at_growing_spread_and_bounded_times)
+TEST(attempts_come_at_growing_spread_and_bounded_times)
 {
     wait_for(&ready, 1);
     send_ping();
@@ -265,9 +262,8 @@ START_TEST(attempts_come_at_growing_spread_and_bounded_times)
     redis_conn_replace(conn, "a test");
     ck_assert_double_le(ev_timer_remaining(loop, &conn->deadline.timer), 0.051); // success begins anew
 }
-END_TEST
 
-START_TEST(nothing_is_called_after_the_end)
+TEST_LOOP(nothing_is_called_after_the_end, 0, 3)
 {
     wait_for_state(_i == 0 ? REDIS_CONN_OPENING : _i == 1 ? REDIS_CONN_GREETING : REDIS_CONN_READY);
     unsigned before = ready;
@@ -277,7 +273,6 @@ START_TEST(nothing_is_called_after_the_end)
     ck_assert_uint_eq(ready, before);
     ck_assert_uint_eq(down, 0);
 }
-END_TEST
 
 static struct peer peer;
 
@@ -300,6 +295,9 @@ static void teardown_peer(void)
     ev_loop_destroy(loop);
 }
 
+TESTS_WITH(.setup_once = scratch_setup, .teardown_once = scratch_teardown, .setup = setup_peer,
+           .teardown = teardown_peer, .timeout_s = 20);
+
 #define FULL "-ERR max number of clients reached\r\n"
 #define DENIED "-DENIED Redis is running in protected mode\r\n"
 
@@ -321,7 +319,8 @@ static const struct {
     {NULL, {"-NOPERM no\r\n", "-LOADING no\r\n"}, "closed by the server; trying again until it works"},
 };
 
-START_TEST(a_server_that_takes_connections_and_no_command_is_left_in_peace_and_its_words_are_logged_once)
+TEST_EACH(a_server_that_takes_connections_and_no_command_is_left_in_peace_and_its_words_are_logged_once,
+          refusals)
 {
     peer.greeting = refusals[_i].greeting;
     memcpy(peer.answers, refusals[_i].answers, sizeof refusals[_i].answers);
@@ -331,9 +330,8 @@ START_TEST(a_server_that_takes_connections_and_no_command_is_left_in_peace_and_i
     ck_assert_uint_eq(log_capture_count("trying again"), 1);
     ck_assert_uint_eq(log_capture_count(refusals[_i].said), 1);
 }
-END_TEST
 
-START_TEST(a_server_that_has_worked_is_tried_again_at_once_and_its_next_outage_is_news)
+TEST(a_server_that_has_worked_is_tried_again_at_once_and_its_next_outage_is_news)
 {
     peer.answers[0] = "+OK\r\n";
     peer.answers[1] = "+PONG\r\n";
@@ -344,9 +342,10 @@ START_TEST(a_server_that_has_worked_is_tried_again_at_once_and_its_next_outage_i
         ck_assert_uint_eq(log_capture_count("trying again"), i);
     }
 }
-END_TEST
 
-START_TEST(a_redis_with_all_its_clients_is_joined_when_one_of_them_leaves)
+TESTS_WITH(.setup_once = scratch_setup, .teardown_once = scratch_teardown);
+
+TEST(a_redis_with_all_its_clients_is_joined_when_one_of_them_leaves)
 {
     static const char *const one[] = {"--maxclients", "1", NULL};
     setup_loop();
@@ -368,7 +367,6 @@ START_TEST(a_redis_with_all_its_clients_is_joined_when_one_of_them_leaves)
     ck_assert_uint_eq(log_capture_count("is up"), 1);
     teardown();
 }
-END_TEST
 
 static unsigned epoll_calls, epoll_fails_at;
 
@@ -388,7 +386,7 @@ static void on_tick(struct ev_loop *ticking, ev_timer *w, int events)
 }
 
 // The loop turns often: libev tells of a watcher that it dropped in the turn after.
-START_TEST(a_connection_that_cannot_be_watched_is_made_again)
+TEST_LOOP(a_connection_that_cannot_be_watched_is_made_again, 0, 4)
 {
     ev_timer tick;
     ev_timer_init(&tick, on_tick, 0.01, 0.01);
@@ -403,41 +401,4 @@ START_TEST(a_connection_that_cannot_be_watched_is_made_again)
     ck_assert_uint_gt(epoll_calls, 0);
     ck_assert_uint_eq(log_capture_count("its socket cannot be watched"), epoll_calls >= epoll_fails_at);
     teardown();
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("redis_conn");
-    TCase *tcase = tcase_create("redis_conn");
-    tcase_add_unchecked_fixture(tcase, scratch_setup, scratch_teardown);
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_add_test(tcase, silence_is_broken_by_a_ping_and_an_answer_is_a_sign_of_life);
-    tcase_add_test(tcase, a_server_that_freezes_is_left_and_found_again_when_it_thaws);
-    tcase_add_loop_test(tcase, a_greeting_that_was_answered_while_the_loop_slept_is_not_called_late, 0, 2);
-    tcase_add_loop_test(tcase, a_ping_that_was_answered_while_the_loop_slept_is_not_called_lost, 0, 2);
-    tcase_add_test(tcase, a_server_that_is_dead_is_left_although_the_loop_is_always_late);
-    tcase_add_test(tcase, a_server_that_does_not_answer_the_greeting_is_tried_again);
-    tcase_add_test(tcase, attempts_come_at_growing_spread_and_bounded_times);
-    tcase_add_loop_test(tcase, nothing_is_called_after_the_end, 0, 3);
-    suite_add_tcase(suite, tcase);
-    TCase *peers = tcase_create("peers");
-    tcase_add_unchecked_fixture(peers, scratch_setup, scratch_teardown);
-    tcase_add_checked_fixture(peers, setup_peer, teardown_peer);
-    tcase_set_timeout(peers, 20);
-    tcase_add_loop_test(
-        peers, a_server_that_takes_connections_and_no_command_is_left_in_peace_and_its_words_are_logged_once,
-        0, sizeof refusals / sizeof *refusals);
-    tcase_add_test(peers, a_server_that_has_worked_is_tried_again_at_once_and_its_next_outage_is_news);
-    suite_add_tcase(suite, peers);
-    TCase *full = tcase_create("full");
-    tcase_add_unchecked_fixture(full, scratch_setup, scratch_teardown);
-    tcase_add_test(full, a_redis_with_all_its_clients_is_joined_when_one_of_them_leaves);
-    tcase_add_loop_test(full, a_connection_that_cannot_be_watched_is_made_again, 0, 4);
-    suite_add_tcase(suite, full);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
