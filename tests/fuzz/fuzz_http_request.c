@@ -2,22 +2,13 @@
 // head, and no request let through that a second look, written without the parser's code, finds ambiguous.
 #include <ctype.h>
 #include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "gateway/client/http_request.h"
 #include "gateway/client/stream_request.h"
-
-#define CHECK(condition)                                                                                     \
-    do {                                                                                                     \
-        if (!(condition)) {                                                                                  \
-            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);                          \
-            abort();                                                                                         \
-        }                                                                                                    \
-    } while (0)
+#include "tests/fuzz/fuzz.h"
 
 struct verdict {
     enum http_parse result;
@@ -25,13 +16,6 @@ struct verdict {
     size_t head_len;
     struct http_request req;
 };
-
-static char *must_alloc(size_t size)
-{
-    char *p = malloc(size > 0 ? size : 1);
-    CHECK(p != NULL);
-    return p;
-}
 
 static void check_status(int status)
 {
@@ -200,8 +184,6 @@ static char *put_input(char *out, const uint8_t *input, size_t len, bool expand)
     }
     return out;
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len);
 
 // Input: a frame to put the rest into (so that all of it need not be guessed) and whether it holds words, the
 // size of pieces, the rest.
