@@ -70,7 +70,7 @@ else
   Q       := @
 endif
 
-.PHONY: all run test chaos test-unit unit-programs fuzz fuzz-programs bench bench-publish bench-programs install uninstall format lint clean help
+.PHONY: all run test chaos torture test-unit unit-programs fuzz fuzz-programs bench bench-publish bench-programs install uninstall format lint clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -126,7 +126,8 @@ $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(UNIT_LIB) $(LIB)
 
 unit-programs: $(UNIT_BIN)
 
-# Loaded into the gateway by tests: count_calls counts its work, fail_malloc has one allocation fail.
+# Loaded into the gateway by tests: count_calls counts its work, fail_malloc has one allocation of its start fail, fail_call
+# any one call.
 $(BUILD)/tests/%.so: tests/lib/%.c
 	@mkdir -p $(@D)
 	$(SAY) LD $@
@@ -165,6 +166,10 @@ test:
 # Faults of all kinds for TIME seconds, and a verdict on what clients saw. The same SEED gives the same faults.
 chaos:
 	@tests/chaos/chaos $(if $(TIME),--time $(TIME)) $(if $(SEED),--seed $(SEED)) $(if $(SHAPE),--shape $(SHAPE)) $(if $(ONLY),--only '$(ONLY)') $(ARGS)
+
+# One call fails, the first, the second, the third .., each in a run of its own: minutes to half an hour.
+torture:
+	@tests/torture/torture $(if $(ONLY),--only '$(ONLY)') $(ARGS)
 
 test-unit: unit-programs
 	@tests/run-unit $(UNIT_BIN)
@@ -239,7 +244,8 @@ help:
 	  'make bench       the gateway beside its peers, measured in turn; QUICK=1: under two minutes' \
 	  'make bench-publish   durable events a second in Redis beside plain PUBLISH' \
 	  'make chaos       TIME=60 SEED=random SHAPE=single|sentinel|cluster: faults of all kinds, and what clients saw of them' \
-	  'make fuzz        FUZZ_SECONDS=60: every fuzzer for so long' \
+	  'make torture     ONLY=malloc,send: one call fails, everything else works, and what clients saw of it' \
+  'make fuzz        FUZZ_SECONDS=60: every fuzzer for so long' \
 	  'make clean       takes build/ away' \
 	  'SANITIZER=address or thread with any of them: built under build/SANITIZER; V=1: whole commands'
 

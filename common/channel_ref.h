@@ -18,7 +18,7 @@ static inline struct channel_ref channel_ref(const char *name, size_t len)
 }
 
 // The key of a map's entry.
-static inline struct channel_ref channel_ref_key(const struct map_entry *e)
+static inline struct channel_ref channel_ref_of(const struct map_entry *e)
 {
     return (struct channel_ref){.name = e->key, .len = e->len, .hash = e->hash};
 }

@@ -202,7 +202,10 @@ static bool gateway_setup(struct gateway *g)
 
 static bool gateway_start(struct gateway *g)
 {
-    drain_watch(&g->drain, g->loop, &g->status, g->workers, g->config.drain_timeout_ms);
+    if (!drain_watch(&g->drain, g->loop, &g->status, g->workers, g->config.drain_timeout_ms)) {
+        log_error("main", "cannot start: out of memory or descriptors");
+        return false;
+    }
     bool ok = bus_start(g->bus);
     for (size_t i = 0; ok && i < g->config.workers; i++)
         ok = worker_start(g->workers[i], bus_mailbox(g->bus), g->inbox);

@@ -97,7 +97,6 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
     (void)loop, (void)events;
     struct bus *b = timer->data;
     counter_set(&b->counters, COUNTER_CONNECTION_BYTES, channels_bytes(&b->channels));
-    mailbox_look(b->inbox);
     retry_waiting(b);
     cluster_tick(b->cluster);
     atomic_store_explicit(&b->alive_at, clock_monotonic_ms(), memory_order_relaxed);

@@ -77,25 +77,47 @@ static bool is_legal(enum channel_state from, enum channel_state to)
     return false;
 }
 
+// A channel that nobody wants stands in the list of those to be unsubscribed, but while its SUBSCRIBE is on its way: the
+// answer must find it, and a list of channels that cannot leave yet would be walked in vain.
+static bool is_listed(const struct bus_channel *c)
+{
+    return c->lingering && c->state != CHANNEL_SENT;
+}
+
+static void list_linger(struct bus_channel *c, bool was_listed)
+{
+    struct node_channels *n = c->node;
+    bool listed = is_listed(c);
+    if (listed == was_listed)
+        return;
+    if (listed) {
+        TAILQ_INSERT_TAIL(&n->lingering, c, in_linger);
+        n->lingering_count++;
+    } else {
+        TAILQ_REMOVE(&n->lingering, c, in_linger);
+        n->lingering_count--;
+    }
+}
+
+static void set_lingering(struct bus_channel *c, bool lingering)
+{
+    bool was_listed = is_listed(c);
+    c->lingering = lingering;
+    list_linger(c, was_listed);
+}
+
 // The one place where a state changes: the state is the list that the channel stands in.
 static void channel_set_state(struct bus_channel *c, enum channel_state state)
 {
     assert(c->node && is_legal((enum channel_state)c->state, state));
+    bool was_listed = is_listed(c);
     leave_list(c->node->all, c);
     c->was_active |= c->state == CHANNEL_ACTIVE && state != CHANNEL_ACTIVE;
     if (state != CHANNEL_SENT)
         c->batch = 0;
     c->state = (uint8_t)state;
     enter_list(c->node->all, c);
-}
-
-static void stop_linger(struct bus_channel *c)
-{
-    if (!c->lingering)
-        return;
-    TAILQ_REMOVE(&c->node->lingering, c, in_linger);
-    c->node->lingering_count--;
-    c->lingering = false;
+    list_linger(c, was_listed);
 }
 
 struct bus_channel *channels_find(const struct channels *all, struct channel_ref ref)
@@ -129,9 +151,10 @@ struct bus_channel *channels_want(struct channels *all, unsigned worker, struct 
         c = channel_create(all, ref, slot);
     if (!c)
         return NULL;
-    stop_linger(c);
+    set_lingering(c, false);
     c->workers |= UINT64_C(1) << worker;
     c->gap_told &= ~(UINT64_C(1) << worker);
+    c->gap_due &= ~(UINT64_C(1) << worker);
     return c;
 }
 
@@ -150,7 +173,7 @@ struct bus_channel *channels_add_internal(struct channels *all, struct channel_r
 // Takes the channel out of the registry; it is the caller's then.
 static void channel_remove(struct channels *all, struct bus_channel *c)
 {
-    stop_linger(c);
+    set_lingering(c, false);
     leave_list(all, c);
     map_remove(&all->map, &c->entry);
     all->bytes -= memory_block(sizeof *c + c->entry.len);
@@ -174,10 +197,8 @@ void channels_unwant(struct channels *all, unsigned worker, struct channel_ref r
         channels_forget(all, c);
         return;
     }
-    c->lingering = true;
     c->linger_until_ms = until_ms;
-    TAILQ_INSERT_TAIL(&c->node->lingering, c, in_linger);
-    c->node->lingering_count++;
+    set_lingering(c, true);
 }
 
 void channel_move(struct channels *all, struct bus_channel *c, struct node_channels *to)
@@ -338,6 +359,14 @@ void node_channels_sort_fresh(struct node_channels *n)
     free(array);
 }
 
+static void reset_channel(struct bus_channel *c)
+{
+    if (c->lingering)
+        channels_forget(c->node->all, c);
+    else
+        channel_set_state(c, CHANNEL_FRESH);
+}
+
 void node_channels_reset(struct node_channels *n)
 {
     static const enum channel_state states[] = {CHANNEL_SENT, CHANNEL_ACTIVE, CHANNEL_DENIED, CHANNEL_MOVED};
@@ -345,7 +374,7 @@ void node_channels_reset(struct node_channels *n)
         channels_forget(n->all, c);
     for (size_t i = 0; i < sizeof states / sizeof *states; i++)
         for (struct bus_channel *c; (c = first_in(n, states[i]));)
-            channel_set_state(c, CHANNEL_FRESH);
+            reset_channel(c);
     struct channel_list *fresh = &n->in_state[CHANNEL_FRESH], internal = TAILQ_HEAD_INITIALIZER(internal);
     for (struct bus_channel *c = TAILQ_FIRST(fresh), *next; c; c = next) {
         next = TAILQ_NEXT(c, in_state);
@@ -362,12 +391,8 @@ size_t node_channels_take_expired(struct node_channels *n, uint64_t now_ms, stru
                                   size_t max)
 {
     size_t count = 0;
-    for (struct bus_channel *c = TAILQ_FIRST(&n->lingering), *next;
-         c && count < max && c->linger_until_ms <= now_ms; c = next) {
-        next = TAILQ_NEXT(c, in_linger);
-        // The answer to its SUBSCRIBE is on its way, and must find it here.
-        if (c->state == CHANNEL_SENT)
-            continue;
+    for (struct bus_channel *c;
+         count < max && (c = TAILQ_FIRST(&n->lingering)) && c->linger_until_ms <= now_ms;) {
         channel_remove(n->all, c);
         out[count++] = c;
     }

@@ -52,6 +52,7 @@ struct bus_channel {
     struct node_channels *node;  // NULL exactly when UNOWNED
     uint64_t workers;            // a bit for each worker that wants it
     uint64_t gap_told;           // a bit for each worker that was told of a loss and has got no message since
+    uint64_t gap_due;            // a bit for each worker that there was no memory to tell of a loss
     struct position_query query; // used by bus/resume alone
     // NULL: the channel is for workers. Else it is internal: nobody's stream gets what is published there.
     const struct channel_handler *handler;
@@ -61,7 +62,7 @@ struct bus_channel {
     uint16_t slot;  // of the cluster; 0 where slots do not matter
     uint8_t state;  // enum channel_state; changed by channel_set_state alone
     bool was_active : 1;  // before its connection was lost: messages may be missing
-    bool lingering : 1;   // in node->lingering
+    bool lingering : 1;   // no worker wants it; in node->lingering unless SENT
     bool told_denied : 1; // the log has it
     TAILQ_ENTRY(bus_channel) in_state;
     TAILQ_ENTRY(bus_channel) in_linger; // node->lingering, oldest first

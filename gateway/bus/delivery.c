@@ -41,7 +41,7 @@ static void lose_sync(struct delivery *d, size_t w)
 static bool tell(struct delivery *d, size_t w, enum mail_kind kind, const struct bus_channel *c,
                  const struct history_tail *tail)
 {
-    const struct channel_ref ref = channel_ref_key(&c->entry);
+    const struct channel_ref ref = channel_ref_of(&c->entry);
     struct mail mail = {.kind = (uint16_t)kind, .channel = channel_mail_create(ref)};
     if (mail.channel) {
         mail.channel->tail = *tail;
@@ -54,11 +54,21 @@ static bool tell(struct delivery *d, size_t w, enum mail_kind kind, const struct
     return false;
 }
 
+// MAIL_GAP or MAIL_RESUBSCRIBED. Where there is no memory for it, the worker gets no message of the channel until it
+// has been told.
+static bool tell_loss(struct delivery *d, struct bus_channel *c, size_t w, enum mail_kind kind)
+{
+    uint64_t bit = UINT64_C(1) << w;
+    bool told = tell(d, w, kind, c, &(struct history_tail){0});
+    c->gap_due = told ? c->gap_due & ~bit : c->gap_due | bit;
+    return told;
+}
+
 // gap_told says that no message of the channel has reached the worker since it was told.
 static void tell_gap(struct delivery *d, struct bus_channel *c, size_t w)
 {
     uint64_t bit = UINT64_C(1) << w;
-    if (!(c->gap_told & bit) && tell(d, w, MAIL_GAP, c, &(struct history_tail){0}))
+    if (!(c->gap_told & bit) && tell_loss(d, c, w, MAIL_GAP))
         c->gap_told |= bit;
 }
 
@@ -150,8 +160,8 @@ void delivery_gap(struct delivery *d, struct bus_channel *c, size_t w)
 void delivery_resubscribed(struct delivery *d, struct bus_channel *c, size_t w)
 {
     outbox_flush(d, w);
-    (void)tell(d, w, MAIL_RESUBSCRIBED, c, &(struct history_tail){0});
-    c->gap_told &= ~(UINT64_C(1) << w); // what is lost from now on is another loss
+    (void)tell_loss(d, c, w, MAIL_RESUBSCRIBED); // a failure stays in gap_due
+    c->gap_told &= ~(UINT64_C(1) << w);          // what is lost from now on is another loss
 }
 
 static bool unconfirm_worker(struct delivery *d, size_t w)
@@ -180,6 +190,12 @@ static void deliver_to(struct delivery *d, size_t w, struct bus_channel *c, stru
 {
     uint64_t bit = UINT64_C(1) << w;
     struct outbox *o = &d->outboxes[w];
+    if (c->gap_due & bit)
+        delivery_gap(d, c, w);
+    if (c->gap_due & bit) {
+        delivery_drop(d, COUNTER_DROPPED_MEMORY, channel_ref_of(&c->entry), f->body_len);
+        return;
+    }
     struct mail mail = {.kind = MAIL_FRAME, .frame = frame_retain(f)};
     if (!(c->gap_told & bit)) {
         o->mails[o->count++] = mail;
@@ -199,7 +215,7 @@ static bool wants(const struct bus_channel *c, size_t w)
 
 void delivery_lost(struct delivery *d, enum counter reason, struct bus_channel *c, size_t len)
 {
-    const struct channel_ref ref = channel_ref_key(&c->entry);
+    const struct channel_ref ref = channel_ref_of(&c->entry);
     delivery_drop(d, reason, ref, len);
     for (size_t w = 0; w < d->worker_count; w++)
         if (wants(c, w))
@@ -209,10 +225,10 @@ void delivery_lost(struct delivery *d, enum counter reason, struct bus_channel *
 void delivery_message(struct delivery *d, struct bus_channel *c, const char *payload, size_t len)
 {
     enum counter reason = COUNTER_DROPPED_MEMORY;
-    struct frame *f = message_frame(d->payload, channel_ref_key(&c->entry), payload, len, &reason);
+    struct frame *f = message_frame(d->payload, channel_ref_of(&c->entry), payload, len, &reason);
+    if (f && reason == COUNTER_IDS_DROPPED)
+        counter_add(d->counters, reason, 1);
     if (f) {
-        if (reason == COUNTER_IDS_DROPPED)
-            counter_add(d->counters, reason, 1);
         for (size_t w = 0; w < d->worker_count; w++)
             if (wants(c, w))
                 deliver_to(d, w, c, f);
@@ -220,7 +236,7 @@ void delivery_message(struct delivery *d, struct bus_channel *c, const char *pay
     } else if (reason == COUNTER_DROPPED_MEMORY) {
         delivery_lost(d, reason, c, len);
     } else { // its publisher broke a rule: there was no event to lose
-        const struct channel_ref ref = channel_ref_key(&c->entry);
+        const struct channel_ref ref = channel_ref_of(&c->entry);
         delivery_drop(d, reason, ref, len);
     }
 }

@@ -16,7 +16,7 @@
 #include "gateway/client/slow_client.h"
 #include "gateway/client/stream.h"
 
-// A tick that comes so long after the last one finds that the loop, not the clients, was slow.
+// A tick that comes more than this after the one before it shows that the loop was slow, not the clients.
 #define LATE_MS 1000u
 #define LATE_GRACE_MS 1000u
 // While draining, a connection on which no request has begun has this long to send one (it gets a refusal) or
@@ -36,8 +36,8 @@ static struct conn *conn_of_subscriber(struct subscriber *s)
     return container_of(s, struct conn, subscriber);
 }
 
-// The loop did not run for a while, so that a deadline says little: what has arrived meanwhile is read first, and who
-// waits for another thread's mail waits on. True where the deadline is not over.
+// The loop did not run for a while, so that a deadline says little: what has arrived meanwhile is read first, and a
+// connection that waits for another thread's mail gets LATE_GRACE_MS more. True where the deadline is not over.
 static bool is_excused(struct conn *c)
 {
     switch ((enum conn_state)c->state) {

@@ -11,7 +11,7 @@
 #include "common/log.h"
 
 #define IOV_MAX_PER_WRITE 64
-// What is queued at the end has so long while the client takes it, and so long without that.
+// Time limits for the flush of a connection that ends: in all, and without progress.
 #define FINISH_MAX_MS 60000u
 #define FINISH_TIMEOUT_MS 5000u
 #define LINGER_TIMEOUT_MS 2000u

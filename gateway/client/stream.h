@@ -11,7 +11,7 @@ bool stream_join(struct conn *c, const struct http_request *req, const struct st
 void stream_open(struct conn *c);
 // Still waiting, and will not be served here: refuses it (`why` is static text).
 void stream_refuse(struct conn *c, const char *why);
-// Ends with whole events, `retry:`, `gateway:close` for those who asked, and a last chunk.
+// Ends with whole events, `retry:`, `gateway:close` where the client asked for it, and a last chunk.
 void stream_end(struct conn *c, enum close_reason reason);
 // A frame of one of its channels.
 void stream_deliver(struct conn *c, struct frame *f);

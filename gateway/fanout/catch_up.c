@@ -172,7 +172,7 @@ static struct frame *gap_for(const struct lagging *lag, const struct frame *next
         to = next->prev.offset;
     if (to && to < from)
         from = to = 0;
-    return gap_frame_durable(channel_ref_key(&c->entry), from, to, lag->at, next ? next->prev : c->last_id);
+    return gap_frame_durable(channel_ref_of(&c->entry), from, to, lag->at, next ? next->prev : c->last_id);
 }
 
 static void give_gap(struct hub *h, struct lagging *lag, const struct frame *next)

@@ -93,7 +93,7 @@ static void read_page(struct hub *h, struct catch_up *cu)
     set_state(h, cu, PAGE_ASKED);
     h->reads++;
     replay_budget_add(h->settings.replay_budget, cu->reserved);
-    bool told = h->events.on_history(h->events.ctx, channel_ref_key(&cu->channel->entry), &cu->query);
+    bool told = h->events.on_history(h->events.ctx, channel_ref_of(&cu->channel->entry), &cu->query);
     cu->answer_by = h->now_ms + (told ? READ_TIMEOUT_MS : TELL_RETRY_MS);
 }
 

@@ -22,6 +22,7 @@ struct hub *hub_create(const struct hub_events *events, const struct hub_setting
         return NULL;
     map_init(&h->channels);
     h->events = *events;
+    assert(settings->replay_budget);
     h->settings = *settings;
     TAILQ_INIT(&h->ready);
     TAILQ_INIT(&h->catching_up);
@@ -44,7 +45,7 @@ static void free_if_empty(struct hub *h, struct hub_channel *c, bool is_told)
     if (c->count > 0 || (c->catch_up && c->catch_up->count > 0))
         return;
     if (is_told)
-        (void)h->events.on_interest(h->events.ctx, channel_ref_key(&c->entry), 0); // must not fail
+        (void)h->events.on_interest(h->events.ctx, channel_ref_of(&c->entry), 0); // must not fail
     catch_up_destroy(h, c);
     channel_destroy(h, c);
 }
@@ -71,7 +72,7 @@ static bool enter_channel(struct hub *h, struct hub_channel *c, struct subscribe
 // A confirmation with an older number is not meant for this: the channel may have been left and joined again since.
 static bool ask_bus(struct hub *h, struct hub_channel *c)
 {
-    if (!h->events.on_interest(h->events.ctx, channel_ref_key(&c->entry), ++h->subscribe_seq))
+    if (!h->events.on_interest(h->events.ctx, channel_ref_of(&c->entry), ++h->subscribe_seq))
         return false;
     c->subscribe_seq = h->subscribe_seq;
     return true;
@@ -294,6 +295,15 @@ void hub_tick(struct hub *h, uint64_t now_ms)
     catch_up_tick(h);
 }
 
+void hub_end_streams(struct hub *h, struct channel_ref channel)
+{
+    const struct hub_channel *c = find(h, channel);
+    for (uint32_t i = 0; c && i < c->count; i++)
+        h->events.on_no_memory(h->events.ctx, c->slots[i].subscriber);
+    for (uint32_t i = 0; c && c->catch_up && i < c->catch_up->count; i++)
+        h->events.on_no_memory(h->events.ctx, c->catch_up->lagging[i]->subscriber);
+}
+
 // How far the client of `s` has got in its i-th channel, as far as that is known.
 static struct cursor_entry cursor_entry_of(const struct subscriber *s, uint32_t i)
 {
@@ -369,5 +379,5 @@ size_t hub_replay_bytes(const struct hub *h)
 struct channel_ref hub_channel_name(const struct subscriber *s, size_t i)
 {
     assert(i < s->count);
-    return channel_ref_key(&s->subscriptions[i].channel->entry);
+    return channel_ref_of(&s->subscriptions[i].channel->entry);
 }

@@ -55,6 +55,8 @@ void hub_unconfirm_all(struct hub *h);
 // in no history. Where the channel has history, what is missing of that is read as soon as the bus has said how far
 // it got; the bus is asked for that unless `is_confirmed_soon`.
 bool hub_lost(struct hub *h, struct channel_ref channel, bool is_confirmed_soon);
+// There is no memory to tell the streams of a channel of a loss: on_no_memory ends each of them.
+void hub_end_streams(struct hub *h, struct channel_ref channel);
 
 // The answer to on_history. Takes the references of the frames, not the array.
 void hub_page(struct hub *h, struct channel_ref channel, const struct history_page *page);

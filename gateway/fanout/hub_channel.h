@@ -48,8 +48,8 @@ struct hub_channel {
     struct map_entry entry; // key is name
     struct slot *slots;     // subscribers that have had all events up to `last_id`
     uint32_t count, capacity;
-    enum channel_state state;
-    enum channel_history history;
+    enum channel_state state : 8; // there may be a channel for each user: 8 bytes less
+    enum channel_history history : 8;
     bool has_plain;            // messages that are not durable came, too
     struct event_id last_id;   // the newest event that came, or the history's last one as of the confirmation
     uint64_t epoch;            // of `last_id`: which life of the history it belongs to

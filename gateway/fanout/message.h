@@ -7,7 +7,7 @@
 #include "gateway/fanout/counters.h"
 #include "gateway/fanout/frame.h"
 
-// What a payload may be (--payload).
+// What a payload may be (docs/protocol.md, "Payloads").
 enum payload_mode { PAYLOAD_AUTO, PAYLOAD_TEXT, PAYLOAD_ENVELOPE };
 
 struct payload_rule {

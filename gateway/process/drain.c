@@ -2,12 +2,15 @@
 
 #include <inttypes.h>
 #include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
 
 #include "common/log.h"
 
 _Static_assert(WORKERS_MAX <= 64, "a bit for each worker");
 
 #define TELL_AGAIN_S 0.01
+#define LOOK_EVERY_S 1.0
 
 // Workers that memory ran out for are told a moment later: one that is never told would hold its streams until
 // the timeout.
@@ -50,21 +53,50 @@ static const struct {
     {"SIGHUP", SIGHUP, false},   {"SIGUSR1", SIGUSR1, false}, {"SIGUSR2", SIGUSR2, false},
     {"SIGALRM", SIGALRM, false},
 };
-_Static_assert(sizeof signals / sizeof *signals == DRAIN_SIGNALS, "a watcher for each signal");
 
-static void on_signal(struct ev_loop *loop, ev_signal *w, int events)
+#define SIGNALS (sizeof signals / sizeof *signals)
+
+static void drain_signal(struct drain *d, uint32_t number)
 {
-    (void)events;
-    struct drain *d = w->data;
-    const char *name = signals[w - d->signals].name;
-    if (!signals[w - d->signals].ends) {
+    size_t i = 0;
+    while (i < SIGNALS - 1 && (uint32_t)signals[i].number != number)
+        i++;
+    const char *name = signals[i].name;
+    if (!signals[i].ends) {
         log_warn("drain", "%s is ignored: this version reloads nothing; restart to change options", name);
     } else if (!atomic_load(&d->status->draining)) {
         drain_begin(d, name);
     } else {
         log_warn("drain", "second %s: ending at once", name);
-        ev_break(loop, EVBREAK_ALL);
+        ev_break(d->loop, EVBREAK_ALL);
     }
+}
+
+static void read_signals(struct drain *d)
+{
+    struct signalfd_siginfo info;
+    while (read(d->signal_fd, &info, sizeof info) == (ssize_t)sizeof info)
+        drain_signal(d, info.ssi_signo);
+}
+
+static void on_signals(struct ev_loop *loop, ev_io *w, int events)
+{
+    struct drain *d = w->data;
+    if (events & EV_ERROR) { // libev has stopped the watcher
+        log_error("drain",
+                  "the kernel has no memory to watch for signals, which are looked for once a second "
+                  "until it has");
+        ev_timer_again(loop, &d->look);
+    }
+    read_signals(d);
+}
+
+static void on_look(struct ev_loop *loop, ev_timer *w, int events)
+{
+    (void)events;
+    struct drain *d = w->data;
+    ev_io_start(loop, &d->signals);
+    read_signals(d);
 }
 
 static void on_timeout(struct ev_loop *loop, ev_timer *w, int events)
@@ -88,31 +120,49 @@ void drain_ignore_signals(void)
 {
     // A client that went is an error of its write, not a signal.
     (void)signal(SIGPIPE, SIG_IGN); // the number is right, which is all that could be wrong
-    for (size_t i = 0; i < DRAIN_SIGNALS; i++)
+    for (size_t i = 0; i < SIGNALS; i++)
         if (!signals[i].ends)
             (void)signal(signals[i].number, SIG_IGN); // as above
 }
 
-void drain_watch(struct drain *d, struct ev_loop *loop, struct status *status, struct worker **workers,
+// A signalfd and not libev's handlers: those tell the loop by a write to a descriptor that libev watches, and nobody would
+// hear of it where either of the two fails.
+static bool open_signals(struct drain *d)
+{
+    sigset_t set;
+    (void)sigemptyset(&set); // no signal here has a number that could be wrong, and nothing else fails below
+    for (size_t i = 0; i < SIGNALS; i++)
+        (void)sigaddset(&set, signals[i].number);
+    if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0)
+        return false;
+    for (size_t i = 0; i < SIGNALS; i++)
+        (void)signal(signals[i].number, SIG_DFL); // one that is ignored would not be queued
+    d->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    return d->signal_fd >= 0;
+}
+
+bool drain_watch(struct drain *d, struct ev_loop *loop, struct status *status, struct worker **workers,
                  uint64_t timeout_ms)
 {
-    *d = (struct drain){.status = status, .workers = workers, .timeout_ms = timeout_ms, .loop = loop};
-    for (size_t i = 0; i < DRAIN_SIGNALS; i++) {
-        ev_signal_init(&d->signals[i], on_signal, signals[i].number);
-        d->signals[i].data = d;
-        ev_signal_start(loop, &d->signals[i]);
-    }
+    *d = (struct drain){.status = status, .workers = workers, .timeout_ms = timeout_ms};
+    if (!open_signals(d))
+        return false;
+    d->loop = loop;
+    ev_io_init(&d->signals, on_signals, d->signal_fd, EV_READ);
+    ev_timer_init(&d->look, on_look, LOOK_EVERY_S, LOOK_EVERY_S);
     ev_timer_init(&d->timeout, on_timeout, 0., 0.);
-    d->timeout.data = d;
     ev_timer_init(&d->tell_again, on_tell_again, TELL_AGAIN_S, TELL_AGAIN_S);
-    d->tell_again.data = d;
+    d->signals.data = d->look.data = d->timeout.data = d->tell_again.data = d;
+    ev_io_start(loop, &d->signals);
+    return true;
 }
 
 void drain_unwatch(struct drain *d)
 {
-    for (size_t i = 0; d->loop && i < DRAIN_SIGNALS; i++) {
-        ev_signal_stop(d->loop, &d->signals[i]);
-        (void)signal(signals[i].number, SIG_IGN); // the end is near, and bounded
-    }
+    if (!d->loop)
+        return;
+    ev_io_stop(d->loop, &d->signals);
+    ev_timer_stop(d->loop, &d->look);
+    (void)close(d->signal_fd); // signals stay blocked: the end is near, and bounded
     d->loop = NULL;
 }

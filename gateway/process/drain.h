@@ -4,11 +4,10 @@
 #pragma once
 
 #include <ev.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "gateway/process/status.h"
-
-#define DRAIN_SIGNALS 7
 
 struct drain {
     struct status *status;   // borrowed; `draining` is set here
@@ -17,15 +16,17 @@ struct drain {
     size_t still_busy; // workers that have not said that they are empty
     uint64_t untold;   // a bit for each worker that has no MAIL_DRAIN yet
     struct ev_loop *loop;
-    ev_signal signals[DRAIN_SIGNALS];
+    int signal_fd;
+    ev_io signals;
+    ev_timer look; // for signals, where the kernel had no memory to watch signal_fd
     ev_timer timeout, tell_again;
 };
 
 // Ignores, from the first moment, the signals that must not end the process. Before other threads start.
 void drain_ignore_signals(void);
 
-// Watches signals on `loop`, the main thread's.
-void drain_watch(struct drain *d, struct ev_loop *loop, struct status *status, struct worker **workers,
+// Watches signals on `loop`, the main thread's. All other threads must block them. False without memory or descriptors.
+bool drain_watch(struct drain *d, struct ev_loop *loop, struct status *status, struct worker **workers,
                  uint64_t timeout_ms);
 // Before the loop goes. Signals are ignored from then on. Where nothing was watched, it does nothing.
 void drain_unwatch(struct drain *d);

@@ -5,8 +5,13 @@
 #include <ev.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/log.h"
+
+// A shortage of memory that passes within a second is no end.
+#define ALLOCATE_TRIES 100
+#define ALLOCATE_PAUSE_NS 10000000
 
 // In the place of glibc's own, which assert calls.
 // NOLINTNEXTLINE(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp): the name is glibc's
@@ -23,14 +28,20 @@ static void on_failed_call(const char *call)
     abort();
 }
 
-// As realloc, which libev takes from here; a size of 0 frees.
+// As realloc, which libev takes from here; a size of 0 frees. Its loops stand still while memory is waited for, which is
+// less than the end of every stream of the process.
 static void *on_allocate(void *old, long size)
 {
+    static const struct timespec pause = {.tv_nsec = ALLOCATE_PAUSE_NS};
     if (size == 0) {
         free(old);
         return NULL;
     }
     void *block = realloc(old, (size_t)size);
+    for (int i = 1; !block && i < ALLOCATE_TRIES; i++) {
+        (void)nanosleep(&pause, NULL); // a shorter one is as good
+        block = realloc(old, (size_t)size);
+    }
     if (!block) {
         log_error("main", "out of memory: the event loop (libev) cannot go on without %ld bytes", size);
         abort();

@@ -5,15 +5,14 @@
 
 #define EVERYWHERE (LISTENER_PUBLIC | LISTENER_ADMIN)
 
-// path, methods, roles, page
-#define PAGES(X)                                                                                             \
-    X("/health/live", ROUTE_PAGE_METHODS, EVERYWHERE, health_live)                                           \
-    X("/health/ready", ROUTE_PAGE_METHODS, EVERYWHERE, health_ready)                                         \
-    X("/health/detailed", ROUTE_PAGE_METHODS, EVERYWHERE, health_detailed)                                   \
-    X("/metrics", ROUTE_PAGE_METHODS, LISTENER_ADMIN, metrics_prometheus)                                    \
-    X("/metrics/sse", ROUTE_PAGE_METHODS, LISTENER_ADMIN, metrics_balancer)
-
-#define X(at, allowed, listeners, make)                                                                      \
-    {.path = (at), .methods = (allowed), .roles = (listeners), .page = (make)},
-const struct route process_pages[] = {PAGES(X){0}};
-#undef X
+const struct route process_pages[] = {
+    {.path = "/health/live", .methods = ROUTE_PAGE_METHODS, .roles = EVERYWHERE, .page = health_live},
+    {.path = "/health/ready", .methods = ROUTE_PAGE_METHODS, .roles = EVERYWHERE, .page = health_ready},
+    {.path = "/health/detailed", .methods = ROUTE_PAGE_METHODS, .roles = EVERYWHERE, .page = health_detailed},
+    {.path = "/metrics", .methods = ROUTE_PAGE_METHODS, .roles = LISTENER_ADMIN, .page = metrics_prometheus},
+    {.path = "/metrics/sse",
+     .methods = ROUTE_PAGE_METHODS,
+     .roles = LISTENER_ADMIN,
+     .page = metrics_balancer},
+    {0},
+};

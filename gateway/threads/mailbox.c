@@ -1,11 +1,16 @@
 #include "gateway/threads/mailbox.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "common/clock.h"
+#include "common/log.h"
 
 #define INITIAL_CAPACITY 64u
 // An array that a burst has blown up is given back once it is empty again.
@@ -15,6 +20,8 @@
 #define MAILS_PER_TURN 256u
 #define LOCAL_MS_PER_TURN 5u
 #define WANTED_MAX 65536u
+// A wake-up may be lost, and the eventfd may find no memory to be watched: the receiver looks by itself, too.
+#define LOOK_EVERY_S 1.0
 
 struct mail_array {
     struct mail *mails;
@@ -26,8 +33,14 @@ struct mailbox {
     struct mailbox_hooks hooks;
     size_t frame_limit;
     bool local;
-    ev_async wake;
-    ev_idle again; // of a local box: there is more than the last turn had time for
+    // Not libev's ev_async: nobody would hear of it where that cannot be watched, or its write fails.
+    int event_fd;  // -1 in a local box
+    ev_io wake;    // in a local box fed by mailbox_post
+    ev_idle again; // there is more than the last turn had time for
+    ev_prepare before_wait;
+    ev_check after_wait;
+    ev_timer look;
+    _Atomic bool is_asleep; // the receiver waits, or is about to: who posts writes to event_fd
 
     pthread_mutex_t lock; // guards what follows, except in a local box
     struct mail_array in;
@@ -153,31 +166,89 @@ static void work_off_batch(struct mailbox *box)
         frames_handed_over(box);
 }
 
-static void on_wake(struct ev_loop *loop, ev_async *w, int events)
+static bool has_mail(struct mailbox *box)
 {
-    (void)events;
-    struct mailbox *box = w->data;
-    bool took = box->next == box->out.count;
-    if (took)
+    box_lock(box);
+    bool waiting = box->in.count > 0;
+    box_unlock(box);
+    return waiting || box->next < box->out.count;
+}
+
+static void work_off(struct mailbox *box)
+{
+    if (box->next == box->out.count)
         mailbox_take(box);
     if (box->next < box->out.count)
         work_off_batch(box);
-    // By way of the loop's next round. Who posts wakes an empty box only, so what came while this batch was
-    // worked on is ours to see.
-    if (box->local) {
-        if (box->next < box->out.count || box->in.count > 0)
-            ev_idle_start(loop, &box->again);
-        else
-            ev_idle_stop(loop, &box->again);
-    } else if (box->next < box->out.count || !took) {
-        ev_async_send(loop, w);
-    }
+    // What is left, and what came meanwhile, by way of the loop's next round.
+    if (has_mail(box))
+        ev_idle_start(box->loop, &box->again);
+    else
+        ev_idle_stop(box->loop, &box->again);
+}
+
+static void on_wake(struct ev_loop *loop, ev_io *w, int events)
+{
+    struct mailbox *box = w->data;
+    uint64_t count;
+    if (events & EV_ERROR) // libev has stopped the watcher: on_look starts it again
+        log_error("mailbox", "the kernel has no memory to watch the wake-ups of a thread, which looks for "
+                             "its mail once a second until it has");
+    else if ((events & EV_READ) && read(box->event_fd, &count, sizeof count) < 0 && errno != EAGAIN)
+        ev_io_stop(loop, w); // as above: it would be ready for ever
+    work_off(box);
 }
 
 static void on_again(struct ev_loop *loop, ev_idle *w, int events)
 {
+    (void)loop, (void)events;
+    work_off(w->data);
+}
+
+// Who posts behind this look at the box sees is_asleep, and writes.
+static void on_before_wait(struct ev_loop *loop, ev_prepare *w, int events)
+{
+    (void)events;
     struct mailbox *box = w->data;
-    on_wake(loop, &box->wake, events);
+    atomic_store(&box->is_asleep, true);
+    if (has_mail(box))
+        ev_idle_start(loop, &box->again);
+}
+
+static void on_after_wait(struct ev_loop *loop, ev_check *w, int events)
+{
+    (void)loop, (void)events;
+    struct mailbox *box = w->data;
+    atomic_store(&box->is_asleep, false);
+}
+
+static void on_look(struct ev_loop *loop, ev_timer *w, int events)
+{
+    (void)events;
+    struct mailbox *box = w->data;
+    if (!box->local)
+        ev_io_start(loop, &box->wake);
+    if (has_mail(box))
+        ev_feed_event(loop, &box->wake, EV_CUSTOM);
+}
+
+static void start_watchers(struct mailbox *box)
+{
+    ev_io_init(&box->wake, on_wake, box->event_fd, EV_READ);
+    ev_idle_init(&box->again, on_again);
+    ev_prepare_init(&box->before_wait, on_before_wait);
+    ev_check_init(&box->after_wait, on_after_wait);
+    ev_timer_init(&box->look, on_look, LOOK_EVERY_S, LOOK_EVERY_S);
+    // Idle watchers of the usual priority starve where sockets are always ready.
+    ev_set_priority(&box->again, EV_MAXPRI);
+    ev_set_priority(&box->after_wait, EV_MAXPRI);
+    box->wake.data = box->again.data = box->before_wait.data = box->after_wait.data = box->look.data = box;
+    ev_timer_start(box->loop, &box->look);
+    if (box->local)
+        return;
+    ev_io_start(box->loop, &box->wake);
+    ev_prepare_start(box->loop, &box->before_wait);
+    ev_check_start(box->loop, &box->after_wait);
 }
 
 static struct mailbox *create(struct ev_loop *loop, size_t frame_limit, const struct mailbox_hooks *hooks,
@@ -190,17 +261,14 @@ static struct mailbox *create(struct ev_loop *loop, size_t frame_limit, const st
     box->frame_limit = frame_limit;
     box->hooks = *hooks;
     box->local = local;
-    if (pthread_mutex_init(&box->lock, NULL) != 0) {
+    box->event_fd = local ? -1 : eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if ((!local && box->event_fd < 0) || pthread_mutex_init(&box->lock, NULL) != 0) {
+        if (box->event_fd >= 0)
+            (void)close(box->event_fd);
         free(box);
         return NULL;
     }
-    ev_async_init(&box->wake, on_wake);
-    ev_idle_init(&box->again, on_again);
-    // Idle watchers of the usual priority starve where sockets are always ready.
-    ev_set_priority(&box->again, EV_MAXPRI);
-    box->wake.data = box->again.data = box;
-    if (!local)
-        ev_async_start(loop, &box->wake);
+    start_watchers(box);
     return box;
 }
 
@@ -219,8 +287,13 @@ void mailbox_destroy(struct mailbox *box)
 {
     if (!box)
         return;
-    ev_async_stop(box->loop, &box->wake); // takes back a wake-up that is pending, of a local box, too
+    ev_io_stop(box->loop, &box->wake); // takes back a wake-up that is pending, of a local box, too
     ev_idle_stop(box->loop, &box->again);
+    ev_prepare_stop(box->loop, &box->before_wait);
+    ev_check_stop(box->loop, &box->after_wait);
+    ev_timer_stop(box->loop, &box->look);
+    if (box->event_fd >= 0)
+        (void)close(box->event_fd);
     mails_release(&box->out, box->next);
     mails_release(&box->in, 0);
     free(box->in.mails);
@@ -261,21 +334,21 @@ static bool mail_accept(struct mailbox *box, const struct mail *mail)
 
 static void wake(struct mailbox *box)
 {
+    static const uint64_t one = 1;
     if (box->local)
         ev_feed_event(box->loop, &box->wake, EV_CUSTOM); // is handled before the loop waits
-    else
-        ev_async_send(box->loop, &box->wake);
+    else if (atomic_exchange(&box->is_asleep, false) && write(box->event_fd, &one, sizeof one) < 0)
+        atomic_store(&box->is_asleep, true); // the next one who posts tries again, or on_look finds it
 }
 
 size_t mailbox_post_all(struct mailbox *box, const struct mail *mails, size_t count)
 {
     size_t taken = 0;
     box_lock(box);
-    bool was_empty = box->in.count == 0;
     while (taken < count && mail_accept(box, &mails[taken]))
         taken++;
     box_unlock(box);
-    if (taken > 0 && was_empty)
+    if (taken > 0)
         wake(box);
     return taken;
 }
@@ -283,13 +356,4 @@ size_t mailbox_post_all(struct mailbox *box, const struct mail *mails, size_t co
 bool mailbox_post(struct mailbox *box, const struct mail *mail)
 {
     return mailbox_post_all(box, mail, 1) == 1;
-}
-
-void mailbox_look(struct mailbox *box)
-{
-    box_lock(box);
-    bool waiting = box->in.count > 0;
-    box_unlock(box);
-    if (waiting || box->next < box->out.count)
-        ev_feed_event(box->loop, &box->wake, EV_CUSTOM);
 }

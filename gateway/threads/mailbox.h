@@ -1,5 +1,5 @@
-// The only way between threads: many may post, one loop receives. The receiver is woken only when its box was
-// empty, takes all that is there at once, and works on it without the lock. Where bus and worker share one loop,
+// The only way between threads: many may post, one loop receives. The receiver is woken only when it waits, takes all
+// that is there at once, and works on it without the lock. Where bus and worker share one loop,
 // the mails between them need neither lock nor wake-up: that is a local box, and all else is the same.
 #pragma once
 
@@ -106,6 +106,3 @@ bool mailbox_post(struct mailbox *box, const struct mail *mail);
 // Posts in order until one is refused as above; returns how many were taken. One lock and at most one wake-up
 // for all.
 size_t mailbox_post_all(struct mailbox *box, const struct mail *mails, size_t count);
-// Wakes the receiver even where it was woken before: a wake-up can be lost (a failed write to an eventfd). Now and
-// then, on the receiver's own thread.
-void mailbox_look(struct mailbox *box);

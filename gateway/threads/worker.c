@@ -66,8 +66,10 @@ static void worker_lost(struct worker *w, const struct channel_mail *m, bool is_
     if (!hub_lost(client_loop_hub(&w->clients), channel_mail_ref(m), is_confirmed_soon))
         return;
     struct frame *f = gap_frame(channel_mail_ref(m));
-    if (!f)
+    if (!f) {
+        hub_end_streams(client_loop_hub(&w->clients), channel_mail_ref(m));
         return;
+    }
     counter_add(&w->counters, COUNTER_GAPS, 1);
     client_loop_deliver(&w->clients, f, true);
 }
@@ -147,8 +149,6 @@ static void on_alive(struct ev_loop *loop, ev_timer *timer, int events)
 {
     (void)loop, (void)events;
     struct worker *w = timer->data;
-    mailbox_look(w->inbox);
-    mailbox_look(w->bus_inbox);
     atomic_store_explicit(&w->alive_at, clock_monotonic_ms(), memory_order_relaxed);
 }
 

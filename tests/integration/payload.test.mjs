@@ -31,11 +31,13 @@ for (const { name, payload, data, type, id = '', retry } of DELIVERED) {
     });
 }
 
-for (const { name, payload } of REFUSED) {
-    test(`${name} is dropped and counted`, async (t) => {
+const GAP = '{"channel":"torture","from":null,"to":null}';
+
+for (const { name, payload, announced } of REFUSED) {
+    test(`${name} is dropped and counted${announced ? ', and its loss is told' : ''}`, async (t) => {
         const before = await gateway.metric('messages_dropped_total');
         const { events } = await deliver(t, [payload]);
-        assert.deepEqual(events, []);
+        assert.deepEqual(events.map((e) => [e.type, e.data]), announced ? [['gateway:gap', GAP]] : []);
         assert.equal(await gateway.metric('messages_dropped_total'), before + 1);
     });
 }
@@ -82,8 +84,8 @@ test('--max-message sets what is too large', async (t) => {
     const { redis, gateway } = await startTier(scope, { args: ['--max-message', '1000'] });
     const stream = await openStream(scope, gateway.port, '/stream?channel=a');
     await redis.publishAll([['a', 'x'.repeat(1001)], ['a', 'y'.repeat(1000)], ['a', 'z'.repeat(5_000_000)], ['a', 'end']]);
-    await stream.count(2);
-    assert.deepEqual(stream.events.map((e) => e.data), ['y'.repeat(1000), 'end']);
+    await stream.count(4);
+    assert.deepEqual(stream.events.map((e) => (e.type === 'message' ? e.data : e.type)), ['gateway:gap', 'y'.repeat(1000), 'gateway:gap', 'end']);
     assert.equal(await gateway.metric('messages_dropped_total', { reason: 'too_large' }), 2);
 });
 
@@ -93,7 +95,7 @@ test('a --max-message below the length of a channel name leaves the connection t
     const channel = 'c'.repeat(128);
     const stream = await openStream(scope, gateway.port, `/stream?channel=${channel}`);
     await redis.publishAll(Array.from({ length: 3000 }, (_, i) => [channel, i % 3 ? String(i) : 'longer than sixteen bytes']));
-    await stream.count(2000);
-    assert.deepEqual(stream.events.map((e) => e.data), Array.from({ length: 3000 }, (_, i) => String(i)).filter((_, i) => i % 3));
+    await stream.count(3000); // for each that is too large, a gap
+    assert.deepEqual(stream.events.filter((e) => e.type === 'message').map((e) => e.data), Array.from({ length: 3000 }, (_, i) => String(i)).filter((_, i) => i % 3));
     assert.equal(await gateway.metric('redis_connects_total'), 1);
 });

@@ -57,8 +57,6 @@ const DROPPED = {
     'a character above U+10FFFF': bytes(0xf4, 0x90, 0x80, 0x80),
     'a byte that UTF-8 never has': bytes(0xff),
     'latin1 text': Buffer.from('caf\u00e9', 'latin1'),
-    'one byte more than --max-message': 'm'.repeat(KiB * KiB + 1),
-    'four times --max-message': 'm'.repeat(4 * KiB * KiB),
     'an envelope with a NUL in its body': envelope('event: x\n', 'a\0b'),
     'an envelope with invalid UTF-8 in its body': envelope('event: x\n', bytes(0xff)),
     'an envelope with invalid UTF-8 in the event name': Buffer.concat([Buffer.from('\x1eSSE/1\nevent: '), bytes(0xff), Buffer.from('\n\nx')]),
@@ -68,6 +66,12 @@ const DROPPED = {
     'an envelope with a negative retry': envelope('retry: -1\n', 'x'),
     'an envelope that claims a name of ours': envelope('event: gateway:gap\n', 'x'),
     'an envelope without its blank line': Buffer.from('\x1eSSE/1\nevent: x'),
+};
+
+// Their streams are told that they were lost; of the others, no event was ever made.
+const TOO_LARGE = {
+    'one byte more than --max-message': 'm'.repeat(KiB * KiB + 1),
+    'four times --max-message': 'm'.repeat(4 * KiB * KiB),
 };
 
 const ENVELOPES = {
@@ -88,4 +92,7 @@ export const DELIVERED = [
     ...Object.entries(ENVELOPES).map(([name, rest]) => ({ name, ...rest })),
 ];
 
-export const REFUSED = Object.entries(DROPPED).map(([name, payload]) => ({ name, payload }));
+export const REFUSED = [
+    ...Object.entries(DROPPED).map(([name, payload]) => ({ name, payload, announced: false })),
+    ...Object.entries(TOO_LARGE).map(([name, payload]) => ({ name, payload, announced: true })),
+];

@@ -228,6 +228,25 @@ TEST(a_channel_is_not_unsubscribed_before_redis_has_answered)
     ck_assert_str_eq(expired(200, 16), "b");
 }
 
+// While Redis stands still, each stream that leaves would else cost a walk over all that left before.
+TEST(channels_that_cannot_leave_yet_are_not_looked_through)
+{
+    for (char name[] = "a"; *name <= 'h'; ++*name)
+        want(0, name);
+    ck_assert_str_eq(batch(16), "a b c d e f g h");
+    for (char name[] = "a"; *name <= 'h'; ++*name)
+        unwant(0, name, 100);
+    ck_assert_uint_eq(node.lingering_count, 0);
+    confirm("c");
+    ck_assert_uint_eq(node.lingering_count, 1);
+    ck_assert_str_eq(expired(100, 16), "c");
+    want(1, "d");
+    confirm("d");
+    ck_assert_uint_eq(node.lingering_count, 0);
+    node_channels_reset(&node);
+    ck_assert_str_eq(batch(16), "d");
+}
+
 TEST(a_channel_that_is_refused_alone_is_denied)
 {
     struct bus_channel *a = want(0, "a");

@@ -107,7 +107,7 @@ static void forget(size_t c)
                                      [CHANNEL_ACTIVE] = NULL};
     if (lists[model[c].state])
         take_out(lists[model[c].state], c);
-    if (model[c].lingering)
+    if (model[c].lingering && model[c].state != CHANNEL_SENT)
         take_out(&lingering, c);
     model[c] = (struct model_channel){.there = false};
 }
@@ -122,7 +122,7 @@ static void step_want(void)
         m->state = CHANNEL_FRESH;
         append(&fresh, c);
     }
-    if (m->lingering)
+    if (m->lingering && m->state != CHANNEL_SENT)
         take_out(&lingering, c);
     m->lingering = false;
     m->workers |= 1u << worker;
@@ -147,7 +147,8 @@ static void step_unwant(void)
     }
     m->lingering = true;
     m->until = until;
-    append(&lingering, c);
+    if (m->state != CHANNEL_SENT)
+        append(&lingering, c);
 }
 
 // As many as fit and may go together; what was refused with others goes alone.
@@ -170,6 +171,8 @@ static void step_take_batch(void)
         CHECK(number_of(taken[i]) == c);
         take_out(&fresh, c);
         append(&sent, c);
+        if (model[c].lingering)
+            take_out(&lingering, c); // it cannot leave before the answer
         model[c].state = CHANNEL_SENT;
         model[c].batch = batches;
     }
@@ -188,6 +191,8 @@ static void step_confirm(void)
     take_out(&sent, c);
     m->state = CHANNEL_ACTIVE;
     m->alone = false;
+    if (m->lingering)
+        append(&lingering, c);
 }
 
 static void step_refuse(void)
@@ -206,6 +211,8 @@ static void step_refuse(void)
         model[c].state = single ? CHANNEL_DENIED : CHANNEL_FRESH;
         model[c].alone = !single;
         append(single ? &denied : &fresh, c);
+        if (model[c].lingering)
+            append(&lingering, c);
         CHECK(!single || number_of(refused) == c);
     }
 }
@@ -222,8 +229,9 @@ static void step_retry_denied(void)
 
 static void step_reset(void)
 {
-    while (lingering.count > 0)
-        forget(lingering.items[0]);
+    for (size_t c = 0; c < CHANNELS; c++)
+        if (model[c].lingering)
+            forget(c);
     node_channels_reset(&node);
     size_t there = 0, walked = 0;
     for (size_t c = 0; c < CHANNELS; c++) {
@@ -250,12 +258,8 @@ static void step_expire(void)
     now += random_below(400);
     size_t max = 1 + random_below(BATCH), n = node_channels_take_expired(&node, now, taken, max),
            expected = 0;
-    for (size_t i = 0; i < lingering.count && expected < max;) {
-        size_t c = lingering.items[i];
-        if (model[c].until > now || model[c].state == CHANNEL_SENT) {
-            i++;
-            continue;
-        }
+    while (lingering.count > 0 && expected < max && model[lingering.items[0]].until <= now) {
+        size_t c = lingering.items[0];
         CHECK(expected < n && number_of(taken[expected]) == c);
         free(taken[expected++]);
         forget(c);

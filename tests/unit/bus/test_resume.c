@@ -160,7 +160,7 @@ static void subscribe(void)
     struct bus_channel *batch[4];
     size_t n = node_channels_take_batch(&node, batch, 4);
     for (size_t k = 0; k < n; k++) {
-        const struct channel_ref ref = channel_ref_key(&batch[k]->entry);
+        const struct channel_ref ref = channel_ref_of(&batch[k]->entry);
         struct bus_channel *i = node_channels_confirm(&node, ref);
         ck_assert_ptr_nonnull(i);
         resume_confirm(resume, i);

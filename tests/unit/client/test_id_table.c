@@ -31,7 +31,7 @@ static void teardown(void)
     id_table_deinit(&table);
 }
 
-TESTS_WITH(.setup = setup, .teardown = teardown);
+TESTS_WITH(.setup = setup, .teardown = teardown, .timeout_s = 30);
 
 static void enter(struct thing *t)
 {
@@ -55,7 +55,7 @@ TEST(no_id_is_given_twice_however_things_come_and_go)
 {
     uint64_t newest = 0;
     unsigned seed = 7;
-    for (int round = 0; round < 200000; round++) {
+    for (int round = 0; round < 50000; round++) {
         struct thing *t = &things[(unsigned)rand_r(&seed) % 1000];
         uint64_t old = t->id;
         if (old && id_table_find(&table, old) == t) {
@@ -87,10 +87,10 @@ TEST(a_thing_costs_at_most_20_bytes_and_ids_are_not_wasted)
         ck_assert(i < 100 || id_table_bytes(&table) <= 20 * (i + 1));
     }
     // Those who came first stay for good: the ids of the others pass over them.
-    for (size_t i = 0; i < 1000000; i++) {
+    for (size_t i = 0; i < 200000; i++) {
         struct thing *t = &things[THINGS / 2 + i % (THINGS / 2)];
         id_table_remove(&table, t);
         enter(t);
     }
-    ck_assert_uint_lt(table.last, 16u * 1000000);
+    ck_assert_uint_lt(table.last, THINGS + 16u * 200000);
 }

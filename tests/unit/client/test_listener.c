@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "tests/unit/lib/scratch.h"
+#include "tests/unit/lib/tcp.h"
 #include "tests/unit/lib/unit_main.h"
 
 #define LOOPS 4
@@ -41,28 +42,6 @@ static size_t open_files(void)
         count++;
     closedir(dir);
     return count;
-}
-
-static unsigned short port_of(int fd)
-{
-    struct sockaddr_in sa;
-    socklen_t len = sizeof sa;
-    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
-    return ntohs(sa.sin_port);
-}
-
-static int connect_to(unsigned short port)
-{
-    struct sockaddr_in sa = {
-        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    ck_assert_int_ge(fd, 0);
-    if (connect(fd, (struct sockaddr *)&sa, sizeof sa) == 0)
-        return fd;
-    int failure = errno;
-    close(fd);
-    errno = failure;
-    return -1;
 }
 
 // ---- addresses
@@ -131,11 +110,11 @@ TEST(port_0_takes_a_free_one_and_all_loops_share_it)
 {
     char expected[64];
     ck_assert_msg(bind_to("127.0.0.1:0", LOOPS), "%s", error);
-    unsigned short port = port_of(fds[0]);
+    unsigned short port = tcp_port_of(fds[0]);
     snprintf(expected, sizeof expected, "127.0.0.1:%u", port);
     ck_assert_str_eq(bound, expected);
     for (int i = 0; i < LOOPS; i++) {
-        ck_assert_uint_eq(port_of(fds[i]), port);
+        ck_assert_uint_eq(tcp_port_of(fds[i]), port);
         ck_assert(fcntl(fds[i], F_GETFD) & FD_CLOEXEC);
         ck_assert(fcntl(fds[i], F_GETFL) & O_NONBLOCK);
     }
@@ -148,7 +127,7 @@ TEST(each_loop_gets_its_part_of_the_connections_and_none_is_lost)
     int clients[CLIENTS], accepted, sum = 0;
     ck_assert(bind_to("127.0.0.1:0", LOOPS));
     for (int i = 0; i < CLIENTS; i++)
-        ck_assert_int_ge(clients[i] = connect_to(port_of(fds[0])), 0);
+        ck_assert_int_ge(clients[i] = tcp_connect(tcp_port_of(fds[0])), 0);
     for (int i = 0; i < LOOPS; i++) {
         int part = 0;
         for (; (accepted = accept(fds[i], NULL, NULL)) >= 0; part++)
@@ -174,7 +153,7 @@ TEST_LOOP(a_port_in_use_is_an_error_even_where_its_user_would_share, 0, 2)
     ck_assert_int_eq(setsockopt(user, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), 0);
     ck_assert_int_eq(bind(user, (struct sockaddr *)&sa, sizeof sa), 0);
     ck_assert_int_eq(listen(user, 1), 0);
-    snprintf(address, sizeof address, "127.0.0.1:%u", port_of(user));
+    snprintf(address, sizeof address, "127.0.0.1:%u", tcp_port_of(user));
     size_t before = open_files();
     ck_assert(!bind_to(address, LOOPS));
     ck_assert_uint_eq(open_files(), before);
@@ -207,7 +186,8 @@ TEST(ipv6_is_bound_alone)
     if (!machine_has_ipv6())
         return;
     ck_assert_msg(bind_to("[::1]:0", 1), "%s", error);
-    snprintf(expected, sizeof expected, "[::1]:%u", port_of(fds[0])); // at the same place for both families
+    snprintf(expected, sizeof expected, "[::1]:%u",
+             tcp_port_of(fds[0])); // at the same place for both families
     ck_assert_str_eq(bound, expected);
     close_fds(1);
     // [::] takes no IPv4, which --listen 0.0.0.0 may want on the same port.

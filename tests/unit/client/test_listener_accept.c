@@ -12,29 +12,8 @@
 
 #include "tests/unit/lib/log_capture.h"
 #include "tests/unit/lib/loop.h"
+#include "tests/unit/lib/tcp.h"
 #include "tests/unit/lib/unit_main.h"
-
-static unsigned short port_of(int fd)
-{
-    struct sockaddr_in sa;
-    socklen_t len = sizeof sa;
-    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
-    return ntohs(sa.sin_port);
-}
-
-static int connect_to(unsigned short port)
-{
-    struct sockaddr_in sa = {
-        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    ck_assert_int_ge(fd, 0);
-    if (connect(fd, (struct sockaddr *)&sa, sizeof sa) == 0)
-        return fd;
-    int failure = errno;
-    close(fd);
-    errno = failure;
-    return -1;
-}
 
 static int bind_one(void)
 {
@@ -61,7 +40,7 @@ static unsigned short start(void)
         .loop = loop, .settings = &settings, .hooks = &hooks, .counters = &counters, .limits = &limits};
     ck_assert(client_loop_init(&clients, &setup));
     int fd = bind_one();
-    unsigned short port = port_of(fd);
+    unsigned short port = tcp_port_of(fd);
     listener_start(&listener, &clients,
                    &(struct listen_socket){.fd = fd, .attributes = {.role = LISTENER_PUBLIC}});
     return port;
@@ -84,7 +63,7 @@ TEST(a_crowd_is_let_in_over_several_turns)
     size_t crowd = 400, most = 0;
     unsigned short port = start();
     for (size_t i = 0; i < crowd; i++)
-        ck_assert_int_ge(connect_to(port), 0);
+        ck_assert_int_ge(tcp_connect(port), 0);
     while (clients.context.conns.count < crowd) {
         size_t before = clients.context.conns.count;
         ev_run(loop, EVRUN_ONCE);
@@ -100,7 +79,7 @@ TEST(clients_who_come_one_by_one_are_accepted_without_a_look_for_a_second)
 {
     unsigned short port = start();
     for (size_t i = 1; i <= 100; i++) {
-        ck_assert_int_ge(connect_to(port), 0);
+        ck_assert_int_ge(tcp_connect(port), 0);
         loop_wait(loop, has_accepted, &i);
         ck_assert_uint_le(listener.per_turn, i % 17 == 16 ? 2 : 1); // but now and then
     }
@@ -111,10 +90,10 @@ TEST(closing_lets_in_who_stands_in_the_queue_and_then_nobody)
 {
     unsigned short port = start();
     for (int i = 0; i < 100; i++)
-        ck_assert_int_ge(connect_to(port), 0);
+        ck_assert_int_ge(tcp_connect(port), 0);
     listener_close(&listener);
     ck_assert_uint_eq(clients.context.conns.count, 100);
-    ck_assert_int_eq(connect_to(port), -1);
+    ck_assert_int_eq(tcp_connect(port), -1);
     ck_assert_int_eq(errno, ECONNREFUSED);
     int other = open("/dev/null", O_RDONLY | O_CLOEXEC); // gets the number of the socket
     listener_close(&listener);                           // once more: no effect
@@ -134,7 +113,7 @@ TEST(closing_a_listener_that_was_not_started_has_no_effect)
 // A half-open client is noticed by what is set here, once for all (tcp(7)).
 TEST(accepted_sockets_inherit_what_was_set_on_the_listener)
 {
-    int value, fd = bind_one(), client = connect_to(port_of(fd)), accepted = accept(fd, NULL, NULL);
+    int value, fd = bind_one(), client = tcp_connect(tcp_port_of(fd)), accepted = accept(fd, NULL, NULL);
     socklen_t len = sizeof value;
     ck_assert_int_ge(accepted, 0);
     ck_assert_int_eq(getsockopt(accepted, IPPROTO_TCP, TCP_NODELAY, &value, &len), 0);
@@ -173,7 +152,7 @@ TEST(without_descriptors_a_client_is_sent_away_and_the_door_opens_again)
     size_t one = 1;
     log_capture_start();
     unsigned short port = start();
-    int client = connect_to(port), second = connect_to(port);
+    int client = tcp_connect(port), second = tcp_connect(port);
     ev_io_stop(loop, &listener.io); // nobody is let in yet
     int count = take_descriptors(taken, 100);
     ev_io_start(loop, &listener.io);

@@ -92,17 +92,6 @@ static void teardown(void)
 TESTS_WITH(.setup_once = scratch_setup, .teardown_once = scratch_teardown, .setup = setup,
            .teardown = teardown);
 
-static bool reached(void *ctx)
-{
-    const unsigned *const *pair = ctx;
-    return *pair[0] >= *pair[1];
-}
-
-static void wait_for(const unsigned *counter, unsigned count)
-{
-    loop_wait(loop, reached, ((const unsigned *[]){counter, &count}));
-}
-
 static bool has_state(void *ctx)
 {
     return conn->state == *(enum redis_conn_state *)ctx;
@@ -121,10 +110,10 @@ static void fire_timer(void)
 
 TEST(silence_is_broken_by_a_ping_and_an_answer_is_a_sign_of_life)
 {
-    wait_for(&ready, 1);
+    loop_wait_count(loop, &ready, 1);
     for (unsigned i = 1; i <= 3; i++) {
         fire_timer();
-        wait_for(&pongs, i);
+        loop_wait_count(loop, &pongs, i);
         ck_assert_uint_eq(conn->pings, 1);
         fire_timer(); // a byte has come
         ck_assert_uint_eq(conn->pings, 0);
@@ -135,7 +124,7 @@ TEST(silence_is_broken_by_a_ping_and_an_answer_is_a_sign_of_life)
 
 TEST(a_server_that_freezes_is_left_and_found_again_when_it_thaws)
 {
-    wait_for(&ready, 1);
+    loop_wait_count(loop, &ready, 1);
     ck_assert_int_eq(kill(server.pid, SIGSTOP), 0);
     for (double silent = LOOK_S; silent <= 7.5; silent += LOOK_S) {
         ck_assert_uint_eq(down, 0); // it may be busy
@@ -145,7 +134,7 @@ TEST(a_server_that_freezes_is_left_and_found_again_when_it_thaws)
     ck_assert(!redis_conn_is_ready(conn));
     ck_assert_uint_eq(log_capture_count("no answer to PING; trying again until it works"), 1);
     ck_assert_int_eq(kill(server.pid, SIGCONT), 0);
-    wait_for(&ready, 2);
+    loop_wait_count(loop, &ready, 2);
 }
 
 // What is queued leaves now, and the deadline is near.
@@ -181,20 +170,20 @@ TEST_LOOP(a_greeting_that_was_answered_while_the_loop_slept_is_not_called_late, 
         ck_assert_int_eq(kill(server.pid, SIGSTOP), 0);
     wait_for_state(REDIS_CONN_GREETING);
     sleep_through_the_deadline(_i == 1);
-    wait_for(&ready, 1);
+    loop_wait_count(loop, &ready, 1);
     ck_assert_uint_eq(log_capture_count("trying again"), 0);
 }
 
 TEST_LOOP(a_ping_that_was_answered_while_the_loop_slept_is_not_called_lost, 0, 2)
 {
-    wait_for(&ready, 1);
+    loop_wait_count(loop, &ready, 1);
     if (_i == 1)
         ck_assert_int_eq(kill(server.pid, SIGSTOP), 0);
     for (unsigned i = 0; i < PINGS_MAX; i++)
         fire_timer();
     ck_assert_uint_eq(conn->pings, PINGS_MAX);
     sleep_through_the_deadline(_i == 1);
-    wait_for(&pongs, PINGS_MAX);
+    loop_wait_count(loop, &pongs, PINGS_MAX);
     fire_timer();
     ck_assert_uint_lt(conn->pings, PINGS_MAX);
     ck_assert_uint_eq(down, 0);
@@ -203,7 +192,7 @@ TEST_LOOP(a_ping_that_was_answered_while_the_loop_slept_is_not_called_lost, 0, 2
 
 TEST(a_server_that_is_dead_is_left_although_the_loop_is_always_late)
 {
-    wait_for(&ready, 1);
+    loop_wait_count(loop, &ready, 1);
     ck_assert_int_eq(kill(server.pid, SIGSTOP), 0);
     conn->pings = PINGS_MAX;
     set_deadline();
@@ -230,17 +219,17 @@ TEST(a_server_that_does_not_answer_the_greeting_is_tried_again)
     ck_assert_uint_eq(log_capture_count("no answer in time; trying again until it works"), 1);
     ck_assert_uint_eq(ready + down, 0);
     ck_assert_int_eq(kill(server.pid, SIGCONT), 0);
-    wait_for(&ready, 1);
+    loop_wait_count(loop, &ready, 1);
 }
 
 // A thousand gateways whose Redis is back must not come in the same moment, nor minutes later.
 TEST(attempts_come_at_growing_spread_and_bounded_times)
 {
-    wait_for(&ready, 1);
+    loop_wait_count(loop, &ready, 1);
     send_ping();
-    wait_for(&pongs, 1);
+    loop_wait_count(loop, &pongs, 1);
     redis_server_kill(&server);
-    wait_for(&down, 1);
+    loop_wait_count(loop, &down, 1);
     double least = 0.025, most = 0.05, shortest = 9, longest = 0;
     for (int i = 0; i < 40; i++) {
         double wait = ev_timer_remaining(loop, &conn->deadline.timer) / most;
@@ -256,9 +245,9 @@ TEST(attempts_come_at_growing_spread_and_bounded_times)
     ck_assert_double_lt(shortest, 0.7);
     ck_assert_double_gt(longest, 0.8);
     redis_server_start(&server, NULL);
-    wait_for(&ready, 2);
+    loop_wait_count(loop, &ready, 2);
     send_ping();
-    wait_for(&pongs, 2);
+    loop_wait_count(loop, &pongs, 2);
     redis_conn_replace(conn, "a test");
     ck_assert_double_le(ev_timer_remaining(loop, &conn->deadline.timer), 0.051); // success begins anew
 }
@@ -324,7 +313,7 @@ TEST_EACH(a_server_that_takes_connections_and_no_command_is_left_in_peace_and_it
 {
     peer.greeting = refusals[_i].greeting;
     memcpy(peer.answers, refusals[_i].answers, sizeof refusals[_i].answers);
-    wait_for(&peer.accepted, 7);
+    loop_wait_count(loop, &peer.accepted, 7);
     ck_assert_uint_eq(conn->backoff_ms, BACKOFF_MAX_MS);
     ck_assert_uint_eq(log_capture_count("is up"), 0);
     ck_assert_uint_eq(log_capture_count("trying again"), 1);
@@ -336,7 +325,7 @@ TEST(a_server_that_has_worked_is_tried_again_at_once_and_its_next_outage_is_news
     peer.answers[0] = "+OK\r\n";
     peer.answers[1] = "+PONG\r\n";
     for (unsigned i = 1; i <= 3; i++) {
-        wait_for(&down, i);
+        loop_wait_count(loop, &down, i);
         ck_assert_uint_eq(conn->backoff_ms, BACKOFF_MIN_MS);
         ck_assert_uint_eq(log_capture_count("is up"), i);
         ck_assert_uint_eq(log_capture_count("trying again"), i);
@@ -363,7 +352,7 @@ TEST(a_redis_with_all_its_clients_is_joined_when_one_of_them_leaves)
     ck_assert_uint_eq(log_capture_count("is up"), 0);
     ck_assert_uint_eq(ready, 0);
     redisFree(other);
-    wait_for(&pongs, 1);
+    loop_wait_count(loop, &pongs, 1);
     ck_assert_uint_eq(log_capture_count("is up"), 1);
     teardown();
 }
@@ -397,7 +386,7 @@ TEST_LOOP(a_connection_that_cannot_be_watched_is_made_again, 0, 4)
     epoll_fails_at = (unsigned)_i + 1;
     epoll_calls = 0;
     connect_to(&server.url);
-    wait_for(&pongs, 1);
+    loop_wait_count(loop, &pongs, 1);
     ck_assert_uint_gt(epoll_calls, 0);
     ck_assert_uint_eq(log_capture_count("its socket cannot be watched"), epoll_calls >= epoll_fails_at);
     teardown();

@@ -105,17 +105,6 @@ static void open_pubsub(size_t max_message)
     ck_assert_ptr_nonnull(pubsub);
 }
 
-static bool reached(void *ctx)
-{
-    const unsigned *const *pair = ctx;
-    return *pair[0] >= *pair[1];
-}
-
-static void wait_for(const unsigned *counter, unsigned count)
-{
-    loop_wait(loop, reached, ((const unsigned *[]){counter, &count}));
-}
-
 static void command(const char *verb, const char *channel)
 {
     size_t len = strlen(channel);
@@ -125,7 +114,7 @@ static void command(const char *verb, const char *channel)
 static void subscribe(const char *channel)
 {
     command("SUBSCRIBE", channel);
-    wait_for(&subscribed, subscribed + 1);
+    loop_wait_count(loop, &subscribed, subscribed + 1);
 }
 
 // A server, a connection that is ready, and one to publish with.
@@ -134,7 +123,7 @@ static void begin(const char *const *arguments, size_t max_message)
     redis_server_start(&server, arguments);
     publisher = redis_server_connect(&server);
     open_pubsub(max_message);
-    wait_for(&ready, 1);
+    loop_wait_count(loop, &ready, 1);
 }
 
 static long long publish(const char *channel, const void *payload, size_t len)
@@ -170,7 +159,7 @@ TEST(payloads_arrive_byte_for_byte)
         ck_assert(buf_append(&expected, payloads[i].bytes, payloads[i].len));
         ck_assert(buf_append(&expected, "\n", 1));
     }
-    wait_for(&messages, sizeof payloads / sizeof *payloads);
+    loop_wait_count(loop, &messages, sizeof payloads / sizeof *payloads);
     check_heard(&expected);
     buf_free(&expected);
 }
@@ -185,7 +174,7 @@ TEST(messages_come_while_subscribed_and_no_longer)
     subscribe("other"); // answered after the UNSUBSCRIBE
     ck_assert_int_eq(publish("news", "late", 4), 0);
     ck_assert_int_eq(publish("other", "last", 4), 1);
-    wait_for(&messages, 2);
+    loop_wait_count(loop, &messages, 2);
     ck_assert(buf_append(&heard, "", 1));
     ck_assert_str_eq(heard.data, "message news 3:now\nmessage other 4:last\n");
 }
@@ -210,7 +199,7 @@ TEST_EACH(a_message_of_the_limit_arrives_and_a_larger_one_is_told, limits)
         ck_assert(buf_append(&expected, bytes, sizes[i]));
         ck_assert(buf_append(&expected, "\n", 1));
     }
-    wait_for(&messages, sizeof sizes / sizeof *sizes);
+    loop_wait_count(loop, &messages, sizeof sizes / sizeof *sizes);
     check_heard(&expected);
     ck_assert_uint_eq(down, 0);
     buf_free(&expected);
@@ -230,12 +219,12 @@ TEST(a_message_that_is_too_large_takes_no_memory)
     begin(arguments, 4096);
     subscribe("news");
     publish("news", "before", 6);
-    wait_for(&messages, 1);
+    loop_wait_count(loop, &messages, 1);
     long before = peak_kilobytes();
     // Made in Redis, so that it is never in this process.
     redis_do(publisher, "EVAL %s 0", "return redis.call('PUBLISH', 'news', string.rep('x', 33554432))");
     publish("news", "after", 5);
-    wait_for(&messages, 3);
+    loop_wait_count(loop, &messages, 3);
     ck_assert_int_lt(peak_kilobytes() - before, 4096);
     ck_assert(buf_append(&heard, "", 1));
     ck_assert_str_eq(heard.data, "message news 6:before\ntoo large news 33554432\nmessage news 5:after\n");
@@ -252,7 +241,7 @@ static void begin_relayed(struct relay *relay, size_t max_message)
     relay_start(relay, loop, way, server.socket, 1);
     server.url.unix_path = way;
     open_pubsub(max_message);
-    wait_for(&ready, 1);
+    loop_wait_count(loop, &ready, 1);
 }
 
 // Whatever is split wherever: a message, one that is too large, the answers to commands, the greeting.
@@ -277,7 +266,7 @@ TEST_LOOP(bytes_may_be_split_anywhere, 0, 2)
                                        : buf_printf(&expected, "message %s %zu:%.*s\n", channel, sizes[i],
                                                     (int)sizes[i], payload));
         }
-        wait_for(&messages, messages + (unsigned)count);
+        loop_wait_count(loop, &messages, messages + (unsigned)count);
     }
     check_heard(&expected);
     ck_assert_uint_gt(relay.pieces, 3000);
@@ -310,7 +299,7 @@ TEST(a_flood_arrives_whole_and_in_order)
             ck_abort_msg("%s", publisher->errstr);
         freeReplyObject(reply);
     }
-    wait_for(&messages, COUNT);
+    loop_wait_count(loop, &messages, COUNT);
     check_heard(&expected);
     buf_free(&expected);
 }
@@ -327,10 +316,10 @@ TEST(more_channels_than_one_command_takes_are_all_subscribed)
     }
     begin(NULL, 1024);
     ck_assert(redis_pubsub_command(pubsub, "SUBSCRIBE", names, lens, COUNT));
-    wait_for(&subscribed, COUNT);
+    loop_wait_count(loop, &subscribed, COUNT);
     ck_assert_int_eq(redis_info(publisher, "pubsub_channels"), COUNT);
     ck_assert_int_eq(publish("c:0", "x", 1) + publish("c:749", "x", 1) + publish("c:1499", "x", 1), 3);
-    wait_for(&messages, 3);
+    loop_wait_count(loop, &messages, 3);
 }
 
 TEST(nothing_can_be_sent_before_the_connection_is_ready)
@@ -341,7 +330,7 @@ TEST(nothing_can_be_sent_before_the_connection_is_ready)
     open_pubsub(1024);
     ck_assert(!redis_pubsub_is_ready(pubsub));
     ck_assert(!redis_pubsub_command(pubsub, "SUBSCRIBE", &name, &len, 1));
-    wait_for(&ready, 1);
+    loop_wait_count(loop, &ready, 1);
     ck_assert(redis_pubsub_is_ready(pubsub));
 }
 
@@ -350,11 +339,11 @@ TEST(a_forbidden_channel_is_an_error_and_the_connection_goes_on)
     begin(NULL, 1024);
     redis_do(publisher, "ACL SETUSER default resetchannels &news");
     command("SUBSCRIBE", "secret");
-    wait_for(&errors, 1);
+    loop_wait_count(loop, &errors, 1);
     ck_assert_ptr_nonnull(strstr(last_error, "NOPERM"));
     subscribe("news");
     ck_assert_int_eq(publish("news", "x", 1), 1);
-    wait_for(&messages, 1);
+    loop_wait_count(loop, &messages, 1);
     ck_assert_uint_eq(errors, 1);
     ck_assert_uint_eq(down, 0);
 }
@@ -389,7 +378,7 @@ TEST(what_is_refused_beside_a_subscription_denies_no_channel)
     subscribe("news");
     ck_assert_uint_eq(errors, 2);
     ck_assert_int_eq(publish("kept", "x", 1) + publish("news", "y", 1), 2);
-    wait_for(&messages, 2);
+    loop_wait_count(loop, &messages, 2);
     ck_assert_uint_eq(down, 0);
 }
 
@@ -405,7 +394,7 @@ TEST(a_channel_with_too_long_a_name_is_not_heard)
     ck_assert_int_eq(publish("news", "a", 1) + publish(name, "b", 1) + publish("news", "c", 1), 3);
     subscribe(name + 1); // just short enough
     ck_assert_int_eq(publish(name + 1, "d", 1), 1);
-    wait_for(&messages, 3);
+    loop_wait_count(loop, &messages, 3);
     ck_assert_uint_eq(subscribed, 2);
     ck_assert_int_eq(strncmp(heard.data, "message news 1:a\nmessage news 1:c\nmessage nnnn", 46), 0);
 }
@@ -444,7 +433,7 @@ TEST_EACH(a_refused_login_is_said_once_however_often_it_is_tried, refused)
     ck_assert_uint_eq(down, 0); // it never was up
     // Put right in Redis, it works without a restart, and that is said, too.
     redis_do(publisher, refused[_i].cure);
-    wait_for(&ready, 1);
+    loop_wait_count(loop, &ready, 1);
     subscribe("news");
     ck_assert_uint_eq(log_capture_count("is up"), 1);
 }
@@ -490,11 +479,11 @@ TEST(a_killed_server_is_told_and_found_again)
     subscribe("news");
     redisFree(publisher);
     redis_server_kill(&server);
-    wait_for(&down, 1);
+    loop_wait_count(loop, &down, 1);
     ck_assert(!redis_pubsub_is_ready(pubsub));
     ck_assert_uint_eq(ready, 1);
     redis_server_start(&server, NULL);
-    wait_for(&ready, 2);
+    loop_wait_count(loop, &ready, 2);
     ck_assert_uint_eq(down, 1);
     ck_assert_uint_eq(log_capture_count("trying again until it works"), 1);
     publisher = redis_server_connect(&server);
@@ -502,7 +491,7 @@ TEST(a_killed_server_is_told_and_found_again)
     subscribe("news");
     ck_assert_uint_eq(log_capture_count("is up"), 2);
     ck_assert_int_eq(publish("news", "y", 1), 1);
-    wait_for(&messages, 1);
+    loop_wait_count(loop, &messages, 1);
 }
 
 TEST(a_server_that_comes_late_is_found)
@@ -514,7 +503,7 @@ TEST(a_server_that_comes_late_is_found)
     while (log_capture_count("trying again until it works") == 0)
         ev_run(loop, EVRUN_ONCE);
     redis_server_start(&server, NULL);
-    wait_for(&ready, 1);
+    loop_wait_count(loop, &ready, 1);
     ck_assert_uint_eq(down, 0);
     ck_assert_uint_eq(log_capture_count("trying again until it works"), 1);
 }
@@ -533,14 +522,14 @@ TEST_LOOP(half_a_message_is_forgotten_with_its_connection, 0, 2)
         unsigned before = relay.pieces;
         relay.piece = cut;
         ck_assert_int_eq(publish("news", payload, len), 1);
-        wait_for(&relay.pieces, before + 2); // so the first has been read
+        loop_wait_count(loop, &relay.pieces, before + 2); // so the first has been read
         redis_pubsub_replace(pubsub, "a test");
         buf_clear(&heard); // that the large one is too large may be known already
         relay.piece = 1000;
-        wait_for(&ready, ready + 1);
+        loop_wait_count(loop, &ready, ready + 1);
         subscribe("news");
         ck_assert_int_eq(publish("news", "whole", 5), 1);
-        wait_for(&messages, messages + 1);
+        loop_wait_count(loop, &messages, messages + 1);
         ck_assert_mem_eq(heard.data, "message news 5:whole\n", heard.len);
     }
     relay_stop(&relay);
@@ -551,7 +540,7 @@ TEST(commands_are_lost_with_their_connection)
     begin(NULL, 1024);
     command("SUBSCRIBE", "news");
     redis_pubsub_replace(pubsub, "a test"); // in the same turn: nothing has been sent
-    wait_for(&ready, 2);
+    loop_wait_count(loop, &ready, 2);
     subscribe("other");
     ck_assert_uint_eq(subscribed, 1);
     ck_assert_int_eq(redis_info(publisher, "pubsub_channels"), 1);
@@ -565,5 +554,5 @@ TEST(a_connection_that_is_replaced_is_told_as_down_and_ready)
     ck_assert(!redis_pubsub_is_ready(pubsub));
     redis_pubsub_replace(pubsub, "a test"); // there is none to replace
     ck_assert_uint_eq(down, 1);
-    wait_for(&ready, 2);
+    loop_wait_count(loop, &ready, 2);
 }

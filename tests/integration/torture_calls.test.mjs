@@ -1,0 +1,49 @@
+// One call fails, and everything else works: a sample of `make torture`, with the places that have fallen short before.
+
+import '../lib/plain_build.mjs';
+import assert from 'node:assert/strict';
+import { before, test } from 'node:test';
+import { scopeOf } from '../lib/scope.mjs';
+import { buildPlain } from '../lib/work.mjs';
+import { inLanes } from '../torture/lanes.mjs';
+
+const LANES = 4;
+const ENOMEM = 12;
+const ENOSPC = 28;
+
+before(() => buildPlain('fail_call'));
+
+/** Runs the cases, which `plan(run)` resolves to, and holds each verdict. `reached`: the call that is to fail must have been made. */
+async function torture(t, plan, { reached = true } = {}) {
+    const problems = [];
+    await inLanes(scopeOf(t), LANES, plan, ({ name, nth, calls, faults, trace }) => {
+        if (faults.length > 0) problems.push(`${name}: ${faults.join('; ')}\n${trace}`);
+        if (reached && calls < nth) problems.push(`${name}: ${calls} calls`);
+    });
+    assert.deepEqual(problems, []);
+}
+
+const within = (place, { nth = [1], workers = [1, 2], call = 'malloc', error = ENOMEM } = {}) =>
+    workers.flatMap((w) => nth.map((n) => ({ call, error, nth: n, workers: w, place })));
+
+test('an allocation that fails where a loss is told: plain channels have no hole without a gap, durable ones none', async (t) => {
+    // `make` makes gap frames (gateway/fanout/gap.c).
+    await torture(t, async () => ['delivery_resubscribed', 'make', 'message_frame'].flatMap((place) => within(place, { nth: [1, 2] })));
+});
+
+test('an allocation that fails where a channel is confirmed, or its history asked for: its streams open, and get all of it', async (t) => {
+    await torture(t, async () => ['channels_want', 'resume_confirm_workers', 'tell', 'history_ask_last', 'history_ask_page', 'delivery_page', 'history_entry_frame']
+        .flatMap((place) => within(place, { nth: [1, 2] })));
+});
+
+test('an allocation that fails in a stream: it ends, and its client comes back to all that it missed', async (t) => {
+    await torture(t, async () => ['stream_join', 'stream_open', 'hub_join', 'catch_up_add', 'channel_add_slot', 'frame_with_id', 'conn_send']
+        .flatMap((place) => within(place, { workers: [2] })));
+});
+
+test('an allocation that fails anywhere else: a few of them, spread over a whole run', async (t) => {
+    await torture(t, async (run) => {
+        const { calls } = await run({ call: 'malloc', nth: 0, workers: 2 });
+        return Array.from({ length: 12 }, (_, i) => ({ call: 'malloc', error: ENOMEM, nth: Math.floor((i + 0.5) * calls / 12), workers: 1 + (i % 2) }));
+    }, { reached: false });
+});

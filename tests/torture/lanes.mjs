@@ -1,0 +1,43 @@
+// Cases that run beside each other: each lane has a Redis of its own, since a case kills connections.
+
+import { connect, load } from '../lib/durable.mjs';
+import { Redis } from '../lib/redis.mjs';
+import { CALLS, runCase } from './scenario.mjs';
+
+/** Numbers from 1 to `calls`: all, those of a range, or not more than `most` that are spread evenly. */
+function numbers(calls, { from, to, most = Infinity }) {
+    const first = from ?? 1;
+    const last = Math.min(calls, to ?? Infinity);
+    const step = from ?? to ? 1 : Math.max(1, calls / most);
+    const all = [];
+    for (let n = first; n <= last; n += step) all.push(Math.floor(n));
+    return all;
+}
+
+/** The cases of a call: how many calls there are is counted in a run in which none fails. */
+export async function casesOf(run, call, workers, { from, to, places = [''] } = {}) {
+    const cases = [];
+    for (const workerCount of workers) {
+        for (const place of places) {
+            const { calls, faults } = await run({ call, nth: 0, workers: workerCount, place });
+            if (faults.length > 0) throw new Error(`${call}: where nothing fails: ${faults.join('; ')}`);
+            for (const error of Object.values(CALLS[call].errors))
+                for (const nth of numbers(calls, { from, to, most: CALLS[call].most })) cases.push({ call, error, nth, workers: workerCount, place });
+        }
+    }
+    return cases;
+}
+
+/** `plan(run)` resolves to cases, which run in `count` lanes; `tell` is called with each result. */
+export async function inLanes(scope, count, plan, tell) {
+    const servers = await Promise.all(Array.from({ length: count }, async () => {
+        const redis = await Redis.start(scope);
+        const client = connect(scope, redis);
+        await load(client);
+        return { redis, client };
+    }));
+    const cases = await plan((one) => runCase(scope, servers[0], one));
+    await Promise.all(servers.map(async (server) => {
+        for (let one; (one = cases.shift()); ) tell(await runCase(scope, server, one));
+    }));
+}
