@@ -378,12 +378,19 @@ static void on_moved(void *ctx, const char *error)
     topology_changed(ctx, error);
 }
 
+static void on_working(void *ctx)
+{
+    struct node *n = ctx;
+    n->settings.on_proven(n->settings.ctx);
+}
+
 static struct resume *open_resume(struct node *n)
 {
     const struct resume_settings settings = {.env = n->settings.env,
                                              .url = n->settings.url,
                                              .owner = n->settings.owner ? on_owner : NULL,
                                              .on_moved = n->settings.on_topology_changed ? on_moved : NULL,
+                                             .on_working = on_working,
                                              .ctx = n};
     return resume_create(&settings);
 }
@@ -427,7 +434,7 @@ void node_destroy(struct node *n)
 
 bool node_is_proven(const struct node *n)
 {
-    return canary_is_proven(n->canary);
+    return canary_is_proven(n->canary) && resume_is_working(n->resume);
 }
 
 bool node_is_connected(const struct node *n)

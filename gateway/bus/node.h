@@ -64,4 +64,5 @@ uint16_t node_canary_slot(const struct node *n);
 void node_move_canary(struct node *n, uint16_t slot);
 
 bool node_is_connected(const struct node *n);
-bool node_is_proven(const struct node *n); // a canary came back lately
+// A canary came back lately, and histories can be read.
+bool node_is_proven(const struct node *n);

@@ -110,6 +110,13 @@ static void on_moved(void *ctx, const char *error)
     r->settings.on_moved(r->settings.ctx, error);
 }
 
+static void on_working(void *ctx)
+{
+    const struct resume *r = ctx;
+    if (r->settings.on_working)
+        r->settings.on_working(r->settings.ctx);
+}
+
 static void on_dropped(void *ctx, enum counter reason, const char *channel, size_t len)
 {
     const struct resume *r = ctx;
@@ -135,6 +142,7 @@ static struct history *open_history(struct resume *r)
                                               .on_page = on_page,
                                               .on_dropped = on_dropped,
                                               .home = r->settings.owner ? on_owner : NULL,
+                                              .on_working = on_working,
                                               .on_moved = r->settings.on_moved ? on_moved : NULL,
                                               .ctx = r};
     return history_create(env->loop, &settings);
@@ -158,6 +166,11 @@ void resume_destroy(struct resume *r)
         return;
     history_destroy(r->history);
     free(r);
+}
+
+bool resume_is_working(const struct resume *r)
+{
+    return !r->history || history_is_working(r->history);
 }
 
 void resume_reconnect(struct resume *r)

@@ -17,6 +17,7 @@ struct resume_settings {
     // On a cluster, as of history.h; both NULL elsewhere.
     struct resume *(*owner)(void *ctx, const char *channel, size_t len);
     void (*on_moved)(void *ctx, const char *error);
+    void (*on_working)(void *ctx); // resume_is_working() says something else now; may be NULL
     void *ctx;
 };
 
@@ -32,6 +33,8 @@ void resume_confirm_workers(struct resume *r, uint64_t workers, struct bus_chann
 // Worker `worker` wants a page of the channel's history: it comes by delivery_page. False when out of memory.
 bool resume_page(struct resume *r, unsigned worker, struct channel_ref channel,
                  const struct history_query *query);
+// Whether histories can be read, so far as there may be any (history.h).
+bool resume_is_working(const struct resume *r);
 // The subscriber's connection is a new one.
 void resume_reconnect(struct resume *r);
 // Asks again for what could not be asked for want of memory. Now and then.

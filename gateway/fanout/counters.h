@@ -32,6 +32,8 @@
     X(HEARTBEATS, "heartbeats_total", "", "counter", "Heartbeats sent")                                      \
     X(GAPS, "gaps_total", "", "counter", "gateway:gap events made")                                          \
     X(HISTORY_READS, "history_reads_total", "", "counter", "Pages of history asked for")                     \
+    X(FOREIGN_ENTRIES, "history_foreign_entries_total", "", "counter",                                       \
+      "Entries of histories that sse_publish did not write")                                                 \
     X(REPLAY_BYTES, "replay_bytes", "", "gauge", "Memory of history kept for clients that resume")           \
     X(CONNECTION_BYTES, "connection_bytes", "", "gauge",                                                     \
       "Memory that client connections and their channels take")                                              \

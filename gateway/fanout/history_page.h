@@ -10,6 +10,10 @@
 #include "gateway/fanout/event_id.h"
 
 #define HISTORY_PAGE_ENTRIES_MAX 256u
+// A page of fewer may hold nothing new: its first entry may be the event at query.from.
+#define HISTORY_PAGE_ENTRIES_MIN 2u
+// Bytes after which a page has no further entries, however many were asked for.
+#define HISTORY_PAGE_BYTES (1u << 20)
 
 // How far a channel's history has got, as of a confirmed subscription.
 struct history_tail {
@@ -22,13 +26,13 @@ struct history_tail {
 // A hub asks for part of a channel's history. The answer is a history_page with the same number.
 struct history_query {
     uint32_t number;
-    uint32_t entries;     // at most
+    uint32_t entries;     // at most; HISTORY_PAGE_ENTRIES_MIN or more
     struct event_id from; // this entry included
 };
 
 // What Redis keeps from query.from on, or the first part of it (`at_end` false). Frames carry a reference each.
 struct history_page {
-    struct history_query query;
+    struct history_query query; // with the entries that Redis was asked for in the end
     bool at_end;
     bool failed; // it cannot be read
     struct frame *const *frames;

@@ -1,371 +1,305 @@
 #include "gateway/redis/history.h"
 
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/clock.h"
-#include "common/function_library.h"
+#include "common/container_of.h"
 #include "common/log.h"
-#include "common/map.h"
+#include "common/pattern.h"
 #include "gateway/redis/cluster_slots.h"
+#include "gateway/redis/commands.h"
+#include "gateway/redis/function_loader.h"
 #include "gateway/redis/history_entry.h"
-#include "gateway/redis/history_ask_redirect.h"
-#include "gateway/redis/history_request.h"
-#include "gateway/redis/redis_conn.h"
+#include "gateway/redis/history_probe.h"
 
 // Answers that may be outstanding: enough to hide the round trip, and a bound on what Redis sends at once.
 #define LASTS_MAX 512u
 #define PAGES_MAX 4u
-// Redis takes no larger string.
-#define BULK_MAX ((size_t)512 << 20)
+// Bounds the pages that wait. Of queries for the last event there is one a channel, which bounds them.
+#define PAGES_WAITING_MAX 65536u
+// Bytes of one string of an entry, where --max-message is smaller: ids, times and names are not cut.
+#define BULK_MIN ((size_t)16 << 10)
+// Bytes of an entry beside its data that are kept.
+#define ENTRY_REST ((size_t)16 << 10)
 // Of a page: entries of up to some 250 fields. Each takes some 60 bytes.
 #define ELEMENTS_MAX (HISTORY_PAGE_ENTRIES_MAX * 512u)
-// One that may have taken the connection down so often is not asked again.
-#define TRIES_MAX 8u
-#define RETRY_S 0.2
-// What could not be asked for so long is looked at again: who wanted it may have given up, or asked anew.
-#define PATIENCE_MS 60000u
+// Divides the entries of a page that was in flight when a connection was lost.
+#define PAGE_SHRINK 4u
+// Milliseconds between two log lines about pages that take connections down.
+#define TELL_MS 60000u
+
+enum class { CLASS_CONNECTION, CLASS_LASTS, CLASS_PAGES };
+
+struct request {
+    struct command command;
+    union {
+        uint64_t number; // of last_kind
+        struct {
+            unsigned worker;
+            struct history_query query;
+            bool single; // the one entry behind query.from alone
+        } page;          // of page_kind
+    };
+    size_t len;
+    char channel[];
+};
 
 struct history {
     struct history_settings settings;
-    struct ev_loop *loop;
-    struct redis_conn *conn;
-    struct history_ask_redirect *ask_redirect; // NULL: this is one itself, or there is no cluster
-    // Pages wait beside all others, which pass them: nobody looks through thousands that may not be sent yet.
-    struct request_list waiting, waiting_pages;
-    struct request_list sent;    // in the order of the answers
-    struct request_list delayed; // asked again by `retry`
-    size_t lasts_sent, pages_sent;
-    bool told_denied;
-    bool asked_library; // an answer is on its way
-    bool replacing;     // the connection goes down because we want it to
-    // Of an ASK redirection: the last ASKING was answered, its command was not; ASKING is denied.
-    bool granted, refused, told_refused;
-    ev_timer retry;
+    struct commands *commands;
+    struct function_loader loader;
+    struct history_probe probe;
+    bool single; // the last page was a single one, since two entries take connections down
+    bool told_denied, told_foreign;
+    uint64_t told_lost_ms;
 };
 
-static struct request_list *waiting_for(struct history *h, const struct request *r)
+static struct request *request_of(const struct command *c)
 {
-    return r->kind == ASK_PAGE ? &h->waiting_pages : &h->waiting;
+    return container_of(c, struct request, command);
 }
 
-static void count_sent(struct history *h, const struct request *r, int n)
+static bool on_send_last(const struct command *c, struct redis_conn *conn)
 {
-    if (r->kind == ASK_PAGE)
-        h->pages_sent += (size_t)n;
+    return history_send_last(conn, request_of(c)->channel, request_of(c)->len);
+}
+
+static bool on_send_page(const struct command *c, struct redis_conn *conn)
+{
+    const struct request *r = request_of(c);
+    const struct history_query *q = &r->page.query;
+    char key[CHANNEL_NAME_MAX + 16], from[48], count[16];
+    snprintf(key, sizeof key, "sse:{%.*s}", (int)r->len, r->channel);
+    snprintf(from, sizeof from, "%s%" PRIu64 "-%" PRIu64, r->page.single ? "(" : "", q->from.ms,
+             q->from.offset);
+    snprintf(count, sizeof count, "%u", r->page.single ? 1 : q->entries);
+    const char *argv[] = {"XRANGE", key, from, "+", "COUNT", count};
+    return redis_conn_send(conn, 6, argv, NULL);
+}
+
+static bool is_array(const struct command *c, const redisReply *reply)
+{
+    (void)c;
+    return reply->type == REDIS_REPLY_ARRAY;
+}
+
+static void on_forget(void *ctx, struct command *c)
+{
+    (void)ctx;
+    free(request_of(c));
+}
+
+static void tell_denied(struct history *h, const struct request *r, const char *error)
+{
+    counter_add(h->settings.counters, COUNTER_REDIS_ERRORS, 1);
+    if (!h->told_denied)
+        log_warn("redis",
+                 "cannot read sse:{%.*s}: %s; where a history cannot be read, durable events are delivered "
+                 "like any others, and nothing is resumed",
+                 (int)r->len, r->channel, error);
+    h->told_denied = true;
+}
+
+// Now and then; a crowd that resumes would say it for each of its pages.
+static void tell_lost(struct history *h, const struct request *r, const char *what)
+{
+    uint64_t now_ms = clock_monotonic_ms();
+    if (h->told_lost_ms != 0 && now_ms - h->told_lost_ms < TELL_MS)
+        return;
+    h->told_lost_ms = now_ms;
+    log_warn(
+        "redis",
+        "connections are lost while sse:{%.*s} is read: %s; is there a client-output-buffer-limit of Redis "
+        "that its events do not fit in?",
+        (int)r->len, r->channel, what);
+}
+
+static const redisReply *array_of(struct history *h, const struct request *r,
+                                  const struct command_answer *answer)
+{
+    if (answer->reply && answer->reply->type == REDIS_REPLY_ARRAY) {
+        history_probe_answered(&h->probe);
+        return answer->reply;
+    }
+    if (answer->reply)
+        tell_denied(h, r, answer->reply->str);
     else
-        h->lasts_sent += (size_t)n;
+        tell_lost(h, r, "it is given up");
+    return NULL;
 }
 
-static void retry_in(struct history *h, double s)
+static void on_last_answer(void *ctx, struct command *c, const struct command_answer *answer)
 {
-    ev_timer_stop(h->loop, &h->retry);
-    ev_timer_set(&h->retry, s, 0.);
-    ev_timer_start(h->loop, &h->retry);
-}
-
-// The answer may be another one a little later.
-static void delay(struct history *h, struct request *r)
-{
-    TAILQ_INSERT_TAIL(&h->delayed, r, in_list);
-    if (!ev_is_active(&h->retry))
-        retry_in(h, RETRY_S);
-}
-
-// The library is a matter of this connection.
-static struct history *home_of(struct history *h, const struct request *r)
-{
-    if (h->settings.redirected_from)
-        return h->settings.redirected_from;
-    bool of_channel = r->kind == ASK_LAST || r->kind == ASK_PAGE;
-    return of_channel && h->settings.home ? h->settings.home(h->settings.ctx, r->channel, r->len) : h;
-}
-
-// It sends in a turn of its own.
-static void hand_over(struct history *to, struct request *r)
-{
-    r->tries = 0;
-    TAILQ_INSERT_TAIL(waiting_for(to, r), r, in_list);
-    retry_in(to, 0.);
-}
-
-// An ASK redirection sends ASKING before each command, and that is answered, too.
-static bool send_asking(struct history *h)
-{
-    const char *asking[] = {"ASKING"};
-    return !h->settings.redirected_from || (!h->refused && redis_conn_send(h->conn, 1, asking, NULL));
-}
-
-static void send_list(struct history *h, struct request_list *list, const size_t *sent, size_t max)
-{
-    struct request *r;
-    while (*sent < max && (r = TAILQ_FIRST(list))) {
-        struct history *home = h->settings.redirected_from ? h : home_of(h, r);
-        if (home == h && !(send_asking(h) && request_send(r, h->conn)))
-            return;
-        TAILQ_REMOVE(list, r, in_list);
-        if (home == h) {
-            TAILQ_INSERT_TAIL(&h->sent, r, in_list);
-            count_sent(h, r, 1);
-        } else if (home) {
-            hand_over(home, r);
-        } else {
-            delay(h, r);
-        }
-    }
-}
-
-static void send_waiting(struct history *h)
-{
-    send_list(h, &h->waiting, &h->lasts_sent, LASTS_MAX);
-    send_list(h, &h->waiting_pages, &h->pages_sent, PAGES_MAX);
-}
-
-static void answer_failed(struct history *h, struct request *r)
-{
-    if (r->kind == ASK_PAGE) {
-        const struct history_page page = {.query = r->page.query, .failed = true};
-        h->settings.on_page(h->settings.ctx, r->page.worker, r->channel, r->len, &page);
-    } else if (r->kind == ASK_LAST) {
-        h->settings.on_last(h->settings.ctx, r->number, r->channel, r->len, &(struct history_tail){0});
-    } else if (r->kind == ASK_LIBRARY) {
-        h->asked_library = false;
-    }
+    struct history *h = ctx;
+    struct request *r = request_of(c);
+    const redisReply *reply = array_of(h, r, answer);
+    struct history_tail tail = {0};
+    tail.has_history =
+        reply && (reply->elements == 0 || history_entry_event_id(reply->element[0], &tail.last, &tail.epoch));
+    h->settings.on_last(h->settings.ctx, r->number, r->channel, r->len, &tail);
     free(r);
 }
 
-static void put_back(struct history *h, struct request *r)
+static bool on_is_awaited(void *ctx, const struct command *c)
 {
-    if (r->tries >= TRIES_MAX)
-        answer_failed(h, r);
-    else
-        TAILQ_INSERT_HEAD(waiting_for(h, r), r, in_list);
+    const struct history *h = ctx;
+    const struct request *r = request_of(c);
+    return h->settings.is_awaited(h->settings.ctx, r->number, r->channel, r->len);
 }
 
-// A worker asks for its page again after so long.
-static bool is_awaited(const struct history *h, const struct request *r)
+static const struct command_kind last_kind = {
+    .class = CLASS_LASTS,
+    .send = on_send_last,
+    .fits = is_array,
+    .answer = on_last_answer,
+    .forget = on_forget,
+    .is_awaited = on_is_awaited,
+};
+
+static void count_dropped(struct history *h, const struct request *r, enum counter dropped)
 {
-    return r->kind != ASK_PAGE &&
-           (r->kind != ASK_LAST || h->settings.is_awaited(h->settings.ctx, r->number, r->channel, r->len));
+    if (dropped == COUNTER_COUNT)
+        return;
+    if (dropped != COUNTER_FOREIGN_ENTRIES) {
+        h->settings.on_dropped(h->settings.ctx, dropped, r->channel, r->len);
+        return;
+    }
+    counter_add(h->settings.counters, COUNTER_FOREIGN_ENTRIES, 1);
+    if (!h->told_foreign)
+        log_warn("redis",
+                 "sse:{%.*s} holds entries that sse_publish did not write: they are a gateway:gap to streams "
+                 "that resume",
+                 (int)r->len, r->channel);
+    h->told_foreign = true;
 }
 
-// However long Redis is away, no more waits here than is awaited, or was asked lately: each addition looks at
-// the oldest two.
-static void drop_given_up(const struct history *h, struct request_list *list, uint64_t now_ms)
+// Up to the first entry that was left out, or has no memory: that one is read again.
+static void read_entries(struct history *h, const struct request *r, const redisReply *reply,
+                         struct history_page *page, struct frame **frames)
 {
-    for (int i = 0; i < 2; i++) {
-        struct request *r = TAILQ_FIRST(list);
-        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): one that was freed is in no list any more
-        if (!r || now_ms - r->asked_ms < PATIENCE_MS)
+    const struct channel_ref channel = channel_ref(r->channel, r->len);
+    struct event_id before = {0};
+    // What a single page does not have may be the entry at query.from: only a page with that says where the end is.
+    page->at_end = !r->page.single && reply->elements < r->page.query.entries;
+    h->single = r->page.single && reply->elements > 0;
+    for (size_t i = 0; i < reply->elements && i < HISTORY_PAGE_ENTRIES_MAX; i++) {
+        enum counter dropped;
+        struct frame *f =
+            history_entry_frame(reply->element[i], channel, h->settings.max_message, before, &dropped);
+        if (!f) {
+            page->at_end = false;
             return;
-        TAILQ_REMOVE(list, r, in_list);
-        r->asked_ms = now_ms;
-        if (is_awaited(h, r))
-            TAILQ_INSERT_TAIL(list, r, in_list);
-        else
-            free(r);
+        }
+        count_dropped(h, r, dropped);
+        before = f->at;
+        frames[page->count++] = f;
+        size_t size = history_entry_size(reply->element[i]);
+        page->largest = size > page->largest ? size : page->largest;
     }
 }
 
-// A Redis that is there and answers none of them may do so for long, too.
-static void on_retry(struct ev_loop *loop, ev_timer *w, int events)
+static void on_page_answer(void *ctx, struct command *c, const struct command_answer *answer)
 {
-    (void)loop, (void)events;
-    struct history *h = w->data;
-    uint64_t now_ms = clock_monotonic_ms();
-    struct request *r;
-    while ((r = TAILQ_FIRST(&h->delayed))) {
-        TAILQ_REMOVE(&h->delayed, r, in_list);
-        if (now_ms - r->asked_ms < PATIENCE_MS || is_awaited(h, r))
-            TAILQ_INSERT_TAIL(waiting_for(h, r), r, in_list);
-        else
-            free(r);
-    }
-    send_waiting(h);
+    struct history *h = ctx;
+    struct request *r = request_of(c);
+    const redisReply *reply = array_of(h, r, answer);
+    struct frame *frames[HISTORY_PAGE_ENTRIES_MAX];
+    struct history_page page = {.query = r->page.query, .failed = !reply, .frames = frames};
+    if (reply)
+        read_entries(h, r, reply, &page, frames);
+    // Entries that were left out have no size of their own.
+    size_t mean = reply && reply->elements > 0 ? answer->bytes / reply->elements : 0;
+    page.largest = mean > page.largest ? mean : page.largest;
+    h->settings.on_page(h->settings.ctx, r->page.worker, r->channel, r->len, &page);
+    free(r);
 }
 
-// `request` is copied, and gets the channel.
-static bool add_request(struct history *h, const struct request *request, const char *channel, size_t len)
+static void on_page_lost(void *ctx, struct command *c)
 {
-    struct request *r = malloc(sizeof *r + len);
-    if (!r)
-        return false;
-    *r = *request;
-    r->asked_ms = clock_monotonic_ms();
-    r->len = len;
-    memcpy(r->channel, channel, len);
-    TAILQ_INSERT_TAIL(waiting_for(h, r), r, in_list);
-    drop_given_up(h, waiting_for(h, r), r->asked_ms);
-    send_waiting(h);
-    return true;
+    struct history *h = ctx;
+    struct request *r = request_of(c);
+    uint32_t fewer = r->page.query.entries / PAGE_SHRINK;
+    r->page.single = r->page.query.entries == HISTORY_PAGE_ENTRIES_MIN;
+    r->page.query.entries = fewer < HISTORY_PAGE_ENTRIES_MIN ? HISTORY_PAGE_ENTRIES_MIN : fewer;
+    if (c->losses > 1)
+        tell_lost(h, r, "pages with fewer of them are asked for");
 }
 
-static bool ask_about_library(struct history *h, enum request_kind kind)
-{
-    return add_request(h, &(struct request){.kind = kind}, "", 0);
-}
-
-// So that publishers find the function. Where it must not be loaded, somebody else has to: sse-publish
-// --install.
-static void on_library(struct history *h, const struct request *r, const redisReply *reply)
-{
-    if (r->kind == ASK_LIBRARY) {
-        h->asked_library = false;
-        bool current = reply->type == REDIS_REPLY_INTEGER && reply->integer >= function_library_version;
-        bool denied = reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "NOPERM", 6) == 0;
-        if (!current && !denied && !ask_about_library(h, LOAD_LIBRARY))
-            log_error("redis", "out of memory: the function library sse is not loaded");
-    } else if (reply->type == REDIS_REPLY_ERROR) {
-        log_info("redis",
-                 "the function library sse could not be loaded: %s; sse-publish --install does it, too",
-                 reply->str);
-    } else {
-        log_info("redis", "loaded the function library sse, version %d: FCALL sse_publish is there",
-                 function_library_version);
-    }
-}
+static const struct command_kind page_kind = {
+    .class = CLASS_PAGES,
+    .send = on_send_page,
+    .fits = is_array,
+    .answer = on_page_answer,
+    .forget = on_forget,
+    .lost = on_page_lost,
+};
 
 static void on_ready(void *ctx)
 {
     struct history *h = ctx;
-    if (!h->asked_library) // without memory: at the next connection
-        h->asked_library = ask_about_library(h, ASK_LIBRARY);
-    send_waiting(h);
+    function_loader_check(&h->loader);
+    history_probe_connected(&h->probe);
 }
 
 static void on_down(void *ctx)
 {
     struct history *h = ctx;
-    // The first one may be what took the connection down.
-    struct request *r = TAILQ_FIRST(&h->sent);
-    if (r && !h->replacing)
-        r->tries++;
-    h->lasts_sent = h->pages_sent = 0;
-    h->granted = false;
-    while ((r = TAILQ_LAST(&h->sent, request_list))) {
-        TAILQ_REMOVE(&h->sent, r, in_list);
-        put_back(h, r);
-    }
+    history_probe_lost(&h->probe);
 }
 
-static void on_skipped(void *ctx, size_t len)
-{
-    (void)ctx, (void)len; // nothing is that large
-}
-
-// Those say that it will never be answered; all others, that it may be a little later.
-static bool is_final(const char *error)
-{
-    return strncmp(error, "NOPERM", 6) == 0 || strncmp(error, "WRONGTYPE", 9) == 0 ||
-           strncmp(error, "ERR", 3) == 0;
-}
-
-static void on_error(struct history *h, struct request *r, const char *error)
-{
-    struct history *there = h->ask_redirect ? history_ask_redirect_at(h->ask_redirect, error) : NULL;
-    if (there) {
-        hand_over(there, r);
-        return;
-    }
-    counter_add(h->settings.counters, COUNTER_REDIS_ERRORS, 1);
-    if (h->settings.on_moved && cluster_error_passes(error))
-        h->settings.on_moved(h->settings.ctx, error);
-    if (!is_final(error)) {
-        delay(h->settings.redirected_from ? h->settings.redirected_from : h, r);
-        return;
-    }
-    if (!h->told_denied)
-        log_warn("redis",
-                 "cannot read sse:{%.*s}: %s; where a history cannot be read, durable events are delivered "
-                 "like any "
-                 "others, and nothing is resumed",
-                 (int)r->len, r->channel, error);
-    h->told_denied = true;
-    answer_failed(h, r);
-}
-
-static void answer_last(struct history *h, const struct request *r, const redisReply *reply)
-{
-    struct history_tail tail = {0};
-    tail.has_history =
-        reply->elements == 0 || history_entry_event_id(reply->element[0], &tail.last, &tail.epoch);
-    h->settings.on_last(h->settings.ctx, r->number, r->channel, r->len, &tail);
-}
-
-static void answer_page(struct history *h, const struct request *r, const redisReply *reply)
-{
-    const struct history_query *q = &r->page.query;
-    struct frame *frames[HISTORY_PAGE_ENTRIES_MAX];
-    struct history_page page = {.query = *q, .at_end = reply->elements < q->entries, .frames = frames};
-    struct event_id prev = q->from;
-    struct channel_ref channel = channel_ref(r->channel, r->len);
-    for (size_t i = 0; i < reply->elements && i < HISTORY_PAGE_ENTRIES_MAX; i++) {
-        enum counter dropped;
-        struct frame *f =
-            history_entry_frame(reply->element[i], channel, h->settings.max_message, prev, &dropped);
-        if (dropped != COUNTER_COUNT)
-            h->settings.on_dropped(h->settings.ctx, dropped, r->channel, r->len);
-        if (!f) {
-            page.at_end = false; // what is missing will be read again
-            break;
-        }
-        prev = f->at;
-        frames[page.count++] = f;
-        size_t size = history_entry_size(reply->element[i]);
-        page.largest = size > page.largest ? size : page.largest;
-    }
-    h->settings.on_page(h->settings.ctx, r->page.worker, r->channel, r->len, &page);
-}
-
-// Takes the request.
-static void take_answer(struct history *h, struct request *r, const redisReply *reply)
-{
-    if (r->kind == ASK_LIBRARY || r->kind == LOAD_LIBRARY) {
-        on_library(h, r, reply);
-    } else if (reply->type == REDIS_REPLY_ERROR) {
-        on_error(h, r, reply->str);
-        return;
-    } else if (r->kind == ASK_PAGE) {
-        answer_page(h, r, reply);
-    } else {
-        answer_last(h, r, reply);
-    }
-    free(r);
-}
-
-// ASKING is answered "OK" before the command: without that, `reply` is no answer to the command.
-static bool is_granted(struct history *h, const redisReply *reply)
-{
-    if (!h->settings.redirected_from || h->granted)
-        return true;
-    h->granted = reply->type == REDIS_REPLY_STATUS && strcmp(reply->str, "OK") == 0;
-    if (reply->type == REDIS_REPLY_ERROR) {
-        struct history *redirected_from = h->settings.redirected_from;
-        if (!redirected_from->told_refused)
-            log_warn("redis", "what is in a slot that moves cannot be read until it has moved: %s",
-                     reply->str);
-        redirected_from->told_refused = h->refused = true;
-    }
-    return h->granted;
-}
-
-static bool on_reply(void *ctx, void *object)
+static void on_refused(void *ctx, const struct command *c, const char *error)
 {
     struct history *h = ctx;
-    redisReply *reply = object;
-    struct request *r = TAILQ_FIRST(&h->sent);
-    // redis_conn asks PING when nothing else was said; ASKING is answered "OK".
-    bool is_status = reply->type == REDIS_REPLY_STATUS;
-    bool expected = is_granted(h, reply) && r && !is_status && request_is_answered_by(r, reply);
-    if (expected) {
-        h->granted = false;
-        TAILQ_REMOVE(&h->sent, r, in_list);
-        count_sent(h, r, -1);
-        take_answer(h, r, reply);
-        send_waiting(h);
-    }
-    freeReplyObject(reply);
-    return expected || is_status;
+    if (cluster_error_passes(error))
+        return; // of a slot, not of the server
+    const struct request *r = c->kind->of_connection ? NULL : request_of(c);
+    history_probe_refused(&h->probe, r ? r->channel : NULL, r ? r->len : 0, error);
+}
+
+static struct commands *on_route(void *ctx, const struct command *c)
+{
+    struct history *h = ctx;
+    const struct request *r = request_of(c);
+    struct history *home = h->settings.home(h->settings.ctx, r->channel, r->len);
+    return home ? home->commands : NULL;
+}
+
+static void on_moved(void *ctx, const char *error)
+{
+    struct history *h = ctx;
+    if (h->settings.on_moved)
+        h->settings.on_moved(h->settings.ctx, error);
+}
+
+static struct commands *open_commands(struct history *h, struct ev_loop *loop)
+{
+    const struct history_settings *s = &h->settings;
+    size_t max_bulk = s->max_message < BULK_MIN ? BULK_MIN : s->max_message;
+    const struct commands_settings commands = {
+        .url = s->url,
+        .purpose = "history",
+        .client_name = s->client_name,
+        .counters = s->counters,
+        .classes = {[CLASS_CONNECTION] = {.in_flight_max = 4},
+                    [CLASS_LASTS] = {.in_flight_max = LASTS_MAX},
+                    [CLASS_PAGES] = {.in_flight_max = PAGES_MAX, .max = PAGES_WAITING_MAX}},
+        .limits = {.bulk = max_bulk,
+                   .elements = ELEMENTS_MAX,
+                   .bytes = HISTORY_PAGE_ENTRIES_MAX * (max_bulk + ENTRY_REST)},
+        .max_element = max_bulk + ENTRY_REST,
+        .max_reply = HISTORY_PAGE_BYTES,
+        .route = s->home ? on_route : NULL,
+        .on_ready = on_ready,
+        .on_down = on_down,
+        .on_refused = on_refused,
+        .on_moved = on_moved,
+        .ctx = h,
+    };
+    return commands_create(loop, &commands);
 }
 
 struct history *history_create(struct ev_loop *loop, const struct history_settings *settings)
@@ -374,82 +308,68 @@ struct history *history_create(struct ev_loop *loop, const struct history_settin
     if (!h)
         return NULL;
     h->settings = *settings;
-    h->loop = loop;
-    TAILQ_INIT(&h->waiting);
-    TAILQ_INIT(&h->waiting_pages);
-    TAILQ_INIT(&h->sent);
-    TAILQ_INIT(&h->delayed);
-    ev_timer_init(&h->retry, on_retry, 0., 0.);
-    h->retry.data = h;
-    struct redis_conn_settings conn = {
-        .url = settings->url,
-        .purpose = "history",
-        .quiet = true,
-        .client_name = settings->client_name,
-        .limits = {.bulk = BULK_MAX, .elements = ELEMENTS_MAX, .bytes = BULK_MAX},
-        .on_ready = on_ready,
-        .on_reply = on_reply,
-        .on_skipped = on_skipped,
-        .on_down = on_down,
-        .ctx = h,
-    };
-    h->conn = redis_conn_create(loop, &conn);
-    if (settings->home && !settings->redirected_from)
-        h->ask_redirect = history_ask_redirect_create(loop, settings, h);
-    if (h->conn && (h->ask_redirect || !settings->home || settings->redirected_from))
-        return h;
-    history_destroy(h);
-    return NULL;
-}
-
-static void requests_leave(struct history *h, struct request_list *list)
-{
-    struct request *r;
-    while ((r = TAILQ_FIRST(list))) {
-        TAILQ_REMOVE(list, r, in_list);
-        struct history *home = home_of(h, r);
-        if (home && home != h)
-            hand_over(home, r);
-        else
-            free(r);
+    h->commands = open_commands(h, loop);
+    if (!h->commands) {
+        free(h);
+        return NULL;
     }
+    function_loader_init(&h->loader, h->commands);
+    history_probe_init(&h->probe, loop, h->commands, settings->on_working, settings->ctx);
+    return h;
 }
 
 void history_destroy(struct history *h)
 {
     if (!h)
         return;
-    history_ask_redirect_destroy(h->ask_redirect);
-    redis_conn_destroy(h->conn);
-    ev_timer_stop(h->loop, &h->retry);
-    requests_leave(h, &h->sent);
-    requests_leave(h, &h->waiting);
-    requests_leave(h, &h->waiting_pages);
-    requests_leave(h, &h->delayed);
+    commands_destroy(h->commands);
+    history_probe_deinit(&h->probe);
     free(h);
+}
+
+// `request` is copied, and gets the channel.
+static bool ask(struct history *h, const struct request *request, const char *channel, size_t len)
+{
+    assert(len <= CHANNEL_NAME_MAX);
+    struct request *r = malloc(sizeof *r + len);
+    if (!r)
+        return false;
+    *r = *request;
+    r->len = len;
+    memcpy(r->channel, channel, len);
+    if (commands_add(h->commands, &r->command))
+        return true;
+    free(r);
+    return false;
 }
 
 bool history_ask_last(struct history *h, uint64_t query, const char *channel, size_t len)
 {
-    return add_request(h, &(struct request){.kind = ASK_LAST, .number = query}, channel, len);
+    return ask(h, &(struct request){.command.kind = &last_kind, .number = query}, channel, len);
 }
 
 bool history_ask_page(struct history *h, unsigned worker, const char *channel, size_t len,
                       const struct history_query *query)
 {
-    const struct request r = {.kind = ASK_PAGE, .page = {.worker = worker, .query = *query}};
-    return add_request(h, &r, channel, len);
+    assert(query->entries >= HISTORY_PAGE_ENTRIES_MIN && query->entries <= HISTORY_PAGE_ENTRIES_MAX);
+    const struct request r = {.command.kind = &page_kind,
+                              .page = {.worker = worker,
+                                       .query = *query,
+                                       .single = h->single && query->entries == HISTORY_PAGE_ENTRIES_MIN}};
+    return ask(h, &r, channel, len);
 }
 
 void history_reconnect(struct history *h)
 {
-    h->replacing = true;
-    redis_conn_replace(h->conn, "the subscriber's was lost");
-    h->replacing = false;
+    commands_reconnect(h->commands, "the subscriber's was lost");
 }
 
-bool history_is_idle(const struct history *h)
+bool history_is_working(const struct history *h)
 {
-    bool asked = !TAILQ_EMPTY(&h->sent) || !TAILQ_EMPTY(&h->waiting) || !TAILQ_EMPTY(&h->waiting_pages);
-    return !asked || h->refused || !redis_conn_is_ready(h->conn);
+    return h->probe.working;
+}
+
+const char *history_fault(const struct history *h)
+{
+    return history_probe_fault(&h->probe);
 }

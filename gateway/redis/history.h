@@ -1,6 +1,6 @@
 // Reads the history of durable channels: plain XRANGE and XREVRANGE on a connection of its own, beside the
-// subscriber's. Requests are kept until they are answered, over as many connections as that takes. The bus
-// thread's alone.
+// subscriber's (commands.h). A question is kept until it is answered, over as many connections as that takes, for as
+// long as somebody waits. The bus thread's alone.
 #pragma once
 
 #include <ev.h>
@@ -10,8 +10,7 @@
 
 #include "common/redis_url.h"
 #include "gateway/fanout/counters.h"
-#include "gateway/fanout/frame.h"
-#include "gateway/fanout/hub.h"
+#include "gateway/fanout/history_page.h"
 
 struct history;
 
@@ -31,22 +30,23 @@ struct history_settings {
     bool (*is_awaited)(void *ctx, uint64_t query, const char *channel, size_t len);
     // An entry that no stream can carry.
     void (*on_dropped)(void *ctx, enum counter reason, const char *channel, size_t len);
-    // On a cluster: who reads the history of a channel now; NULL: nobody for the moment. NULL where there is
-    // but one server.
+    // On a cluster: the history of the node that has the channel's slot now; NULL: no node has it for the moment.
+    // NULL where there is but one server.
     struct history *(*home)(void *ctx, const char *channel, size_t len);
+    // history_is_working() says something else now. May be NULL.
+    void (*on_working)(void *ctx);
     // The node says that another one has the channel ("MOVED ..", see cluster_slots.h); may be NULL.
     void (*on_moved)(void *ctx, const char *error);
-    // Of an ASK redirection (history_ask_redirect.h): the history that gets back what cannot be answered; else NULL.
-    struct history *redirected_from;
     void *ctx;
 };
 
 // NULL when out of memory.
 struct history *history_create(struct ev_loop *loop, const struct history_settings *settings);
-// What it has not answered goes to those who are at home there by now.
+// What it has not answered goes to the histories of the nodes that have the slots by now.
 void history_destroy(struct history *h);
 
-// The answer comes by on_last or on_page, with the number of the question. False when out of memory.
+// The answer comes by on_last or on_page, with the number of the question; a page may have fewer entries than were
+// asked for. False when out of memory, or where too many pages are asked for already.
 bool history_ask_last(struct history *h, uint64_t query, const char *channel, size_t len);
 bool history_ask_page(struct history *h, unsigned worker, const char *channel, size_t len,
                       const struct history_query *query);
@@ -55,5 +55,8 @@ bool history_ask_page(struct history *h, unsigned worker, const char *channel, s
 // another server's.
 void history_reconnect(struct history *h);
 
-// It has nothing to do, or cannot do it.
-bool history_is_idle(const struct history *h);
+// Whether the server answers questions about histories: it has answered one, was not away for more than a moment since,
+// and did not refuse any with an error that may pass (MASTERDOWN, LOADING). That an ACL denies a history is an answer.
+bool history_is_working(const struct history *h);
+// Why it does not work, in one line without the address; empty where it works.
+const char *history_fault(const struct history *h);

@@ -10,21 +10,27 @@ static bool read_event_id(const redisReply *text, struct event_id *out)
     return text->len > 0 && event_id_parse(text->str, (size_t)text->len, out) == (size_t)text->len;
 }
 
+// The value of a field, which is no STRING where it was too large for the reader. NULL: there is no such field.
 static const redisReply *field(const redisReply *entry, const char *name)
 {
     const redisReply *fields = entry->element[1];
     for (size_t i = 0; i + 1 < fields->elements; i += 2) {
         const redisReply *key = fields->element[i];
         if (key->type == REDIS_REPLY_STRING && (size_t)key->len == strlen(name) &&
-            memcmp(key->str, name, strlen(name)) == 0 && fields->element[i + 1]->type == REDIS_REPLY_STRING)
+            memcmp(key->str, name, strlen(name)) == 0)
             return fields->element[i + 1];
     }
     return NULL;
 }
 
+static bool is_text(const redisReply *value)
+{
+    return value && value->type == REDIS_REPLY_STRING;
+}
+
 static bool read_number(const redisReply *text, uint64_t *out)
 {
-    return text && text->len > 0 &&
+    return is_text(text) && text->len > 0 &&
            event_id_parse_number(text->str, (size_t)text->len, out) == (size_t)text->len;
 }
 
@@ -48,13 +54,15 @@ size_t history_entry_size(const redisReply *entry)
     return size;
 }
 
-// False where the entry is not one of the function's, which numbers its entries without a hole.
-static bool read_place(const redisReply *entry, struct event_place *place)
+// False where the function cannot have written the entry: that names the entry that was there before its own, and
+// numbers them without a hole.
+static bool read_place(const redisReply *entry, struct event_id before, struct event_place *place)
 {
     const redisReply *text = field(entry, "prev");
     struct event_id prev;
-    if (!text || !read_event_id(text, &prev) || !event_id_before(prev, place->at) ||
-        place->at.offset != prev.offset + 1 || place->epoch == 0)
+    if (!is_text(text) || !read_event_id(text, &prev) || !event_id_before(prev, place->at) ||
+        event_id_before(prev, before) || place->at.offset != prev.offset + 1 || place->epoch == 0 ||
+        !field(entry, "data"))
         return false;
     place->prev = prev;
     return true;
@@ -67,16 +75,19 @@ static bool read_event(const redisReply *entry, size_t max_message, struct sse_e
     const redisReply *name = field(entry, "event"), *retry = field(entry, "retry"),
                      *data = field(entry, "data");
     uint64_t ms = 0;
+    *dropped = COUNTER_DROPPED_TOO_LARGE;
+    if (!is_text(data) || (name && !is_text(name)))
+        return false;
     *dropped = COUNTER_DROPPED_ENVELOPE;
-    if (!data || (name && name->len > 0 && !envelope_event_valid(name->str, (size_t)name->len)) ||
-        (retry && retry->len > 0 && (!read_number(retry, &ms) || ms > UINT32_MAX)))
+    if ((name && name->len > 0 && !envelope_event_valid(name->str, (size_t)name->len)) ||
+        (is_text(retry) && retry->len > 0 && (!read_number(retry, &ms) || ms > UINT32_MAX)))
         return false;
     *event = (struct sse_event){.data = data->str, .data_len = (size_t)data->len};
     if (name && name->len > 0) {
         event->event = name->str;
         event->event_len = (size_t)name->len;
     }
-    event->has_retry = retry && retry->len > 0;
+    event->has_retry = is_text(retry) && retry->len > 0;
     event->retry_ms = (uint32_t)ms;
     *dropped = COUNTER_DROPPED_TOO_LARGE;
     if (event->data_len > max_message)
@@ -89,19 +100,21 @@ static bool read_event(const redisReply *entry, size_t max_message, struct sse_e
 }
 
 struct frame *history_entry_frame(const redisReply *entry, struct channel_ref channel, size_t max_message,
-                                  struct event_id prev, enum counter *dropped)
+                                  struct event_id before, enum counter *dropped)
 {
-    struct event_place place = {.prev = prev};
+    struct event_place place;
     struct sse_event event;
-    *dropped = COUNTER_DROPPED_ENVELOPE;
+    *dropped = COUNTER_FOREIGN_ENTRIES;
     if (!history_entry_event_id(entry, &place.at, &place.epoch))
         return NULL;
-    bool ours = read_place(entry, &place);
-    if (ours && read_event(entry, max_message, &event, dropped))
+    if (!read_place(entry, before, &place)) {
+        place.prev = event_id_before(before, place.at) ? before : (struct event_id){0};
+        struct frame *gap = gap_frame_durable(channel, 0, 0, place.prev, place.at);
+        if (gap)
+            gap->is_foreign = true;
+        return gap;
+    }
+    if (read_event(entry, max_message, &event, dropped))
         return message_durable_frame(channel, &place, &event);
-    uint64_t offset = ours ? place.at.offset : 0;
-    struct frame *gap = gap_frame_durable(channel, offset, offset, place.prev, place.at);
-    if (gap)
-        gap->is_foreign = !ours;
-    return gap;
+    return gap_frame_durable(channel, place.at.offset, place.at.offset, place.prev, place.at);
 }

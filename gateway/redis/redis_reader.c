@@ -120,9 +120,19 @@ static bool waits_for_bulk(const redisReader *h, unsigned long long *len, size_t
     return true;
 }
 
+// Leaves a nil in the place of the bulk string that the reader waits for: it has read the "$" already.
+static void put_nil(redisReader *h)
+{
+    static const char nil[] = {'-', '1', '\r', '\n'};
+    assert(h->len - h->pos >= sizeof nil); // a length above any limit, and its line end, take more
+    h->pos = h->len - sizeof nil;
+    memcpy(h->buf + h->pos, nil, sizeof nil);
+}
+
 // The reader buffers a bulk string whole. One that is too large is cut out of the stream instead: what has
-// come of it goes with the reader, what is still to come is skipped. It must be the last element of its
-// reply, so that the next byte begins a new one.
+// come of it goes with the reader, what is still to come is skipped. Deep in a reply, as in the entries of a
+// stream, a nil takes its place. Else it must be the last element of its reply, which goes with it, so that the
+// next byte begins a new one.
 static enum redis_read guard(struct redis_reader *r, size_t *skipped)
 {
     const redisReader *h = r->hiredis;
@@ -134,10 +144,15 @@ static enum redis_read guard(struct redis_reader *r, size_t *skipped)
     if (len <= r->limits.bulk)
         return len > r->limits.bytes - r->bytes ? REDIS_READ_ERROR : REDIS_READ_MORE;
     bool last = h->ridx == 0 || task_at(h, h->ridx)->idx + 1 == (long long)task_at(h, h->ridx - 1)->elements;
-    if (!last || len > SIZE_MAX - 2 || have > len + 2)
+    bool deep = h->ridx > 1;
+    if ((!last && !deep) || len > SIZE_MAX - 2 || have > len + 2 || h->len - h->pos < 4)
         return REDIS_READ_ERROR;
     r->skip = (size_t)len + 2 - have;
     *skipped = (size_t)len;
+    if (deep) {
+        put_nil(r->hiredis);
+        return REDIS_READ_SKIPPED;
+    }
     r->error = "out of memory";
     return renew(r) ? REDIS_READ_SKIPPED : REDIS_READ_ERROR;
 }

@@ -45,9 +45,9 @@ export class Source {
         await this.done;
     }
 
-    /** A stream, and no refusal, is there: it began with gateway:open. */
+    /** A stream, and no refusal, is there: it began with gateway:open (which Stream leaves out without &control=1, but for its id). */
     get open() {
-        return this.stream?.open && this.#began;
+        return this.stream?.open && (this.#began || this.stream.lastEventId !== '');
     }
 
     async #run() {

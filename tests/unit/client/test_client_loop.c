@@ -8,8 +8,10 @@
 #include <time.h>
 
 #include "common/channel_ref.h"
+#include "common/log.h"
 #include "gateway/fanout/frame.h"
 #include "tests/unit/lib/client_world.h"
+#include "tests/unit/lib/log_capture.h"
 #include "tests/unit/lib/loop.h"
 #include "tests/unit/lib/unit_main.h"
 
@@ -144,6 +146,33 @@ TEST_LOOP(a_connection_on_which_nothing_comes_is_closed_with_its_reason, 0, 2)
     }
     wait_closed(_i == 1 ? CLOSE_IDLE : CLOSE_HEAD_TIMEOUT);
     ck_assert_uint_eq(closes(_i == 1 ? CLOSE_HEAD_TIMEOUT : CLOSE_IDLE), 0);
+    client_close(&client);
+}
+
+TEST(the_end_of_a_connection_is_logged_with_its_id_and_reason)
+{
+    client_world_start(&world);
+    log_capture_start();
+    log_set_level(LOG_LEVEL_DEBUG);
+    for (int i = 0; i < 2; i++) {
+        client_connect(&world, &client);
+        client_close(&client);
+        client_world_wait_empty(&world);
+    }
+    ck_assert_uint_eq(log_capture_count("connection 7.1 ended: client_gone"), 1);
+    ck_assert_uint_eq(log_capture_count("connection 7.2 ended: client_gone"), 1);
+}
+
+TEST_LOOP(a_method_that_a_path_does_not_take_is_405_with_those_that_it_takes, 0, 2)
+{
+    static const char *const requests[] = {"POST /page HTTP/1.1\r\nHost: x\r\n\r\n",
+                                           "POST /stream HTTP/1.1\r\nHost: x\r\n\r\n"};
+    static const char *const allows[] = {"\r\nAllow: GET, HEAD\r\n", "\r\nAllow: GET, HEAD, OPTIONS\r\n"};
+    client_world_start(&world);
+    client_connect(&world, &client);
+    client_send(&client, requests[_i], strlen(requests[_i]));
+    client_wait_for(&world, &client, "HTTP/1.1 405");
+    client_wait_for(&world, &client, allows[_i]);
     client_close(&client);
 }
 

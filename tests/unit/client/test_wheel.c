@@ -70,7 +70,7 @@ TEST(never_early_and_at_most_a_tick_late)
     }
 }
 
-TEST(further_than_a_turn)
+TEST(an_entry_further_away_than_a_turn_waits_for_its_own_turn)
 {
     struct timer near = {0}, far = {0}, farther = {0};
     wheel_set(wheel, &near.entry, now + 1000);
@@ -85,7 +85,7 @@ TEST(further_than_a_turn)
     }
 }
 
-TEST(moving_and_removing)
+TEST(an_entry_may_be_moved_and_removed_at_any_time)
 {
     struct timer t = {0};
     wheel_remove(wheel, &t.entry); // not set: no effect
@@ -112,10 +112,11 @@ static void set_now(struct timer *self)
     wheel_set(wheel, &self->entry, now);
 }
 
-TEST_LOOP(set_again_for_the_past_fires_in_the_next_call, 0, 2)
+static void (*const not_after_now[])(struct timer *) = {set_in_the_past, set_now};
+
+TEST_EACH(an_entry_set_again_for_the_past_fires_in_the_next_call, not_after_now)
 {
-    void (*const kinds[])(struct timer *) = {set_in_the_past, set_now};
-    struct timer t = {.then = kinds[_i]};
+    struct timer t = {.then = not_after_now[_i]};
     wheel_set(wheel, &t.entry, now + 1000);
     ck_assert_uint_eq(advance_to(START + 2000), 1); // a tick's begin, START + n * 250
     ck_assert_uint_eq(wheel_count(wheel), 1);
@@ -129,7 +130,7 @@ static void set_in_a_second(struct timer *self)
     wheel_set(wheel, &self->entry, now + 1000);
 }
 
-TEST(periodic)
+TEST(an_entry_that_its_callback_sets_again_fires_once_a_period)
 {
     struct timer t = {.then = set_in_a_second};
     wheel_set(wheel, &t.entry, now + 1000);

@@ -3,6 +3,7 @@
 
 #define clock_monotonic_ms test_clock_ms
 static uint64_t test_clock_ms(void);
+#include "gateway/redis/command_queue.c"
 #include "gateway/redis/history.c"
 #undef clock_monotonic_ms
 
@@ -27,7 +28,7 @@ static uint64_t test_clock_ms(void)
     return now_ms;
 }
 
-static bool on_is_awaited(void *ctx, uint64_t query, const char *channel, size_t len)
+static bool test_is_awaited(void *ctx, uint64_t query, const char *channel, size_t len)
 {
     (void)ctx;
     ck_assert_uint_eq(len, 1);
@@ -58,7 +59,7 @@ static void on_dropped(void *ctx, enum counter reason, const char *channel, size
     (void)ctx, (void)reason, (void)channel, (void)len;
 }
 
-static void on_looking(struct ev_loop *l, ev_timer *w, int events)
+static void test_looking(struct ev_loop *l, ev_timer *w, int events)
 {
     (void)l, (void)w, (void)events;
 }
@@ -69,7 +70,7 @@ static void setup(void)
     log_set_level(LOG_LEVEL_ERROR);
     ck_assert(map_seed());
     loop = ev_loop_new(EVFLAG_AUTO);
-    ev_timer_init(&looking, on_looking, 0.005, 0.005);
+    ev_timer_init(&looking, test_looking, 0.005, 0.005);
     ev_timer_start(loop, &looking);
     snprintf(server.socket, sizeof server.socket, "%s", scratch_path("redis.sock"));
     server.url = (struct redis_url){.kind = REDIS_URL_UNIX, .unix_path = server.socket};
@@ -79,7 +80,7 @@ static void setup(void)
                                               .max_message = 1024,
                                               .on_last = on_last,
                                               .on_page = on_page,
-                                              .is_awaited = on_is_awaited,
+                                              .is_awaited = test_is_awaited,
                                               .on_dropped = on_dropped};
     history = history_create(loop, &settings);
     ck_assert_ptr_nonnull(history);
@@ -106,19 +107,14 @@ static void ask_for_page(uint32_t number)
     ck_assert(history_ask_page(history, 0, "a", 1, &query));
 }
 
-static unsigned count(const struct request_list *list)
+static size_t count(enum class class)
 {
-    const struct request *r;
-    unsigned n = 0;
-    for (r = TAILQ_FIRST(list); r; r = TAILQ_NEXT(r, in_list))
-        n++;
-    return n;
+    return history->commands->classes[class].count;
 }
 
-static unsigned kept(void)
+static size_t kept(void)
 {
-    return count(&history->waiting) + count(&history->waiting_pages) + count(&history->sent) +
-           count(&history->delayed);
+    return count(CLASS_LASTS) + count(CLASS_PAGES);
 }
 
 static bool is_settled(void *ctx)
@@ -154,8 +150,8 @@ TEST(while_redis_is_away_no_more_waits_than_is_awaited_or_was_asked_lately)
         ask_for_page(n);
         now_ms += EVERY_MS;
         if (n % LATELY == 0) {
-            ck_assert_uint_le(count(&history->waiting), AWAITED + LATELY + 1);
-            ck_assert_uint_le(count(&history->waiting_pages), LATELY + 1);
+            ck_assert_uint_le(count(CLASS_LASTS), AWAITED + LATELY + 1);
+            ck_assert_uint_le(count(CLASS_PAGES), LATELY + 1);
         }
     }
 }

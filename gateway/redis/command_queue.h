@@ -1,0 +1,61 @@
+// Where the commands of a queue are: they wait, are in flight or delayed. commands.c sends them and takes the
+// answers; nobody else includes this. The bus thread's alone.
+#pragma once
+
+#include "gateway/redis/ask_redirect.h"
+#include "gateway/redis/commands.h"
+#include "gateway/redis/reply_limit.h"
+
+#define COMMAND_DELAYS 5u
+
+// In each class a list of its own waits: where one class has its fill in flight, nobody looks through it.
+struct command_list_class {
+    struct command_list waiting;
+    size_t in_flight, count;
+};
+
+struct commands {
+    struct reply_limit limit; // first: the connection's `ctx` is its reader's, too
+    struct commands_settings settings;
+    struct ev_loop *loop;
+    struct redis_conn *conn;
+    struct ask_redirect *ask_redirect; // NULL: this is of one itself, or there is no cluster
+    struct command_list_class classes[COMMAND_CLASSES_MAX];
+    struct command_list sent;                    // in the order of the answers
+    struct command_list delayed[COMMAND_DELAYS]; // by how long, each in the order of `due`
+    uint64_t sent_count, answered_count;         // on this connection
+    uint64_t ping_after;                         // sent_count at the oldest PING whose answer has not come
+    unsigned pings;                              // whose answer has not come
+    ev_timer retry;                              // the next one that is due
+    ev_timer answer;                             // runs while something is in flight
+    double heard;                                // loop time of the last part of an answer that `answer` saw
+    size_t heard_bytes;                          // of that answer
+    bool replacing;                              // the connection goes down because it is to
+    // Of an ASK redirection: the last ASKING was answered, its command was not; ASKING is denied.
+    bool granted, refused;
+    bool told_refused;
+    char fault[160];
+};
+
+// All lists empty; `retry` sends what is due by queue_send().
+void queue_init(struct commands *q, struct ev_loop *loop);
+void queue_stop(struct commands *q);
+// Every command leaves for the queue of its slot, or is forgotten.
+void queue_empty(struct commands *q);
+
+struct command_list_class *queue_class(struct commands *q, const struct command *c);
+// The queue to ask `c` at: `q` itself, another one's, or NULL where nobody has its slot.
+struct commands *queue_of(struct commands *q, const struct command *c);
+
+// These take a command that is in no list, but in the count of its class.
+// Asked again a little later, longer each time; of an ASK redirection, at the owner of the slot.
+void queue_delay(struct commands *q, struct command *c);
+void queue_hand_over(struct commands *q, struct commands *to, struct command *c);
+void queue_answer(struct commands *q, struct command *c, const redisReply *reply);
+// Calls queue_send() a little later.
+void queue_retry(struct commands *q);
+// A new command: it waits. False where its class is full.
+bool queue_add(struct commands *q, struct command *c);
+
+// commands.c: sends what waits, as far as may be now.
+void queue_send(struct commands *q);

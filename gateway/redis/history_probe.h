@@ -1,0 +1,41 @@
+// Whether a server answers questions about histories: part of the proof that a gateway is ready. A probe is asked at
+// each connection and, after a refusal that may pass (MASTERDOWN, LOADING), until it is answered: without that there
+// are no new streams whose questions would show it. The bus thread's alone.
+#pragma once
+
+#include <ev.h>
+
+#include "common/pattern.h"
+#include "gateway/redis/commands.h"
+
+struct history_probe {
+    struct command command;
+    struct ev_loop *loop;
+    struct commands *queue; // borrowed
+    bool asked;
+    char channel[CHANNEL_NAME_MAX]; // the last one that was refused; at first one that does not exist
+    size_t channel_len;
+    bool working;
+    char fault[160];               // why it does not work while it is connected; empty: there is no reason
+    ev_timer away;                 // runs while it is working, but not connected, or not answered since it is
+    bool told;                     // the log has it that it does not work
+    void (*on_working)(void *ctx); // `working` has changed; may be NULL
+    void *ctx;
+};
+
+// Not working yet. The probe is of class 0 of `queue`, which must be destroyed before the probe.
+void history_probe_init(struct history_probe *p, struct ev_loop *loop, struct commands *queue,
+                        void (*on_working)(void *ctx), void *ctx);
+void history_probe_deinit(struct history_probe *p);
+
+void history_probe_connected(struct history_probe *p);
+void history_probe_lost(struct history_probe *p); // the connection
+// A question about a history was answered.
+void history_probe_answered(struct history_probe *p);
+// One was refused for now. `channel` is asked for from now on; NULL: it was the probe itself.
+void history_probe_refused(struct history_probe *p, const char *channel, size_t len, const char *error);
+// Why it does not work, in one line; empty where it works.
+const char *history_probe_fault(const struct history_probe *p);
+
+// Asks for the newest entry of a channel: what the probe sends, too.
+bool history_send_last(struct redis_conn *conn, const char *channel, size_t len);
