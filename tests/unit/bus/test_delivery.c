@@ -44,6 +44,9 @@ static void on_mail(void *ctx, const struct mail *mail, bool more)
                  (int)mail->channel->len, mail->channel->name);
         free(mail->channel);
         break;
+    case MAIL_PAGE_LOST:
+        snprintf(word, sizeof word, "lost:%u", mail->number);
+        break;
     case MAIL_UNCONFIRMED:
         snprintf(word, sizeof word, "down");
         break;
@@ -230,6 +233,16 @@ START_TEST(a_page_of_history_keeps_its_place_and_so_does_the_news_that_there_is_
 }
 END_TEST
 
+// What it missed may have been the news that a page is lost, too.
+START_TEST(a_worker_that_missed_news_is_told_once_that_it_knows_nothing)
+{
+    delivery->out_of_sync = 1;
+    ck_assert(delivery_resync(delivery, 0));
+    ck_assert(!delivery_resync(delivery, 0));
+    ck_assert_str_eq(hear(), "lost:0 down");
+}
+END_TEST
+
 START_TEST(a_message_that_is_no_text_is_counted_and_no_gap)
 {
     delivery_message(delivery, channel("a"), "\xff", 1);
@@ -252,6 +265,7 @@ int main(void)
     tcase_add_test(t, losses_found_while_a_gap_is_told_are_told_too);
     tcase_add_test(t, what_is_lost_after_a_new_subscription_is_another_loss);
     tcase_add_test(t, a_page_of_history_keeps_its_place_and_so_does_the_news_that_there_is_none);
+    tcase_add_test(t, a_worker_that_missed_news_is_told_once_that_it_knows_nothing);
     tcase_add_test(t, a_message_that_is_no_text_is_counted_and_no_gap);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);

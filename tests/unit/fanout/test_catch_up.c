@@ -506,6 +506,20 @@ START_TEST(a_question_without_an_answer_is_asked_again)
 }
 END_TEST
 
+// By its number, or where the bus only knows that the worker missed something.
+START_TEST(a_page_that_was_lost_on_its_way_is_asked_for_again_soon)
+{
+    join(0, FROM_EVENT_ID, 2);
+    confirm(4);
+    hub_page_lost(hub, _i ? 0 : query.number);
+    ck_assert_uint_eq(asked, 1);
+    later(1500);
+    ck_assert_uint_eq(asked, 2);
+    page(2, 2, 4, true);
+    ck_assert_str_eq(heard(0), "3 4");
+}
+END_TEST
+
 START_TEST(a_question_that_could_not_be_told_is_told_again_soon)
 {
     bus_has_memory = false;
@@ -1108,6 +1122,7 @@ int main(void)
     tcase_add_test(tcase, who_was_served_by_a_quicker_gateway_waits_for_what_is_new);
     tcase_add_test(tcase, a_page_that_cannot_be_had_is_a_gap_for_those_who_wait);
     tcase_add_test(tcase, a_question_without_an_answer_is_asked_again);
+    tcase_add_loop_test(tcase, a_page_that_was_lost_on_its_way_is_asked_for_again_soon, 0, 2);
     tcase_add_test(tcase, a_question_that_could_not_be_told_is_told_again_soon);
     tcase_add_test(tcase, the_answer_to_another_question_is_not_taken);
     tcase_add_test(tcase, the_answer_to_the_same_question_of_another_time_is_not_taken);
