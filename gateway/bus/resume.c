@@ -141,7 +141,7 @@ static struct history *open_history(struct resume *r)
                                               .is_awaited = is_awaited,
                                               .on_page = on_page,
                                               .on_dropped = on_dropped,
-                                              .home = r->settings.owner ? on_owner : NULL,
+                                              .owner = r->settings.owner ? on_owner : NULL,
                                               .on_working = on_working,
                                               .on_moved = r->settings.on_moved ? on_moved : NULL,
                                               .ctx = r};

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/envelope.h"
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void require(bool promise)
@@ -19,13 +21,16 @@ static void take(const char *payload, size_t len)
     enum counter dropped = COUNTER_COUNT;
     struct frame *f = message_frame(&policy, (struct channel_ref){.name = "news", .len = 4, .hash = 7},
                                     payload, len, &dropped);
-    require((f == NULL) == (dropped != COUNTER_COUNT));
+    bool is_whole = dropped == COUNTER_COUNT || dropped == COUNTER_IDS_DROPPED;
+    require((f != NULL) == is_whole);
     if (!f)
         return;
     const char *body = f->wire + f->body_at;
     const char *end = memmem(body, f->body_len, "\n\n", 2);
     require(end == body + f->body_len - 2 && !memchr(body, '\r', f->body_len));
     require(!f->is_gap && !f->rest);
+    if (f->id_line_len > 0) // "id: ", the id, LF
+        require(envelope_id_returns(body + 4, f->id_line_len - 5));
     if (f->durable)
         require(f->id_line_len > 0 && f->at.offset > 0 && event_id_before(f->prev, f->at));
     else
