@@ -65,6 +65,6 @@ void delivery_resubscribed(struct delivery *d, struct bus_channel *c, size_t w);
 // No channel is confirmed any more: tells every worker.
 void delivery_unconfirm(struct delivery *d);
 
-// Tells worker `w`, which missed news, that no channel is confirmed; the caller confirms its channels anew. False
+// Tells worker `w`, which missed news, that no channel is confirmed and no page will come; the caller confirms its channels anew. False
 // where it is in sync, or there is still no memory to tell it.
 bool delivery_resync(struct delivery *d, size_t w);

@@ -22,7 +22,7 @@ void catch_up_wake(struct hub *h, struct hub_channel *c);
 void catch_up_append(struct hub *h, struct hub_channel *c, struct frame *f);
 // The answer to on_history; `c` is NULL where the channel is gone. Takes the references of the frames.
 void catch_up_take_page(struct hub *h, struct hub_channel *c, const struct history_page *page);
-// The page with that number will not come.
+// The page with that number (0: any page) will not come.
 void catch_up_page_lost(struct hub *h, uint32_t number);
 // A lagging stream may take more.
 void catch_up_wake_one(struct hub *h, struct lagging *lag);

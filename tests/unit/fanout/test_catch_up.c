@@ -200,6 +200,19 @@ TEST(a_question_without_an_answer_is_asked_again)
     ck_assert_str_eq(heard(0), "3 4");
 }
 
+// By its number, or where the bus only knows that the worker missed something.
+TEST_LOOP(a_page_that_was_lost_on_its_way_is_asked_for_again_soon, 0, 2)
+{
+    join(0, FROM_EVENT_ID, 2);
+    confirm(4);
+    hub_page_lost(world.hub, _i ? 0 : world.query.number);
+    ck_assert_uint_eq(world.asked, 1);
+    later(1500);
+    ck_assert_uint_eq(world.asked, 2);
+    page(2, 2, 4, true);
+    ck_assert_str_eq(heard(0), "3 4");
+}
+
 TEST(a_question_that_could_not_be_told_is_told_again_soon)
 {
     world.bus_has_memory = false;
