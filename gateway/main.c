@@ -13,7 +13,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/map.h"
-#include "gateway/client/listener.h"
+#include "gateway/client/listen_address.h"
 #include "gateway/process/admin.h"
 #include "gateway/process/capacity.h"
 #include "gateway/process/config.h"
@@ -39,6 +39,7 @@ struct gateway {
     struct mailbox *inbox;
     struct mailbox *worker_boxes[WORKERS_MAX];
     struct worker *workers[WORKERS_MAX];
+    struct listen_address listen[LISTEN_MAX], admin_listen;
     int listen_fds[LISTEN_MAX][WORKERS_MAX];
     struct listen_socket worker_sockets[WORKERS_MAX][LISTEN_MAX];
     int admin_fd;
@@ -72,28 +73,36 @@ static bool set_capacity(struct gateway *g)
 
 static bool bind_all(struct gateway *g)
 {
-    char error[512], bound[300];
+    char error[512];
     const struct config *c = &g->config;
     for (size_t i = 0; i < c->listen.count; i++) {
-        if (!listener_bind(c->listen.items[i], c->workers, g->listen_fds[i], bound, sizeof bound, error,
-                           sizeof error)) {
+        g->listen[i] = (struct listen_address){.text = c->listen.items[i], .access = c->listen_access};
+        if (!listen_address_bind(&g->listen[i], c->workers, g->listen_fds[i], error, sizeof error)) {
             log_error("listener", "--listen: %s", error);
             return false;
         }
         for (size_t w = 0; w < c->workers; w++)
             g->worker_sockets[w][i] =
                 (struct listen_socket){.fd = g->listen_fds[i][w], .attributes = {.role = LISTENER_PUBLIC}};
-        log_info("listener", "streams at http://%s%s", bound, c->path);
+        log_info("listener", "streams at http://%s%s", g->listen[i].bound, c->path);
     }
     g->admin_fd = -1;
     if (strcmp(c->admin_listen, "off") == 0)
         return true;
-    if (!listener_bind(c->admin_listen, 1, &g->admin_fd, bound, sizeof bound, error, sizeof error)) {
+    g->admin_listen = (struct listen_address){.text = c->admin_listen, .access = c->listen_access};
+    if (!listen_address_bind(&g->admin_listen, 1, &g->admin_fd, error, sizeof error)) {
         log_error("listener", "--admin-listen: %s", error);
         return false;
     }
-    log_info("listener", "metrics at http://%s/metrics", bound);
+    log_info("listener", "metrics at http://%s/metrics", g->admin_listen.bound);
     return true;
+}
+
+static void remove_socket_files(struct gateway *g)
+{
+    for (size_t i = 0; i < LISTEN_MAX; i++)
+        listen_address_remove(&g->listen[i]);
+    listen_address_remove(&g->admin_listen);
 }
 
 static const char *on_refuse(void *ctx)
@@ -263,6 +272,7 @@ static int gateway_serve(struct gateway *g)
         return EXIT_FAILURE;
     }
     int code = gateway_run(g);
+    remove_socket_files(g);
     (void)log_stop(code == EXIT_SUCCESS ? LOG_STOP_MS : LOG_STOP_FAILED_MS); // there is nowhere to tell of it
     return code;
 }

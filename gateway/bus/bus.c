@@ -1,6 +1,7 @@
 #include "gateway/bus/bus.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -27,10 +28,21 @@ struct bus {
     ev_prepare end_of_turn;
     ev_timer linger, retry_denied, tick;
     _Atomic bool proven;
+    pthread_mutex_t fault_lock; // guards what follows: the page of another thread shows it
+    char fault[BUS_FAULT_MAX];
     _Atomic uint64_t alive_at;
     pthread_t thread;
     bool running;
 };
+
+static void note_fault(struct bus *b)
+{
+    char fault[BUS_FAULT_MAX];
+    cluster_fault(b->cluster, fault, sizeof fault);
+    pthread_mutex_lock(&b->fault_lock);
+    memcpy(b->fault, fault, sizeof fault);
+    pthread_mutex_unlock(&b->fault_lock);
+}
 
 static void on_proven(void *ctx, bool proven)
 {
@@ -99,6 +111,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
     counter_set(&b->counters, COUNTER_CONNECTION_BYTES, channels_bytes(&b->channels));
     retry_waiting(b);
     cluster_tick(b->cluster);
+    note_fault(b);
     atomic_store_explicit(&b->alive_at, clock_monotonic_ms(), memory_order_relaxed);
 }
 
@@ -182,6 +195,10 @@ struct bus *bus_create(const struct bus_settings *settings)
     if (!b)
         return NULL;
     b->settings = *settings;
+    if (pthread_mutex_init(&b->fault_lock, NULL) != 0) {
+        free(b);
+        return NULL;
+    }
     channels_init(&b->channels);
     TAILQ_INIT(&b->waiting);
     b->delivery = (struct delivery){.channels = &b->channels,
@@ -257,12 +274,20 @@ void bus_destroy(struct bus *b)
     }
     if (b->loop && !b->settings.loop)
         ev_loop_destroy(b->loop);
+    pthread_mutex_destroy(&b->fault_lock);
     free(b);
 }
 
 bool bus_is_proven(const struct bus *b)
 {
     return atomic_load(&b->proven);
+}
+
+void bus_fault(struct bus *b, char *out)
+{
+    pthread_mutex_lock(&b->fault_lock);
+    memcpy(out, b->fault, sizeof b->fault);
+    pthread_mutex_unlock(&b->fault_lock);
 }
 
 const struct counters *bus_counters(const struct bus *b)

@@ -16,6 +16,8 @@
 
 struct bus;
 
+#define BUS_FAULT_MAX 512u // bytes, terminated
+
 struct bus_settings {
     struct ev_loop *loop; // of the only worker, borrowed; NULL: the bus gets a loop and a thread of its own
     const struct redis_url *redis; // borrowed, of any kind
@@ -45,5 +47,7 @@ void bus_destroy(struct bus *b);
 
 // Read by any thread.
 bool bus_is_proven(const struct bus *b); // a canary came back lately: what is published is delivered
+// Why it is not proven, in one line; empty where it is. `out` has room for BUS_FAULT_MAX bytes.
+void bus_fault(struct bus *b, char *out);
 const struct counters *bus_counters(const struct bus *b);
 uint64_t bus_alive_at(const struct bus *b); // monotonic milliseconds of the last sign of life

@@ -1,6 +1,6 @@
 #include "gateway/bus/cluster.h"
 
-#include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -407,4 +407,14 @@ void cluster_retry_denied(struct cluster *cl)
 {
     for (size_t i = 0; i < cl->count; i++)
         node_channels_retry_denied(node_channels(cl->members[i]->node));
+}
+
+void cluster_fault(const struct cluster *cl, char *out, size_t size)
+{
+    snprintf(out, size, "%s", cl->proven ? "" : "no node of the cluster is known");
+    for (size_t i = 0; !cl->proven && i < cl->count; i++) {
+        const struct member *m = cl->members[i];
+        if (is_used(cl, m) && !node_is_proven(m->node))
+            snprintf(out, size, "%s", node_fault(m->node));
+    }
 }

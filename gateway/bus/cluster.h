@@ -40,5 +40,8 @@ void cluster_subscribe_fresh(struct cluster *cl);
 void cluster_unsubscribe_expired(struct cluster *cl);
 void cluster_retry_denied(struct cluster *cl);
 
+// Why delivery is not proven, in one line without an address, which is not for the public; empty where it is.
+void cluster_fault(const struct cluster *cl, char *out, size_t size);
+
 // Every second or so: looks for other nodes where one does not work, and makes up for memory that was short.
 void cluster_tick(struct cluster *cl);

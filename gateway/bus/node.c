@@ -441,3 +441,11 @@ bool node_is_connected(const struct node *n)
 {
     return n->connected;
 }
+
+const char *node_fault(const struct node *n)
+{
+    const char *subscriber = redis_pubsub_fault(n->subscriptions.pubsub), *history = resume_fault(n->resume);
+    if (node_is_proven(n))
+        return "";
+    return subscriber[0] ? subscriber : history[0] ? history : "the canary did not come back";
+}

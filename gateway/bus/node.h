@@ -66,3 +66,5 @@ void node_move_canary(struct node *n, uint16_t slot);
 bool node_is_connected(const struct node *n);
 // A canary came back lately, and histories can be read.
 bool node_is_proven(const struct node *n);
+// Why delivery is not proven, in one line; empty where it is.
+const char *node_fault(const struct node *n);

@@ -141,7 +141,7 @@ static struct history *open_history(struct resume *r)
                                               .is_awaited = is_awaited,
                                               .on_page = on_page,
                                               .on_dropped = on_dropped,
-                                              .home = r->settings.owner ? on_owner : NULL,
+                                              .owner = r->settings.owner ? on_owner : NULL,
                                               .on_working = on_working,
                                               .on_moved = r->settings.on_moved ? on_moved : NULL,
                                               .ctx = r};
@@ -171,6 +171,11 @@ void resume_destroy(struct resume *r)
 bool resume_is_working(const struct resume *r)
 {
     return !r->history || history_is_working(r->history);
+}
+
+const char *resume_fault(const struct resume *r)
+{
+    return r->history ? history_fault(r->history) : "";
 }
 
 void resume_reconnect(struct resume *r)

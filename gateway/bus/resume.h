@@ -35,6 +35,8 @@ bool resume_page(struct resume *r, unsigned worker, struct channel_ref channel,
                  const struct history_query *query);
 // Whether histories can be read, so far as there may be any (history.h).
 bool resume_is_working(const struct resume *r);
+// Why it does not, in one line; empty where it does.
+const char *resume_fault(const struct resume *r);
 // The subscriber's connection is a new one.
 void resume_reconnect(struct resume *r);
 // Asks again for what could not be asked for want of memory. Now and then.

@@ -12,17 +12,16 @@ void answer_scratch(struct conn *c, size_t len, enum close_reason reason)
     conn_finish(c, reason);
 }
 
-static void send_problem(struct conn *c, const struct http_request *req, int status, const char *detail,
-                         const char *allow)
+static void send_problem(struct conn *c, const struct http_request *req, const struct http_problem *problem,
+                         enum close_reason reason)
 {
     struct client_context *cx = conn_context(c);
-    size_t len = http_problem(&cx->policy, req, status, detail, 0, allow, cx->scratch, SCRATCH_SIZE);
-    answer_scratch(c, len, CLOSE_BAD_REQUEST);
+    answer_scratch(c, http_problem(&cx->policy, req, problem, cx->scratch, SCRATCH_SIZE), reason);
 }
 
 void answer_problem(struct conn *c, const struct http_request *req, int status, const char *detail)
 {
-    send_problem(c, req, status, detail, NULL);
+    send_problem(c, req, &(struct http_problem){.status = status, .detail = detail}, CLOSE_BAD_REQUEST);
 }
 
 void answer_not_allowed(struct conn *c, const struct http_request *req, const struct route *r)
@@ -30,7 +29,8 @@ void answer_not_allowed(struct conn *c, const struct http_request *req, const st
     char allow[ROUTE_ALLOW_MAX], detail[ROUTE_ALLOW_MAX + 32];
     route_allow(r, allow);
     snprintf(detail, sizeof detail, "This path takes %s.", allow);
-    send_problem(c, req, 405, detail, allow);
+    const struct http_problem problem = {.status = 405, .detail = detail, .allow = allow};
+    send_problem(c, req, &problem, CLOSE_BAD_REQUEST);
 }
 
 // A browser gives up for good on anything but 200 and an event stream; so that is what it gets, with a time
@@ -56,11 +56,9 @@ static void refuse_with_retry(struct conn *c, const struct http_request *req)
 
 void answer_refusal(struct conn *c, const struct http_request *req, const char *why)
 {
-    struct client_context *cx = conn_context(c);
-    if (!cx->settings->refuse_with_status) {
+    const struct http_problem problem = {.status = 503, .detail = why, .retry_after_s = RETRY_AFTER_S};
+    if (conn_context(c)->settings->refuse_with_status)
+        send_problem(c, req, &problem, CLOSE_REFUSED);
+    else
         refuse_with_retry(c, req);
-        return;
-    }
-    size_t len = http_problem(&cx->policy, req, 503, why, RETRY_AFTER_S, NULL, cx->scratch, SCRATCH_SIZE);
-    answer_scratch(c, len, CLOSE_REFUSED);
 }

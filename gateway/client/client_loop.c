@@ -273,6 +273,10 @@ static void on_io(struct ev_loop *loop, ev_io *w, int events)
 {
     (void)loop;
     struct conn *c = container_of(w, struct conn, io);
+    if (events & EV_ERROR) { // epoll_ctl(2) had no memory or no watch left, and libev has stopped the watcher
+        conn_close(c, CLOSE_OUT_OF_MEMORY);
+        return;
+    }
     if (events & EV_READ)
         conn_read(c);
     if ((events & EV_WRITE) && c->state != CONN_CLOSED)

@@ -32,7 +32,7 @@ struct admission;
 // A request head that came in pieces: what has come so far.
 struct conn_head {
     struct buf bytes;
-    size_t scanned; // of them, by http_request_parse
+    struct http_scan scan; // of them, by http_request_parse
 };
 
 // The budget of an idle stream is in docs/performance.md: think before you add a field.

@@ -15,48 +15,52 @@ static void start_head_deadline(struct conn *c)
     conn_set_deadline(c, conn_context(c)->settings->head_timeout_ms);
 }
 
-// Requests one after another, while the connection is one that may send another. Returns the bytes used.
-static size_t take_requests(struct conn *c, const char *bytes, size_t len, size_t *scanned)
+// Requests one after another, while the connection is one that may send another. Returns the bytes used; may lower
+// `*len` as http_request_parse does.
+static size_t take_requests(struct conn *c, char *bytes, size_t *len, struct http_scan *scan)
 {
-    size_t used = 0, n;
-    while (c->state == CONN_HEAD && used < len &&
-           (n = request_read(c, bytes + used, len - used, scanned)) > 0) {
+    size_t used = 0;
+    while (c->state == CONN_HEAD && used < *len) {
+        size_t rest = *len - used, n = request_read(c, bytes + used, &rest, scan);
+        *len = used + rest;
+        if (n == 0)
+            break;
         used += n;
-        *scanned = 0;
+        *scan = (struct http_scan){0};
     }
     return used;
 }
 
 // Keeps what has come of a head for the next read. False when out of memory.
-static bool head_keep(struct conn *c, const char *bytes, size_t len, size_t scanned)
+static bool head_keep(struct conn *c, const char *bytes, size_t len, const struct http_scan *scan)
 {
     struct conn_head *head = calloc(1, sizeof *head);
     if (!head || !buf_append(&head->bytes, bytes, len)) {
         free(head);
         return false;
     }
-    head->scanned = scanned;
+    head->scan = *scan;
     c->head = head;
     return true;
 }
 
 // The first bytes of a head.
-static void begin_head(struct conn *c, const char *bytes, size_t len)
+static void begin_head(struct conn *c, char *bytes, size_t len)
 {
-    size_t scanned = 0;
+    struct http_scan scan = {0};
     // From here the client has its time for the whole head: more bytes of it do not buy more.
     start_head_deadline(c);
-    size_t used = take_requests(c, bytes, len, &scanned);
+    size_t used = take_requests(c, bytes, &len, &scan);
     if (c->state != CONN_HEAD || used == len)
         return;
     if (used > 0)
         start_head_deadline(c);
-    if (!head_keep(c, bytes + used, len - used, scanned))
+    if (!head_keep(c, bytes + used, len - used, &scan))
         conn_close(c, CLOSE_OUT_OF_MEMORY);
 }
 
 // More of a head: a byte is copied once, however small the pieces are.
-static void go_on_with_head(struct conn *c, const char *bytes, size_t len)
+static void go_on_with_head(struct conn *c, char *bytes, size_t len)
 {
     struct conn_head *head = c->head;
     if (!buf_append(&head->bytes, bytes, len)) {
@@ -64,7 +68,7 @@ static void go_on_with_head(struct conn *c, const char *bytes, size_t len)
         return;
     }
     c->head = NULL; // the state may be left while the request is read from it
-    size_t used = take_requests(c, head->bytes.data, head->bytes.len, &head->scanned);
+    size_t used = take_requests(c, head->bytes.data, &head->bytes.len, &head->scan);
     if (used == 0 && c->state == CONN_HEAD) {
         c->head = head;
         return;

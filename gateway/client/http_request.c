@@ -1,17 +1,19 @@
 #include "gateway/client/http_request.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "gateway/client/http_accept.h"
 #include "gateway/client/http_fields.h"
 #include "gateway/client/http_target.h"
 
-// The order of work: scan_head finds the end of the head and refuses bytes that no line may hold;
-// request_line reads the first line; http_fields (llhttp) splits the rest into fields, which on_field checks
-// one by one; policy_status checks what only the whole of them tells.
+// The order of work: scan_head finds the end of the head, refuses bytes that no line may hold, and mends an odd
+// Last-Event-ID; request_line reads the first line; http_fields (llhttp) splits the rest into fields, which on_field
+// checks one by one; policy_status checks what all fields together say.
 
 #define METHOD_MAX 24 // longer than any registered method
 #define LEADING_LINES_MAX 2
+#define FOREIGN_ID_BYTE '?' // stands in no id that a gateway makes
 
 struct head_reader {
     struct http_request *out;
@@ -31,7 +33,8 @@ static size_t leading_lines(const char *head, size_t len)
     return n;
 }
 
-static bool byte_allowed(const char *head, size_t i)
+// Whether byte `i` may stand in a head; `in_id`: it belongs to the value of Last-Event-ID.
+static bool byte_allowed(const char *head, size_t i, bool in_id)
 {
     unsigned char c = (unsigned char)head[i];
     unsigned char before = i > 0 ? (unsigned char)head[i - 1] : 0;
@@ -41,22 +44,72 @@ static bool byte_allowed(const char *head, size_t i)
         return false; // obs-fold, or a blank before the first field
     // 0x80 and above: obs-text is legal in values (RFC 9110 section 5.5) and met there (cookies, user
     // agents). What the gateway itself reads is checked by its own grammar.
-    return (c >= 0x20 && c != 0x7f) || c == '\t' || c == '\r';
+    return (c >= 0x20 && c != 0x7f) || c == '\t' || c == '\r' || (in_id && c != 0);
+}
+
+static bool is_id_end(char c)
+{
+    return c == '\r' || c == '\n' || c == '\0';
+}
+
+// Cuts the bytes of Last-Event-ID from `i` on out of the head: all up to the end of the line, or to the end of what is
+// there. False where they are too many.
+static bool cut_id(char *head, size_t *len, size_t i, struct http_scan *scan)
+{
+    assert(scan->id_len == HTTP_ID_MAX && i > scan->line);
+    size_t end = i;
+    while (end < *len && !is_id_end(head[end]))
+        end++;
+    memmove(head + i, head + end, *len - end);
+    *len -= end - i;
+    scan->id_skipped += end - i;
+    head[i - 1] = FOREIGN_ID_BYTE;
+    return scan->id_skipped <= HTTP_ID_SKIP_MAX;
+}
+
+static void keep_id_byte(char *byte, struct http_scan *scan)
+{
+    if (((unsigned char)*byte < 0x20 && *byte != '\t') || *byte == 0x7f)
+        *byte = FOREIGN_ID_BYTE;
+    scan->id_len++;
+}
+
+static bool ends_id_name(const char *head, size_t i, const struct http_scan *scan)
+{
+    return head[i] == ':' &&
+           http_text_is((struct http_text){head + scan->line, i - scan->line}, "last-event-id");
 }
 
 // Looks for the empty line that ends the head which begins at `start`.
-static enum http_parse scan_head(const char *head, size_t len, size_t start, size_t *scanned,
+static enum http_parse scan_head(char *head, size_t *len, size_t start, struct http_scan *scan,
                                  size_t *head_len)
 {
-    for (size_t i = *scanned; i < len; i++) {
-        if (!byte_allowed(head, i))
+    size_t i = scan->scanned;
+    assert(scan->line <= i && i <= *len);
+    for (; i < *len && i < HTTP_HEAD_MAX + scan->id_len; i++) {
+        if (!byte_allowed(head, i, scan->in_id))
             return HTTP_PARSE_ERROR;
-        if (head[i] == '\n' && i >= start + 2 && head[i - 2] == '\n') {
-            *scanned = *head_len = i + 1;
-            return HTTP_PARSE_DONE;
+        if (scan->in_id && !is_id_end(head[i])) {
+            if (scan->id_len < HTTP_ID_MAX)
+                keep_id_byte(head + i, scan);
+            else if (cut_id(head, len, i, scan))
+                i--; // another byte is there now
+            else
+                return HTTP_PARSE_ERROR;
+        } else if (ends_id_name(head, i, scan)) {
+            if (scan->id_seen)
+                return HTTP_PARSE_ERROR; // each would make the head longer
+            scan->id_seen = scan->in_id = true;
+        } else if (head[i] == '\n') {
+            if (i >= start + 2 && head[i - 2] == '\n') {
+                scan->scanned = *head_len = i + 1;
+                return HTTP_PARSE_DONE;
+            }
+            scan->line = i + 1;
+            scan->in_id = false;
         }
     }
-    *scanned = len;
+    scan->scanned = i;
     return HTTP_PARSE_MORE;
 }
 
@@ -201,7 +254,7 @@ static bool keep_once(struct http_text *kept, struct http_text value)
     return true;
 }
 
-// One whole field. False where it may not be.
+// Reads one whole field. False where it is not allowed.
 static bool on_field(void *ctx, struct http_text name, struct http_text value)
 {
     struct head_reader *r = ctx;
@@ -237,7 +290,7 @@ static bool on_field(void *ctx, struct http_text name, struct http_text value)
     return true;
 }
 
-// What only the whole of the fields tells.
+// Checks what all fields together say.
 static int policy_status(const struct head_reader *r)
 {
     const struct http_request *out = r->out;
@@ -245,8 +298,7 @@ static int policy_status(const struct head_reader *r)
         return 400;
     if (out->host.at != NULL && !http_authority_valid(out->host))
         return 400;
-    // RFC 9112 section 3.2.2 lets the target win over Host; one who sends two different hosts is up to
-    // something.
+    // RFC 9112 section 3.2.2 lets the target win over Host; no honest client sends two different hosts.
     if (r->authority.at != NULL && out->host.at != NULL && !http_text_same(r->authority, out->host))
         return 400;
     if (r->transfer_encoding)
@@ -261,7 +313,6 @@ static int policy_status(const struct head_reader *r)
 // Reads the whole head that begins with its request line.
 static int read_head(const char *head, size_t len, struct http_request *out)
 {
-    *out = (struct http_request){0};
     struct head_reader r = {.out = out};
     const char *line_end = memchr(head, '\r', len);
     int status = request_line(&r, head, (size_t)(line_end - head));
@@ -277,41 +328,61 @@ static int read_head(const char *head, size_t len, struct http_request *out)
     case HTTP_FIELDS_OK:
         break;
     }
-    // Nobody reads bodies: what follows one must not be taken for a request.
+    // Bodies are not read: their bytes must not be taken for a request.
     out->keep_alive = !r.connection_close && !r.body && (!out->http_1_0 || r.connection_keep_alive);
     out->accepts_event_stream = http_accept_event_stream(&r.accept);
     out->accepts_json = http_accept_json(&r.accept);
     return policy_status(&r);
 }
 
-static enum http_parse refuse(int *status, int why)
-{
-    *status = why;
-    return HTTP_PARSE_ERROR;
-}
+// ---- all of it
 
-enum http_parse http_request_parse(const char *head, size_t len, size_t *scanned, struct http_request *out,
-                                   size_t *head_len, int *status)
+// The status of what has come of a head; 0 where it is whole and taken, PARSE_MORE where it is not whole.
+#define PARSE_MORE (-1)
+static int parse_status(char *head, size_t *len, struct http_scan *scan, struct http_request *out,
+                        size_t *head_len)
 {
-    bool full = len >= HTTP_HEAD_MAX;
-    if (full)
-        len = HTTP_HEAD_MAX;
-    size_t start = leading_lines(head, len);
+    size_t start = leading_lines(head, *len);
     if (start > LEADING_LINES_MAX * 2)
-        return refuse(status, 400);
-    int why = method_status(head + start, len - start);
-    if (why != 0)
-        return refuse(status, why);
-    switch (scan_head(head, len, start, scanned, head_len)) {
+        return 400;
+    int status = method_status(head + start, *len - start);
+    if (status != 0)
+        return status;
+    switch (scan_head(head, len, start, scan, head_len)) {
     case HTTP_PARSE_ERROR:
-        return refuse(status, 400);
+        return scan->id_skipped > HTTP_ID_SKIP_MAX ? 431 : 400;
     case HTTP_PARSE_MORE:
-        if (!full)
-            return HTTP_PARSE_MORE;
-        return refuse(status, memchr(head + start, '\n', len - start) == NULL ? 414 : 431);
+        if (scan->scanned < HTTP_HEAD_MAX + scan->id_len)
+            return PARSE_MORE;
+        return scan->line <= start ? 414 : 431;
     case HTTP_PARSE_DONE:
         break;
     }
-    why = read_head(head + start, *head_len - start, out);
-    return why == 0 ? HTTP_PARSE_DONE : refuse(status, why);
+    return read_head(head + start, *head_len - start, out);
+}
+
+enum http_parse http_request_parse(char *head, size_t *len, struct http_scan *scan, struct http_request *out,
+                                   size_t *head_len, int *status)
+{
+    *out = (struct http_request){0};
+    *status = parse_status(head, len, scan, out, head_len);
+    if (*status == 0)
+        return HTTP_PARSE_DONE;
+    if (*status == PARSE_MORE)
+        return HTTP_PARSE_MORE;
+    out->origin = http_request_origin(head, *len);
+    return HTTP_PARSE_ERROR;
+}
+
+struct http_text http_request_origin(const char *head, size_t len)
+{
+    static const char name[] = "Origin:";
+    size_t name_len = sizeof(name) - 1;
+    const char *line = head + leading_lines(head, len), *end = head + len, *next;
+    for (; (next = memchr(line, '\n', (size_t)(end - line))) != NULL && next - line > 1; line = next + 1) {
+        struct http_text field = {line, (size_t)(next - line) - 1}; // without CRLF
+        if (field.len >= name_len && http_text_is((struct http_text){line, name_len}, name))
+            return http_text_trim((struct http_text){line + name_len, field.len - name_len});
+    }
+    return (struct http_text){NULL, 0};
 }

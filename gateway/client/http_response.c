@@ -1,5 +1,6 @@
 #include "gateway/client/http_response.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -95,7 +96,7 @@ static const char *allowed_origin(const struct http_policy *p, const struct http
 {
     if (any_origin(p))
         return "*";
-    if (req == NULL || req->origin.at == NULL)
+    if (req->origin.at == NULL)
         return NULL;
     for (size_t i = 0; i < p->cors_origin_count; i++)
         if (strlen(p->cors_origins[i]) == req->origin.len &&
@@ -104,8 +105,8 @@ static const char *allowed_origin(const struct http_policy *p, const struct http
     return NULL;
 }
 
-// Fetch standard 3.3. `Vary` also where the origin does not match: a cache must not give that answer to one
-// that does.
+// Fetch standard 3.3. `Vary` also where the origin does not match: a cache must not give that answer to an origin that
+// does.
 static void put_cors(struct writer *w, const struct http_policy *p, const struct http_request *req)
 {
     if (p->cors_origin_count == 0)
@@ -121,7 +122,7 @@ static void put_cors(struct writer *w, const struct http_policy *p, const struct
     put_field(w, "Access-Control-Expose-Headers", "X-SSE-Gateway");
 }
 
-// What every head begins with. The version is ours, not the client's (RFC 9110 section 6.2).
+// Begins every head. The version is ours, not the client's (RFC 9110 section 6.2).
 static struct writer begin(const struct http_policy *p, const struct http_request *req, int status, char *out,
                            size_t size)
 {
@@ -162,15 +163,15 @@ static void put_entity(struct writer *w, const char *content_type, size_t body_l
     put(w, "\r\n");
 }
 
-size_t http_answer_head(const struct http_policy *p, const struct http_request *req, int status,
-                        const char *content_type, size_t body_len, bool keep_alive, char *out, size_t size)
+size_t http_answer_head(const struct http_policy *p, const struct http_request *req,
+                        const struct http_answer *answer, char *out, size_t size)
 {
-    struct writer w = begin(p, req, status, out, size);
-    put_entity(&w, content_type, body_len, keep_alive);
+    struct writer w = begin(p, req, answer->status, out, size);
+    put_entity(&w, answer->content_type, answer->body_len, answer->keep_alive);
     return written(&w);
 }
 
-// As the inside of a JSON string. The detail may hold bytes that a client sent, in any encoding: what is not
+// Writes `text` as the inside of a JSON string. The detail may hold bytes that a client sent, in any encoding: what is not
 // printable ASCII is escaped as if it were Latin-1. Stops where less than `reserve` bytes would be left.
 static void put_json_text(struct writer *w, const char *text, size_t reserve)
 {
@@ -199,21 +200,22 @@ static size_t problem_body(int status, const char *detail, char *out, size_t siz
     return w.len;
 }
 
-size_t http_problem(const struct http_policy *p, const struct http_request *req, int status,
-                    const char *detail, unsigned retry_after_s, const char *allow, char *out, size_t size)
+size_t http_problem(const struct http_policy *p, const struct http_request *req,
+                    const struct http_problem *problem, char *out, size_t size)
 {
     char body[1024];
-    size_t body_len = problem_body(status, detail, body, sizeof(body));
+    size_t body_len = problem_body(problem->status, problem->detail, body, sizeof(body));
+    assert(problem->status >= 400 && (problem->status == 405) == (problem->allow != NULL));
 
-    struct writer w = begin(p, req, status, out, size);
-    if (allow != NULL)
-        put_field(&w, "Allow", allow);
-    if (status == 401) // RFC 9110 section 15.5.2 wants one
+    struct writer w = begin(p, req, problem->status, out, size);
+    if (problem->allow != NULL)
+        put_field(&w, "Allow", problem->allow);
+    if (problem->status == 401) // RFC 9110 section 15.5.2 wants one
         put_field(&w, "WWW-Authenticate", "Bearer realm=\"sse\"");
-    if (retry_after_s > 0)
-        put_format(&w, "Retry-After: %u\r\n", retry_after_s);
+    if (problem->retry_after_s > 0)
+        put_format(&w, "Retry-After: %u\r\n", problem->retry_after_s);
     put_entity(&w, "application/problem+json", body_len, false);
-    if (req == NULL || req->method != HTTP_HEAD)
+    if (req->method != HTTP_HEAD)
         put_bytes(&w, body, body_len);
     return written(&w);
 }
@@ -226,7 +228,9 @@ size_t http_preflight(const struct http_policy *p, const struct http_request *re
     bool preflight = req->origin.at != NULL && req->request_method.at != NULL;
     if (preflight && allowed_origin(p, req) != NULL)
         put(&w, "Access-Control-Allow-Methods: GET, HEAD\r\n"
-                "Access-Control-Allow-Headers: Authorization, Last-Event-ID, Cache-Control\r\n"
+                "Access-Control-Allow-Headers: Accept, Authorization, Cache-Control, Content-Type, "
+                "Last-Event-ID, "
+                "traceparent, tracestate, X-Requested-With\r\n"
                 "Access-Control-Max-Age: 7200\r\n");
     put_field(&w, "Cache-Control", "no-store");
     put_connection(&w, false);

@@ -1,5 +1,4 @@
-// Response heads and small whole responses (RFC 9112; problem details: RFC 9457). Pure: writes into the
-// caller's buffer.
+// Response heads and small whole responses (RFC 9112; problem details: RFC 9457), written into the caller's buffer. Pure.
 #pragma once
 
 #include <stdbool.h>
@@ -8,40 +7,52 @@
 
 #include "gateway/client/http_request.h"
 
-#define HTTP_RESPONSE_HEAD_MAX 1024 // enough for any head this module writes (origin values are bounded)
-
+#define HTTP_RESPONSE_HEAD_MAX                                                                               \
+    1024 // bytes of the longest head, with a gateway_id of 128 and an origin of 300
 #define HTTP_PROBLEM_MAX (HTTP_RESPONSE_HEAD_MAX + 1024)
 
-// How the answer names itself and treats other origins; made once from the options.
+// What stands in all answers, and which origins may read them. Made once from the options; all strings are borrowed.
 struct http_policy {
     const char *gateway_id;          // X-SSE-Gateway; header-safe
-    const char *const *cors_origins; // exact origins, or "*" as the only one; borrowed; header-safe
+    const char *const *cors_origins; // exact origins, or "*" as the only one; header-safe
     size_t cors_origin_count;
-    // Date of every answer (RFC 9110 section 6.6.1), made by http_date; the owner renews the text once a
-    // second, in the thread that uses the policy. NULL: no Date.
+    // Date of every answer (RFC 9110 section 6.6.1), made by http_date; its owner renews the text once a second, on the
+    // thread that uses the policy. NULL: no Date.
     const char *date;
 };
 
-// The head of an event stream: 200, chunked (none and close-delimited for HTTP/1.0), the headers of a stream
-// (docs/protocol.md, "A stream, byte for byte"), CORS. Returns its length, 0 where it does not fit.
+// Each of these writes one answer to `req` into out[size], and returns its length; 0 where it does not fit. All follow
+// `p`. Of `req` count the method, the version and what CORS asks about: a request that was refused will do.
+
+// The head of an event stream: 200, chunked (HTTP/1.0: neither chunked nor of a length; its close is the end).
 size_t http_stream_head(const struct http_policy *p, const struct http_request *req, char *out, size_t size);
 
-// A whole final error: status line, headers (Allow for 405, Retry-After: `retry_after_s` where > 0 for 503
-// and 429), and an application/problem+json body {"type":"about:blank","title":..,"status":..,"detail":..}.
-// `detail` may be NULL; it may hold bytes of the client (they are escaped) and is cut where the body would
-// pass 1 KiB. `req` may be NULL (unparsed head). HEAD gets no body (but its Content-Length). 401 gets a
-// Bearer challenge. `size` for all: HTTP_PROBLEM_MAX. Always Connection: close. Returns its length, 0 where
-// it does not fit.
-size_t http_problem(const struct http_policy *p, const struct http_request *req, int status,
-                    const char *detail, unsigned retry_after_s, const char *allow, char *out, size_t size);
+struct http_problem {
+    int status;
+    const char *detail; // or NULL; may hold bytes of the client, which are escaped; cut to a body of 1 KiB
+    const char *allow;  // of a 405; else NULL
+    unsigned retry_after_s; // 0: no Retry-After
+};
 
-// The head of a whole answer of `body_len` bytes of `content_type` (Cache-Control: no-store). Connection:
-// keep-alive or close.
-size_t http_answer_head(const struct http_policy *p, const struct http_request *req, int status,
-                        const char *content_type, size_t body_len, bool keep_alive, char *out, size_t size);
+// A whole final error: the head, with Connection: close (a 401 with a Bearer challenge), and an application/problem+json
+// body {"type":"about:blank","title":..,"status":..,"detail":..}; the answer to HEAD has its length alone. At most
+// HTTP_PROBLEM_MAX bytes.
+size_t http_problem(const struct http_policy *p, const struct http_request *req,
+                    const struct http_problem *problem, char *out, size_t size);
 
-// The answer to a CORS preflight (Fetch standard 4.8) or a plain OPTIONS: 204 with Allow (`allow`, e.g. "GET,
-// HEAD, OPTIONS").
+struct http_answer {
+    int status;
+    const char *content_type;
+    size_t body_len;
+    bool keep_alive;
+};
+
+// The head of a whole answer (Cache-Control: no-store), behind which the caller puts the body.
+size_t http_answer_head(const struct http_policy *p, const struct http_request *req,
+                        const struct http_answer *answer, char *out, size_t size);
+
+// The answer to a CORS preflight (Fetch standard 4.8) or a plain OPTIONS: 204 with Allow (`allow`, e.g. "GET, HEAD,
+// OPTIONS").
 size_t http_preflight(const struct http_policy *p, const struct http_request *req, const char *allow,
                       char *out, size_t size);
 

@@ -142,6 +142,7 @@ int http_query_next(struct http_text *rest, char *buf, size_t size, struct http_
         *rest = from(*rest, pair.len < rest->len ? pair.len + 1 : pair.len);
     } while (pair.len == 0); // "a&&b": WHATWG URL section 5.1 skips it
     size_t equals = find(pair, '=');
+    *name = (struct http_text){NULL, 0};
     if (!decode_form((struct http_text){pair.at, equals}, buf, size, name))
         return -1;
     struct http_text encoded = equals < pair.len ? from(pair, equals + 1) : (struct http_text){NULL, 0};

@@ -1,5 +1,4 @@
-// Pieces of a request: bytes borrowed from its head, and the few things that the readers of a head ask of
-// them. Pure.
+// A piece of a request head: borrowed bytes, and how the modules that read heads compare and classify them. Pure.
 #pragma once
 
 #include <stdbool.h>
@@ -19,7 +18,7 @@ bool http_text_same(struct http_text a, struct http_text b);
 // Without SP and TAB at either end (OWS, RFC 9110 section 5.6.3).
 struct http_text http_text_trim(struct http_text text);
 
-// Bytes, whatever the locale.
+// Classes of bytes, whatever the locale.
 bool http_is_digit(char c);
 bool http_is_alnum(char c);
 bool http_is_token(char c); // RFC 9110 section 5.6.2

@@ -1,5 +1,7 @@
-// What is told apart by the listener that a connection came from. Pure.
+// A listening socket, and what connections that it accepts have of it. Plain values, of any thread.
 #pragma once
+
+#define LISTEN_BACKLOG 4096 // connections that the kernel lets wait at one socket
 
 enum listener_role { LISTENER_PUBLIC = 1, LISTENER_ADMIN = 2 }; // bits: a route may be of both
 

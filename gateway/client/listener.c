@@ -1,225 +1,44 @@
 #include "gateway/client/listener.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "common/log.h"
 
-#define BACKLOG 4096
-// Accepts per turn of the loop: a crowd at the door must not keep those inside waiting.
+// Accepts per turn of the loop: open streams must not wait for any number of new clients.
 #define ACCEPTS_MAX 64u
-// So many turns in a row must find a client at the door before a second one is looked for: accept4() that
-// finds nobody has made a whole socket by then and throws it away, which costs more than another turn.
+// Turns in a row that must find a client before a turn looks for a second one: an accept4() that finds no client has made
+// a whole socket by then and throws it away, which costs more than another turn.
 #define LONE_TURNS 16u
 #define PAUSE_S 0.2
-// A peer that acknowledges nothing for so long is gone (tcp(7), TCP_USER_TIMEOUT): with a heartbeat at least
-// every --heartbeat, a half-open stream is noticed within that and 20 s.
-#define UNACKNOWLEDGED_MS 18000
-#define UNIX_PREFIX "unix:"
 
-static bool set_option(int fd, int level, int name, int value)
-{
-    return setsockopt(fd, level, name, &value, sizeof value) == 0;
-}
-
-// "ADDR:PORT" or "[V6]:PORT" -> node and service. False where it is neither.
-static bool split_address(const char *address, char *node, size_t node_size, const char **service)
-{
-    const char *colon = strrchr(address, ':');
-    if (!colon || colon[1] == '\0')
-        return false;
-    const char *begin = address;
-    const char *end = colon;
-    if (*begin == '[') {
-        if (end == begin || end[-1] != ']')
-            return false;
-        begin++;
-        end--;
-    } else if (memchr(begin, ':', (size_t)(end - begin))) {
-        return false; // an IPv6 address without brackets
-    }
-    size_t len = (size_t)(end - begin);
-    if (len == 0 || len >= node_size)
-        return false;
-    memcpy(node, begin, len);
-    node[len] = '\0';
-    *service = colon + 1;
-    return true;
-}
-
-// Numbers only: a name could stand for several addresses, and a service's name for a port that nobody meant.
-static struct addrinfo *parse_address(const char *address)
-{
-    char node[INET6_ADDRSTRLEN + 1];
-    const char *service;
-    char *end;
-    struct addrinfo hints = {.ai_family = AF_UNSPEC,
-                             .ai_socktype = SOCK_STREAM,
-                             .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE};
-    struct addrinfo *ai;
-    if (!split_address(address, node, sizeof node, &service))
-        return NULL;
-    unsigned long port = strtoul(service, &end, 10); // getaddrinfo takes 65536 for 0
-    if (service[0] < '0' || service[0] > '9' || *end != '\0' || port > 65535)
-        return NULL;
-    return getaddrinfo(node, service, &hints, &ai) == 0 ? ai : NULL;
-}
-
-static const char *unix_path(const char *address)
-{
-    return strncmp(address, UNIX_PREFIX, strlen(UNIX_PREFIX)) == 0 ? address + strlen(UNIX_PREFIX) : NULL;
-}
-
-bool listener_check(const char *address, char *error, size_t error_size)
-{
-    const char *path = unix_path(address);
-    if (path) {
-        size_t most = sizeof((struct sockaddr_un *)0)->sun_path - 1;
-        snprintf(error, error_size, "is no unix socket; its path has 1 to %zu bytes", most);
-        return path[0] != '\0' && strlen(path) <= most;
-    }
-    struct addrinfo *ai = parse_address(address);
-    if (ai)
-        freeaddrinfo(ai);
-    snprintf(error, error_size,
-             "is no address; write for example 127.0.0.1:8080, [::1]:8080 or unix:/run/sse.sock");
-    return ai != NULL;
-}
-
-static int tcp_listen(const struct sockaddr *sa, socklen_t len, bool share)
-{
-    int fd = socket(sa->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -1;
-    // What is set here is inherited by each accepted socket: no system call per client.
-    if (set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) && set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) &&
-        set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS) &&
-        (!share || set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1)) &&
-        (sa->sa_family != AF_INET6 || set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)) &&
-        bind(fd, sa, len) == 0 && listen(fd, BACKLOG) == 0)
-        return fd;
-    int saved = errno;
-    (void)close(fd);
-    errno = saved;
-    return -1;
-}
-
-static void close_all(const int *fds, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        (void)close(fds[i]);
-}
-
-static bool bind_tcp(const struct addrinfo *ai, size_t count, int *fds, struct sockaddr_storage *at)
-{
-    // A first socket that shares with nobody: SO_REUSEPORT alone would quietly split the port with another
-    // gateway.
-    int probe = tcp_listen(ai->ai_addr, ai->ai_addrlen, false);
-    if (probe < 0)
-        return false;
-    socklen_t len = sizeof *at;
-    bool named = getsockname(probe, (struct sockaddr *)at, &len) == 0;
-    (void)close(probe);
-    if (!named)
-        return false;
-    for (size_t i = 0; i < count; i++) {
-        fds[i] = tcp_listen((struct sockaddr *)at, len, true);
-        if (fds[i] < 0) {
-            close_all(fds, i);
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool listen_tcp(const char *address, size_t count, int *fds, char *bound, size_t bound_size,
-                       char *error, size_t error_size)
-{
-    struct addrinfo *ai = parse_address(address);
-    if (!ai)
-        return listener_check(address, error, error_size);
-    struct sockaddr_storage at = {0};
-    bool ok = bind_tcp(ai, count, fds, &at);
-    if (!ok) {
-        int failure = errno;
-        snprintf(error, error_size, "cannot listen on %s: %s%s", address, strerror(failure),
-                 failure == EADDRINUSE ? "; stop what uses the port, or choose another one" : "");
-    }
-    freeaddrinfo(ai);
-    if (ok) {
-        // NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): getsockname has filled it
-        unsigned port = ntohs(at.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&at)->sin6_port
-                                                       : ((struct sockaddr_in *)&at)->sin_port);
-        snprintf(bound, bound_size, "%.*s:%u", (int)(strrchr(address, ':') - address), address, port);
-    }
-    return ok;
-}
-
-// A socket file that nobody listens on is left over from a gateway that was killed. Any other file would
-// refuse to be connected to, too, and is not ours to remove; a full queue is no reason to wait.
-static void remove_stale(const struct sockaddr_un *sa)
-{
-    struct stat st;
-    if (lstat(sa->sun_path, &st) != 0 || !S_ISSOCK(st.st_mode))
-        return;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return;
-    if (connect(fd, (const struct sockaddr *)sa, sizeof *sa) != 0 && errno == ECONNREFUSED)
-        (void)unlink(sa->sun_path);
-    (void)close(fd);
-}
-
-static bool listen_unix(const char *path, size_t count, int *fds, char *error, size_t error_size)
-{
-    struct sockaddr_un sa = {.sun_family = AF_UNIX};
-    memcpy(sa.sun_path, path, strnlen(path, sizeof sa.sun_path - 1));
-    remove_stale(&sa);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&sa, sizeof sa) != 0 || listen(fd, BACKLOG) != 0) {
-        snprintf(error, error_size, "cannot listen on unix:%s: %s", path, strerror(errno));
-        if (fd >= 0)
-            (void)close(fd);
-        return false;
-    }
-    fds[0] = fd;
-    for (size_t i = 1; i < count; i++) {
-        fds[i] = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-        if (fds[i] < 0) {
-            snprintf(error, error_size, "cannot listen on unix:%s: %s", path, strerror(errno));
-            close_all(fds, i);
-            return false;
-        }
-    }
-    return true;
-}
-
-bool listener_bind(const char *address, size_t count, int *fds, char *bound, size_t bound_size, char *error,
-                   size_t error_size)
-{
-    const char *path = unix_path(address);
-    if (!path)
-        return listen_tcp(address, count, fds, bound, bound_size, error, error_size);
-    snprintf(bound, bound_size, "%s", address);
-    return listen_unix(path, count, fds, error, error_size);
-}
-
-// Out of descriptors: a ready listening socket would spin the loop. One waiting client is let in on the
-// reserve and let go, so that it sees an end and not a hang; then the door is closed for a moment.
-static void listener_starved(struct listener *l)
+// Accepts nothing for a moment. The log gets `problem`, a whole line, at most once a second.
+static void listener_pause(struct listener *l, const char *problem)
 {
     struct ev_loop *loop = l->clients->context.loop;
-    int failure = errno;
+    counter_add(l->clients->context.counters, COUNTER_ACCEPT_PAUSES, 1);
+    if (ev_now(loop) - l->last_log >= 1.0) {
+        l->last_log = ev_now(loop);
+        log_error("listener", "%s", problem);
+    }
+    ev_io_stop(loop, &l->io);
+    ev_timer_stop(loop, &l->pause); // it may run already where the listener is being closed
+    ev_timer_set(&l->pause, PAUSE_S, 0.);
+    ev_timer_start(loop, &l->pause);
+}
+
+// Out of descriptors: a ready listening socket would spin the loop. One waiting client is accepted on the reserve and
+// closed, so that it sees an end and not a hang.
+static void listener_starved(struct listener *l)
+{
+    char problem[200];
+    snprintf(problem, sizeof problem,
+             "cannot accept: %s; raise the limit of open files (ulimit -n, LimitNOFILE=)", strerror(errno));
     if (l->reserve >= 0) {
         (void)close(l->reserve);
         int fd = accept4(l->io.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -227,18 +46,10 @@ static void listener_starved(struct listener *l)
             (void)close(fd);
         l->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
     }
-    counter_add(l->clients->context.counters, COUNTER_ACCEPT_PAUSES, 1);
-    if (ev_now(loop) - l->last_log >= 1.0) {
-        l->last_log = ev_now(loop);
-        log_error("listener", "cannot accept: %s; raise the limit of open files (ulimit -n, LimitNOFILE=)",
-                  strerror(failure));
-    }
-    ev_io_stop(loop, &l->io);
-    ev_timer_set(&l->pause, PAUSE_S, 0.);
-    ev_timer_start(loop, &l->pause);
+    listener_pause(l, problem);
 }
 
-// Returns false when there is nobody left to accept, or no descriptor to do it with.
+// False when no client is left to accept, or no descriptor to do it with.
 static bool listener_accept(struct listener *l)
 {
     int fd = accept4(l->io.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -256,15 +67,21 @@ static bool listener_accept(struct listener *l)
     case EAGAIN:
         return false;
     default: // the client that was next has gone already (accept(2), "Error handling")
+        assert(errno != EBADF && errno != ENOTSOCK && errno != EINVAL);
         return true;
     }
 }
 
-// Takes as many as stood there lately, so that accept4() hardly ever finds nobody; poll tells of the rest.
+// Accepts as many as were waiting lately, so that accept4() hardly ever finds no client; epoll reports the rest.
 static void on_acceptable(struct ev_loop *loop, ev_io *w, int events)
 {
-    (void)loop, (void)events;
+    (void)loop;
     struct listener *l = w->data;
+    if (events & EV_ERROR) { // epoll_ctl(2) failed, and libev has stopped the watcher
+        listener_pause(l, "cannot watch a listening socket: no memory, or no watch left "
+                          "(fs.epoll.max_user_watches); trying again");
+        return;
+    }
     unsigned accepted = 0;
     while (accepted < l->per_turn && listener_accept(l))
         accepted++;
@@ -281,13 +98,14 @@ static void on_pause_over(struct ev_loop *loop, ev_timer *w, int events)
 {
     (void)events;
     struct listener *l = w->data;
-    if (l->reserve < 0) // another thread was quicker to take it
+    if (l->reserve < 0) // another thread had taken the descriptor
         l->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
     ev_io_start(loop, &l->io);
 }
 
 void listener_start(struct listener *l, struct client_loop *clients, const struct listen_socket *socket)
 {
+    assert(socket->fd >= 0);
     *l = (struct listener){.clients = clients, .attributes = socket->attributes, .per_turn = 1};
     l->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
     ev_io_init(&l->io, on_acceptable, socket->fd, EV_READ);
@@ -301,9 +119,8 @@ void listener_close(struct listener *l)
 {
     if (!l->clients || l->io.fd < 0)
         return;
-    // Bounded: clients that come faster than this are met by the reset that they would get a moment later
-    // anyway.
-    for (int i = 0; i < BACKLOG && listener_accept(l); i++)
+    // Bounded: clients that come faster than this get the reset that they would get a moment later anyway.
+    for (int i = 0; i < LISTEN_BACKLOG && listener_accept(l); i++)
         ;
     ev_io_stop(l->clients->context.loop, &l->io);
     ev_timer_stop(l->clients->context.loop, &l->pause);

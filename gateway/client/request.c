@@ -9,10 +9,12 @@
 
 void request_timeout(struct conn *c)
 {
-    if (c->head)
-        answer_problem(c, NULL, 408, "The request head did not arrive in time.");
-    else
+    if (!c->head) {
         conn_close(c, (enum close_reason)c->reason); // nothing was asked, so nothing is answered
+        return;
+    }
+    const struct http_request req = {.origin = http_request_origin(c->head->bytes.data, c->head->bytes.len)};
+    answer_problem(c, &req, 408, "The request head did not arrive in time.");
 }
 
 static void request_stream(struct conn *c, const struct http_request *req, const struct route *r)
@@ -52,8 +54,11 @@ static void request_page(struct conn *c, const struct http_request *req, const s
     struct page page = {0};
     r->page(cx->hooks.ctx, req, &page);
     bool keep = req->keep_alive && !cx->draining;
-    size_t len = http_answer_head(&cx->policy, req, page.status, page.content_type, page.body_len, keep,
-                                  cx->scratch, SCRATCH_SIZE);
+    const struct http_answer answer = {.status = page.status,
+                                       .content_type = page.content_type,
+                                       .body_len = page.body_len,
+                                       .keep_alive = keep};
+    size_t len = http_answer_head(&cx->policy, req, &answer, cx->scratch, SCRATCH_SIZE);
     conn_send(c, len && page.body ? frame_from_bytes(cx->scratch, len, false) : NULL);
     if (req->method == HTTP_GET && page.body_len)
         conn_send(c, frame_from_bytes(page.body, page.body_len, false));
@@ -87,17 +92,17 @@ static void request_route(struct conn *c, const struct http_request *req)
         request_page(c, req, r);
 }
 
-size_t request_read(struct conn *c, const char *bytes, size_t len, size_t *scanned)
+size_t request_read(struct conn *c, char *bytes, size_t *len, struct http_scan *scan)
 {
     struct http_request req;
     size_t used = 0;
     int status = 0;
-    switch (http_request_parse(bytes, len, scanned, &req, &used, &status)) {
+    switch (http_request_parse(bytes, len, scan, &req, &used, &status)) {
     case HTTP_PARSE_MORE:
         return 0;
     case HTTP_PARSE_ERROR:
-        answer_problem(c, NULL, status, NULL);
-        return len;
+        answer_problem(c, &req, status, NULL);
+        return *len;
     case HTTP_PARSE_DONE:
         break;
     }

@@ -3,9 +3,10 @@
 
 #include "gateway/client/conn.h"
 
-// Reads a request head from `bytes` and acts on it. Returns the bytes used, 0 where more are needed.
+// Reads a request head from `bytes` and acts on it; may change them and lower `*len` (http_request.h). Returns the bytes
+// used, 0 where more are needed.
 // Afterwards the state of the connection tells whether another request may follow (HEAD).
-size_t request_read(struct conn *c, const char *bytes, size_t len, size_t *scanned);
+size_t request_read(struct conn *c, char *bytes, size_t *len, struct http_scan *scan);
 
 // The row of the stream's path.
 struct route request_stream_route(const struct client_settings *settings);

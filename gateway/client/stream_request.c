@@ -1,5 +1,6 @@
 #include "gateway/client/stream_request.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,6 +83,7 @@ static int add_channel(struct stream_request *s, struct http_text name, struct r
     if (s->channel_count == s->channel_cap)
         return refuse(why, "more than %zu channels; open another stream for the rest", s->channel_cap);
     struct stream_channel *channel = &s->channels[s->channel_count++];
+    assert(name.len < sizeof(channel->name));
     memcpy(channel->name, name.at, name.len);
     channel->name[name.len] = '\0';
     channel->len = name.len;
@@ -93,6 +95,8 @@ static bool is_id_byte(char c)
     return http_is_alnum(c) || c == '-' || c == '_' || c == '.' || c == '~';
 }
 
+static const struct http_text foreign_id = {"?", 1};
+
 // An id that no gateway has made is "?": the client has one, but it means nothing here.
 static void set_last_event_id(struct stream_request *s, struct http_text id)
 {
@@ -100,7 +104,8 @@ static void set_last_event_id(struct stream_request *s, struct http_text id)
     for (size_t i = 0; ours && i < id.len; i++)
         ours = is_id_byte(id.at[i]);
     if (!ours)
-        id = (struct http_text){"?", 1};
+        id = foreign_id;
+    assert(id.len < sizeof(s->last_event_id));
     memcpy(s->last_event_id, id.at, id.len);
     s->last_event_id[id.len] = '\0';
 }
@@ -120,6 +125,11 @@ static void offer_last_event_id(struct query_reader *r, enum id_source source, s
         return; // an empty one is as good as none, the first of equals counts
     r->id_source = source;
     set_last_event_id(r->s, id);
+}
+
+static bool is_id_parameter(struct http_text name)
+{
+    return name.at != NULL && (text_equals(name, "last_event_id") || text_equals(name, "lastEventId"));
 }
 
 static int on_parameter(struct query_reader *r, struct http_text name, struct http_text value)
@@ -148,13 +158,16 @@ int stream_request_parse(struct stream_request *s, const struct http_request *re
     char decoded[HTTP_TARGET_MAX]; // any parameter fits: decoding never makes it longer
     struct http_text rest = req->query, name, value;
     int more;
-    while ((more = http_query_next(&rest, decoded, sizeof(decoded), &name, &value)) > 0) {
+    while ((more = http_query_next(&rest, decoded, sizeof(decoded), &name, &value)) != 0) {
+        if (more < 0) {
+            if (!is_id_parameter(name))
+                return refuse(r.why, "the query has a broken percent-encoding or an encoded NUL");
+            value = foreign_id;
+        }
         int status = on_parameter(&r, name, value);
         if (status != 0)
             return status;
     }
-    if (more < 0)
-        return refuse(r.why, "the query has a broken percent-encoding or an encoded NUL");
     if (s->channel_count == 0)
         return refuse(r.why, "no channel; write ?channel=NAME, several times for several channels");
     return 0;

@@ -8,7 +8,7 @@
 #include "common/pattern.h"
 #include "gateway/client/http_request.h"
 
-#define LAST_EVENT_ID_MAX 1024
+#define LAST_EVENT_ID_MAX 1024 // bytes of an id of ours; a longer one is foreign
 
 struct stream_channel {
     char name[CHANNEL_NAME_MAX + 1]; // terminated
@@ -23,13 +23,13 @@ struct stream_request {
     bool control; // &control=1
 };
 
-// `max_channels`: room for so many channels, the limit of stream_request_parse. False when out of memory.
+// `max_channels`: how many channels a request may have. False when out of memory.
 bool stream_request_init(struct stream_request *s, size_t max_channels);
 void stream_request_deinit(struct stream_request *s);
 
 // Reads `req` into `s` (reusable: what it held is forgotten). Returns 0, or the status 400 with one line in
 // `detail` that says what is wrong (which parameter, which rule). Duplicate channels count once. Unknown
-// parameters are ignored. A last event id that is too long or has a byte outside A-Z a-z 0-9 - _ . ~ is kept
-// as "?" (it is foreign: never an error, never passed on).
+// parameters are ignored. A last event id that is too long, has a byte outside A-Z a-z 0-9 - _ . ~ or a broken
+// percent-encoding is kept as "?" (it is foreign: never an error, never passed on).
 int stream_request_parse(struct stream_request *s, const struct http_request *req, char *detail,
                          size_t detail_size);

@@ -61,7 +61,9 @@ static uint32_t page_entries(const struct hub *h, const struct catch_up *cu)
     if (cu->entry_bytes || !h->entry_bytes)
         return cu->entries;
     size_t fit = PAGE_BYTES / h->entry_bytes;
-    return fit < HISTORY_PAGE_ENTRIES_MIN ? HISTORY_PAGE_ENTRIES_MIN : fit < cu->entries ? (uint32_t)fit : cu->entries;
+    return fit < HISTORY_PAGE_ENTRIES_MIN ? HISTORY_PAGE_ENTRIES_MIN
+           : fit < cu->entries            ? (uint32_t)fit
+                                          : cu->entries;
 }
 
 static size_t page_bytes(const struct hub *h, const struct catch_up *cu)
@@ -140,7 +142,9 @@ static void measure(struct hub *h, struct catch_up *cu, const struct history_pag
     cu->entry_bytes = largest;
     size_t fit = PAGE_BYTES / largest, most = (size_t)page->query.entries * PAGE_GROWTH;
     most = most < HISTORY_PAGE_ENTRIES_MAX ? most : HISTORY_PAGE_ENTRIES_MAX;
-    cu->entries = (uint32_t)(fit < HISTORY_PAGE_ENTRIES_MIN ? HISTORY_PAGE_ENTRIES_MIN : fit < most ? fit : most);
+    cu->entries = (uint32_t)(fit < HISTORY_PAGE_ENTRIES_MIN ? HISTORY_PAGE_ENTRIES_MIN
+                             : fit < most                   ? fit
+                                                            : most);
 }
 
 // What cannot be read cannot be resumed: all streams that wait for it get a gap.

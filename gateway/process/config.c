@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "common/pattern.h"
-#include "gateway/client/listener.h"
+#include "gateway/client/listen_address.h"
 #include "gateway/process/config_derive.h"
 #include "gateway/process/origin.h"
 #include "gateway/threads/worker.h"
@@ -39,9 +39,23 @@ static bool check_payload(const char *text, char *error, size_t error_size)
     return true;
 }
 
+static bool check_listen_mode(const char *text, char *error, size_t error_size)
+{
+    mode_t mode;
+    snprintf(error, error_size, "is no mode of a file; write for example 0660");
+    return listen_access_mode(text, &mode);
+}
+
+static bool check_listen_group(const char *text, char *error, size_t error_size)
+{
+    gid_t group;
+    snprintf(error, error_size, "is no group that this machine knows");
+    return listen_access_group(text, &group);
+}
+
 static bool check_admin_listen(const char *text, char *error, size_t error_size)
 {
-    return strcmp(text, "off") == 0 || listener_check(text, error, error_size);
+    return strcmp(text, "off") == 0 || listen_address_check(text, error, error_size);
 }
 
 static bool check_origin(const char *text, char *error, size_t error_size)
@@ -153,7 +167,7 @@ static const struct option_spec specs[] = {
      .type = OPTION_LIST,
      AT(listen),
      .default_text = "0.0.0.0:8080",
-     .check = listener_check,
+     .check = listen_address_check,
      .help = "Where clients connect: ADDR:PORT, [V6]:PORT or unix:PATH; repeatable"},
     {.name = "admin-listen",
      .argument = "ADDR:PORT",
@@ -162,6 +176,22 @@ static const struct option_spec specs[] = {
      .default_text = "127.0.0.1:9180",
      .check = check_admin_listen,
      .help = "Where metrics are served; off for nowhere"},
+    {.name = "listen-mode",
+     .argument = "MODE",
+     .type = OPTION_STRING,
+     AT(listen_mode),
+     .default_text = "0660",
+     .check = check_listen_mode,
+     .help =
+         "Mode of the files of unix sockets, of both options above, in octal digits: who may write to one "
+         "may connect"},
+    {.name = "listen-group",
+     .argument = "NAME",
+     .type = OPTION_STRING,
+     AT(listen_group),
+     .default_note = "that of the process",
+     .check = check_listen_group,
+     .help = "Group of these files, for example that of a proxy"},
     {.name = "path",
      .argument = "PATH",
      .type = OPTION_STRING,

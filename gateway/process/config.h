@@ -9,11 +9,12 @@
 #include "common/options.h"
 #include "common/redis_options.h"
 #include "common/redis_url.h"
+#include "gateway/client/listen_address.h"
 #include "gateway/fanout/message.h"
 
 struct config {
     // Filled by the option table.
-    char *file, *id, *admin_listen, *path;
+    char *file, *id, *admin_listen, *path, *listen_mode, *listen_group;
     struct redis_options redis;
     struct option_list listen, anonymous, cors_origin, payload_rules, durable;
     uint64_t workers, max_channels, max_connections;
@@ -24,6 +25,7 @@ struct config {
 
     // Derived from them.
     char name[300]; // --id, or host:port
+    struct listen_access listen_access;
     struct redis_url redis_url;
     bool sharded; // Pub/Sub is, by --pubsub and what --redis names
     struct payload_policy payload;

@@ -9,7 +9,7 @@
 
 #include "common/log.h"
 #include "common/tls.h"
-#include "gateway/client/listener.h"
+#include "gateway/client/listen_address.h"
 #include "gateway/process/origin.h"
 #include "gateway/threads/worker.h"
 
@@ -84,6 +84,16 @@ static bool derive_name(struct config *c, char *error, size_t error_size)
     return true;
 }
 
+static bool derive_listen_access(struct config *c, char *error, size_t error_size)
+{
+    c->listen_access.group = LISTEN_GROUP_OWN;
+    bool known = !c->listen_group || listen_access_group(c->listen_group, &c->listen_access.group);
+    if (!known) // any more: it was looked up when the options were read
+        snprintf(error, error_size, "--listen-group: \"%.64s\" is no group that this machine knows",
+                 c->listen_group);
+    return known && listen_access_mode(c->listen_mode, &c->listen_access.mode);
+}
+
 static void derive_defaults(struct config *c)
 {
     cpu_set_t cpus;
@@ -149,7 +159,8 @@ static bool derive_redis(struct config *c, char *error, size_t error_size)
 bool config_derive(struct config *c, char *error, size_t error_size)
 {
     if (!check_whole(c, error, error_size) || !derive_redis(c, error, error_size) ||
-        !derive_payload(c, error, error_size) || !derive_origins(c) || !derive_name(c, error, error_size))
+        !derive_payload(c, error, error_size) || !derive_origins(c) || !derive_name(c, error, error_size) ||
+        !derive_listen_access(c, error, error_size))
         return false;
     derive_defaults(c);
     derive_durable(c);

@@ -62,13 +62,15 @@ void health_ready(void *status, const struct http_request *req, struct page *out
 void health_detailed(void *status, const struct http_request *req, struct page *out)
 {
     const struct status *s = status;
+    char fault[BUS_FAULT_MAX];
     (void)req;
+    bus_fault(s->bus, fault);
     bool draining = atomic_load(&s->draining), proven = bus_is_proven(s->bus), alive = is_alive(s);
-    json_t *json = json_pack("{s:s, s:s, s:b, s:b, s:b, s:{s:b, s:b, s:I}, s:I, s:I, s:I, s:I}", "id", s->id,
-                             "version", SSE_GATEWAY_VERSION, "live", alive, "ready",
+    json_t *json = json_pack("{s:s, s:s, s:b, s:b, s:b, s:{s:b, s:b, s:s, s:I}, s:I, s:I, s:I, s:I}", "id",
+                             s->id, "version", SSE_GATEWAY_VERSION, "live", alive, "ready",
                              health_refusal(s) == NULL, "draining", draining, "redis", "connected",
-                             status_count(s, COUNTER_REDIS_CONNECTED) > 0, "delivery_proven", proven,
-                             "subscriptions", (json_int_t)status_count(s, COUNTER_SUBSCRIPTIONS),
+                             status_count(s, COUNTER_REDIS_CONNECTED) > 0, "delivery_proven", proven, "fault",
+                             fault, "subscriptions", (json_int_t)status_count(s, COUNTER_SUBSCRIPTIONS),
                              "connections", (json_int_t)status_count(s, COUNTER_STREAMS_OPEN), "capacity",
                              (json_int_t)s->limits.max_streams, "workers", (json_int_t)s->worker_count,
                              "uptime_seconds", (json_int_t)((clock_monotonic_ms() - s->started_at) / 1000));

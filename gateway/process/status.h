@@ -13,7 +13,7 @@ struct status {
     const char *id;
     struct worker *const *workers;
     size_t worker_count;
-    const struct bus *bus;
+    struct bus *bus;
     const struct counters *admin; // counters of the main thread
     struct limits limits;         // of all workers
     uint64_t started_at;          // monotonic milliseconds

@@ -264,8 +264,8 @@ static struct commands *on_route(void *ctx, const struct command *c)
 {
     struct history *h = ctx;
     const struct request *r = request_of(c);
-    struct history *home = h->settings.home(h->settings.ctx, r->channel, r->len);
-    return home ? home->commands : NULL;
+    struct history *owner = h->settings.owner(h->settings.ctx, r->channel, r->len);
+    return owner ? owner->commands : NULL;
 }
 
 static void on_moved(void *ctx, const char *error)
@@ -292,7 +292,7 @@ static struct commands *open_commands(struct history *h, struct ev_loop *loop)
                    .bytes = HISTORY_PAGE_ENTRIES_MAX * (max_bulk + ENTRY_REST)},
         .max_element = max_bulk + ENTRY_REST,
         .max_reply = HISTORY_PAGE_BYTES,
-        .route = s->home ? on_route : NULL,
+        .route = s->owner ? on_route : NULL,
         .on_ready = on_ready,
         .on_down = on_down,
         .on_refused = on_refused,

@@ -32,7 +32,7 @@ struct history_settings {
     void (*on_dropped)(void *ctx, enum counter reason, const char *channel, size_t len);
     // On a cluster: the history of the node that has the channel's slot now; NULL: no node has it for the moment.
     // NULL where there is but one server.
-    struct history *(*home)(void *ctx, const char *channel, size_t len);
+    struct history *(*owner)(void *ctx, const char *channel, size_t len);
     // history_is_working() says something else now. May be NULL.
     void (*on_working)(void *ctx);
     // The node says that another one has the channel ("MOVED ..", see cluster_slots.h); may be NULL.

@@ -49,6 +49,7 @@ struct redis_conn {
     uint32_t said[REASONS_MAX]; // hashes of what the log has of this outage
     unsigned said_count;
     char where[256];
+    char fault[160]; // the last reason; empty once it worked
 };
 
 // While greeting, replies are plain, and read as ordinary objects. The server is not known yet; the largest of its
@@ -91,6 +92,7 @@ static void redis_conn_fail(struct redis_conn *c, const char *why)
                     : c->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS
                                                          : c->backoff_ms * 2;
     c->worked = false;
+    snprintf(c->fault, sizeof c->fault, "%s", why);
     if (is_news(c, why)) {
         if (c->settings.quiet)
             log_debug("redis", "%s connection to %s: %s", c->settings.purpose, c->where, why);
@@ -111,6 +113,7 @@ void redis_conn_worked(struct redis_conn *c)
     if (c->worked || c->state != REDIS_CONN_READY)
         return;
     c->worked = true;
+    c->fault[0] = '\0';
     c->said_count = 0;
     char address[sizeof c->link.address.host + 16] = "", at[sizeof address + 8] = "";
     redis_address_describe(&c->link.address, address, sizeof address);
@@ -362,6 +365,11 @@ void redis_conn_read(struct redis_conn *c)
 {
     if (c->state == REDIS_CONN_READY)
         redis_link_read(&c->link);
+}
+
+const char *redis_conn_fault(const struct redis_conn *c)
+{
+    return c->fault;
 }
 
 void redis_conn_replace(struct redis_conn *c, const char *why)

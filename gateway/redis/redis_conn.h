@@ -51,6 +51,8 @@ bool redis_conn_is_ready(const struct redis_conn *c);
 // are set, the user of the connection calls this; else each reply after on_ready that is no error does.
 void redis_conn_worked(struct redis_conn *c);
 
+// Why the connection was last lost or not made, in one line; empty where it has worked since. Valid until the next call.
+const char *redis_conn_fault(const struct redis_conn *c);
 // Reads what has come, without waiting for the loop to say so. No effect when not ready.
 void redis_conn_read(struct redis_conn *c);
 // Closes the connection and makes a new one. `why` is for the log.

@@ -267,6 +267,11 @@ bool redis_pubsub_command(struct redis_pubsub *p, const char *command, const cha
     return true;
 }
 
+const char *redis_pubsub_fault(const struct redis_pubsub *p)
+{
+    return redis_conn_fault(p->conn);
+}
+
 void redis_pubsub_read(struct redis_pubsub *p)
 {
     redis_conn_read(p->conn);

@@ -37,6 +37,8 @@ bool redis_pubsub_is_ready(const struct redis_pubsub *p);
 // one slot on a cluster. False when not ready or out of memory.
 bool redis_pubsub_command(struct redis_pubsub *p, const char *command, const char *const *names,
                           const size_t *lens, size_t count);
+// As redis_conn_fault.
+const char *redis_pubsub_fault(const struct redis_pubsub *p);
 // Reads what has come, without waiting for the loop to say so.
 void redis_pubsub_read(struct redis_pubsub *p);
 // Closes the connection and makes a new one. `why` is for the log.

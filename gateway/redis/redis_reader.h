@@ -9,7 +9,7 @@
 struct redis_limits {
     size_t
         bulk; // bytes of one bulk string; a larger one is skipped, never buffered: with its reply or, in an array within
-        // an array, alone, and a nil takes its place
+    // an array, alone, and a nil takes its place
     size_t elements; // of all arrays of one reply
     size_t bytes;    // of all strings of one reply
 };

@@ -5,6 +5,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "gateway/client/listen_address.h"
 #include "gateway/client/listener.h"
 #include "gateway/fanout/gap.h"
 #include "gateway/threads/thread.h"

@@ -11,6 +11,7 @@
 #include "tests/fuzz/fuzz.h"
 
 struct verdict {
+    char *bytes; // a copy of what was fed, as the parser left it; `req` borrows from it
     enum http_parse result;
     int status;
     size_t head_len;
@@ -26,18 +27,27 @@ static void check_status(int status)
     CHECK(!"a status that the header names");
 }
 
-// Feeds `step` bytes more at a time, as a connection does.
+// Feeds `step` bytes more at a time, as a connection does, in memory of exactly the size, so that reads past the end are
+// seen.
 static struct verdict feed(const char *bytes, size_t len, size_t step)
 {
-    struct verdict v = {.result = HTTP_PARSE_MORE};
-    size_t scanned = 0;
-    for (size_t n = step < len ? step : len;; n = len - n > step ? n + step : len) {
-        v.result = http_request_parse(bytes, n, &scanned, &v.req, &v.head_len, &v.status);
-        CHECK(scanned <= n);
-        if (v.result != HTTP_PARSE_MORE || n == len)
-            return v;
-        CHECK(n < HTTP_HEAD_MAX);
+    struct verdict v = {.bytes = must_alloc(0), .result = HTTP_PARSE_MORE};
+    struct http_scan scan = {0};
+    size_t have = 0;
+    for (size_t fed = 0; v.result == HTTP_PARSE_MORE && fed < len;) {
+        size_t n = len - fed < step ? len - fed : step;
+        char *more = must_alloc(have + n);
+        memcpy(more, v.bytes, have);
+        memcpy(more + have, bytes + fed, n);
+        free(v.bytes);
+        v.bytes = more;
+        fed += n;
+        have += n;
+        v.result = http_request_parse(v.bytes, &have, &scan, &v.req, &v.head_len, &v.status);
+        CHECK(scan.scanned <= have && have + scan.id_skipped == fed);
+        CHECK(v.result != HTTP_PARSE_MORE || have < HTTP_HEAD_MAX + HTTP_ID_MAX);
     }
+    return v;
 }
 
 static void check_inside(struct http_text t, const char *head, size_t len)
@@ -86,16 +96,18 @@ static void check_unambiguous(const struct http_request *req, const char *head, 
     CHECK(count_fields(head, len, "transfer-encoding") == 0);
     CHECK(count_fields(head, len, "expect") == 0);
     CHECK(lengths <= 1);
-    CHECK(req->target.len <= HTTP_TARGET_MAX && len <= HTTP_HEAD_MAX);
+    CHECK(req->target.len <= HTTP_TARGET_MAX && len <= HTTP_HEAD_MAX + HTTP_ID_MAX);
+    CHECK(count_fields(head, len, "last-event-id") <= 1 && req->last_event_id.len <= HTTP_ID_MAX);
     CHECK(req->path.len > 0 && (req->path.at[0] == '/' || req->path.at[0] == '*'));
     CHECK(!req->keep_alive || count_fields(head, len, "connection") > 0 || !req->http_1_0);
     for (size_t i = 0; i < req->target.len; i++)
         CHECK(isgraph((unsigned char)req->target.at[i]) && req->target.at[i] != '#');
 }
 
-static void check_request(const struct verdict *v, const char *bytes, size_t len)
+static void check_request(const struct verdict *v, size_t len)
 {
     const struct http_request *req = &v->req;
+    const char *bytes = v->bytes;
     CHECK(v->head_len > 0 && v->head_len <= len);
     const struct http_text texts[] = {req->target,         req->path,          req->query,
                                       req->host,           req->accept,        req->origin,
@@ -120,17 +132,22 @@ static void check_bytes(const char *bytes, size_t len, size_t step)
     CHECK(once.result == pieces.result);
     if (once.result == HTTP_PARSE_ERROR) {
         CHECK(once.status == pieces.status);
+        const struct http_text origin = once.req.origin;
+        CHECK(origin.at == NULL || (origin.at >= once.bytes && origin.at + origin.len <= once.bytes + len));
         check_status(once.status);
     } else if (once.result == HTTP_PARSE_DONE) {
         CHECK(once.head_len == pieces.head_len);
-        check_request(&once, bytes, len);
-        struct verdict alone =
-            feed(bytes, once.head_len, once.head_len); // what follows the head changes nothing
+        CHECK(memcmp(once.bytes, pieces.bytes, once.head_len) == 0);
+        check_request(&once, len);
+        // What follows the head changes nothing, and a second look at what the first one left neither.
+        struct verdict alone = feed(once.bytes, once.head_len, once.head_len);
         CHECK(alone.result == HTTP_PARSE_DONE && alone.head_len == once.head_len);
         CHECK(alone.req.keep_alive == once.req.keep_alive && alone.req.method == once.req.method);
-    } else {
-        CHECK(len < HTTP_HEAD_MAX);
+        CHECK(memcmp(alone.bytes, once.bytes, once.head_len) == 0);
+        free(alone.bytes);
     }
+    free(once.bytes);
+    free(pieces.bytes);
 }
 
 // Words that a fuzzer would have to guess letter by letter.
@@ -185,6 +202,12 @@ static char *put_input(char *out, const uint8_t *input, size_t len, bool expand)
     return out;
 }
 
+#define TIMES_2(s) s s
+#define TIMES_16(s) TIMES_2(TIMES_2(TIMES_2(TIMES_2(s))))
+#define TIMES_127(s)                                                                                         \
+    TIMES_16(TIMES_2(TIMES_2(s)))                                                                            \
+    TIMES_16(TIMES_2(s)) TIMES_16(s) TIMES_2(TIMES_2(TIMES_2(s))) TIMES_2(TIMES_2(s)) TIMES_2(s) s
+
 // Input: a frame to put the rest into (so that all of it need not be guessed) and whether it holds words, the
 // size of pieces, the rest.
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len)
@@ -200,10 +223,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len)
         {"OPTIONS /stream?channel=", " HTTP/1.1\r\nHost: h\r\n\r\nGET "},
         {"GET / HTTP/1.1\r\nHost: h\r\nAccept: ", "\r\n\r\n"},
         {"GET / HTTP/1.1\r\nHost: h\r\nConnection: ", "\r\n\r\n"},
+        {"GET / HTTP/1.1\r\nHost: h\r\nLast-Event-ID: ", "\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n"},
+        // nearly as much as is kept of it
+        {"GET / HTTP/1.1\r\nHost: h\r\nLast-Event-ID: " TIMES_127(TIMES_16("x")), "\r\n\r\n"},
     };
+#define FRAMES (sizeof(frames) / sizeof(frames[0]))
     if (len < 2)
         return 0;
-    const char *front = frames[input[0] % 8].front, *back = frames[input[0] % 8].back;
+    const char *front = frames[input[0] % FRAMES].front, *back = frames[input[0] % FRAMES].back;
     char *scratch = must_alloc(strlen(front) + len * WORD_MAX + strlen(back)), *end = scratch;
     end = put_input(end, (const uint8_t *)front, strlen(front), false);
     end = put_input(end, input + 2, len - 2, input[0] >= 0x80);

@@ -79,6 +79,9 @@ test('a gateway that Redis has not proven yet is live and not ready', async (t) 
     for (const port of [gateway.port, gateway.adminPort]) {
         assert.equal((await gateway.get('/health/ready', { port })).status, 503);
         assert.equal((await gateway.get('/health/live', { port })).status, 200);
-        assert.equal(JSON.parse((await gateway.get('/health/detailed', { port })).body).ready, false);
+        await until('the reason', async () => {
+            const { ready, redis } = JSON.parse((await gateway.get('/health/detailed', { port })).body);
+            return !ready && redis.fault === 'Connection refused';
+        });
     }
 });

@@ -66,6 +66,8 @@ const GOOD_TARGETS = {
     'a name that only contains sse:': ['/stream?channel=a:sse:b', 'a:sse:b'],
     'a name that begins with one underscore': ['/stream?channel=_x', '_x'],
     'a Last-Event-ID of another server': ['/stream?channel=lid&last_event_id=%20%C3%A4%7B%0a', 'lid'],
+    'a last_event_id with an encoded NUL': ['/stream?last_event_id=a%00&channel=lid', 'lid'],
+    'a lastEventId with a broken percent-encoding': ['/stream?lastEventId=%zz&channel=lid', 'lid'],
 };
 
 for (const [name, [target, channel]] of Object.entries(GOOD_TARGETS)) {
@@ -146,6 +148,52 @@ test('errors carry CORS too, or a page could not read the reason', async () => {
     assert.match(answer.headers.vary, /\bOrigin\b/i);
 });
 
+// `Origin` stands where a browser has it: among the first fields.
+const FROM_PAGE = ['Origin: https://app.example'];
+const CORS_ERRORS = {
+    'a header that is folded': [400, get('/stream?channel=a', ...FROM_PAGE, 'X: a\r\n b')],
+    'two Hosts': [400, get('/stream?channel=a', ...FROM_PAGE, 'Host: b')],
+    'a body on GET': [413, get('/stream?channel=a', ...FROM_PAGE, 'Content-Length: 5') + 'hello'],
+    'a target of 20 KB': [414, get(`/stream?channel=a&x=${'y'.repeat(15000)}`, ...FROM_PAGE)],
+    'Expect': [417, get('/stream?channel=a', ...FROM_PAGE, 'Expect: 100-continue')],
+    'a cookie of 20 KB': [431, get('/stream?channel=a', ...FROM_PAGE, `Cookie: ${'y'.repeat(20000)}`)],
+    'Transfer-Encoding': [501, get('/stream?channel=a', ...FROM_PAGE, 'Transfer-Encoding: chunked')],
+    'a method of 30 bytes': [501, get('/stream?channel=a', ...FROM_PAGE).replace('GET', 'A'.repeat(30))],
+    'HTTP/1.2': [505, get('/stream?channel=a', ...FROM_PAGE).replace('1.1', '1.2')],
+};
+
+for (const [name, [status, request]] of Object.entries(CORS_ERRORS)) {
+    test(`${status} for ${name} carries CORS, too`, async () => {
+        const answer = await exchange(gateway.port, request);
+        isProblem(answer, status);
+        assert.equal(answer.headers['access-control-allow-origin'], 'https://app.example');
+        assert.equal(answer.headers['access-control-allow-credentials'], 'true');
+        assert.match(answer.headers.vary, /\bOrigin\b/i);
+        const other = await exchange(gateway.port, request.replace('app.example', 'evil.example'));
+        isProblem(other, status);
+        assert.equal(other.headers['access-control-allow-origin'], undefined);
+        assert.match(other.headers.vary, /\bOrigin\b/i);
+    });
+}
+
+test('an Origin that is not whole, or is no field, allows nothing', async () => {
+    const long = 'y'.repeat(20000);
+    for (const lines of [[`Cookie: ${long}`, ...FROM_PAGE], [`X: Origin: https://app.example${long}`], [`Origin: https://app.example${long}`], [`XOrigin: https://app.example`, `Cookie: ${long}`]]) {
+        const answer = await exchange(gateway.port, get('/stream?channel=a', ...lines));
+        isProblem(answer, 431);
+        assert.equal(answer.headers['access-control-allow-origin'], undefined, lines[0].slice(0, 60));
+    }
+});
+
+test('what fetch clients send beside Accept is allowed to them', async () => {
+    const wanted = ['accept', 'authorization', 'cache-control', 'content-type', 'last-event-id', 'traceparent', 'tracestate', 'x-requested-with'];
+    const answer = await exchange(gateway.port, `OPTIONS /stream?channel=a HTTP/1.1\r\nHost: a\r\nOrigin: https://app.example\r\n` +
+        `Access-Control-Request-Method: GET\r\nAccess-Control-Request-Headers: ${wanted.join(',')}\r\n\r\n`);
+    assert.equal(answer.status, 204);
+    const allowed = answer.headers['access-control-allow-headers'].toLowerCase().split(/, */);
+    assert.deepEqual(allowed.sort(), wanted);
+});
+
 test('--cors-origin * allows all, without credentials', async (t) => {
     const scope = scopeOf(t);
     const { gateway } = await startTier(scope, { args: ['--cors-origin', '*'] });
@@ -180,6 +228,38 @@ test('--path moves the streams', async (t) => {
     assert.equal((await openStream(scope, gateway.port, '/events/live?channel=a')).status, 200);
     assert.equal((await openStream(scope, gateway.port, '/events/live/?channel=a')).status, 200);
     isProblem(await exchange(gateway.port, get('/stream?channel=a')), 404);
+});
+
+// An EventSource that gets a permanent error is deaf for good, and its last id is whatever some server has once sent it.
+const LAST_EVENT_IDS = {
+    'with a control character': 'a\x01b',
+    'of control characters alone': '\x1b\x7f',
+    'with bytes that are no UTF-8': '\xff\xfe',
+    'of 1 KiB and a byte': 'x'.repeat(1025),
+    'of 20 KB': 'x'.repeat(20_000),
+    'of 500 KB': 'x'.repeat(500_000),
+    'of 500 KB of control characters': '\x02'.repeat(500_000),
+    'of an id of ours, 500 KB of blanks, and more': `earliest${' '.repeat(500_000)}x`,
+};
+
+for (const [name, id] of Object.entries(LAST_EVENT_IDS)) {
+    test(`a Last-Event-ID ${name} is one that nobody knows: the stream opens, with a gap`, async (t) => {
+        const connection = new RawConnection(gateway.port);
+        t.after(() => connection.close());
+        connection.send(get('/stream?channel=odd', `Last-Event-ID: ${id}`, 'Accept: text/event-stream'));
+        await until('an answer', () => connection.text.includes('\r\n\r\n'));
+        assert.equal(connection.answer().status, 200, connection.text);
+        await redis.publish('odd', 'x');
+        await until('the event', () => connection.text.includes('data: x'));
+        assert.match(connection.text, /event: gateway:gap\n.*data: x/s);
+    });
+}
+
+test('a request behind one with an odd Last-Event-ID is read from where it begins', async () => {
+    const pages = ['', 'Last-Event-ID: \x01', `Last-Event-ID: ${'y'.repeat(30_000)}`].map((more) => get('/health/live', ...(more ? [more] : [])));
+    const answer = await exchange(gateway.port, pages.join('') + pages.join('') + get('/nothing'));
+    assert.equal(answer.text.split('HTTP/1.1 200').length, 7, answer.text);
+    assert.equal(answer.text.split('HTTP/1.1 404').length, 2, answer.text);
 });
 
 // Heads on which proxies and servers disagree are refused, so that nobody can hide a second request in a first.
@@ -222,6 +302,13 @@ const HOSTILE = [
     [400, 'a TLS hello', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03' + 'r'.repeat(300)],
     [400, 'the PROXY protocol, which is off', `PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n${get(A)}`],
     [414, 'a target of 100 KB', get(`/stream?channel=a&x=${'y'.repeat(100_000)}`)],
+    [400, 'a NUL in Last-Event-ID', get(A, 'Last-Event-ID: a\0b')],
+    [400, 'a bare CR in Last-Event-ID', get(A, 'Last-Event-ID: a\rHost: b')],
+    [400, 'a bare LF in Last-Event-ID', get(A, 'Last-Event-ID: a\nHost: b')],
+    [400, 'a folded Last-Event-ID', get(A, 'Last-Event-ID: a\r\n b')],
+    [400, 'two Last-Event-IDs', get(A, 'Last-Event-ID: a', 'Last-Event-ID: b')],
+    [400, 'a control character in a field that is nearly Last-Event-ID', get(A, 'Last-Event-IDs: \x01')],
+    [431, 'a Last-Event-ID of 2 MB', get(A, `Last-Event-ID: ${'y'.repeat(2_000_000)}`)],
     [431, 'a header of 100 KB', get(A, `X-A: ${'y'.repeat(100_000)}`)],
     [431, 'thousands of headers', get(A, ...Array.from({ length: 5000 }, (_, i) => `X-${i}: y`))],
 ];
@@ -258,12 +345,13 @@ test('a client that sends nothing, or its head too slowly, is told 408 or just c
     const silent = new RawConnection(gateway.port);
     const slow = new RawConnection(gateway.port);
     t.after(() => [silent, slow].forEach((c) => c.close()));
-    slow.send('GET /stream?channel=a HTTP/1.1\r\n');
+    slow.send('GET /stream?channel=a HTTP/1.1\r\nHost: a\r\nOrigin: https://app.example\r\n');
     const dripping = setInterval(() => slow.send('X-A: b\r\n'), 1000);
     t.after(() => clearInterval(dripping));
     const stream = await openStream(scopeOf(t), gateway.port, '/stream?channel=a');
     assert.equal(stream.status, 200);
     await until('the slow ones to be closed', () => silent.socket.closed && slow.socket.closed, { ms: 60000, every: 100 });
     isProblem(slow.answer(), 408);
+    assert.equal(slow.answer().headers['access-control-allow-origin'], 'https://app.example');
     assert.ok(silent.text === '' || silent.answer().status === 408, silent.text);
 });

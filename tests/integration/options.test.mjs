@@ -1,6 +1,7 @@
 // Options: what is wrong is said in one line that helps, with status 2; what is right means what it says.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
@@ -9,9 +10,13 @@ import { command } from '../lib/command.mjs';
 import { Gateway } from '../lib/gateway.mjs';
 import { GATEWAY } from '../lib/paths.mjs';
 import { freePort } from '../lib/ports.mjs';
+import { Process } from '../lib/process.mjs';
+import { exchange } from '../lib/raw_http.mjs';
 import { scopeOf } from '../lib/scope.mjs';
 import { openStream } from '../lib/streams.mjs';
+import { tempFolder } from '../lib/temp.mjs';
 import { startTier } from '../lib/tier.mjs';
+import { until } from '../lib/wait.mjs';
 
 const run = (args, options) => command(GATEWAY, args, { ms: 5000, ...options });
 const FINE = ['--anonymous', '*'];
@@ -30,6 +35,9 @@ const BAD = {
     'a listener without a port': [['--listen', '127.0.0.1'], '--listen', '127.0.0.1'],
     'a port that is no number': [['--listen', '127.0.0.1:http'], '--listen', 'http'],
     'a port beyond 65535': [['--listen', '127.0.0.1:65536'], '--listen', '65536'],
+    'a mode that is none': [['--listen-mode', '0999'], '--listen-mode', '0999', '0660'],
+    'a mode with letters': [['--listen-mode', 'rw-'], '--listen-mode', 'rw-'],
+    'a group that is not there': [['--listen-group', 'no such group'], '--listen-group', 'no such group'],
     'an address that is none': [['--listen', '300.1.1.1:80'], '--listen', '300.1.1.1'],
     'a Redis URL of another kind': [['--redis', 'http://127.0.0.1'], '--redis', 'redis://'],
     'a Redis URL with a bad port': [['--redis', 'redis://127.0.0.1:x'], '--redis'],
@@ -167,6 +175,79 @@ test('several listeners, IPv6 and a unix socket among them', async (t) => {
     assert.equal(unix.out, '200', unix.err);
     await redis.publish('a', 'x');
     await Promise.all(streams.map((s) => s.count(1)));
+});
+
+// A gateway that listens at a unix socket in a folder of its own, and nowhere else that matters.
+async function atUnixSocket(scope, args = [], file = path.join(tempFolder(scope, 'unix'), 'gw.sock')) {
+    const { redis } = await startTier(scope);
+    const start = () => Gateway.start(scope, { redis, args: ['--listen', `unix:${file}`, ...args] });
+    return { file, start, gateway: await start() };
+}
+
+async function endOf(gateway, signal) {
+    gateway.process.signal(signal);
+    return gateway.process.exit();
+}
+
+const modeOf = (file) => (fs.statSync(file).mode & 0o777).toString(8);
+
+test('a unix socket is for the gateway\'s user and group, and its file is gone after SIGTERM', async (t) => {
+    const { file, gateway } = await atUnixSocket(scopeOf(t));
+    assert.equal(modeOf(file), '660');
+    assert.equal(fs.statSync(file).gid, process.getgid());
+    await endOf(gateway, 'SIGTERM');
+    assert.ok(!fs.existsSync(file));
+});
+
+test('--listen-mode and --listen-group say who may connect to a unix socket, the admin listener too', async (t) => {
+    const scope = scopeOf(t);
+    const own = (await command('id', ['-gn'])).out.trim();
+    const group = process.getuid() === 0 ? 'nogroup' : own; // root may give it to any
+    const admin = path.join(tempFolder(scope, 'unix'), 'admin.sock');
+    const { file, gateway } = await atUnixSocket(scope, ['--listen-mode', '0606', '--listen-group', group]);
+    const gid = Number((await command('getent', ['group', group])).out.split(':')[2]);
+    assert.equal(modeOf(file), '606');
+    assert.equal(fs.statSync(file).gid, gid);
+    await endOf(gateway, 'SIGTERM');
+    const { redis } = await startTier(scope);
+    const port = await freePort();
+    const second = new Process(scope, 'second', GATEWAY, [...FINE, '--listen', `127.0.0.1:${port}`, '--redis', redis.url, '--admin-listen', `unix:${admin}`, '--listen-mode', '600', '--listen-group', String(gid)]);
+    await second.ready('is live', async () => (await exchange(port, 'GET /health/live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')).status === 200);
+    assert.equal(modeOf(admin), '600');
+    assert.equal(fs.statSync(admin).gid, gid);
+    second.signal('SIGTERM');
+    assert.deepEqual(await second.exit(), { code: 0, signal: null });
+    assert.ok(!fs.existsSync(admin));
+});
+
+test('the file of a killed gateway is replaced, that of a living one is left to it', async (t) => {
+    const scope = scopeOf(t);
+    const { file, start, gateway } = await atUnixSocket(scope);
+    await endOf(gateway, 'SIGKILL');
+    assert.ok(fs.existsSync(file));
+    await start();
+    const inode = fs.statSync(file).ino;
+    const second = await run([...FINE, '--listen', `unix:${file}`, '--admin-listen', 'off']);
+    assert.equal(second.code, 1, second.err);
+    assert.match(second.err, /Address already in use; stop the process that listens there, or choose another path/);
+    assert.equal(fs.statSync(file).ino, inode);
+    const answer = await command('curl', ['-sS', '--max-time', '5', '--unix-socket', file, 'http://a/health/ready', '-o', '/dev/null', '-w', '%{http_code}']);
+    assert.equal(answer.out, '200', answer.err);
+});
+
+test('a gateway that drains leaves the file to the one that took its place', async (t) => {
+    const scope = scopeOf(t);
+    const { file, start, gateway } = await atUnixSocket(scope);
+    const hold = net.connect(file); // an open request holds the drain up
+    scope.defer(() => hold.destroy());
+    await once(hold, 'connect');
+    hold.write('GET /stream?channel=a HTTP/1.1\r\n');
+    gateway.terminate();
+    const listens = async () => (await command('curl', ['-sS', '--max-time', '5', '--unix-socket', file, 'http://a/health/live'])).code === 0;
+    await until('its listeners to be closed', async () => !(await listens()));
+    await start();
+    await gateway.process.exit();
+    assert.ok(await listens());
 });
 
 test('an origin in capitals with its default port is the one that browsers send', async (t) => {

@@ -23,8 +23,8 @@ static struct parsed parse(const char *text, size_t len)
     struct parsed p = {.bytes = malloc(len + (len == 0))};
     ck_assert_ptr_nonnull(p.bytes);
     memcpy(p.bytes, text, len);
-    size_t scanned = 0;
-    p.result = http_request_parse(p.bytes, len, &scanned, &p.req, &p.head_len, &p.status);
+    struct http_scan scan = {0};
+    p.result = http_request_parse(p.bytes, &len, &scan, &p.req, &p.head_len, &p.status);
     return p;
 }
 
@@ -33,11 +33,12 @@ static struct parsed parse_slowly(const char *text, size_t len)
 {
     struct parsed p = {.bytes = malloc(len), .result = HTTP_PARSE_MORE};
     ck_assert_ptr_nonnull(p.bytes);
-    size_t scanned = 0;
-    for (size_t n = 0; n < len && p.result == HTTP_PARSE_MORE; n++) {
-        p.bytes[n] = text[n];
-        p.result = http_request_parse(p.bytes, n + 1, &scanned, &p.req, &p.head_len, &p.status);
-        ck_assert_uint_le(scanned, n + 1);
+    struct http_scan scan = {0};
+    size_t n = 0;
+    for (size_t i = 0; i < len && p.result == HTTP_PARSE_MORE; i++) {
+        p.bytes[n++] = text[i];
+        p.result = http_request_parse(p.bytes, &n, &scan, &p.req, &p.head_len, &p.status);
+        ck_assert_uint_le(scan.scanned, n);
     }
     return p;
 }
@@ -390,14 +391,13 @@ TEST(a_head_says_where_it_ends)
     ck_assert_int_eq(p.result, HTTP_PARSE_DONE);
     check_text(p.req.path, "/health/live");
     check_text(p.req.host, "h");
-    const char *next = p.bytes + p.head_len;
+    char *next = p.bytes + p.head_len;
     ck_assert_mem_eq(next, "GET /next ", 10);
     struct http_request req;
-    size_t scanned = 0, head_len;
+    struct http_scan scan = {0};
+    size_t len = sizeof(text) - 1 - p.head_len, head_len;
     int status;
-    ck_assert_int_eq(
-        http_request_parse(next, sizeof(text) - 1 - p.head_len, &scanned, &req, &head_len, &status),
-        HTTP_PARSE_DONE);
+    ck_assert_int_eq(http_request_parse(next, &len, &scan, &req, &head_len, &status), HTTP_PARSE_DONE);
     check_text(req.path, "/next");
     ck_assert_uint_eq(p.head_len + head_len, sizeof(text) - 1);
     free(p.bytes);
@@ -451,4 +451,171 @@ TEST(a_target_may_be_as_long_as_the_limit)
     check_status(text, request_with_target(HTTP_TARGET_MAX, text), 200);
     check_status(text, request_with_target(HTTP_TARGET_MAX + 1, text), 414);
     check_status(text, request_with_target(2 * HTTP_HEAD_MAX, text), 414);
+}
+
+// ---- Last-Event-ID
+
+#define ID_FRONT "GET /s HTTP/1.1\r\nLast-Event-ID: "
+#define ID_BACK "\r\nX: y\r\n" H "\r\nGET /next "
+
+// A request with `id` of `len` bytes as its Last-Event-ID, and the begin of another one behind it. `*total` is its length.
+static char *request_with_id(const char *id, size_t len, size_t *total)
+{
+    *total = sizeof(ID_FRONT) - 1 + len + sizeof(ID_BACK) - 1;
+    char *text = malloc(*total);
+    ck_assert_ptr_nonnull(text);
+    memcpy(text, TEXT(ID_FRONT));
+    memcpy(text + sizeof(ID_FRONT) - 1, id, len);
+    memcpy(text + sizeof(ID_FRONT) - 1 + len, TEXT(ID_BACK));
+    return text;
+}
+
+// What is told to be the id, byte by byte and at once, and that all else of the head is read as ever.
+static void check_id(const char *id, size_t len, const char *want, size_t want_len)
+{
+    size_t total;
+    char *text = request_with_id(id, len, &total);
+    for (int slow = 0; slow < 2; slow++) {
+        struct parsed p = slow ? parse_slowly(text, total) : parse(text, total);
+        ck_assert_int_eq(p.result, HTTP_PARSE_DONE);
+        check_text(p.req.path, "/s");
+        check_text(p.req.host, "h");
+        ck_assert_uint_eq(p.req.last_event_id.len, want_len);
+        ck_assert_mem_eq(p.req.last_event_id.at, want, want_len);
+        ck_assert_mem_eq(p.bytes + p.head_len - 4, "\r\n\r\n", 4);
+        if (!slow)
+            ck_assert_mem_eq(p.bytes + p.head_len, "GET /next ", 10);
+        free(p.bytes);
+    }
+    free(text);
+}
+
+TEST(control_bytes_in_a_last_event_id_make_it_foreign)
+{
+    check_id(TEXT("a\x01"
+                  "b"),
+             TEXT("a?b"));
+    check_id(TEXT("\x1f\x7f\x0b\x0c"), TEXT("????"));
+    check_id(TEXT("a\tb"), TEXT("a\tb"));
+    check_id(TEXT("caf\xc3\xa9\xff"), TEXT("caf\xc3\xa9\xff"));
+}
+
+TEST(a_long_last_event_id_is_cut_and_foreign)
+{
+    static char id[HTTP_ID_SKIP_MAX];
+    memset(id, 'x', sizeof id);
+    size_t most = HTTP_ID_MAX - 1; // the blank behind the colon is one
+    check_id(id, most, id, most);
+    char want[HTTP_ID_MAX - 1];
+    memset(want, 'x', most);
+    want[most - 1] = '?';
+    check_id(id, most + 1, want, most);
+    check_id(id, 5 * HTTP_HEAD_MAX, want, most);
+    memset(id + 3, ' ', sizeof id - 3); // what is cut off is not taken for blanks at the end
+    memset(want + 3, ' ', most - 4);
+    check_id(id, sizeof id, want, most);
+}
+
+TEST(a_last_event_id_does_not_count_for_the_limit_of_the_head)
+{
+    static const char front[] = "GET / HTTP/1.1\r\n" H "Last-Event-ID:";
+    static char text[2 * HTTP_HEAD_MAX];
+    for (size_t len = 0; len <= 2 * HTTP_ID_MAX; len += HTTP_ID_MAX / 2) {
+        size_t total = HTTP_HEAD_MAX + len;
+        memset(text, 'x', total + 1);
+        memcpy(text, front, sizeof(front) - 1);
+        memcpy(text + sizeof(front) - 1 + len, TEXT("\r\nX: "));
+        memcpy(text + total - 4, TEXT("\r\n\r\n"));
+        check_status(text, total, 200);
+        memcpy(text + total - 4, TEXT("x\r\n\r\n"));
+        check_status(text, total + 1, 431);
+    }
+}
+
+TEST(what_is_skipped_of_a_last_event_id_is_bounded)
+{
+    static char text[HTTP_ID_SKIP_MAX + HTTP_HEAD_MAX];
+    memset(text, 'x', sizeof text);
+    memcpy(text, TEXT(ID_FRONT));
+    size_t most = sizeof(ID_FRONT) - 2 + HTTP_ID_MAX + HTTP_ID_SKIP_MAX;
+    check_status(text, most, 100);
+    check_status(text, most + 1, 431);
+    check_status(text, sizeof text, 431);
+}
+
+// Where a line ends is never up to the id.
+static const struct {
+    int want;
+    const char *text;
+    size_t len;
+} ids[] = {
+    {400, TEXT(ID_FRONT "a\0b" ID_BACK)},
+    {400, TEXT(ID_FRONT "a\rb" ID_BACK)},
+    {400, TEXT(ID_FRONT "a\nb" ID_BACK)},
+    {400, TEXT(ID_FRONT "a\r\rb" ID_BACK)},
+    {400, TEXT(ID_FRONT "a\r\n b" ID_BACK)},
+    {400, TEXT(ID_FRONT "\r\n\t" ID_BACK)},
+    {400, TEXT(ID_FRONT "a\nHost: evil" ID_BACK)},
+    {400, TEXT(ID_FRONT "a\r\nLast-Event-ID: \x01" ID_BACK)},
+    {400, TEXT(ID_FRONT "\r\nLast-Event-ID:" ID_BACK)},
+    {400, TEXT("GET / HTTP/1.1\r\n" H "Last-Event-ID : \x01\r\n\r\n")},
+    {400, TEXT("GET / HTTP/1.1\r\n" H " Last-Event-ID: a\r\n\r\n")},
+    {400, TEXT("GET / HTTP/1.1\r\n" H "Last-Event-I: \x01\r\n\r\n")},
+    {400, TEXT("GET / HTTP/1.1\r\n" H "XLast-Event-ID: \x01\r\n\r\n")},
+    {400, TEXT("GET / HTTP/1.1\r\n" H "X: last-event-id:\x01\r\n\r\n")},
+    {400, TEXT("GET / HTTP/1.1\r\n" H "X: Last-Event-ID: \x01\r\n\r\n")},
+    {400, TEXT("GET / HTTP/1.1\r\n" H "Last-Event-ID: a\r\nX: \x01\r\n\r\n")},
+    {400, TEXT("Last-Event-ID: / HTTP/1.1\r\n" H "\r\n")},
+    {501, TEXT(ID_FRONT "\x01\r\nTransfer-Encoding: chunked" ID_BACK)},
+    {413, TEXT(ID_FRONT "\x01\r\nContent-Length: 5" ID_BACK)},
+    {200, TEXT("GET / HTTP/1.1\r\n" H "lAST-eVENT-id:\x01\r\n\r\n")},
+    {200, TEXT(ID_FRONT "Transfer-Encoding: chunked\x01" ID_BACK)},
+    {200, TEXT("\r\n\r\n" ID_FRONT "\x01" ID_BACK)},
+};
+
+TEST_EACH(an_odd_last_event_id_changes_nothing_for_the_rest_of_the_head, ids)
+{
+    check_status(ids[_i].text, ids[_i].len, ids[_i].want);
+}
+
+// ---- the origin of a request that is refused
+
+static const struct {
+    const char *head, *want;
+} origins[] = {
+    {"", NULL},
+    {"GET / HTTP/1.1\r\nOrigin: https://a", NULL},
+    {"GET / HTTP/1.1\r\nOrigin: https://a\r", NULL},
+    {"GET / HTTP/1.1\r\nOrigin: https://a\r\n", "https://a"},
+    {"\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\noRIGIN:https://a \t\r\nX", "https://a"},
+    {"GET / HTTP/1.1\r\nOrigin:\r\n", ""},
+    {"GET / HTTP/1.1\r\nOrigin : https://a\r\n", NULL},
+    {"GET / HTTP/1.1\r\nX: Origin: https://a\r\n", NULL},
+    {"GET / HTTP/1.1\r\nX: y\r\n Origin: https://a\r\n", NULL},
+    {"GET / HTTP/1.1\r\nHost: h\r\n\r\nOrigin: https://a\r\n", NULL},
+    {"GET / HTTP/1.1\r\nOrigin: https://a\r\nOrigin: https://b\r\n", "https://a"},
+};
+
+TEST_EACH(the_origin_of_a_head_that_is_not_whole, origins)
+{
+    size_t len = strlen(origins[_i].head);
+    char *head = malloc(len + (len == 0));
+    ck_assert_ptr_nonnull(head);
+    memcpy(head, origins[_i].head, len);
+    check_text(http_request_origin(head, len), origins[_i].want);
+    free(head);
+}
+
+TEST(a_refused_request_has_its_origin_and_its_method_and_nothing_else)
+{
+    struct parsed p = parse(TEXT("HEAD /x HTTP/1.1\r\nOrigin: https://a\r\n" H "Content-Length: 5\r\n\r\n"));
+    ck_assert_int_eq(p.status, 413);
+    ck_assert_int_eq(p.req.method, HTTP_HEAD);
+    check_text(p.req.origin, "https://a");
+    free(p.bytes);
+    p = parse(TEXT("FOO@ /x HTTP/1.1\r\nOrigin: https://a\r\n"));
+    ck_assert_int_eq(p.status, 400);
+    ck_assert_int_eq(p.req.method, HTTP_GET);
+    check_text(p.req.origin, "https://a");
+    free(p.bytes);
 }

@@ -47,6 +47,20 @@ static void check_has_not(size_t len, const char *line)
     ck_assert_msg(strstr(out, line) == NULL, "\"%s\" in:\n%s", line, out);
 }
 
+static const struct http_request nobody;
+
+static size_t write_problem(const struct http_policy *p, const struct http_request *req,
+                            struct http_problem what, size_t size)
+{
+    return http_problem(p, req, &what, out, size);
+}
+
+static size_t write_answer_head(const struct http_policy *p, const struct http_request *req,
+                                struct http_answer what, size_t size)
+{
+    return http_answer_head(p, req, &what, out, size);
+}
+
 TEST(stream_head)
 {
     struct http_request req = from(NULL);
@@ -73,9 +87,10 @@ static size_t write_answer(int kind, const struct http_policy *p, const struct h
     case 0:
         return http_stream_head(p, req, out, size);
     case 1:
-        return http_problem(p, req, 503, "busy", 3, NULL, out, size);
+        return write_problem(
+            p, req, (struct http_problem){.status = 503, .detail = "busy", .retry_after_s = 3}, size);
     case 2:
-        return http_answer_head(p, req, 200, "application/json", 17, true, out, size);
+        return write_answer_head(p, req, (struct http_answer){200, "application/json", 17, true}, size);
     default:
         return http_preflight(p, req, "GET, HEAD, OPTIONS", out, size);
     }
@@ -192,7 +207,11 @@ TEST(problems)
                  {503, "Service Unavailable"},
                  {505, "HTTP Version Not Supported"}};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        size_t n = http_problem(&plain, NULL, cases[i].status, "why", 0, NULL, out, HTTP_PROBLEM_MAX);
+        size_t n = write_problem(&plain, &nobody,
+                                 (struct http_problem){.status = cases[i].status,
+                                                       .detail = "why",
+                                                       .allow = cases[i].status == 405 ? "GET" : NULL},
+                                 HTTP_PROBLEM_MAX);
         char line[80];
         snprintf(line, sizeof(line), "HTTP/1.1 %d %s\r\n", cases[i].status, cases[i].reason);
         check_has(n, line);
@@ -213,7 +232,7 @@ TEST(problems)
 
 TEST(problem_without_detail)
 {
-    size_t n = http_problem(&plain, NULL, 404, NULL, 0, NULL, out, HTTP_PROBLEM_MAX);
+    size_t n = write_problem(&plain, &nobody, (struct http_problem){.status = 404}, HTTP_PROBLEM_MAX);
     json_t *json = problem_json(n);
     ck_assert_ptr_null(json_object_get(json, "detail"));
     json_decref(json);
@@ -222,13 +241,16 @@ TEST(problem_without_detail)
 TEST(problem_headers)
 {
     struct http_request head = {.method = HTTP_HEAD};
-    size_t n = http_problem(&plain, NULL, 405, NULL, 0, "GET, HEAD, OPTIONS", out, HTTP_PROBLEM_MAX);
+    size_t n =
+        write_problem(&plain, &nobody, (struct http_problem){.status = 405, .allow = "GET, HEAD, OPTIONS"},
+                      HTTP_PROBLEM_MAX);
     check_has(n, "\r\nAllow: GET, HEAD, OPTIONS\r\n");
-    check_has(http_problem(&plain, NULL, 503, NULL, 7, NULL, out, HTTP_PROBLEM_MAX),
+    check_has(write_problem(&plain, &nobody, (struct http_problem){.status = 503, .retry_after_s = 7},
+                            HTTP_PROBLEM_MAX),
               "\r\nRetry-After: 7\r\n");
-    check_has(http_problem(&plain, NULL, 401, NULL, 0, NULL, out, HTTP_PROBLEM_MAX),
+    check_has(write_problem(&plain, &nobody, (struct http_problem){.status = 401}, HTTP_PROBLEM_MAX),
               "\r\nWWW-Authenticate: Bearer ");
-    n = http_problem(&plain, &head, 404, NULL, 0, NULL, out, HTTP_PROBLEM_MAX);
+    n = write_problem(&plain, &head, (struct http_problem){.status = 404}, HTTP_PROBLEM_MAX);
     check_has(n, "\r\nContent-Length: ");
     check_has_not(n, "Content-Length: 0");
     check_has_not(n, "about:blank");
@@ -240,7 +262,8 @@ TEST(any_byte_may_be_in_a_detail)
     for (int i = 1; i < 256; i++)
         detail[i - 1] = (char)i;
     detail[255] = '\0';
-    size_t n = http_problem(&plain, NULL, 400, detail, 0, NULL, out, HTTP_PROBLEM_MAX);
+    size_t n = write_problem(&plain, &nobody, (struct http_problem){.status = 400, .detail = detail},
+                             HTTP_PROBLEM_MAX);
     json_t *json = problem_json(n);
     const char *decoded = json_string_value(json_object_get(json, "detail"));
     for (int i = 1; i < 0x80; i++)
@@ -258,7 +281,9 @@ TEST(a_long_detail_is_cut)
                 memset(detail, fills[i], len);
                 memset(detail, 'a', shift);
                 detail[len] = '\0';
-                size_t n = http_problem(&plain, NULL, 431, detail, 0, NULL, out, HTTP_PROBLEM_MAX);
+                size_t n =
+                    write_problem(&plain, &nobody, (struct http_problem){.status = 431, .detail = detail},
+                                  HTTP_PROBLEM_MAX);
                 json_decref(problem_json(n));
             }
 }
@@ -266,7 +291,8 @@ TEST(a_long_detail_is_cut)
 TEST(answer_head)
 {
     struct http_request req = from(NULL);
-    check_out(http_answer_head(&plain, &req, 200, "application/json", 17, true, out, HTTP_RESPONSE_HEAD_MAX),
+    check_out(write_answer_head(&plain, &req, (struct http_answer){200, "application/json", 17, true},
+                                HTTP_RESPONSE_HEAD_MAX),
               "HTTP/1.1 200 OK\r\n"
               "X-SSE-Gateway: gw1:8080\r\n"
               "X-Content-Type-Options: nosniff\r\n"
@@ -275,7 +301,8 @@ TEST(answer_head)
               "Cache-Control: no-store\r\n"
               "Connection: keep-alive\r\n"
               "\r\n");
-    check_has(http_answer_head(&plain, &req, 503, "text/plain", 0, false, out, HTTP_RESPONSE_HEAD_MAX),
+    check_has(write_answer_head(&plain, &req, (struct http_answer){503, "text/plain", 0, false},
+                                HTTP_RESPONSE_HEAD_MAX),
               "Content-Length: 0\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n");
 }
 
@@ -288,7 +315,9 @@ TEST(preflight)
     check_has(n, "HTTP/1.1 204 No Content\r\n");
     check_has(n, "\r\nAllow: GET, HEAD, OPTIONS\r\n");
     check_has(n, "\r\nAccess-Control-Allow-Methods: GET, HEAD\r\n");
-    check_has(n, "\r\nAccess-Control-Allow-Headers: Authorization, Last-Event-ID, Cache-Control\r\n");
+    check_has(n, "\r\nAccess-Control-Allow-Headers: Accept, Authorization, Cache-Control, Content-Type, "
+                 "Last-Event-ID, "
+                 "traceparent, tracestate, X-Requested-With\r\n");
     check_has(n, "\r\nAccess-Control-Max-Age: ");
     check_has_not(n, "Content-Length"); // RFC 9110 section 8.6
     req.request_method.at = NULL;       // a plain OPTIONS

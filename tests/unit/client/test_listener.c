@@ -1,323 +1,240 @@
+// Who is let in, and when: a listener at work on a loop. test_listen_address.c is about what it binds to.
 #include "gateway/client/listener.h"
 
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <string.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-#include "tests/unit/lib/scratch.h"
+#include "gateway/client/listen_address.h"
+#include "tests/unit/lib/log_capture.h"
+#include "tests/unit/lib/loop.h"
 #include "tests/unit/lib/tcp.h"
 #include "tests/unit/lib/unit_main.h"
 
-#define LOOPS 4
+// The kernel's, but for descriptors that a test wants it to fail for.
+static int unwatched_from = -1, unwatched_to = -1, unwatched_failure;
 
-static int fds[LOOPS];
-static char bound[300], error[512];
-
-static bool bind_to(const char *address, size_t count)
+int epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
 {
-    error[0] = bound[0] = '\0';
-    return listener_bind(address, count, fds, bound, sizeof bound, error, sizeof error);
+    if (fd >= unwatched_from && fd < unwatched_to) {
+        errno = unwatched_failure;
+        return -1;
+    }
+    return (int)syscall(SYS_epoll_ctl, epoll, operation, fd, event);
 }
 
-static void close_fds(size_t count)
+static void fail_to_watch(int from, int to, int failure)
 {
-    for (size_t i = 0; i < count; i++)
-        close(fds[i]);
+    unwatched_from = from;
+    unwatched_to = to;
+    unwatched_failure = failure;
 }
 
-static size_t open_files(void)
+static int bind_one(void)
 {
-    size_t count = 0;
-    DIR *dir = opendir("/proc/self/fd");
-    ck_assert_ptr_nonnull(dir);
-    while (readdir(dir))
+    int fd;
+    char error[512];
+    struct listen_address at = {.text = "127.0.0.1:0"};
+    ck_assert_msg(listen_address_bind(&at, 1, &fd, error, sizeof error), "%s", error);
+    return fd;
+}
+
+static struct ev_loop *loop;
+static struct client_loop clients;
+static struct counters counters;
+static struct listener listener;
+static struct limits limits = {.max_sockets = 1000};
+static const struct client_settings settings = {
+    .stream_path = "/stream", .max_channels = 1, .heartbeat_ms = 15000, .head_timeout_ms = 10000};
+
+static unsigned short start(void)
+{
+    const struct client_hooks hooks = {0};
+    loop = ev_loop_new(EVFLAG_AUTO);
+    const struct client_loop_setup setup = {
+        .loop = loop, .settings = &settings, .hooks = &hooks, .counters = &counters, .limits = &limits};
+    ck_assert(client_loop_init(&clients, &setup));
+    int fd = bind_one();
+    unsigned short port = tcp_port_of(fd);
+    listener_start(&listener, &clients,
+                   &(struct listen_socket){.fd = fd, .attributes = {.role = LISTENER_PUBLIC}});
+    return port;
+}
+
+static void stop(void)
+{
+    listener_close(&listener);
+    client_loop_deinit(&clients);
+    ev_loop_destroy(loop);
+}
+
+static bool has_accepted(void *ctx)
+{
+    return clients.context.conns.count >= *(size_t *)ctx;
+}
+
+TEST(a_crowd_is_let_in_over_several_turns)
+{
+    size_t crowd = 400, most = 0;
+    unsigned short port = start();
+    for (size_t i = 0; i < crowd; i++)
+        ck_assert_int_ge(tcp_connect(port), 0);
+    while (clients.context.conns.count < crowd) {
+        size_t before = clients.context.conns.count;
+        ev_run(loop, EVRUN_ONCE);
+        most = clients.context.conns.count - before > most ? clients.context.conns.count - before : most;
+    }
+    ck_assert_uint_eq(most, 64); // more and more in a turn, but those inside have theirs meanwhile
+    ck_assert_uint_eq(clients.context.conns.count, crowd);
+    stop();
+}
+
+// accept4() that finds nobody is dear: nobody is looked for behind clients who come one at a time.
+TEST(clients_who_come_one_by_one_are_accepted_without_a_look_for_a_second)
+{
+    unsigned short port = start();
+    for (size_t i = 1; i <= 100; i++) {
+        ck_assert_int_ge(tcp_connect(port), 0);
+        loop_wait(loop, has_accepted, &i);
+        ck_assert_uint_le(listener.per_turn, i % 17 == 16 ? 2 : 1); // but now and then
+    }
+    stop();
+}
+
+TEST(closing_lets_in_who_stands_in_the_queue_and_then_nobody)
+{
+    unsigned short port = start();
+    for (int i = 0; i < 100; i++)
+        ck_assert_int_ge(tcp_connect(port), 0);
+    listener_close(&listener);
+    ck_assert_uint_eq(clients.context.conns.count, 100);
+    ck_assert_int_eq(tcp_connect(port), -1);
+    ck_assert_int_eq(errno, ECONNREFUSED);
+    int other = open("/dev/null", O_RDONLY | O_CLOEXEC); // gets the number of the socket
+    listener_close(&listener);                           // once more: no effect
+    ck_assert_int_ge(fcntl(other, F_GETFD), 0);
+    close(other);
+    ev_run(loop, EVRUN_NOWAIT);
+    ck_assert_uint_eq(clients.context.conns.count, 100);
+    stop();
+}
+
+TEST(closing_a_listener_that_was_not_started_has_no_effect)
+{
+    struct listener none = {0};
+    listener_close(&none);
+}
+
+// A half-open client is noticed by what is set here, once for all (tcp(7)).
+TEST(accepted_sockets_inherit_what_was_set_on_the_listener)
+{
+    int value, fd = bind_one(), client = tcp_connect(tcp_port_of(fd)), accepted = accept(fd, NULL, NULL);
+    socklen_t len = sizeof value;
+    ck_assert_int_ge(accepted, 0);
+    ck_assert_int_eq(getsockopt(accepted, IPPROTO_TCP, TCP_NODELAY, &value, &len), 0);
+    ck_assert_int_eq(value, 1);
+    ck_assert_int_eq(getsockopt(accepted, IPPROTO_TCP, TCP_USER_TIMEOUT, &value, &len), 0);
+    ck_assert_int_gt(value, 0);
+    close(client);
+    close(accepted);
+    close(fd);
+}
+
+static bool has_paused(void *ctx)
+{
+    (void)ctx;
+    return counter_read(&counters, COUNTER_ACCEPT_PAUSES) > 0;
+}
+
+// Takes all descriptors that there are; returns how many it took.
+static int take_descriptors(int *taken, int room)
+{
+    struct rlimit limit = {.rlim_cur = 80, .rlim_max = 4096};
+    struct rlimit old;
+    int count = 0;
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+    limit.rlim_max = old.rlim_max;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    while (count < room && (taken[count] = open("/dev/null", O_RDONLY)) >= 0)
         count++;
-    closedir(dir);
     return count;
 }
 
-// ---- addresses
-
-static const struct {
-    const char *address;
-    bool good;
-} addresses[] = {
-    {"127.0.0.1:8080", true},
-    {"0.0.0.0:0", true},
-    {"127.0.0.1:65535", true},
-    {"[::1]:8080", true},
-    {"[::]:8080", true},
-    {"unix:/run/sse.sock", true},
-    {"unix:relative", true},
-    {"", false},
-    {":", false},
-    {":8080", false},
-    {"8080", false},
-    {"127.0.0.1", false},
-    {"127.0.0.1:", false},
-    {"127.0.0.1:65536", false},
-    {"127.0.0.1:-1", false},
-    {"127.0.0.1:+1", false},
-    {"127.0.0.1: 80", false},
-    {"127.0.0.1:80 ", false},
-    {"127.0.0.1:http", false},
-    {"127.0.0.1:0x50", false},
-    {"127.0.0.1:99999999999999999999", false},
-    {"localhost:8080", false},
-    {"256.0.0.1:80", false},
-    {"::1:8080", false},
-    {"[::1]", false},
-    {"[::1:8080", false},
-    {"::1]:8080", false},
-    {"[]:8080", false},
-    {"[127.0.0.1:8080", false},
-    {"unix:", false},
-};
-
-TESTS_WITH(.setup_once = scratch_setup, .teardown_once = scratch_teardown);
-
-TEST_EACH(an_address_is_checked_before_anything_is_bound, addresses)
+TEST(without_descriptors_a_client_is_sent_away_and_the_door_opens_again)
 {
-    char why[256];
-    ck_assert_int_eq(listener_check(addresses[_i].address, why, sizeof why), addresses[_i].good);
-    if (addresses[_i].good)
-        return;
-    ck_assert_ptr_nonnull(strstr(why, "is no "));
-    ck_assert_ptr_null(strchr(why, '\n'));
-}
-
-TEST(the_path_of_a_unix_socket_fits_the_kernel)
-{
-    char address[128] = "unix:", why[256];
-    memset(address + 5, 'x', 107);
-    ck_assert(listener_check(address, why, sizeof why));
-    address[5 + 107] = 'x';
-    ck_assert(!listener_check(address, why, sizeof why));
-    ck_assert_str_eq(why, "is no unix socket; its path has 1 to 107 bytes");
-}
-
-// ---- TCP
-
-TEST(port_0_takes_a_free_one_and_all_loops_share_it)
-{
-    char expected[64];
-    ck_assert_msg(bind_to("127.0.0.1:0", LOOPS), "%s", error);
-    unsigned short port = tcp_port_of(fds[0]);
-    snprintf(expected, sizeof expected, "127.0.0.1:%u", port);
-    ck_assert_str_eq(bound, expected);
-    for (int i = 0; i < LOOPS; i++) {
-        ck_assert_uint_eq(tcp_port_of(fds[i]), port);
-        ck_assert(fcntl(fds[i], F_GETFD) & FD_CLOEXEC);
-        ck_assert(fcntl(fds[i], F_GETFL) & O_NONBLOCK);
-    }
-    close_fds(LOOPS);
-}
-
-TEST(each_loop_gets_its_part_of_the_connections_and_none_is_lost)
-{
-    enum { CLIENTS = 200 };
-    int clients[CLIENTS], accepted, sum = 0;
-    ck_assert(bind_to("127.0.0.1:0", LOOPS));
-    for (int i = 0; i < CLIENTS; i++)
-        ck_assert_int_ge(clients[i] = tcp_connect(tcp_port_of(fds[0])), 0);
-    for (int i = 0; i < LOOPS; i++) {
-        int part = 0;
-        for (; (accepted = accept(fds[i], NULL, NULL)) >= 0; part++)
-            close(accepted);
-        ck_assert_int_gt(part, 0);
-        sum += part;
-    }
-    ck_assert_int_eq(sum, CLIENTS);
-    for (int i = 0; i < CLIENTS; i++)
-        close(clients[i]);
-    close_fds(LOOPS);
-}
-
-// Another gateway shares its ports among its own loops; sharing with it would split the clients between the
-// two in silence.
-TEST_LOOP(a_port_in_use_is_an_error_even_where_its_user_would_share, 0, 2)
-{
-    char address[64], expected[256];
-    int on = 1, user = socket(AF_INET, SOCK_STREAM, 0);
-    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    if (_i == 1)
-        ck_assert_int_eq(setsockopt(user, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on), 0);
-    ck_assert_int_eq(setsockopt(user, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), 0);
-    ck_assert_int_eq(bind(user, (struct sockaddr *)&sa, sizeof sa), 0);
-    ck_assert_int_eq(listen(user, 1), 0);
-    snprintf(address, sizeof address, "127.0.0.1:%u", tcp_port_of(user));
-    size_t before = open_files();
-    ck_assert(!bind_to(address, LOOPS));
-    ck_assert_uint_eq(open_files(), before);
-    snprintf(expected, sizeof expected,
-             "cannot listen on %s: Address already in use; stop what uses the port, or choose another one",
-             address);
-    ck_assert_str_eq(error, expected);
-    close(user);
-}
-
-TEST(an_address_of_another_machine_is_an_error)
-{
-    ck_assert(!bind_to("192.0.2.1:8080", LOOPS)); // for documentation (RFC 5737)
-    ck_assert_str_eq(error, "cannot listen on 192.0.2.1:8080: Cannot assign requested address");
-}
-
-static bool machine_has_ipv6(void)
-{
-    struct sockaddr_in6 sa = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
-    int fd = socket(AF_INET6, SOCK_STREAM, 0);
-    bool has = fd >= 0 && bind(fd, (struct sockaddr *)&sa, sizeof sa) == 0;
-    if (fd >= 0)
-        close(fd);
-    return has;
-}
-
-TEST(ipv6_is_bound_alone)
-{
-    char expected[64];
-    if (!machine_has_ipv6())
-        return;
-    ck_assert_msg(bind_to("[::1]:0", 1), "%s", error);
-    snprintf(expected, sizeof expected, "[::1]:%u",
-             tcp_port_of(fds[0])); // at the same place for both families
-    ck_assert_str_eq(bound, expected);
-    close_fds(1);
-    // [::] takes no IPv4, which --listen 0.0.0.0 may want on the same port.
-    int alone;
-    socklen_t len = sizeof alone;
-    ck_assert(bind_to("[::]:0", 1));
-    ck_assert_int_eq(getsockopt(fds[0], IPPROTO_IPV6, IPV6_V6ONLY, &alone, &len), 0);
-    ck_assert_int_eq(alone, 1);
-    close_fds(1);
-}
-
-// ---- unix sockets
-
-static char unix_address[160];
-static const char *unix_file;
-
-static void use_unix_file(const char *name)
-{
-    unix_file = scratch_path(name);
-    snprintf(unix_address, sizeof unix_address, "unix:%s", unix_file);
-}
-
-static int connect_unix(void)
-{
-    struct sockaddr_un sa = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    strcpy(sa.sun_path, unix_file);
-    if (connect(fd, (struct sockaddr *)&sa, sizeof sa) == 0)
-        return fd;
-    close(fd);
-    return -1;
-}
-
-TEST(all_loops_take_from_one_unix_socket)
-{
-    use_unix_file("shared");
-    ck_assert_msg(bind_to(unix_address, LOOPS), "%s", error);
-    ck_assert_str_eq(bound, unix_address);
-    for (int i = 0; i < LOOPS; i++) {
-        int client = connect_unix(), accepted = accept(fds[i], NULL, NULL);
-        ck_assert_int_ge(client, 0);
-        ck_assert_int_ge(accepted, 0);
-        ck_assert(fcntl(fds[i], F_GETFD) & FD_CLOEXEC);
-        close(client);
-        close(accepted);
-    }
-    close_fds(LOOPS);
-}
-
-TEST(a_socket_file_that_a_killed_gateway_left_is_replaced)
-{
-    use_unix_file("stale");
-    ck_assert(bind_to(unix_address, 1));
-    close_fds(1); // the file stays, as after kill -9
-    ck_assert_int_eq(access(unix_file, F_OK), 0);
-    ck_assert_msg(bind_to(unix_address, 1), "%s", error);
-    int client = connect_unix();
-    ck_assert_int_ge(client, 0);
+    int taken[100];
+    char byte;
+    size_t one = 1;
+    log_capture_start();
+    unsigned short port = start();
+    int client = tcp_connect(port), second = tcp_connect(port);
+    ev_io_stop(loop, &listener.io); // nobody is let in yet
+    int count = take_descriptors(taken, 100);
+    ev_io_start(loop, &listener.io);
+    loop_wait(loop, has_paused, NULL);
+    ck_assert_uint_eq(clients.context.conns.count, 0);
+    struct pollfd gone = {.fd = client, .events = POLLIN};
+    ck_assert_int_eq(poll(&gone, 1, 5000), 1);
+    ck_assert_int_eq(recv(client, &byte, 1, 0), 0); // an end, and no hang
+    ck_assert_uint_eq(log_capture_count("cannot accept: Too many open files; raise the limit"), 1);
+    while (count > 0)
+        close(taken[--count]);
+    loop_wait(loop, has_accepted, &one);
+    ck_assert_uint_eq(clients.context.conns.count, 1); // the second one waited
     close(client);
-    close_fds(1);
+    close(second);
+    stop();
 }
 
-TEST(a_socket_that_another_process_listens_on_is_left_alone)
+// What epoll_ctl(2) has no memory for, or no watch left.
+static const int failures[] = {ENOMEM, ENOSPC};
+
+static bool has_closed_one(void *ctx)
 {
-    use_unix_file("live");
-    ck_assert(bind_to(unix_address, 1));
-    int live = fds[0];
-    size_t before = open_files();
-    ck_assert(!bind_to(unix_address, LOOPS));
-    ck_assert_ptr_nonnull(strstr(error, "Address already in use"));
-    ck_assert_uint_eq(open_files(), before);
-    int client = connect_unix();
-    ck_assert_int_ge(client, 0);
-    close(client);
-    close(live);
+    return atomic_load(&clients.context.closes[CLOSE_OUT_OF_MEMORY]) == *(unsigned *)ctx;
 }
 
-// connect(2) answers "refused" for any file that is no socket.
-TEST(a_file_that_is_no_socket_is_left_alone)
+TEST_LOOP(a_connection_that_cannot_be_watched_is_closed_and_counted, 0, 2)
 {
-    use_unix_file("precious");
-    int file = open(unix_file, O_CREAT | O_WRONLY, 0600);
-    ck_assert_int_eq(write(file, "data", 4), 4);
-    close(file);
-    ck_assert(!bind_to(unix_address, 1));
-    ck_assert_ptr_nonnull(strstr(error, "Address already in use"));
-    struct stat st;
-    ck_assert_int_eq(stat(unix_file, &st), 0);
-    ck_assert_int_eq(st.st_size, 4);
-}
-
-// One that hangs must not make the next one hang before it says a word.
-TEST(a_live_socket_with_a_full_queue_does_not_block)
-{
-    struct sockaddr_un sa = {.sun_family = AF_UNIX};
-    int clients[8], hung = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    use_unix_file("hung");
-    strcpy(sa.sun_path, unix_file);
-    ck_assert_int_eq(bind(hung, (struct sockaddr *)&sa, sizeof sa), 0);
-    ck_assert_int_eq(listen(hung, 1), 0);
-    for (int i = 0; i < 8; i++) {
-        clients[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
-        (void)connect(clients[i], (struct sockaddr *)&sa, sizeof sa);
-    }
-    ck_assert_int_eq(errno, EAGAIN); // it is full
-    ck_assert(!bind_to(unix_address, 1));
-    ck_assert_ptr_nonnull(strstr(error, "Address already in use"));
-    ck_assert_int_eq(access(unix_file, F_OK), 0);
-}
-
-TEST_LOOP(without_descriptors_nothing_stays_open, 0, 2)
-{
-    struct rlimit old, low;
-    use_unix_file("starved");
-    size_t before = open_files();
-    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
-    int next = dup(0); // the lowest free one
-    ck_assert_int_ge(next, 0);
+    char byte;
+    unsigned one = 1;
+    size_t none = 0;
+    unsigned short port = start();
+    ev_run(loop, EVRUN_NOWAIT); // the listener is watched
+    int client = tcp_connect(port), next = dup(0);
     close(next);
-    low = (struct rlimit){.rlim_cur = (rlim_t)next + 2, .rlim_max = old.rlim_max};
-    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &low), 0);
-    bool ok = bind_to(_i == 0 ? "127.0.0.1:0" : unix_address, LOOPS);
-    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
-    ck_assert(!ok);
-    ck_assert_ptr_nonnull(strstr(error, "Too many open files"));
-    ck_assert_uint_eq(open_files(), before);
+    fail_to_watch(next, next + 1, failures[_i]);
+    loop_wait(loop, has_closed_one, &one);
+    ck_assert_int_eq(recv(client, &byte, 1, 0), 0);
+    ck_assert_uint_eq(clients.context.conns.count, none);
+    fail_to_watch(-1, -1, 0);
+    close(client);
+    client = tcp_connect(port);
+    size_t first = 1;
+    loop_wait(loop, has_accepted, &first);
+    close(client);
+    stop();
 }
 
-TEST(a_folder_that_is_not_there_is_an_error)
+TEST_LOOP(a_listener_that_cannot_be_watched_is_tried_again, 0, 2)
 {
-    ck_assert(!bind_to("unix:/nonexistent/sse.sock", 1));
-    ck_assert_str_eq(error, "cannot listen on unix:/nonexistent/sse.sock: No such file or directory");
+    size_t one = 1;
+    log_capture_start();
+    unsigned short port = start();
+    fail_to_watch(listener.io.fd, listener.io.fd + 1, failures[_i]);
+    int client = tcp_connect(port);
+    loop_wait(loop, has_paused, NULL);
+    ck_assert_uint_eq(clients.context.conns.count, 0);
+    ck_assert_uint_eq(log_capture_count("cannot watch a listening socket"), 1);
+    fail_to_watch(-1, -1, 0);
+    loop_wait(loop, has_accepted, &one);
+    close(client);
+    stop();
 }

@@ -143,8 +143,16 @@ TEST(a_foreign_last_event_id_is_a_question_mark)
         ck_assert_int_eq(parse("channel=a", foreign[i]), 0);
         ck_assert_str_eq(asked.last_event_id, "?");
     }
-    ck_assert_int_eq(parse("channel=a&last_event_id=%0A", NULL), 0);
-    ck_assert_str_eq(asked.last_event_id, "?");
+    static const char *const queries[] = {
+        "channel=a&last_event_id=%0A", "channel=a&last_event_id=a%00", "channel=a&lastEventId=%",
+        "lastEventId=%zz&channel=a",   "last_event_id=%4&channel=a",
+    };
+    for (size_t i = 0; i < sizeof(queries) / sizeof(*queries); i++) {
+        ck_assert_int_eq(parse(queries[i], NULL), 0);
+        ck_assert_str_eq(asked.last_event_id, "?");
+        check_channels("a");
+    }
+    check_refused("channel=a&last_event_i%00=1", "percent-encoding");
     char id[LAST_EVENT_ID_MAX + 2];
     memset(id, 'i', sizeof(id));
     id[LAST_EVENT_ID_MAX] = '\0';

@@ -84,6 +84,8 @@ static const struct {
     {"workers", "1", "2", "63"},
     {"listen", "127.0.0.1:1", "[::1]:2", "unix:/tmp/x.sock"},
     {"admin-listen", "off", "127.0.0.1:1", "unix:/tmp/y.sock"},
+    {"listen-mode", "0600", "666", "0606"},
+    {"listen-group", "0", "0", "0"},
     {"path", "/a", "/b/c", "/d"},
     {"redis", "redis://a:1/2", "redis+unix:///tmp/redis.sock", "redis://[::1]:7"},
     {"pubsub", "classic", "sharded", "auto"},
