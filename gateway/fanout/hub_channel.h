@@ -30,7 +30,7 @@ enum channel_state {
     CHANNEL_SILENT,      // `last_id` is unknown: there is no history, and no durable event has come
     CHANNEL_JOINING,     // events up to `last_id` may still arrive, and were in the history already
     CHANNEL_LIVE,
-    CHANNEL_STALE, // events after `last_id` may have been missed; the bus was asked how far the history has got
+    CHANNEL_STALE, // events after `last_id` may have been missed; the bus was asked for the tail
 };
 
 enum channel_history {
@@ -64,7 +64,7 @@ enum lagging_mode {
     LAGGING_AT,       // after `at`
     LAGGING_EARLIEST, // with all that is kept
     LAGGING_LOST,     // it is not known how far it got: with a gap up to the channel's last_id
-    LAGGING_FORKED, // `forked` is in no history: `at` goes from the beginning to the first event that it has not had
+    LAGGING_FORKED,   // `forked` is in no history: `at` goes from the beginning to the first event not had
 };
 
 // What is known of a lagging stream's beginning in the channel.

@@ -56,7 +56,7 @@ static bool on_interest(void *ctx, struct channel_ref channel, uint64_t subscrib
         mail->subscribe_seq = subscribe_seq;
     if (worker_ask(ctx, subscribe_seq ? MAIL_WANTED : MAIL_UNWANTED, mail))
         return true;
-    if (!subscribe_seq) // costs a subscription too many, until the channel is wanted and left again
+    if (!subscribe_seq) // leaves one subscription too many, until the channel is wanted and left again
         log_error("worker", "out of memory: channel %.*s could not be released", (int)channel.len,
                   channel.name);
     return false;
