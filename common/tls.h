@@ -23,7 +23,7 @@ struct tls_files {
     const char *cert, *key; // the client's own; both or neither
 };
 
-// What all connections with the same files share.
+// The state that all connections with the same files share.
 struct tls_context;
 
 // Reads the files. `name` (static) is for messages: with "redis", the options that name the files are

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-// What all events of one run share. Zeroes and NULL: absent.
+// The settings that all events of one run share. Zeroes and NULL: absent.
 struct durable_settings {
     const char *event;    // borrowed
     bool has_retry;       //

@@ -10,7 +10,8 @@
 
 struct publisher;
 
-// What Redis has confirmed so far; and of a failure, which messages it is about, counted from 1. 0: none.
+// The messages that Redis has confirmed so far; and after a failure, which messages failed, counted from 1.
+// 0: none.
 struct publisher_totals {
     uint64_t messages;
     uint64_t receivers_min, receivers_max; // subscribers that one message reached; both 0 with no message

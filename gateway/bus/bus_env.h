@@ -1,4 +1,4 @@
-// What the parts of the bus share; filled once by bus_create. The bus' thread alone.
+// The values that all parts of the bus share; filled once by bus_create. The bus' thread alone.
 #pragma once
 
 #include <ev.h>

@@ -60,7 +60,7 @@ struct bus_channel {
     void *handler_ctx;
     uint64_t linger_until_ms;
     uint32_t batch;       // number of its SUBSCRIBE command; while FRESH, not 0 means: send it alone
-    uint16_t slot;        // of the cluster; 0 where slots do not matter
+    uint16_t slot;        // hash slot of the name; 0 where slots do not matter
     uint8_t state;        // enum channel_state; changed by channel_set_state alone
     bool was_active : 1;  // before its connection was lost: messages may be missing
     bool lingering : 1;   // no worker wants it; in node->lingering unless SENT

@@ -17,7 +17,7 @@ struct node_settings {
     const struct redis_url *url; // borrowed; any kind but CLUSTER
     uint16_t canary_slot;        // of the canary's channel, where Pub/Sub is sharded
     bool alone;                  // there is no other node
-    // node_is_proven() says something else now.
+    // The result of node_is_proven() has changed.
     void (*on_proven)(void *ctx);
     // Slots may have moved: the connection is lost, or the node has given up a slot. `moved` is the error
     // with which the node said so ("MOVED 3999 10.0.0.1:6381"), or NULL. NULL where the node is alone.

@@ -17,7 +17,7 @@ struct resume_settings {
     // On a cluster, as of history.h; both NULL elsewhere.
     struct resume *(*owner)(void *ctx, const char *channel, size_t len);
     void (*on_moved)(void *ctx, const char *error);
-    void (*on_working)(void *ctx); // resume_is_working() says something else now; may be NULL
+    void (*on_working)(void *ctx); // the result of resume_is_working() has changed; may be NULL
     void *ctx;
 };
 

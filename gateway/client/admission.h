@@ -1,7 +1,7 @@
-// Whether a stream is let in. The steps are asked in order; each grants, denies, or says that its answer is
-// pending. A pending one lets the loop go on (CONN_ADMITTING) and comes back by admission_continue with the
-// id of the connection, never with a pointer: the client may have gone, or the gateway may have begun to
-// drain.
+// Decides whether a stream is admitted. The steps are asked in order; each grants, denies, or says that its
+// answer is pending. While a step is pending the loop goes on (CONN_ADMITTING); the step answers by
+// admission_continue with the id of the connection, never with a pointer: the client may have gone, or the
+// gateway may have begun to drain.
 //
 // While every step answers at once nothing is allocated: the request is borrowed from the head that was read.
 // For a pending step it is copied, and freed when the state is left.
@@ -27,7 +27,7 @@ struct admission {
 
 struct admission_step {
     enum admission_verdict (*check)(struct admission *a);
-    bool of_head; // asked for HEAD, too, which is answered with what GET would begin with
+    bool of_head; // asked for HEAD, too, which gets the head that GET would get
 };
 
 // The gateway's: tokens, readiness, limits, joining the hub. A table ends with a row of zeros;

@@ -1,6 +1,6 @@
-// What the connections of one loop share: settings, hub, pools, timers, and the lists that the end of the
-// turn works off. One thread. client_loop.h owns it and drives it; the order of the modules between the two
-// is
+// The state that the connections of one loop share: settings, hub, pools, timers, and the lists that the end
+// of the turn works off. One thread. client_loop.h owns it and drives it; the order of the modules between
+// the two is
 //
 //      client_context < conn < answer, slow_client < stream < admission < request < conn_read < client_loop
 //

@@ -1,5 +1,5 @@
-// What happens to a client that reads more slowly than its events come: it loses its own events, or its own
-// stream, and delays no other client.
+// Bounds a client that reads more slowly than its events come: it loses its own events, or its own stream,
+// and delays no other client.
 #pragma once
 
 #include "gateway/client/conn.h"

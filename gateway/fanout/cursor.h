@@ -45,6 +45,6 @@ uint64_t cursor_hash(const char *channel, size_t len);
 // that do not fit are left out, and the cursor says so.
 size_t cursor_encode(const struct cursor_entry *entries, size_t count, char *out);
 
-// What a cursor says of one channel. A text that no gateway has made is CURSOR_UNKNOWN for every channel.
+// Finds one channel in a cursor. A text that no gateway has made is CURSOR_UNKNOWN for every channel.
 enum cursor_result cursor_find(const char *text, size_t len, const char *channel, size_t channel_len,
                                struct event_id *at);

@@ -67,7 +67,7 @@ enum lagging_mode {
     LAGGING_FORKED,   // `forked` is in no history: `at` goes from the beginning to the first event not had
 };
 
-// What is known of a lagging stream's beginning in the channel.
+// Whether it is known which events a stream has missed when it begins to lag.
 enum lagging_start {
     START_PENDING,     // what it has missed is not known yet
     START_COMPLETE,    // what it has missed can be read

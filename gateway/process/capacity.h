@@ -8,7 +8,7 @@
 
 #include "common/redis_url.h"
 
-// What the number of descriptors that are not streams' depends on.
+// The settings on which the number of descriptors for other purposes than streams depends.
 struct capacity_needs {
     uint64_t workers, listeners;
     enum redis_url_kind redis;

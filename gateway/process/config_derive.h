@@ -1,4 +1,4 @@
-// What follows from the options, once each alone has been checked.
+// The values of struct config that follow from several options, once each option alone has been checked.
 #pragma once
 
 #include <stdbool.h>

@@ -1,6 +1,7 @@
 // Signals, and the end of the process. SIGTERM, SIGINT or SIGQUIT: not ready at once, listeners closed,
-// streams ended cleanly, then the loop is left; at the latest after the timeout. A second one leaves it at
-// once. SIGHUP, SIGUSR1, SIGUSR2 and SIGALRM, whose default is to end the process, are ignored and logged.
+// streams ended cleanly, then the loop is left; at the latest after the timeout. A second signal leaves the
+// loop at once. SIGHUP, SIGUSR1, SIGUSR2 and SIGALRM, whose default is to end the process, are ignored and
+// logged.
 #pragma once
 
 #include <ev.h>
@@ -29,7 +30,8 @@ void drain_ignore_signals(void);
 // descriptors.
 bool drain_watch(struct drain *d, struct ev_loop *loop, struct status *status, struct worker **workers,
                  uint64_t timeout_ms);
-// Before the loop goes. Signals are ignored from then on. Where nothing was watched, it does nothing.
+// Stops watching, before the loop is destroyed; signals are ignored from then on. No effect where drain_watch
+// was not called or failed.
 void drain_unwatch(struct drain *d);
 // A worker has no connection left.
 void drain_worker_empty(struct drain *d);

@@ -197,7 +197,7 @@ void canary_back(struct canary *c, const char *payload, size_t len)
     char number[24];
     int n = snprintf(number, sizeof number, "%" PRIu64, c->number);
     if (len != (size_t)n || memcmp(payload, number, len) != 0)
-        return; // an older one, or a stranger's
+        return; // an older canary, or a message of another publisher
     counter_add(c->settings.counters, COUNTER_CANARIES_BACK, 1);
     c->awaited = false;
     c->missed = c->unheard = 0;

@@ -27,7 +27,7 @@ struct command_answer {
     size_t bytes;            // of all strings of the reply, with those that were left out
 };
 
-// What commands of one sort have in common; static. `ctx` is that of the queue that the command is in by
+// The behaviour that commands of one sort share; static. `ctx` is that of the queue that the command is in by
 // then.
 struct command_kind {
     unsigned class; // index of commands_settings.classes
@@ -89,7 +89,7 @@ struct commands_settings {
     struct commands *(*route)(void *ctx, const struct command *c);
     void (*on_ready)(void *ctx); // connected (again); may be NULL
     void (*on_down)(void *ctx);  // no longer connected; may be NULL
-    // A command was answered with an error that is not final: it is asked again. May be NULL.
+    // A command was answered with an error that is not final: it will be sent again. May be NULL.
     void (*on_refused)(void *ctx, const struct command *c, const char *error);
     // The node says that another one has the slot ("MOVED ..", see cluster_slots.h). May be NULL.
     void (*on_moved)(void *ctx, const char *error);
@@ -100,7 +100,7 @@ struct commands_settings {
 
 // Begins to connect. `settings` is copied. NULL when out of memory.
 struct commands *commands_create(struct ev_loop *loop, const struct commands_settings *settings);
-// What has not been answered goes to the queue of its slot, or is forgotten.
+// Commands that have not been answered go to the queues of their slots, or are forgotten.
 void commands_destroy(struct commands *q);
 
 // Takes the command, which is sent as soon as may be. False where its class is full: it stays the caller's.

@@ -33,7 +33,7 @@ struct history_settings {
     // On a cluster: the history of the node that has the channel's slot now; NULL: no node has it for the
     // moment. NULL where there is but one server.
     struct history *(*owner)(void *ctx, const char *channel, size_t len);
-    // history_is_working() says something else now. May be NULL.
+    // The result of history_is_working() has changed. May be NULL.
     void (*on_working)(void *ctx);
     // The node says that another one has the channel ("MOVED ..", see cluster_slots.h); may be NULL.
     void (*on_moved)(void *ctx, const char *error);
@@ -42,7 +42,7 @@ struct history_settings {
 
 // NULL when out of memory.
 struct history *history_create(struct ev_loop *loop, const struct history_settings *settings);
-// What it has not answered goes to the histories of the nodes that have the slots by now.
+// Queries that it has not answered go to the histories of the nodes that own the slots by now.
 void history_destroy(struct history *h);
 
 // The answer comes by on_last or on_page, with the number of the query; a page may have fewer entries than

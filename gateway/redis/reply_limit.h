@@ -14,7 +14,7 @@ struct reply_limit {
     size_t max, element_max;
     size_t bytes; // of the reply that is being read, with those left out
     size_t kept, element_kept;
-    int element; // that is being read; -1: none yet
+    int element; // index of the element that is being read; -1: none yet
     bool cut;
 };
 
