@@ -31,7 +31,7 @@ static char current_id[ID_MAX_BYTES];
 static uint64_t limit_lines = LIMIT_LINES, limit_period_ms = LIMIT_PERIOD_MS;
 
 static pthread_mutex_t sites_lock = PTHREAD_MUTEX_INITIALIZER; // guards every site, and the list
-static struct log_site *sites;                                 // those that have left out lines
+static struct log_site *sites;                                 // the sites that have left out lines
 
 // True for what a terminal or a line based reader would act on: C0, DEL and C1 (U+0080 to U+009F).
 static bool is_control(const char *s)
@@ -158,7 +158,7 @@ static void site_begin(struct log_site *site, uint64_t now_ms, struct log_site *
     site->said = site->left_out = 0;
 }
 
-// True where the site may say a line now; else the line is counted.
+// True where the site may write a line now; else the line is counted.
 static bool site_enter(struct log_site *site)
 {
     struct log_site ended;
@@ -192,7 +192,7 @@ static void site_remember(struct log_site *site, enum log_level level, const cha
     pthread_mutex_unlock(&sites_lock);
 }
 
-// Tells of the lines that were left out in periods that are over; with `all` set, in those that are not, too.
+// Logs how many lines were left out in periods that are over; with `all` set, also in those that are not.
 static void sites_say(bool all)
 {
     uint64_t now_ms = clock_monotonic_ms();

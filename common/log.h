@@ -1,12 +1,12 @@
 // Log lines on standard error: one write(2) a line, so that lines never interleave.
 //
-// Between log_start and log_stop no caller waits for whoever reads standard error: lines go to a bounded
+// Between log_start and log_stop no caller waits for the reader of standard error: lines go to a bounded
 // buffer (common/log_writer.h), and what does not fit is dropped and counted. Before and after, the caller
 // writes its line itself.
 //
-// Each call of log_info, log_warn and log_error in the source may say so many lines in so much time
-// (log_set_limit); one line tells later how many were left out. What a client or a server repeats cannot fill
-// the log, then. log_debug is not limited.
+// Each call of log_info, log_warn and log_error in the source may write a bounded number of lines per period
+// (log_set_limit); a later line says how many were left out. So a message that a client or a server causes
+// over and over cannot fill the log. log_debug is not limited.
 #pragma once
 
 #include <stdbool.h>
@@ -18,7 +18,8 @@ enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 
 #define LOG_EXAMPLE_SIZE 120
 
-// What one call in the source has said lately. Static, zero at first; guarded by a lock of log.c.
+// The lines that one call in the source wrote, or left out, in the current period. Static, zero at first;
+// guarded by a lock of log.c.
 struct log_site {
     struct log_site *next; // of the sites that have left out lines
     bool listed;
@@ -26,7 +27,7 @@ struct log_site {
     uint64_t said, left_out;
     const char *module;
     enum log_level level;
-    char example[LOG_EXAMPLE_SIZE]; // the last message that was said
+    char example[LOG_EXAMPLE_SIZE]; // the last message that was written
 };
 
 // Level and format for the whole process (standard error is one per process). `id` names this gateway in JSON
@@ -46,7 +47,7 @@ bool log_stop(uint32_t timeout_ms);
 // Lines that were dropped because the buffer was full or standard error could not be written. Any thread.
 uint64_t log_dropped(void);
 
-// One line. `module` is the room or file that speaks ("redis", "listener"), a literal. The message is a
+// One line. `module` names the folder or file that logs ("redis", "listener"), a literal. The message is a
 // sentence for a person at 3 a.m.: what happened, and what to do about it. Control characters and invalid
 // UTF-8 in it are escaped. Any thread.
 void log_at(struct log_site *site, enum log_level level, const char *module, const char *format, ...)

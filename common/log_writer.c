@@ -28,7 +28,7 @@ static struct {
     pthread_cond_t work, done;
     char *ring;
     size_t size, start, used;
-    uint64_t unsaid; // dropped lines that no line tells of yet
+    uint64_t unsaid; // dropped lines that were not reported yet
     bool running, stopping, ended;
 
     struct log_writer_hooks hooks;
@@ -47,7 +47,7 @@ static bool write_line(const char *line, size_t len)
             len -= (size_t)n;
         } else if (errno == EAGAIN) { // a parent has made it non-blocking
             struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT};
-            (void)poll(&ready, 1, -1); // whatever it answers, write says what is wrong
+            (void)poll(&ready, 1, -1); // its result is not needed: write fails where it failed
         } else if (errno != EINTR) {
             return false;
         }
@@ -80,7 +80,8 @@ static void count_dropped(void)
     atomic_fetch_add_explicit(&writer.dropped, 1, memory_order_relaxed);
 }
 
-// Under the lock. The length of the next line, 0 where there is none; or the number of lines to tell of.
+// Under the lock. The length of the next line, 0 where there is none; or the number of dropped lines to
+// report.
 static size_t take_line(char *line, uint64_t *dropped)
 {
     line_length len = 0;
@@ -156,7 +157,7 @@ static void on_crash(int signum)
     (void)raise(signum); // SA_RESETHAND: the default action, when this handler has returned
 }
 
-// Handlers that are there already are a sanitizer's, which has more to say.
+// Handlers that are installed already are a sanitizer's, whose report says more.
 static void watch_crashes(void)
 {
     static const int signals[] = {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL};
@@ -220,7 +221,7 @@ void log_writer_put(const char *line, size_t len)
     }
     pthread_mutex_unlock(&writer.lock);
     if (direct)
-        (void)write_line(line, len); // there is nowhere to tell of a failure
+        (void)write_line(line, len); // a failure could not be reported anywhere
 }
 
 bool log_writer_stop(uint32_t timeout_ms)
@@ -244,7 +245,7 @@ bool log_writer_stop(uint32_t timeout_ms)
     pthread_mutex_unlock(&writer.lock);
     if (!ended)
         return false;
-    (void)pthread_join(writer.thread, NULL); // it has ended
+    (void)pthread_join(writer.thread, NULL); // the thread has ended
     free(writer.ring);
     writer.ring = NULL;
     return true;

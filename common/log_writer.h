@@ -10,7 +10,8 @@
 #define LOG_LINE_MAX 4096
 
 struct log_writer_hooks {
-    // Writes a line that tells of `dropped` lines to `line` (LOG_LINE_MAX bytes), and returns its length.
+    // Writes a line that says that `dropped` lines were dropped to `line` (LOG_LINE_MAX bytes), and returns
+    // its length.
     size_t (*on_dropped)(char *line, uint64_t dropped);
     // Called every second.
     void (*on_tick)(void);

@@ -84,7 +84,7 @@ void map_remove(struct map *m, struct map_entry *e)
     size_t hole = e->hash & mask;
     while (m->slots[hole] != e)
         hole = (hole + 1) & mask;
-    // Close the hole by moving back what probed past it, so that no tombstones pile up.
+    // Closes the hole by moving back the entries that probed past it, so that no tombstones are needed.
     for (size_t i = (hole + 1) & mask; m->slots[i]; i = (i + 1) & mask) {
         size_t home = m->slots[i]->hash & mask;
         if (((i - home) & mask) >= ((i - hole) & mask)) {
@@ -94,7 +94,7 @@ void map_remove(struct map *m, struct map_entry *e)
     }
     m->slots[hole] = NULL;
     m->count--;
-    // Give memory back after a crowd has left. Failure to shrink is no failure.
+    // Gives memory back after many entries have gone. A shrink that fails costs memory, nothing else.
     if (m->capacity > MAP_MIN_CAPACITY && m->count * 8 < m->capacity)
         (void)map_resize(m, m->capacity / 2);
 }

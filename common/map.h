@@ -1,6 +1,6 @@
-// A hash map from channel names to the caller's structs, for names that strangers choose: XXH3 with a seed of
-// the process, open addressing, linear probing. The struct embeds a map_entry; the map holds pointers only
-// and owns nothing. Not thread-safe: one map a thread.
+// A hash map from channel names to the caller's structs, for names that clients choose: XXH3 with a seed of
+// the process, so that none can make them collide, open addressing, linear probing. The struct embeds a
+// map_entry; the map holds pointers only and owns nothing. Not thread-safe: one map a thread.
 #pragma once
 
 #include <stdbool.h>

@@ -1,4 +1,4 @@
-// What a block on the heap takes, for modules that account for their memory.
+// The memory that a block on the heap takes, for modules that account for their memory.
 #pragma once
 
 #include <stddef.h>

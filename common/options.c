@@ -87,7 +87,8 @@ static const char *nearest_name(const struct option_table *table, const char *na
     return best;
 }
 
-// Takes `text` for `spec` unless a better source has spoken. The reason of a failure goes to `reason`.
+// Takes `text` for `spec` unless a source of higher rank has given the option. The reason of a failure goes
+// to `reason`.
 static bool use_value(struct loading *loading, const struct option_spec *spec, enum source source,
                       const char *text, char *reason, size_t reason_size)
 {
@@ -262,7 +263,7 @@ static bool is_abbreviated(const struct option_spec *spec, const char *text)
     return strncmp(text, "--", 2) == 0 && strcspn(text + 2, "=") != strlen(spec->name);
 }
 
-// One answer of getopt_long.
+// Handles one result of getopt_long.
 static bool use_found(struct loading *loading, int found, char **argv)
 {
     const struct option_spec *spec = spec_of(loading->table, found == ':' ? optopt : found);

@@ -75,7 +75,7 @@ struct option_table {
 bool options_load(const struct option_table *table, int argc, char **argv, void *values, int *first_argument,
                   char *error, size_t error_size);
 
-// Frees strings and lists in `values`, and leaves them as options_load found them useless: NULL and empty.
+// Frees strings and lists in `values`, and sets them to NULL and empty.
 void options_free(const struct option_table *table, void *values);
 
 // Help for a person, at most 80 columns.

@@ -16,7 +16,7 @@ static bool in_all_sources(const struct option_table *table, const struct option
            !(table->config_option && strcmp(spec->name, table->config_option) == 0);
 }
 
-// What is printed so far in the line, so that words can be wrapped.
+// The length of the line so far, so that words can be wrapped.
 struct wrapped {
     FILE *out;
     size_t column, indent;
@@ -122,7 +122,7 @@ void options_print_help(const struct option_table *table, FILE *out)
         print_paragraph(out, table->epilogue);
 }
 
-// What common/ini.c would not read back: it trims blanks, and a line ends a value.
+// False for text that common/ini.c would not read back: it trims blanks, and a line end ends a value.
 static bool ini_can_hold(const char *text)
 {
     size_t len = strlen(text);

@@ -12,7 +12,7 @@ bool redis_options_check_url(const char *text, char *error, size_t error_size)
     return ok;
 }
 
-// Whoever names files for TLS believes that the connection is encrypted.
+// Files for TLS with a URL without TLS are refused: the user expects the connection to be encrypted.
 static bool check_tls(const struct redis_options *o, const struct redis_url *url, char *error,
                       size_t error_size)
 {

@@ -127,7 +127,7 @@ static bool parse_credentials(const struct parsing *p, struct text text)
         return refuse(p, "the user or the password holds one of / ? #; write them as %2F %3F %23");
     if (text_len(user) > 0 && !decode(p, user, &p->url->user))
         return false;
-    // An empty password says something only for a user who has none ("nopass").
+    // An empty password is kept only with a user name, since a user of Redis may have none ("nopass").
     if (text_len(password) == 0 && (p->url->user == NULL || user.end == text.end))
         return true;
     return decode(p, password, &p->url->password);
@@ -218,7 +218,7 @@ static bool parse_master(const struct parsing *p, struct text path)
     return name.end >= path.end - 1 || parse_db(p, (struct text){name.end + 1, path.end});
 }
 
-// What follows the hosts, without its first slash.
+// The path that follows the hosts, without its first slash.
 static bool parse_path(const struct parsing *p, struct text path)
 {
     if (find_any(path, "?#") != path.end)

@@ -14,7 +14,7 @@ enum redis_url_kind { REDIS_URL_TCP, REDIS_URL_TLS, REDIS_URL_UNIX, REDIS_URL_SE
 // The longest host name, terminated.
 #define REDIS_HOST_SIZE 254
 
-// Where a server is. A value, so that it outlives what named it.
+// The address of a server. A value, so that it outlives the reply that named it.
 struct redis_address {
     const char *unix_path;      // of the URL, borrowed; NULL: a host and a port
     char host[REDIS_HOST_SIZE]; // a name or an address (IPv6 without brackets)

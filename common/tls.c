@@ -90,7 +90,7 @@ struct tls_context *tls_context_create(const struct tls_files *files, const char
     SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER, NULL);
     SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
     SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
-    // What is still to be sent may have moved: a buffer grows.
+    // The bytes of a write that is tried again may have moved, since a buffer grows.
     SSL_CTX_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_read_ahead(ssl, 1);
     SSL_CTX_set_default_read_buffer_len(ssl, READ_AHEAD);
@@ -214,7 +214,7 @@ static void say_protocol_error(struct tls *tls)
     }
 }
 
-// What a call that did not succeed means.
+// The TRANSPORT_* value for a call that did not succeed.
 static ssize_t outcome(struct tls *tls, int result)
 {
     int failure = errno;
@@ -266,8 +266,8 @@ bool tls_has_more(const struct tls *tls)
     return SSL_has_pending(tls->ssl) == 1;
 }
 
-// A server that refuses our certificate says so and hangs up before it has read all of the handshake
-// (TLS 1.3): then a write fails while the reason waits to be read.
+// A server that refuses the client's certificate sends an alert and closes before it has read all of the
+// handshake (TLS 1.3): then a write fails while the reason can still be read.
 static ssize_t last_words(struct tls *tls, int result)
 {
     char byte;

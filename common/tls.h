@@ -1,6 +1,6 @@
-// TLS of a client: TLS 1.2 or newer, the server's certificate and name always verified. OpenSSL stays in here; what
-// calls is common/transport. The connection's thread alone, but for a context that is made and freed while no thread
-// uses it.
+// TLS of a client: TLS 1.2 or newer, the server's certificate and name always verified. OpenSSL stays in
+// here; what calls is common/transport. The connection's thread alone, but for a context that is made and
+// freed while no thread uses it.
 //
 // OpenSSL writes to its socket without MSG_NOSIGNAL: SIGPIPE is ignored in this process.
 #pragma once
@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-// What is no count of bytes; common/transport says the same of sockets without TLS.
+// Results that are not a count of bytes; common/transport returns them for sockets without TLS, too.
 enum {
     TRANSPORT_WAIT_READ = -1,  // again when the socket is readable
     TRANSPORT_WAIT_WRITE = -2, // again when it is writable
@@ -23,12 +23,12 @@ struct tls_files {
     const char *cert, *key; // the client's own; both or neither
 };
 
-// What all connections with the same files share.
+// The state that all connections with the same files share.
 struct tls_context;
 
-// Reads the files. `name` (static) is for messages: with "redis", the options that name the files are --redis-ca,
-// --redis-cert and --redis-key, and redis:// goes without TLS. NULL: `error` says in one line, that names the option,
-// what is wrong.
+// Reads the files. `name` (static) is for messages: with "redis", the options that name the files are
+// --redis-ca, --redis-cert and --redis-key, and redis:// goes without TLS. NULL: `error` says in one line,
+// that names the option, what is wrong.
 struct tls_context *tls_context_create(const struct tls_files *files, const char *name, char *error,
                                        size_t error_size);
 void tls_context_destroy(struct tls_context *context); // may be NULL
@@ -36,8 +36,8 @@ void tls_context_destroy(struct tls_context *context); // may be NULL
 // One connection.
 struct tls;
 
-// Over a connected socket (borrowed). The certificate must be one for `host`, a name or an address. NULL when out of
-// memory.
+// Over a connected socket (borrowed). The certificate must be one for `host`, a name or an address. NULL when
+// out of memory.
 struct tls *tls_create(struct tls_context *context, int fd, const char *host);
 void tls_destroy(struct tls *tls); // may be NULL
 

@@ -31,7 +31,7 @@ ssize_t transport_handshake(struct transport *t)
     return t->tls ? tls_handshake(t->tls) : 0;
 }
 
-// What a call on a plain socket that did not succeed means.
+// The TRANSPORT_* value for a call on a plain socket that did not succeed.
 static ssize_t outcome(struct transport *t, int wait)
 {
     if (errno == EAGAIN || errno == EWOULDBLOCK)

@@ -23,7 +23,8 @@
 #include "gateway/process/pages.h"
 
 #define EXIT_USAGE 2
-// How long the exit waits for one who reads the log; what went wrong at the start is worth more.
+// Milliseconds that the exit waits until the log is written; more after a failure at the start, whose reason
+// must not be lost.
 #define LOG_STOP_MS 1000u
 #define LOG_STOP_FAILED_MS 10000u
 #define HEAD_TIMEOUT_MS 10000u
@@ -224,8 +225,8 @@ static bool gateway_start(struct gateway *g)
     return ok;
 }
 
-// Threads first, then what they share: workers post to the bus until they have ended, and the bus to the workers,
-// whose loop it may run in.
+// Ends the threads first, then frees what they share: workers post to the bus until they have ended, and the
+// bus posts to the workers and may run in a worker's loop.
 static void gateway_teardown(struct gateway *g)
 {
     for (size_t i = 0; i < g->status.worker_count; i++)
@@ -261,7 +262,7 @@ static int gateway_run(struct gateway *g)
     return code;
 }
 
-// With a thread for the log, so that nothing here ever waits for one who reads it.
+// Serves with a thread for the log, so that no other thread ever waits for the reader of the log.
 static int gateway_serve(struct gateway *g)
 {
     log_setup((enum log_level)g->config.log_level, (enum log_format)g->config.log_format, g->config.name);
@@ -273,7 +274,7 @@ static int gateway_serve(struct gateway *g)
     }
     int code = gateway_run(g);
     remove_socket_files(g);
-    (void)log_stop(code == EXIT_SUCCESS ? LOG_STOP_MS : LOG_STOP_FAILED_MS); // there is nowhere to tell of it
+    (void)log_stop(code == EXIT_SUCCESS ? LOG_STOP_MS : LOG_STOP_FAILED_MS); // no log is left for a failure
     return code;
 }
 

@@ -14,7 +14,7 @@
 #include <string.h>
 
 #define READ_SIZE 16384
-// After which silence a connection has to prove that it is still there.
+// Milliseconds without a byte after which a connection is checked by PING before it is used.
 #define QUIET_MS 1000
 
 struct connection {
@@ -112,8 +112,8 @@ uint64_t connection_sent(const struct connection *connection)
     return connection->sent;
 }
 
-// True where nothing has come that nobody asked for: no end, and no last words before it. TLS may have
-// something to read for itself, so it is not enough to poll.
+// True where the server has sent nothing unasked: neither the end of the connection nor an error before it.
+// TLS may have records of its own to read, so it is not enough to poll.
 static bool is_silent(struct connection *connection)
 {
     char byte;
@@ -131,7 +131,7 @@ bool connection_is_usable(struct connection *connection)
         return false;
     if (clock_monotonic_ms() - connection->heard_ms < QUIET_MS)
         return true;
-    struct failure ignored; // only whether there is an answer counts, be it an error
+    struct failure ignored; // any answer will do, even an error
     struct redisReply *reply = connection_ask(connection, (const char *[]){"PING", NULL}, &ignored);
     freeReplyObject(reply);
     return reply != NULL;
@@ -285,7 +285,7 @@ void connection_close(struct connection *connection)
 {
     if (connection == NULL)
         return;
-    transport_close(&connection->transport); // all answers have come, or the connection is given up
+    transport_close(&connection->transport); // every answer has come, or the connection is given up
     tls_context_destroy(connection->tls_context);
     redisReaderFree(connection->reader);
     buf_free(&connection->out);

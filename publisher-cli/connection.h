@@ -1,6 +1,6 @@
 // One blocking connection to Redis. Commands are gathered and leave together, so that many may be on the way
-// at a time; their answers come in the same order. Any failure is the end: what was sent whole may or may not
-// have been done.
+// at a time; their answers come in the same order. After any failure the connection is of no use, and Redis
+// may or may not have executed the commands that were sent whole.
 #pragma once
 
 #include "common/redis_url.h"
@@ -17,7 +17,7 @@ struct connection;
 struct redis_target {
     const struct redis_url *url; // borrowed
     uint64_t timeout_ms;
-    bool is_sentinel; // it is one that is asked for Redis; for messages
+    bool is_sentinel; // the server is a sentinel; for messages
 };
 
 #define COMMAND_ARGS_MAX 16
@@ -52,20 +52,21 @@ bool connection_append(struct connection *connection, const struct command *comm
 struct redisReply *connection_reply(struct connection *connection, struct failure *failure);
 
 // Bytes of commands that were gathered, and of those that were sent, since it was opened. A command whose end
-// was not sent has certainly not been done.
+// was not sent has certainly not been executed.
 uint64_t connection_gathered(const struct connection *connection);
 uint64_t connection_sent(const struct connection *connection);
 
-// False where the server has hung up, as it does to those who are idle, or is known to be gone otherwise. To
-// be asked while no answer is due. After a second in which nothing was heard it asks the server, which takes
-// a round trip: on the way through a NAT a connection ends without a word.
+// False where the server has closed the connection, as it does with idle ones, or the connection is known to
+// be lost otherwise. To be called while no answer is due. After a second in which no byte came it sends PING,
+// which takes a round trip: a NAT on the way may drop a connection without notice to either end.
 bool connection_is_usable(struct connection *connection);
 
-// Both, for one command, while no other is on the way. `words` ends with NULL.
+// connection_append and connection_reply for one command, while no other is on the way. `words` ends with
+// NULL.
 struct redisReply *connection_ask(struct connection *connection, const char *const *words,
                                   struct failure *failure);
 
-// The failure that an error of Redis is: its own words, and `remedy` (may be NULL) or what helps against
-// those that have an obvious one. Returns false.
+// The failure that an error of Redis is: its text, and `remedy` (may be NULL), or a known remedy where the
+// error has an obvious one. Returns false.
 bool connection_refused(const struct connection *connection, const char *said, const char *remedy,
                         struct failure *failure);

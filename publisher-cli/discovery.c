@@ -72,7 +72,7 @@ static bool is_text(const struct redisReply *reply, const char *text)
     return reply->type == REDIS_REPLY_STRING && (text == NULL || strcmp(reply->str, text) == 0);
 }
 
-// What a sentinel answers may be old: only the server itself knows whether it is a master.
+// A sentinel's answer may be old: the server itself is asked whether it is a master.
 static bool is_master(struct connection *connection, struct failure *failure)
 {
     struct redisReply *reply = connection_ask(connection, (const char *[]){"ROLE", NULL}, failure);
@@ -141,8 +141,8 @@ static struct connection *ask_sentinel(const struct redis_target *target,
     return master;
 }
 
-// A server outside of a cluster takes SPUBLISH, too, where no gateway hears of it. Who may not ask is
-// believed.
+// A server outside of a cluster accepts SPUBLISH, too, but no gateway would receive the message. Where an ACL
+// forbids the check, the server counts as one of a cluster.
 static bool is_in_cluster(struct connection *connection, const struct redis_address *endpoint,
                           struct failure *failure)
 {

@@ -1,5 +1,5 @@
-// The way to the server that takes what is published: the one that the URL names, the master that sentinels
-// know, or the owner of a slot in a cluster.
+// Finds the server to publish to: the one that the URL names, the master that sentinels know, or the owner of
+// a slot in a cluster.
 #pragma once
 
 #include "common/redis_url.h"
@@ -7,18 +7,18 @@
 
 #include <stdbool.h>
 
-// What an answer says of where its command belongs.
+// Where an answer sends its command.
 enum redirection {
     REDIRECTION_NONE,  // nothing: it is an answer like any other
     REDIRECTION_MOVED, // to another node, from now on
     REDIRECTION_ASK,   // to another node, this once, behind ASKING
-    REDIRECTION_LATER, // to nobody just now; soon to somebody
+    REDIRECTION_LATER, // to no node at the moment: try again soon
 };
 
 enum redirection discovery_redirection(const struct redisReply *reply);
 
 // Where MOVED or ASK sends: "MOVED SLOT HOST:PORT", an IPv6 address without brackets. Without a host it is
-// the one that said so. False where it makes no sense.
+// `same_host`, that of the node that answered. False where the text makes no sense.
 bool discovery_read_address(const struct redisReply *reply, const char *same_host, char host[REDIS_HOST_SIZE],
                             unsigned short *port);
 
@@ -29,8 +29,8 @@ struct connection *discovery_open(const struct redis_target *target, struct fail
 struct connection *discovery_follow(const struct redis_target *target, const struct connection *from,
                                     const struct redisReply *reply, struct failure *failure);
 
-// Calls `visit` with a connection to each master of the cluster, until one returns false. For other URLs it
-// is the one of discovery_open.
+// Calls `visit` with a connection to each master of the cluster, until one returns false. For other URLs
+// `visit` gets the connection of discovery_open.
 bool discovery_each_master(const struct redis_target *target,
                            bool (*visit)(struct connection *, void *ctx, struct failure *failure), void *ctx,
                            struct failure *failure);

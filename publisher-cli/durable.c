@@ -26,7 +26,7 @@ void durable_init(struct durable *durable, const char *channel, const struct dur
 }
 
 static const char *const by_function[] = {"FCALL", "sse_publish"};
-// By the name under which Redis knows the script once it has seen all of it.
+// EVALSHA: Redis has the script under its SHA1 once EVAL has sent all of it.
 static const char *const by_script[] = {"EVALSHA", function_library_script_sha1};
 
 static void compose(const struct durable *durable, const char *const how[2], struct span data,
@@ -64,8 +64,8 @@ static bool is_error(const struct redisReply *reply, const char *prefix)
     return reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, prefix, strlen(prefix)) == 0;
 }
 
-// Redis before 7, or a user whose ACL has no FCALL. That the ACL forbids what the function does says the same
-// of the script, and is no reason to try it.
+// Redis before 7, or a user whose ACL has no FCALL. An ACL that forbids what the function does forbids it to
+// the script as well, and is no reason to try the script.
 static bool no_functions(const struct redisReply *reply)
 {
     return is_error(reply, "ERR unknown command") ||
@@ -112,7 +112,7 @@ struct redisReply *durable_first(struct durable *durable, struct connection *con
     struct redisReply *reply = ask(durable, connection, by_function, data, failure);
     if (reply && is_error(reply, "ERR Function not found")) {
         long long version;
-        // Whether that worked, the next answer says; another publisher may have been faster.
+        // The next answer shows whether that worked; another publisher may have loaded it first.
         (void)install_library(connection, &version, failure);
         freeReplyObject(reply);
         reply = ask(durable, connection, by_function, data, failure);

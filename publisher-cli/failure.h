@@ -1,5 +1,5 @@
-// Why something failed: one line for a person, without the line break and never with a password. Whoever is
-// given a `struct failure` writes to it where it returns false or NULL, and nowhere else.
+// Why something failed: one line for a person, without the line break and never with a password. A function
+// that is given a `struct failure` writes to it where it returns false or NULL, and only then.
 #pragma once
 
 #include <stdbool.h>

@@ -19,8 +19,8 @@ static enum install_result refused(const struct connection *connection, struct r
     return INSTALL_FAILED;
 }
 
-// REPLACE only where it is known what is replaced: not a library that came in between, nor a stranger of this
-// name.
+// REPLACE only where the version to be replaced is known: neither a library that was loaded in between, nor
+// another one of the same name.
 static enum install_result load(struct connection *connection, bool replace, struct failure *failure)
 {
     const char *first[] = {"FUNCTION", "LOAD", function_library_text, NULL};

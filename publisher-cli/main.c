@@ -25,7 +25,7 @@ enum exit_status { EXIT_PUBLISHED = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 #define GATEWAY_MAX_MESSAGE (1 << 20)
 #define NAME_SIZE 32
 
-// What one run works with.
+// The state of one run.
 struct run {
     const struct settings *settings;
     const char *channel, *data; // data is NULL where it is read from standard input
@@ -37,7 +37,7 @@ struct run {
     struct message_buffer buffer;
     uint64_t lines;                      // read so far, with --lines
     bool warned_of_text, warned_of_size; // once is enough
-    enum exit_status refused;            // what it means where sending fails
+    enum exit_status refused;            // the exit status where sending fails
     struct failure failure;
 };
 
@@ -64,7 +64,8 @@ static const char *channel_problem(const char *channel)
     return "CHANNEL may only hold the characters A-Z a-z 0-9 _ . : @ / -";
 }
 
-// A history is no place for what no gateway will ever pass on. What was sent before is seen through first.
+// A durable event that no gateway could deliver is refused, not stored. The messages that were sent before
+// are flushed first.
 static bool refuse_data(struct run *run, const char *problem)
 {
     if (!publisher_flush(run->publisher, &run->failure))
@@ -76,7 +77,7 @@ static bool refuse_data(struct run *run, const char *problem)
     return failure_set(&run->failure, "no event stream can carry this data, because %s", problem);
 }
 
-// What the message is called in what is said of it.
+// The name of the message in warnings and errors.
 static const char *message_name(const struct run *run, char name[NAME_SIZE])
 {
     if (!run->settings->lines)
@@ -292,7 +293,7 @@ static enum exit_status run_with(const struct settings *settings, int argc, char
 }
 
 // A descriptor 0 to 2 that is closed would be given to the connection, and what is printed then sent to
-// Redis. /dev/null, opened the wrong way round, keeps the place and fails on use.
+// Redis. /dev/null, opened the wrong way round, occupies the descriptor and fails on use.
 static void occupy_standard_descriptors(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
@@ -309,7 +310,7 @@ int main(int argc, char **argv)
     enum exit_status status = EXIT_PUBLISHED;
 
     occupy_standard_descriptors();
-    // A Redis that goes away is an error to report, not a silent death.
+    // A write to a Redis that has gone must fail with an error, not end the process by a signal.
     (void)signal(SIGPIPE, SIG_IGN);
     if (!options_load(&settings_table, argc, argv, &settings, &first, error, sizeof(error)))
         return fail(EXIT_USAGE, error);

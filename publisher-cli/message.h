@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// Bytes of somebody else, without an end mark.
+// Borrowed bytes, not terminated.
 struct span {
     const char *bytes;
     size_t len;
@@ -29,9 +29,9 @@ struct message_buffer {
 // False where a field cannot be sent.
 bool message_fields_check(const struct message_fields *fields, struct failure *failure);
 
-// The payload for `data`: the data itself where it says all, else an envelope around it in `buffer`. Data
-// that looks like an envelope gets one, so that it arrives as the text it is. `fields` have been checked.
-// False where memory ran out.
+// The payload for `data`: the data itself where there are no fields to send, else an envelope around it in
+// `buffer`. Data that looks like an envelope gets one, so that it arrives as the text it is. `fields` have
+// been checked. False where memory ran out.
 bool message_compose(const struct message_fields *fields, struct span data, struct message_buffer *buffer,
                      struct span *payload);
 

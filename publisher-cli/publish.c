@@ -23,7 +23,7 @@
 struct sent {
     size_t start, len;
     uint64_t end;
-    bool again; // it has certainly not been taken: the server said so, or never got all of it
+    bool again; // send it again: Redis has certainly not taken it, since it refused it or never got all of it
 };
 
 struct publisher {
@@ -31,7 +31,7 @@ struct publisher {
     const char *channel;               // borrowed
     struct connection *connection;     // NULL: lost
     bool is_durable, is_cluster, is_sharded;
-    bool begun; // a message is through, so that it is known how and where the others go
+    bool begun; // a message was taken, so that server and command for the others are known
     struct durable durable;
     uint64_t given; // messages, of which the last `pending` are on the way
     size_t pending;
@@ -88,7 +88,7 @@ static bool is_confirmation(const struct publisher *publisher, const struct redi
            reply->element[0]->type == REDIS_REPLY_STRING && reply->element[1]->type == REDIS_REPLY_INTEGER;
 }
 
-// What a user needs.
+// The ACL rights that publishing needs, for an error message.
 static const char *rights(const struct publisher *publisher)
 {
     if (publisher->is_durable)
@@ -137,7 +137,7 @@ static void drop_connection(struct publisher *publisher)
 {
     connection_close(publisher->connection);
     publisher->connection = NULL;
-    publisher->begun = false; // another server may know other ways
+    publisher->begun = false; // another server may need another command
 }
 
 // A connection, while nothing is on the way.
@@ -155,8 +155,8 @@ static bool connect_until(struct publisher *publisher, uint64_t deadline, struct
     return true;
 }
 
-// One message and its answer, while no other is on the way. Where that is NULL, and the server may have taken
-// it nevertheless, message `number` is one that is unknown.
+// Sends one message and returns its answer, while no other is on the way. Where that is NULL, and the server
+// may have taken the message nevertheless, `number` is noted as unknown in the totals.
 static struct redisReply *ask(struct publisher *publisher, uint64_t number, struct span payload,
                               struct failure *failure)
 {
@@ -167,14 +167,15 @@ static struct redisReply *ask(struct publisher *publisher, uint64_t number, stru
         reply = durable_first(&publisher->durable, connection, payload, failure);
     else if (append(publisher, payload, failure))
         reply = connection_reply(connection, failure);
-    // What was gathered last is the message's own command, or what had to be asked before it could be sent.
+    // The command gathered last is the message's own, or one that durable_first sends before it.
     if (reply == NULL && connection_gathered(connection) > before &&
         connection_gathered(connection) == connection_sent(connection))
         publisher->totals.unknown_first = publisher->totals.unknown_last = number;
     return reply;
 }
 
-// To another node, this once. `reply`, which named it, is taken; returns that node's answer.
+// Sends the message to the node that `reply` (an ASK, taken) names; later messages go to the old node.
+// Returns that node's answer.
 static struct redisReply *ask_elsewhere(struct publisher *publisher, uint64_t number,
                                         struct redisReply *reply, struct span payload,
                                         struct failure *failure)
@@ -195,9 +196,8 @@ static struct redisReply *ask_elsewhere(struct publisher *publisher, uint64_t nu
     return reply;
 }
 
-// What an answer says of where its message belongs. A server that lacks function or script, as the new owner
-// of a slot may, is one that takes it later: once it has been asked as for the first event. Outside of a
-// cluster nobody is followed anywhere.
+// Where an answer sends its message. A server that lacks the function or script, as the new owner of a slot
+// may, takes the message later, after durable_first. Outside of a cluster no redirection is followed.
 static enum redirection redirection_of(struct publisher *publisher, const struct redisReply *reply)
 {
     if (publisher->is_durable && durable_unknown(reply)) {
@@ -208,8 +208,9 @@ static enum redirection redirection_of(struct publisher *publisher, const struct
     return publisher->is_cluster || redirection == REDIRECTION_LATER ? redirection : REDIRECTION_NONE;
 }
 
-// Goes to the node that `reply` names, for good. One that cannot be reached may be dead, and its replica
-// about to take over: then this one is asked again. `failure` says where that ended, should it be the end.
+// Connects to the node that `reply` names, for all messages from now on. A node that cannot be reached may be
+// dead, and its replica about to take over: then the current node is asked again. `failure` gets the reason,
+// should all tries fail.
 static void move(struct publisher *publisher, const struct redisReply *reply, struct failure *failure)
 {
     const char *here = connection_name(publisher->connection);
@@ -223,7 +224,7 @@ static void move(struct publisher *publisher, const struct redisReply *reply, st
     publisher->connection = there;
 }
 
-// One message to whichever server takes it, for as long as one answer may take.
+// Sends one message to the server that takes it, trying again for as long as one answer may take.
 static bool send_wherever(struct publisher *publisher, uint64_t number, struct span payload,
                           struct failure *failure)
 {
@@ -295,7 +296,7 @@ static bool lose(struct publisher *publisher, size_t at)
     return totals->unknown_first == 0;
 }
 
-// Takes all that come, also behind one that is a refusal: what they are about is published.
+// Takes every answer, also those after a refusal: their messages are published.
 static bool take_answers(struct publisher *publisher, struct failure *failure)
 {
     for (size_t i = 0; i < publisher->pending; i++) {
@@ -319,8 +320,8 @@ bool publisher_flush(struct publisher *publisher, struct failure *failure)
 {
     if (!take_answers(publisher, failure))
         return false;
-    // In order: all of them have one slot, need one function and had one connection, so that from the first
-    // that has to go again, all have.
+    // In order: all messages have one slot, need one function and had one connection; so from the first that
+    // must be sent again, all must.
     for (size_t i = 0; i < publisher->pending; i++) {
         const struct sent *sent = &publisher->sent[i];
         struct span payload = {publisher->kept.data + sent->start, sent->len};

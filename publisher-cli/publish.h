@@ -10,13 +10,14 @@
 
 struct publisher;
 
-// What Redis has confirmed so far; and of a failure, which messages it is about, counted from 1. 0: none.
+// The messages that Redis has confirmed so far; and after a failure, which messages failed, counted from 1.
+// 0: none.
 struct publisher_totals {
     uint64_t messages;
     uint64_t receivers_min, receivers_max; // subscribers that one message reached; both 0 with no message
     char last_id[48];                      // of the newest durable event; "" for none
     uint64_t refused;                      // the first message that Redis refused
-    uint64_t unknown_first, unknown_last;  // messages of which cannot be known whether Redis took them
+    uint64_t unknown_first, unknown_last;  // messages that Redis may or may not have taken
 };
 
 // All that is pointed to is borrowed until publisher_destroy.
@@ -34,9 +35,9 @@ void publisher_destroy(struct publisher *publisher); // may be NULL
 // Sends one message (borrowed for the call), or keeps it until enough are together or publisher_flush is
 // called. For a durable event `payload` is its data alone.
 //
-// A connection that ended is made anew, for as long as one answer may take, and what Redis has certainly not
-// taken goes again. False where Redis refuses or is gone, or it cannot be known whether it took a message;
-// the publisher is good for nothing but its totals then.
+// A connection that ended is made anew, for as long as one answer may take, and the messages that Redis has
+// certainly not taken are sent again. False where Redis refuses or is gone, or it cannot be known whether it
+// took a message; the publisher is good for nothing but its totals then.
 bool publisher_send(struct publisher *publisher, struct span payload, struct failure *failure);
 
 // Sends what is kept and waits for all answers. Errors as above.

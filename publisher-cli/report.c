@@ -90,7 +90,7 @@ void report_install(const struct settings *settings, const char *server, enum in
                version > function_library_version ? ", and is newer than this sse-publish" : "");
 }
 
-// What is not known must be looked up by a person: sent again, it might be there twice.
+// Messages that Redis may have taken must be looked up by a person: sent again, they might be there twice.
 void report_failure(const struct settings *settings, const char *reason,
                     const struct publisher_totals *totals)
 {

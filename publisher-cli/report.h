@@ -1,4 +1,4 @@
-// What sse-publish prints: of its success for a person or (--json) for a program, of a failure for a person.
+// The output of sse-publish: on success for a person or (--json) for a program, on failure for a person.
 #pragma once
 
 #include "publisher-cli/install.h"

@@ -12,7 +12,7 @@
 
 static const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
 
-// Shared by the thread that asks and the one that waits. Whichever comes last frees it.
+// Shared by the thread that asks and the one that waits. The last of the two frees it.
 struct lookup {
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -26,7 +26,7 @@ static void lookup_destroy(struct lookup *lookup)
 {
     if (lookup->found)
         freeaddrinfo(lookup->found);
-    (void)pthread_cond_destroy(&lookup->changed); // nobody waits or holds them
+    (void)pthread_cond_destroy(&lookup->changed); // no thread waits for it or holds the lock
     (void)pthread_mutex_destroy(&lookup->lock);
     free(lookup);
 }
@@ -79,7 +79,7 @@ static struct timespec after(uint64_t ms)
     return at;
 }
 
-// True once it is done. Else it belongs to its thread from now on.
+// True once the look-up is done. Else its thread owns it from now on.
 static bool lookup_wait(struct lookup *lookup, uint64_t timeout_ms)
 {
     const struct timespec deadline = after(timeout_ms);
@@ -99,7 +99,7 @@ static bool lookup_start(struct lookup *lookup, struct failure *failure)
     int failed = pthread_create(&thread, NULL, lookup_run, lookup);
     if (failed)
         return failure_set(failure, "no thread to look it up: %s", strerror(failed));
-    (void)pthread_detach(thread); // it is ours, and was joined by nobody
+    (void)pthread_detach(thread); // cannot fail for a new thread
     return true;
 }
 

@@ -1,4 +1,4 @@
-// Addresses of a host, waited for no longer than is said: getaddrinfo itself knows no such bound.
+// Addresses of a host, with a bound on the time that the look-up takes: getaddrinfo itself has no such bound.
 #pragma once
 
 #include "publisher-cli/failure.h"
@@ -6,7 +6,7 @@
 #include <netdb.h>
 #include <stdint.h>
 
-// Those to connect a stream to; for freeaddrinfo. `host` is a name or an address. NULL, with the reason alone
-// in `failure`, on failure. A look-up that takes longer than `timeout_ms` goes on in a thread of its own,
-// which cleans up after itself.
+// The addresses for a stream socket; the caller frees them with freeaddrinfo. `host` is a name or an address.
+// NULL, with the reason alone in `failure`, on failure. A look-up that takes longer than `timeout_ms` goes on
+// in a thread of its own, which cleans up after itself.
 struct addrinfo *resolve(const char *host, unsigned short port, uint64_t timeout_ms, struct failure *failure);

@@ -28,7 +28,7 @@ static int open_address(int family, const struct sockaddr *address, socklen_t le
 
     if (fd < 0)
         return -1;
-    if (family != AF_UNIX) // without it small batches may wait for each other; no reason to fail
+    if (family != AF_UNIX) // without TCP_NODELAY small batches may be delayed; no reason to fail
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     if (set_up(fd, timeout_ms) && connect(fd, address, len) == 0)
         return fd;

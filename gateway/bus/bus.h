@@ -1,7 +1,7 @@
-// The bus owns every connection to Redis. It knows which worker wants which channel, keeps Redis told, and turns each
-// message into one frame for the workers that want it. It never waits for a worker: the socket to Redis is always
-// drained. It has a thread of its own, or runs in the loop of the only worker: a message that comes alone then
-// crosses no thread.
+// The bus owns every connection to Redis. It records which worker wants which channel, subscribes to those
+// channels, and turns each message into one frame for the workers that want it. The bus never waits for a
+// worker: the socket to Redis is always drained. It has a thread of its own, or runs in the loop of the only
+// worker: a message that comes alone then crosses no thread.
 #pragma once
 
 #include <ev.h>
@@ -21,7 +21,7 @@ struct bus;
 struct bus_settings {
     struct ev_loop *loop; // of the only worker, borrowed; NULL: the bus gets a loop and a thread of its own
     const struct redis_url *redis; // borrowed, of any kind
-    bool sharded;                  // Pub/Sub is
+    bool sharded;                  // sharded Pub/Sub
     const char *client_name;       // borrowed
     size_t max_message;            // bytes
     struct payload_policy payload; // borrowed rules
@@ -33,12 +33,13 @@ struct bus_settings {
 
 // NULL when out of memory. `settings` is copied. The thread is not running yet.
 struct bus *bus_create(const struct bus_settings *settings);
-// False where there can be no thread. No effect where the bus runs in a worker's loop.
+// False where the thread cannot be created. No effect where the bus runs in a worker's loop.
 bool bus_start(struct bus *b);
-// Where workers post: MAIL_WANTED, MAIL_UNWANTED, MAIL_HISTORY. Any thread; in a worker's loop, that worker's.
+// Where workers post: MAIL_WANTED, MAIL_UNWANTED, MAIL_HISTORY. Any thread; in a worker's loop, that
+// worker's.
 struct mailbox *bus_mailbox(struct bus *b);
-// Reads what came from Redis without waiting for the loop to say so; posts mails and calls no worker. On the bus'
-// thread.
+// Reads the connections to Redis now, without waiting for the loop to report them readable; posts mails and
+// calls no worker. On the bus' thread.
 void bus_read(struct bus *b);
 // Ends the thread and waits for it. After the workers have stopped, before they are destroyed.
 void bus_stop(struct bus *b);
@@ -50,4 +51,4 @@ bool bus_is_proven(const struct bus *b); // a canary came back lately: what is p
 // Why it is not proven, in one line; empty where it is. `out` has room for BUS_FAULT_MAX bytes.
 void bus_fault(struct bus *b, char *out);
 const struct counters *bus_counters(const struct bus *b);
-uint64_t bus_alive_at(const struct bus *b); // monotonic milliseconds of the last sign of life
+uint64_t bus_alive_at(const struct bus *b); // monotonic milliseconds of the last tick

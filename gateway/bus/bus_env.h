@@ -1,4 +1,4 @@
-// What the parts of the bus share; filled once by bus_create. The bus' thread alone.
+// The values that all parts of the bus share; filled once by bus_create. The bus' thread alone.
 #pragma once
 
 #include <ev.h>
@@ -17,7 +17,7 @@ struct bus_env {
     struct counters *counters;
     const char *client_name;    // CLIENT SETNAME
     size_t max_message;         // bytes
-    bool sharded;               // Pub/Sub is
+    bool sharded;               // sharded Pub/Sub
     const char *const *durable; // patterns of channels that may have a history
     size_t durable_count;
     uint64_t position_queries; // numbers that were given to position queries, at all nodes

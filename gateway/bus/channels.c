@@ -77,8 +77,8 @@ static bool is_legal(enum channel_state from, enum channel_state to)
     return false;
 }
 
-// A channel that nobody wants stands in the list of those to be unsubscribed, but while its SUBSCRIBE is on its way: the
-// answer must find it, and a list of channels that cannot leave yet would be walked in vain.
+// A channel that no worker wants stands in node->lingering, unless its SUBSCRIBE is on its way: it cannot be
+// unsubscribed before the answer has come, and the walk through the list would pass over it each time.
 static bool is_listed(const struct bus_channel *c)
 {
     return c->lingering && c->state != CHANNEL_SENT;
@@ -223,7 +223,7 @@ void node_channels_init(struct node_channels *n, struct channels *all)
 void node_channels_each(struct node_channels *n, void (*visit)(void *ctx, struct bus_channel *c), void *ctx)
 {
     for (size_t state = 0; state < CHANNEL_STATE_COUNT; state++) {
-        // What `visit` moves elsewhere leaves this list; what it leaves alone is passed by once.
+        // A channel that `visit` moves leaves this list; one that it does not move is visited once.
         for (struct bus_channel *c = TAILQ_FIRST(&n->in_state[state]), *next; c; c = next) {
             next = TAILQ_NEXT(c, in_state);
             visit(ctx, c);

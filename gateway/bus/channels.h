@@ -1,6 +1,7 @@
-// The registry of channels: which channels this process wants from Redis, for which workers, at which node, and
-// how far that node has been told. One map finds a channel by its name; each node has an intrusive list for each
-// state, so moving a channel to another node relinks it and cannot fail. Pure: no sockets, no clock.
+// The registry of channels: which channels this process wants from Redis, for which workers, at which node,
+// and how far its subscription there has got. One map finds a channel by its name; each node has an intrusive
+// list for each state, so moving a channel to another node relinks it and cannot fail. Pure: no sockets, no
+// clock.
 //
 //      wanted --> UNOWNED <--------- its slot has no node -----------+--- from any state
 //                    | channel_move                                  |
@@ -11,8 +12,8 @@
 //                  |  +----- retried --- DENIED <-- an ACL forbids it
 //                  +-------- retried --- MOVED  <-- its slot is at another node (cluster)
 //
-// When its last worker leaves, a channel lingers for some seconds before it is unsubscribed: in a reconnect storm
-// the same channels come back.
+// When its last worker leaves, a channel lingers for some seconds before it is unsubscribed: in a reconnect
+// storm the same channels come back.
 #pragma once
 
 #include <stdbool.h>
@@ -33,18 +34,18 @@ enum channel_state {
     CHANNEL_STATE_COUNT
 };
 
-// What an internal channel does with what arrives; called on the bus' thread.
+// Callbacks of an internal channel, on the bus' thread.
 struct channel_handler {
     void (*on_message)(void *ctx, const char *payload, size_t len);
     void (*on_subscribed)(void *ctx);
-    void (*on_unsubscribed)(void *ctx); // by the server; its connection stands
+    void (*on_unsubscribed)(void *ctx); // by the server; the connection is still open
 };
 
 // The resume position query of a channel (bus/resume.h): how far its history has got.
 struct position_query {
     uint64_t number;    // of the query that is on its way; 0: none
-    uint64_t asked_for; // a bit for each worker that its answer will be told to
-    uint64_t ask_next;  // workers that came since: the answer on its way may be older than their subscription
+    uint64_t asked_for; // a bit for each worker that the answer will be sent to
+    uint64_t ask_next;  // a bit for each worker that came after the query: it needs a newer answer
 };
 
 struct bus_channel {
@@ -52,18 +53,18 @@ struct bus_channel {
     struct node_channels *node;  // NULL exactly when UNOWNED
     uint64_t workers;            // a bit for each worker that wants it
     uint64_t gap_told;           // a bit for each worker that was told of a loss and has got no message since
-    uint64_t gap_due;            // a bit for each worker that there was no memory to tell of a loss
+    uint64_t gap_due;            // a bit for each worker that could not be told of a loss for want of memory
     struct position_query query; // used by bus/resume alone
-    // NULL: the channel is for workers. Else it is internal: nobody's stream gets what is published there.
+    // NULL: the channel is for workers. Else it is internal: no stream gets what is published there.
     const struct channel_handler *handler;
     void *handler_ctx;
     uint64_t linger_until_ms;
-    uint32_t batch; // the SUBSCRIBE command that it went out with; while FRESH, not 0 means: send it alone
-    uint16_t slot;  // of the cluster; 0 where slots do not matter
-    uint8_t state;  // enum channel_state; changed by channel_set_state alone
+    uint32_t batch;       // number of its SUBSCRIBE command; while FRESH, not 0 means: send it alone
+    uint16_t slot;        // hash slot of the name; 0 where slots do not matter
+    uint8_t state;        // enum channel_state; changed by channel_set_state alone
     bool was_active : 1;  // before its connection was lost: messages may be missing
     bool lingering : 1;   // no worker wants it; in node->lingering unless SENT
-    bool told_denied : 1; // the log has it
+    bool told_denied : 1; // the denial was logged
     TAILQ_ENTRY(bus_channel) in_state;
     TAILQ_ENTRY(bus_channel) in_linger; // node->lingering, oldest first
     char name[];
@@ -95,22 +96,22 @@ void channels_deinit(struct channels *all);
 size_t channels_bytes(const struct channels *all);
 
 struct bus_channel *channels_find(const struct channels *all, struct channel_ref ref);
-// Worker `worker` wants the channel, whose slot is `slot`. A channel that was not known is UNOWNED. NULL when out
-// of memory.
+// Worker `worker` wants the channel, whose slot is `slot`. A channel that was not known is UNOWNED. NULL when
+// out of memory.
 struct bus_channel *channels_want(struct channels *all, unsigned worker, struct channel_ref ref,
                                   uint16_t slot);
-// Worker `worker` does not any more. With the last worker gone, the channel lingers until `until_ms`, or is freed
-// at once where no SUBSCRIBE is on its way or confirmed.
+// Worker `worker` wants the channel no longer. With the last worker gone, the channel lingers until
+// `until_ms`, or is freed at once where no SUBSCRIBE is on its way or confirmed.
 void channels_unwant(struct channels *all, unsigned worker, struct channel_ref ref, uint64_t until_ms);
-// Adds an internal channel, UNOWNED, that stays until channels_forget. `handler` is borrowed. NULL when out of
-// memory.
+// Adds an internal channel, UNOWNED, that stays until channels_forget. `handler` is borrowed. NULL when out
+// of memory.
 struct bus_channel *channels_add_internal(struct channels *all, struct channel_ref ref, uint16_t slot,
                                           const struct channel_handler *handler, void *ctx);
 // Takes the channel out of the registry and frees it, whatever its state.
 void channels_forget(struct channels *all, struct bus_channel *c);
 
-// Moves the channel, which must not linger, to `to`, where it is FRESH; NULL: no node owns its slot, and it is
-// UNOWNED.
+// Moves the channel, which must not linger, to `to`, where it is FRESH; NULL: no node owns its slot, and it
+// is UNOWNED.
 void channel_move(struct channels *all, struct bus_channel *c, struct node_channels *to);
 
 void node_channels_init(struct node_channels *n, struct channels *all);
@@ -123,19 +124,22 @@ size_t node_channels_take_batch(struct node_channels *n, struct bus_channel **ou
 // The node confirmed the subscription: SENT becomes ACTIVE. NULL where the channel is not SENT at this node.
 struct bus_channel *node_channels_confirm(struct node_channels *n, struct channel_ref ref);
 // The node refused the oldest batch. A batch of one is DENIED, and returned. A larger one becomes FRESH, each
-// channel to be sent alone, since one channel that an ACL forbids must not hurt the others (NULL then).
+// channel to be sent alone, since one channel that an ACL forbids must not keep the others of the batch from
+// being subscribed (NULL then).
 struct bus_channel *node_channels_refuse_oldest(struct node_channels *n);
-// The node refused the oldest batch of `slot` (of any slot where that is negative), since the slot is elsewhere or
-// is moving: its channels are MOVED.
+// The node refused the oldest batch of `slot` (of any slot where that is negative), since the slot is
+// elsewhere or is moving: its channels are MOVED.
 void node_channels_batch_moved(struct node_channels *n, int slot);
-// The node unsubscribed an ACTIVE channel unasked, since its slot has left: the channel is MOVED, or freed where it
-// lingered. False where the channel was not ACTIVE at this node; `*out` gets the channel, NULL where it is freed.
+// The node unsubscribed an ACTIVE channel unasked, since its slot has left: the channel is MOVED, or freed
+// where it lingered. False where the channel was not ACTIVE at this node; `*out` gets the channel, NULL where
+// it is freed.
 bool node_channels_unsubscribed(struct node_channels *n, struct channel_ref ref, struct bus_channel **out);
 // MOVED, or DENIED, channels are FRESH again, to be tried once more.
 void node_channels_retry_moved(struct node_channels *n);
 void node_channels_retry_denied(struct node_channels *n);
-// Orders FRESH channels by slot, so that those of one slot share a command, internal ones last: when the canary is
-// heard, the others are. Without memory for that the order stays as it was.
+// Orders FRESH channels by slot, so that those of one slot share a command, internal ones last: when a canary
+// message arrives, the channels before it are subscribed as well. Without memory for that the order stays as
+// it was.
 void node_channels_sort_fresh(struct node_channels *n);
 // The connection is lost: every channel is FRESH again, internal ones last; lingering ones are freed.
 void node_channels_reset(struct node_channels *n);

@@ -25,8 +25,8 @@ struct cluster {
     struct cluster_map *map; // NULL: there is one server
     struct member *members[CLUSTER_NODES_MAX];
     size_t count;
-    struct member *owner[CLUSTER_SLOTS]; // NULL: nobody
-    struct member *chosen; // classic Pub/Sub on a cluster: all is subscribed at this node. NULL: nowhere
+    struct member *owner[CLUSTER_SLOTS]; // NULL: no node
+    struct member *chosen; // classic Pub/Sub on a cluster: the node with all subscriptions. NULL: none yet
     bool proven;           // every node that is used
     bool incomplete;       // there was no memory for a member: it is tried again with the next map
 };
@@ -192,8 +192,9 @@ static void assign(struct cluster *cl, const struct cluster_slots *slots)
     }
 }
 
-// Classic Pub/Sub: stays with a node that owns something, and goes to one that is known to deliver when it
-// does not. Any would do, so the gateways spread over them.
+// Classic Pub/Sub: the chosen node stays chosen while it owns slots and is proven to deliver. One that owns
+// slots and does not deliver is replaced by a proven one only. Any node would do, so each gateway begins its
+// search at a random one.
 static void choose(struct cluster *cl)
 {
     size_t start = cl->count ? jitter_seed() % cl->count : 0;
@@ -231,8 +232,8 @@ static void move_unowned(struct cluster *cl)
     }
 }
 
-// Destroys the members that own nothing. What they have not answered yet goes to the others, which are known by
-// then.
+// Destroys the members that own no slots. Queries that they have not answered go to the other members, which
+// are known by then.
 static void destroy_unused(struct cluster *cl)
 {
     struct member *unused[CLUSTER_NODES_MAX];
@@ -286,7 +287,7 @@ static void resync_channel(void *ctx, struct bus_channel *c)
     node_resync_worker(n, *worker, c);
 }
 
-// Workers that missed news for want of memory are told anew about all their channels.
+// Workers that missed a mail for want of memory are told anew about all their channels.
 static void resync_workers(struct cluster *cl)
 {
     struct delivery *d = cl->settings.env->delivery;

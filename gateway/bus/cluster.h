@@ -1,6 +1,6 @@
-// All Redis nodes, and which channel goes to which: one node for a single server; on a cluster one for each owner of
-// slots (sharded Pub/Sub), or any one of them (classic). When slots move or nodes go, channels move between nodes;
-// a channel that moves may have lost messages, as after a reconnect. The bus' thread alone.
+// All Redis nodes, and which channel goes to which: one node for a single server; on a cluster one for each
+// owner of slots (sharded Pub/Sub), or any one of them (classic). When slots move or nodes go, channels move
+// between nodes; a channel that moves may have lost messages, as after a reconnect. The bus' thread alone.
 //
 //      channel --CRC16--> slot --map of the cluster--> member --> node
 //                                       no owner --> the channel is UNOWNED until there is one
@@ -17,24 +17,24 @@ struct cluster;
 struct cluster_settings {
     struct bus_env *env;         // borrowed
     const struct redis_url *url; // borrowed, of any kind
-    // Delivery is proven at every node that is used, or is no longer.
+    // `proven`: delivery is proven at every node that is used. Called when that has changed.
     void (*on_proven)(void *ctx, bool proven);
     void *ctx;
 };
 
 // NULL when out of memory. `settings` is copied.
 struct cluster *cluster_create(const struct cluster_settings *settings);
-// Its channels are UNOWNED then. `cl` may be NULL.
+// Every channel is UNOWNED then. `cl` may be NULL.
 void cluster_destroy(struct cluster *cl);
 
-// Worker `worker` wants the channel, or does not any more. False when out of memory.
+// Worker `worker` wants the channel, or wants it no longer. False when out of memory.
 bool cluster_want(struct cluster *cl, unsigned worker, struct channel_ref channel);
 void cluster_unwant(struct cluster *cl, unsigned worker, struct channel_ref channel);
 // As node_history.
 bool cluster_history(struct cluster *cl, unsigned worker, struct channel_ref channel,
                      const struct history_query *query);
 
-// As of node.h, for each of them.
+// Each calls the function of node.h with the same name for every node.
 void cluster_read(struct cluster *cl);
 void cluster_subscribe_fresh(struct cluster *cl);
 void cluster_unsubscribe_expired(struct cluster *cl);
@@ -43,5 +43,6 @@ void cluster_retry_denied(struct cluster *cl);
 // Why delivery is not proven, in one line without an address, which is not for the public; empty where it is.
 void cluster_fault(const struct cluster *cl, char *out, size_t size);
 
-// Every second or so: looks for other nodes where one does not work, and makes up for memory that was short.
+// Every second or so: asks for a new map where a node does not work, and repeats what failed for want of
+// memory.
 void cluster_tick(struct cluster *cl);

@@ -30,7 +30,8 @@ void delivery_drop(struct delivery *d, enum counter reason, struct channel_ref c
              len, (int)channel.len, channel.name, why[reason]);
 }
 
-// The worker does not know what it was to be told. It is told at the next tick that it knows nothing for certain.
+// A mail for the worker could not be posted. At the next tick delivery_resync tells it that no channel is
+// confirmed.
 static void lose_sync(struct delivery *d, size_t w)
 {
     if (!(d->out_of_sync & UINT64_C(1) << w))
@@ -54,8 +55,8 @@ static bool tell(struct delivery *d, size_t w, enum mail_kind kind, const struct
     return false;
 }
 
-// MAIL_GAP or MAIL_RESUBSCRIBED. Where there is no memory for it, the worker gets no message of the channel until it
-// has been told.
+// MAIL_GAP or MAIL_RESUBSCRIBED. Where there is no memory for it, the worker gets no message of the channel
+// until it has been told.
 static bool tell_loss(struct delivery *d, struct bus_channel *c, size_t w, enum mail_kind kind)
 {
     uint64_t bit = UINT64_C(1) << w;
@@ -86,8 +87,8 @@ static void refuse(struct delivery *d, size_t w, struct frame *f)
 static void outbox_flush(struct delivery *d, size_t w)
 {
     struct outbox *o = &d->outboxes[w];
-    // Behind the first that is refused nothing gets through: each channel's loss is told before its next
-    // message.
+    // After the first frame that is refused none of this outbox is delivered: so MAIL_GAP reaches the worker
+    // before the next message of the channel.
     for (size_t i = mailbox_post_all(d->workers[w], o->mails, o->count); i < o->count; i++)
         refuse(d, w, o->mails[i].frame);
     o->count = 0;
@@ -114,7 +115,7 @@ void delivery_confirm(struct delivery *d, size_t w, const struct bus_channel *c,
                       const struct history_tail *tail)
 {
     outbox_flush(d, w);
-    (void)tell(d, w, MAIL_CONFIRMED, c, tail); // a failure is told by delivery_resync; so below
+    (void)tell(d, w, MAIL_CONFIRMED, c, tail); // a failure is mended by delivery_resync; so below
 }
 
 void delivery_unconfirm_channel(struct delivery *d, size_t w, const struct bus_channel *c)

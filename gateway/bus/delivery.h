@@ -1,7 +1,7 @@
-// From a message to the workers that want it: made into a frame once, posted together with the others of the
-// turn. A message that cannot get through is counted, and its loss is told with gateway:gap. Where even that cannot
-// be told, for want of memory, the worker is told later that it knows nothing for certain (delivery_resync). The
-// bus' thread alone.
+// Turns a message into a frame once, and posts the frames of a turn together to the workers that want them. A
+// message that cannot be delivered is counted, and its streams get gateway:gap. Where even that mail cannot
+// be posted for want of memory, the worker is told later that none of its channels is confirmed
+// (delivery_resync). The bus' thread alone.
 #pragma once
 
 #include <stddef.h>
@@ -31,7 +31,7 @@ struct delivery {
 
     struct outbox outboxes[WORKERS_MAX];
     uint64_t subscribe_seq[WORKERS_MAX]; // of each worker: the last subscribe_seq that came
-    uint64_t out_of_sync;                // a bit for each worker that missed news for want of memory
+    uint64_t out_of_sync;                // a bit for each worker that missed a mail for want of memory
     uint64_t drop_logged_at[COUNTER_COUNT];
 };
 
@@ -43,10 +43,10 @@ void delivery_drop(struct delivery *d, enum counter reason, struct channel_ref c
 void delivery_lost(struct delivery *d, enum counter reason, struct bus_channel *c, size_t len);
 // Worker `w` wants a channel: later confirmations echo this number.
 void delivery_note_subscribe_seq(struct delivery *d, size_t w, uint64_t subscribe_seq);
-// Posts what has been collected: at the end of a turn.
+// Posts the frames of all outboxes: at the end of a turn.
 void delivery_flush(struct delivery *d);
 
-// All of these reach the worker behind the frames that were delivered before.
+// The mails of all these functions reach the worker behind the frames that were delivered before.
 //
 // Tells worker `w` that the channel is confirmed.
 void delivery_confirm(struct delivery *d, size_t w, const struct bus_channel *c,
@@ -55,16 +55,17 @@ void delivery_confirm(struct delivery *d, size_t w, const struct bus_channel *c,
 void delivery_page(struct delivery *d, size_t w, struct channel_ref channel, const struct history_page *page);
 // The page with that number cannot be had now: worker `w` asks again a little later.
 void delivery_page_lost(struct delivery *d, size_t w, uint32_t number);
-// The subscription of the channel is gone.
+// Tells worker `w` that the subscription of the channel is gone.
 void delivery_unconfirm_channel(struct delivery *d, size_t w, const struct bus_channel *c);
-// Messages of the channel were lost for worker `w`: tells it once, until one gets through again.
+// Messages of the channel were lost for worker `w`: tells it once, and again only after a message has reached
+// it.
 void delivery_gap(struct delivery *d, struct bus_channel *c, size_t w);
-// The channel was subscribed anew, and what was published meanwhile did not come: tells worker `w`, ahead of
-// delivery_confirm.
+// The channel was subscribed anew, and the messages that were published meanwhile did not come: tells worker
+// `w`, ahead of delivery_confirm.
 void delivery_resubscribed(struct delivery *d, struct bus_channel *c, size_t w);
 // No channel is confirmed any more: tells every worker.
 void delivery_unconfirm(struct delivery *d);
 
-// Tells worker `w`, which missed news, that no channel is confirmed and no page will come; the caller confirms its channels anew. False
-// where it is in sync, or there is still no memory to tell it.
+// Tells worker `w`, which missed a mail, that no channel is confirmed and no page will come; the caller confirms its
+// channels anew. False where the worker is in sync, or memory is still too short for the mail.
 bool delivery_resync(struct delivery *d, size_t w);

@@ -95,7 +95,7 @@ static void topology_changed(struct node *n, const char *moved)
         node_channels_retry_moved(&n->subscriptions.channels); // there is no other node
 }
 
-// Its streams wait, those that come now for the answer, until it is confirmed again.
+// The channel's streams wait until it is confirmed again; those that come now wait for the same answer.
 static void tell_unconfirmed(const struct node *n, const struct bus_channel *c)
 {
     struct delivery *d = n->settings.env->delivery;
@@ -224,8 +224,8 @@ bool node_history(struct node *n, unsigned worker, struct channel_ref channel,
 static void give_up_subscription(struct node *n, struct bus_channel *c)
 {
     struct bus_channel *const batch[] = {c};
-    // Where the slot has left the node already, this is an error that nothing waits for; where it cannot be sent,
-    // messages that still come are dropped.
+    // Where the slot has left the node already, this is an error that nothing waits for; where it cannot be
+    // sent, messages that still come are dropped.
     if (c->state == CHANNEL_ACTIVE || c->state == CHANNEL_SENT)
         (void)subscriptions_end(&n->subscriptions, batch, 1);
     if (c->state == CHANNEL_ACTIVE)
@@ -305,7 +305,7 @@ void node_move_canary(struct node *n, uint16_t slot)
     struct bus_channel *const batch[] = {n->canary_channel};
     if (n->canary_channel && n->canary_channel->state == CHANNEL_ACTIVE)
         (void)subscriptions_end(&n->subscriptions, batch,
-                                1); // lost without memory, which costs one subscription of ours
+                                1); // a failure for want of memory leaves one subscription too many
     forget_canary_channel(n);
     canary_move(n->canary, slot);
     if (!add_canary_channel(n))

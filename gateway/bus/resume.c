@@ -29,9 +29,9 @@ static void confirm(const struct resume *r, uint64_t workers, const struct bus_c
             delivery_confirm(d, w, c, tail);
 }
 
-// One query at a time for each channel, for all workers that wait. An answer counts for those workers alone that
-// came before it was asked for: the history may have been another one then, and what was published meanwhile went
-// past them.
+// One query at a time for each channel, for all workers that wait. An answer counts only for workers that
+// came before its query was sent: a worker that came later did not get the events that were published in
+// between.
 static void ask(struct resume *r, struct bus_channel *c)
 {
     uint64_t number = ++r->settings.env->position_queries;

@@ -1,5 +1,5 @@
-// The commands that keep a node's server told: SUBSCRIBE for its FRESH channels, UNSUBSCRIBE for those that were left, few
-// commands for many channels. The bus' thread alone.
+// The commands by which a node's server learns of its channels: SUBSCRIBE for FRESH channels, UNSUBSCRIBE for
+// those that no worker wants any more, few commands for many channels. The bus' thread alone.
 #pragma once
 
 #include <stdbool.h>
@@ -18,11 +18,12 @@ struct subscriptions {
 void subscriptions_init(struct subscriptions *s, struct channels *all, struct redis_pubsub *pubsub,
                         bool sharded);
 
-// Subscribes to what is FRESH, where the connection is ready.
+// Subscribes to the FRESH channels, where the connection is ready.
 void subscriptions_send_fresh(struct subscriptions *s);
 // Unsubscribes from channels, whatever their state. False when not connected or out of memory.
 bool subscriptions_end(struct subscriptions *s, struct bus_channel *const *batch, size_t count);
-// Unsubscribes from channels whose linger is over, and frees them. Now and then.
+// Unsubscribes from channels whose linger is over, and frees them. Called now and then.
 void subscriptions_end_expired(struct subscriptions *s);
-// The same for the oldest lingering channels where there are too many. After one has been left.
+// The same for the oldest lingering channels where there are too many. Called after a channel began to
+// linger.
 void subscriptions_end_surplus(struct subscriptions *s);

@@ -9,11 +9,12 @@
 #include "gateway/client/auth.h"
 #include "gateway/client/stream.h"
 
-// What a step asks for is answered within a round trip to Redis, or to a server of keys: a client waits for it as
-// long as for a confirmation of its channels.
+// A pending step waits for a round trip to Redis, or to a server of keys: a client waits for it as long as
+// for the confirmation of its channels.
 #define PENDING_TIMEOUT_MS 5000u
 
-// An admission that is pending, and its own copy of the request: one block, with the texts behind the channels.
+// An admission that is pending, and its own copy of the request: one block, with the texts behind the
+// channels.
 struct parked {
     struct admission admission; // the first member: conn.admission points to it
     struct http_request req;
@@ -110,7 +111,8 @@ static void answer_denial(const struct admission *a)
         answer_refusal(a->conn, a->req, a->detail);
 }
 
-// Asks the steps from a->step on. DENIED: the client was told so. PENDING: a->step is.
+// Runs the steps from a->step on. DENIED: the client was answered. PENDING: a->step is the step that is
+// pending.
 static enum admission_verdict run(struct admission *a)
 {
     struct client_context *cx = conn_context(a->conn);
@@ -147,7 +149,7 @@ void admission_begin(struct conn *c, const struct http_request *req, const struc
     conn_set_deadline(c, PENDING_TIMEOUT_MS);
 }
 
-// The state may be left while its admission is used: so it is the caller's meanwhile.
+// The connection may leave ADMITTING while its admission is used, so the caller owns the admission meanwhile.
 static struct admission *take_parked(struct conn *c)
 {
     struct admission *a = c->admission;

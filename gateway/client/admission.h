@@ -1,9 +1,10 @@
-// Whether a stream is let in. The steps are asked in order; each grants, denies, or says that its answer is
-// pending. A pending one lets the loop go on (CONN_ADMITTING) and comes back by admission_continue with the id of
-// the connection, never with a pointer: the client may have gone, or the gateway may have begun to drain.
+// Decides whether a stream is admitted. The steps are asked in order; each grants, denies, or says that its
+// answer is pending. While a step is pending the loop goes on (CONN_ADMITTING); the step answers by
+// admission_continue with the id of the connection, never with a pointer: the client may have gone, or the
+// gateway may have begun to drain.
 //
-// While every step answers at once nothing is allocated: the request is borrowed from the head that was read. For a
-// pending step it is copied, and freed when the state is left.
+// While every step answers at once nothing is allocated: the request is borrowed from the head that was read.
+// For a pending step it is copied, and freed when the state is left.
 #pragma once
 
 #include "gateway/client/conn.h"
@@ -12,13 +13,13 @@
 
 enum admission_verdict { ADMISSION_GRANTED, ADMISSION_DENIED, ADMISSION_PENDING };
 
-// What a step is asked about. Valid while it runs.
+// The request that a step decides about. Valid while the step runs.
 struct admission {
     struct conn *conn;
     const struct http_request
         *req; // method, http_1_0, origin, authorization, cookie, forwarded_for; no others
     const struct stream_request *want;
-    unsigned step; // which one is asked
+    unsigned step; // index of the step that runs
     // Written by a step that denies.
     int status;                        // of a final error; 0: a refusal that may pass
     char detail[ADMISSION_DETAIL_MAX]; // one line for the client
@@ -26,7 +27,7 @@ struct admission {
 
 struct admission_step {
     enum admission_verdict (*check)(struct admission *a);
-    bool of_head; // asked for HEAD, too, which is answered with what GET would begin with
+    bool of_head; // asked for HEAD, too, which gets the head that GET would get
 };
 
 // The gateway's: tokens, readiness, limits, joining the hub. A table ends with a row of zeros;
@@ -39,8 +40,9 @@ enum admission_verdict admission_join(struct admission *a);
 
 // `c` asks for a stream, by a request that was checked. Leaves HEAD.
 void admission_begin(struct conn *c, const struct http_request *req, const struct stream_request *want);
-// The answer of the step that was pending for connection `id`, given once: GRANTED, or DENIED with `status` and
-// `detail` as above (borrowed; ignored where granted). No effect where the connection does not wait for it any more.
+// The answer of the step that was pending for connection `id`, given once: GRANTED, or DENIED with `status`
+// and `detail` as above (borrowed; ignored where granted). No effect where the connection does not wait for
+// it any more.
 void admission_continue(struct client_context *cx, uint64_t id, enum admission_verdict verdict, int status,
                         const char *detail);
 // A step is pending, and will not be waited for: refuses (`why` is one short sentence).

@@ -33,8 +33,8 @@ void answer_not_allowed(struct conn *c, const struct http_request *req, const st
     send_problem(c, req, &problem, CLOSE_BAD_REQUEST);
 }
 
-// A browser gives up for good on anything but 200 and an event stream; so that is what it gets, with a time
-// to come back.
+// A browser gives up for good on any answer but 200 with an event stream; so the refusal is one, with the
+// time after which to come back.
 static void refuse_with_retry(struct conn *c, const struct http_request *req)
 {
     struct client_context *cx = conn_context(c);

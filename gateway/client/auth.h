@@ -1,4 +1,4 @@
-// Who may have which channel.
+// Which channels a client may subscribe to.
 #pragma once
 
 #include "gateway/client/client_settings.h"

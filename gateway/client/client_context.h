@@ -1,5 +1,6 @@
-// What the connections of one loop share: settings, hub, pools, timers, and the lists that the end of the turn works
-// off. One thread. client_loop.h owns it and drives it; the order of the modules between the two is
+// The state that the connections of one loop share: settings, hub, pools, timers, and the lists that the end
+// of the turn works off. One thread. client_loop.h owns it and drives it; the order of the modules between
+// the two is
 //
 //      client_context < conn < answer, slow_client < stream < admission < request < conn_read < client_loop
 //
@@ -27,16 +28,17 @@
 struct conn;
 TAILQ_HEAD(conn_list, conn);
 
-// Questions that go up, given at creation; called on the loop's thread.
+// Callbacks to the rest of the process, given at creation; called on the loop's thread.
 struct client_hooks {
-    // May new streams be let in? NULL, or a static word for why not (a refusal that may pass).
+    // NULL where new streams may be admitted; else a short static text that says why not (a refusal that may
+    // pass).
     const char *(*refuse)(void *ctx);
     const struct route *pages; // borrowed; NULL for none
     void *ctx;                 // of `refuse` and of the pages
 };
 
-// Every so many writes to clients in one turn, a loop that also holds the connection to Redis reads what came there:
-// a fan-out to many streams takes longer than the kernel has room for.
+// Writes to clients in one turn after which a loop that also holds the connection to Redis reads that
+// connection: a fan-out to many streams takes longer than the kernel's buffer of the connection lasts.
 #define WRITES_BETWEEN_READS 128u
 
 struct client_context {
@@ -46,7 +48,7 @@ struct client_context {
     struct http_policy policy; // of the settings, with the date below
     char date[HTTP_DATE_SIZE];
     struct client_hooks hooks;
-    struct route routes[2]; // paths that are no pages: that of the streams, and the end
+    struct route routes[2]; // the streams' path, which is no page, and the row that ends a table
     struct hub *hub;        // NULL: no streams here (the admin listener)
     struct counters *counters;
     struct limits *limits;
@@ -60,7 +62,7 @@ struct client_context {
     struct conn *dirty; // have something to write at the end of the turn
     struct conn *closing;
     struct id_table conns;       // every connection
-    struct conn_list streamless; // those of them that have not joined the hub; idle longest first
+    struct conn_list streamless; // connections that have not joined the hub; idle longest first
     bool draining;
     bool coalesce;                 // more frames follow in this turn: collect them, and write once
     uint64_t now_ms;               // of this turn: precise enough for heartbeats, and no clock call per write

@@ -28,7 +28,7 @@
 // which is there for slow clients.
 #define FEED_WRITE 32u
 #define FEED_WRITE_BYTES 65536u
-// What libev keeps per descriptor in its table, which grows by doubling: twice sizeof(ANFD).
+// Bytes that libev's table takes per descriptor: twice sizeof(ANFD), since the table grows by doubling.
 #define EV_BYTES_PER_FD 32u
 
 static struct conn *conn_of_subscriber(struct subscriber *s)
@@ -36,8 +36,9 @@ static struct conn *conn_of_subscriber(struct subscriber *s)
     return container_of(s, struct conn, subscriber);
 }
 
-// The loop did not run for a while, so that a deadline says little: what has arrived meanwhile is read first, and a
-// connection that waits for another thread's mail gets LATE_GRACE_MS more. True where the deadline is not over.
+// The loop did not run for a while, so that a deadline says little: what has arrived meanwhile is read first,
+// and a connection that waits for another thread's mail gets LATE_GRACE_MS more. True where the deadline is
+// not over.
 static bool is_excused(struct conn *c)
 {
     switch ((enum conn_state)c->state) {
@@ -160,7 +161,7 @@ static void on_feeding(struct ev_loop *loop, ev_idle *w, int events)
     (void)loop, (void)w, (void)events; // the end of the turn does the work
 }
 
-// What the hub says to a subscriber: its context is the bus' side of the hub, and not used here.
+// The hub's callbacks to subscribers. Their `ctx` is that of the callbacks to the bus, and not used here.
 
 static void on_frame(void *ctx, struct subscriber *s, struct frame *f)
 {
@@ -183,7 +184,7 @@ static enum subscriber_readiness on_readiness(void *ctx, struct subscriber *s)
     if (c->state == CONN_STREAM && !c->blocked && c->queue &&
         (c->queue->count >= FEED_WRITE || c->queue->bytes >= FEED_WRITE_BYTES))
         conn_flush(c);
-    // One that is over will never take anything: no page must be read for it.
+    // A connection that is over will never take a frame: no page must be read for it.
     return c->state == CONN_WAITING                ? SUBSCRIBER_NOT_OPEN
            : c->state != CONN_STREAM || c->blocked ? SUBSCRIBER_BLOCKED
                                                    : SUBSCRIBER_READY;
@@ -283,8 +284,8 @@ static void on_io(struct ev_loop *loop, ev_io *w, int events)
         conn_flush(c);
 }
 
-// Idle connections and half heads must not take the descriptors that streams, and Redis, need: those that were idle
-// longest go, at once, since more may be accepted in this turn. Other loops evict theirs.
+// Idle connections and half heads must not take the descriptors that streams, and Redis, need: those that
+// were idle longest go, at once, since more may be accepted in this turn. Other loops evict theirs.
 static void make_room(struct client_context *cx, const struct conn *newest)
 {
     struct conn *oldest;

@@ -2,8 +2,7 @@
 //
 // A turn is one round of the event loop. Within it frames are queued on connections, which become dirty, and
 // connections that are over are marked. At its end (an ev_prepare watcher, just before the loop sleeps) every
-// dirty connection gets one write, and what was marked is freed: so nothing is freed under the feet of a
-// fan-out.
+// dirty connection gets one write, and what was marked is freed: so nothing is freed while a fan-out uses it.
 #pragma once
 
 #include "gateway/client/client_context.h"
@@ -30,8 +29,8 @@ struct client_loop_setup {
 
 // Sets up `l`, without streams. False when out of memory.
 bool client_loop_init(struct client_loop *l, const struct client_loop_setup *setup);
-// Gives the loop a hub: it can hold streams. Of `bus` counts what asks the bus
-// (on_interest, on_history) and their `ctx`; what speaks to streams is filled in here.
+// Gives the loop a hub: it can hold streams. Of `bus` only the callbacks to the bus (on_interest, on_history)
+// and their `ctx` are used; those to streams are filled in here.
 bool client_loop_enable_streams(struct client_loop *l, const struct hub_events *bus);
 // Closes every connection at once.
 void client_loop_deinit(struct client_loop *l);
@@ -39,8 +38,8 @@ void client_loop_deinit(struct client_loop *l);
 // Takes over a connected socket (non-blocking, close-on-exec) that came by a listener with these attributes.
 void client_loop_add(struct client_loop *l, int fd, const struct listen_attributes *from);
 
-// Hands `f` (taken) to the streams of its channel. A frame alone is written at once; where `more` follow before
-// client_loop_flush, each stream gets what is its own in one write.
+// Hands `f` (taken) to the streams of its channel. A frame alone is written at once; where `more` follow
+// before client_loop_flush, each stream gets what is its own in one write.
 void client_loop_deliver(struct client_loop *l, struct frame *f, bool more);
 // Writes what is queued and frees what is over; the loop does so itself before it sleeps. Call behind each
 // batch of frames.
@@ -52,11 +51,11 @@ void client_loop_drain(struct client_loop *l);
 // True once client_loop_drain was called and the last connection is gone.
 bool client_loop_is_drained(const struct client_loop *l);
 
-// Where the connection to Redis is in this loop: `read_redis` reads what came there (client_context.h). Before the
-// loop runs.
+// Where the connection to Redis is in this loop: `read_redis` reads that connection (client_context.h).
+// Before the loop runs.
 void client_loop_set_read_redis(struct client_loop *l, void (*read_redis)(void *ctx), void *ctx);
 
-// For what the bus says of channels.
+// The loop's hub, for the mails of the bus about channels.
 struct hub *client_loop_hub(struct client_loop *l);
 // Connections that ended for `reason`. Any thread.
 uint64_t client_loop_closes(const struct client_loop *l, enum close_reason reason);

@@ -1,4 +1,4 @@
-// What the options say about clients. Made once; immutable, and shared by all loops.
+// The options that concern clients. Made once; immutable, and shared by all loops.
 #pragma once
 
 #include <stdbool.h>

@@ -52,7 +52,7 @@ struct conn {
         struct admission *admission; // ADMITTING: while a step is pending; or NULL
         char *origin;                // WAITING: the Origin header, for the answer; or NULL
         uint64_t discarded;          // STREAM: bytes the client sent although nothing more is read
-        uint64_t give_up_ms;         // FINISHING: cut off then, progress or not
+        uint64_t give_up_ms;         // FINISHING: closed then, even if it makes progress
     };
     uint64_t serial : CONN_SERIAL_BITS; // in context->conns; see conn_id
     uint8_t state : 3;                  // enum conn_state
@@ -84,21 +84,22 @@ bool conn_is_lost(int failure);
 void conn_count_end(struct client_context *cx, enum close_reason reason);
 // Frees; at the end of the turn only.
 void conn_destroy(struct conn *c);
-// The one place where a state changes, by a line of the drawing above. Frees what belongs to the state that is
-// left; the union is zero in the next one.
+// The one place where a state changes, by a line of the drawing above. Frees what belongs to the state that
+// is left; the union is zero in the next one.
 void conn_set_state(struct conn *c, enum conn_state next);
 // Frees a head, which may be NULL.
 void conn_head_free(struct conn_head *head);
 // A new connection: the last one of those without a stream to be evicted.
 void conn_enter_streamless(struct conn *c);
-// It has sent a whole request: likewise.
+// The connection has sent a whole request: it becomes the last one to be evicted, too.
 void conn_touch(struct conn *c);
-// It gets a stream: its subscriber, all zero, is ready for the hub.
+// The connection gets a stream: its subscriber, all zero, is ready for the hub.
 void conn_leave_streamless(struct conn *c);
 // Puts the deadline `in_ms` from now.
 void conn_set_deadline(struct conn *c, uint32_t in_ms);
 
-// Names a connection for good, in all loops of the process: what is asked of another thread comes back to it.
+// Names a connection for good, in all loops of the process: the answer of another thread names its connection
+// by it.
 uint64_t conn_id(const struct conn *c);
 // NULL where that connection is gone, or of another loop.
 struct conn *conn_find(const struct client_context *cx, uint64_t id);

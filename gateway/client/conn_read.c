@@ -6,8 +6,8 @@
 
 #include "gateway/client/request.h"
 
-// A stream's client has nothing to say: one that sends more than this is ended, so that it cannot make us
-// read for ever.
+// Bytes that the client of a stream may send, though nothing is expected of it: after more the stream is
+// ended, so that the gateway does not read for ever.
 #define NOISE_MAX 65536u
 
 static void start_head_deadline(struct conn *c)
@@ -15,8 +15,8 @@ static void start_head_deadline(struct conn *c)
     conn_set_deadline(c, conn_context(c)->settings->head_timeout_ms);
 }
 
-// Requests one after another, while the connection is one that may send another. Returns the bytes used; may lower
-// `*len` as http_request_parse does.
+// Requests one after another, while the connection is one that may send another. Returns the bytes used; may
+// lower `*len` as http_request_parse does.
 static size_t take_requests(struct conn *c, char *bytes, size_t *len, struct http_scan *scan)
 {
     size_t used = 0;
@@ -48,7 +48,7 @@ static bool head_keep(struct conn *c, const char *bytes, size_t len, const struc
 static void begin_head(struct conn *c, char *bytes, size_t len)
 {
     struct http_scan scan = {0};
-    // From here the client has its time for the whole head: more bytes of it do not buy more.
+    // From here on runs the deadline for the whole head: further bytes do not extend it.
     start_head_deadline(c);
     size_t used = take_requests(c, bytes, &len, &scan);
     if (c->state != CONN_HEAD || used == len)
@@ -73,7 +73,7 @@ static void go_on_with_head(struct conn *c, char *bytes, size_t len)
         c->head = head;
         return;
     }
-    if (c->state == CONN_HEAD && used < head->bytes.len) // what is left is less than one read
+    if (c->state == CONN_HEAD && used < head->bytes.len) // the rest is less than one read
         begin_head(c, head->bytes.data + used, head->bytes.len - used);
     conn_head_free(head);
 }

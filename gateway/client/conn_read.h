@@ -1,4 +1,4 @@
-// What clients send: request heads, and then nothing that is looked at.
+// Reads the bytes of clients: request heads; all later bytes are thrown away.
 #pragma once
 
 #include "gateway/client/conn.h"

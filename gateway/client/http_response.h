@@ -1,4 +1,5 @@
-// Response heads and small whole responses (RFC 9112; problem details: RFC 9457), written into the caller's buffer. Pure.
+// Response heads and small whole responses (RFC 9112; problem details: RFC 9457), written into the caller's
+// buffer. Pure.
 #pragma once
 
 #include <stdbool.h>
@@ -11,20 +12,23 @@
     1024 // bytes of the longest head, with a gateway_id of 128 and an origin of 300
 #define HTTP_PROBLEM_MAX (HTTP_RESPONSE_HEAD_MAX + 1024)
 
-// What stands in all answers, and which origins may read them. Made once from the options; all strings are borrowed.
+// The fields that all answers carry, and the origins that may read the answers. Made once from the options;
+// all strings are borrowed.
 struct http_policy {
     const char *gateway_id;          // X-SSE-Gateway; header-safe
     const char *const *cors_origins; // exact origins, or "*" as the only one; header-safe
     size_t cors_origin_count;
-    // Date of every answer (RFC 9110 section 6.6.1), made by http_date; its owner renews the text once a second, on the
-    // thread that uses the policy. NULL: no Date.
+    // Date of every answer (RFC 9110 section 6.6.1), made by http_date; the owner of the text renews it once
+    // a second, on the thread that uses the policy. NULL: no Date.
     const char *date;
 };
 
-// Each of these writes one answer to `req` into out[size], and returns its length; 0 where it does not fit. All follow
-// `p`. Of `req` count the method, the version and what CORS asks about: a request that was refused will do.
+// Each of these writes one answer to `req` into out[size], and returns its length; 0 where it does not fit.
+// All follow `p`. Of `req` count the method, the version and what CORS asks about: a request that was refused
+// will do.
 
-// The head of an event stream: 200, chunked (HTTP/1.0: neither chunked nor of a length; its close is the end).
+// The head of an event stream: 200, chunked (HTTP/1.0: neither chunked nor of a length; its close is the
+// end).
 size_t http_stream_head(const struct http_policy *p, const struct http_request *req, char *out, size_t size);
 
 struct http_problem {
@@ -34,9 +38,9 @@ struct http_problem {
     unsigned retry_after_s; // 0: no Retry-After
 };
 
-// A whole final error: the head, with Connection: close (a 401 with a Bearer challenge), and an application/problem+json
-// body {"type":"about:blank","title":..,"status":..,"detail":..}; the answer to HEAD has its length alone. At most
-// HTTP_PROBLEM_MAX bytes.
+// A whole final error: the head, with Connection: close (a 401 with a Bearer challenge), and an
+// application/problem+json body {"type":"about:blank","title":..,"status":..,"detail":..}; the answer to HEAD
+// has its length alone. At most HTTP_PROBLEM_MAX bytes.
 size_t http_problem(const struct http_policy *p, const struct http_request *req,
                     const struct http_problem *problem, char *out, size_t size);
 
@@ -51,8 +55,8 @@ struct http_answer {
 size_t http_answer_head(const struct http_policy *p, const struct http_request *req,
                         const struct http_answer *answer, char *out, size_t size);
 
-// The answer to a CORS preflight (Fetch standard 4.8) or a plain OPTIONS: 204 with Allow (`allow`, e.g. "GET, HEAD,
-// OPTIONS").
+// The answer to a CORS preflight (Fetch standard 4.8) or a plain OPTIONS: 204 with Allow (`allow`, e.g. "GET,
+// HEAD, OPTIONS").
 size_t http_preflight(const struct http_policy *p, const struct http_request *req, const char *allow,
                       char *out, size_t size);
 

@@ -20,14 +20,15 @@ void id_table_deinit(struct id_table *t)
     t->capacity = 0;
 }
 
-// At most 7 of 8 slots are taken. An id is looked for by going on from the last one, so a lap around the table
-// passes over each taken slot once and gives out an eighth of its ids at least: 8 steps for an id on average.
+// At most 7 of 8 slots are taken. An id is looked for by going on from the last one, so a lap around the
+// table passes over each taken slot once and gives out an eighth of its ids at least: 8 steps for an id on
+// average.
 static bool has_room(const struct id_table *t)
 {
     return t->count < t->capacity - t->capacity / 8;
 }
 
-// Ids that differ in their low bits differ in one bit more, too: nobody's slot is taken.
+// Ids that differ in their low bits also differ with one bit more: each thing finds its new slot free.
 static bool grow(struct id_table *t)
 {
     size_t capacity = t->capacity ? 2 * t->capacity : INITIAL_CAPACITY;

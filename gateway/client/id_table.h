@@ -1,8 +1,8 @@
-// Gives ids to things and finds them again: what is asked of another thread comes back to an id, never to a
+// Gives ids to things and finds them again: the answer of another thread comes back with an id, never with a
 // pointer. Ids count up from 1 and none is given twice. Pure, not thread-safe.
 //
-// A thing stands in the slot that the low bits of its id name. An id whose slot is taken is passed over and never
-// given out, so there are no collisions: finding reads one slot, and a slot costs one pointer.
+// A thing stands in the slot that the low bits of its id name. An id whose slot is taken is passed over and
+// never given out, so there are no collisions: finding reads one slot, and a slot costs one pointer.
 #pragma once
 
 #include <stdbool.h>
@@ -18,14 +18,15 @@ struct id_table {
 
 void id_table_init(struct id_table *t, uint64_t (*id_of)(const void *thing));
 void id_table_deinit(struct id_table *t);
-// Takes `thing` in under a new id, which is returned: id_of must say the same from now on. 0 when out of memory.
+// Takes `thing` in under a new id, which is returned: id_of must say the same from now on. 0 when out of
+// memory.
 uint64_t id_table_add(struct id_table *t, void *thing);
 // `thing` must stand in it.
 void id_table_remove(struct id_table *t, const void *thing);
 // NULL where the thing of that id is gone, or no such id was given.
 void *id_table_find(const struct id_table *t, uint64_t id);
-// Walks all things: start with *cursor = 0; NULL at the end. What is removed meanwhile, or added, may or may not
-// be met.
+// Walks all things: start with *cursor = 0; NULL at the end. What is removed meanwhile, or added, may or may
+// not be met.
 void *id_table_next(const struct id_table *t, size_t *cursor);
 // Bytes that the table takes.
 size_t id_table_bytes(const struct id_table *t);

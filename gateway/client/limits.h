@@ -1,5 +1,5 @@
-// How many connections the whole process may hold: streams, and those that have none. Shared by all workers; touched
-// when a connection comes or goes and when a stream begins or ends.
+// How many connections the whole process may hold: streams, and those that have none. Shared by all workers;
+// touched when a connection comes or goes and when a stream begins or ends.
 #pragma once
 
 #include <stdatomic.h>
@@ -14,13 +14,13 @@ struct limits {
 
 // Takes a place for one more stream; false where all are taken. Any thread.
 bool limits_enter(struct limits *l);
-// Gives it back.
+// Gives the place back.
 void limits_leave(struct limits *l);
 // True where no place is left.
 bool limits_full(const struct limits *l);
 
-// A connection without a stream comes, or goes. It may always come: where there are too many connections then, some
-// that have no stream are to be closed.
+// A connection without a stream comes, or goes. It may always come: where there are too many connections
+// then, some that have no stream are to be closed.
 void limits_enter_streamless(struct limits *l);
 void limits_leave_streamless(struct limits *l);
 bool limits_crowded(const struct limits *l);

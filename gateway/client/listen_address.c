@@ -17,8 +17,8 @@
 
 #include "gateway/client/listen_attributes.h"
 
-// A peer that acknowledges nothing for this long is gone (tcp(7), TCP_USER_TIMEOUT): with a heartbeat at least
-// every --heartbeat, a half-open stream is noticed within that and 20 s.
+// A peer that acknowledges nothing for this long is gone (tcp(7), TCP_USER_TIMEOUT): with a heartbeat at
+// least every --heartbeat, a half-open stream is noticed within that and 20 s.
 #define UNACKNOWLEDGED_MS 18000
 #define UNIX_PREFIX "unix:"
 
@@ -52,8 +52,9 @@ static bool split_address(const char *address, char *node, size_t node_size, con
     return true;
 }
 
-// Numbers only: a name could stand for several addresses, and the name of a service for an unexpected port. NULL where
-// there is no address: `*failure` is EAI_NONAME where `address` is none, else what getaddrinfo(3) lacked.
+// Numbers only: a name could stand for several addresses, and the name of a service for an unexpected port.
+// NULL where there is no address: `*failure` is EAI_NONAME where `address` is none, else what getaddrinfo(3)
+// lacked.
 static struct addrinfo *parse_address(const char *address, int *failure)
 {
     char node[INET6_ADDRSTRLEN + 1];
@@ -73,7 +74,7 @@ static struct addrinfo *parse_address(const char *address, int *failure)
     if (*failure == 0)
         return ai;
     if (*failure != EAI_MEMORY && *failure != EAI_SYSTEM)
-        *failure = EAI_NONAME; // it has several words for that
+        *failure = EAI_NONAME; // several of its errors mean that
     return NULL;
 }
 
@@ -112,7 +113,7 @@ static int tcp_listen(const struct sockaddr *sa, socklen_t len, bool share)
     int fd = socket(sa->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
-    // What is set here is inherited by each accepted socket: no system call per client.
+    // Accepted sockets inherit these options: no system call per client.
     if (set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) && set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) &&
         set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS) &&
         (!share || set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1)) &&
@@ -133,7 +134,8 @@ static void close_all(const int *fds, size_t count)
 
 static bool bind_tcp(const struct addrinfo *ai, size_t count, int *fds, struct sockaddr_storage *at)
 {
-    // A first socket that does not share the port: SO_REUSEPORT alone would quietly split it with another gateway.
+    // A first socket that does not share the port: SO_REUSEPORT alone would quietly split it with another
+    // gateway.
     int probe = tcp_listen(ai->ai_addr, ai->ai_addrlen, false);
     if (probe < 0)
         return false;
@@ -180,8 +182,9 @@ static bool listen_tcp(struct listen_address *a, size_t count, int *fds, char *e
 
 enum file_state { FILE_FREE, FILE_LIVE, FILE_FOREIGN };
 
-// Removes a socket file on which no process listens: a gateway that was killed has left it. A file that is no socket
-// would refuse a connect, too, and stays. A connect does not wait where the queue of a living process is full.
+// Removes a socket file on which no process listens: a gateway that was killed has left it. A file that is no
+// socket would refuse a connect, too, and stays. A connect does not wait where the queue of a living process
+// is full.
 static enum file_state remove_stale(const struct sockaddr_un *sa)
 {
     struct stat st;
@@ -197,7 +200,8 @@ static enum file_state remove_stale(const struct sockaddr_un *sa)
     return stale && unlink(sa->sun_path) == 0 ? FILE_FREE : FILE_LIVE;
 }
 
-// The kernel may give the inode's number to the next file at once, but not st_mtim, which mode and owner do not change.
+// The kernel may give the inode's number to the next file at once, but not st_mtim, which mode and owner do
+// not change.
 static bool is_made_by(const struct listen_address *a, const struct stat *st)
 {
     return a->has_file && st->st_dev == a->device && st->st_ino == a->inode &&

@@ -1,5 +1,5 @@
-// Addresses to listen at: checked with the options, and bound on the main thread before others start, so that a port in
-// use is one clear error. What listens then is handed to a listener each (listener.h).
+// Addresses to listen at: checked with the options, and bound on the main thread before others start, so that
+// a port in use is one clear error. Each listening socket is then handed to a listener (listener.h).
 #pragma once
 
 #include <stdbool.h>
@@ -32,14 +32,16 @@ struct listen_address {
     struct timespec made;
 };
 
-// True where `address` is "ADDR:PORT", "[V6]:PORT" (numbers) or "unix:PATH"; else the rest of a sentence `"x" ...` in
-// `error`.
+// True where `address` is "ADDR:PORT", "[V6]:PORT" (numbers) or "unix:PATH"; else the rest of a sentence `"x"
+// ...` in `error`.
 bool listen_address_check(const char *address, char *error, size_t error_size);
 
-// Binds `a->text` and listens, once for each of `count` loops, into fds[count]. TCP: one socket a loop with SO_REUSEPORT,
-// so the kernel spreads connections; unix: one socket, duplicated. Port 0 takes a free one. A socket file that nobody
-// listens on is replaced. On failure nothing stays open, no file is left, false, and one line in `error`.
+// Binds `a->text` and listens, once for each of `count` loops, into fds[count]. TCP: one socket a loop with
+// SO_REUSEPORT, so the kernel spreads connections; unix: one socket, duplicated. Port 0 takes a free one. A
+// socket file that nobody listens on is replaced. On failure nothing stays open, no file is left, false, and
+// one line in `error`.
 bool listen_address_bind(struct listen_address *a, size_t count, int *fds, char *error, size_t error_size);
 
-// Removes the socket file, if listen_address_bind has made one and it is still that one. The sockets stay as they are.
+// Removes the socket file, if listen_address_bind has made one and it is still that one. The sockets stay as
+// they are.
 void listen_address_remove(struct listen_address *a);

@@ -99,7 +99,7 @@ int outq_gather(const struct outq *q, struct iovec *iov, int max)
             break;
         n += frame_pieces(f, q->body_only, iov + n);
     }
-    // What the socket took of the first frame may have been the whole of its first piece.
+    // The socket may have taken the whole first piece of the first frame.
     size_t sent = q->head_sent;
     for (int i = 0; i < n && sent > 0; i++) {
         size_t part = sent < iov[i].iov_len ? sent : iov[i].iov_len;
@@ -175,7 +175,7 @@ bool outq_insert_first(struct outq *q, struct frame *f)
     q->head = (q->head - 1) & (q->capacity - 1);
     q->count++;
     if (q->head_sent > 0) {
-        // NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Assign): that which has begun stood there
+        // NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Assign): the frame that has begun stood there
         *outq_at(q, 0) = *outq_at(q, 1);
         *outq_at(q, 1) = f;
     } else {

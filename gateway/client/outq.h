@@ -1,4 +1,4 @@
-// What waits to be written to one client: references to frames, never copies. A stream that keeps up has no
+// The frames that wait to be written to one client: references, never copies. A stream that keeps up has no
 // queue at all; queues come from a pool of the worker and go back when they are empty.
 #pragma once
 
@@ -16,10 +16,10 @@ struct outq {
     uint32_t head, count, capacity;
     uint32_t head_sent; // bytes of the first frame that the socket has taken
     size_t bytes;       // not yet taken, over all frames
-    uint64_t taken;     // bytes taken since the last look at its progress
-    uint64_t in_flight; // bytes that were not acknowledged at that look
+    uint64_t taken;     // bytes taken since the last slow_client_check_progress
+    uint64_t in_flight; // bytes that were not acknowledged at that time
     bool body_only;     // HTTP/1.0: no chunk framing
-    bool watched;       // has been looked at before
+    bool watched;       // the two above are those of a slow_client_check_progress
     union {
         struct frame *small[OUTQ_INLINE];
         struct outq *next_free;

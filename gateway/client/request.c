@@ -63,8 +63,8 @@ static void request_page(struct conn *c, const struct http_request *req, const s
     if (req->method == HTTP_GET && page.body_len)
         conn_send(c, frame_from_bytes(page.body, page.body_len, false));
     free(page.body);
-    // The next request is read when this answer is out: one that sends requests and reads no answers is let
-    // go.
+    // The next request is read when this answer has been written: a client that sends requests and reads no
+    // answers is closed.
     if (keep)
         conn_flush(c);
     if (!keep || c->queue || c->state != CONN_HEAD) {

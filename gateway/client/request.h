@@ -1,11 +1,11 @@
-// What to do with a request: the stream, a page, or an error.
+// Decides what a request gets: the stream, a page, or an error.
 #pragma once
 
 #include "gateway/client/conn.h"
 
-// Reads a request head from `bytes` and acts on it; may change them and lower `*len` (http_request.h). Returns the bytes
-// used, 0 where more are needed.
-// Afterwards the state of the connection tells whether another request may follow (HEAD).
+// Reads a request head from `bytes` and acts on it; may change the bytes and lower `*len` (http_request.h).
+// Returns the bytes used, 0 where more are needed. Afterwards the state of the connection tells whether
+// another request may follow (HEAD).
 size_t request_read(struct conn *c, char *bytes, size_t *len, struct http_scan *scan);
 
 // The row of the stream's path.

@@ -22,8 +22,8 @@ static bool drop_oldest(struct conn *c)
             gap = gap_frame(frame_channel(f));
             counter_add(cx->counters, COUNTER_GAPS, 1);
             if (!gap || !outq_insert_first(c->queue, gap)) {
-                // A loss that cannot be told must not pass in silence: then the stream ends, and its client
-                // comes back.
+                // Without memory for the gap the client would not learn of its loss: so the stream ends, and
+                // the client comes back.
                 frame_release(gap);
                 frame_release(f);
                 return false;
@@ -62,8 +62,8 @@ bool slow_client_check(struct conn *c)
     return told && !cx->settings->drop_oldest;
 }
 
-// Bytes that the client's side has not acknowledged. What the socket took says little: its buffer may hold
-// megabytes, and reports room again only when a third of it is free.
+// Bytes that the client's side has not acknowledged. The bytes that the socket took say little: its buffer
+// may hold megabytes, and reports room again only when a third of it is free.
 static uint64_t in_flight(const struct conn *c)
 {
     int bytes;

@@ -62,7 +62,7 @@ bool stream_join(struct conn *c, const struct http_request *req, const struct st
     return true;
 }
 
-// What the answer needs of a request that is long gone.
+// The fields of the request that its answer needs; the request itself has been freed.
 static struct http_request stream_asked(const struct conn *c)
 {
     struct http_request req = {.method = HTTP_GET, .http_1_0 = c->body_only};
@@ -108,10 +108,10 @@ static struct frame *stream_open_event(const struct conn *c, const char *id, siz
     return f;
 }
 
-// A stream with &control=1 begins with gateway:open; so does one that begins in a channel with history, since a
-// client that was never told an id would begin anew after a loss. A block with an id alone does not do: many
-// clients keep an id only with an event that has data. Channels that have no history yet, and that --durable does
-// not name, are most likely plain: their streams get no id before their first event.
+// A stream with &control=1 begins with gateway:open; so does one that begins in a channel with history, since
+// a client without any event id would begin anew after a loss. A block with an id alone is not enough: many
+// clients keep an id only with an event that has data. Channels that have no history yet, and that --durable
+// does not name, are most likely plain: their streams get no id before their first event.
 static void stream_send_beginning(struct conn *c)
 {
     char id[CURSOR_MAX];
@@ -141,7 +141,7 @@ void stream_open(struct conn *c)
 {
     struct client_context *cx = conn_context(c);
     struct http_request req = stream_asked(c);
-    struct frame *head = stream_head(c, &req); // of what the state that is left knows
+    struct frame *head = stream_head(c, &req); // before `origin` is freed with the state
     conn_set_state(c, CONN_STREAM);
     c->is_stream = true;
     counter_add(cx->counters, COUNTER_STREAMS_OPEN, 1);
@@ -178,12 +178,12 @@ void stream_end(struct conn *c, enum close_reason reason)
     conn_send(c, frame_from_bytes(retry, (size_t)len, true));
     if (!c->body_only)
         conn_send(c, frame_from_bytes("0\r\n\r\n", 5, false));
-    // It stays in the hub until it is freed: this may be called in the midst of a fan-out.
+    // The connection stays in the hub until it is freed: this may be called during a fan-out.
     conn_finish(c, reason);
 }
 
-// The id of a durable event is made for streams of its channel alone; that of any other event must not take
-// the place of what the client has to bring back.
+// The id of a durable event is made for streams of its channel alone; the id of any other event must not
+// replace the cursor that the client has to bring back.
 static bool needs_own_id(const struct conn *c, const struct frame *f)
 {
     return f->durable ? c->subscriber.count > 1 : f->id_line_len > 0 && hub_is_durable(&c->subscriber);
@@ -219,7 +219,7 @@ void stream_heartbeat(struct conn *c)
     struct client_context *cx = conn_context(c);
     uint32_t idle = (uint32_t)cx->now_ms - c->deadline.owner;
     uint32_t every = cx->settings->heartbeat_ms;
-    // Something that still waits is as good as a heartbeat.
+    // Queued bytes that still wait do the work of a heartbeat.
     if (c->queue) {
         slow_client_check_progress(c);
         idle = 0;

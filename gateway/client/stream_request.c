@@ -97,7 +97,7 @@ static bool is_id_byte(char c)
 
 static const struct http_text foreign_id = {"?", 1};
 
-// An id that no gateway has made is "?": the client has one, but it means nothing here.
+// An id that no gateway has made becomes "?": the client has an id, but not one that says where to resume.
 static void set_last_event_id(struct stream_request *s, struct http_text id)
 {
     bool ours = id.len <= LAST_EVENT_ID_MAX;

@@ -1,5 +1,5 @@
-// What a GET /stream asks for, read from its query and headers and checked (docs/protocol.md, "Requests").
-// Pure.
+// The channels and options of a GET /stream, read from its query and headers and checked (docs/protocol.md,
+// "Requests"). Pure.
 #pragma once
 
 #include <stdbool.h>
@@ -8,7 +8,7 @@
 #include "common/pattern.h"
 #include "gateway/client/http_request.h"
 
-#define LAST_EVENT_ID_MAX 1024 // bytes of an id of ours; a longer one is foreign
+#define LAST_EVENT_ID_MAX 1024 // bytes of an id that a gateway made; a longer one is foreign
 
 struct stream_channel {
     char name[CHANNEL_NAME_MAX + 1]; // terminated
@@ -29,7 +29,7 @@ void stream_request_deinit(struct stream_request *s);
 
 // Reads `req` into `s` (reusable: what it held is forgotten). Returns 0, or the status 400 with one line in
 // `detail` that says what is wrong (which parameter, which rule). Duplicate channels count once. Unknown
-// parameters are ignored. A last event id that is too long, has a byte outside A-Z a-z 0-9 - _ . ~ or a broken
-// percent-encoding is kept as "?" (it is foreign: never an error, never passed on).
+// parameters are ignored. A last event id that is too long, has a byte outside A-Z a-z 0-9 - _ . ~ or a
+// broken percent-encoding is kept as "?" (it is foreign: never an error, never passed on).
 int stream_request_parse(struct stream_request *s, const struct http_request *req, char *detail,
                          size_t detail_size);

@@ -61,7 +61,7 @@ void wheel_destroy(struct wheel *w)
     free(w);
 }
 
-// The tick at whose begin `at_ms` has been reached, within what the wheel can hold.
+// The first tick that begins at or after `at_ms`, at most TICKS_MAX ahead.
 static uint64_t tick_of(const struct wheel *w, uint64_t at_ms)
 {
     if (at_ms <= w->start_ms)

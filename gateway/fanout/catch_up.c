@@ -115,7 +115,7 @@ static void lagging_free(struct hub *h, struct lagging *lag)
     struct catch_up *cu = lag->channel->catch_up;
     assert(lag->index < cu->count && cu->lagging[lag->index] == lag);
     struct lagging *moved = cu->lagging[--cu->count];
-    // Not its own: that may be a slot's already.
+    // Not the subscription's own index: that may be a slot's already.
     if (moved != lag) {
         cu->lagging[lag->index] = moved;
         moved->index = lag->index;
@@ -167,7 +167,7 @@ static struct frame *gap_for(const struct lagging *lag, const struct frame *next
 {
     const struct hub_channel *c = lag->channel;
     uint64_t from = lag->mode == LAGGING_AT ? lag->at.offset + 1 : 0, to = 0;
-    // Offsets of another life of the history say nothing to a client that knows this one.
+    // Offsets of another life of the history mean nothing to a client that has event ids of this one.
     if (next && lag->mode != LAGGING_FORKED && (event_id_is_zero(lag->at) || next->epoch <= lag->at.ms))
         to = next->prev.offset;
     if (to && to < from)
@@ -188,8 +188,8 @@ static void give_gap(struct hub *h, struct lagging *lag, const struct frame *nex
     frame_release(gap);
 }
 
-// With each step `at` grows, whatever the entries say of what was before them: `next` is given together with the gap
-// before it.
+// With each step `at` grows, whatever the entries say of what was before them: `next` is given together with
+// the gap before it.
 static bool give(struct hub *h, struct lagging *lag, bool gap, struct frame *next)
 {
     struct catch_up *cu = lag->channel->catch_up;
@@ -221,7 +221,8 @@ static void go_live(struct hub *h, struct lagging *lag)
         h->events.on_no_memory(h->events.ctx, lag->subscriber);
 }
 
-// It is known now what `lag` has missed: its stream can be opened, if this was the last of its channels.
+// It is known now which events `lag` has missed: its stream can be opened, if this was its last pending
+// channel.
 static void decide_start(struct hub *h, struct lagging *lag, enum lagging_start start)
 {
     if (lag->start != START_PENDING)

@@ -2,12 +2,13 @@
 
 #include <assert.h>
 
-// The bus answers every query, however long Redis takes; there is no answer only where it had no memory for one.
+// The bus answers every query, however long Redis takes; there is no answer only where it had no memory for
+// one.
 #define READ_TIMEOUT_MS 60000u
 #define TELL_RETRY_MS 1000u
 #define SHORT_RETRY_MS 250u
-// Bytes that a page is to have, about. How large the entries of a channel are is not known before its first page: that
-// one is small, and the next ones grow by what it shows.
+// Bytes that a page is to have, about. How large the entries of a channel are is not known before its first
+// page: that one is small, and the next ones grow by what it shows.
 #define PAGE_BYTES (256u << 10)
 #define PAGE_GROWTH 4u
 #define ENTRY_GUESS (64u << 10) // bytes, before the first entry has come
@@ -28,8 +29,8 @@ void pages_forget(struct hub *h, struct catch_up *cu)
     pages_account(h, cu, before);
 }
 
-// Pages are read in sweeps from the oldest to the newest place: a stream that is far behind comes in turn, and does not
-// keep those further on waiting, however many others come with older places.
+// Pages are read in sweeps from the oldest to the newest place: a stream that is far behind comes in turn,
+// and does not keep those further on waiting, however many others come with older places.
 static bool comes_sooner(const struct catch_up *cu, struct event_id a, struct event_id b)
 {
     const struct event_id asked = cu->query.from;
@@ -44,8 +45,9 @@ void pages_want(struct catch_up *cu, struct event_id from)
     cu->is_wanted = true;
 }
 
-// Where `need` bytes are not left, other channels forget theirs, those first that have had no page for the longest
-// time; but none that a stream is being fed from. A stream that still needs one asks again.
+// Where `need` bytes are not left, other channels drop their pages, those first that have had no new page for
+// the longest time; but no page that a stream is being fed from. A stream that still needs a dropped page
+// asks again.
 static bool make_room(struct hub *h, const struct catch_up *keep, size_t need)
 {
     const struct replay_budget *budget = h->settings.replay_budget;
@@ -147,7 +149,7 @@ static void measure(struct hub *h, struct catch_up *cu, const struct history_pag
                                                             : most);
 }
 
-// What cannot be read cannot be resumed: all streams that wait for it get a gap.
+// The history cannot be read: all streams that wait for a page of it get a gap.
 static void take_failure(struct catch_up *cu)
 {
     for (uint32_t i = 0; i < cu->count; i++) {
@@ -182,7 +184,7 @@ bool pages_take(struct hub *h, struct catch_up *cu, const struct history_page *p
         return false;
     }
     pages_stop(h, cu);
-    cu->is_wanted = false; // all streams are woken, and say anew what they want
+    cu->is_wanted = false; // all streams are woken, and ask again for the pages that they need
     cu->page = cu->pages;
     if (page->failed)
         take_failure(cu);
@@ -190,7 +192,7 @@ bool pages_take(struct hub *h, struct catch_up *cu, const struct history_page *p
         take_frames(h, cu, page);
     TAILQ_REMOVE(&h->catching_up, cu, in_hub);
     TAILQ_INSERT_TAIL(&h->catching_up, cu, in_hub);
-    (void)make_room(h, cu, 1); // no more is to be had where streams are being fed from all the others
+    (void)make_room(h, cu, 1); // no more can be freed: streams are being fed from all other pages
     return true;
 }
 

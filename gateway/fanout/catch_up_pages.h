@@ -1,12 +1,13 @@
-// The pages of history that lagging streams wait for: one at a time of each channel is asked for and kept. And the
-// bounds on what is remembered. Pure: the answer comes by way of the caller.
+// The pages of history that lagging streams wait for: one at a time of each channel is asked for and kept.
+// Also bounds the memory of the replays. Pure: the answer comes by way of the caller.
 #pragma once
 
 #include "gateway/fanout/hub_channel.h"
 
 // Entries of a channel's first page.
 #define PAGE_ENTRIES_FIRST 16u
-// Times that a history is asked again which ends before the channel's last_id: a replica, or an old master, lags.
+// Times that a history is asked again which ends before the channel's last_id: a replica, or an old master,
+// lags.
 #define SHORT_PAGES_MAX 12u
 
 // The replay of `cu` had `before` bytes: tells the budget what it has now.
@@ -16,8 +17,8 @@ void pages_forget(struct hub *h, struct catch_up *cu);
 
 // A stream waits for the page that begins at `from`.
 void pages_want(struct catch_up *cu, struct event_id from);
-// Asks for what is wanted, unless an answer is on its way; as soon as there is room in the budget. The page that is
-// there is dropped when the next one comes.
+// Asks for what is wanted, unless an answer is on its way; as soon as there is room in the budget. The page
+// that is there is dropped when the next one comes.
 void pages_ask(struct hub *h, struct catch_up *cu);
 // Asks for the pages that wait for room, as far as there is some.
 void pages_ask_waiting(struct hub *h);
@@ -27,5 +28,5 @@ void pages_stop(struct hub *h, struct catch_up *cu);
 bool pages_take(struct hub *h, struct catch_up *cu, const struct history_page *page);
 // The page with that number (0: any page) will not come: asks again a little later.
 void pages_lost(struct hub *h, uint32_t number);
-// Now and then: true where the streams of the channel are to say anew what they want.
+// Called now and then: true where the next step of each lagging stream of the channel is to be decided anew.
 bool pages_tick(struct hub *h, struct catch_up *cu);

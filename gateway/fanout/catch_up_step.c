@@ -10,7 +10,7 @@ static enum step step_at_end(struct lagging *lag, struct frame **next)
 {
     struct catch_up *cu = lag->channel->catch_up;
     if (!event_id_before(lag->at, lag->channel->last_id)) {
-        cu->awaits_live = true; // it comes from a gateway that was quicker
+        cu->awaits_live = true; // it resumed after an event that another gateway received first
         return STEP_AWAIT;
     }
     if (!event_id_before(lag->at, cu->asked_last_id))
@@ -20,13 +20,14 @@ static enum step step_at_end(struct lagging *lag, struct frame **next)
     return cu->short_pages < SHORT_PAGES_MAX ? STEP_AWAIT : STEP_GAP;
 }
 
-// A failover has lost the event that `lag` had last, and the new master has others of its offset and above: with
-// earlier times, since its clock is behind, or since the old master went on for a while. So they do not come after
-// `at`, and still the stream cannot have had them. `kept`: the newest event that is there before what comes after `at`
-// by time.
+// A failover has lost the event that `lag` had last, and the new master has others of its offset and above:
+// with earlier times, since its clock is behind, or since the old master went on for a while. So they do not
+// come after `at`, and still the stream cannot have had them. `kept`: the newest event that is there before
+// what comes after `at` by time.
 //
-// Asked only where `at` is not in the history. An event that was given from the history is in it, so a fork is followed
-// by another one only after another failover; FORKS_MAX bounds what a history costs that is written anew all the time.
+// Asked only where `at` is not in the history. An event that was given from the history is in it, so a fork
+// is followed by another one only after another failover; FORKS_MAX bounds what a history costs that is
+// written anew all the time.
 static bool is_forked(const struct lagging *lag, struct event_id kept)
 {
     return lag->mode == LAGGING_AT && lag->forks < FORKS_MAX && event_id_before(kept, lag->at) &&
@@ -66,7 +67,7 @@ static enum step step_forked(struct lagging *lag, struct frame **next)
     }
 }
 
-// By what the replay says of `at`.
+// The step that follows from the result of replay_next.
 static enum step step_by_replay(struct lagging *lag, enum replay_result result, struct frame **next)
 {
     const struct catch_up *cu = lag->channel->catch_up;
@@ -107,7 +108,7 @@ enum step catch_up_step(struct lagging *lag, struct frame **next)
         return STEP_LIVE;
     enum replay_result result = replay_next(&c->catch_up->replay, lag->at, next);
     if (!has_history && result != REPLAY_NEXT)
-        return STEP_GAP; // what is remembered of live events is all there is
+        return STEP_GAP; // there is no history to read: the ring of live events is all
     if (result == REPLAY_MISSING && lag->mode == LAGGING_EARLIEST)
         lag->at = (*next)->prev;
     if (result != REPLAY_UNREAD)

@@ -1,5 +1,5 @@
-// What the gateway counts. One set per thread, written by that thread alone; the exporter reads all sets and
-// sums them (process/metrics.c), so counting costs one plain add and no shared cache line.
+// The counters of the gateway. One set per thread, written by that thread alone; the exporter reads all sets
+// and sums them (process/metrics.c), so counting costs one plain add and no shared cache line.
 #pragma once
 
 #include <stdatomic.h>

@@ -221,7 +221,7 @@ static bool get_entry(const uint8_t **p, const uint8_t *end, uint64_t newest, un
     return true;
 }
 
-// What the entries from `p` on say of the channel with the hash `wanted`.
+// Looks for the channel with the hash `wanted` in the entries from `p` on.
 static enum cursor_result find_entry(const uint8_t *p, const uint8_t *end, uint8_t flags, uint64_t wanted,
                                      struct event_id *at)
 {

@@ -6,13 +6,14 @@
 //      short entry:  low 24 bits of cursor_hash (3) | offset (varint) | age (varint)
 //      long entry:   all of cursor_hash         (8) | offset (varint) | age (varint)
 //
-// `check` is a hash of what follows it: what no gateway has made is told apart from what one has. `age` is the
-// newest ms less the event id's own; a channel at its very beginning has offset 0 and no age.
+// `check` is a hash of what follows it: by this a gateway recognises cursors, and rejects all other texts.
+// `age` is the newest ms less the event id's own; a channel at its very beginning has offset 0 and no age.
 //
-// A channel is known by 24 bits of a hash of its name. Where two channels of the stream share them, which one
-// stream of 64 channels in 8,000 has, both get long entries, and a flag says that there are such. An entry found
-// twice says nothing: the client is told of a gap. So is one that adds a channel to its stream, and brings the
-// cursor of the old stream, where the two share 24 bits.
+// An entry names its channel by 24 bits of a hash of the name. Where two channels of the stream share those
+// bits, as in one of 8,000 streams with 64 channels, both get long entries, and a flag says that there are
+// some. Where two entries match a channel, neither counts: the client gets a gap. It also gets one where it
+// adds a channel to its stream, brings the cursor of the old stream, and the new channel shares 24 bits with
+// an old one.
 #pragma once
 
 #include <stdbool.h>
@@ -25,12 +26,12 @@
 
 enum cursor_result {
     CURSOR_KNOWN,   // the client goes on after the event id
-    CURSOR_UNKNOWN, // it had one, and nobody knows which
-    CURSOR_NEW,     // it has not been told anything of this channel: it begins now
+    CURSOR_UNKNOWN, // the client had an event id, and it is not known which
+    CURSOR_NEW,     // the cursor says nothing of this channel: the client begins now
 };
 
-// A channel of a stream. All channels of the stream are given, also those of which the cursor says nothing: they
-// are to be told apart from the others.
+// A channel of a stream. All channels of the stream are given, also those of which the cursor says nothing,
+// since their 24 bits may be those of another channel.
 struct cursor_entry {
     uint64_t hash; // cursor_hash of its name
     struct event_id at;
@@ -44,6 +45,6 @@ uint64_t cursor_hash(const char *channel, size_t len);
 // that do not fit are left out, and the cursor says so.
 size_t cursor_encode(const struct cursor_entry *entries, size_t count, char *out);
 
-// What a cursor says of one channel. A text that no gateway has made is CURSOR_UNKNOWN for all.
+// Finds one channel in a cursor. A text that no gateway has made is CURSOR_UNKNOWN for every channel.
 enum cursor_result cursor_find(const char *text, size_t len, const char *channel, size_t channel_len,
                                struct event_id *at);

@@ -39,7 +39,8 @@ void hub_destroy(struct hub *h)
     free(h);
 }
 
-// Frees the channel where no stream is left in it. `is_told`: the bus knows of it, and has to be told.
+// Frees the channel where no stream is left in it. `is_told`: the bus was told that the hub wants the
+// channel, and must be told that it is wanted no longer.
 static void free_if_empty(struct hub *h, struct hub_channel *c, bool is_told)
 {
     if (c->count > 0 || (c->catch_up && c->catch_up->count > 0))
@@ -69,7 +70,8 @@ static bool enter_channel(struct hub *h, struct hub_channel *c, struct subscribe
                                   : catch_up_add(h, c, s, s->count, modes[name->from], name->at);
 }
 
-// A confirmation with an older number is not meant for this: the channel may have been left and joined again since.
+// A confirmation with an older number answers an older request: the channel may have been left and joined
+// again since.
 static bool ask_bus(struct hub *h, struct hub_channel *c)
 {
     if (!h->events.on_interest(h->events.ctx, channel_ref_of(&c->entry), ++h->subscribe_seq))
@@ -138,7 +140,8 @@ bool hub_is_ready(const struct subscriber *s)
 static bool channel_advance(struct hub *h, struct hub_channel *c, const struct frame *f)
 {
     bool is_known = channel_knows_last_id(c), follows = event_id_equal(f->prev, c->last_id);
-    // The first event of a new life of the history, where the old one was never lost from sight: that has expired.
+    // The first event of a new life of the history, where the old one was never lost from sight: that has
+    // expired.
     bool begins = event_id_is_zero(f->prev) && (c->state == CHANNEL_LIVE || c->state == CHANNEL_JOINING);
     // An event of another life is not: the clock may have been set back between the two.
     bool is_old = is_known && f->epoch == c->epoch && !event_id_before(c->last_id, f->at);
@@ -147,8 +150,8 @@ static bool channel_advance(struct hub *h, struct hub_channel *c, const struct f
     // A hole; or the history itself is another one than it was.
     if (is_known && !follows && !begins)
         catch_up_all(h, c);
-    // Then event ids of the old life do not come before those of the new one, and what is remembered cannot be compared
-    // with them.
+    // Then event ids of the old life do not come before those of the new one, and what is remembered cannot
+    // be compared with them.
     if (is_known && begins && event_id_before(f->at, c->last_id))
         catch_up_forget(h, c);
     if (!channel_is_confirmed(c))
@@ -204,8 +207,8 @@ static void confirm_with_history(struct hub *h, struct hub_channel *c, const str
 {
     c->history = HISTORY_READABLE;
     bool is_known = channel_knows_last_id(c);
-    // An event that came since the subscription says as much as the tail, but for what is before it: that may be on its
-    // way, or it was published before the bus knew that this worker wants it.
+    // An event that came since the subscription tells as much as the tail, except for the events before it:
+    // they may be on their way, or were published before the bus knew that this worker wants the channel.
     if (is_known && !channel_is_stale(c) && !event_id_before(c->last_id, tail->last)) {
         channel_set_state(c, c->state == CHANNEL_HEARD ? CHANNEL_LIVE : c->state);
         return;
@@ -266,8 +269,8 @@ bool hub_lost(struct hub *h, struct channel_ref channel, bool is_confirmed_soon)
         return true;
     if (channel_knows_last_id(c))
         channel_set_state(c, channel_is_confirmed(c) ? CHANNEL_STALE : CHANNEL_CUT_OFF);
-    // Plain messages are in no history. The bus is asked where the channel is not confirmed yet, too: the answer that
-    // is on its way may be older than the loss.
+    // Plain messages are in no history. The bus is asked where the channel is not confirmed yet, too: the
+    // answer that is on its way may be older than the loss.
     bool is_asked = is_confirmed_soon || ask_bus(h, c);
     return !is_asked || c->has_plain || !h->settings.durable_named;
 }

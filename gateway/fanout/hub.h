@@ -1,13 +1,14 @@
-// The hub of one worker: which of its streams want which channel, and how far each has got. No locks: the worker's
-// thread alone.
+// The hub of one worker: which of its streams want which channel, and how far each has got. No locks: the
+// worker's thread alone.
 //
 //      map: name -> channel ---- slots[] ---> subscriber (embedded in a connection)
 //                      ^                          |
 //                      +------ subscription[] <---+        both directions: leaving is O(its channels)
 //
-// A durable channel has a last_id, that of the newest event. Subscribers with a slot have had all events up to it. One
-// that resumes lags, and so do all of the channel's after a hole: they get what they miss from Redis, by way of the
-// channel's replay (replay.h), as fast as their sockets take it, and then a slot (catch_up.h).
+// A durable channel has a last_id, that of the newest event. Subscribers with a slot have had all events up
+// to it. A subscriber that resumes lags, and so do all subscribers of the channel after a loss: they get the
+// events that they miss from Redis, by way of the channel's replay (replay.h), as fast as their sockets take
+// it, and then a slot (catch_up.h).
 #pragma once
 
 #include "gateway/fanout/subscriber.h"
@@ -35,7 +36,8 @@ struct hub *hub_create(const struct hub_events *events, const struct hub_setting
 // No subscriber may be in it.
 void hub_destroy(struct hub *h);
 
-// Subscribes `s` (all zero) to all the names, which are distinct. False when out of memory: `s` is in no channel then.
+// Subscribes `s` (all zero) to all the names, which are distinct. False when out of memory: `s` is in no
+// channel then.
 bool hub_join(struct hub *h, struct subscriber *s, const struct hub_name *names, size_t count);
 // Unsubscribes `s` from all its channels. No effect where it is in none.
 void hub_leave(struct hub *h, struct subscriber *s);
@@ -47,17 +49,18 @@ bool hub_has_channel(const struct hub *h, struct channel_ref channel);
 // Hands `f` (borrowed) to each subscriber of its channel. Returns how many there were.
 size_t hub_deliver(struct hub *h, struct frame *f);
 
-// Redis confirmed the subscription of a channel: tells each subscriber that has all it waits for.
+// Redis confirmed the subscription of a channel: calls on_ready for each subscriber that is ready by that.
 void hub_confirm(struct hub *h, struct channel_ref channel, const struct history_tail *tail);
 // The subscription of a channel is gone.
 void hub_unconfirm(struct hub *h, struct channel_ref channel);
 // The connection to Redis is gone: no channel is confirmed any more.
 void hub_unconfirm_all(struct hub *h);
-// Messages of the channel may have been lost. True where that must be told to its streams, since some of them may be
-// in no history. Where the channel has history, what is missing of that is read as soon as the bus has said how far
-// it got; the bus is asked for that unless `is_confirmed_soon`.
+// Messages of the channel may have been lost. True where its streams must get a gap, since some of the
+// messages may be in no history. Where the channel has history, the missing events are read as soon as the
+// bus has sent the history's tail; the hub asks the bus for the tail, unless a confirmation is already due
+// (`is_confirmed_soon`).
 bool hub_lost(struct hub *h, struct channel_ref channel, bool is_confirmed_soon);
-// There is no memory to tell the streams of a channel of a loss: on_no_memory ends each of them.
+// Memory is too short to give the streams of a channel a gap: on_no_memory ends each of them.
 void hub_end_streams(struct hub *h, struct channel_ref channel);
 
 // The answer to on_history. Takes the references of the frames, not the array.
@@ -71,8 +74,8 @@ bool hub_feed(struct hub *h, size_t budget);
 // Several times a second: times out, retries, drops what is not needed any more. `now_ms`: monotonic.
 void hub_tick(struct hub *h, uint64_t now_ms);
 
-// Writes what the client is to keep as its last event id to `out`, which has room for CURSOR_MAX bytes; returns the
-// length. 0 where no channel of `s` can have a history.
+// Writes the cursor that the client is to keep as its last event id to `out`, which has room for CURSOR_MAX
+// bytes; returns the length. 0 where no channel of `s` can have a history.
 size_t hub_cursor(const struct subscriber *s, char *out);
 // True where a channel of `s` has had a durable event.
 bool hub_is_durable(const struct subscriber *s);
@@ -80,14 +83,14 @@ bool hub_is_durable(const struct subscriber *s);
 // How a stream begins in a channel: what gateway:open says.
 enum hub_standing { HUB_FRESH, HUB_RESUMED, HUB_GAP };
 enum hub_standing hub_standing(const struct subscriber *s, size_t i);
-// True where `s` begins now in a channel that has history: its client has to be given an id. `even_empty`: a history
-// without an event counts, too.
+// True where `s` begins now in a channel that has history: its client has to be given an id. `even_empty`: a
+// history without an event counts, too.
 bool hub_is_new_to_history(const struct subscriber *s, bool even_empty);
 
 size_t hub_channel_count(const struct hub *h);
 // Memory that channels, their slots and the subscriptions outside of subscribers take.
 size_t hub_bytes(const struct hub *h);
-// Memory of what is remembered for lagging streams.
+// Memory of the replays, which hold history for lagging streams.
 size_t hub_replay_bytes(const struct hub *h);
 // The i-th channel of a subscriber.
 struct channel_ref hub_channel_name(const struct subscriber *s, size_t i);

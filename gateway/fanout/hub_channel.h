@@ -1,5 +1,5 @@
-// A channel of a hub: its state, the slots of streams that have all of its events, and the streams that lag in it.
-// For hub.c, catch_up.c, catch_up_pages.c and catch_up_step.c alone. The hub's thread.
+// A channel of a hub: its state, the slots of streams that have all of its events, and the streams that lag
+// in it. For hub.c, catch_up.c, catch_up_pages.c and catch_up_step.c alone. The hub's thread.
 //
 //          not confirmed                                     confirmed
 //
@@ -13,8 +13,8 @@
 //             ^                                                                                  |
 //             +-- unconfirm: HEARD, LIVE, JOINING, STALE          confirm with a newer tail: any +
 //
-// SILENT goes back to SUBSCRIBING; HEARD with a loss becomes CUT_OFF, JOINING with a loss STALE; an event that comes in
-// STALE makes it LIVE.
+// SILENT goes back to SUBSCRIBING; HEARD with a loss becomes CUT_OFF, JOINING with a loss STALE; an event
+// that comes in STALE makes it LIVE.
 #pragma once
 
 #include <sys/queue.h>
@@ -30,7 +30,7 @@ enum channel_state {
     CHANNEL_SILENT,      // `last_id` is unknown: there is no history, and no durable event has come
     CHANNEL_JOINING,     // events up to `last_id` may still arrive, and were in the history already
     CHANNEL_LIVE,
-    CHANNEL_STALE, // events after `last_id` may have been missed; the bus was asked how far the history has got
+    CHANNEL_STALE, // events after `last_id` may have been missed; the bus was asked for the tail
 };
 
 enum channel_history {
@@ -53,7 +53,7 @@ struct hub_channel {
     bool has_plain;            // messages that are not durable came, too
     struct event_id last_id;   // the newest event that came, or the history's last one as of the confirmation
     uint64_t epoch;            // of `last_id`: which life of the history it belongs to
-    uint64_t subscribe_seq;    // the bus was asked with it last: a confirmation with a lower one is too old
+    uint64_t subscribe_seq;    // the one sent to the bus last: a confirmation with a lower one is too old
     uint64_t cursor_hash;      // of the name
     struct catch_up *catch_up; // or NULL
     char name[];
@@ -63,15 +63,15 @@ struct hub_channel {
 enum lagging_mode {
     LAGGING_AT,       // after `at`
     LAGGING_EARLIEST, // with all that is kept
-    LAGGING_LOST,     // nobody knows how far it got: with a gap up to the channel's last_id
-    LAGGING_FORKED, // `forked` is in no history: `at` goes from the beginning to the first event that it has not had
+    LAGGING_LOST,     // it is not known how far it got: with a gap up to the channel's last_id
+    LAGGING_FORKED,   // `forked` is in no history: `at` goes from the beginning to the first event not had
 };
 
-// What is known of a lagging stream's beginning in the channel.
+// Whether it is known which events a stream has missed when it begins to lag.
 enum lagging_start {
     START_PENDING,     // what it has missed is not known yet
     START_COMPLETE,    // what it has missed can be read
-    START_GAP,         // a part of it is gone, or nobody knows
+    START_GAP,         // a part of what it has missed is gone, or it is not known what it has missed
     START_FELL_BEHIND, // it had a slot
 };
 
@@ -133,7 +133,7 @@ struct hub {
     struct hub_events events;
     struct hub_settings settings;
     struct lagging_list ready;
-    struct catch_up_list catching_up; // those that had a page last at the end
+    struct catch_up_list catching_up; // in the order of their last page, the newest at the end
     struct catch_up_list waiting;     // for room in the budget, to ask for a page
     size_t bytes;                     // of all but the map
     size_t replay_bytes;              // of all replays

@@ -7,7 +7,7 @@
 #include "gateway/fanout/counters.h"
 #include "gateway/fanout/frame.h"
 
-// What a payload may be (docs/protocol.md, "Payloads").
+// How the payloads of a channel are read (docs/protocol.md, "Payloads").
 enum payload_mode { PAYLOAD_AUTO, PAYLOAD_TEXT, PAYLOAD_ENVELOPE };
 
 struct payload_rule {
@@ -24,13 +24,14 @@ struct payload_policy {
 // Reads rules written "PATTERN=MODE" or "MODE" (for all channels). On failure false and the rest of a
 // sentence `"x" ...` in `error`.
 bool payload_rule_parse(const char *text, struct payload_rule *rule, char *error, size_t error_size);
-// False for channels whose payloads are all data: no payload can say there that it is a durable event.
+// False for channels whose payloads are all data: there no payload can be an envelope, and so none a durable
+// event.
 bool payload_may_be_durable(const struct payload_policy *policy, const char *channel, size_t len);
 void payload_policy_deinit(struct payload_policy *p);
 
-// The frame of a message, or NULL with the counter of the reason in `dropped`. With a frame, `dropped` is left as
-// it is, or becomes COUNTER_IDS_DROPPED: the publisher's id could not come back, and is not in it. Nothing given
-// is kept.
+// The frame of a message, or NULL with the counter of the reason in `dropped`. With a frame, `dropped` is
+// left as it is, or becomes COUNTER_IDS_DROPPED: the publisher's id could not come back, and is not in it.
+// Nothing given is kept.
 struct frame *message_frame(const struct payload_policy *policy, struct channel_ref channel,
                             const char *payload, size_t len, enum counter *dropped);
 

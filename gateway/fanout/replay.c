@@ -179,7 +179,7 @@ static enum replay_result next_in_ring(const struct chain *ring, struct event_id
     if (event_id_equal((*next)->prev, at))
         return REPLAY_NEXT;
     if (i == 0)
-        return REPLAY_UNREAD; // it may be before the ring's first, with more between
+        return REPLAY_UNREAD; // `at` may be before the ring's first event, with more events in between
     return chain_has(ring, i, at) ? REPLAY_GAP : REPLAY_MISSING;
 }
 

@@ -1,5 +1,6 @@
-// What a worker remembers of one durable channel while streams lag in it, shared by all of them: two
-// chains of frames, each of which begins where the one before it ended (frame.prev == the other's frame.at).
+// The frames that a worker keeps of one durable channel while streams lag in it, shared by all those streams:
+// two chains of frames, each of which begins where the one before it ended (frame.prev == the other's
+// frame.at).
 //
 //      page: o--o--o--o  what was read last from Redis            ring: o--o--o  the newest, up to live
 //
@@ -56,5 +57,5 @@ enum replay_result {
     REPLAY_UNREAD   // what is remembered does not tell: a page has to be read from `at` on
 };
 
-// What comes after `at`. `next` is borrowed.
+// Looks for the event that follows `at`. `next` is borrowed.
 enum replay_result replay_next(const struct replay *r, struct event_id at, struct frame **next);

@@ -1,4 +1,4 @@
-// A stream as the hub sees it, what it subscribes to, and what the hub asks of its surroundings. Types only.
+// A stream as the hub sees it, its subscriptions, and the callbacks of the hub. Types only.
 #pragma once
 
 #include <stdbool.h>
@@ -33,11 +33,12 @@ enum subscriber_readiness {
 };
 
 struct hub_events {
-    // The first subscriber of a channel came (`subscribe_seq`, a number that grows), or its last one left (0). Tell
-    // the bus. False where that cannot be told, which fails the join; a leave must not fail.
+    // The first subscriber of a channel came (`subscribe_seq`, a number that grows), or its last one left
+    // (0): post that to the bus. False where it cannot be posted, which fails the join; a leave must not
+    // fail.
     bool (*on_interest)(void *ctx, struct channel_ref channel, uint64_t subscribe_seq);
-    // A page of history is wanted; it comes by hub_page. False where that cannot be told: it will be asked for
-    // again.
+    // A page of history is wanted; it comes by hub_page. False where the query cannot be posted: the hub asks
+    // again later.
     bool (*on_history)(void *ctx, struct channel_ref channel, const struct history_query *query);
     // A frame for `s`. Must neither add to nor remove from the hub; mark what is to go, and remove it later.
     void (*on_frame)(void *ctx, struct subscriber *s, struct frame *f);
@@ -51,7 +52,7 @@ struct hub_events {
 
 struct hub_settings {
     struct replay_budget *replay_budget; // borrowed, shared by all hubs
-    // The channels that have a history are named by --durable: they have durable events only. Else any channel with
-    // history may have plain messages, too, which no history has.
+    // The channels that have a history are named by --durable: they have durable events only. Else any
+    // channel with history may have plain messages, too, which no history has.
     bool durable_named;
 };

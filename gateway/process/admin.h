@@ -8,7 +8,7 @@
 #include "gateway/client/listener.h"
 #include "gateway/process/status.h"
 
-#define ADMIN_CONNECTIONS_MAX 16u // the one that was idle longest goes first
+#define ADMIN_CONNECTIONS_MAX 16u // of more, the one that was idle longest is closed
 
 struct admin {
     struct status *status; // borrowed

@@ -1,5 +1,5 @@
-// How many streams the limit of open files has room for, beside the descriptors that the gateway itself needs.
-// Main thread, before others start.
+// How many streams the limit of open files has room for, beside the descriptors that the gateway itself
+// needs. Main thread, before others start.
 #pragma once
 
 #include <stdbool.h>
@@ -8,7 +8,7 @@
 
 #include "common/redis_url.h"
 
-// What decides how many descriptors are not streams'.
+// The settings on which the number of descriptors for other purposes than streams depends.
 struct capacity_needs {
     uint64_t workers, listeners;
     enum redis_url_kind redis;
@@ -22,8 +22,9 @@ struct capacity {
     uint64_t streamless; // connections without a stream that there is room for beside as many streams
 };
 
-// Shares what `limit` descriptors leave beside `reserved`: `asked` streams (--max-connections), or, where that is
-// OPTION_UNSET, all but a sixteenth (64 to 1,024) for streams. False, and one line in `error`, where the limit is too low. Pure.
+// Shares what `limit` descriptors leave beside `reserved`: `asked` streams (--max-connections), or, where
+// that is OPTION_UNSET, all but a sixteenth (64 to 1,024) for streams. False, and one line in `error`, where
+// the limit is too low. Pure.
 bool capacity_share(uint64_t limit, uint64_t reserved, uint64_t asked, struct capacity *out, char *error,
                     size_t error_size);
 

@@ -24,7 +24,7 @@ static bool check_pattern(const char *text, char *error, size_t error_size)
     return false;
 }
 
-// "off" is no pattern that matches a channel anybody would want; it stands for none.
+// "off" is not taken as a pattern: it means that no channel has a history.
 static bool check_durable(const char *text, char *error, size_t error_size)
 {
     return strcmp(text, "off") == 0 || check_pattern(text, error, error_size);

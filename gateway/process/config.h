@@ -41,7 +41,7 @@ enum refusal { REFUSAL_RETRY, REFUSAL_STATUS };
 // The table, for --help, the manual and the tests of both.
 const struct option_table *config_options(void);
 
-// Of an id, which goes into response heads and into the labels of metrics.
+// Whether `c` may stand in --id, which is written into response heads and into the labels of metrics.
 bool config_is_id_byte(char c);
 
 // Reads flags, environment and file. On failure false, and one line in `error`; nothing is left to free then.

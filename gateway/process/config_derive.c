@@ -88,7 +88,7 @@ static bool derive_listen_access(struct config *c, char *error, size_t error_siz
 {
     c->listen_access.group = LISTEN_GROUP_OWN;
     bool known = !c->listen_group || listen_access_group(c->listen_group, &c->listen_access.group);
-    if (!known) // any more: it was looked up when the options were read
+    if (!known) // the group is gone: it was found when the options were read
         snprintf(error, error_size, "--listen-group: \"%.64s\" is no group that this machine knows",
                  c->listen_group);
     return known && listen_access_mode(c->listen_mode, &c->listen_access.mode);
@@ -106,7 +106,7 @@ static void derive_defaults(struct config *c)
         c->log_format = isatty(STDERR_FILENO) ? LOG_FORMAT_TEXT : LOG_FORMAT_JSON;
 }
 
-// False where `word`, which speaks for the whole list, is in it beside others.
+// False where the list holds `word`, which is only allowed alone, beside other items.
 static bool stands_alone(const struct option_list *list, const char *word, const char *option, char *error,
                          size_t error_size)
 {

@@ -12,8 +12,8 @@ _Static_assert(WORKERS_MAX <= 64, "a bit for each worker");
 #define TELL_AGAIN_S 0.01
 #define LOOK_EVERY_S 1.0
 
-// Workers that memory ran out for are told a moment later: one that is never told would hold its streams until
-// the timeout.
+// A worker to which MAIL_DRAIN could not be posted for want of memory gets it a moment later: without it the
+// worker would keep its streams until the timeout.
 static void drain_tell(struct drain *d)
 {
     struct mail mail = {.kind = MAIL_DRAIN};
@@ -118,15 +118,15 @@ void drain_worker_empty(struct drain *d)
 
 void drain_ignore_signals(void)
 {
-    // A client that went is an error of its write, not a signal.
-    (void)signal(SIGPIPE, SIG_IGN); // the number is right, which is all that could be wrong
+    // A write to a client that has gone must fail with an error, not raise a signal.
+    (void)signal(SIGPIPE, SIG_IGN); // fails for a wrong number only
     for (size_t i = 0; i < SIGNALS; i++)
         if (!signals[i].ends)
             (void)signal(signals[i].number, SIG_IGN); // as above
 }
 
-// A signalfd and not libev's handlers: those tell the loop by a write to a descriptor that libev watches, and nobody would
-// hear of it where either of the two fails.
+// A signalfd and not libev's handlers: those wake the loop by a write to a descriptor that libev watches, and
+// a signal would be lost without notice where the write or the watch fails.
 static bool open_signals(struct drain *d)
 {
     sigset_t set;
@@ -136,7 +136,7 @@ static bool open_signals(struct drain *d)
     if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0)
         return false;
     for (size_t i = 0; i < SIGNALS; i++)
-        (void)signal(signals[i].number, SIG_DFL); // one that is ignored would not be queued
+        (void)signal(signals[i].number, SIG_DFL); // an ignored signal would not be queued
     d->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     return d->signal_fd >= 0;
 }
@@ -163,6 +163,6 @@ void drain_unwatch(struct drain *d)
         return;
     ev_io_stop(d->loop, &d->signals);
     ev_timer_stop(d->loop, &d->look);
-    (void)close(d->signal_fd); // signals stay blocked: the end is near, and bounded
+    (void)close(d->signal_fd); // signals stay blocked: the shutdown is bounded
     d->loop = NULL;
 }

@@ -1,6 +1,7 @@
-// Signals, and the way out. SIGTERM, SIGINT or SIGQUIT: not ready at once, listeners closed, streams ended
-// cleanly, then the loop is left; at the latest after the timeout. A second one leaves it at once. SIGHUP,
-// SIGUSR1, SIGUSR2 and SIGALRM, which would end a process that does not care, are ignored and logged.
+// Signals, and the end of the process. SIGTERM, SIGINT or SIGQUIT: not ready at once, listeners closed,
+// streams ended cleanly, then the loop is left; at the latest after the timeout. A second signal leaves the
+// loop at once. SIGHUP, SIGUSR1, SIGUSR2 and SIGALRM, whose default is to end the process, are ignored and
+// logged.
 #pragma once
 
 #include <ev.h>
@@ -13,7 +14,7 @@ struct drain {
     struct status *status;   // borrowed; `draining` is set here
     struct worker **workers; // borrowed
     uint64_t timeout_ms;
-    size_t still_busy; // workers that have not said that they are empty
+    size_t still_busy; // workers that have not posted MAIL_EMPTY
     uint64_t untold;   // a bit for each worker that has no MAIL_DRAIN yet
     struct ev_loop *loop;
     int signal_fd;
@@ -25,10 +26,12 @@ struct drain {
 // Ignores, from the first moment, the signals that must not end the process. Before other threads start.
 void drain_ignore_signals(void);
 
-// Watches signals on `loop`, the main thread's. All other threads must block them. False without memory or descriptors.
+// Watches signals on `loop`, the main thread's. All other threads must block them. False without memory or
+// descriptors.
 bool drain_watch(struct drain *d, struct ev_loop *loop, struct status *status, struct worker **workers,
                  uint64_t timeout_ms);
-// Before the loop goes. Signals are ignored from then on. Where nothing was watched, it does nothing.
+// Stops watching, before the loop is destroyed; signals are ignored from then on. No effect where drain_watch
+// was not called or failed.
 void drain_unwatch(struct drain *d);
 // A worker has no connection left.
 void drain_worker_empty(struct drain *d);

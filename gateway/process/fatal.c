@@ -9,7 +9,7 @@
 
 #include "common/log.h"
 
-// A shortage of memory that passes within a second is no end.
+// A shortage of memory that passes within a second does not end the process.
 #define ALLOCATE_TRIES 100
 #define ALLOCATE_PAUSE_NS 10000000
 
@@ -28,8 +28,8 @@ static void on_failed_call(const char *call)
     abort();
 }
 
-// As realloc, which libev takes from here; a size of 0 frees. Its loops stand still while memory is waited for, which is
-// less than the end of every stream of the process.
+// As realloc, which libev takes from here; a size of 0 frees. Its loops stand still while memory is waited
+// for, which is less than the end of every stream of the process.
 static void *on_allocate(void *old, long size)
 {
     static const struct timespec pause = {.tv_nsec = ALLOCATE_PAUSE_NS};

@@ -6,7 +6,7 @@
 
 #include "common/clock.h"
 
-// Loops show a sign of life every second; one that is silent for so long is stuck.
+// Each loop updates its alive_at every second; one that has not for STUCK_AFTER_MS is stuck.
 #define STUCK_AFTER_MS 10000u
 
 static bool is_alive(const struct status *s)

@@ -1,11 +1,11 @@
-// Is the process alive, and is it ready for streams (docs/operations.md, "Live, ready, and proof")?
+// Whether the process is alive, and ready for streams (docs/operations.md, "Live, ready, and proof").
 #pragma once
 
 #include "gateway/client/http_request.h"
 #include "gateway/client/page.h"
 #include "gateway/process/status.h"
 
-// Why no new stream may be let in: a short static text; NULL when ready.
+// Why no new stream may be admitted: a short static text; NULL when ready.
 const char *health_refusal(const struct status *s);
 
 // Pages (process/pages.h).

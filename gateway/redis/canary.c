@@ -13,11 +13,12 @@
 #include "gateway/redis/redis_conn.h"
 
 #define EVERY_S 2.0
-// A canary that is not back by then is lost: so a subscriber that has just gone deaf is replaced within 5 s.
+// Seconds after which a canary that is not back counts as missed: so a subscriber that stops receiving is
+// replaced within 5 s.
 #define VERDICT_S 0.9
 #define MISSED_MAX 2u
-// Of a subscriber that hears others: it may be far behind, and what is on its way would be lost with its
-// connection.
+// Canaries in a row that a subscriber may miss while it receives other messages: it may be far behind, and
+// the messages on their way would be lost with its connection.
 #define LATE_MAX 8u
 #define REPLY_MAX 65536u
 
@@ -31,7 +32,7 @@ struct canary {
     uint64_t number;       // of the newest canary
     unsigned missed;       // in a row
     unsigned unheard;      // of these, how many Redis took: only they are the subscriber's fault
-    uint64_t heard_before; // the newest was sent
+    uint64_t heard_before; // messages that the subscriber had received when the newest was sent
     bool listening;        // the subscriber has the channel
     bool awaited;          // sent and not back yet
     bool taken;            // Redis took the newest
@@ -60,13 +61,13 @@ static void canary_send(struct canary *c)
         counter_add(c->settings.counters, COUNTER_CANARIES_SENT, 1);
 }
 
-// What became of the newest one.
+// VERDICT_S after the newest canary was sent: whether it came back.
 static void on_verdict(void *ctx)
 {
     struct canary *c = ctx;
     if (deadline_extend(&c->verdict))
         return;
-    // One that could not even be sent is as good as lost.
+    // A canary that could not be sent counts as missed.
     if (c->awaited || !c->listening || !redis_conn_is_ready(c->conn))
         c->missed++;
     if (c->awaited && c->taken)
@@ -196,7 +197,7 @@ void canary_back(struct canary *c, const char *payload, size_t len)
     char number[24];
     int n = snprintf(number, sizeof number, "%" PRIu64, c->number);
     if (len != (size_t)n || memcmp(payload, number, len) != 0)
-        return; // an older one, or a stranger's
+        return; // an older canary, or a message of another publisher
     counter_add(c->settings.counters, COUNTER_CANARIES_BACK, 1);
     c->awaited = false;
     c->missed = c->unheard = 0;

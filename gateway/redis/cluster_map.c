@@ -23,7 +23,7 @@
 #define EVERY_MS 10000u
 #define ROUNDS_FAST 10u
 #define PAUSE_MAX_MS 1000u
-// An epoch that no node has named for this time is forgotten: the cluster was made anew.
+// Time after which an epoch that no node has named is forgotten: the cluster was made anew.
 #define EPOCH_KEPT_MS 10000u
 
 struct cluster_map {
@@ -38,12 +38,12 @@ struct cluster_map {
     bool asking;   // a question is out, or waits for the connection
     bool wanted;   // ask again, once this is answered
     bool answered; // the node of `conn` gave the map that is in force
-    bool state_ok; // what CLUSTER INFO said, before the answer to CLUSTER SLOTS
+    bool state_ok; // the answer to CLUSTER INFO, which comes before that to CLUSTER SLOTS
     unsigned long epoch, epoch_said;
-    uint64_t accepted_at; // when a node was believed
+    uint64_t accepted_at; // when a node's map was accepted
     uint64_t random;
-    unsigned failures; // since a node was believed
-    bool said_failed;  // the log has it
+    unsigned failures; // since a node's map was accepted
+    bool said_failed;  // it was logged
 };
 
 bool cluster_node_url(const struct redis_url *cluster, const struct redis_address *node,

@@ -101,7 +101,8 @@ static bool read_node(struct cluster_slots *s, const redisReply *r, const char *
     if (host->type != REDIS_REPLY_STRING && host->type != REDIS_REPLY_NIL)
         return false;
     struct redis_address node = {.port = (unsigned short)r->element[1]->integer};
-    // Without a host it is the one that was asked; "?" is a name that has not got around yet.
+    // Without a host it is the one that was asked; "?" is the host of a node whose name this node does not
+    // know yet.
     bool own = host->type == REDIS_REPLY_NIL || host->len == 0;
     if (!own && strlen(host->str) >= sizeof node.host)
         return false;

@@ -30,8 +30,8 @@ struct cluster_slots {
 void cluster_slots_init(struct cluster_slots *s);
 void cluster_slots_deinit(struct cluster_slots *s);
 
-// Reads the answer to CLUSTER SLOTS. `host` is that of the node that answers, which may leave its own out. False where
-// the answer makes no sense, or out of memory; nothing is left to free then.
+// Reads the answer to CLUSTER SLOTS. `host` is that of the node that answers, which may omit its own host in
+// the answer. False where the answer makes no sense, or out of memory; nothing is left to free then.
 bool cluster_slots_read(struct cluster_slots *s, const redisReply *reply, const char *host);
 // The node that owns a slot; NULL where none does.
 const struct redis_address *cluster_slots_owner(const struct cluster_slots *s, size_t slot);
@@ -45,9 +45,11 @@ struct cluster_moved {
     uint16_t slot;
     struct redis_address to;
 };
-// `host` is that of the node that says so, which may leave its own out. False where `text` is something else.
+// `host` is that of the node that sent the error, which may omit its own host in it. False where `text` is
+// something else.
 bool cluster_moved_parse(const char *text, const char *host, struct cluster_moved *out);
-// The same of "ASK 3999 10.0.0.1:6381": the slot is being moved there, and the key of this command is there already.
+// The same of "ASK 3999 10.0.0.1:6381": the slot is being moved there, and the key of this command is there
+// already.
 bool cluster_ask_parse(const char *text, const char *host, struct cluster_moved *out);
 // True for the errors of a cluster that changes, after which a command is tried again: MOVED, ASK, TRYAGAIN,
 // CLUSTERDOWN.

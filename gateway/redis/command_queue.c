@@ -6,7 +6,8 @@
 
 // Seconds before a command is asked again that was not answered: 0.05, doubled each time up to 0.8.
 #define DELAY_FIRST_S 0.05
-// A command that was not sent for this long is looked at again: its user may have given up, or asked anew.
+// Age after which a command that was not sent is checked again: its answer may not be awaited any more, or
+// the user has asked anew.
 #define PATIENCE_MS 60000u
 
 struct command_list_class *queue_class(struct commands *q, const struct command *c)
@@ -59,7 +60,7 @@ struct commands *queue_of(struct commands *q, const struct command *c)
     return q->settings.route && !c->kind->of_connection ? q->settings.route(q->settings.ctx, c) : q;
 }
 
-// `to` sends in a turn of its own, and takes more than its bound: what was taken once is not refused.
+// `to` sends in a turn of its own, and may exceed its bound: a command that was accepted once is not refused.
 void queue_hand_over(struct commands *q, struct commands *to, struct command *c)
 {
     assert(q != to);
@@ -92,8 +93,8 @@ static bool is_given_up(const struct commands *q, const struct command *c, uint6
     return now_ms - c->asked_ms >= PATIENCE_MS && !is_awaited(q, c);
 }
 
-// However long Redis is away, no more waits here than is awaited, or was asked lately: each addition looks at
-// the oldest two.
+// However long Redis is away, only commands wait here that are awaited or were added lately: each addition
+// checks the oldest two.
 static void forget_given_up(struct commands *q, struct command_list *list, uint64_t now_ms)
 {
     for (int i = 0; i < 2; i++) {
@@ -111,7 +112,7 @@ static void forget_given_up(struct commands *q, struct command_list *list, uint6
     }
 }
 
-// A Redis that is there and answers none of them may do so for long, too.
+// Redis may also be connected for long and answer none of them.
 static void on_retry(struct ev_loop *loop, ev_timer *w, int events)
 {
     (void)events;

@@ -9,12 +9,13 @@
 #include "gateway/redis/cluster_slots.h"
 #include "gateway/redis/command_queue.h"
 
-// A command whose connection was lost this often is asked again with a delay, and alone, so that it is known
-// whether its answer is what takes connections down. One of which that is so for LOST_S is given up.
+// A command that was in flight at LOSSES_ALONE lost connections is sent again with a delay, and alone, which
+// shows whether its answer takes connections down. After LOST_S of that it is given up.
 #define LOSSES_ALONE 3u
 #define LOST_S 30.0
-// Seconds without a byte of the answer that is due: then PING is asked, whose answer shows whether the other one was
-// lost, and at last the connection is replaced though it lives. Less than a stream waits for its channels.
+// Seconds without a byte of the answer that is due: after ANSWER_PING_S a PING is sent, whose answer shows
+// whether the other one was lost; after ANSWER_S the connection is replaced, though PING is answered. Both
+// are less than a stream waits for its channels.
 #define ANSWER_PING_S 1.0
 #define ANSWER_S 10.0
 #define ANSWER_CHECK_S 0.5
@@ -113,8 +114,8 @@ static void on_fault(void *ctx, const char *why)
     snprintf(q->fault, sizeof q->fault, "%s", why);
 }
 
-// What was in flight may be what took the connection down. The first of those that are asked again at once goes
-// to the front last.
+// A command that was in flight may have taken the connection down. Commands go back to the front of the
+// waiting list in reverse, so that the first one is first again.
 static void put_back(struct commands *q, struct command *c)
 {
     double now = ev_now(q->loop);
@@ -163,13 +164,13 @@ static void on_ping(void *ctx)
         q->ping_after = q->sent_count;
 }
 
-// All that waits behind an answer that does not come would wait for ever, too.
+// Answers come in order: where one does not come, all commands behind it would wait for ever, too.
 static void on_answer_late(struct ev_loop *loop, ev_timer *w, int events)
 {
     (void)events;
     struct commands *q = w->data;
     const char *ping[] = {"PING"};
-    redis_conn_read(q->conn); // it may be this loop that was late
+    redis_conn_read(q->conn); // the loop may be late, and the answer unread
     if (q->limit.bytes != q->heard_bytes)
         q->heard = ev_now(loop);
     q->heard_bytes = q->limit.bytes;
@@ -188,7 +189,7 @@ bool command_error_is_final(const char *error)
            strncmp(error, "ERR", 3) == 0;
 }
 
-// The command goes where the error says, or is asked again, or that was the answer.
+// Moves the command to the queue that the error names, sends it again, or takes the error as its answer.
 static void take_error(struct commands *q, struct command *c, const redisReply *reply)
 {
     const struct commands_settings *s = &q->settings;
@@ -225,8 +226,8 @@ static bool is_granted(struct commands *q, const redisReply *reply)
     return false;
 }
 
-// The connection asks PING between the commands. What was sent before that has been answered by now, or never
-// will be.
+// The connection sends PING between the commands. When PING is answered, the commands before it have been
+// answered, or never will be.
 static bool take_pong(struct commands *q)
 {
     q->pings--;

@@ -1,8 +1,8 @@
-// A queue of commands to one Redis server, on a connection of its own: sent in order, a bounded number of each
-// class at a time; answered in order; asked again where the connection goes down, where Redis says that the
-// answer may be another one a little later, and where an answer does not come; handed to the queue of another
-// server where a cluster says so (MOVED, ASK). A user embeds `struct command` and gives a `command_kind`. The
-// bus thread's alone.
+// A queue of commands to one Redis server, on a connection of its own: sent in order, a bounded number of
+// each class at a time; answered in order; sent again where the connection goes down, where Redis answers
+// with an error that may pass, and where an answer does not come; handed to the queue of another server where
+// a cluster says so (MOVED, ASK). A user embeds `struct command` and gives a `command_kind`. The bus thread's
+// alone.
 #pragma once
 
 #include <ev.h>
@@ -20,35 +20,37 @@
 
 struct command;
 
-// An answer. A string of the reply above commands_settings.limits.bulk is a NIL; what is beyond max_reply or max_element
-// is left out, as reply_limit.h says.
+// An answer. A string of the reply above commands_settings.limits.bulk is a NIL; what is beyond max_reply or
+// max_element is left out, as reply_limit.h says.
 struct command_answer {
     const redisReply *reply; // borrowed; an error among them. NULL: there will be none
     size_t bytes;            // of all strings of the reply, with those that were left out
 };
 
-// What commands of one sort have in common; static. `ctx` is that of the queue that the command is in by then.
+// The behaviour that commands of one sort share; static. `ctx` is that of the queue that the command is in by
+// then.
 struct command_kind {
     unsigned class; // index of commands_settings.classes
-    // It is about this connection or server, whatever the slots are: it is handed to no other queue, and forgotten
-    // with this one.
+    // The command is about this connection or server, whatever the slots are: it is handed to no other queue,
+    // and forgotten with this one.
     bool of_connection;
-    // May not be done twice: where the connection goes down after it was sent, there is no answer.
+    // Redis must not execute it twice: where the connection goes down after it was sent, it gets no answer.
     bool once;
     // Calls redis_conn_send() once, and returns what that returns.
     bool (*send)(const struct command *c, struct redis_conn *conn);
-    // Whether `reply`, which is no error, can be the answer. One that cannot costs the connection.
+    // Whether `reply`, which is no error, can be the answer. Where it cannot, the connection is replaced.
     bool (*fits)(const struct command *c, const redisReply *reply);
     // Whether an error is an answer. NULL: command_error_is_final.
     bool (*is_final)(const struct command *c, const char *error);
     // Takes the command.
     void (*answer)(void *ctx, struct command *c, const struct command_answer *answer);
-    // Takes the command, which is not asked any more: nobody waits for it, or the queue is destroyed.
+    // Takes the command, which will not be sent again: its answer is not awaited any more, or the queue is
+    // destroyed.
     void (*forget)(void *ctx, struct command *c);
-    // Whether somebody still waits for a command of some age. NULL: nobody does.
+    // Whether the answer to a command of some age is still awaited. NULL: it is not.
     bool (*is_awaited)(void *ctx, const struct command *c);
-    // The connection was lost with the command in flight, perhaps for the size of the answer: the next one may be
-    // asked for less. May be NULL.
+    // The connection was lost with the command in flight, perhaps for the size of the answer: the next one
+    // may be asked for less. May be NULL.
     void (*lost)(void *ctx, struct command *c);
 };
 
@@ -67,7 +69,7 @@ TAILQ_HEAD(command_list, command);
 
 struct command_class {
     size_t in_flight_max;
-    size_t max; // commands in all, before commands_add() refuses one; 0: the user sees to that
+    size_t max; // commands in all, before commands_add() refuses one; 0: the user of the queue bounds them
 };
 
 struct commands;
@@ -87,7 +89,7 @@ struct commands_settings {
     struct commands *(*route)(void *ctx, const struct command *c);
     void (*on_ready)(void *ctx); // connected (again); may be NULL
     void (*on_down)(void *ctx);  // no longer connected; may be NULL
-    // A command was answered with an error that is not final: it is asked again. May be NULL.
+    // A command was answered with an error that is not final: it will be sent again. May be NULL.
     void (*on_refused)(void *ctx, const struct command *c, const char *error);
     // The node says that another one has the slot ("MOVED ..", see cluster_slots.h). May be NULL.
     void (*on_moved)(void *ctx, const char *error);
@@ -98,18 +100,18 @@ struct commands_settings {
 
 // Begins to connect. `settings` is copied. NULL when out of memory.
 struct commands *commands_create(struct ev_loop *loop, const struct commands_settings *settings);
-// What has not been answered goes to the queue of its slot, or is forgotten.
+// Commands that have not been answered go to the queues of their slots, or are forgotten.
 void commands_destroy(struct commands *q);
 
 // Takes the command, which is sent as soon as may be. False where its class is full: it stays the caller's.
 bool commands_add(struct commands *q, struct command *c);
 
-// Gives the connection up and makes a new one: it may be another server's. `why` is for the log.
+// Closes the connection and makes a new one, which may lead to another server. `why` is for the log.
 void commands_reconnect(struct commands *q, const char *why);
 bool commands_is_connected(const struct commands *q);
 // Why the last attempt to connect failed, in one line; empty where none has.
 const char *commands_connect_fault(const struct commands *q);
-// There is nothing to do, or it cannot be done.
+// No command waits or is in flight, or none can be sent: not connected, or ASKING is denied.
 bool commands_is_idle(const struct commands *q);
 
 // Errors that say that there will never be another answer; all others may be gone a little later.

@@ -1,6 +1,7 @@
-// A timer by which a peer is judged. What the peer sent in time must be read before: so the timer comes after the
-// sockets of its turn, and where the turn itself came late (the process was stopped, a callback took long, the machine
-// slept), the peer may have slept as well and is given a little more. On the thread of the loop alone.
+// A timer that ends a wait for a peer. Bytes that the peer sent in time must be read before it fires: so it
+// fires after the sockets of its turn, and where the turn itself came late (the process was stopped, a
+// callback took long, the machine slept), the peer may have slept as well and gets a little more time. On the
+// thread of the loop alone.
 #pragma once
 
 #include <ev.h>
@@ -11,7 +12,7 @@ struct deadline {
     struct ev_loop *loop;
     ev_timer timer;
     uint64_t due_ms; // of clock_monotonic_ms
-    bool extended;   // this deadline is, already
+    bool extended;   // this deadline was extended already
     void (*on_over)(void *ctx);
     void *ctx;
 };
@@ -21,6 +22,6 @@ void deadline_init(struct deadline *d, struct ev_loop *loop, void (*on_over)(voi
 void deadline_set(struct deadline *d, double in_s);
 void deadline_stop(struct deadline *d);
 
-// For on_over, before it judges: true where it was called late, and will be called again in a second. Once for each
-// deadline, so that a loop that is always late still judges.
+// For on_over, before it gives the peer up: true where on_over was called late, and will be called again in a
+// second. Once for each deadline, so that a loop that is always late still gives up.
 bool deadline_extend(struct deadline *d);

@@ -26,7 +26,7 @@ static bool fits(const struct command *c, const redisReply *reply)
     return reply->type != REDIS_REPLY_ARRAY;
 }
 
-// Whatever the server says: the next connection asks again.
+// Any other answer is ignored: the next connection asks again.
 static bool is_final(const struct command *c, const char *error)
 {
     (void)c, (void)error;

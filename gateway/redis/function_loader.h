@@ -1,14 +1,15 @@
 // Loads the function library sse into a Redis that has none, or an older one, so that publishers find FCALL
-// sse_publish. Where that is forbidden, somebody else has to: sse-publish --install. The bus thread's alone.
+// sse_publish. Where an ACL forbids that, an operator has to load it: sse-publish --install. The bus thread's
+// alone.
 #pragma once
 
 #include "gateway/redis/commands.h"
 
 struct function_loader {
-    struct command version, load; // of which one at a time is asked
+    struct command version, load; // one of them at a time is in `queue`
     struct commands *queue;       // borrowed
     bool asked;
-    bool told; // the log has it that the library could not be loaded
+    bool told; // it was logged that the library could not be loaded
 };
 
 // Its commands are of class 0 of `queue`, which must be destroyed before the loader goes.

@@ -104,7 +104,7 @@ static void tell_denied(struct history *h, const struct request *r, const char *
     h->told_denied = true;
 }
 
-// Now and then; a crowd that resumes would say it for each of its pages.
+// At most one line in a while: many streams that resume would log it for each of their pages.
 static void tell_lost(struct history *h, const struct request *r, const char *what)
 {
     uint64_t now_ms = clock_monotonic_ms();
@@ -177,13 +177,14 @@ static void count_dropped(struct history *h, const struct request *r, enum count
     h->told_foreign = true;
 }
 
-// Up to the first entry that was left out, or has no memory: that one is read again.
+// Reads up to the first entry that was left out, or for which memory is too short: that one is queried again.
 static void read_entries(struct history *h, const struct request *r, const redisReply *reply,
                          struct history_page *page, struct frame **frames)
 {
     const struct channel_ref channel = channel_ref(r->channel, r->len);
     struct event_id before = {0};
-    // What a single page does not have may be the entry at query.from: only a page with that says where the end is.
+    // A single page does not have the entry at query.from, which may be gone: only a page with that entry
+    // shows where the history ends.
     page->at_end = !r->page.single && reply->elements < r->page.query.entries;
     h->single = r->page.single && reply->elements > 0;
     for (size_t i = 0; i < reply->elements && i < HISTORY_PAGE_ENTRIES_MAX; i++) {

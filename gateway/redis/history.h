@@ -1,6 +1,6 @@
 // Reads the history of durable channels: plain XRANGE and XREVRANGE on a connection of its own, beside the
-// subscriber's (commands.h). A question is kept until it is answered, over as many connections as that takes, for as
-// long as somebody waits. The bus thread's alone.
+// subscriber's (commands.h). A query is kept until it is answered, over as many connections as that takes,
+// for as long as its answer is awaited. The bus thread's alone.
 #pragma once
 
 #include <ev.h>
@@ -26,14 +26,14 @@ struct history_settings {
     // The references of the frames are the callee's, the array is borrowed.
     void (*on_page)(void *ctx, unsigned worker, const char *channel, size_t len,
                     const struct history_page *page);
-    // Whether somebody still waits for on_last.
+    // Whether on_last is still awaited.
     bool (*is_awaited)(void *ctx, uint64_t query, const char *channel, size_t len);
     // An entry that no stream can carry.
     void (*on_dropped)(void *ctx, enum counter reason, const char *channel, size_t len);
-    // On a cluster: the history of the node that has the channel's slot now; NULL: no node has it for the moment.
-    // NULL where there is but one server.
+    // On a cluster: the history of the node that has the channel's slot now; NULL: no node has it for the
+    // moment. NULL where there is but one server.
     struct history *(*owner)(void *ctx, const char *channel, size_t len);
-    // history_is_working() says something else now. May be NULL.
+    // The result of history_is_working() has changed. May be NULL.
     void (*on_working)(void *ctx);
     // The node says that another one has the channel ("MOVED ..", see cluster_slots.h); may be NULL.
     void (*on_moved)(void *ctx, const char *error);
@@ -42,21 +42,22 @@ struct history_settings {
 
 // NULL when out of memory.
 struct history *history_create(struct ev_loop *loop, const struct history_settings *settings);
-// What it has not answered goes to the histories of the nodes that have the slots by now.
+// Queries that it has not answered go to the histories of the nodes that own the slots by now.
 void history_destroy(struct history *h);
 
-// The answer comes by on_last or on_page, with the number of the question; a page may have fewer entries than were
-// asked for. False when out of memory, or where too many pages are asked for already.
+// The answer comes by on_last or on_page, with the number of the query; a page may have fewer entries than
+// were asked for. False when out of memory, or where too many pages are asked for already.
 bool history_ask_last(struct history *h, uint64_t query, const char *channel, size_t len);
 bool history_ask_page(struct history *h, unsigned worker, const char *channel, size_t len,
                       const struct history_query *query);
 
-// The subscriber's connection is a new one: what is asked from now on is asked on a new one, too. It may be
-// another server's.
+// The subscriber's connection is a new one, maybe to another server: from now on queries go over a new
+// connection, too.
 void history_reconnect(struct history *h);
 
-// Whether the server answers questions about histories: it has answered one, was not away for more than a moment since,
-// and did not refuse any with an error that may pass (MASTERDOWN, LOADING). That an ACL denies a history is an answer.
+// Whether the server answers queries of histories: it has answered one, was not disconnected for more than a
+// moment since, and did not refuse any with an error that may pass (MASTERDOWN, LOADING). An ACL that denies
+// a history is an answer.
 bool history_is_working(const struct history *h);
 // Why it does not work, in one line without the address; empty where it works.
 const char *history_fault(const struct history *h);

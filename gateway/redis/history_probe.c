@@ -58,7 +58,7 @@ static bool fits(const struct command *c, const redisReply *reply)
     return reply->type == REDIS_REPLY_ARRAY;
 }
 
-// A node that says that the slot is another's answers questions.
+// A node that answers with an error of a cluster that changes, such as MOVED, does answer queries.
 static bool is_final(const struct command *c, const char *error)
 {
     (void)c;

@@ -1,6 +1,7 @@
-// Whether a server answers questions about histories: part of the proof that a gateway is ready. A probe is asked at
-// each connection and, after a refusal that may pass (MASTERDOWN, LOADING), until it is answered: without that there
-// are no new streams whose questions would show it. The bus thread's alone.
+// Whether a server answers queries of histories: part of the proof that a gateway is ready. A probe is sent
+// at each connection and, after a refusal that may pass (MASTERDOWN, LOADING), until it is answered: a
+// gateway that is not ready admits no streams, whose queries would show that the server answers again. The
+// bus thread's alone.
 #pragma once
 
 #include <ev.h>
@@ -16,9 +17,9 @@ struct history_probe {
     char channel[CHANNEL_NAME_MAX]; // the last one that was refused; at first one that does not exist
     size_t channel_len;
     bool working;
-    char fault[160];               // why it does not work while it is connected; empty: there is no reason
-    ev_timer away;                 // runs while it is working, but not connected, or not answered since it is
-    bool told;                     // the log has it that it does not work
+    char fault[160]; // why the server does not answer while connected; empty: no reason is known
+    ev_timer away;   // runs while `working`, but not connected, or connected and not answered yet
+    bool told;       // it was logged that the server does not answer
     void (*on_working)(void *ctx); // `working` has changed; may be NULL
     void *ctx;
 };
@@ -30,11 +31,11 @@ void history_probe_deinit(struct history_probe *p);
 
 void history_probe_connected(struct history_probe *p);
 void history_probe_lost(struct history_probe *p); // the connection
-// A question about a history was answered.
+// A query of a history was answered.
 void history_probe_answered(struct history_probe *p);
-// One was refused for now. `channel` is asked for from now on; NULL: it was the probe itself.
+// A query was refused for now. `channel` is asked for from now on; NULL: it was the probe itself.
 void history_probe_refused(struct history_probe *p, const char *channel, size_t len, const char *error);
-// Why it does not work, in one line; empty where it works.
+// Why the server does not answer, in one line; empty where it does.
 const char *history_probe_fault(const struct history_probe *p);
 
 // Asks for the newest entry of a channel: what the probe sends, too.

@@ -83,7 +83,7 @@ static bool lookup_thread(struct lookup *l)
     atomic_store(&l->holders, 2);
     bool started = pthread_create(&thread, NULL, lookup_run, l) == 0;
     if (started)
-        (void)pthread_detach(thread); // it fails for no thread that is new
+        (void)pthread_detach(thread); // cannot fail for a new thread
     else
         atomic_store(&l->holders, 1);
     return pthread_sigmask(SIG_SETMASK, &old, NULL) == 0 && started;

@@ -13,13 +13,13 @@
 #include "gateway/redis/redis_discovery.h"
 
 #define CONNECT_TIMEOUT_S 3.0
-// Where no byte came between two looks a PING goes out, so after 1.5 to 3 s of silence; when PINGS_MAX of them brought
-// no byte the server is dead, after 7.5 to 9 s.
+// Where no byte came between two looks a PING goes out, so after 1.5 to 3 s of silence; when PINGS_MAX of
+// them brought no byte the server is dead, after 7.5 to 9 s.
 #define LOOK_S 1.5
 #define PINGS_MAX 4u
 #define BACKOFF_MIN_MS 50u
 #define BACKOFF_MAX_MS 1000u
-#define REASONS_MAX 8 // that are told apart in one outage
+#define REASONS_MAX 8 // reasons that are logged once each in one outage
 
 // In this order; each may fall to DOWN. ASKING waits for redis_discovery, OPENING for redis_link.
 enum redis_conn_state {
@@ -41,19 +41,19 @@ struct redis_conn {
     enum redis_conn_state state;
     struct redis_reader reader;
     unsigned greetings; // replies to AUTH, SELECT, ROLE and CLIENT SETNAME that are still to come
-    unsigned reads;     // of the link, at the last look
-    unsigned pings;     // sent since a byte came
+    unsigned reads;     // reads of the link at the last look
+    unsigned pings;     // PINGs sent since a byte came
     bool worked;        // this connection: see redis_conn_worked
     uint32_t backoff_ms;
     uint64_t random;
-    uint32_t said[REASONS_MAX]; // hashes of what the log has of this outage
+    uint32_t said[REASONS_MAX]; // hashes of the reasons that were logged in this outage
     unsigned said_count;
     char where[256];
     char fault[160]; // the last reason; empty once it worked
 };
 
-// While greeting, replies are plain, and read as ordinary objects. The server is not known yet; the largest of its
-// answers is ROLE, with three strings for each replica.
+// While greeting, replies are plain, and read as ordinary objects. The server is not known yet; the largest
+// of its answers is ROLE, with three strings for each replica.
 static bool reader_reset(struct redis_conn *c, bool greeting)
 {
     static const struct redis_limits limits = {.bulk = 4096, .elements = 4096, .bytes = 65536};
@@ -174,15 +174,15 @@ static void on_open(void *ctx)
         redis_conn_fail(c, "out of memory");
 }
 
-// What ROLE says: ["master", ..], ["slave", ..] or ["sentinel", ..].
+// The answer to ROLE: ["master", ..], ["slave", ..] or ["sentinel", ..].
 static bool is_master(const redisReply *reply)
 {
     return reply->type == REDIS_REPLY_ARRAY && reply->elements > 0 &&
            reply->element[0]->type == REDIS_REPLY_STRING && strcmp(reply->element[0]->str, "master") == 0;
 }
 
-// CLIENT SETNAME, the last of the greeting, is a courtesy that an ACL or rename-command may forbid. Any other error
-// that answers it is about the connection: no password, too many clients, protected mode.
+// CLIENT SETNAME, the last of the greeting, is a courtesy that an ACL or rename-command may forbid. Any other
+// error that answers it is about the connection: no password, too many clients, protected mode.
 static bool is_about_setname(const char *error)
 {
     return strncmp(error, "NOPERM", 6) == 0 || strncmp(error, "ERR unknown ", 12) == 0;
@@ -273,7 +273,7 @@ static void on_moved(void *ctx, const char *why)
     deadline_set(&c->deadline, 0.); // no backoff: this server has not failed yet
 }
 
-// Whether the server lives, by what came since the last look.
+// Checks that the server lives: whether bytes came since the last look.
 static void look(struct redis_conn *c)
 {
     const char *ping[] = {"PING"};

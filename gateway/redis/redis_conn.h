@@ -1,7 +1,7 @@
 // One connection to the Redis server of a URL under libev: finds the server (redis_discovery), connects
-// (redis_link), authenticates, notices a server that is dead, and tries again with jittered backoff, for ever. RESP2
-// over hiredis' reader. Not hiredis' asynchronous layer: it has no TLS before 1.0 and ends the process at the first
-// sharded message. On the bus' thread alone.
+// (redis_link), authenticates, notices a server that is dead, and tries again with jittered backoff, for
+// ever. RESP2 over hiredis' reader. Not hiredis' asynchronous layer: it has no TLS before 1.0 and ends the
+// process at the first sharded message. On the bus' thread alone.
 #pragma once
 
 #include <ev.h>
@@ -19,8 +19,8 @@ struct redis_conn_settings {
     const char *client_name;     // CLIENT SETNAME; borrowed
     bool quiet; // outages are logged at debug: another connection to this server logs them, too
     struct redis_limits limits; // of replies; a larger one ends the connection, or is skipped
-    // How replies are built (read.h of hiredis); redis_reader_context gives `ctx`. NULL: redisReply objects, which
-    // on_reply frees.
+    // How replies are built (read.h of hiredis); redis_reader_context gives `ctx`. NULL: redisReply objects,
+    // which on_reply frees.
     const redisReplyObjectFunctions *functions;
 
     void (*on_ready)(void *ctx); // connected and authenticated: commands may be sent
@@ -40,20 +40,22 @@ struct redis_conn_settings {
 struct redis_conn *redis_conn_create(struct ev_loop *loop, const struct redis_conn_settings *settings);
 void redis_conn_destroy(struct redis_conn *c);
 
-// Queues a command; the queue is sent at the end of the turn, and lost when the connection goes down. False when
-// not ready or out of memory.
+// Queues a command; the queue is sent at the end of the turn, and lost when the connection goes down. False
+// when not ready or out of memory.
 bool redis_conn_send(struct redis_conn *c, int argc, const char **argv, const size_t *lens);
 
 bool redis_conn_is_ready(const struct redis_conn *c);
 
-// Redis did what a command asked for: the outage is over, backoff and log begin anew. Being connected is not enough:
-// a server that is full takes connections, answers the first command with an error, and closes. Where `functions`
-// are set, the user of the connection calls this; else each reply after on_ready that is no error does.
+// Redis did what a command asked for: the outage is over, backoff and log begin anew. Being connected is not
+// enough: a server that is full takes connections, answers the first command with an error, and closes. Where
+// `functions` are set, the user of the connection calls this; else each reply after on_ready that is no error
+// does.
 void redis_conn_worked(struct redis_conn *c);
 
-// Why the connection was last lost or not made, in one line; empty where it has worked since. Valid until the next call.
+// Why the connection was last lost or not made, in one line; empty where it has worked since. Valid until the
+// next call.
 const char *redis_conn_fault(const struct redis_conn *c);
-// Reads what has come, without waiting for the loop to say so. No effect when not ready.
+// Reads the socket now, without waiting for the loop to report it readable. No effect when not ready.
 void redis_conn_read(struct redis_conn *c);
 // Closes the connection and makes a new one. `why` is for the log.
 void redis_conn_replace(struct redis_conn *c, const char *why);

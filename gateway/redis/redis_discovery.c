@@ -19,7 +19,7 @@ struct redis_discovery {
     struct ev_loop *loop;
     const struct redis_url *url;
     struct sentinel *sentinel; // NULL: the server is where the URL says
-    bool said_fault;           // the log has it
+    bool said_fault;           // the fault was logged
     ev_timer look;             // resolves the name of the connected server again
     struct lookup *lookup;     // while that runs
     unsigned missed;           // looks in a row that did not find the address of some connection
@@ -27,8 +27,8 @@ struct redis_discovery {
     TAILQ_HEAD(discovery_clients, redis_discovery_client) clients;
 };
 
-// A discovery belongs to one loop, hence to one thread; the list is looked at only when a connection is created
-// or destroyed.
+// A discovery belongs to one loop, hence to one thread; the list is looked at only when a connection is
+// created or destroyed.
 static LIST_HEAD(redis_discoveries, redis_discovery) discoveries = LIST_HEAD_INITIALIZER(discoveries);
 static pthread_mutex_t discoveries_lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -48,14 +48,15 @@ static void on_master(void *ctx, const struct redis_address *address, const char
         else if (address && !redis_address_equal(address, &f->link->address))
             f->on_moved(f->ctx, "the master is another one now");
     }
-    // A client that asked logs it. Nobody asks while the master is well, and yet a failover would not be heard of.
+    // A client that asked logs the error itself. While the master is well no client asks, and a failover
+    // would go unnoticed.
     if (error && !asked && !discovery->said_fault)
         log_warn("redis", "cannot watch for a failover: %s", error);
     discovery->said_fault = error != NULL;
 }
 
-// A name or service address can move while the old server lives on: its connections stay, and hear nothing of what is
-// published at the new one. Only the name tells.
+// A name or service address can move while the old server lives on: its connections stay open, and receive
+// nothing of what is published at the new one. Only resolving the name again shows that.
 static void on_looked(void *ctx, const struct addrinfo *found, const char *error)
 {
     struct redis_discovery *discovery = ctx;
@@ -94,7 +95,7 @@ static void look(struct redis_discovery *discovery)
         freeaddrinfo(numeric);
         return;
     }
-    // Where there is no memory or thread for it, the next look may have them.
+    // Where memory or threads have run out, the next look tries again.
     discovery->lookup =
         lookup_start(discovery->loop, f->link->address.host, f->link->address.port, on_looked, discovery);
 }
@@ -145,7 +146,7 @@ struct redis_discovery *redis_discovery_join(struct ev_loop *loop, const struct 
                                              struct redis_discovery_client *client)
 {
     struct redis_discovery *discovery;
-    (void)pthread_mutex_lock(&discoveries_lock); // it fails for no mutex of the default kind
+    (void)pthread_mutex_lock(&discoveries_lock); // cannot fail for a mutex of the default kind
     discovery = discovery_find(loop, url);
     if (!discovery && (discovery = discovery_create(loop, url)))
         LIST_INSERT_HEAD(&discoveries, discovery, in_discoveries);

@@ -31,7 +31,7 @@ bool redis_link_is_at(const struct redis_link *l, const struct addrinfo *found)
     socklen_t len = sizeof peer;
     size_t size, other_size;
     if (l->state != REDIS_LINK_OPEN || getpeername(l->transport.fd, (struct sockaddr *)&peer, &len) != 0)
-        return true; // a connection that is gone is noticed by itself
+        return true; // a lost connection is noticed without it
     const void *host = host_of((struct sockaddr *)&peer, &size);
     for (; host && found; found = found->ai_next) {
         const void *other = host_of(found->ai_addr, &other_size);
@@ -84,7 +84,8 @@ static void opened(struct redis_link *l)
     l->hooks.on_open(l->hooks.ctx);
 }
 
-// The outcome of a call: what the socket is to be watched for beside `events`, or the end.
+// Handles the result of a transport call: watches the socket for `events` and what TLS needs, or ends the
+// link.
 static void wait_or_lose(struct redis_link *l, ssize_t outcome, int events)
 {
     assert(outcome < 0);
@@ -201,7 +202,7 @@ static void take_bytes(struct redis_link *l)
         if (l->state != REDIS_LINK_OPEN || (!l->secure && (size_t)n < sizeof bytes))
             return;
     }
-    // What TLS has in its buffer does not wake the loop.
+    // Bytes in the buffer of TLS do not make the socket readable.
     if (transport_has_more(&l->transport))
         ev_feed_event(l->loop, &l->io, EV_READ);
 }
@@ -217,7 +218,8 @@ static void flush(struct redis_link *l)
     while (l->out_sent < l->out.len) {
         const struct iovec rest = {l->out.data + l->out_sent, l->out.len - l->out_sent};
         ssize_t n = transport_writev(&l->transport, &rest, 1);
-        // A server that is full says so and closes: that is read, before what the failed write says.
+        // A server with too many clients sends an error and closes: that error is read first, since it says
+        // more than the failed write.
         if (n == TRANSPORT_LOST && !l->secure) {
             const char *why = transport_error(&l->transport);
             take_bytes(l);
@@ -305,6 +307,6 @@ void redis_link_deinit(struct redis_link *l)
     redis_link_close(l);
     lookup_release(l->lookup);
     l->lookup = NULL;
-    (void)ev_clear_pending(l->loop, &l->flush); // whether it was is of no interest
+    (void)ev_clear_pending(l->loop, &l->flush); // returns whether it was pending, which does not matter
     buf_free(&l->out);
 }

@@ -1,6 +1,6 @@
 // The bytes to and from one server: resolves its name, connects, and does the TLS handshake where there is a
-// context. Never blocks, and does not know what the bytes mean. Owns no timer: the user of a link closes it when an
-// attempt takes too long. On the thread of the loop alone.
+// context. Never blocks, and does not know what the bytes mean. Owns no timer: the user of a link closes it
+// when an attempt takes too long. On the thread of the loop alone.
 //
 //      CLOSED --open--> RESOLVING --> CONNECTING --> SECURING --> OPEN       (names only; TLS only)
 //         ^                 |             |              |          |
@@ -40,13 +40,13 @@ struct redis_link {
     enum redis_link_state state;
     struct redis_address address;
     ev_io io;
-    ev_timer flush;        // what was queued in a turn leaves at its end
+    ev_timer flush;        // writes at the end of a turn what was queued in it
     struct lookup *lookup; // of lookup_address, while it runs
     struct redis_address lookup_address;
     struct transport transport;
     struct buf out;
     size_t out_sent;
-    unsigned reads;   // that brought bytes, so far
+    unsigned reads;   // reads that brought bytes, so far
     bool in_hook;     // on_bytes runs
     unsigned attempt; // takes the addresses of a name in turn
 };
@@ -55,15 +55,16 @@ void redis_link_init(struct redis_link *l, struct ev_loop *loop, struct tls_cont
                      const struct redis_link_hooks *hooks);
 void redis_link_deinit(struct redis_link *l);
 
-// Begins to connect; of a host with several addresses, each attempt takes the next one. on_lost may be called before
-// this returns.
+// Begins to connect; of a host with several addresses, each attempt takes the next one. on_lost may be called
+// before this returns.
 void redis_link_open(struct redis_link *l, const struct redis_address *address);
 // Calls no hook. The queue is lost. A lookup goes on, and the next attempt uses it.
 void redis_link_close(struct redis_link *l);
 
 // Queues a command, which is sent at the end of the turn. Only when OPEN. False when out of memory.
 bool redis_link_send(struct redis_link *l, int argc, const char **argv, const size_t *lens);
-// Reads what has come, without waiting for the loop to say so. No effect unless OPEN, nor from within on_bytes.
+// Reads the socket now, without waiting for the loop to report it readable. No effect unless OPEN, nor from
+// within on_bytes.
 void redis_link_read(struct redis_link *l);
 // One line for the log of an attempt that took too long: the step that it waits for.
 const char *redis_link_late(const struct redis_link *l);

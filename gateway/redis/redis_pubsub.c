@@ -26,7 +26,7 @@ struct redis_pubsub {
     size_t channel_len; // 0: longer than any of ours
     char error[256];    // of an error reply, else empty
     struct pending_replies pending_replies;
-    bool told_refused; // the log has it that Redis refuses something but SUBSCRIBE
+    bool told_refused; // it was logged that Redis refused a command other than SUBSCRIBE
 };
 
 static bool text_is(const char *text, size_t len, const char *s)
@@ -143,8 +143,8 @@ static const redisReplyObjectFunctions functions = {
     .freeObject = free_object,
 };
 
-// Without UNSUBSCRIBE what is no longer wanted goes on arriving, and is dropped; an error is as good a sign
-// of life as PONG. Neither hurts a channel.
+// Where UNSUBSCRIBE is refused, messages that no worker wants go on arriving and are dropped; an error to
+// PING shows as well as PONG that the server lives. Neither affects a channel.
 static void refused(struct redis_pubsub *p)
 {
     enum asked what = pending_replies_error(&p->pending_replies);
@@ -152,7 +152,7 @@ static void refused(struct redis_pubsub *p)
         p->settings.on_error(p->settings.ctx, p->error);
         return;
     }
-    // A channel that is left when its slot has gone already.
+    // The slot of the channel to be unsubscribed has left the node already.
     if (what == ASKED_UNSUBSCRIBE && cluster_error_passes(p->error))
         return;
     if (!p->told_refused)

@@ -1,5 +1,5 @@
-// Pub/Sub over one redis_conn (RESP2): messages are read straight from the reader's buffer, with no reply objects. On
-// the bus' thread alone.
+// Pub/Sub over one redis_conn (RESP2): messages are read straight from the reader's buffer, with no reply
+// objects. On the bus' thread alone.
 #pragma once
 
 #include <stdbool.h>
@@ -39,7 +39,7 @@ bool redis_pubsub_command(struct redis_pubsub *p, const char *command, const cha
                           const size_t *lens, size_t count);
 // As redis_conn_fault.
 const char *redis_pubsub_fault(const struct redis_pubsub *p);
-// Reads what has come, without waiting for the loop to say so.
+// Reads the socket now, without waiting for the loop to report it readable.
 void redis_pubsub_read(struct redis_pubsub *p);
 // Closes the connection and makes a new one. `why` is for the log.
 void redis_pubsub_replace(struct redis_pubsub *p, const char *why);

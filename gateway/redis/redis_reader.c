@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// What a server that means well sends: a map of slots has 4 levels.
+// The depth of the deepest reply of Redis: a map of slots has 4 levels.
 #define DEPTH_MAX 4
 // Bytes of a line: a status, an error, a number or a count.
 #define LINE_MAX_BYTES 65536u
@@ -131,8 +131,8 @@ static void put_nil(redisReader *h)
 
 // The reader buffers a bulk string whole. One that is too large is cut out of the stream instead: what has
 // come of it goes with the reader, what is still to come is skipped. Deep in a reply, as in the entries of a
-// stream, a nil takes its place. Else it must be the last element of its reply, which goes with it, so that the
-// next byte begins a new one.
+// stream, a nil takes its place. Else it must be the last element of its reply, which goes with it, so that
+// the next byte begins a new one.
 static enum redis_read guard(struct redis_reader *r, size_t *skipped)
 {
     const redisReader *h = r->hiredis;

@@ -1,5 +1,5 @@
-// RESP2 bytes in, replies out, by hiredis' reader; with bounds on all that a server announces or sends. Pure: no
-// sockets.
+// RESP2 bytes in, replies out, by hiredis' reader; with bounds on all that a server announces or sends. Pure:
+// no sockets.
 #pragma once
 
 #include <hiredis/hiredis.h>
@@ -16,8 +16,8 @@ struct redis_limits {
 
 struct redis_reader {
     redisReader *hiredis;
-    redisReplyObjectFunctions build; // those that build the replies
-    redisReplyObjectFunctions check; // what hiredis calls: these look at the bounds, then call `build`
+    redisReplyObjectFunctions build; // the functions that build the replies
+    redisReplyObjectFunctions check; // hiredis calls these: they check the bounds, then call `build`
     bool has_functions;              // `build` is the caller's
     void *context;
     struct redis_limits limits;
@@ -33,9 +33,9 @@ enum redis_read {
     REDIS_READ_ERROR,   // `error` says why; the stream cannot be read any further
 };
 
-// Ready for a new stream of bytes. `functions` (read.h of hiredis) build the replies; NULL: redisReply objects, for
-// the caller to free. A struct that is all zero was not reset; after the first reset it must stay where it is. False
-// when out of memory.
+// Ready for a new stream of bytes. `functions` (read.h of hiredis) build the replies; NULL: redisReply
+// objects, for the caller to free. A struct that is all zero was not reset; after the first reset it must
+// stay where it is. False when out of memory.
 bool redis_reader_reset(struct redis_reader *r, const redisReplyObjectFunctions *functions, void *context,
                         const struct redis_limits *limits);
 void redis_reader_deinit(struct redis_reader *r);

@@ -1,7 +1,7 @@
-// Bounds what is kept of one array reply: hiredis' own reply objects, but strings are left out, as empty STATUS
-// objects, in an element beyond `element_max` bytes of its own, and in all elements from the first one on before
-// which there were `max` bytes. The first two elements are not cut: so whoever reads on from the last one that
-// came before gets on. Pure.
+// Bounds what is kept of one array reply: hiredis' own reply objects, but strings are left out, as empty
+// STATUS objects, in an element beyond `element_max` bytes of its own, and in all elements from the first one
+// on before which there were `max` bytes. The first two elements are not cut, so that a page that begins with
+// the last entry of the page before it brings at least one new entry. Pure.
 #pragma once
 
 #include <hiredis/hiredis.h>
@@ -14,7 +14,7 @@ struct reply_limit {
     size_t max, element_max;
     size_t bytes; // of the reply that is being read, with those left out
     size_t kept, element_kept;
-    int element; // that is being read; -1: none yet
+    int element; // index of the element that is being read; -1: none yet
     bool cut;
 };
 

@@ -19,14 +19,15 @@
 enum sentinel_state {
     SENTINEL_RESTING,  // the timer begins a round with the next sentinel
     SENTINEL_TURNING,  // in a round: the timer turns to the sentinel `at`
-    SENTINEL_ASKING,   // in a round: it is to answer; the timer is its patience
+    SENTINEL_ASKING,   // in a round: its answer is awaited; the timer bounds the wait
     SENTINEL_WATCHING, // it has answered; the timer begins a round with the next one
 };
 
-// What a sentinel's next reply is about. All questions are sent at once.
+// The command that a sentinel's next reply answers. All commands are sent at once.
 enum sentinel_step { STEP_AUTH, STEP_ADDRESS, STEP_DETAILS, STEP_SUBSCRIBE, STEP_MESSAGES };
 
-// The worst of a round is what a person is told: what a sentinel said counts more than one that is silent.
+// Of a round the fault with the highest number is reported: an answer of a sentinel says more than one that
+// is silent.
 enum sentinel_fault { FAULT_NONE, FAULT_DOWN, FAULT_REFUSES, FAULT_NO_ADDRESS, FAULT_UNKNOWN_NAME };
 
 struct sentinel {
@@ -39,7 +40,7 @@ struct sentinel {
     uint64_t random;
     enum sentinel_state state;
     enum sentinel_step step;
-    size_t at;         // which sentinel
+    size_t at;         // index of the sentinel that is asked or watched
     size_t tried;      // in this round
     unsigned timeouts; // of this sentinel
     char where[REDIS_HOST_SIZE + 16];
@@ -160,7 +161,8 @@ static void on_lost(void *ctx, const char *why)
     set_state(s, SENTINEL_RESTING, WATCH_LOST_S);
 }
 
-// What `verdict` says of a sentinel that is of no use; false where it is.
+// Gives the sentinel up where its answer is of no use, with the fault that `verdict` means. False where it
+// was given up.
 static bool judge(struct sentinel *s, enum sentinel_verdict verdict, const redisReply *reply)
 {
     char text[REDIS_HOST_SIZE + 64];
@@ -221,7 +223,7 @@ static void take_reply(struct sentinel *s, const redisReply *reply)
         if (judge(s, sentinel_read_details(reply, &s->heard), reply))
             heard_master(s);
         break;
-    case STEP_SUBSCRIBE: // a sentinel whose ACL forbids it gives no hints; rounds find out by themselves
+    case STEP_SUBSCRIBE: // where an ACL forbids it, the rounds alone notice a failover
         s->step = STEP_MESSAGES;
         break;
     case STEP_MESSAGES:

@@ -5,8 +5,8 @@
 //                                                     -down----> one line that says why
 //
 // A sentinel that is cut off from the others goes on naming the old master. So an answer from before the last
-// known failover (a lower epoch) counts only where no sentinel of the round has a better one, and every 3 to 6 s a
-// round begins with the next sentinel. On the bus' thread alone.
+// known failover (a lower epoch) counts only where no sentinel of the round has a better one, and every 3 to
+// 6 s a round begins with the next sentinel. On the bus' thread alone.
 #pragma once
 
 #include <ev.h>
@@ -15,8 +15,8 @@
 
 struct sentinel;
 
-// `url` is borrowed. `on_result` is called at the end of each round, also of those that nobody asked for: with an
-// address, or NULL and one line. NULL when out of memory.
+// `url` is borrowed. `on_result` is called at the end of each round, also of rounds that sentinel_ask did not
+// begin: with an address, or NULL and one line. NULL when out of memory.
 struct sentinel *sentinel_create(struct ev_loop *loop, const struct redis_url *url,
                                  void (*on_result)(void *ctx, const struct redis_address *address,
                                                    const char *error),

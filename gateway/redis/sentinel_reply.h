@@ -9,7 +9,7 @@
 
 struct sentinel_master {
     struct redis_address address; // its host "": nothing is known
-    uint64_t epoch; // of the failover that made it the master: of two answers, the higher one is right
+    uint64_t epoch; // of the failover that made it the master: of two answers, the higher epoch is right
 };
 
 enum sentinel_verdict {

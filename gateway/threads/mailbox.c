@@ -13,10 +13,10 @@
 #include "common/log.h"
 
 #define INITIAL_CAPACITY 64u
-// An array that a burst has blown up is given back once it is empty again.
+// An array that grew above this in a burst is freed once it is empty again.
 #define KEEP_CAPACITY 16384u
-// Bounds on one turn, so that sockets with room again and new connections get theirs. The time is looked at where
-// the receiver's loop is the one that drains Redis, too.
+// Bounds on one turn, so that sockets with room again and new connections get theirs. The time is looked at
+// where the receiver's loop is the one that drains Redis, too.
 #define MAILS_PER_TURN 256u
 #define LOCAL_MS_PER_TURN 5u
 #define WANTED_MAX 65536u
@@ -33,14 +33,15 @@ struct mailbox {
     struct mailbox_hooks hooks;
     size_t frame_limit;
     bool local;
-    // Not libev's ev_async: nobody would hear of it where that cannot be watched, or its write fails.
+    // Not libev's ev_async, which would not report that its descriptor cannot be watched, or that its write
+    // failed.
     int event_fd;  // -1 in a local box
     ev_io wake;    // in a local box fed by mailbox_post
     ev_idle again; // there is more than the last turn had time for
     ev_prepare before_wait;
     ev_check after_wait;
     ev_timer look;
-    _Atomic bool is_asleep; // the receiver waits, or is about to: who posts writes to event_fd
+    _Atomic bool is_asleep; // the receiver waits, or is about to: a poster must write to event_fd
 
     pthread_mutex_t lock; // guards what follows, except in a local box
     struct mail_array in;
@@ -180,7 +181,7 @@ static void work_off(struct mailbox *box)
         mailbox_take(box);
     if (box->next < box->out.count)
         work_off_batch(box);
-    // What is left, and what came meanwhile, by way of the loop's next round.
+    // The mails that are left, and those that came meanwhile, are handled in the loop's next round.
     if (has_mail(box))
         ev_idle_start(box->loop, &box->again);
     else
@@ -205,7 +206,7 @@ static void on_again(struct ev_loop *loop, ev_idle *w, int events)
     work_off(w->data);
 }
 
-// Who posts behind this look at the box sees is_asleep, and writes.
+// A thread that posts after this look at the box sees is_asleep, and writes to event_fd.
 static void on_before_wait(struct ev_loop *loop, ev_prepare *w, int events)
 {
     (void)events;
@@ -326,7 +327,8 @@ static bool mail_accept(struct mailbox *box, const struct mail *mail)
     // A single frame larger than the limit may pass an empty box.
     if (bytes > 0 && box->frame_bytes > 0 && box->frame_bytes + bytes > box->frame_limit)
         return false;
-    // A storm of streams with new channels is refused at the door before it piles up here.
+    // In a storm of streams with new channels, those beyond WANTED_MAX are refused, so that the array stays
+    // bounded.
     if (mail->kind == MAIL_WANTED && box->in.count >= WANTED_MAX)
         return false;
     if (!mail_append(&box->in, mail))
@@ -341,7 +343,7 @@ static void wake(struct mailbox *box)
     if (box->local)
         ev_feed_event(box->loop, &box->wake, EV_CUSTOM); // is handled before the loop waits
     else if (atomic_exchange(&box->is_asleep, false) && write(box->event_fd, &one, sizeof one) < 0)
-        atomic_store(&box->is_asleep, true); // the next one who posts tries again, or on_look finds it
+        atomic_store(&box->is_asleep, true); // the next post tries again, or on_look finds the mail
 }
 
 size_t mailbox_post_all(struct mailbox *box, const struct mail *mails, size_t count)

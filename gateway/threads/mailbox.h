@@ -1,6 +1,6 @@
-// The only way between threads: many may post, one loop receives. The receiver is woken only when it waits, takes all
-// that is there at once, and works on it without the lock. Where bus and worker share one loop,
-// the mails between them need neither lock nor wake-up: that is a local box, and all else is the same.
+// The only way between threads: many may post, one loop receives. The receiver is woken only when it waits,
+// takes all that is there at once, and works on it without the lock. Where bus and worker share one loop, the
+// mails between them need neither lock nor wake-up: that is a local box, and all else is the same.
 #pragma once
 
 #include <ev.h>
@@ -13,9 +13,10 @@
 #include "gateway/fanout/frame.h"
 #include "gateway/fanout/history_page.h"
 
-// A channel on its way between threads, and what is said of it. The mail's; the receiver frees it.
+// The channel that a mail is about, with the values that its kind of mail carries. Owned by the mail, then by
+// the receiver, which frees it.
 struct channel_mail {
-    // For a receiver that keeps the mail in a list: there, and what the mail was.
+    // For a receiver that keeps it in a list: the link, and `kind` and `from` of the mail.
     TAILQ_ENTRY(channel_mail) in_retry;
     uint16_t kind, from;
     uint64_t hash;
@@ -35,13 +36,13 @@ struct page_mail {
     struct frame *frames[];
 };
 
-// All else zero. NULL when out of memory.
+// Everything but the name and its hash is zero. NULL when out of memory.
 struct channel_mail *channel_mail_create(struct channel_ref ref);
 // Borrows the mail's name.
 struct channel_ref channel_mail_ref(const struct channel_mail *m);
 void page_mail_free(struct page_mail *page);
 
-// kind, what it carries (which is freed with it where nobody received it).
+// X(kind, type of its payload); the payload of a mail that was never received is freed with the mailbox.
 #define MAIL_KINDS(X)                                                                                        \
     /* bus -> worker */                                                                                      \
     X(FRAME, FRAME)          /* a frame for a channel's streams */                                           \
@@ -84,8 +85,8 @@ struct mailbox;
 #define WORKERS_MAX 63 // one bit each in a word of the bus, which needs one bit of its own
 
 struct mailbox_hooks {
-    // In the order of posting (per poster). The callee owns what the mail refers to. `more`: others are to follow in
-    // this batch, unless its time is over.
+    // In the order of posting (per poster). The callee owns what the mail refers to. `more`: others are to
+    // follow in this batch, unless its time is over.
     void (*on_mail)(void *ctx, const struct mail *mail, bool more);
     void (*on_batch_end)(void *ctx); // may be NULL
     void *ctx;
@@ -93,15 +94,15 @@ struct mailbox_hooks {
 
 // Delivers on `loop`'s thread. `frame_limit`: bytes of frames that may wait. NULL when out of memory.
 struct mailbox *mailbox_create(struct ev_loop *loop, size_t frame_limit, const struct mailbox_hooks *hooks);
-// The same, for posters that run on `loop`'s thread, too. Mails are delivered before the loop waits again, never
-// from within mailbox_post; when a batch has taken long, the loop looks at its sockets in between.
+// The same, for posters that run on `loop`'s thread, too. Mails are delivered before the loop waits again,
+// never from within mailbox_post; when a batch has taken long, the loop looks at its sockets in between.
 struct mailbox *mailbox_create_local(struct ev_loop *loop, size_t frame_limit,
                                      const struct mailbox_hooks *hooks);
 // On the receiver's thread, or when it has ended. Frees what was not received. `box` may be NULL.
 void mailbox_destroy(struct mailbox *box);
 
-// Any thread (of a local box: the loop's). False where a frame does not fit under the limit, or out of memory: what
-// the mail refers to is still the caller's.
+// Any thread (of a local box: the loop's). False where a frame does not fit under the limit, or out of
+// memory: what the mail refers to is still the caller's.
 bool mailbox_post(struct mailbox *box, const struct mail *mail);
 // Posts in order until one is refused as above; returns how many were taken. One lock and at most one wake-up
 // for all.

@@ -1,4 +1,4 @@
-// A thread that leaves signals to the main thread.
+// Threads in which all signals are blocked: the main thread handles them.
 #pragma once
 
 #include <pthread.h>
@@ -6,7 +6,7 @@
 
 #include "gateway/threads/mailbox.h"
 
-// `name` (at most 15 bytes) is for top -H and debuggers. False where there can be no further thread.
+// `name` (at most 15 bytes) is for top -H and debuggers. False where the thread cannot be created.
 bool thread_start(pthread_t *thread, const char *name, void *(*run)(void *), void *arg);
 
 // Posts MAIL_STOP to the thread's `inbox` and waits until it has ended.

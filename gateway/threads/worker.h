@@ -1,5 +1,5 @@
-// A worker: one thread with its own loop, listeners, connections, hub. Nothing in it is locked; others reach
-// it by mail.
+// A worker: one thread with its own loop, listeners, connections, hub. Nothing in it is locked; other threads
+// reach it by mail.
 #pragma once
 
 #include <stdbool.h>
@@ -25,10 +25,11 @@ struct worker_settings {
 // NULL when out of memory. The thread is not running yet. `settings` is copied, what it points to is
 // borrowed.
 struct worker *worker_create(const struct worker_settings *settings);
-// The bus runs in this worker's loop: `read_redis` reads what came from Redis, and posts mails only. Before
-// worker_start.
+// The bus runs in this worker's loop: `read_redis` reads the connections to Redis, and posts mails only.
+// Before worker_start.
 void worker_set_read_redis(struct worker *w, void (*read_redis)(void *ctx), void *ctx);
-// Starts the thread. Interest goes to `bus`, MAIL_EMPTY to `main`. False where there can be no thread.
+// Starts the thread. MAIL_WANTED, MAIL_UNWANTED and MAIL_HISTORY go to `bus`, MAIL_EMPTY to `main`. False
+// where the thread cannot be created.
 bool worker_start(struct worker *w, struct mailbox *bus, struct mailbox *main);
 // Where main posts: MAIL_DRAIN, MAIL_STOP. Any thread.
 struct mailbox *worker_mailbox(struct worker *w);
@@ -36,7 +37,7 @@ struct mailbox *worker_mailbox(struct worker *w);
 struct mailbox *worker_bus_mailbox(struct worker *w);
 // For the bus to run in; the worker's until worker_destroy.
 struct ev_loop *worker_loop(struct worker *w);
-// Ends the thread and waits for it. Until the bus has stopped, too, it may still be posted to.
+// Ends the thread and waits for it. Its mailboxes may still be posted to until the bus has stopped, too.
 void worker_stop(struct worker *w);
 // After worker_stop, or where the thread was never started. `w` may be NULL.
 void worker_destroy(struct worker *w);
@@ -44,5 +45,5 @@ void worker_destroy(struct worker *w);
 // Read by any thread.
 const struct counters *worker_counters(const struct worker *w);
 uint64_t worker_closes(const struct worker *w, enum close_reason reason);
-// Monotonic milliseconds of the last sign of life of its loop.
+// Monotonic milliseconds of the last tick of its loop.
 uint64_t worker_alive_at(const struct worker *w);
