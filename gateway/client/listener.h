@@ -19,6 +19,6 @@ struct listener {
 
 // Accepts on `socket` (its descriptor is taken) into `clients` (borrowed) from now on.
 void listener_start(struct listener *l, struct client_loop *clients, const struct listen_socket *socket);
-// Accepts the connections that the kernel has queued, which it would reset, then closes the socket. No effect when closed
-// or not started.
+// Accepts the connections that the kernel has queued, which it would reset, then closes the socket. No effect
+// when closed or not started.
 void listener_close(struct listener *l);

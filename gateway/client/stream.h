@@ -4,8 +4,8 @@
 
 #include "gateway/client/conn.h"
 
-// `c` is admitted: subscribes it, and opens its stream now or when Redis confirms. False when out of memory: the
-// caller refuses.
+// `c` is admitted: subscribes it, and opens its stream now or when Redis confirms. False when out of memory:
+// the caller refuses.
 bool stream_join(struct conn *c, const struct http_request *req, const struct stream_request *want);
 // All channels are confirmed: sends the head and the first bytes.
 void stream_open(struct conn *c);

@@ -1,7 +1,8 @@
-// Streams that lag in a durable channel: those that come to resume, and all of the channel's after a hole. What they
-// miss comes from the channel's replay; what is not there is read from Redis a page at a time, one read per channel at
-// a time however many streams wait for it. Each is fed as fast as its own socket takes it, a few frames in turn, so
-// that none waits for the slowest. With a channel's last_id a stream has caught up, and gets a slot. The hub's thread.
+// Streams that lag in a durable channel: those that come to resume, and all of the channel's after a hole.
+// What they miss comes from the channel's replay; what is not there is read from Redis a page at a time, one
+// read per channel at a time however many streams wait for it. Each is fed as fast as its own socket takes
+// it, a few frames in turn, so that none waits for the slowest. With a channel's last_id a stream has caught
+// up, and gets a slot. The hub's thread.
 #pragma once
 
 #include "gateway/fanout/hub_channel.h"
@@ -12,7 +13,8 @@ bool catch_up_add(struct hub *h, struct hub_channel *c, struct subscriber *s, ui
 void catch_up_remove(struct hub *h, const struct subscription *gone);
 // Frees what is kept for the channel; no stream may lag in it.
 void catch_up_destroy(struct hub *h, struct hub_channel *c);
-// All streams that have a slot lag from the channel's last_id on. What is remembered of its history is dropped.
+// All streams that have a slot lag from the channel's last_id on. What is remembered of its history is
+// dropped.
 void catch_up_all(struct hub *h, struct hub_channel *c);
 // Drops what is remembered of the channel's history.
 void catch_up_forget(struct hub *h, struct hub_channel *c);

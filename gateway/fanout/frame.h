@@ -41,8 +41,8 @@ struct frame {
     char wire[];
 };
 
-// The frame of `event` for `channel` (its name is copied; NO_CHANNEL for none), in one chunk. One reference, the
-// caller's. NULL when out of memory or when the event is 4 GiB or more. Any thread.
+// The frame of `event` for `channel` (its name is copied; NO_CHANNEL for none), in one chunk. One reference,
+// the caller's. NULL when out of memory or when the event is 4 GiB or more. Any thread.
 #define NO_CHANNEL ((struct channel_ref){.len = 0})
 struct frame *frame_create(const struct sse_event *event, struct channel_ref channel);
 

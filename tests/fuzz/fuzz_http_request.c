@@ -27,8 +27,8 @@ static void check_status(int status)
     CHECK(!"a status that the header names");
 }
 
-// Feeds `step` bytes more at a time, as a connection does, in memory of exactly the size, so that reads past the end are
-// seen.
+// Feeds `step` bytes more at a time, as a connection does, in memory of exactly the size, so that reads past
+// the end are seen.
 static struct verdict feed(const char *bytes, size_t len, size_t step)
 {
     struct verdict v = {.bytes = must_alloc(0), .result = HTTP_PARSE_MORE};
