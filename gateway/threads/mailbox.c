@@ -337,12 +337,14 @@ static bool mail_accept(struct mailbox *box, const struct mail *mail)
     return true;
 }
 
-static void wake(struct mailbox *box)
+// What waits in a local box already is seen to by `again`, which leaves the loop time for its sockets.
+static void wake(struct mailbox *box, bool was_empty)
 {
     static const uint64_t one = 1;
-    if (box->local)
+    if (box->local && was_empty)
         ev_feed_event(box->loop, &box->wake, EV_CUSTOM); // is handled before the loop waits
-    else if (atomic_exchange(&box->is_asleep, false) && write(box->event_fd, &one, sizeof one) < 0)
+    else if (!box->local && atomic_exchange(&box->is_asleep, false) &&
+             write(box->event_fd, &one, sizeof one) < 0)
         atomic_store(&box->is_asleep, true); // the next post tries again, or on_look finds the mail
 }
 
@@ -350,11 +352,12 @@ size_t mailbox_post_all(struct mailbox *box, const struct mail *mails, size_t co
 {
     size_t taken = 0;
     box_lock(box);
+    bool was_empty = box->in.count == 0;
     while (taken < count && mail_accept(box, &mails[taken]))
         taken++;
     box_unlock(box);
     if (taken > 0)
-        wake(box);
+        wake(box, was_empty);
     return taken;
 }
 
