@@ -12,8 +12,8 @@
 
 // Accepts per turn of the loop: open streams must not wait for any number of new clients.
 #define ACCEPTS_MAX 64u
-// Turns in a row that must find a client before a turn looks for a second one: an accept4() that finds no client has made
-// a whole socket by then and throws it away, which costs more than another turn.
+// Turns in a row that must find a client before a turn looks for a second one: an accept4() that finds no
+// client has made a whole socket by then and throws it away, which costs more than another turn.
 #define LONE_TURNS 16u
 #define PAUSE_S 0.2
 
@@ -32,8 +32,8 @@ static void listener_pause(struct listener *l, const char *problem)
     ev_timer_start(loop, &l->pause);
 }
 
-// Out of descriptors: a ready listening socket would spin the loop. One waiting client is accepted on the reserve and
-// closed, so that it sees an end and not a hang.
+// Out of descriptors: a ready listening socket would spin the loop. One waiting client is accepted on the
+// reserve and closed, so that it sees an end and not a hang.
 static void listener_starved(struct listener *l)
 {
     char problem[200];
@@ -72,7 +72,8 @@ static bool listener_accept(struct listener *l)
     }
 }
 
-// Accepts as many as were waiting lately, so that accept4() hardly ever finds no client; epoll reports the rest.
+// Accepts as many clients as were waiting lately, so that accept4() hardly ever finds no client; epoll
+// reports the rest.
 static void on_acceptable(struct ev_loop *loop, ev_io *w, int events)
 {
     (void)loop;
