@@ -58,7 +58,7 @@ LUA_OBJ     := $(BUILD)/generated/sse_lua.o
 LIB_OBJ     := $(patsubst %.c,$(BUILD)/%.o,$(GATEWAY_SRC) $(COMMON_SRC) $(CLI_SRC)) $(LLHTTP_OBJ) $(LUA_OBJ)
 LIB         := $(BUILD)/libsse.a
 
-# tests/unit/ROOM/test_MODULE.c becomes one Check program each; tests/unit/lib is what they share.
+# tests/unit/ROOM/test_MODULE.c becomes one Check program each; tests/unit/lib is what they share, main() too.
 UNIT_SRC := $(wildcard tests/unit/*/test_*.c)
 UNIT_LIB := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/unit/lib/*.c))
 UNIT_BIN := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT_SRC))

@@ -170,6 +170,11 @@ static void deliver_to_lagging(struct hub *h, struct hub_channel *c, struct fram
         h->events.on_frame(h->events.ctx, c->catch_up->lagging[i]->subscriber, f);
 }
 
+bool hub_has_channel(const struct hub *h, struct channel_ref channel)
+{
+    return find(h, channel) != NULL;
+}
+
 size_t hub_deliver(struct hub *h, struct frame *f)
 {
     struct hub_channel *c = find(h, frame_channel(f));

@@ -44,6 +44,8 @@ void hub_leave(struct hub *h, struct subscriber *s);
 // True where Redis has confirmed every channel of `s`, and it is known what `s` has missed.
 bool hub_is_ready(const struct subscriber *s);
 
+// True where a subscriber is in the channel.
+bool hub_has_channel(const struct hub *h, struct channel_ref channel);
 // Hands `f` (borrowed) to each subscriber of its channel. Returns how many there were.
 size_t hub_deliver(struct hub *h, struct frame *f);
 

@@ -212,8 +212,10 @@ static void on_before_wait(struct ev_loop *loop, ev_prepare *w, int events)
     (void)events;
     struct mailbox *box = w->data;
     atomic_store(&box->is_asleep, true);
-    if (has_mail(box))
-        ev_idle_start(loop, &box->again);
+    if (!has_mail(box))
+        return;
+    atomic_store(&box->is_asleep, false);
+    ev_idle_start(loop, &box->again);
 }
 
 static void on_after_wait(struct ev_loop *loop, ev_check *w, int events)
@@ -243,6 +245,7 @@ static void start_watchers(struct mailbox *box)
     // Idle watchers of the usual priority starve where sockets are always ready.
     ev_set_priority(&box->again, EV_MAXPRI);
     ev_set_priority(&box->after_wait, EV_MAXPRI);
+    ev_set_priority(&box->before_wait, EV_MINPRI);
     box->wake.data = box->again.data = box->before_wait.data = box->after_wait.data = box->look.data = box;
     ev_timer_start(box->loop, &box->look);
     if (box->local)

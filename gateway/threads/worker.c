@@ -26,6 +26,7 @@ struct worker {
     _Atomic uint64_t alive_at;
     pthread_t thread;
     bool running, stopped, told_empty;
+    bool has_unreleased; // there was no memory to tell the bus that a channel was left
 };
 
 // Takes `channel`, which may be NULL: out of memory.
@@ -51,15 +52,26 @@ static bool on_history(void *ctx, struct channel_ref channel, const struct histo
 
 static bool on_interest(void *ctx, struct channel_ref channel, uint64_t subscribe_seq)
 {
+    struct worker *w = ctx;
     struct channel_mail *mail = channel_mail_create(channel);
     if (mail)
         mail->subscribe_seq = subscribe_seq;
-    if (worker_ask(ctx, subscribe_seq ? MAIL_WANTED : MAIL_UNWANTED, mail))
+    if (worker_ask(w, subscribe_seq ? MAIL_WANTED : MAIL_UNWANTED, mail))
         return true;
-    if (!subscribe_seq) // leaves one subscription too many, until the channel is wanted and left again
-        log_error("worker", "out of memory: channel %.*s could not be released", (int)channel.len,
-                  channel.name);
+    if (subscribe_seq)
+        return false;
+    log_error("worker", "out of memory: channel %.*s is released with its next message", (int)channel.len,
+              channel.name);
+    w->has_unreleased = true;
     return false;
+}
+
+static void worker_deliver(struct worker *w, struct frame *f, bool more)
+{
+    // To release a channel twice is harmless: messages may have been on their way when it was left.
+    if (w->has_unreleased && !hub_has_channel(client_loop_hub(&w->clients), frame_channel(f)))
+        (void)on_interest(w, frame_channel(f), 0);
+    client_loop_deliver(&w->clients, f, more);
 }
 
 static void worker_lost(struct worker *w, const struct channel_mail *m, bool is_confirmed_soon)
@@ -108,7 +120,7 @@ static void on_mail(void *ctx, const struct mail *mail, bool more)
     struct worker *w = ctx;
     switch ((enum mail_kind)mail->kind) {
     case MAIL_FRAME:
-        client_loop_deliver(&w->clients, mail->frame, more);
+        worker_deliver(w, mail->frame, more);
         break;
     case MAIL_CONFIRMED:
         worker_confirm(w, mail->channel);

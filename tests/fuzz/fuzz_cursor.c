@@ -5,15 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/fuzz/fuzz.h"
+
 #define ENTRIES 80
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool promise)
-{
-    if (!promise)
-        abort();
-}
 
 static void any_text(const char *text, size_t len)
 {
@@ -23,8 +17,8 @@ static void any_text(const char *text, size_t len)
         return;
     const struct cursor_entry entry = {.hash = cursor_hash("news", 4), .at = at};
     size_t n = cursor_encode(&entry, 1, out);
-    require(n > 0 && n <= CURSOR_MAX);
-    require(cursor_find(out, n, "news", 4, &again) == CURSOR_KNOWN && event_id_equal(at, again));
+    CHECK(n > 0 && n <= CURSOR_MAX);
+    CHECK(cursor_find(out, n, "news", 4, &again) == CURSOR_KNOWN && event_id_equal(at, again));
 }
 
 // Pairs that share 24 bits of their hash.
@@ -46,9 +40,8 @@ static const char *name_of(size_t i, size_t *len)
 static void any_places(const uint8_t *data, size_t size)
 {
     struct cursor_entry entries[ENTRIES];
-    char *out = malloc(CURSOR_MAX);
+    char *out = must_alloc(CURSOR_MAX);
     size_t count = 0;
-    require(out != NULL);
     for (; count < ENTRIES && size >= 17; count++, data += 17, size -= 17) {
         size_t len;
         const char *name = name_of(count, &len);
@@ -64,14 +57,14 @@ static void any_places(const uint8_t *data, size_t size)
             entries[count].at.ms = 0;
     }
     size_t n = cursor_encode(entries, count, out);
-    require(n > 0 && n <= CURSOR_MAX);
+    CHECK(n > 0 && n <= CURSOR_MAX);
     for (size_t i = 0; i < count; i++) {
         struct event_id at;
         size_t len;
         const char *name = name_of(i, &len);
         enum cursor_result r = cursor_find(out, n, name, len, &at);
-        require(r == entries[i].result || r == CURSOR_UNKNOWN); // which one that was left out is, too
-        require(r != CURSOR_KNOWN || event_id_equal(at, entries[i].at));
+        CHECK(r == entries[i].result || r == CURSOR_UNKNOWN); // which one that was left out is, too
+        CHECK(r != CURSOR_KNOWN || event_id_equal(at, entries[i].at));
     }
     any_text(out, n);
     free(out);
@@ -79,10 +72,7 @@ static void any_places(const uint8_t *data, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    // In memory of its own, so that a byte too much is noticed.
-    char *text = malloc(size + 1);
-    if (!text)
-        return 0;
+    char *text = must_alloc(size);
     if (size > 0)
         memcpy(text, data, size);
     any_text(text, size);

@@ -5,13 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool promise)
-{
-    if (!promise)
-        abort();
-}
+#include "tests/fuzz/fuzz.h"
 
 static bool same(const char *a, size_t a_len, const char *b, size_t b_len)
 {
@@ -20,33 +14,31 @@ static bool same(const char *a, size_t a_len, const char *b, size_t b_len)
 
 static void require_safe(const char *value, size_t len)
 {
-    require(value == NULL ||
-            (!memchr(value, '\r', len) && !memchr(value, '\n', len) && !memchr(value, '\0', len)));
+    CHECK(value == NULL ||
+          (!memchr(value, '\r', len) && !memchr(value, '\n', len) && !memchr(value, '\0', len)));
 }
 
 static void round_trip(const struct envelope *before)
 {
     struct envelope after;
     size_t size = envelope_encoded_size(before);
-    char *out = malloc(size);
+    char *out = must_alloc(size);
 
-    require(out && envelope_encode(before, out) == size);
-    require(envelope_decode(out, size, &after) == ENVELOPE_OK);
-    require(same(before->event, before->event_len, after.event, after.event_len));
-    require(same(before->id, before->id_len, after.id, after.id_len));
-    require(same(before->body, before->body_len, after.body, after.body_len));
-    require(before->has_retry == after.has_retry && before->retry_ms == after.retry_ms);
+    CHECK(envelope_encode(before, out) == size);
+    CHECK(envelope_decode(out, size, &after) == ENVELOPE_OK);
+    CHECK(same(before->event, before->event_len, after.event, after.event_len));
+    CHECK(same(before->id, before->id_len, after.id, after.id_len));
+    CHECK(same(before->body, before->body_len, after.body, after.body_len));
+    CHECK(before->has_retry == after.has_retry && before->retry_ms == after.retry_ms);
     free(out);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char magic[] = "\x1eSSE/1\n";
-    char *payload = malloc(size + sizeof(magic));
+    char *payload = must_alloc(size + sizeof(magic) - 1);
     struct envelope e;
 
-    if (payload == NULL)
-        return 0;
     // As it is, and as the rest of an envelope: the fuzzer need not find the seven bytes.
     (void)envelope_decode((const char *)data, size, &e);
     memcpy(payload, magic, sizeof(magic) - 1);
@@ -55,7 +47,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (envelope_decode(payload, size + sizeof(magic) - 1, &e) == ENVELOPE_OK) {
         require_safe(e.event, e.event_len);
         require_safe(e.id, e.id_len);
-        require(e.event == NULL || e.event_len < 8 || memcmp(e.event, "gateway:", 8) != 0);
+        CHECK(e.event == NULL || e.event_len < 8 || memcmp(e.event, "gateway:", 8) != 0);
         round_trip(&e);
     }
     free(payload);

@@ -1,30 +1,23 @@
 // Any reply of Redis where an entry of a history is expected: a whole frame with a place of its own, or none.
 #include "gateway/redis/history_entry.h"
 
-#include <stdlib.h>
 #include <string.h>
+
+#include "tests/fuzz/fuzz.h"
 
 #define MAX_MESSAGE 4096
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool promise)
-{
-    if (!promise)
-        abort();
-}
-
 static void check(const struct frame *f, const struct event_id *at, enum counter dropped)
 {
-    require(f->durable && event_id_equal(f->at, *at));
-    require(f->is_gap == (dropped != COUNTER_COUNT));
-    require(f->id_line_len > 0 && f->id_line_len < f->body_len);
-    require(f->body_at + f->body_len + SSE_CHUNK_TAIL == f->wire_len);
-    require(sse_text_valid(f->wire, f->wire_len));
+    CHECK(f->durable && event_id_equal(f->at, *at));
+    CHECK(f->is_gap == (dropped != COUNTER_COUNT));
+    CHECK(f->id_line_len > 0 && f->id_line_len < f->body_len);
+    CHECK(f->body_at + f->body_len + SSE_CHUNK_TAIL == f->wire_len);
+    CHECK(sse_text_valid(f->wire, f->wire_len));
     // One event: its only blank line is its end.
     const char *body = f->wire + f->body_at;
     const char *end = memmem(body, f->body_len, "\n\n", 2);
-    require(end == body + f->body_len - 2 && !memchr(body, '\r', f->body_len));
+    CHECK(end == body + f->body_len - 2 && !memchr(body, '\r', f->body_len));
 }
 
 static void take(const redisReply *entry)
@@ -36,7 +29,7 @@ static void take(const redisReply *entry)
     bool stands = history_entry_event_id(entry, &at, &epoch);
     struct frame *f = history_entry_frame(entry, (struct channel_ref){.name = "news", .len = 4, .hash = 7},
                                           MAX_MESSAGE, before, &dropped);
-    require(stands == (f != NULL));
+    CHECK(stands == (f != NULL));
     if (f)
         check(f, &at, dropped);
     frame_release(f);

@@ -3,21 +3,13 @@
 #include <ctype.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "gateway/client/http_request.h"
 #include "gateway/client/stream_request.h"
-
-#define CHECK(condition)                                                                                     \
-    do {                                                                                                     \
-        if (!(condition)) {                                                                                  \
-            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);                          \
-            abort();                                                                                         \
-        }                                                                                                    \
-    } while (0)
+#include "tests/fuzz/fuzz.h"
 
 struct verdict {
     char *bytes; // a copy of what was fed, as the parser left it; `req` borrows from it
@@ -26,13 +18,6 @@ struct verdict {
     size_t head_len;
     struct http_request req;
 };
-
-static char *must_alloc(size_t size)
-{
-    char *p = malloc(size > 0 ? size : 1);
-    CHECK(p != NULL);
-    return p;
-}
 
 static void check_status(int status)
 {

@@ -6,14 +6,7 @@
 #include <string.h>
 
 #include "common/envelope.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool promise)
-{
-    if (!promise)
-        abort();
-}
+#include "tests/fuzz/fuzz.h"
 
 static void take(const char *payload, size_t len)
 {
@@ -22,19 +15,19 @@ static void take(const char *payload, size_t len)
     struct frame *f = message_frame(&policy, (struct channel_ref){.name = "news", .len = 4, .hash = 7},
                                     payload, len, &dropped);
     bool is_whole = dropped == COUNTER_COUNT || dropped == COUNTER_IDS_DROPPED;
-    require((f != NULL) == is_whole);
+    CHECK((f != NULL) == is_whole);
     if (!f)
         return;
     const char *body = f->wire + f->body_at;
     const char *end = memmem(body, f->body_len, "\n\n", 2);
-    require(end == body + f->body_len - 2 && !memchr(body, '\r', f->body_len));
-    require(!f->is_gap && !f->rest);
+    CHECK(end == body + f->body_len - 2 && !memchr(body, '\r', f->body_len));
+    CHECK(!f->is_gap && !f->rest);
     if (f->id_line_len > 0) // "id: ", the id, LF
-        require(envelope_id_returns(body + 4, f->id_line_len - 5));
+        CHECK(envelope_id_returns(body + 4, f->id_line_len - 5));
     if (f->durable)
-        require(f->id_line_len > 0 && f->at.offset > 0 && event_id_before(f->prev, f->at));
+        CHECK(f->id_line_len > 0 && f->at.offset > 0 && event_id_before(f->prev, f->at));
     else
-        require(event_id_is_zero(f->at));
+        CHECK(event_id_is_zero(f->at));
     frame_release(f);
 }
 
@@ -44,9 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const char *const begins[] = {"", "\x1eSSE/1\n", "\x1eSSE/1\ndurable: "};
     for (size_t i = 0; i < sizeof begins / sizeof *begins; i++) {
         size_t len = strlen(begins[i]);
-        char *payload = malloc(len + size + 1);
-        if (!payload)
-            return 0;
+        char *payload = must_alloc(len + size);
         memcpy(payload, begins[i], len);
         if (size > 0)
             memcpy(payload + len, data, size);

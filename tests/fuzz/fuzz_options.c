@@ -2,12 +2,13 @@
 // reads back the same.
 #include "common/options.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/fuzz.h"
 
 static const char *const colors[] = {"red", "green", NULL};
 
@@ -39,18 +40,12 @@ static const struct option_table table = {.program = "fuzz",
                                           .specs = specs,
                                           .count = 9};
 
-static void require(bool promise)
-{
-    if (!promise)
-        abort();
-}
-
 // A descriptor whose path reads as a file.
 static int make_file(const void *bytes, size_t size)
 {
     int fd = memfd_create("options", MFD_CLOEXEC);
 
-    require(fd >= 0 && write(fd, bytes, size) == (ssize_t)size);
+    CHECK(fd >= 0 && write(fd, bytes, size) == (ssize_t)size);
     return fd;
 }
 
@@ -68,7 +63,7 @@ static char *print(const struct settings *settings, size_t *len)
     char *text = NULL;
     FILE *out = open_memstream(&text, len);
 
-    require(out != NULL);
+    CHECK(out != NULL);
     options_print_config(&table, settings, out);
     fclose(out);
     return text;
@@ -82,17 +77,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int fd = make_file(data, size);
 
     if (!load(fd, &before, error)) {
-        require(*error && !strchr(error, '\n'));
+        CHECK(*error && !strchr(error, '\n'));
         close(fd);
         return 0;
     }
     close(fd);
     printed = print(&before, &printed_len);
     fd = make_file(printed, printed_len);
-    require(load(fd, &after, error));
+    CHECK(load(fd, &after, error));
     close(fd);
     again = print(&after, &again_len);
-    require(strcmp(printed, again) == 0);
+    CHECK(strcmp(printed, again) == 0);
     free(printed);
     free(again);
     options_free(&table, &before);

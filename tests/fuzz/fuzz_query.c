@@ -1,28 +1,12 @@
 // Queries are read as WHATWG URL section 5.1 says, by a second reader that shares no code with the first; and
 // whatever one holds, a stream asks only for distinct channels with legal names.
 #include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "gateway/client/http_target.h"
 #include "gateway/client/stream_request.h"
-
-#define CHECK(condition)                                                                                     \
-    do {                                                                                                     \
-        if (!(condition)) {                                                                                  \
-            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);                          \
-            abort();                                                                                         \
-        }                                                                                                    \
-    } while (0)
-
-static char *must_alloc(size_t size)
-{
-    char *p = malloc(size > 0 ? size : 1);
-    CHECK(p != NULL);
-    return p;
-}
+#include "tests/fuzz/fuzz.h"
 
 // Decodes to `out`; returns the length, -1 where http_query_next must refuse.
 static long decode(const char *at, size_t len, char *out)
@@ -123,8 +107,6 @@ static void check_stream(const char *query, size_t len, const char *id, size_t i
               kept);
     stream_request_deinit(&s);
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len);
 
 // Input: room for a pair, length of the Last-Event-ID header, most channels, the header, the query.
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len)

@@ -1,14 +1,10 @@
 // Whatever a server sends: no reply and no buffer grows beyond its bounds, and bytes that come in pieces give the same
 // replies as those that come together.
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "gateway/redis/redis_reader.h"
+#include "tests/fuzz/fuzz.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(condition) ((condition) ? (void)0 : abort())
 #define INPUT_MAX 16384u
 
 static const struct redis_limits limits = {.bulk = 256, .elements = 64, .bytes = 1024};

@@ -1,29 +1,21 @@
 // A URL is refused with a line that does not quote it, or parsed into parts that hold to the header's word.
 #include "common/redis_url.h"
 
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool promise)
-{
-    if (!promise)
-        abort();
-}
+#include "tests/fuzz/fuzz.h"
 
 static void check_parts(const struct redis_url *url)
 {
     bool network = url->kind != REDIS_URL_UNIX;
 
-    require(network ? url->endpoint_count >= 1 : url->endpoint_count == 0);
-    require(url->endpoint_count <= REDIS_URL_MAX_ENDPOINTS);
-    require((url->unix_path != NULL) == !network &&
-            (url->master_name != NULL) == (url->kind == REDIS_URL_SENTINEL));
-    require(url->kind != REDIS_URL_CLUSTER || url->db == 0);
+    CHECK(network ? url->endpoint_count >= 1 : url->endpoint_count == 0);
+    CHECK(url->endpoint_count <= REDIS_URL_MAX_ENDPOINTS);
+    CHECK((url->unix_path != NULL) == !network &&
+          (url->master_name != NULL) == (url->kind == REDIS_URL_SENTINEL));
+    CHECK(url->kind != REDIS_URL_CLUSTER || url->db == 0);
     for (size_t i = 0; i < url->endpoint_count; i++)
-        require(*url->endpoints[i].host && url->endpoints[i].port != 0);
+        CHECK(*url->endpoints[i].host && url->endpoints[i].port != 0);
 }
 
 // What describes a URL is a URL itself, of the same place. A decoded path or name may need its percent signs
@@ -36,12 +28,12 @@ static void check_description(const struct redis_url *url)
     redis_url_describe(url, text, sizeof(text));
     if (url->unix_path || url->master_name)
         return;
-    require(redis_url_parse(text, &again, error, sizeof(error)));
-    require(again.kind == url->kind && again.tls == url->tls && again.db == url->db &&
-            again.endpoint_count == url->endpoint_count);
+    CHECK(redis_url_parse(text, &again, error, sizeof(error)));
+    CHECK(again.kind == url->kind && again.tls == url->tls && again.db == url->db &&
+          again.endpoint_count == url->endpoint_count);
     for (size_t i = 0; i < url->endpoint_count; i++) {
-        require(strcmp(again.endpoints[i].host, url->endpoints[i].host) == 0);
-        require(again.endpoints[i].port == url->endpoints[i].port);
+        CHECK(strcmp(again.endpoints[i].host, url->endpoints[i].host) == 0);
+        CHECK(again.endpoints[i].port == url->endpoints[i].port);
     }
     redis_url_deinit(&again);
 }
@@ -69,7 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_parts(&url);
         check_description(&url);
     } else {
-        require(*error && !strchr(error, '\n'));
+        CHECK(*error && !strchr(error, '\n'));
     }
     redis_url_deinit(&url);
     return 0;

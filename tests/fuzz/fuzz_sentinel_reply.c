@@ -1,18 +1,14 @@
 // Whatever a sentinel answers: read without a fault, and what passes for an address can be one.
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "gateway/redis/redis_reader.h"
 #include "gateway/redis/sentinel_reply.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/fuzz.h"
 
 static void check(const struct sentinel_master *master)
 {
-    if (master->address.host[0] == '\0' || master->address.port == 0 ||
-        strnlen(master->address.host, REDIS_HOST_SIZE) == REDIS_HOST_SIZE)
-        abort();
+    CHECK(master->address.host[0] != '\0' && master->address.port != 0);
+    CHECK(strnlen(master->address.host, REDIS_HOST_SIZE) < REDIS_HOST_SIZE);
 }
 
 static void try_reply(const redisReply *reply)
@@ -21,8 +17,7 @@ static void try_reply(const redisReply *reply)
     if (sentinel_read_address(reply, &master) == SENTINEL_FOUND)
         check(&master);
     struct sentinel_master known = {.address = {.host = "h", .port = 1}};
-    if (sentinel_read_details(reply, &known) > SENTINEL_REFUSES)
-        abort();
+    CHECK(sentinel_read_details(reply, &known) <= SENTINEL_REFUSES);
     if (sentinel_read_switch(reply, "main", &master))
         check(&master);
 }

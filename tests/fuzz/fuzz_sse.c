@@ -2,32 +2,16 @@
 // text, and the events around it are untouched. The decoder here is written from that section and shares no
 // code with the encoder.
 #include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "gateway/fanout/sse.h"
-
-#define CHECK(condition)                                                                                     \
-    do {                                                                                                     \
-        if (!(condition)) {                                                                                  \
-            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);                          \
-            abort();                                                                                         \
-        }                                                                                                    \
-    } while (0)
+#include "tests/fuzz/fuzz.h"
 
 struct bytes {
     char *at;
     size_t len;
 };
-
-static char *must_alloc(size_t size)
-{
-    char *p = malloc(size > 0 ? size : 1);
-    CHECK(p != NULL);
-    return p;
-}
 
 static void append(struct bytes *b, const char *at, size_t len)
 {
@@ -227,8 +211,6 @@ static bool is_value(const char *at, size_t len)
 {
     return memchr(at, '\r', len) == NULL && memchr(at, '\n', len) == NULL && memchr(at, 0, len) == NULL;
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len);
 
 // Input: flags, length of event, length of id, four bytes of retry, then event, id and data.
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len)

@@ -3,9 +3,14 @@
 import '../lib/plain_build.mjs';
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
+import { Gateway } from '../lib/gateway.mjs';
+import { Redis } from '../lib/redis.mjs';
 import { scopeOf } from '../lib/scope.mjs';
+import { Stream } from '../lib/stream.mjs';
+import { until } from '../lib/wait.mjs';
 import { buildPlain } from '../lib/work.mjs';
 import { casesOf, inLanes } from '../torture/lanes.mjs';
+import { failing } from '../torture/scenario.mjs';
 
 const LANES = 4;
 const ENOMEM = 12;
@@ -54,4 +59,18 @@ test('a descriptor that the kernel does not watch: its connection is made anew, 
 
 test('a wake-up that is lost: the thread that it was meant for finds its mail all the same', async (t) => {
     await torture(t, (run) => casesOf(run, 'eventfd_write', [2], { to: 6 }));
+});
+
+test('a channel that there was no memory to leave is left with its next message', async (t) => {
+    const scope = scopeOf(t);
+    const redis = await Redis.start(scope);
+    const { control, env } = failing(scope.folder, { call: 'malloc', error: ENOMEM, nth: 1, place: 'conn_destroy' });
+    const gateway = await Gateway.start(scope, { redis, env });
+    const stream = await Stream.open(gateway.port, '/stream?channel=left');
+    await redis.subscribed('left', 1);
+    control.arm();
+    stream.close();
+    await gateway.process.logged(/channel left is released with its next message/);
+    await redis.publish('left', 'the next message');
+    await until('no subscription', async () => (await redis.numsub('left')).get('left') === 0);
 });

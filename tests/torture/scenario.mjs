@@ -158,6 +158,13 @@ function placeOf(name) {
     return `${from.toString(16)} ${(from + size).toString(16)}`;
 }
 
+/** What makes a gateway's call fail: { control, env }. `control.arm()` begins to count. */
+export function failing(folder, { call, error, nth, place }) {
+    const control = new Control(path.join(folder, 'control'), nth, error);
+    const env = { LD_PRELOAD: path.join(BUILD, 'tests/fail_call.so'), FAIL_CALL: call, FAIL_CONTROL: control.file, ...(place && { FAIL_PLACE: placeOf(place) }) };
+    return { control, env };
+}
+
 /**
  * Runs one case. `server`: { redis, client } with the function library. `call`: a name of CALLS; `nth` 0: nothing fails.
  * `place`: the function from within which it is made, if that matters.
@@ -166,10 +173,9 @@ function placeOf(name) {
 export async function runCase(scope, server, { call, error = 0, nth, workers, place }) {
     const name = `${call}-${error}-${nth}-${workers}${place ? `-${place}` : ''}`;
     const folder = fs.mkdtempSync(path.join(scope.folder, `${name}-`));
-    const control = new Control(path.join(folder, 'control'), nth, error);
+    const { control, env } = failing(folder, { call, error, nth, place });
     if (CALLS[call].from === 'start') control.arm();
     const own = { folder, undo: [], defer(f) { this.undo.push(f); } };
-    const env = { LD_PRELOAD: path.join(BUILD, 'tests/fail_call.so'), FAIL_CALL: call, FAIL_CONTROL: control.file, ...(place && { FAIL_PLACE: placeOf(place) }) };
     const args = ['--retry', '100ms', '--drain-timeout', '3s', '--log-level', 'debug'];
     const redisUrl = `redis://localhost:${server.redis.port}`; // a name, which has to be looked up
     const gateway = await Gateway.start(own, { redisUrl, env, args, workers, ready: false });

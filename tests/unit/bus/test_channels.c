@@ -1,9 +1,10 @@
 // What each call does, one at a time. test_channels_model.c plays whole lives.
 #include "gateway/bus/channels.h"
 
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "tests/unit/lib/unit_main.h"
 
 static struct channels all;
 static struct node_channels node;
@@ -19,6 +20,8 @@ static void teardown(void)
 {
     channels_deinit(&all);
 }
+
+TESTS_WITH(.setup = setup, .teardown = teardown);
 
 static struct channel_ref ref_of(const char *name)
 {
@@ -110,7 +113,7 @@ static void activate(const char *name)
     ck_assert_ptr_nonnull(confirm(name));
 }
 
-START_TEST(a_wanted_channel_is_sent_once_and_active_once_confirmed)
+TEST(a_wanted_channel_is_sent_once_and_active_once_confirmed)
 {
     struct bus_channel *a = want(3, "a");
     ck_assert_int_eq(a->state, CHANNEL_FRESH);
@@ -122,9 +125,8 @@ START_TEST(a_wanted_channel_is_sent_once_and_active_once_confirmed)
     ck_assert_ptr_null(confirm("a")); // said once
     ck_assert_str_eq(batch(16), "");
 }
-END_TEST
 
-START_TEST(many_that_want_a_channel_share_one_subscription)
+TEST(many_that_want_a_channel_share_one_subscription)
 {
     struct bus_channel *a = want(0, "a");
     ck_assert_ptr_eq(want(5, "a"), a);
@@ -136,18 +138,16 @@ START_TEST(many_that_want_a_channel_share_one_subscription)
     ck_assert_int_eq(a->state, CHANNEL_ACTIVE);
     ck_assert_str_eq(batch(16), "");
 }
-END_TEST
 
-START_TEST(channels_leave_in_the_order_they_were_wanted_and_no_more_than_fit)
+TEST(channels_leave_in_the_order_they_were_wanted_and_no_more_than_fit)
 {
     want(0, "a"), want(0, "b"), want(0, "c"), want(1, "a"), want(0, "d");
     ck_assert_str_eq(batch(3), "a b c");
     want(0, "e");
     ck_assert_str_eq(batch(3), "d e");
 }
-END_TEST
 
-START_TEST(a_channel_that_redis_was_not_told_of_goes_at_once)
+TEST(a_channel_that_redis_was_not_told_of_goes_at_once)
 {
     want(0, "a");
     unwant(0, "a", 5000);
@@ -155,9 +155,8 @@ START_TEST(a_channel_that_redis_was_not_told_of_goes_at_once)
     ck_assert_str_eq(batch(16), "");
     unwant(0, "a", 5000); // nobody's: no effect
 }
-END_TEST
 
-START_TEST(a_channel_is_kept_while_anyone_wants_it)
+TEST(a_channel_is_kept_while_anyone_wants_it)
 {
     activate("a");
     want(1, "a");
@@ -167,9 +166,8 @@ START_TEST(a_channel_is_kept_while_anyone_wants_it)
     unwant(1, "a", 5000);
     ck_assert(find("a")->lingering);
 }
-END_TEST
 
-START_TEST(a_channel_lingers_until_its_time_and_not_a_millisecond_less)
+TEST(a_channel_lingers_until_its_time_and_not_a_millisecond_less)
 {
     activate("a");
     unwant(0, "a", 5000);
@@ -179,9 +177,8 @@ START_TEST(a_channel_lingers_until_its_time_and_not_a_millisecond_less)
     ck_assert_ptr_null(find("a"));
     ck_assert_str_eq(expired(UINT64_MAX, 16), "");
 }
-END_TEST
 
-START_TEST(who_comes_back_while_it_lingers_finds_it_active)
+TEST(who_comes_back_while_it_lingers_finds_it_active)
 {
     activate("a");
     unwant(0, "a", 5000);
@@ -192,18 +189,16 @@ START_TEST(who_comes_back_while_it_lingers_finds_it_active)
     ck_assert_str_eq(expired(6999, 16), ""); // the second time counts
     ck_assert_str_eq(expired(7000, 16), "a");
 }
-END_TEST
 
-START_TEST(leaving_twice_does_not_prolong_the_linger)
+TEST(leaving_twice_does_not_prolong_the_linger)
 {
     activate("a");
     unwant(0, "a", 5000);
     unwant(0, "a", 9000);
     ck_assert_str_eq(expired(5000, 16), "a");
 }
-END_TEST
 
-START_TEST(what_lingers_goes_oldest_first_and_no_more_than_fit)
+TEST(what_lingers_goes_oldest_first_and_no_more_than_fit)
 {
     activate("a"), activate("b"), activate("c");
     unwant(0, "c", 100), unwant(0, "a", 200), unwant(0, "b", 300);
@@ -215,11 +210,10 @@ START_TEST(what_lingers_goes_oldest_first_and_no_more_than_fit)
     ck_assert_str_eq(expired(1000, 1), "b");
     ck_assert_str_eq(expired(1000, 1), "d");
 }
-END_TEST
 
 // Redis answers in order, and its answer to a batch is told by the oldest that is still SENT: were that one
 // taken away, the next batch would get its answer.
-START_TEST(a_channel_is_not_unsubscribed_before_redis_has_answered)
+TEST(a_channel_is_not_unsubscribed_before_redis_has_answered)
 {
     want(0, "a");
     ck_assert_str_eq(batch(16), "a");
@@ -233,10 +227,9 @@ START_TEST(a_channel_is_not_unsubscribed_before_redis_has_answered)
     ck_assert_ptr_eq(confirm("b"), find("b"));
     ck_assert_str_eq(expired(200, 16), "b");
 }
-END_TEST
 
 // While Redis stands still, each stream that leaves would else cost a walk over all that left before.
-START_TEST(channels_that_cannot_leave_yet_are_not_looked_through)
+TEST(channels_that_cannot_leave_yet_are_not_looked_through)
 {
     for (char name[] = "a"; *name <= 'h'; ++*name)
         want(0, name);
@@ -253,9 +246,8 @@ START_TEST(channels_that_cannot_leave_yet_are_not_looked_through)
     node_channels_reset(&node);
     ck_assert_str_eq(batch(16), "d");
 }
-END_TEST
 
-START_TEST(a_channel_that_is_refused_alone_is_denied)
+TEST(a_channel_that_is_refused_alone_is_denied)
 {
     struct bus_channel *a = want(0, "a");
     batch(16);
@@ -264,9 +256,8 @@ START_TEST(a_channel_that_is_refused_alone_is_denied)
     ck_assert_str_eq(batch(16), "");
     ck_assert_ptr_null(confirm("a"));
 }
-END_TEST
 
-START_TEST(a_refused_batch_is_sent_again_one_by_one)
+TEST(a_refused_batch_is_sent_again_one_by_one)
 {
     want(0, "a"), want(0, "b"), want(0, "c");
     ck_assert_str_eq(batch(16), "a b c");
@@ -285,9 +276,8 @@ START_TEST(a_refused_batch_is_sent_again_one_by_one)
     ck_assert_int_eq(find("b")->state, CHANNEL_DENIED);
     ck_assert_int_eq(find("c")->state, CHANNEL_ACTIVE);
 }
-END_TEST
 
-START_TEST(what_goes_alone_does_not_travel_with_new_channels)
+TEST(what_goes_alone_does_not_travel_with_new_channels)
 {
     want(0, "a"), want(0, "b");
     batch(16);
@@ -299,16 +289,14 @@ START_TEST(what_goes_alone_does_not_travel_with_new_channels)
     ck_assert_str_eq(batch(16), "b");
     ck_assert_str_eq(batch(16), "d");
 }
-END_TEST
 
-START_TEST(a_refusal_that_nothing_waits_for_has_no_effect)
+TEST(a_refusal_that_nothing_waits_for_has_no_effect)
 {
     ck_assert_ptr_null(node_channels_refuse_oldest(&node));
     activate("a");
     ck_assert_ptr_null(node_channels_refuse_oldest(&node));
     ck_assert_int_eq(find("a")->state, CHANNEL_ACTIVE);
 }
-END_TEST
 
 static void deny(const char *name)
 {
@@ -318,15 +306,14 @@ static void deny(const char *name)
 }
 
 // Else each new stream of a forbidden channel would cost Redis a command.
-START_TEST(who_wants_a_denied_channel_does_not_have_it_tried_again)
+TEST(who_wants_a_denied_channel_does_not_have_it_tried_again)
 {
     deny("a");
     ck_assert_int_eq(want(1, "a")->state, CHANNEL_DENIED);
     ck_assert_str_eq(batch(16), "");
 }
-END_TEST
 
-START_TEST(denied_channels_are_tried_again_one_by_one_when_it_is_time)
+TEST(denied_channels_are_tried_again_one_by_one_when_it_is_time)
 {
     deny("a"), deny("b");
     want(0, "c");
@@ -342,9 +329,8 @@ START_TEST(denied_channels_are_tried_again_one_by_one_when_it_is_time)
     ck_assert_int_eq(find("a")->state, CHANNEL_ACTIVE);
     ck_assert_int_eq(find("b")->state, CHANNEL_DENIED);
 }
-END_TEST
 
-START_TEST(a_denied_channel_goes_with_the_last_who_wanted_it)
+TEST(a_denied_channel_goes_with_the_last_who_wanted_it)
 {
     deny("a");
     unwant(0, "a", 5000);
@@ -352,9 +338,8 @@ START_TEST(a_denied_channel_goes_with_the_last_who_wanted_it)
     node_channels_retry_denied(&node);
     ck_assert_str_eq(batch(16), "");
 }
-END_TEST
 
-START_TEST(after_a_reset_all_that_is_wanted_is_fresh_in_one_batch)
+TEST(after_a_reset_all_that_is_wanted_is_fresh_in_one_batch)
 {
     activate("a");
     want(0, "b"), want(0, "c");
@@ -370,9 +355,8 @@ START_TEST(after_a_reset_all_that_is_wanted_is_fresh_in_one_batch)
     ck_assert_ptr_nonnull(confirm("c"));
     ck_assert_ptr_nonnull(confirm("d"));
 }
-END_TEST
 
-START_TEST(after_a_reset_only_what_was_active_may_have_a_hole)
+TEST(after_a_reset_only_what_was_active_may_have_a_hole)
 {
     activate("a");
     want(0, "b");
@@ -385,9 +369,8 @@ START_TEST(after_a_reset_only_what_was_active_may_have_a_hole)
     node_channels_reset(&node); // lost again before it was confirmed
     ck_assert(find("a")->was_active);
 }
-END_TEST
 
-START_TEST(after_a_reset_what_lingered_is_forgotten)
+TEST(after_a_reset_what_lingered_is_forgotten)
 {
     activate("a"), activate("b");
     unwant(0, "a", 5000);
@@ -396,9 +379,8 @@ START_TEST(after_a_reset_what_lingered_is_forgotten)
     ck_assert_str_eq(batch(16), "b");
     ck_assert_str_eq(expired(UINT64_MAX, 16), "");
 }
-END_TEST
 
-START_TEST(after_a_reset_internal_channels_come_last)
+TEST(after_a_reset_internal_channels_come_last)
 {
     add_internal("canary", 0);
     for (char name[] = "a"; *name <= 'e'; ++*name)
@@ -408,9 +390,8 @@ START_TEST(after_a_reset_internal_channels_come_last)
     ck_assert_str_ne(batch(5), "");
     ck_assert_str_eq(batch(16), "canary");
 }
-END_TEST
 
-START_TEST(an_internal_channel_stays_and_counts_as_nobodys)
+TEST(an_internal_channel_stays_and_counts_as_nobodys)
 {
     struct bus_channel *canary = add_internal("canary", 0);
     ck_assert_str_eq(batch(16), "canary");
@@ -422,18 +403,16 @@ START_TEST(an_internal_channel_stays_and_counts_as_nobodys)
     channels_forget(&all, canary);
     ck_assert_ptr_null(find("canary"));
 }
-END_TEST
 
-START_TEST(a_confirmation_of_what_was_not_asked_has_no_effect)
+TEST(a_confirmation_of_what_was_not_asked_has_no_effect)
 {
     ck_assert_ptr_null(confirm("a"));
     want(0, "a");
     ck_assert_ptr_null(confirm("a")); // of an older connection, say
     ck_assert_int_eq(find("a")->state, CHANNEL_FRESH);
 }
-END_TEST
 
-START_TEST(a_worker_that_comes_anew_was_told_of_no_loss)
+TEST(a_worker_that_comes_anew_was_told_of_no_loss)
 {
     struct bus_channel *a = want(0, "a");
     want(1, "a");
@@ -442,18 +421,16 @@ START_TEST(a_worker_that_comes_anew_was_told_of_no_loss)
     want(0, "a");
     ck_assert_uint_eq(a->gap_told, 2);
 }
-END_TEST
 
-START_TEST(a_batch_holds_channels_of_one_slot)
+TEST(a_batch_holds_channels_of_one_slot)
 {
     want_in_slot(0, "a", 7), want_in_slot(0, "b", 7), want_in_slot(0, "c", 9), want_in_slot(0, "d", 7);
     ck_assert_str_eq(batch(16), "a b");
     ck_assert_str_eq(batch(16), "c");
     ck_assert_str_eq(batch(16), "d");
 }
-END_TEST
 
-START_TEST(sorted_channels_of_one_slot_go_out_together_and_internal_ones_last)
+TEST(sorted_channels_of_one_slot_go_out_together_and_internal_ones_last)
 {
     add_internal("z", 7);
     want_in_slot(0, "a", 9), want_in_slot(0, "b", 8), want_in_slot(0, "c", 9), want_in_slot(0, "d", 8);
@@ -468,7 +445,6 @@ START_TEST(sorted_channels_of_one_slot_go_out_together_and_internal_ones_last)
     }
     ck_assert_str_eq(batch(16), "z");
 }
-END_TEST
 
 // True where the channel was ACTIVE.
 static bool taken_away(const char *name)
@@ -480,7 +456,7 @@ static bool taken_away(const char *name)
     return was_active;
 }
 
-START_TEST(what_a_node_sends_elsewhere_waits_until_it_is_tried_again)
+TEST(what_a_node_sends_elsewhere_waits_until_it_is_tried_again)
 {
     want_in_slot(0, "a", 7), want_in_slot(0, "b", 7), want_in_slot(0, "c", 9);
     ck_assert_str_eq(batch(16), "a b");
@@ -497,18 +473,16 @@ START_TEST(what_a_node_sends_elsewhere_waits_until_it_is_tried_again)
     ck_assert_str_eq(batch(16), "a b");
     ck_assert(!confirm("a")->was_active);
 }
-END_TEST
 
-START_TEST(an_error_for_a_slot_that_nothing_waits_for_has_no_effect)
+TEST(an_error_for_a_slot_that_nothing_waits_for_has_no_effect)
 {
     want_in_slot(0, "a", 7);
     ck_assert_str_eq(batch(16), "a");
     node_channels_batch_moved(&node, 8);
     ck_assert_int_eq(find("a")->state, CHANNEL_SENT);
 }
-END_TEST
 
-START_TEST(a_channel_that_redis_takes_away_may_have_a_hole)
+TEST(a_channel_that_redis_takes_away_may_have_a_hole)
 {
     activate("a"), activate("b");
     want(0, "c");
@@ -523,9 +497,8 @@ START_TEST(a_channel_that_redis_takes_away_may_have_a_hole)
     ck_assert(!taken_away("a")); // told once
     ck_assert(!taken_away("x"));
 }
-END_TEST
 
-START_TEST(a_moved_channel_goes_with_the_last_who_wanted_it_and_a_lost_connection_makes_it_fresh)
+TEST(a_moved_channel_goes_with_the_last_who_wanted_it_and_a_lost_connection_makes_it_fresh)
 {
     activate("a"), activate("b");
     ck_assert(taken_away("a") && taken_away("b"));
@@ -535,9 +508,8 @@ START_TEST(a_moved_channel_goes_with_the_last_who_wanted_it_and_a_lost_connectio
     ck_assert_str_eq(batch(16), "b");
     ck_assert(confirm("b")->was_active);
 }
-END_TEST
 
-START_TEST(a_channel_moves_to_another_node_with_all_who_want_it)
+TEST(a_channel_moves_to_another_node_with_all_who_want_it)
 {
     struct node_channels other;
     node_channels_init(&other, &all);
@@ -562,9 +534,8 @@ START_TEST(a_channel_moves_to_another_node_with_all_who_want_it)
     ck_assert_ptr_eq(confirm_at(&other, "a"), a);
     ck_assert_uint_eq(all.active_count, 1);
 }
-END_TEST
 
-START_TEST(a_channel_without_a_node_waits_for_one_and_goes_with_the_last_who_wanted_it)
+TEST(a_channel_without_a_node_waits_for_one_and_goes_with_the_last_who_wanted_it)
 {
     const struct channel_ref a = ref_of("a"), b = ref_of("b");
     ck_assert_int_eq(channels_want(&all, 0, a, 7)->state, CHANNEL_UNOWNED);
@@ -581,7 +552,6 @@ START_TEST(a_channel_without_a_node_waits_for_one_and_goes_with_the_last_who_wan
     ck_assert_int_eq(find("a")->state, CHANNEL_UNOWNED);
     ck_assert(find("a")->was_active);
 }
-END_TEST
 
 static void leave_node(void *ctx, struct bus_channel *c)
 {
@@ -589,7 +559,7 @@ static void leave_node(void *ctx, struct bus_channel *c)
     channel_move(&all, c, NULL);
 }
 
-START_TEST(every_channel_of_a_node_is_visited_whatever_its_state)
+TEST(every_channel_of_a_node_is_visited_whatever_its_state)
 {
     int visits = 0;
     activate("a");
@@ -605,9 +575,8 @@ START_TEST(every_channel_of_a_node_is_visited_whatever_its_state)
     node_channels_each(&node, leave_node, &visits);
     ck_assert_int_eq(visits, 5);
 }
-END_TEST
 
-START_TEST(memory_is_accounted_for_and_given_back)
+TEST(memory_is_accounted_for_and_given_back)
 {
     size_t empty = channels_bytes(&all);
     activate("a"), activate("b");
@@ -618,54 +587,4 @@ START_TEST(memory_is_accounted_for_and_given_back)
     unwant(0, "b", 1);
     node_channels_reset(&node);
     ck_assert_uint_eq(channels_bytes(&all), map_bytes(&all.map));
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("channels");
-    TCase *tcase = tcase_create("channels");
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_add_test(tcase, a_wanted_channel_is_sent_once_and_active_once_confirmed);
-    tcase_add_test(tcase, many_that_want_a_channel_share_one_subscription);
-    tcase_add_test(tcase, channels_leave_in_the_order_they_were_wanted_and_no_more_than_fit);
-    tcase_add_test(tcase, a_channel_that_redis_was_not_told_of_goes_at_once);
-    tcase_add_test(tcase, a_channel_is_kept_while_anyone_wants_it);
-    tcase_add_test(tcase, a_channel_lingers_until_its_time_and_not_a_millisecond_less);
-    tcase_add_test(tcase, who_comes_back_while_it_lingers_finds_it_active);
-    tcase_add_test(tcase, leaving_twice_does_not_prolong_the_linger);
-    tcase_add_test(tcase, what_lingers_goes_oldest_first_and_no_more_than_fit);
-    tcase_add_test(tcase, a_channel_is_not_unsubscribed_before_redis_has_answered);
-    tcase_add_test(tcase, channels_that_cannot_leave_yet_are_not_looked_through);
-    tcase_add_test(tcase, a_channel_that_is_refused_alone_is_denied);
-    tcase_add_test(tcase, a_refused_batch_is_sent_again_one_by_one);
-    tcase_add_test(tcase, what_goes_alone_does_not_travel_with_new_channels);
-    tcase_add_test(tcase, a_refusal_that_nothing_waits_for_has_no_effect);
-    tcase_add_test(tcase, who_wants_a_denied_channel_does_not_have_it_tried_again);
-    tcase_add_test(tcase, denied_channels_are_tried_again_one_by_one_when_it_is_time);
-    tcase_add_test(tcase, a_denied_channel_goes_with_the_last_who_wanted_it);
-    tcase_add_test(tcase, after_a_reset_all_that_is_wanted_is_fresh_in_one_batch);
-    tcase_add_test(tcase, after_a_reset_only_what_was_active_may_have_a_hole);
-    tcase_add_test(tcase, after_a_reset_what_lingered_is_forgotten);
-    tcase_add_test(tcase, after_a_reset_internal_channels_come_last);
-    tcase_add_test(tcase, an_internal_channel_stays_and_counts_as_nobodys);
-    tcase_add_test(tcase, a_confirmation_of_what_was_not_asked_has_no_effect);
-    tcase_add_test(tcase, a_worker_that_comes_anew_was_told_of_no_loss);
-    tcase_add_test(tcase, a_batch_holds_channels_of_one_slot);
-    tcase_add_test(tcase, sorted_channels_of_one_slot_go_out_together_and_internal_ones_last);
-    tcase_add_test(tcase, what_a_node_sends_elsewhere_waits_until_it_is_tried_again);
-    tcase_add_test(tcase, an_error_for_a_slot_that_nothing_waits_for_has_no_effect);
-    tcase_add_test(tcase, a_channel_that_redis_takes_away_may_have_a_hole);
-    tcase_add_test(tcase,
-                   a_moved_channel_goes_with_the_last_who_wanted_it_and_a_lost_connection_makes_it_fresh);
-    tcase_add_test(tcase, a_channel_moves_to_another_node_with_all_who_want_it);
-    tcase_add_test(tcase, a_channel_without_a_node_waits_for_one_and_goes_with_the_last_who_wanted_it);
-    tcase_add_test(tcase, every_channel_of_a_node_is_visited_whatever_its_state);
-    tcase_add_test(tcase, memory_is_accounted_for_and_given_back);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,12 +1,12 @@
 // Long random lives of a node's channels against a naive table, and against a Redis that forbids some channels.
 #include "gateway/bus/channels.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/jitter.h"
+#include "tests/unit/lib/unit_main.h"
 
 enum { CHANNELS = 24, WORKERS = 3, BATCH = 8, STEPS = 20000 };
 
@@ -74,6 +74,8 @@ static void teardown(void)
 {
     channels_deinit(&all);
 }
+
+TESTS_WITH(.setup = setup, .teardown = teardown);
 
 static struct channel_ref ref_of(size_t c)
 {
@@ -284,7 +286,7 @@ static void check_as_model(void)
     CHECK(all.map.count == there);
 }
 
-START_TEST(behaves_as_a_table_and_three_lists_do)
+TEST_LOOP(behaves_as_a_table_and_three_lists_do, 0, 4)
 {
     static const struct {
         unsigned share;
@@ -300,7 +302,6 @@ START_TEST(behaves_as_a_table_and_three_lists_do)
         check_as_model();
     }
 }
-END_TEST
 
 // A Redis that answers in order, one answer an UNSUBSCRIBE or a batch: the batch is subscribed whole, or
 // refused whole where one of its channels is forbidden (as Redis does with ACLs).
@@ -364,7 +365,7 @@ static void want_or_not(void)
         CHECK(want(0, c));
 }
 
-START_TEST(one_forbidden_channel_never_hurts_another)
+TEST_LOOP(one_forbidden_channel_never_hurts_another, 0, 20)
 {
     random_state += (uint64_t)_i;
     queue_head = queue_tail = 0;
@@ -392,20 +393,4 @@ START_TEST(one_forbidden_channel_never_hurts_another)
         }
         ck_assert(i || !subscribed[c]); // nothing is left subscribed that nobody knows of
     }
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("channels model");
-    TCase *tcase = tcase_create("channels model");
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_add_loop_test(tcase, behaves_as_a_table_and_three_lists_do, 0, 4);
-    tcase_add_loop_test(tcase, one_forbidden_channel_never_hurts_another, 0, 20);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

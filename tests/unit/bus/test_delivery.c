@@ -2,7 +2,6 @@
 // mailbox on a real loop; the test plays the worker.
 #include "gateway/bus/delivery.h"
 
-#include <check.h>
 #include <ev.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 
 #include "common/log.h"
 #include "common/map.h"
+#include "tests/unit/lib/unit_main.h"
 
 #define PAYLOAD 1000    // bytes
 #define ROOM (3 * 1050) // of the mailbox: three such messages, not four
@@ -87,6 +87,8 @@ static void teardown(void)
     ev_loop_destroy(loop);
 }
 
+TESTS_WITH(.setup = setup, .teardown = teardown);
+
 static struct channel_ref ref(const char *name)
 {
     return channel_ref(name, 1);
@@ -119,7 +121,7 @@ static uint64_t dropped(void)
     return counter_read(&counters, COUNTER_DROPPED_BACKLOG);
 }
 
-START_TEST(messages_of_a_turn_arrive_in_order_at_its_end)
+TEST(messages_of_a_turn_arrive_in_order_at_its_end)
 {
     message("a1");
     message("b2");
@@ -129,9 +131,8 @@ START_TEST(messages_of_a_turn_arrive_in_order_at_its_end)
     ck_assert_str_eq(hear(), "a1 b2 a3");
     ck_assert_uint_eq(dropped(), 0);
 }
-END_TEST
 
-START_TEST(what_has_no_room_is_told_once_for_each_channel_behind_what_got_through)
+TEST(what_has_no_room_is_told_once_for_each_channel_behind_what_got_through)
 {
     message("a1");
     message("b2");
@@ -143,9 +144,8 @@ START_TEST(what_has_no_room_is_told_once_for_each_channel_behind_what_got_throug
     ck_assert_uint_eq(dropped(), 3);
     ck_assert_str_eq(hear(), "a1 b2 a3 gap:a gap:b");
 }
-END_TEST
 
-START_TEST(a_loss_is_told_before_the_next_message_of_its_channel_and_again_when_there_is_another)
+TEST(a_loss_is_told_before_the_next_message_of_its_channel_and_again_when_there_is_another)
 {
     const char *words[] = {"a1", "a2", "a3", "a4", "a5"};
     for (int i = 0; i < 5; i++)
@@ -161,18 +161,16 @@ START_TEST(a_loss_is_told_before_the_next_message_of_its_channel_and_again_when_
     ck_assert_uint_eq(dropped(), 5);
     ck_assert_str_eq(hear(), "a1 a2 a3 gap:a");
 }
-END_TEST
 
-START_TEST(a_full_outbox_goes_out_within_the_turn)
+TEST(a_full_outbox_goes_out_within_the_turn)
 {
     for (unsigned i = 0; i < OUTBOX_MAX + 10; i++)
         message("a1");
     ck_assert_uint_eq(dropped(), OUTBOX_MAX + 10 - 3);
     ck_assert_str_eq(hear(), "a1 a1 a1 gap:a");
 }
-END_TEST
 
-START_TEST(news_of_a_channel_keep_their_place_behind_messages)
+TEST(news_of_a_channel_keep_their_place_behind_messages)
 {
     message("a1");
     delivery_confirm(delivery, 0, channel("a"), &(struct history_tail){0});
@@ -183,9 +181,8 @@ START_TEST(news_of_a_channel_keep_their_place_behind_messages)
     delivery_unconfirm(delivery);
     ck_assert_str_eq(hear(), "a1 confirmed:a b2 gap:a b3 down");
 }
-END_TEST
 
-START_TEST(losses_found_while_a_gap_is_told_are_told_too)
+TEST(losses_found_while_a_gap_is_told_are_told_too)
 {
     message("a1");
     message("b2");
@@ -196,9 +193,8 @@ START_TEST(losses_found_while_a_gap_is_told_are_told_too)
     ck_assert_uint_eq(dropped(), 2);
     ck_assert_str_eq(hear(), "a1 b2 a3 gap:a gap:b");
 }
-END_TEST
 
-START_TEST(what_is_lost_after_a_new_subscription_is_another_loss)
+TEST(what_is_lost_after_a_new_subscription_is_another_loss)
 {
     message("a1");
     message("a2");
@@ -210,9 +206,8 @@ START_TEST(what_is_lost_after_a_new_subscription_is_another_loss)
     delivery_resubscribed(delivery, channel("a"), 0); // there may be new streams since the last time
     ck_assert_str_eq(hear(), "a1 a2 a3 gap:a anew:a gap:a anew:a");
 }
-END_TEST
 
-START_TEST(a_page_of_history_keeps_its_place_and_so_does_the_news_that_there_is_none)
+TEST(a_page_of_history_keeps_its_place_and_so_does_the_news_that_there_is_none)
 {
     struct sse_event event = {.data = "x", .data_len = 1};
     struct frame *f = frame_create(&event, channel_ref("a", 1)),
@@ -228,35 +223,11 @@ START_TEST(a_page_of_history_keeps_its_place_and_so_does_the_news_that_there_is_
     ck_assert_uint_eq(atomic_load(&f->refs), 1);
     frame_release(f);
 }
-END_TEST
 
-START_TEST(a_message_that_is_no_text_is_counted_and_no_gap)
+TEST(a_message_that_is_no_text_is_counted_and_no_gap)
 {
     delivery_message(delivery, channel("a"), "\xff", 1);
     delivery_flush(delivery);
     ck_assert_uint_eq(counter_read(&counters, COUNTER_DROPPED_NOT_TEXT), 1);
     ck_assert_str_eq(hear(), "");
-}
-END_TEST
-
-int main(void)
-{
-    Suite *s = suite_create("delivery");
-    TCase *t = tcase_create("delivery");
-    tcase_add_checked_fixture(t, setup, teardown);
-    tcase_add_test(t, messages_of_a_turn_arrive_in_order_at_its_end);
-    tcase_add_test(t, what_has_no_room_is_told_once_for_each_channel_behind_what_got_through);
-    tcase_add_test(t, a_loss_is_told_before_the_next_message_of_its_channel_and_again_when_there_is_another);
-    tcase_add_test(t, a_full_outbox_goes_out_within_the_turn);
-    tcase_add_test(t, news_of_a_channel_keep_their_place_behind_messages);
-    tcase_add_test(t, losses_found_while_a_gap_is_told_are_told_too);
-    tcase_add_test(t, what_is_lost_after_a_new_subscription_is_another_loss);
-    tcase_add_test(t, a_page_of_history_keeps_its_place_and_so_does_the_news_that_there_is_none);
-    tcase_add_test(t, a_message_that_is_no_text_is_counted_and_no_gap);
-    suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

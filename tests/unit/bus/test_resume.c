@@ -3,7 +3,6 @@
 // answers back, so that much can happen between a query's answer and its arrival.
 #include "gateway/bus/resume.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 #include "tests/unit/lib/redis_server.h"
 #include "tests/unit/lib/relay.h"
 #include "tests/unit/lib/scratch.h"
+#include "tests/unit/lib/unit_main.h"
 
 enum { WORKERS = 3, WORDS = 256 };
 
@@ -134,6 +134,9 @@ static void teardown(void)
     redis_server_kill(&server);
     ev_loop_destroy(loop);
 }
+
+TESTS_WITH(.setup_once = scratch_setup, .teardown_once = scratch_teardown, .setup = setup,
+           .teardown = teardown);
 
 static struct bus_channel *come(unsigned worker, const char *channel)
 {
@@ -263,7 +266,7 @@ static void wait_heard(unsigned w)
     loop_wait(loop, has_heard, &workers[w]);
 }
 
-START_TEST(one_question_speaks_for_all_workers)
+TEST(one_question_speaks_for_all_workers)
 {
     publish();
     hold_answers();
@@ -277,9 +280,8 @@ START_TEST(one_question_speaks_for_all_workers)
     for (unsigned w = 0; w < WORKERS; w++)
         ck_assert_str_eq(heard(w), "1");
 }
-END_TEST
 
-START_TEST(who_comes_while_a_question_is_on_its_way_gets_an_answer_that_was_asked_for_later)
+TEST(who_comes_while_a_question_is_on_its_way_gets_an_answer_that_was_asked_for_later)
 {
     ask_and_hold();
     publish();
@@ -293,9 +295,8 @@ START_TEST(who_comes_while_a_question_is_on_its_way_gets_an_answer_that_was_aske
     ck_assert_str_eq(heard(1), "2");
     ck_assert_str_eq(heard(2), "2");
 }
-END_TEST
 
-START_TEST(nobody_asks_while_a_question_is_on_its_way)
+TEST(nobody_asks_while_a_question_is_on_its_way)
 {
     ask_and_hold();
     for (int n = 0; n < 100; n++)
@@ -306,9 +307,8 @@ START_TEST(nobody_asks_while_a_question_is_on_its_way)
     ck_assert_uint_eq(env.position_queries, 3);
     ck_assert_int_eq(answered() - answered_before, 2);
 }
-END_TEST
 
-START_TEST(who_wants_to_hear_once_more_does_not_hear_the_older_answer)
+TEST(who_wants_to_hear_once_more_does_not_hear_the_older_answer)
 {
     ask_and_hold();
     publish();
@@ -317,9 +317,8 @@ START_TEST(who_wants_to_hear_once_more_does_not_hear_the_older_answer)
     wait_heard(0);
     ck_assert_str_eq(heard(0), "2");
 }
-END_TEST
 
-START_TEST(an_answer_of_before_a_resubscription_is_not_taken)
+TEST(an_answer_of_before_a_resubscription_is_not_taken)
 {
     ask_and_hold();
     come_later(1);
@@ -332,9 +331,8 @@ START_TEST(an_answer_of_before_a_resubscription_is_not_taken)
     ck_assert_str_eq(heard(0), "2");
     ck_assert_str_eq(heard(1), "2");
 }
-END_TEST
 
-START_TEST(an_answer_that_comes_before_the_resubscription_is_not_taken)
+TEST(an_answer_that_comes_before_the_resubscription_is_not_taken)
 {
     ask_and_hold();
     node_channels_reset(&node);
@@ -346,9 +344,8 @@ START_TEST(an_answer_that_comes_before_the_resubscription_is_not_taken)
     wait_heard(0);
     ck_assert_str_eq(heard(0), "2");
 }
-END_TEST
 
-START_TEST(a_new_connection_asks_anew_what_the_old_one_has_not_answered)
+TEST(a_new_connection_asks_anew_what_the_old_one_has_not_answered)
 {
     ask_and_hold();
     publish();
@@ -356,9 +353,8 @@ START_TEST(a_new_connection_asks_anew_what_the_old_one_has_not_answered)
     wait_heard(0);
     ck_assert_str_eq(heard(0), "2");
 }
-END_TEST
 
-START_TEST(what_a_node_that_goes_has_not_answered_is_answered_by_the_one_that_has_the_channel)
+TEST(what_a_node_that_goes_has_not_answered_is_answered_by_the_one_that_has_the_channel)
 {
     ask_and_hold();
     publish();
@@ -371,9 +367,8 @@ START_TEST(what_a_node_that_goes_has_not_answered_is_answered_by_the_one_that_ha
     ck_assert_str_eq(heard(0), "2");
     ck_assert_str_eq(heard(1), "2");
 }
-END_TEST
 
-START_TEST(a_question_waits_while_nobody_has_the_channel_and_goes_to_who_has_it_then)
+TEST(a_question_waits_while_nobody_has_the_channel_and_goes_to_who_has_it_then)
 {
     struct resume *first = resume;
     publish();
@@ -392,9 +387,8 @@ START_TEST(a_question_waits_while_nobody_has_the_channel_and_goes_to_who_has_it_
     resume_destroy(first);
     home = resume;
 }
-END_TEST
 
-START_TEST(who_has_left_is_not_told)
+TEST(who_has_left_is_not_told)
 {
     publish();
     hold_answers();
@@ -408,9 +402,8 @@ START_TEST(who_has_left_is_not_told)
     ck_assert_str_eq(heard(0), "1");
     ck_assert_str_eq(heard(1), "");
 }
-END_TEST
 
-START_TEST(who_has_left_and_come_again_is_told_what_was_asked_for_then)
+TEST(who_has_left_and_come_again_is_told_what_was_asked_for_then)
 {
     ask_and_hold();
     leave(0);
@@ -420,9 +413,8 @@ START_TEST(who_has_left_and_come_again_is_told_what_was_asked_for_then)
     wait_heard(0);
     ck_assert_str_eq(heard(0), "2");
 }
-END_TEST
 
-START_TEST(a_channel_that_nobody_wants_any_more_when_the_answer_comes_is_none)
+TEST(a_channel_that_nobody_wants_any_more_when_the_answer_comes_is_none)
 {
     ask_and_hold();
     leave(0);
@@ -435,9 +427,8 @@ START_TEST(a_channel_that_nobody_wants_any_more_when_the_answer_comes_is_none)
     wait_heard(0);
     ck_assert_str_eq(heard(0), "1");
 }
-END_TEST
 
-START_TEST(a_key_that_is_no_history_confirms_without_one)
+TEST(a_key_that_is_no_history_confirms_without_one)
 {
     redis_do(publisher, "SET sse:{a} x");
     for (unsigned w = 0; w < WORKERS; w++)
@@ -448,9 +439,8 @@ START_TEST(a_key_that_is_no_history_confirms_without_one)
         ck_assert_str_eq(heard(w), "none");
     }
 }
-END_TEST
 
-START_TEST(a_history_that_may_not_be_read_confirms_without_one_until_it_may)
+TEST(a_history_that_may_not_be_read_confirms_without_one_until_it_may)
 {
     publish();
     redis_do(publisher, "ACL SETUSER default -xrevrange");
@@ -464,9 +454,8 @@ START_TEST(a_history_that_may_not_be_read_confirms_without_one_until_it_may)
     ck_assert_str_eq(heard(0), "none");
     ck_assert_str_eq(heard(1), "1");
 }
-END_TEST
 
-START_TEST(what_is_asked_before_there_is_a_connection_is_answered)
+TEST(what_is_asked_before_there_is_a_connection_is_answered)
 {
     come(0, "a");
     subscribe();
@@ -474,9 +463,8 @@ START_TEST(what_is_asked_before_there_is_a_connection_is_answered)
     wait_heard(0);
     ck_assert_str_eq(heard(0), "0"); // a history without events
 }
-END_TEST
 
-START_TEST(a_channel_that_is_not_durable_is_confirmed_without_a_question)
+TEST(a_channel_that_is_not_durable_is_confirmed_without_a_question)
 {
     come(0, "b");
     come(1, "b");
@@ -487,35 +475,4 @@ START_TEST(a_channel_that_is_not_durable_is_confirmed_without_a_question)
         wait_heard(w);
     for (unsigned w = 0; w < WORKERS; w++)
         ck_assert_str_eq(workers[w].words, "none");
-}
-END_TEST
-
-int main(void)
-{
-    Suite *s = suite_create("resume");
-    TCase *t = tcase_create("resume");
-    tcase_add_unchecked_fixture(t, scratch_setup, scratch_teardown);
-    tcase_add_checked_fixture(t, setup, teardown);
-    tcase_add_test(t, one_question_speaks_for_all_workers);
-    tcase_add_test(t, who_comes_while_a_question_is_on_its_way_gets_an_answer_that_was_asked_for_later);
-    tcase_add_test(t, nobody_asks_while_a_question_is_on_its_way);
-    tcase_add_test(t, who_wants_to_hear_once_more_does_not_hear_the_older_answer);
-    tcase_add_test(t, an_answer_of_before_a_resubscription_is_not_taken);
-    tcase_add_test(t, an_answer_that_comes_before_the_resubscription_is_not_taken);
-    tcase_add_test(t, a_new_connection_asks_anew_what_the_old_one_has_not_answered);
-    tcase_add_test(t, what_a_node_that_goes_has_not_answered_is_answered_by_the_one_that_has_the_channel);
-    tcase_add_test(t, a_question_waits_while_nobody_has_the_channel_and_goes_to_who_has_it_then);
-    tcase_add_test(t, who_has_left_is_not_told);
-    tcase_add_test(t, who_has_left_and_come_again_is_told_what_was_asked_for_then);
-    tcase_add_test(t, a_channel_that_nobody_wants_any_more_when_the_answer_comes_is_none);
-    tcase_add_test(t, a_key_that_is_no_history_confirms_without_one);
-    tcase_add_test(t, a_history_that_may_not_be_read_confirms_without_one_until_it_may);
-    tcase_add_test(t, what_is_asked_before_there_is_a_connection_is_answered);
-    tcase_add_test(t, a_channel_that_is_not_durable_is_confirmed_without_a_question);
-    suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

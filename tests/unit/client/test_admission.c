@@ -1,14 +1,13 @@
 // Who is let in: steps that answer at once, and one whose answer is pending, given by the settings.
 #include "gateway/client/admission.h"
 
-#include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "tests/unit/lib/client_world.h"
 #include "tests/unit/lib/loop.h"
+#include "tests/unit/lib/unit_main.h"
 
 static struct client_world world;
 static struct client client;
@@ -68,6 +67,8 @@ static void teardown(void)
     client_world_stop(&world);
 }
 
+TESTS_WITH(.setup = setup, .teardown = teardown, .timeout_s = 30);
+
 static bool is_pending(void *ctx)
 {
     return pending_count == *(unsigned *)ctx;
@@ -109,7 +110,7 @@ static void read_something_else(void)
     client_close(&other);
 }
 
-START_TEST(a_stream_opens_once_all_pending_steps_have_granted_it)
+TEST(a_stream_opens_once_all_pending_steps_have_granted_it)
 {
     begin();
     grant();
@@ -124,9 +125,8 @@ START_TEST(a_stream_opens_once_all_pending_steps_have_granted_it)
     client_close(&client);
     client_world_wait_empty(&world);
 }
-END_TEST
 
-START_TEST(later_steps_see_the_request_as_it_came)
+TEST(later_steps_see_the_request_as_it_came)
 {
     begin();
     read_something_else();
@@ -137,9 +137,8 @@ START_TEST(later_steps_see_the_request_as_it_came)
     client_close(&client);
     client_world_wait_empty(&world);
 }
-END_TEST
 
-START_TEST(a_denial_that_comes_later_is_a_problem_or_a_refusal)
+TEST_LOOP(a_denial_that_comes_later_is_a_problem_or_a_refusal, 0, 2)
 {
     static const struct {
         int status;
@@ -154,9 +153,8 @@ START_TEST(a_denial_that_comes_later_is_a_problem_or_a_refusal)
     client_close(&client);
     client_world_wait_empty(&world);
 }
-END_TEST
 
-START_TEST(a_step_behind_a_pending_one_may_deny)
+TEST(a_step_behind_a_pending_one_may_deny)
 {
     world.refusal = "This gateway has no proof that Redis delivers; try again.";
     begin();
@@ -166,9 +164,8 @@ START_TEST(a_step_behind_a_pending_one_may_deny)
     client_close(&client);
     client_world_wait_empty(&world);
 }
-END_TEST
 
-START_TEST(an_answer_for_a_client_that_has_left_has_no_effect)
+TEST(an_answer_for_a_client_that_has_left_has_no_effect)
 {
     begin();
     grant();
@@ -188,9 +185,8 @@ START_TEST(an_answer_for_a_client_that_has_left_has_no_effect)
     client_close(&client);
     client_world_wait_empty(&world);
 }
-END_TEST
 
-START_TEST(an_answer_in_the_turn_in_which_the_client_left_has_no_effect)
+TEST(an_answer_in_the_turn_in_which_the_client_left_has_no_effect)
 {
     begin();
     client_close(&client);
@@ -199,9 +195,8 @@ START_TEST(an_answer_in_the_turn_in_which_the_client_left_has_no_effect)
     ck_assert_uint_eq(pending_count, 1);
     client_world_wait_empty(&world);
 }
-END_TEST
 
-START_TEST(an_answer_for_a_connection_of_another_loop_has_no_effect)
+TEST(an_answer_for_a_connection_of_another_loop_has_no_effect)
 {
     begin();
     admission_continue(&world.clients.context, pending_id ^ (UINT64_C(1) << CONN_SERIAL_BITS),
@@ -210,9 +205,8 @@ START_TEST(an_answer_for_a_connection_of_another_loop_has_no_effect)
     client_close(&client);
     client_world_wait_empty(&world);
 }
-END_TEST
 
-START_TEST(a_drain_refuses_what_is_pending)
+TEST(a_drain_refuses_what_is_pending)
 {
     begin();
     client_loop_drain(&world.clients);
@@ -224,9 +218,8 @@ START_TEST(a_drain_refuses_what_is_pending)
     ck_assert(client_loop_is_drained(&world.clients));
     ck_assert_uint_eq(client_loop_closes(&world.clients, CLOSE_REFUSED), 1);
 }
-END_TEST
 
-START_TEST(what_is_pending_for_too_long_is_refused)
+TEST(what_is_pending_for_too_long_is_refused)
 {
     begin();
     client_wait_for(&world, &client, "HTTP/1.1 503"); // after 5 s
@@ -235,9 +228,8 @@ START_TEST(what_is_pending_for_too_long_is_refused)
     client_close(&client);
     client_world_wait_empty(&world);
 }
-END_TEST
 
-START_TEST(a_refusal_by_retry_of_a_pending_head_request_is_a_head_alone)
+TEST_LOOP(a_refusal_by_retry_of_a_pending_head_request_is_a_head_alone, 0, 2)
 {
     world.settings.refuse_with_status = _i == 0;
     client_connect(&world, &client);
@@ -251,9 +243,8 @@ START_TEST(a_refusal_by_retry_of_a_pending_head_request_is_a_head_alone)
     client_close(&client);
     client_world_wait_empty(&world);
 }
-END_TEST
 
-START_TEST(head_asks_the_steps_that_are_of_it_alone)
+TEST(head_asks_the_steps_that_are_of_it_alone)
 {
     world.refusal = "No streams.";
     client_connect(&world, &client);
@@ -269,9 +260,8 @@ START_TEST(head_asks_the_steps_that_are_of_it_alone)
     client_world_wait_empty(&world);
     ck_assert_uint_eq(client_loop_closes(&world.clients, CLOSE_ANSWERED), 1);
 }
-END_TEST
 
-START_TEST(bytes_that_come_while_an_answer_is_pending_are_no_request)
+TEST(bytes_that_come_while_an_answer_is_pending_are_no_request)
 {
     begin();
     client_get(&client, "/page", "");
@@ -285,45 +275,14 @@ START_TEST(bytes_that_come_while_an_answer_is_pending_are_no_request)
     client_close(&client);
     client_world_wait_empty(&world);
 }
-END_TEST
 
-START_TEST(an_exit_frees_what_is_pending)
+TEST(an_exit_frees_what_is_pending)
 {
     begin(); // client_world_stop ends it
     client_close(&client);
 }
-END_TEST
 
-START_TEST(a_connection_takes_no_more_memory_for_what_may_be_pending)
+TEST(a_connection_takes_no_more_memory_for_what_may_be_pending)
 {
     ck_assert_uint_le(sizeof(struct conn), 136);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("admission");
-    TCase *tcase = tcase_create("admission");
-    tcase_set_timeout(tcase, 30);
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_add_test(tcase, a_stream_opens_once_all_pending_steps_have_granted_it);
-    tcase_add_test(tcase, later_steps_see_the_request_as_it_came);
-    tcase_add_loop_test(tcase, a_denial_that_comes_later_is_a_problem_or_a_refusal, 0, 2);
-    tcase_add_test(tcase, a_step_behind_a_pending_one_may_deny);
-    tcase_add_test(tcase, an_answer_for_a_client_that_has_left_has_no_effect);
-    tcase_add_test(tcase, an_answer_in_the_turn_in_which_the_client_left_has_no_effect);
-    tcase_add_test(tcase, an_answer_for_a_connection_of_another_loop_has_no_effect);
-    tcase_add_test(tcase, a_drain_refuses_what_is_pending);
-    tcase_add_test(tcase, what_is_pending_for_too_long_is_refused);
-    tcase_add_loop_test(tcase, a_refusal_by_retry_of_a_pending_head_request_is_a_head_alone, 0, 2);
-    tcase_add_test(tcase, head_asks_the_steps_that_are_of_it_alone);
-    tcase_add_test(tcase, bytes_that_come_while_an_answer_is_pending_are_no_request);
-    tcase_add_test(tcase, an_exit_frees_what_is_pending);
-    tcase_add_test(tcase, a_connection_takes_no_more_memory_for_what_may_be_pending);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

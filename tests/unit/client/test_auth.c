@@ -1,9 +1,9 @@
 #include "gateway/client/auth.h"
 
-#include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "tests/unit/lib/unit_main.h"
 
 static const char *const patterns[] = {"news", "public:*", "chat:lobby"};
 static const struct client_settings some = {.anonymous = patterns, .anonymous_count = 3};
@@ -35,7 +35,7 @@ static const struct {
     {&all, {"news", "user:42", "a"}, NULL},
 };
 
-START_TEST(a_stream_is_open_where_each_of_its_channels_is)
+TEST_EACH(a_stream_is_open_where_each_of_its_channels_is, wants)
 {
     struct stream_channel channels[4];
     struct stream_request want = {.channels = channels};
@@ -53,19 +53,4 @@ START_TEST(a_stream_is_open_where_each_of_its_channels_is)
     snprintf(expected, sizeof expected, "The channel %s is not open to you.", wants[_i].refused);
     ck_assert_int_eq(status, 403);
     ck_assert_str_eq(detail, expected);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("auth");
-    TCase *tcase = tcase_create("auth");
-    tcase_add_loop_test(tcase, a_stream_is_open_where_each_of_its_channels_is, 0,
-                        sizeof wants / sizeof *wants);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

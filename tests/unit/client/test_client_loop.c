@@ -1,7 +1,6 @@
 // Connections of a loop before and beside their streams: heads in pieces, idle ones, a crowd of them, turns that come late.
 #include "gateway/client/client_loop.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include "tests/unit/lib/client_world.h"
 #include "tests/unit/lib/log_capture.h"
 #include "tests/unit/lib/loop.h"
+#include "tests/unit/lib/unit_main.h"
 
 // What the program copies, and an allocator that fails at will: in the plain build, where nothing else stands in between.
 #if !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
@@ -54,6 +54,8 @@ static void teardown(void)
     client_world_stop(&world);
 }
 
+TESTS_WITH(.setup = setup, .teardown = teardown, .timeout_s = 30);
+
 static uint64_t closes(enum close_reason reason)
 {
     return client_loop_closes(&world.clients, reason);
@@ -82,7 +84,7 @@ static void stall(unsigned ms)
 }
 
 #ifdef COUNTS_CALLS
-START_TEST(a_head_that_comes_byte_by_byte_is_copied_once)
+TEST(a_head_that_comes_byte_by_byte_is_copied_once)
 {
     char head[16000];
     int len = snprintf(head, sizeof head, "GET /page HTTP/1.1\r\nHost: x\r\nX: %*s\r\n\r\n", 15000, "y");
@@ -97,9 +99,8 @@ START_TEST(a_head_that_comes_byte_by_byte_is_copied_once)
     client_wait_for(&world, &client, "a page");
     client_close(&client);
 }
-END_TEST
 
-START_TEST(a_connection_that_there_is_no_memory_for_is_counted)
+TEST(a_connection_that_there_is_no_memory_for_is_counted)
 {
     client_world_start(&world);
     fails_of_size = sizeof(struct conn);
@@ -111,10 +112,9 @@ START_TEST(a_connection_that_there_is_no_memory_for_is_counted)
     ck_assert_uint_eq(counter_read(&world.counters, COUNTER_SOCKETS_OPEN), 0);
     client_close(&client);
 }
-END_TEST
 #endif
 
-START_TEST(requests_in_pieces_of_any_size_are_answered_one_after_another)
+TEST_LOOP(requests_in_pieces_of_any_size_are_answered_one_after_another, 1, 40)
 {
     static const char requests[] =
         "GET /page HTTP/1.1\r\nHost: x\r\n\r\nGET /page HTTP/1.1\r\nHost: y\r\n\r\n"
@@ -133,9 +133,8 @@ START_TEST(requests_in_pieces_of_any_size_are_answered_one_after_another)
     client_close(&client);
     client_world_wait_empty(&world);
 }
-END_TEST
 
-START_TEST(a_connection_on_which_nothing_comes_is_closed_with_its_reason)
+TEST_LOOP(a_connection_on_which_nothing_comes_is_closed_with_its_reason, 0, 2)
 {
     world.settings.head_timeout_ms = 300;
     world.settings.keep_alive_ms = 300;
@@ -149,9 +148,8 @@ START_TEST(a_connection_on_which_nothing_comes_is_closed_with_its_reason)
     ck_assert_uint_eq(closes(_i == 1 ? CLOSE_HEAD_TIMEOUT : CLOSE_IDLE), 0);
     client_close(&client);
 }
-END_TEST
 
-START_TEST(the_end_of_a_connection_is_logged_with_its_id_and_reason)
+TEST(the_end_of_a_connection_is_logged_with_its_id_and_reason)
 {
     client_world_start(&world);
     log_capture_start();
@@ -164,9 +162,8 @@ START_TEST(the_end_of_a_connection_is_logged_with_its_id_and_reason)
     ck_assert_uint_eq(log_capture_count("connection 7.1 ended: client_gone"), 1);
     ck_assert_uint_eq(log_capture_count("connection 7.2 ended: client_gone"), 1);
 }
-END_TEST
 
-START_TEST(a_method_that_a_path_does_not_take_is_405_with_those_that_it_takes)
+TEST_LOOP(a_method_that_a_path_does_not_take_is_405_with_those_that_it_takes, 0, 2)
 {
     static const char *const requests[] = {"POST /page HTTP/1.1\r\nHost: x\r\n\r\n",
                                            "POST /stream HTTP/1.1\r\nHost: x\r\n\r\n"};
@@ -178,7 +175,6 @@ START_TEST(a_method_that_a_path_does_not_take_is_405_with_those_that_it_takes)
     client_wait_for(&world, &client, allows[_i]);
     client_close(&client);
 }
-END_TEST
 
 // ---- connections without a stream
 
@@ -194,7 +190,7 @@ static void open_stream(struct client *c)
     client_wait_for(&world, c, "retry: 2000\n");
 }
 
-START_TEST(connections_without_a_stream_have_a_cap_and_the_one_that_was_idle_longest_goes_first)
+TEST(connections_without_a_stream_have_a_cap_and_the_one_that_was_idle_longest_goes_first)
 {
     world.limits.max_sockets = 3 + 8;
     client_world_start(&world);
@@ -227,9 +223,8 @@ START_TEST(connections_without_a_stream_have_a_cap_and_the_one_that_was_idle_lon
     client_close(&busy);
     client_world_wait_empty(&world);
 }
-END_TEST
 
-START_TEST(a_stream_takes_no_place_among_connections_without_one)
+TEST(a_stream_takes_no_place_among_connections_without_one)
 {
     world.limits.max_sockets = CROWD + 1;
     client_world_start(&world);
@@ -241,9 +236,8 @@ START_TEST(a_stream_takes_no_place_among_connections_without_one)
         client_close(&crowd[i]);
     client_world_wait_empty(&world);
 }
-END_TEST
 
-START_TEST(what_is_on_its_way_to_a_slow_reader_of_an_answer_counts_too)
+TEST(what_is_on_its_way_to_a_slow_reader_of_an_answer_counts_too)
 {
     world.limits.max_sockets = 4;
     client_world_start(&world);
@@ -257,11 +251,10 @@ START_TEST(what_is_on_its_way_to_a_slow_reader_of_an_answer_counts_too)
         client_close(&crowd[i]);
     client_world_wait_empty(&world);
 }
-END_TEST
 
 // ---- turns that come late
 
-START_TEST(a_request_that_arrived_during_a_stall_is_answered)
+TEST_LOOP(a_request_that_arrived_during_a_stall_is_answered, 0, 2)
 {
     static const char *const begins[] = {"", "GET /pa"};
     static const char *const rests[] = {"GET /page HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -277,9 +270,8 @@ START_TEST(a_request_that_arrived_during_a_stall_is_answered)
     ck_assert_uint_eq(closes(CLOSE_HEAD_TIMEOUT), 0);
     client_close(&client);
 }
-END_TEST
 
-START_TEST(silence_that_a_stall_does_not_explain_is_judged_at_once)
+TEST(silence_that_a_stall_does_not_explain_is_judged_at_once)
 {
     world.settings.head_timeout_ms = 500;
     client_world_start(&world);
@@ -291,9 +283,8 @@ START_TEST(silence_that_a_stall_does_not_explain_is_judged_at_once)
     ck_assert_uint_eq(closes(CLOSE_HEAD_TIMEOUT), 1);
     client_close(&client);
 }
-END_TEST
 
-START_TEST(a_confirmation_that_arrived_during_a_stall_opens_the_stream)
+TEST(a_confirmation_that_arrived_during_a_stall_opens_the_stream)
 {
     client_world_start(&world);
     client_connect(&world, &client);
@@ -307,7 +298,6 @@ START_TEST(a_confirmation_that_arrived_during_a_stall_opens_the_stream)
     client_close(&client);
     client_world_wait_empty(&world);
 }
-END_TEST
 
 static void deliver(size_t bytes)
 {
@@ -325,7 +315,7 @@ static bool is_watched(void *ctx)
     return c->queue && c->queue->watched;
 }
 
-START_TEST(a_slow_client_is_not_judged_by_the_time_of_a_stall)
+TEST(a_slow_client_is_not_judged_by_the_time_of_a_stall)
 {
     world.settings.heartbeat_ms = 600;
     world.settings.queue_limit = 1u << 30;
@@ -344,35 +334,4 @@ START_TEST(a_slow_client_is_not_judged_by_the_time_of_a_stall)
     wait_closed(CLOSE_SLOW); // it does not read in its next interval either
     client_close(&client);
     client_world_wait_empty(&world);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("client_loop");
-    TCase *tcase = tcase_create("client_loop");
-    tcase_set_timeout(tcase, 30);
-    tcase_add_checked_fixture(tcase, setup, teardown);
-#ifdef COUNTS_CALLS
-    tcase_add_test(tcase, a_head_that_comes_byte_by_byte_is_copied_once);
-    tcase_add_test(tcase, a_connection_that_there_is_no_memory_for_is_counted);
-#endif
-    tcase_add_loop_test(tcase, requests_in_pieces_of_any_size_are_answered_one_after_another, 1, 40);
-    tcase_add_loop_test(tcase, a_connection_on_which_nothing_comes_is_closed_with_its_reason, 0, 2);
-    tcase_add_test(tcase,
-                   connections_without_a_stream_have_a_cap_and_the_one_that_was_idle_longest_goes_first);
-    tcase_add_test(tcase, a_stream_takes_no_place_among_connections_without_one);
-    tcase_add_test(tcase, what_is_on_its_way_to_a_slow_reader_of_an_answer_counts_too);
-    tcase_add_test(tcase, the_end_of_a_connection_is_logged_with_its_id_and_reason);
-    tcase_add_loop_test(tcase, a_method_that_a_path_does_not_take_is_405_with_those_that_it_takes, 0, 2);
-    tcase_add_loop_test(tcase, a_request_that_arrived_during_a_stall_is_answered, 0, 2);
-    tcase_add_test(tcase, silence_that_a_stall_does_not_explain_is_judged_at_once);
-    tcase_add_test(tcase, a_confirmation_that_arrived_during_a_stall_opens_the_stream);
-    tcase_add_test(tcase, a_slow_client_is_not_judged_by_the_time_of_a_stall);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,9 +1,8 @@
 // A client is turned away only where its Accept excludes what the gateway has (RFC 9110 section 12.5.1).
-#include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "gateway/client/http_accept.h"
+#include "tests/unit/lib/unit_main.h"
 
 static const struct {
     const char *lines[2]; // of one field; NULL: no more
@@ -44,7 +43,7 @@ static const struct {
     {{"text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2"}, true, true}, // HttpURLConnection
 };
 
-START_TEST(accept_is_negotiated)
+TEST_EACH(accept_is_negotiated, accepts)
 {
     struct http_accept a = {0};
     for (int i = 0; i < 2; i++) {
@@ -54,18 +53,4 @@ START_TEST(accept_is_negotiated)
     }
     ck_assert_int_eq(http_accept_event_stream(&a), accepts[_i].event_stream);
     ck_assert_int_eq(http_accept_json(&a), accepts[_i].json);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *s = suite_create("http_accept");
-    TCase *t = tcase_create("http_accept");
-    tcase_add_loop_test(t, accept_is_negotiated, 0, (int)(sizeof(accepts) / sizeof(accepts[0])));
-    suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

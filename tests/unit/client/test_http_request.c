@@ -1,14 +1,13 @@
 // What is unclear is refused: the proxies in front disagree on most of these requests, and whoever gets two
 // parsers to see two requests in the same bytes owns the connection between them.
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "gateway/client/http_request.h"
+#include "tests/unit/lib/unit_main.h"
 
 #define TEXT(s) (s), sizeof(s) - 1
-#define COUNT(table) ((int)(sizeof(table) / sizeof((table)[0])))
 
 // Parses from memory of exactly `len` bytes, so that AddressSanitizer sees a read past the end.
 struct parsed {
@@ -243,13 +242,12 @@ static const struct {
     {200, TEXT("GET / HTTP/1.1\r\n" H "Connection: upgrade\r\nUpgrade: websocket\r\n\r\n\x81\x00")},
 };
 
-START_TEST(requests_are_taken_or_refused)
+TEST_EACH(requests_are_taken_or_refused, requests)
 {
     check_status(requests[_i].text, requests[_i].len, requests[_i].want);
 }
-END_TEST
 
-START_TEST(every_part_is_found)
+TEST(every_part_is_found)
 {
     static const char text[] = "GET /str%65am?channel=a&b=?c HTTP/1.1\r\n"
                                "Host: example.com:8080\r\n"
@@ -281,9 +279,8 @@ START_TEST(every_part_is_found)
     check_text(p.req.request_method, "GET");
     free(p.bytes);
 }
-END_TEST
 
-START_TEST(absent_parts_are_absent_and_empty_ones_empty)
+TEST(absent_parts_are_absent_and_empty_ones_empty)
 {
     struct parsed p = parse(TEXT("GET / HTTP/1.1\r\n" H "Origin:\r\nLast-Event-ID: \t \r\n\r\n"));
     ck_assert_int_eq(p.result, HTTP_PARSE_DONE);
@@ -301,7 +298,6 @@ START_TEST(absent_parts_are_absent_and_empty_ones_empty)
     check_text(p.req.query, "");
     free(p.bytes);
 }
-END_TEST
 
 static const struct {
     const char *target, *path, *query;
@@ -317,7 +313,7 @@ static const struct {
     {"http://h?q=/x", "/", "q=/x"},
 };
 
-START_TEST(targets_are_split)
+TEST_EACH(targets_are_split, targets)
 {
     char text[200];
     int n = snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\n" H "\r\n", targets[_i].target);
@@ -328,7 +324,6 @@ START_TEST(targets_are_split)
     check_text(p.req.query, targets[_i].query);
     free(p.bytes);
 }
-END_TEST
 
 static const struct {
     const char *method;
@@ -338,7 +333,7 @@ static const struct {
                {"GETX", HTTP_OTHER},   {"GE", HTTP_OTHER},       {"PRI", HTTP_OTHER},
                {"SOURCE", HTTP_OTHER}, {"DESCRIBE", HTTP_OTHER}, {"!#$%&'*+-.^_`|~", HTTP_OTHER}};
 
-START_TEST(methods_are_told_apart)
+TEST_EACH(methods_are_told_apart, methods)
 {
     char text[200];
     int n = snprintf(text, sizeof(text), "%s / HTTP/1.1\r\n" H "\r\n", methods[_i].method);
@@ -347,7 +342,6 @@ START_TEST(methods_are_told_apart)
     ck_assert_int_eq(p.req.method, methods[_i].want);
     free(p.bytes);
 }
-END_TEST
 
 static const struct {
     const char *version, *fields;
@@ -369,7 +363,7 @@ static const struct {
     {"1.0", "Connection: Keep-Alive, close\r\n", false},
 };
 
-START_TEST(keep_alive_follows_version_and_connection)
+TEST_EACH(keep_alive_follows_version_and_connection, connections)
 {
     char text[200];
     int n = snprintf(text, sizeof(text), "GET / HTTP/%s\r\n" H "%s\r\n", connections[_i].version,
@@ -380,18 +374,16 @@ START_TEST(keep_alive_follows_version_and_connection)
     ck_assert_int_eq(p.req.http_1_0, strcmp(connections[_i].version, "1.0") == 0);
     free(p.bytes);
 }
-END_TEST
 
-START_TEST(a_body_that_nobody_reads_ends_the_connection)
+TEST(a_body_that_nobody_reads_ends_the_connection)
 {
     struct parsed p = parse(TEXT("POST / HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nGET /"));
     ck_assert_int_eq(p.result, HTTP_PARSE_DONE);
     ck_assert(!p.req.keep_alive);
     free(p.bytes);
 }
-END_TEST
 
-START_TEST(a_head_says_where_it_ends)
+TEST(a_head_says_where_it_ends)
 {
     static const char text[] =
         "\r\nGET /health/live HTTP/1.1\r\n" H "\r\nGET /next HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -410,16 +402,14 @@ START_TEST(a_head_says_where_it_ends)
     ck_assert_uint_eq(p.head_len + head_len, sizeof(text) - 1);
     free(p.bytes);
 }
-END_TEST
 
-START_TEST(a_head_that_is_not_whole_wants_more)
+TEST(a_head_that_is_not_whole_wants_more)
 {
     static const char text[] = "\r\nGET /a HTTP/1.1\r\n" H "X: y\r\n\r\n";
     for (size_t len = 0; len < sizeof(text) - 1; len++)
         check_status(text, len, 100);
     check_status(TEXT(text), 200);
 }
-END_TEST
 
 // A request whose head is `total` bytes, all of the surplus in one field.
 static char *head_of(size_t total)
@@ -433,7 +423,7 @@ static char *head_of(size_t total)
     return text;
 }
 
-START_TEST(a_head_may_be_as_long_as_the_limit)
+TEST(a_head_may_be_as_long_as_the_limit)
 {
     char *text = head_of(HTTP_HEAD_MAX);
     check_status(text, HTTP_HEAD_MAX, 200);
@@ -444,7 +434,6 @@ START_TEST(a_head_may_be_as_long_as_the_limit)
     check_status(text, HTTP_HEAD_MAX - 1, 100);
     free(text);
 }
-END_TEST
 
 // A request with a target of `len` bytes.
 static size_t request_with_target(size_t len, char *out)
@@ -456,14 +445,13 @@ static size_t request_with_target(size_t len, char *out)
     return 4 + len + sizeof(" HTTP/1.1\r\n" H "\r\n") - 1;
 }
 
-START_TEST(a_target_may_be_as_long_as_the_limit)
+TEST(a_target_may_be_as_long_as_the_limit)
 {
     static char text[2 * HTTP_HEAD_MAX + 100];
     check_status(text, request_with_target(HTTP_TARGET_MAX, text), 200);
     check_status(text, request_with_target(HTTP_TARGET_MAX + 1, text), 414);
     check_status(text, request_with_target(2 * HTTP_HEAD_MAX, text), 414);
 }
-END_TEST
 
 // ---- Last-Event-ID
 
@@ -502,7 +490,7 @@ static void check_id(const char *id, size_t len, const char *want, size_t want_l
     free(text);
 }
 
-START_TEST(control_bytes_in_a_last_event_id_make_it_foreign)
+TEST(control_bytes_in_a_last_event_id_make_it_foreign)
 {
     check_id(TEXT("a\x01"
                   "b"),
@@ -511,9 +499,8 @@ START_TEST(control_bytes_in_a_last_event_id_make_it_foreign)
     check_id(TEXT("a\tb"), TEXT("a\tb"));
     check_id(TEXT("caf\xc3\xa9\xff"), TEXT("caf\xc3\xa9\xff"));
 }
-END_TEST
 
-START_TEST(a_long_last_event_id_is_cut_and_foreign)
+TEST(a_long_last_event_id_is_cut_and_foreign)
 {
     static char id[HTTP_ID_SKIP_MAX];
     memset(id, 'x', sizeof id);
@@ -528,9 +515,8 @@ START_TEST(a_long_last_event_id_is_cut_and_foreign)
     memset(want + 3, ' ', most - 4);
     check_id(id, sizeof id, want, most);
 }
-END_TEST
 
-START_TEST(a_last_event_id_does_not_count_for_the_limit_of_the_head)
+TEST(a_last_event_id_does_not_count_for_the_limit_of_the_head)
 {
     static const char front[] = "GET / HTTP/1.1\r\n" H "Last-Event-ID:";
     static char text[2 * HTTP_HEAD_MAX];
@@ -545,9 +531,8 @@ START_TEST(a_last_event_id_does_not_count_for_the_limit_of_the_head)
         check_status(text, total + 1, 431);
     }
 }
-END_TEST
 
-START_TEST(what_is_skipped_of_a_last_event_id_is_bounded)
+TEST(what_is_skipped_of_a_last_event_id_is_bounded)
 {
     static char text[HTTP_ID_SKIP_MAX + HTTP_HEAD_MAX];
     memset(text, 'x', sizeof text);
@@ -557,7 +542,6 @@ START_TEST(what_is_skipped_of_a_last_event_id_is_bounded)
     check_status(text, most + 1, 431);
     check_status(text, sizeof text, 431);
 }
-END_TEST
 
 // Where a line ends is never up to the id.
 static const struct {
@@ -589,11 +573,10 @@ static const struct {
     {200, TEXT("\r\n\r\n" ID_FRONT "\x01" ID_BACK)},
 };
 
-START_TEST(an_odd_last_event_id_changes_nothing_for_the_rest_of_the_head)
+TEST_EACH(an_odd_last_event_id_changes_nothing_for_the_rest_of_the_head, ids)
 {
     check_status(ids[_i].text, ids[_i].len, ids[_i].want);
 }
-END_TEST
 
 // ---- the origin of a request that is refused
 
@@ -613,7 +596,7 @@ static const struct {
     {"GET / HTTP/1.1\r\nOrigin: https://a\r\nOrigin: https://b\r\n", "https://a"},
 };
 
-START_TEST(the_origin_of_a_head_that_is_not_whole)
+TEST_EACH(the_origin_of_a_head_that_is_not_whole, origins)
 {
     size_t len = strlen(origins[_i].head);
     char *head = malloc(len + (len == 0));
@@ -622,9 +605,8 @@ START_TEST(the_origin_of_a_head_that_is_not_whole)
     check_text(http_request_origin(head, len), origins[_i].want);
     free(head);
 }
-END_TEST
 
-START_TEST(a_refused_request_has_its_origin_and_its_method_and_nothing_else)
+TEST(a_refused_request_has_its_origin_and_its_method_and_nothing_else)
 {
     struct parsed p = parse(TEXT("HEAD /x HTTP/1.1\r\nOrigin: https://a\r\n" H "Content-Length: 5\r\n\r\n"));
     ck_assert_int_eq(p.status, 413);
@@ -636,35 +618,4 @@ START_TEST(a_refused_request_has_its_origin_and_its_method_and_nothing_else)
     ck_assert_int_eq(p.req.method, HTTP_GET);
     check_text(p.req.origin, "https://a");
     free(p.bytes);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *s = suite_create("http_request");
-    TCase *t = tcase_create("http_request");
-    tcase_add_loop_test(t, requests_are_taken_or_refused, 0, COUNT(requests));
-    tcase_add_test(t, every_part_is_found);
-    tcase_add_test(t, absent_parts_are_absent_and_empty_ones_empty);
-    tcase_add_loop_test(t, targets_are_split, 0, COUNT(targets));
-    tcase_add_loop_test(t, methods_are_told_apart, 0, COUNT(methods));
-    tcase_add_loop_test(t, keep_alive_follows_version_and_connection, 0, COUNT(connections));
-    tcase_add_test(t, a_body_that_nobody_reads_ends_the_connection);
-    tcase_add_test(t, a_head_says_where_it_ends);
-    tcase_add_test(t, a_head_that_is_not_whole_wants_more);
-    tcase_add_test(t, a_head_may_be_as_long_as_the_limit);
-    tcase_add_test(t, a_target_may_be_as_long_as_the_limit);
-    tcase_add_test(t, control_bytes_in_a_last_event_id_make_it_foreign);
-    tcase_add_test(t, a_long_last_event_id_is_cut_and_foreign);
-    tcase_add_test(t, a_last_event_id_does_not_count_for_the_limit_of_the_head);
-    tcase_add_test(t, what_is_skipped_of_a_last_event_id_is_bounded);
-    tcase_add_loop_test(t, an_odd_last_event_id_changes_nothing_for_the_rest_of_the_head, 0, COUNT(ids));
-    tcase_add_loop_test(t, the_origin_of_a_head_that_is_not_whole, 0, COUNT(origins));
-    tcase_add_test(t, a_refused_request_has_its_origin_and_its_method_and_nothing_else);
-    suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,10 +1,10 @@
 // Answers have the headers that the contract names, and no byte of a client gets into a head unescaped.
-#include <check.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "gateway/client/http_response.h"
+#include "tests/unit/lib/unit_main.h"
 
 static const char *const origins[] = {"https://app.example", "https://two.example:8443"};
 static const char *const star[] = {"*"};
@@ -61,7 +61,7 @@ static size_t write_answer_head(const struct http_policy *p, const struct http_r
     return http_answer_head(p, req, &what, out, size);
 }
 
-START_TEST(stream_head)
+TEST(stream_head)
 {
     struct http_request req = from(NULL);
     check_out(http_stream_head(&plain, &req, out, HTTP_RESPONSE_HEAD_MAX),
@@ -79,7 +79,6 @@ START_TEST(stream_head)
     check_has_not(n, "Transfer-Encoding");
     check_has(n, "Connection: close\r\n");
 }
-END_TEST
 
 // Every kind of answer, so that a rule can be checked on each.
 static size_t write_answer(int kind, const struct http_policy *p, const struct http_request *req, size_t size)
@@ -98,7 +97,7 @@ static size_t write_answer(int kind, const struct http_policy *p, const struct h
 }
 #define KINDS 4
 
-START_TEST(a_known_origin_is_let_in_with_credentials)
+TEST_LOOP(a_known_origin_is_let_in_with_credentials, 0, KINDS)
 {
     struct http_request req = from("https://two.example:8443");
     size_t n = write_answer(_i, &exact, &req, HTTP_PROBLEM_MAX);
@@ -107,9 +106,8 @@ START_TEST(a_known_origin_is_let_in_with_credentials)
     check_has(n, "\r\nAccess-Control-Allow-Credentials: true\r\n");
     check_has(n, "\r\nAccess-Control-Expose-Headers: X-SSE-Gateway\r\n");
 }
-END_TEST
 
-START_TEST(an_unknown_origin_is_not_let_in)
+TEST_LOOP(an_unknown_origin_is_not_let_in, 0, KINDS)
 {
     static const char *const unknown[] = {
         NULL,
@@ -129,9 +127,8 @@ START_TEST(an_unknown_origin_is_not_let_in)
         check_has_not(n, "X: y");
     }
 }
-END_TEST
 
-START_TEST(any_origin_comes_without_credentials)
+TEST_LOOP(any_origin_comes_without_credentials, 0, KINDS)
 {
     static const char *const some[] = {NULL, "https://x.example"};
     for (size_t i = 0; i < 2; i++) {
@@ -143,18 +140,16 @@ START_TEST(any_origin_comes_without_credentials)
         check_has_not(n, "Vary");
     }
 }
-END_TEST
 
-START_TEST(no_cors_where_none_is_configured)
+TEST_LOOP(no_cors_where_none_is_configured, 0, KINDS)
 {
     struct http_request req = from("https://app.example");
     size_t n = write_answer(_i, &plain, &req, HTTP_PROBLEM_MAX);
     check_has_not(n, "Access-Control-Allow-Origin");
     check_has_not(n, "Vary");
 }
-END_TEST
 
-START_TEST(an_answer_that_does_not_fit_is_none)
+TEST_LOOP(an_answer_that_does_not_fit_is_none, 0, KINDS)
 {
     struct http_request req = from("https://app.example");
     size_t whole = write_answer(_i, &exact, &req, HTTP_PROBLEM_MAX);
@@ -163,9 +158,8 @@ START_TEST(an_answer_that_does_not_fit_is_none)
         ck_assert_uint_eq(write_answer(_i, &exact, &req, size), 0);
     ck_assert_uint_eq(write_answer(_i, &exact, &req, whole), whole);
 }
-END_TEST
 
-START_TEST(every_answer_has_a_date_where_the_policy_has)
+TEST_LOOP(every_answer_has_a_date_where_the_policy_has, 0, KINDS)
 {
     struct http_policy dated = plain;
     dated.date = "Sun, 06 Nov 1994 08:49:37 GMT";
@@ -174,7 +168,6 @@ START_TEST(every_answer_has_a_date_where_the_policy_has)
               "\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n");
     check_has_not(write_answer(_i, &plain, &req, HTTP_PROBLEM_MAX), "Date:");
 }
-END_TEST
 
 // The body of the problem in `out`, parsed; its length is the one announced.
 static json_t *problem_json(size_t len)
@@ -192,7 +185,7 @@ static json_t *problem_json(size_t len)
     return json;
 }
 
-START_TEST(problems)
+TEST(problems)
 {
     static const struct {
         int status;
@@ -236,18 +229,16 @@ START_TEST(problems)
     }
     ck_assert_str_eq(http_reason(299), "Unknown");
 }
-END_TEST
 
-START_TEST(problem_without_detail)
+TEST(problem_without_detail)
 {
     size_t n = write_problem(&plain, &nobody, (struct http_problem){.status = 404}, HTTP_PROBLEM_MAX);
     json_t *json = problem_json(n);
     ck_assert_ptr_null(json_object_get(json, "detail"));
     json_decref(json);
 }
-END_TEST
 
-START_TEST(problem_headers)
+TEST(problem_headers)
 {
     struct http_request head = {.method = HTTP_HEAD};
     size_t n =
@@ -264,9 +255,8 @@ START_TEST(problem_headers)
     check_has_not(n, "Content-Length: 0");
     check_has_not(n, "about:blank");
 }
-END_TEST
 
-START_TEST(any_byte_may_be_in_a_detail)
+TEST(any_byte_may_be_in_a_detail)
 {
     char detail[256];
     for (int i = 1; i < 256; i++)
@@ -280,9 +270,8 @@ START_TEST(any_byte_may_be_in_a_detail)
         ck_assert_int_eq(decoded[i - 1], i);
     json_decref(json);
 }
-END_TEST
 
-START_TEST(a_long_detail_is_cut)
+TEST(a_long_detail_is_cut)
 {
     static const char fills[] = {'a', '"', '\n', '\x80'};
     char detail[4096];
@@ -298,9 +287,8 @@ START_TEST(a_long_detail_is_cut)
                 json_decref(problem_json(n));
             }
 }
-END_TEST
 
-START_TEST(answer_head)
+TEST(answer_head)
 {
     struct http_request req = from(NULL);
     check_out(write_answer_head(&plain, &req, (struct http_answer){200, "application/json", 17, true},
@@ -317,9 +305,8 @@ START_TEST(answer_head)
                                 HTTP_RESPONSE_HEAD_MAX),
               "Content-Length: 0\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n");
 }
-END_TEST
 
-START_TEST(preflight)
+TEST(preflight)
 {
     struct http_request req = from("https://app.example");
     req.method = HTTP_OPTIONS;
@@ -343,9 +330,8 @@ START_TEST(preflight)
     check_has_not(n, "Access-Control");
     check_has(http_preflight(&any, &req, "GET", out, HTTP_RESPONSE_HEAD_MAX), "Access-Control-Allow-Methods");
 }
-END_TEST
 
-START_TEST(dates)
+TEST(dates)
 {
     char date[HTTP_DATE_SIZE];
     http_date(784111777, date);
@@ -356,32 +342,4 @@ START_TEST(dates)
     ck_assert_str_eq(date, "Thu, 29 Feb 2024 12:34:56 GMT");
     http_date(INT64_MAX, date); // no such year: some text, no crash
     http_date(INT64_MIN, date);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *s = suite_create("http_response");
-    TCase *t = tcase_create("http_response");
-    tcase_add_test(t, stream_head);
-    tcase_add_loop_test(t, a_known_origin_is_let_in_with_credentials, 0, KINDS);
-    tcase_add_loop_test(t, an_unknown_origin_is_not_let_in, 0, KINDS);
-    tcase_add_loop_test(t, any_origin_comes_without_credentials, 0, KINDS);
-    tcase_add_loop_test(t, no_cors_where_none_is_configured, 0, KINDS);
-    tcase_add_loop_test(t, an_answer_that_does_not_fit_is_none, 0, KINDS);
-    tcase_add_loop_test(t, every_answer_has_a_date_where_the_policy_has, 0, KINDS);
-    tcase_add_test(t, problems);
-    tcase_add_test(t, problem_without_detail);
-    tcase_add_test(t, problem_headers);
-    tcase_add_test(t, any_byte_may_be_in_a_detail);
-    tcase_add_test(t, a_long_detail_is_cut);
-    tcase_add_test(t, answer_head);
-    tcase_add_test(t, preflight);
-    tcase_add_test(t, dates);
-    suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

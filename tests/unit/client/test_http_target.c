@@ -1,13 +1,12 @@
 // Targets and hosts are split as browsers write them (WHATWG URL section 5.1 for queries), and all else is
 // refused.
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "gateway/client/http_target.h"
+#include "tests/unit/lib/unit_main.h"
 
 #define TEXT(s) (s), sizeof(s) - 1
-#define COUNT(table) ((int)(sizeof(table) / sizeof((table)[0])))
 
 static void check_text(struct http_text got, const char *want)
 {
@@ -49,7 +48,7 @@ static const struct {
     {"/\"<>[]^`{|}\\", "/\"<>[]^`{|}\\", NULL, NULL}, // no URI, but browsers send some of them; no harm here
 };
 
-START_TEST(targets_are_split)
+TEST_EACH(targets_are_split, splits)
 {
     struct http_target out;
     struct http_text target = exact_copy(splits[_i].target, strlen(splits[_i].target));
@@ -59,7 +58,6 @@ START_TEST(targets_are_split)
     check_text(out.authority, splits[_i].authority);
     free((void *)target.at);
 }
-END_TEST
 
 static const struct {
     const char *target;
@@ -94,14 +92,13 @@ static const struct {
     {TEXT("http://h\\@x/")},
 };
 
-START_TEST(targets_are_refused)
+TEST_EACH(targets_are_refused, refused)
 {
     struct http_target out;
     struct http_text target = exact_copy(refused[_i].target, refused[_i].len);
     ck_assert(!http_target_split(target, &out));
     free((void *)target.at);
 }
-END_TEST
 
 static const struct {
     const char *text;
@@ -115,13 +112,12 @@ static const struct {
     {"h%2f", false},       {"h\xc3\xa9", false}, {"*", false},       {"h;x", false},
 };
 
-START_TEST(hosts_are_names_or_addresses)
+TEST_EACH(hosts_are_names_or_addresses, authorities)
 {
     struct http_text text = exact_copy(authorities[_i].text, strlen(authorities[_i].text));
     ck_assert_msg(http_authority_valid(text) == authorities[_i].valid, "\"%s\"", authorities[_i].text);
     free((void *)text.at);
 }
-END_TEST
 
 static const struct {
     const char *query;
@@ -152,7 +148,7 @@ static const struct {
     {"a=b&c=%", {"a", "b"}, -1},
 };
 
-START_TEST(queries_are_read)
+TEST_EACH(queries_are_read, queries)
 {
     struct http_text query = exact_copy(queries[_i].query, strlen(queries[_i].query)), rest = query, name,
                      value;
@@ -165,9 +161,8 @@ START_TEST(queries_are_read)
     ck_assert_int_eq(http_query_next(&rest, buf, sizeof(buf), &name, &value), queries[_i].last);
     free((void *)query.at);
 }
-END_TEST
 
-START_TEST(a_pair_that_does_not_fit_is_an_error)
+TEST(a_pair_that_does_not_fit_is_an_error)
 {
     for (size_t size = 0; size <= 8; size++) {
         struct http_text rest = {TEXT("ab=%63%64e")}, name, value;
@@ -177,30 +172,10 @@ START_TEST(a_pair_that_does_not_fit_is_an_error)
         free(buf);
     }
 }
-END_TEST
 
-START_TEST(no_query_has_no_pairs)
+TEST(no_query_has_no_pairs)
 {
     struct http_text rest = {NULL, 0}, name, value;
     char buf[1];
     ck_assert_int_eq(http_query_next(&rest, buf, sizeof(buf), &name, &value), 0);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *s = suite_create("http_target");
-    TCase *t = tcase_create("http_target");
-    tcase_add_loop_test(t, targets_are_split, 0, COUNT(splits));
-    tcase_add_loop_test(t, targets_are_refused, 0, COUNT(refused));
-    tcase_add_loop_test(t, hosts_are_names_or_addresses, 0, COUNT(authorities));
-    tcase_add_loop_test(t, queries_are_read, 0, COUNT(queries));
-    tcase_add_test(t, a_pair_that_does_not_fit_is_an_error);
-    tcase_add_test(t, no_query_has_no_pairs);
-    suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,13 +1,12 @@
 // Comparisons that checks of requests rest on.
-#include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "gateway/client/http_text.h"
+#include "tests/unit/lib/unit_main.h"
 
 #define TEXT(s) (s), sizeof(s) - 1
 
-START_TEST(texts_are_compared_without_case)
+TEST(texts_are_compared_without_case)
 {
     struct http_text close = {TEXT("cLoSe")};
     ck_assert(http_text_is(close, "close"));
@@ -19,9 +18,8 @@ START_TEST(texts_are_compared_without_case)
     ck_assert(
         !http_text_is((struct http_text){TEXT("@")}, "`")); // differ in the bit of case, but are no letters
 }
-END_TEST
 
-START_TEST(blanks_are_trimmed_at_both_ends_only)
+TEST(blanks_are_trimmed_at_both_ends_only)
 {
     static const struct {
         const char *text, *want;
@@ -33,9 +31,8 @@ START_TEST(blanks_are_trimmed_at_both_ends_only)
         ck_assert_mem_eq(got.at, cases[i].want, got.len);
     }
 }
-END_TEST
 
-START_TEST(every_byte_is_in_its_classes)
+TEST(every_byte_is_in_its_classes)
 {
     static const char token_marks[] = "!#$%&'*+-.^_`|~";
     static const char hex[] = "0123456789abcdef0123456789ABCDEF";
@@ -49,20 +46,4 @@ START_TEST(every_byte_is_in_its_classes)
         ck_assert_int_eq(http_is_token(c), alnum || (i != 0 && strchr(token_marks, i) != NULL));
         ck_assert_int_eq(http_hex_value(c), at != NULL ? (int)(at - hex) % 16 : -1);
     }
-}
-END_TEST
-
-int main(void)
-{
-    Suite *s = suite_create("http_text");
-    TCase *t = tcase_create("http_text");
-    tcase_add_test(t, texts_are_compared_without_case);
-    tcase_add_test(t, blanks_are_trimmed_at_both_ends_only);
-    tcase_add_test(t, every_byte_is_in_its_classes);
-    suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,7 +1,8 @@
 #include "gateway/client/id_table.h"
 
-#include <check.h>
 #include <stdlib.h>
+
+#include "tests/unit/lib/unit_main.h"
 
 #define THINGS 100000u
 
@@ -30,13 +31,15 @@ static void teardown(void)
     id_table_deinit(&table);
 }
 
+TESTS_WITH(.setup = setup, .teardown = teardown, .timeout_s = 30);
+
 static void enter(struct thing *t)
 {
     t->id = id_table_add(&table, t);
     ck_assert_uint_ne(t->id, 0);
 }
 
-START_TEST(each_thing_is_found_by_its_id_and_by_no_other)
+TEST(each_thing_is_found_by_its_id_and_by_no_other)
 {
     ck_assert_ptr_null(id_table_find(&table, 1)); // before there is any
     for (size_t i = 0; i < THINGS; i++)
@@ -47,9 +50,8 @@ START_TEST(each_thing_is_found_by_its_id_and_by_no_other)
     ck_assert_ptr_null(id_table_find(&table, table.last + 1));
     ck_assert_ptr_null(id_table_find(&table, things[0].id + ((uint64_t)table.capacity << 20)));
 }
-END_TEST
 
-START_TEST(no_id_is_given_twice_however_things_come_and_go)
+TEST(no_id_is_given_twice_however_things_come_and_go)
 {
     uint64_t newest = 0;
     unsigned seed = 7;
@@ -66,9 +68,8 @@ START_TEST(no_id_is_given_twice_however_things_come_and_go)
         ck_assert(!old || !id_table_find(&table, old)); // the id of one that is gone finds nothing
     }
 }
-END_TEST
 
-START_TEST(a_walk_meets_each_thing_once_and_may_remove_it)
+TEST(a_walk_meets_each_thing_once_and_may_remove_it)
 {
     size_t cursor = 0, met = 0;
     for (size_t i = 0; i < 1000; i++)
@@ -78,9 +79,8 @@ START_TEST(a_walk_meets_each_thing_once_and_may_remove_it)
     ck_assert_uint_eq(met, 1000);
     ck_assert_uint_eq(table.count, 0);
 }
-END_TEST
 
-START_TEST(a_thing_costs_at_most_20_bytes_and_ids_are_not_wasted)
+TEST(a_thing_costs_at_most_20_bytes_and_ids_are_not_wasted)
 {
     for (size_t i = 0; i < THINGS; i++) {
         enter(&things[i]);
@@ -93,23 +93,4 @@ START_TEST(a_thing_costs_at_most_20_bytes_and_ids_are_not_wasted)
         enter(t);
     }
     ck_assert_uint_lt(table.last, THINGS + 16u * 200000);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("id_table");
-    TCase *tcase = tcase_create("id_table");
-    tcase_set_timeout(tcase, 30);
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_add_test(tcase, each_thing_is_found_by_its_id_and_by_no_other);
-    tcase_add_test(tcase, no_id_is_given_twice_however_things_come_and_go);
-    tcase_add_test(tcase, a_walk_meets_each_thing_once_and_may_remove_it);
-    tcase_add_test(tcase, a_thing_costs_at_most_20_bytes_and_ids_are_not_wasted);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,14 +1,12 @@
 #include "gateway/client/listen_address.h"
 
 #include <arpa/inet.h>
-#include <check.h>
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -17,6 +15,8 @@
 #include <unistd.h>
 
 #include "tests/unit/lib/scratch.h"
+#include "tests/unit/lib/tcp.h"
+#include "tests/unit/lib/unit_main.h"
 
 #define LOOPS 4
 
@@ -74,28 +74,6 @@ static size_t open_files(void)
     return count;
 }
 
-static unsigned short port_of(int fd)
-{
-    struct sockaddr_in sa;
-    socklen_t len = sizeof sa;
-    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
-    return ntohs(sa.sin_port);
-}
-
-static int connect_to(unsigned short port)
-{
-    struct sockaddr_in sa = {
-        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    ck_assert_int_ge(fd, 0);
-    if (connect(fd, (struct sockaddr *)&sa, sizeof sa) == 0)
-        return fd;
-    int failure = errno;
-    close(fd);
-    errno = failure;
-    return -1;
-}
-
 // ---- addresses
 
 static const struct {
@@ -134,7 +112,9 @@ static const struct {
     {"unix:", false},
 };
 
-START_TEST(an_address_is_checked_before_anything_is_bound)
+TESTS_WITH(.setup_once = scratch_setup, .teardown_once = scratch_teardown);
+
+TEST_EACH(an_address_is_checked_before_anything_is_bound, addresses)
 {
     char why[256];
     ck_assert_int_eq(listen_address_check(addresses[_i].address, why, sizeof why), addresses[_i].good);
@@ -143,9 +123,8 @@ START_TEST(an_address_is_checked_before_anything_is_bound)
     ck_assert_ptr_nonnull(strstr(why, "is no "));
     ck_assert_ptr_null(strchr(why, '\n'));
 }
-END_TEST
 
-START_TEST(the_path_of_a_unix_socket_fits_the_kernel)
+TEST(the_path_of_a_unix_socket_fits_the_kernel)
 {
     char address[128] = "unix:", why[256];
     memset(address + 5, 'x', 107);
@@ -154,33 +133,31 @@ START_TEST(the_path_of_a_unix_socket_fits_the_kernel)
     ck_assert(!listen_address_check(address, why, sizeof why));
     ck_assert_str_eq(why, "is no unix socket; its path has 1 to 107 bytes");
 }
-END_TEST
 
 // ---- TCP
 
-START_TEST(port_0_takes_a_free_one_and_all_loops_share_it)
+TEST(port_0_takes_a_free_one_and_all_loops_share_it)
 {
     char expected[64];
     ck_assert_msg(bind_to("127.0.0.1:0", LOOPS), "%s", error);
-    unsigned short port = port_of(fds[0]);
+    unsigned short port = tcp_port_of(fds[0]);
     snprintf(expected, sizeof expected, "127.0.0.1:%u", port);
     ck_assert_str_eq(at.bound, expected);
     for (int i = 0; i < LOOPS; i++) {
-        ck_assert_uint_eq(port_of(fds[i]), port);
+        ck_assert_uint_eq(tcp_port_of(fds[i]), port);
         ck_assert(fcntl(fds[i], F_GETFD) & FD_CLOEXEC);
         ck_assert(fcntl(fds[i], F_GETFL) & O_NONBLOCK);
     }
     close_fds(LOOPS);
 }
-END_TEST
 
-START_TEST(each_loop_gets_its_part_of_the_connections_and_none_is_lost)
+TEST(each_loop_gets_its_part_of_the_connections_and_none_is_lost)
 {
     enum { CLIENTS = 200 };
     int clients[CLIENTS], accepted, sum = 0;
     ck_assert(bind_to("127.0.0.1:0", LOOPS));
     for (int i = 0; i < CLIENTS; i++)
-        ck_assert_int_ge(clients[i] = connect_to(port_of(fds[0])), 0);
+        ck_assert_int_ge(clients[i] = tcp_connect(tcp_port_of(fds[0])), 0);
     for (int i = 0; i < LOOPS; i++) {
         int part = 0;
         for (; (accepted = accept(fds[i], NULL, NULL)) >= 0; part++)
@@ -193,11 +170,10 @@ START_TEST(each_loop_gets_its_part_of_the_connections_and_none_is_lost)
         close(clients[i]);
     close_fds(LOOPS);
 }
-END_TEST
 
 // Another gateway shares its ports among its own loops; sharing with it would split the clients between the
 // two in silence.
-START_TEST(a_port_in_use_is_an_error_even_where_its_user_would_share)
+TEST_LOOP(a_port_in_use_is_an_error_even_where_its_user_would_share, 0, 2)
 {
     char address[64], expected[256];
     int on = 1, user = socket(AF_INET, SOCK_STREAM, 0);
@@ -207,7 +183,7 @@ START_TEST(a_port_in_use_is_an_error_even_where_its_user_would_share)
     ck_assert_int_eq(setsockopt(user, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), 0);
     ck_assert_int_eq(bind(user, (struct sockaddr *)&sa, sizeof sa), 0);
     ck_assert_int_eq(listen(user, 1), 0);
-    snprintf(address, sizeof address, "127.0.0.1:%u", port_of(user));
+    snprintf(address, sizeof address, "127.0.0.1:%u", tcp_port_of(user));
     size_t before = open_files();
     ck_assert(!bind_to(address, LOOPS));
     ck_assert_uint_eq(open_files(), before);
@@ -217,10 +193,9 @@ START_TEST(a_port_in_use_is_an_error_even_where_its_user_would_share)
     ck_assert_str_eq(error, expected);
     close(user);
 }
-END_TEST
 
 // The address is a good one: who looks at it again finds nothing wrong, and must not take that for success.
-START_TEST(an_address_that_cannot_be_read_for_want_of_memory_is_an_error)
+TEST(an_address_that_cannot_be_read_for_want_of_memory_is_an_error)
 {
     fds[0] = 0;
     next_lookup = EAI_MEMORY;
@@ -232,14 +207,12 @@ START_TEST(an_address_that_cannot_be_read_for_want_of_memory_is_an_error)
     ck_assert(bind_to("127.0.0.1:0", 1));
     close_fds(1);
 }
-END_TEST
 
-START_TEST(an_address_of_another_machine_is_an_error)
+TEST(an_address_of_another_machine_is_an_error)
 {
     ck_assert(!bind_to("192.0.2.1:8080", LOOPS)); // for documentation (RFC 5737)
     ck_assert_str_eq(error, "cannot listen on 192.0.2.1:8080: Cannot assign requested address");
 }
-END_TEST
 
 static bool machine_has_ipv6(void)
 {
@@ -251,13 +224,14 @@ static bool machine_has_ipv6(void)
     return has;
 }
 
-START_TEST(ipv6_is_bound_alone)
+TEST(ipv6_is_bound_alone)
 {
     char expected[64];
     if (!machine_has_ipv6())
         return;
     ck_assert_msg(bind_to("[::1]:0", 1), "%s", error);
-    snprintf(expected, sizeof expected, "[::1]:%u", port_of(fds[0])); // at the same place for both families
+    snprintf(expected, sizeof expected, "[::1]:%u",
+             tcp_port_of(fds[0])); // at the same place for both families
     ck_assert_str_eq(at.bound, expected);
     close_fds(1);
     // [::] takes no IPv4, which --listen 0.0.0.0 may want on the same port.
@@ -268,7 +242,6 @@ START_TEST(ipv6_is_bound_alone)
     ck_assert_int_eq(alone, 1);
     close_fds(1);
 }
-END_TEST
 
 // ---- unix sockets
 
@@ -292,7 +265,7 @@ static int connect_unix(void)
     return -1;
 }
 
-START_TEST(all_loops_take_from_one_unix_socket)
+TEST(all_loops_take_from_one_unix_socket)
 {
     use_unix_file("shared");
     ck_assert_msg(bind_to(unix_address, LOOPS), "%s", error);
@@ -307,9 +280,8 @@ START_TEST(all_loops_take_from_one_unix_socket)
     }
     close_fds(LOOPS);
 }
-END_TEST
 
-START_TEST(a_socket_file_that_a_killed_gateway_left_is_replaced)
+TEST(a_socket_file_that_a_killed_gateway_left_is_replaced)
 {
     use_unix_file("stale");
     ck_assert(bind_to(unix_address, 1));
@@ -321,9 +293,8 @@ START_TEST(a_socket_file_that_a_killed_gateway_left_is_replaced)
     close(client);
     close_fds(1);
 }
-END_TEST
 
-START_TEST(a_socket_that_another_process_listens_on_is_left_alone)
+TEST(a_socket_that_another_process_listens_on_is_left_alone)
 {
     use_unix_file("live");
     ck_assert(bind_to(unix_address, 1));
@@ -337,10 +308,9 @@ START_TEST(a_socket_that_another_process_listens_on_is_left_alone)
     close(client);
     close(live);
 }
-END_TEST
 
 // connect(2) answers "refused" for any file that is no socket.
-START_TEST(a_file_that_is_no_socket_is_left_alone)
+TEST(a_file_that_is_no_socket_is_left_alone)
 {
     use_unix_file("precious");
     int file = open(unix_file, O_CREAT | O_WRONLY, 0600);
@@ -352,10 +322,9 @@ START_TEST(a_file_that_is_no_socket_is_left_alone)
     ck_assert_int_eq(stat(unix_file, &st), 0);
     ck_assert_int_eq(st.st_size, 4);
 }
-END_TEST
 
 // One that hangs must not make the next one hang before it says a word.
-START_TEST(a_live_socket_with_a_full_queue_does_not_block)
+TEST(a_live_socket_with_a_full_queue_does_not_block)
 {
     struct sockaddr_un sa = {.sun_family = AF_UNIX};
     int clients[8], hung = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -372,7 +341,6 @@ START_TEST(a_live_socket_with_a_full_queue_does_not_block)
     ck_assert_ptr_nonnull(strstr(error, "Address already in use"));
     ck_assert_int_eq(access(unix_file, F_OK), 0);
 }
-END_TEST
 
 static mode_t mode_of(const char *file)
 {
@@ -381,7 +349,7 @@ static mode_t mode_of(const char *file)
     return st.st_mode & 07777;
 }
 
-START_TEST(a_socket_file_has_the_mode_that_is_asked_for_whatever_the_umask_is)
+TEST(a_socket_file_has_the_mode_that_is_asked_for_whatever_the_umask_is)
 {
     use_unix_file("mode");
     umask(0077);
@@ -391,9 +359,8 @@ START_TEST(a_socket_file_has_the_mode_that_is_asked_for_whatever_the_umask_is)
     listen_address_remove(&at);
     close_fds(1);
 }
-END_TEST
 
-START_TEST(only_the_file_that_was_made_is_removed)
+TEST(only_the_file_that_was_made_is_removed)
 {
     use_unix_file("removed");
     ck_assert(bind_to(unix_address, 2));
@@ -415,9 +382,8 @@ START_TEST(only_the_file_that_was_made_is_removed)
     listen_address_remove(&at); // once more: no effect
     close_fds(1);
 }
-END_TEST
 
-START_TEST(a_bind_that_fails_leaves_no_file)
+TEST(a_bind_that_fails_leaves_no_file)
 {
     use_unix_file("refused");
     at = (struct listen_address){.text = unix_address, .access = {.mode = 0660, .group = 1}};
@@ -428,7 +394,6 @@ START_TEST(a_bind_that_fails_leaves_no_file)
     ck_assert_ptr_nonnull(strstr(error, "Operation not permitted; the gateway's user must be a member"));
     ck_assert_int_ne(access(unix_file, F_OK), 0);
 }
-END_TEST
 
 static const struct {
     const char *text;
@@ -438,15 +403,14 @@ static const struct {
     {"0668", -1},   {"-66", -1},   {"00660", -1}, {"rw-", -1},   {"0x1", -1}, {" 660", -1}, {"660 ", -1},
 };
 
-START_TEST(a_mode_is_three_octal_digits)
+TEST_EACH(a_mode_is_three_octal_digits, modes)
 {
     mode_t mode = 0;
     ck_assert_int_eq(listen_access_mode(modes[_i].text, &mode), modes[_i].mode >= 0);
     ck_assert_int_eq(modes[_i].mode < 0 ? 0 : modes[_i].mode, (int)mode);
 }
-END_TEST
 
-START_TEST(a_group_is_one_that_the_machine_knows_by_name_or_number)
+TEST(a_group_is_one_that_the_machine_knows_by_name_or_number)
 {
     gid_t group = 77777;
     ck_assert(listen_access_group("root", &group));
@@ -458,9 +422,8 @@ START_TEST(a_group_is_one_that_the_machine_knows_by_name_or_number)
     for (size_t i = 0; i < sizeof none / sizeof *none; i++)
         ck_assert_msg(!listen_access_group(none[i], &group), "\"%s\"", none[i]);
 }
-END_TEST
 
-START_TEST(without_descriptors_nothing_stays_open)
+TEST_LOOP(without_descriptors_nothing_stays_open, 0, 2)
 {
     struct rlimit old, low;
     use_unix_file("starved");
@@ -477,45 +440,9 @@ START_TEST(without_descriptors_nothing_stays_open)
     ck_assert_ptr_nonnull(strstr(error, "Too many open files"));
     ck_assert_uint_eq(open_files(), before);
 }
-END_TEST
 
-START_TEST(a_folder_that_is_not_there_is_an_error)
+TEST(a_folder_that_is_not_there_is_an_error)
 {
     ck_assert(!bind_to("unix:/nonexistent/sse.sock", 1));
     ck_assert_str_eq(error, "cannot listen on unix:/nonexistent/sse.sock: No such file or directory");
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("listen_address");
-    TCase *tcase = tcase_create("binding");
-    tcase_add_unchecked_fixture(tcase, scratch_setup, scratch_teardown);
-    tcase_add_loop_test(tcase, an_address_is_checked_before_anything_is_bound, 0,
-                        sizeof addresses / sizeof *addresses);
-    tcase_add_test(tcase, the_path_of_a_unix_socket_fits_the_kernel);
-    tcase_add_test(tcase, port_0_takes_a_free_one_and_all_loops_share_it);
-    tcase_add_test(tcase, each_loop_gets_its_part_of_the_connections_and_none_is_lost);
-    tcase_add_loop_test(tcase, a_port_in_use_is_an_error_even_where_its_user_would_share, 0, 2);
-    tcase_add_test(tcase, an_address_that_cannot_be_read_for_want_of_memory_is_an_error);
-    tcase_add_test(tcase, an_address_of_another_machine_is_an_error);
-    tcase_add_test(tcase, ipv6_is_bound_alone);
-    tcase_add_loop_test(tcase, without_descriptors_nothing_stays_open, 0, 2);
-    tcase_add_test(tcase, all_loops_take_from_one_unix_socket);
-    tcase_add_test(tcase, a_socket_file_that_a_killed_gateway_left_is_replaced);
-    tcase_add_test(tcase, a_socket_that_another_process_listens_on_is_left_alone);
-    tcase_add_test(tcase, a_file_that_is_no_socket_is_left_alone);
-    tcase_add_test(tcase, a_live_socket_with_a_full_queue_does_not_block);
-    tcase_add_test(tcase, a_folder_that_is_not_there_is_an_error);
-    tcase_add_test(tcase, a_socket_file_has_the_mode_that_is_asked_for_whatever_the_umask_is);
-    tcase_add_test(tcase, only_the_file_that_was_made_is_removed);
-    tcase_add_test(tcase, a_bind_that_fails_leaves_no_file);
-    tcase_add_loop_test(tcase, a_mode_is_three_octal_digits, 0, sizeof modes / sizeof *modes);
-    tcase_add_test(tcase, a_group_is_one_that_the_machine_knows_by_name_or_number);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

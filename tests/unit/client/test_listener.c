@@ -2,12 +2,10 @@
 #include "gateway/client/listener.h"
 
 #include <arpa/inet.h>
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -17,6 +15,8 @@
 #include "gateway/client/listen_address.h"
 #include "tests/unit/lib/log_capture.h"
 #include "tests/unit/lib/loop.h"
+#include "tests/unit/lib/tcp.h"
+#include "tests/unit/lib/unit_main.h"
 
 // The kernel's, but for descriptors that a test wants it to fail for.
 static int unwatched_from = -1, unwatched_to = -1, unwatched_failure;
@@ -35,28 +35,6 @@ static void fail_to_watch(int from, int to, int failure)
     unwatched_from = from;
     unwatched_to = to;
     unwatched_failure = failure;
-}
-
-static unsigned short port_of(int fd)
-{
-    struct sockaddr_in sa;
-    socklen_t len = sizeof sa;
-    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
-    return ntohs(sa.sin_port);
-}
-
-static int connect_to(unsigned short port)
-{
-    struct sockaddr_in sa = {
-        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    ck_assert_int_ge(fd, 0);
-    if (connect(fd, (struct sockaddr *)&sa, sizeof sa) == 0)
-        return fd;
-    int failure = errno;
-    close(fd);
-    errno = failure;
-    return -1;
 }
 
 static int bind_one(void)
@@ -84,7 +62,7 @@ static unsigned short start(void)
         .loop = loop, .settings = &settings, .hooks = &hooks, .counters = &counters, .limits = &limits};
     ck_assert(client_loop_init(&clients, &setup));
     int fd = bind_one();
-    unsigned short port = port_of(fd);
+    unsigned short port = tcp_port_of(fd);
     listener_start(&listener, &clients,
                    &(struct listen_socket){.fd = fd, .attributes = {.role = LISTENER_PUBLIC}});
     return port;
@@ -102,12 +80,12 @@ static bool has_accepted(void *ctx)
     return clients.context.conns.count >= *(size_t *)ctx;
 }
 
-START_TEST(a_crowd_is_let_in_over_several_turns)
+TEST(a_crowd_is_let_in_over_several_turns)
 {
     size_t crowd = 400, most = 0;
     unsigned short port = start();
     for (size_t i = 0; i < crowd; i++)
-        ck_assert_int_ge(connect_to(port), 0);
+        ck_assert_int_ge(tcp_connect(port), 0);
     while (clients.context.conns.count < crowd) {
         size_t before = clients.context.conns.count;
         ev_run(loop, EVRUN_ONCE);
@@ -117,29 +95,27 @@ START_TEST(a_crowd_is_let_in_over_several_turns)
     ck_assert_uint_eq(clients.context.conns.count, crowd);
     stop();
 }
-END_TEST
 
 // accept4() that finds nobody is dear: nobody is looked for behind clients who come one at a time.
-START_TEST(clients_who_come_one_by_one_are_accepted_without_a_look_for_a_second)
+TEST(clients_who_come_one_by_one_are_accepted_without_a_look_for_a_second)
 {
     unsigned short port = start();
     for (size_t i = 1; i <= 100; i++) {
-        ck_assert_int_ge(connect_to(port), 0);
+        ck_assert_int_ge(tcp_connect(port), 0);
         loop_wait(loop, has_accepted, &i);
         ck_assert_uint_le(listener.per_turn, i % 17 == 16 ? 2 : 1); // but now and then
     }
     stop();
 }
-END_TEST
 
-START_TEST(closing_lets_in_who_stands_in_the_queue_and_then_nobody)
+TEST(closing_lets_in_who_stands_in_the_queue_and_then_nobody)
 {
     unsigned short port = start();
     for (int i = 0; i < 100; i++)
-        ck_assert_int_ge(connect_to(port), 0);
+        ck_assert_int_ge(tcp_connect(port), 0);
     listener_close(&listener);
     ck_assert_uint_eq(clients.context.conns.count, 100);
-    ck_assert_int_eq(connect_to(port), -1);
+    ck_assert_int_eq(tcp_connect(port), -1);
     ck_assert_int_eq(errno, ECONNREFUSED);
     int other = open("/dev/null", O_RDONLY | O_CLOEXEC); // gets the number of the socket
     listener_close(&listener);                           // once more: no effect
@@ -149,19 +125,17 @@ START_TEST(closing_lets_in_who_stands_in_the_queue_and_then_nobody)
     ck_assert_uint_eq(clients.context.conns.count, 100);
     stop();
 }
-END_TEST
 
-START_TEST(closing_a_listener_that_was_not_started_has_no_effect)
+TEST(closing_a_listener_that_was_not_started_has_no_effect)
 {
     struct listener none = {0};
     listener_close(&none);
 }
-END_TEST
 
 // A half-open client is noticed by what is set here, once for all (tcp(7)).
-START_TEST(accepted_sockets_inherit_what_was_set_on_the_listener)
+TEST(accepted_sockets_inherit_what_was_set_on_the_listener)
 {
-    int value, fd = bind_one(), client = connect_to(port_of(fd)), accepted = accept(fd, NULL, NULL);
+    int value, fd = bind_one(), client = tcp_connect(tcp_port_of(fd)), accepted = accept(fd, NULL, NULL);
     socklen_t len = sizeof value;
     ck_assert_int_ge(accepted, 0);
     ck_assert_int_eq(getsockopt(accepted, IPPROTO_TCP, TCP_NODELAY, &value, &len), 0);
@@ -172,7 +146,6 @@ START_TEST(accepted_sockets_inherit_what_was_set_on_the_listener)
     close(accepted);
     close(fd);
 }
-END_TEST
 
 static bool has_paused(void *ctx)
 {
@@ -194,14 +167,14 @@ static int take_descriptors(int *taken, int room)
     return count;
 }
 
-START_TEST(without_descriptors_a_client_is_sent_away_and_the_door_opens_again)
+TEST(without_descriptors_a_client_is_sent_away_and_the_door_opens_again)
 {
     int taken[100];
     char byte;
     size_t one = 1;
     log_capture_start();
     unsigned short port = start();
-    int client = connect_to(port), second = connect_to(port);
+    int client = tcp_connect(port), second = tcp_connect(port);
     ev_io_stop(loop, &listener.io); // nobody is let in yet
     int count = take_descriptors(taken, 100);
     ev_io_start(loop, &listener.io);
@@ -219,7 +192,6 @@ START_TEST(without_descriptors_a_client_is_sent_away_and_the_door_opens_again)
     close(second);
     stop();
 }
-END_TEST
 
 // What epoll_ctl(2) has no memory for, or no watch left.
 static const int failures[] = {ENOMEM, ENOSPC};
@@ -229,14 +201,14 @@ static bool has_closed_one(void *ctx)
     return atomic_load(&clients.context.closes[CLOSE_OUT_OF_MEMORY]) == *(unsigned *)ctx;
 }
 
-START_TEST(a_connection_that_cannot_be_watched_is_closed_and_counted)
+TEST_LOOP(a_connection_that_cannot_be_watched_is_closed_and_counted, 0, 2)
 {
     char byte;
     unsigned one = 1;
     size_t none = 0;
     unsigned short port = start();
     ev_run(loop, EVRUN_NOWAIT); // the listener is watched
-    int client = connect_to(port), next = dup(0);
+    int client = tcp_connect(port), next = dup(0);
     close(next);
     fail_to_watch(next, next + 1, failures[_i]);
     loop_wait(loop, has_closed_one, &one);
@@ -244,21 +216,20 @@ START_TEST(a_connection_that_cannot_be_watched_is_closed_and_counted)
     ck_assert_uint_eq(clients.context.conns.count, none);
     fail_to_watch(-1, -1, 0);
     close(client);
-    client = connect_to(port);
+    client = tcp_connect(port);
     size_t first = 1;
     loop_wait(loop, has_accepted, &first);
     close(client);
     stop();
 }
-END_TEST
 
-START_TEST(a_listener_that_cannot_be_watched_is_tried_again)
+TEST_LOOP(a_listener_that_cannot_be_watched_is_tried_again, 0, 2)
 {
     size_t one = 1;
     log_capture_start();
     unsigned short port = start();
     fail_to_watch(listener.io.fd, listener.io.fd + 1, failures[_i]);
-    int client = connect_to(port);
+    int client = tcp_connect(port);
     loop_wait(loop, has_paused, NULL);
     ck_assert_uint_eq(clients.context.conns.count, 0);
     ck_assert_uint_eq(log_capture_count("cannot watch a listening socket"), 1);
@@ -266,25 +237,4 @@ START_TEST(a_listener_that_cannot_be_watched_is_tried_again)
     loop_wait(loop, has_accepted, &one);
     close(client);
     stop();
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("listener");
-    TCase *tcase = tcase_create("accepting");
-    tcase_add_test(tcase, a_crowd_is_let_in_over_several_turns);
-    tcase_add_test(tcase, clients_who_come_one_by_one_are_accepted_without_a_look_for_a_second);
-    tcase_add_test(tcase, closing_lets_in_who_stands_in_the_queue_and_then_nobody);
-    tcase_add_test(tcase, closing_a_listener_that_was_not_started_has_no_effect);
-    tcase_add_test(tcase, accepted_sockets_inherit_what_was_set_on_the_listener);
-    tcase_add_test(tcase, without_descriptors_a_client_is_sent_away_and_the_door_opens_again);
-    tcase_add_loop_test(tcase, a_connection_that_cannot_be_watched_is_closed_and_counted, 0, 2);
-    tcase_add_loop_test(tcase, a_listener_that_cannot_be_watched_is_tried_again, 0, 2);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,11 +1,10 @@
 #include "gateway/client/outq.h"
 
-#include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/jitter.h"
 #include "gateway/fanout/gap.h"
+#include "tests/unit/lib/unit_main.h"
 
 #define IOV_MAX_HERE 16
 
@@ -17,6 +16,8 @@ static void teardown(void)
     outq_return(&pool, q);
     outq_pool_deinit(&pool);
 }
+
+TESTS_WITH(.teardown = teardown);
 
 static struct channel_ref ref_of(uint64_t channel)
 {
@@ -53,16 +54,15 @@ static const char *content(void)
 
 #define CHUNK(data) "9\r\ndata: " data "\n\n\r\n"
 
-START_TEST(frames_leave_in_the_order_they_came)
+TEST(frames_leave_in_the_order_they_came)
 {
     q = outq_borrow(&pool, false);
     ck_assert_str_eq(content(), "");
     push("a"), push("b"), push("c");
     ck_assert_str_eq(content(), CHUNK("a") CHUNK("b") CHUNK("c"));
 }
-END_TEST
 
-START_TEST(http_1_0_gets_no_chunk_framing)
+TEST(http_1_0_gets_no_chunk_framing)
 {
     q = outq_borrow(&pool, true);
     push("a"), push("b");
@@ -70,9 +70,8 @@ START_TEST(http_1_0_gets_no_chunk_framing)
     outq_consume(q, 9 + 5);
     ck_assert_str_eq(content(), " b\n\n");
 }
-END_TEST
 
-START_TEST(what_the_socket_took_is_not_sent_again)
+TEST(what_the_socket_took_is_not_sent_again)
 {
     const char *all = CHUNK("a") CHUNK("b") CHUNK("c");
     for (size_t first = 0; first <= strlen(all); first++) {
@@ -89,7 +88,6 @@ START_TEST(what_the_socket_took_is_not_sent_again)
     }
     q = NULL;
 }
-END_TEST
 
 // Between two plain ones, an event whose id is the stream's own: it leaves in two pieces.
 static void push_with_id(void)
@@ -101,7 +99,7 @@ static void push_with_id(void)
     frame_release(shared);
 }
 
-START_TEST(what_the_socket_took_of_an_event_in_two_pieces_is_not_sent_again)
+TEST_LOOP(what_the_socket_took_of_an_event_in_two_pieces_is_not_sent_again, 0, 2)
 {
     static const char *const all[] = {CHUNK("a") "f\r\nid: 7\ndata: b\n\n\r\n" CHUNK("c"),
                                       "data: a\n\nid: 7\ndata: b\n\ndata: c\n\n"};
@@ -119,9 +117,8 @@ START_TEST(what_the_socket_took_of_an_event_in_two_pieces_is_not_sent_again)
     }
     q = NULL;
 }
-END_TEST
 
-START_TEST(both_pieces_of_an_event_are_gathered_or_none)
+TEST(both_pieces_of_an_event_are_gathered_or_none)
 {
     struct iovec iov[4];
     q = outq_borrow(&pool, false);
@@ -130,9 +127,8 @@ START_TEST(both_pieces_of_an_event_are_gathered_or_none)
     ck_assert_int_eq(outq_gather(q, iov, 3), 3);
     ck_assert_int_eq(outq_gather(q, iov, 4), 4);
 }
-END_TEST
 
-START_TEST(no_more_pieces_are_gathered_than_there_is_room_for)
+TEST(no_more_pieces_are_gathered_than_there_is_room_for)
 {
     struct iovec iov[2];
     q = outq_borrow(&pool, false);
@@ -141,9 +137,8 @@ START_TEST(no_more_pieces_are_gathered_than_there_is_room_for)
     ck_assert_int_eq(outq_gather(q, iov, 1), 1);
     ck_assert_int_eq(outq_gather(q, iov, 0), 0);
 }
-END_TEST
 
-START_TEST(a_frame_is_released_when_its_last_byte_is_taken)
+TEST(a_frame_is_released_when_its_last_byte_is_taken)
 {
     struct frame *f = event(1, "a");
     q = outq_borrow(&pool, false);
@@ -158,9 +153,8 @@ START_TEST(a_frame_is_released_when_its_last_byte_is_taken)
     ck_assert_uint_eq(atomic_load(&f->refs), 1);
     frame_release(f);
 }
-END_TEST
 
-START_TEST(dropping_keeps_the_rest_of_the_event_on_its_way)
+TEST(dropping_keeps_the_rest_of_the_event_on_its_way)
 {
     q = outq_borrow(&pool, false);
     push("a"), push("b"), push("c");
@@ -169,9 +163,8 @@ START_TEST(dropping_keeps_the_rest_of_the_event_on_its_way)
     ck_assert_str_eq(content(), "\r\ndata: a\n\n\r\n");
     ck_assert_uint_eq(outq_drop_unstarted(q), 0);
 }
-END_TEST
 
-START_TEST(dropping_before_anything_was_sent_leaves_nothing)
+TEST(dropping_before_anything_was_sent_leaves_nothing)
 {
     q = outq_borrow(&pool, false);
     push("a"), push("b");
@@ -180,9 +173,8 @@ START_TEST(dropping_before_anything_was_sent_leaves_nothing)
     push("c");
     ck_assert_str_eq(content(), CHUNK("c"));
 }
-END_TEST
 
-START_TEST(the_oldest_event_that_may_go_is_not_on_its_way_and_no_gap)
+TEST(the_oldest_event_that_may_go_is_not_on_its_way_and_no_gap)
 {
     q = outq_borrow(&pool, false);
     ck_assert_ptr_null(outq_take_oldest(q));
@@ -201,9 +193,8 @@ START_TEST(the_oldest_event_that_may_go_is_not_on_its_way_and_no_gap)
     frame_release(b);
     frame_release(c);
 }
-END_TEST
 
-START_TEST(what_is_put_first_comes_right_behind_the_event_on_its_way)
+TEST(what_is_put_first_comes_right_behind_the_event_on_its_way)
 {
     q = outq_borrow(&pool, false);
     push("b");
@@ -216,9 +207,8 @@ START_TEST(what_is_put_first_comes_right_behind_the_event_on_its_way)
     ck_assert(outq_insert_first(q, event(1, "y")));
     ck_assert_str_eq(content(), CHUNK("y"));
 }
-END_TEST
 
-START_TEST(a_gap_is_known_by_its_channel_while_it_waits)
+TEST(a_gap_is_known_by_its_channel_while_it_waits)
 {
     struct frame *one = event(1, "x"), *two = event(2, "x");
     q = outq_borrow(&pool, false);
@@ -240,9 +230,8 @@ START_TEST(a_gap_is_known_by_its_channel_while_it_waits)
     frame_release(one);
     frame_release(two);
 }
-END_TEST
 
-START_TEST(what_waits_is_all_but_the_frame_on_its_way)
+TEST(what_waits_is_all_but_the_frame_on_its_way)
 {
     q = outq_borrow(&pool, false);
     size_t chunk = strlen(CHUNK("a"));
@@ -256,9 +245,8 @@ START_TEST(what_waits_is_all_but_the_frame_on_its_way)
     outq_consume(q, chunk - 4);
     ck_assert_uint_eq(outq_waiting_bytes(q), chunk);
 }
-END_TEST
 
-START_TEST(a_queue_that_was_returned_is_lent_again_and_empty)
+TEST(a_queue_that_was_returned_is_lent_again_and_empty)
 {
     q = outq_borrow(&pool, true);
     for (int i = 0; i < 100; i++) // more than fit inside
@@ -278,9 +266,8 @@ START_TEST(a_queue_that_was_returned_is_lent_again_and_empty)
     outq_return(&pool, NULL); // no effect
     ck_assert_uint_eq(pool.free_count, 0);
 }
-END_TEST
 
-START_TEST(the_pool_gives_back_what_a_burst_has_left)
+TEST(the_pool_gives_back_what_a_burst_has_left)
 {
     enum { BURST = 1000 };
     struct outq *queues[BURST];
@@ -297,7 +284,6 @@ START_TEST(the_pool_gives_back_what_a_burst_has_left)
     ck_assert_uint_le(pool.free_count, 64);
     ck_assert_uint_eq(pool.total, pool.free_count);
 }
-END_TEST
 
 // The model: frames in an array, of which `sent` bytes of the first are gone.
 enum { MODEL_MAX = 400, MODEL_IOV = MODEL_MAX * FRAME_PIECES, CHANNELS = 3 };
@@ -403,7 +389,7 @@ static void random_take_oldest(void)
     frame_release(f);
 }
 
-START_TEST(behaves_as_an_array_of_frames)
+TEST_LOOP(behaves_as_an_array_of_frames, 0, 4)
 {
     random_state = 77 + (uint64_t)_i;
     q = outq_borrow(&pool, _i % 2);
@@ -427,34 +413,4 @@ START_TEST(behaves_as_an_array_of_frames)
     }
     while (model_count > 0)
         model_remove(model_count - 1);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("outq");
-    TCase *tcase = tcase_create("outq");
-    tcase_add_checked_fixture(tcase, NULL, teardown);
-    tcase_add_test(tcase, frames_leave_in_the_order_they_came);
-    tcase_add_test(tcase, http_1_0_gets_no_chunk_framing);
-    tcase_add_test(tcase, what_the_socket_took_is_not_sent_again);
-    tcase_add_loop_test(tcase, what_the_socket_took_of_an_event_in_two_pieces_is_not_sent_again, 0, 2);
-    tcase_add_test(tcase, both_pieces_of_an_event_are_gathered_or_none);
-    tcase_add_test(tcase, no_more_pieces_are_gathered_than_there_is_room_for);
-    tcase_add_test(tcase, a_frame_is_released_when_its_last_byte_is_taken);
-    tcase_add_test(tcase, dropping_keeps_the_rest_of_the_event_on_its_way);
-    tcase_add_test(tcase, dropping_before_anything_was_sent_leaves_nothing);
-    tcase_add_test(tcase, the_oldest_event_that_may_go_is_not_on_its_way_and_no_gap);
-    tcase_add_test(tcase, what_is_put_first_comes_right_behind_the_event_on_its_way);
-    tcase_add_test(tcase, a_gap_is_known_by_its_channel_while_it_waits);
-    tcase_add_test(tcase, what_waits_is_all_but_the_frame_on_its_way);
-    tcase_add_test(tcase, a_queue_that_was_returned_is_lent_again_and_empty);
-    tcase_add_test(tcase, the_pool_gives_back_what_a_burst_has_left);
-    tcase_add_loop_test(tcase, behaves_as_an_array_of_frames, 0, 4);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,8 +1,8 @@
 #include "gateway/client/route.h"
 
-#include <check.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "tests/unit/lib/unit_main.h"
 
 static const struct route rows[] = {
     {.path = "/stream",
@@ -26,16 +26,15 @@ static const struct {
     {"", LISTENER_PUBLIC, -1},        {"/STREAM", LISTENER_PUBLIC, -1},
 };
 
-START_TEST(a_path_is_found_at_the_listeners_that_have_it)
+TEST_EACH(a_path_is_found_at_the_listeners_that_have_it, cases)
 {
     const struct http_text path = {.at = cases[_i].path, .len = strlen(cases[_i].path)};
     const struct route *found = route_find(rows, path, cases[_i].role);
     ck_assert_ptr_eq(found, cases[_i].row < 0 ? NULL : &rows[cases[_i].row]);
     ck_assert_ptr_null(route_find(NULL, path, cases[_i].role));
 }
-END_TEST
 
-START_TEST(allow_names_the_methods_of_a_path)
+TEST_LOOP(allow_names_the_methods_of_a_path, 0, 3)
 {
     static const char *const expected[] = {"GET, HEAD, OPTIONS", "GET, HEAD", "POST"};
     char allow[ROUTE_ALLOW_MAX];
@@ -43,20 +42,4 @@ START_TEST(allow_names_the_methods_of_a_path)
     ck_assert_str_eq(allow, expected[_i]);
     ck_assert(route_allows(&rows[_i], HTTP_POST) == (_i == 2));
     ck_assert(!route_allows(&rows[_i], HTTP_OTHER));
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("route");
-    TCase *tcase = tcase_create("route");
-    tcase_add_loop_test(tcase, a_path_is_found_at_the_listeners_that_have_it, 0,
-                        sizeof cases / sizeof *cases);
-    tcase_add_loop_test(tcase, allow_names_the_methods_of_a_path, 0, 3);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,11 +1,11 @@
 // What a stream asks for is read as the contract says, and what it must not ask for is refused with a line
 // that says why.
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "gateway/client/stream_request.h"
+#include "tests/unit/lib/unit_main.h"
 
 #define MAX_CHANNELS 3
 
@@ -21,6 +21,8 @@ static void teardown(void)
 {
     stream_request_deinit(&asked);
 }
+
+TESTS_WITH(.setup = setup, .teardown = teardown);
 
 static int parse(const char *query, const char *last_event_id_header)
 {
@@ -50,7 +52,7 @@ static void check_refused(const char *query, const char *word)
     ck_assert_msg(strstr(detail, word) != NULL, "no \"%s\" in: %s", word, detail);
 }
 
-START_TEST(channels)
+TEST(channels)
 {
     ck_assert_int_eq(parse("channel=user:42", NULL), 0);
     check_channels("user:42");
@@ -61,22 +63,19 @@ START_TEST(channels)
     ck_assert_int_eq(parse("token=%20+&channel=a&unknown", NULL), 0);
     check_channels("a");
 }
-END_TEST
 
-START_TEST(channels_asked_twice_count_once)
+TEST(channels_asked_twice_count_once)
 {
     ck_assert_int_eq(parse("channel=a&channel=b&channel=a&channel=c&channel=%61&channel=b", NULL), 0);
     check_channels("a,b,c");
 }
-END_TEST
 
-START_TEST(too_many_channels)
+TEST(too_many_channels)
 {
     check_refused("channel=a&channel=b&channel=c&channel=d", "more than 3 channels");
 }
-END_TEST
 
-START_TEST(bad_channels)
+TEST(bad_channels)
 {
     char longest[200] = "channel=", longer[208];
     memset(longest + 8, 'x', CHANNEL_NAME_MAX);
@@ -97,9 +96,8 @@ START_TEST(bad_channels)
     check_refused("channel=a%00", "percent-encoding");
     check_refused("channel=a&x=%", "percent-encoding");
 }
-END_TEST
 
-START_TEST(a_refusal_fits_its_room)
+TEST(a_refusal_fits_its_room)
 {
     struct http_request req = {0};
     char small[8];
@@ -113,9 +111,8 @@ START_TEST(a_refusal_fits_its_room)
     check_refused(query, "xxx...\" is longer");
     free(query);
 }
-END_TEST
 
-START_TEST(last_event_id_from_header_then_query)
+TEST(last_event_id_from_header_then_query)
 {
     static const struct {
         const char *query, *header, *want;
@@ -138,9 +135,8 @@ START_TEST(last_event_id_from_header_then_query)
         ck_assert_str_eq(asked.last_event_id, cases[i].want);
     }
 }
-END_TEST
 
-START_TEST(a_foreign_last_event_id_is_a_question_mark)
+TEST(a_foreign_last_event_id_is_a_question_mark)
 {
     static const char *const foreign[] = {"a b", "a\tb", "a\xff", "a/b", "?", "a:b", "\"x\"", "{}"};
     for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++) {
@@ -167,9 +163,8 @@ START_TEST(a_foreign_last_event_id_is_a_question_mark)
     ck_assert_int_eq(parse("channel=a", id), 0);
     ck_assert_str_eq(asked.last_event_id, "?");
 }
-END_TEST
 
-START_TEST(control_is_one_or_off)
+TEST(control_is_one_or_off)
 {
     static const struct {
         const char *query;
@@ -189,9 +184,8 @@ START_TEST(control_is_one_or_off)
         ck_assert_int_eq(asked.control, cases[i].want);
     }
 }
-END_TEST
 
-START_TEST(what_was_read_before_is_forgotten)
+TEST(what_was_read_before_is_forgotten)
 {
     ck_assert_int_eq(parse("channel=a&channel=b&control=1", "7"), 0);
     ck_assert_int_eq(parse("channel=c", NULL), 0);
@@ -202,9 +196,8 @@ START_TEST(what_was_read_before_is_forgotten)
     ck_assert_int_eq(parse("channel=d", NULL), 0);
     check_channels("d");
 }
-END_TEST
 
-START_TEST(the_longest_target_fits_whatever_the_limit)
+TEST(the_longest_target_fits_whatever_the_limit)
 {
     struct stream_request many;
     ck_assert(stream_request_init(&many, SIZE_MAX));
@@ -222,28 +215,4 @@ START_TEST(the_longest_target_fits_whatever_the_limit)
     ck_assert_int_eq(stream_request_parse(&many, &req, detail, sizeof(detail)), 0);
     free(query);
     stream_request_deinit(&many);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *s = suite_create("stream_request");
-    TCase *t = tcase_create("stream_request");
-    tcase_add_checked_fixture(t, setup, teardown);
-    tcase_add_test(t, channels);
-    tcase_add_test(t, channels_asked_twice_count_once);
-    tcase_add_test(t, too_many_channels);
-    tcase_add_test(t, bad_channels);
-    tcase_add_test(t, a_refusal_fits_its_room);
-    tcase_add_test(t, last_event_id_from_header_then_query);
-    tcase_add_test(t, a_foreign_last_event_id_is_a_question_mark);
-    tcase_add_test(t, control_is_one_or_off);
-    tcase_add_test(t, what_was_read_before_is_forgotten);
-    tcase_add_test(t, the_longest_target_fits_whatever_the_limit);
-    suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,10 +1,9 @@
 // Timers fire never early, soon enough, and once, whatever their callbacks do to other timers.
-#include <check.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "gateway/client/wheel.h"
+#include "tests/unit/lib/unit_main.h"
 
 #define START 1000123u // no multiple of the tick
 #define TURN_MS ((uint64_t)WHEEL_SLOTS * WHEEL_TICK_MS)
@@ -34,6 +33,8 @@ static void teardown(void)
     wheel_destroy(wheel);
 }
 
+TESTS_WITH(.setup = setup, .teardown = teardown);
+
 static void on_due(struct wheel_entry *e, void *ctx)
 {
     struct timer *t = (struct timer *)e;
@@ -52,7 +53,7 @@ static size_t advance_to(uint64_t at)
     return wheel_advance(wheel, now, on_due, &now);
 }
 
-START_TEST(never_early_and_at_most_a_tick_late)
+TEST(never_early_and_at_most_a_tick_late)
 {
     for (uint64_t delay = 0; delay < 3 * WHEEL_TICK_MS; delay += 7) {
         struct timer t = {0};
@@ -68,9 +69,8 @@ START_TEST(never_early_and_at_most_a_tick_late)
         ck_assert_uint_eq(wheel_count(wheel), 0);
     }
 }
-END_TEST
 
-START_TEST(further_than_a_turn)
+TEST(an_entry_further_away_than_a_turn_waits_for_its_own_turn)
 {
     struct timer near = {0}, far = {0}, farther = {0};
     wheel_set(wheel, &near.entry, now + 1000);
@@ -84,9 +84,8 @@ START_TEST(further_than_a_turn)
         ck_assert_int_eq(farther.fired, at >= START + 1000 + 5 * TURN_MS);
     }
 }
-END_TEST
 
-START_TEST(moving_and_removing)
+TEST(an_entry_may_be_moved_and_removed_at_any_time)
 {
     struct timer t = {0};
     wheel_remove(wheel, &t.entry); // not set: no effect
@@ -102,7 +101,6 @@ START_TEST(moving_and_removing)
     wheel_set(wheel, &t.entry, now + 1000); // sooner
     ck_assert_uint_eq(advance_to(now + 1000 + WHEEL_TICK_MS), 1);
 }
-END_TEST
 
 static void set_in_the_past(struct timer *self)
 {
@@ -114,10 +112,11 @@ static void set_now(struct timer *self)
     wheel_set(wheel, &self->entry, now);
 }
 
-START_TEST(set_again_for_the_past_fires_in_the_next_call)
+static void (*const not_after_now[])(struct timer *) = {set_in_the_past, set_now};
+
+TEST_EACH(an_entry_set_again_for_the_past_fires_in_the_next_call, not_after_now)
 {
-    void (*const kinds[])(struct timer *) = {set_in_the_past, set_now};
-    struct timer t = {.then = kinds[_i]};
+    struct timer t = {.then = not_after_now[_i]};
     wheel_set(wheel, &t.entry, now + 1000);
     ck_assert_uint_eq(advance_to(START + 2000), 1); // a tick's begin, START + n * 250
     ck_assert_uint_eq(wheel_count(wheel), 1);
@@ -125,14 +124,13 @@ START_TEST(set_again_for_the_past_fires_in_the_next_call)
     ck_assert_uint_eq(advance_to(START + 2000), 1);
     ck_assert_int_eq(t.fired, 3);
 }
-END_TEST
 
 static void set_in_a_second(struct timer *self)
 {
     wheel_set(wheel, &self->entry, now + 1000);
 }
 
-START_TEST(periodic)
+TEST(an_entry_that_its_callback_sets_again_fires_once_a_period)
 {
     struct timer t = {.then = set_in_a_second};
     wheel_set(wheel, &t.entry, now + 1000);
@@ -140,7 +138,6 @@ START_TEST(periodic)
         advance_to(at);
     ck_assert_int_eq(t.fired, 60);
 }
-END_TEST
 
 static void remove_other(struct timer *self)
 {
@@ -152,7 +149,7 @@ static void put_other_off(struct timer *self)
     wheel_set(wheel, &self->other->entry, now + 1000);
 }
 
-START_TEST(a_callback_removes_another_due_entry)
+TEST(a_callback_removes_another_due_entry)
 {
     struct timer a = {.then = remove_other}, b = {.then = remove_other}, c = {0};
     a.other = &b;
@@ -166,9 +163,8 @@ START_TEST(a_callback_removes_another_due_entry)
     ck_assert_int_eq(c.fired, 1);
     ck_assert_uint_eq(wheel_count(wheel), 0);
 }
-END_TEST
 
-START_TEST(a_callback_puts_another_due_entry_off)
+TEST(a_callback_puts_another_due_entry_off)
 {
     struct timer a = {.then = put_other_off}, b = {0};
     a.other = &b;
@@ -179,9 +175,8 @@ START_TEST(a_callback_puts_another_due_entry_off)
     ck_assert_uint_eq(advance_to(START + 2000), 1);
     ck_assert_int_eq(b.fired, 1);
 }
-END_TEST
 
-START_TEST(a_clock_that_jumps_ahead_fires_all_that_is_due_and_no_more)
+TEST(a_clock_that_jumps_ahead_fires_all_that_is_due_and_no_more)
 {
     enum { N = 1000 };
     static struct timer timers[N];
@@ -194,9 +189,8 @@ START_TEST(a_clock_that_jumps_ahead_fires_all_that_is_due_and_no_more)
     ck_assert_uint_eq(advance_to(START + (uint64_t)WHEEL_TICK_MS * UINT32_MAX * 3), N - 701);
     ck_assert_uint_eq(wheel_count(wheel), 0);
 }
-END_TEST
 
-START_TEST(a_clock_that_goes_back_fires_nothing_early)
+TEST(a_clock_that_goes_back_fires_nothing_early)
 {
     struct timer t = {0};
     ck_assert_uint_eq(advance_to(START + 10000), 0);
@@ -207,9 +201,8 @@ START_TEST(a_clock_that_goes_back_fires_nothing_early)
     ck_assert_uint_eq(advance_to(START + 10999), 0);
     ck_assert_uint_eq(advance_to(START + 11000), 1);
 }
-END_TEST
 
-START_TEST(ticks_wrap_at_32_bits)
+TEST(ticks_wrap_at_32_bits)
 {
     uint64_t wrap = START + ((uint64_t)UINT32_MAX + 1) * WHEEL_TICK_MS;
     advance_to(wrap - 4 * WHEEL_TICK_MS);
@@ -226,18 +219,16 @@ START_TEST(ticks_wrap_at_32_bits)
         ck_assert_int_eq(turn_after.fired, ms >= wrap + 1000 + TURN_MS);
     }
 }
-END_TEST
 
-START_TEST(a_time_that_never_comes_is_held_for_years)
+TEST(a_time_that_never_comes_is_held_for_years)
 {
     struct timer t = {0};
     wheel_set(wheel, &t.entry, UINT64_MAX);
     ck_assert_uint_eq(advance_to(START + 8ull * 365 * 86400 * 1000), 0);
     ck_assert_uint_eq(wheel_count(wheel), 1);
 }
-END_TEST
 
-START_TEST(entries_of_one_tick_fire_in_the_order_set)
+TEST(entries_of_one_tick_fire_in_the_order_set)
 {
     struct timer timers[8] = {0};
     for (int i = 0; i < 8; i++)
@@ -245,30 +236,4 @@ START_TEST(entries_of_one_tick_fire_in_the_order_set)
     ck_assert_uint_eq(advance_to(START + 1000), 8);
     for (int i = 0; i < 8; i++)
         ck_assert_ptr_eq(order[i], &timers[i]);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *s = suite_create("wheel");
-    TCase *t = tcase_create("wheel");
-    tcase_add_checked_fixture(t, setup, teardown);
-    tcase_add_test(t, never_early_and_at_most_a_tick_late);
-    tcase_add_test(t, further_than_a_turn);
-    tcase_add_test(t, moving_and_removing);
-    tcase_add_loop_test(t, set_again_for_the_past_fires_in_the_next_call, 0, 2);
-    tcase_add_test(t, periodic);
-    tcase_add_test(t, a_callback_removes_another_due_entry);
-    tcase_add_test(t, a_callback_puts_another_due_entry_off);
-    tcase_add_test(t, a_clock_that_jumps_ahead_fires_all_that_is_due_and_no_more);
-    tcase_add_test(t, a_clock_that_goes_back_fires_nothing_early);
-    tcase_add_test(t, ticks_wrap_at_32_bits);
-    tcase_add_test(t, a_time_that_never_comes_is_held_for_years);
-    tcase_add_test(t, entries_of_one_tick_fire_in_the_order_set);
-    suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,11 +1,11 @@
 #include "common/buf.h"
 
-#include <check.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/jitter.h"
+#include "tests/unit/lib/unit_main.h"
 
 // More than there is is asked for here; AddressSanitizer is to answer as malloc does.
 const char *__asan_default_options(void);
@@ -21,39 +21,38 @@ static void teardown(void)
     buf_free(&buf);
 }
 
+TESTS_WITH(.teardown = teardown);
+
 static void check_holds(const char *text)
 {
     ck_assert_uint_eq(buf.len, strlen(text));
     ck_assert_mem_eq(buf.data, text, buf.len);
 }
 
-START_TEST(appended_bytes_stand_in_order)
+TEST(appended_bytes_stand_in_order)
 {
     ck_assert(buf_append(&buf, "one", 3));
     ck_assert(buf_append(&buf, " two", 4));
     check_holds("one two");
 }
-END_TEST
 
-START_TEST(nothing_appended_takes_no_memory)
+TEST(nothing_appended_takes_no_memory)
 {
     ck_assert(buf_append(&buf, NULL, 0));
     ck_assert_ptr_null(buf.data);
     ck_assert_uint_eq(buf.len, 0);
 }
-END_TEST
 
-START_TEST(formatted_text_has_no_terminator)
+TEST(formatted_text_has_no_terminator)
 {
     ck_assert(buf_printf(&buf, "%d-%s", 42, "x"));
     ck_assert(buf_append(&buf, "!", 1));
     ck_assert(buf_printf(&buf, "%s", ""));
     check_holds("42-x!");
 }
-END_TEST
 
 // Formatted text needs one byte more than it has: at the end of the memory that is what goes wrong.
-START_TEST(formatted_text_fits_at_every_fill)
+TEST(formatted_text_fits_at_every_fill)
 {
     for (size_t fill = 0; fill <= 600; fill++) {
         for (size_t i = 0; i < fill; i++)
@@ -66,9 +65,8 @@ START_TEST(formatted_text_fits_at_every_fill)
         buf_free(&buf);
     }
 }
-END_TEST
 
-START_TEST(behaves_as_one_large_array_does)
+TEST(behaves_as_one_large_array_does)
 {
     enum { MAX = 1 << 20 };
     char *model = malloc(MAX);
@@ -88,9 +86,8 @@ START_TEST(behaves_as_one_large_array_does)
     ck_assert_mem_eq(buf.data, model, len);
     free(model);
 }
-END_TEST
 
-START_TEST(clearing_keeps_little_memory_and_gives_much_back)
+TEST(clearing_keeps_little_memory_and_gives_much_back)
 {
     static const char bytes[100000];
     ck_assert(buf_append(&buf, bytes, 1000));
@@ -105,9 +102,8 @@ START_TEST(clearing_keeps_little_memory_and_gives_much_back)
     ck_assert(buf_append(&buf, "x", 1));
     check_holds("x");
 }
-END_TEST
 
-START_TEST(too_much_is_refused_and_changes_nothing)
+TEST(too_much_is_refused_and_changes_nothing)
 {
     ck_assert(buf_append(&buf, "abc", 3));
     ck_assert(!buf_append(&buf, "abc", SIZE_MAX)); // the sum would go round
@@ -115,25 +111,4 @@ START_TEST(too_much_is_refused_and_changes_nothing)
     ck_assert(!buf_append(&buf, "abc", SIZE_MAX / 2));
     ck_assert(!buf_append(&buf, "abc", SIZE_MAX / 4)); // more than there is memory
     check_holds("abc");
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("buf");
-    TCase *tcase = tcase_create("buf");
-    tcase_add_checked_fixture(tcase, NULL, teardown);
-    tcase_add_test(tcase, appended_bytes_stand_in_order);
-    tcase_add_test(tcase, nothing_appended_takes_no_memory);
-    tcase_add_test(tcase, formatted_text_has_no_terminator);
-    tcase_add_test(tcase, formatted_text_fits_at_every_fill);
-    tcase_add_test(tcase, behaves_as_one_large_array_does);
-    tcase_add_test(tcase, clearing_keeps_little_memory_and_gives_much_back);
-    tcase_add_test(tcase, too_much_is_refused_and_changes_nothing);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

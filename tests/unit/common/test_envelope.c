@@ -1,8 +1,9 @@
 #include "common/envelope.h"
 
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "tests/unit/lib/unit_main.h"
 
 #define MAGIC "\x1eSSE/1\n"
 #define BYTES(text) text, sizeof(text) - 1
@@ -74,7 +75,7 @@ static void assert_same(const char *what, const char *value, size_t len, const c
     ck_assert_msg(len == expected_len && (len == 0 || memcmp(value, expected, len) == 0), "%s differs", what);
 }
 
-START_TEST(a_payload_is_decoded)
+TEST_EACH(a_payload_is_decoded, decodings)
 {
     const struct expectation *x = &decodings[_i];
     // A copy of just its size, so that a sanitizer sees a read behind it.
@@ -91,10 +92,9 @@ START_TEST(a_payload_is_decoded)
     }
     free(payload);
 }
-END_TEST
 
 // All that decodes is encoded to something that decodes to the same, within the size that was announced.
-START_TEST(what_is_encoded_decodes_to_the_same)
+TEST_EACH(what_is_encoded_decodes_to_the_same, decodings)
 {
     const struct expectation *x = &decodings[_i];
     struct envelope before, after;
@@ -114,9 +114,8 @@ START_TEST(what_is_encoded_decodes_to_the_same)
     ck_assert_uint_eq(after.retry_ms, before.retry_ms);
     free(out);
 }
-END_TEST
 
-START_TEST(the_encoded_bytes_are_as_documented)
+TEST(the_encoded_bytes_are_as_documented)
 {
     static const char expected[] = MAGIC "event: order\nid: 17\nretry: 250\n\n{\"total\":3}";
     struct envelope e = {.event = "order",
@@ -133,7 +132,6 @@ START_TEST(the_encoded_bytes_are_as_documented)
     ck_assert_uint_eq(envelope_encode(&e, out), sizeof(expected) - 1);
     ck_assert_int_eq(memcmp(out, expected, sizeof(expected) - 1), 0);
 }
-END_TEST
 
 static const struct envelope refused[] = {
     {.event = "a\nb", .event_len = 3},
@@ -146,31 +144,10 @@ static const struct envelope refused[] = {
     {.event = "gateway:gap", .event_len = 11},
 };
 
-START_TEST(what_breaks_a_rule_is_not_encoded)
+TEST_EACH(what_breaks_a_rule_is_not_encoded, refused)
 {
     char out[64];
 
     ck_assert_uint_le(envelope_encoded_size(&refused[_i]), sizeof(out));
     ck_assert_uint_eq(envelope_encode(&refused[_i], out), 0);
-}
-END_TEST
-
-#define LOOP(test, cases) tcase_add_loop_test(tcase, test, 0, sizeof(cases) / sizeof((cases)[0]))
-
-int main(void)
-{
-    Suite *suite = suite_create("envelope");
-    TCase *tcase = tcase_create("envelope");
-    SRunner *runner = srunner_create(suite);
-    int failed;
-
-    LOOP(a_payload_is_decoded, decodings);
-    LOOP(what_is_encoded_decodes_to_the_same, decodings);
-    tcase_add_test(tcase, the_encoded_bytes_are_as_documented);
-    LOOP(what_breaks_a_rule_is_not_encoded, refused);
-    suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

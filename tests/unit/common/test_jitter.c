@@ -1,10 +1,10 @@
 #include "common/jitter.h"
 
-#include <check.h>
 #include <stdbool.h>
-#include <stdlib.h>
 
-START_TEST(a_delay_is_never_shorter_and_at_most_twice_as_long)
+#include "tests/unit/lib/unit_main.h"
+
+TEST(a_delay_is_never_shorter_and_at_most_twice_as_long)
 {
     static const uint32_t delays[] = {0, 1, 2, 50, 2000, 86400000, UINT32_MAX / 2};
     uint64_t state = jitter_seed();
@@ -16,9 +16,8 @@ START_TEST(a_delay_is_never_shorter_and_at_most_twice_as_long)
         }
     }
 }
-END_TEST
 
-START_TEST(both_ends_of_the_range_are_reached)
+TEST(both_ends_of_the_range_are_reached)
 {
     uint64_t state = 1;
     unsigned reached[4] = {0};
@@ -27,10 +26,9 @@ START_TEST(both_ends_of_the_range_are_reached)
     for (int i = 0; i < 4; i++)
         ck_assert_uint_gt(reached[i], 150); // 250 each, were it quite even
 }
-END_TEST
 
 // A thousand tabs that come back within 2 s must not come in clumps: each tenth of the range gets its share.
-START_TEST(delays_are_spread_evenly)
+TEST(delays_are_spread_evenly)
 {
     enum { BINS = 10, EACH = 2000 };
     unsigned bins[BINS] = {0};
@@ -42,9 +40,8 @@ START_TEST(delays_are_spread_evenly)
         ck_assert_uint_lt(bins[i], EACH * 115 / 100);
     }
 }
-END_TEST
 
-START_TEST(a_state_tells_all_that_follows)
+TEST(a_state_tells_all_that_follows)
 {
     uint64_t a = 99, b = 99, c = 100;
     bool differs = false;
@@ -56,9 +53,8 @@ START_TEST(a_state_tells_all_that_follows)
     }
     ck_assert(differs);
 }
-END_TEST
 
-START_TEST(seeds_differ_and_are_never_zero)
+TEST(seeds_differ_and_are_never_zero)
 {
     uint64_t before = 0;
     for (int n = 0; n < 100; n++) {
@@ -67,22 +63,4 @@ START_TEST(seeds_differ_and_are_never_zero)
         ck_assert_uint_ne(seed, before);
         before = seed;
     }
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("jitter");
-    TCase *tcase = tcase_create("jitter");
-    tcase_add_test(tcase, a_delay_is_never_shorter_and_at_most_twice_as_long);
-    tcase_add_test(tcase, both_ends_of_the_range_are_reached);
-    tcase_add_test(tcase, delays_are_spread_evenly);
-    tcase_add_test(tcase, a_state_tells_all_that_follows);
-    tcase_add_test(tcase, seeds_differ_and_are_never_zero);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,6 +1,5 @@
 #include "common/log.h"
 
-#include <check.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <poll.h>
@@ -14,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "tests/unit/lib/unit_main.h"
 
 // Each test runs in a child of its own (Check forks), so standard error may be bent to a pipe and left there.
 static int log_pipe;
@@ -28,6 +28,8 @@ static void capture(void)
     log_pipe = fds[0];
 }
 
+TESTS_WITH(.setup = capture, .timeout_s = 60);
+
 // All that was written so far, which is one read of the pipe.
 static const char *captured(void)
 {
@@ -41,7 +43,7 @@ static const char *captured(void)
     return text;
 }
 
-START_TEST(a_text_line_has_time_level_module_and_message)
+TEST(a_text_line_has_time_level_module_and_message)
 {
     const char *line;
     int y, mo, d, h, mi, s, ms, end = 0;
@@ -53,9 +55,8 @@ START_TEST(a_text_line_has_time_level_module_and_message)
     ck_assert_int_eq(end, 25);
     ck_assert_str_eq(line + end, "info  redis: connected to localhost:6379\n");
 }
-END_TEST
 
-START_TEST(a_json_line_is_one_object)
+TEST(a_json_line_is_one_object)
 {
     json_t *object;
 
@@ -70,9 +71,8 @@ START_TEST(a_json_line_is_one_object)
     ck_assert_uint_eq(strlen(json_string_value(json_object_get(object, "ts"))), 24);
     json_decref(object);
 }
-END_TEST
 
-START_TEST(lines_below_the_level_are_not_written)
+TEST(lines_below_the_level_are_not_written)
 {
     log_setup(LOG_LEVEL_WARN, LOG_FORMAT_TEXT, NULL);
     log_debug("x", "hidden");
@@ -88,7 +88,6 @@ START_TEST(lines_below_the_level_are_not_written)
         ck_assert_ptr_nonnull(strstr(text, "debug x: now\n"));
     }
 }
-END_TEST
 
 static const struct {
     const char *in, *out;
@@ -110,7 +109,7 @@ static const struct {
     {"\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80"},
 };
 
-START_TEST(control_characters_and_bad_utf8_are_escaped)
+TEST_EACH(control_characters_and_bad_utf8_are_escaped, escapes)
 {
     const char *message;
 
@@ -121,9 +120,8 @@ START_TEST(control_characters_and_bad_utf8_are_escaped)
     ck_assert_uint_eq(strlen(message), 3 + strlen(escapes[_i].out) + 1);
     ck_assert_int_eq(strncmp(message + 3, escapes[_i].out, strlen(escapes[_i].out)), 0);
 }
-END_TEST
 
-START_TEST(bad_utf8_in_json_still_parses)
+TEST(bad_utf8_in_json_still_parses)
 {
     json_t *object;
 
@@ -134,10 +132,9 @@ START_TEST(bad_utf8_in_json_still_parses)
     ck_assert_str_eq(json_string_value(json_object_get(object, "msg")), "\\xff\\n");
     json_decref(object);
 }
-END_TEST
 
 // A message of any length and content is one bounded line, whole JSON, cut between characters.
-START_TEST(a_long_message_is_cut)
+TEST_LOOP(a_long_message_is_cut, 0, 6)
 {
     static const char *const fill[] = {"x", "\"", "\\", "\n", "\xc3\xa9", "\xff"};
     char huge[20000] = "";
@@ -155,9 +152,8 @@ START_TEST(a_long_message_is_cut)
     ck_assert_ptr_nonnull(strstr(json_string_value(json_object_get(object, "msg")), "..."));
     json_decref(object);
 }
-END_TEST
 
-START_TEST(names_are_known)
+TEST(names_are_known)
 {
     enum log_level level;
     enum log_format format;
@@ -168,7 +164,6 @@ START_TEST(names_are_known)
     ck_assert(log_format_from_name("json", &format) && format == LOG_FORMAT_JSON);
     ck_assert(!log_format_from_name("", &format));
 }
-END_TEST
 
 #define BUFFER 8192
 
@@ -208,7 +203,7 @@ static void fill_pipe(void)
     ck_assert_int_eq(fcntl(STDERR_FILENO, F_SETFL, flags), 0);
 }
 
-START_TEST(with_a_reader_that_stands_still_nobody_waits_and_what_is_dropped_is_told)
+TEST(with_a_reader_that_stands_still_nobody_waits_and_what_is_dropped_is_told)
 {
     char told[64];
     log_setup(LOG_LEVEL_DEBUG, LOG_FORMAT_TEXT, NULL);
@@ -227,9 +222,8 @@ START_TEST(with_a_reader_that_stands_still_nobody_waits_and_what_is_dropped_is_t
     ck_assert_uint_eq(lines, 5000 - dropped);
     ck_assert_uint_eq(log_dropped(), dropped);
 }
-END_TEST
 
-START_TEST(the_exit_does_not_wait_for_a_reader_that_stands_still)
+TEST(the_exit_does_not_wait_for_a_reader_that_stands_still)
 {
     log_setup(LOG_LEVEL_INFO, LOG_FORMAT_TEXT, NULL);
     ck_assert(log_start(BUFFER));
@@ -240,9 +234,8 @@ START_TEST(the_exit_does_not_wait_for_a_reader_that_stands_still)
     ck_assert_uint_ge(clock_monotonic_ms() - asked, 50);
     log_info("x", "lost, too"); // and nobody waits now, either
 }
-END_TEST
 
-START_TEST(standard_error_that_was_made_non_blocking_loses_nothing)
+TEST(standard_error_that_was_made_non_blocking_loses_nothing)
 {
     ck_assert_int_eq(fcntl(STDERR_FILENO, F_SETFL, O_NONBLOCK), 0);
     log_setup(LOG_LEVEL_DEBUG, LOG_FORMAT_TEXT, NULL);
@@ -252,9 +245,8 @@ START_TEST(standard_error_that_was_made_non_blocking_loses_nothing)
     ck_assert_uint_eq(count(read_until("line 4999.\n"), "debug x: line "), 5000);
     ck_assert(log_stop(10000));
 }
-END_TEST
 
-START_TEST(standard_error_that_is_gone_is_counted)
+TEST(standard_error_that_is_gone_is_counted)
 {
     signal(SIGPIPE, SIG_IGN);
     log_setup(LOG_LEVEL_DEBUG, LOG_FORMAT_TEXT, NULL);
@@ -264,7 +256,6 @@ START_TEST(standard_error_that_is_gone_is_counted)
     ck_assert(log_stop(10000));
     ck_assert_uint_eq(log_dropped(), 1);
 }
-END_TEST
 
 #define WRITERS 4
 #define EACH 2000
@@ -277,7 +268,7 @@ static void *log_many(void *arg)
     return NULL;
 }
 
-START_TEST(lines_of_many_threads_are_whole_and_in_order)
+TEST(lines_of_many_threads_are_whole_and_in_order)
 {
     pthread_t threads[WRITERS];
     int ids[WRITERS];
@@ -311,10 +302,9 @@ START_TEST(lines_of_many_threads_are_whole_and_in_order)
         ck_assert_int_eq(line, next[id]++);
     }
 }
-END_TEST
 
 // The lines before a crash are the ones that are needed.
-START_TEST(a_crash_loses_no_line)
+TEST(a_crash_loses_no_line)
 {
     pid_t child = fork();
     ck_assert_int_ge(child, 0);
@@ -333,14 +323,13 @@ START_TEST(a_crash_loses_no_line)
     ck_assert(WIFSIGNALED(status));
     ck_assert_int_eq(WTERMSIG(status), SIGABRT);
 }
-END_TEST
 
 static void say(int i)
 {
     log_warn("x", "client %d was wrong", i);
 }
 
-START_TEST(what_is_repeated_is_said_so_often_and_then_counted)
+TEST(what_is_repeated_is_said_so_often_and_then_counted)
 {
     log_setup(LOG_LEVEL_INFO, LOG_FORMAT_TEXT, NULL);
     log_set_limit(3, 60000);
@@ -355,9 +344,8 @@ START_TEST(what_is_repeated_is_said_so_often_and_then_counted)
     ck_assert_uint_eq(count(text, "warn  x: 997 more lines in "), 1);
     ck_assert_uint_eq(count(text, " s like: client 2 was wrong\n"), 1);
 }
-END_TEST
 
-START_TEST(what_was_left_out_is_told_when_the_time_is_over_though_nothing_more_comes)
+TEST(what_was_left_out_is_told_when_the_time_is_over_though_nothing_more_comes)
 {
     log_setup(LOG_LEVEL_INFO, LOG_FORMAT_TEXT, NULL);
     log_set_limit(1, 200);
@@ -367,9 +355,8 @@ START_TEST(what_was_left_out_is_told_when_the_time_is_over_though_nothing_more_c
     (void)read_until(" more lines in ");
     ck_assert(log_stop(10000));
 }
-END_TEST
 
-START_TEST(after_the_period_lines_are_said_again)
+TEST(after_the_period_lines_are_said_again)
 {
     log_setup(LOG_LEVEL_INFO, LOG_FORMAT_TEXT, NULL);
     log_set_limit(1, 20);
@@ -382,9 +369,8 @@ START_TEST(after_the_period_lines_are_said_again)
     ck_assert_ptr_nonnull(strstr(text, " more lines in "));
     ck_assert_ptr_nonnull(strstr(text, "client 100 was wrong"));
 }
-END_TEST
 
-START_TEST(an_id_of_128_characters_is_not_cut)
+TEST(an_id_of_128_characters_is_not_cut)
 {
     char id[129];
     memset(id, 'i', 128);
@@ -394,39 +380,4 @@ START_TEST(an_id_of_128_characters_is_not_cut)
     json_t *object = json_loads(captured(), 0, NULL);
     ck_assert_str_eq(json_string_value(json_object_get(object, "id")), id);
     json_decref(object);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("log");
-    TCase *tcase = tcase_create("log");
-    SRunner *runner = srunner_create(suite);
-    int failed;
-
-    tcase_add_checked_fixture(tcase, capture, NULL);
-    tcase_add_test(tcase, a_text_line_has_time_level_module_and_message);
-    tcase_add_test(tcase, a_json_line_is_one_object);
-    tcase_add_test(tcase, lines_below_the_level_are_not_written);
-    tcase_add_loop_test(tcase, control_characters_and_bad_utf8_are_escaped, 0,
-                        sizeof(escapes) / sizeof(escapes[0]));
-    tcase_add_test(tcase, bad_utf8_in_json_still_parses);
-    tcase_add_loop_test(tcase, a_long_message_is_cut, 0, 6);
-    tcase_add_test(tcase, names_are_known);
-    tcase_add_test(tcase, with_a_reader_that_stands_still_nobody_waits_and_what_is_dropped_is_told);
-    tcase_add_test(tcase, the_exit_does_not_wait_for_a_reader_that_stands_still);
-    tcase_add_test(tcase, standard_error_that_was_made_non_blocking_loses_nothing);
-    tcase_add_test(tcase, standard_error_that_is_gone_is_counted);
-    tcase_add_test(tcase, lines_of_many_threads_are_whole_and_in_order);
-    tcase_add_test(tcase, a_crash_loses_no_line);
-    tcase_add_test(tcase, what_is_repeated_is_said_so_often_and_then_counted);
-    tcase_add_test(tcase, what_was_left_out_is_told_when_the_time_is_over_though_nothing_more_comes);
-    tcase_add_test(tcase, after_the_period_lines_are_said_again);
-    tcase_add_test(tcase, an_id_of_128_characters_is_not_cut);
-    tcase_set_timeout(tcase, 60);
-    suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,11 +1,11 @@
 #include "common/map.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/jitter.h"
+#include "tests/unit/lib/unit_main.h"
 
 // Reads nothing that the map keeps: what must be in it is known by `in` alone.
 struct item {
@@ -33,6 +33,8 @@ static void teardown(void)
 {
     map_deinit(&map);
 }
+
+TESTS_WITH(.setup = setup, .teardown = teardown);
 
 static void item_init(struct item *item, uint64_t hash, const char *name)
 {
@@ -75,14 +77,13 @@ static void toggle(struct item *item)
     item->in = !item->in;
 }
 
-START_TEST(an_empty_map_finds_and_walks_nothing)
+TEST(an_empty_map_finds_and_walks_nothing)
 {
     size_t cursor = 0;
     ck_assert_ptr_null(map_find(&map, map_hash("a", 1), "a", 1));
     ck_assert_ptr_null(map_next(&map, &cursor));
     ck_assert_uint_eq(map_bytes(&map), 0);
 }
-END_TEST
 
 // How the hashes of the model's items are made: spread, all the same, two only, neighbours that run into each
 // other, and all at the end of the table, so that probing goes round it.
@@ -112,7 +113,7 @@ static uint64_t hash_at_the_end(size_t i)
     return UINT64_MAX - i % 4;
 }
 
-START_TEST(behaves_as_an_array_of_items_does_whatever_collides)
+TEST_LOOP(behaves_as_an_array_of_items_does_whatever_collides, 0, 5)
 {
     static uint64_t (*const hashes[])(size_t) = {hash_spread, hash_same, hash_two, hash_neighbours,
                                                  hash_at_the_end};
@@ -136,9 +137,8 @@ START_TEST(behaves_as_an_array_of_items_does_whatever_collides)
             toggle(&items[i]);
     check_holds_exactly(items, ITEMS);
 }
-END_TEST
 
-START_TEST(keys_of_one_hash_are_told_apart_by_bytes_and_length)
+TEST(keys_of_one_hash_are_told_apart_by_bytes_and_length)
 {
     static const struct {
         const char *key;
@@ -154,9 +154,8 @@ START_TEST(keys_of_one_hash_are_told_apart_by_bytes_and_length)
     for (size_t i = 0; i < COUNT; i++)
         ck_assert_ptr_eq(map_find(&map, 1, keys[i].key, keys[i].len), &entries[i]);
 }
-END_TEST
 
-START_TEST(memory_of_a_crowd_is_given_back)
+TEST(memory_of_a_crowd_is_given_back)
 {
     enum { CROWD = 10000 };
     struct item *items = calloc(CROWD, sizeof *items);
@@ -173,9 +172,8 @@ START_TEST(memory_of_a_crowd_is_given_back)
     ck_assert_uint_le(map_bytes(&map), crowded / 100);
     free(items);
 }
-END_TEST
 
-START_TEST(a_new_seed_changes_every_hash)
+TEST(a_new_seed_changes_every_hash)
 {
     uint64_t before[16];
     char name = 'a';
@@ -186,23 +184,4 @@ START_TEST(a_new_seed_changes_every_hash)
     name = 'a';
     for (size_t i = 0; i < 16; i++, name++)
         ck_assert_uint_ne(before[i], map_hash(&name, 1));
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("map");
-    TCase *tcase = tcase_create("map");
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_add_test(tcase, an_empty_map_finds_and_walks_nothing);
-    tcase_add_loop_test(tcase, behaves_as_an_array_of_items_does_whatever_collides, 0, 5);
-    tcase_add_test(tcase, keys_of_one_hash_are_told_apart_by_bytes_and_length);
-    tcase_add_test(tcase, memory_of_a_crowd_is_given_back);
-    tcase_add_test(tcase, a_new_seed_changes_every_hash);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

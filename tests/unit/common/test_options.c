@@ -1,11 +1,12 @@
 #include "common/options.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "tests/unit/lib/unit_main.h"
 
 enum color { RED, GREEN };
 static const char *const colors[] = {"red", "green", NULL};
@@ -155,7 +156,9 @@ static void teardown(void)
         unlink(file_name);
 }
 
-START_TEST(defaults_are_used)
+TESTS_WITH(.teardown = teardown);
+
+TEST(defaults_are_used)
 {
     ck_assert(load(NULL));
     ck_assert_ptr_null(settings.name);
@@ -171,9 +174,8 @@ START_TEST(defaults_are_used)
     ck_assert_int_eq(settings.color, GREEN);
     ck_assert(!settings.quiet);
 }
-END_TEST
 
-START_TEST(the_better_source_wins)
+TEST(the_better_source_wins)
 {
     static const char text[] = "max-channels = 3\nheartbeat = 3s\nname = file\nlisten = f:1\nlisten = f:2\n";
 
@@ -195,24 +197,21 @@ START_TEST(the_better_source_wins)
     ck_assert_uint_eq(settings.listen.count, 2);
     ck_assert_str_eq(settings.listen.items[1], "f:2");
 }
-END_TEST
 
-START_TEST(an_empty_variable_counts_as_not_set)
+TEST(an_empty_variable_counts_as_not_set)
 {
     setenv("DEMO_MAX_CHANNELS", "", 1);
     ck_assert(load(NULL));
     ck_assert_uint_eq(settings.channels, 64);
 }
-END_TEST
 
-START_TEST(an_empty_list_undoes_the_default)
+TEST(an_empty_list_undoes_the_default)
 {
     ck_assert(LOAD("--listen="));
     ck_assert_uint_eq(settings.listen.count, 0);
 }
-END_TEST
 
-START_TEST(a_flag_may_be_undone)
+TEST(a_flag_may_be_undone)
 {
     setenv("DEMO_QUIET", "yes", 1);
     ck_assert(load(NULL));
@@ -222,9 +221,8 @@ START_TEST(a_flag_may_be_undone)
     ck_assert(LOAD("-q"));
     ck_assert(settings.quiet);
 }
-END_TEST
 
-START_TEST(other_arguments_are_handed_back)
+TEST(other_arguments_are_handed_back)
 {
     char *argv[] = {"demo", "one", "--quiet", "-", "--", "-5", NULL};
 
@@ -235,17 +233,15 @@ START_TEST(other_arguments_are_handed_back)
     ck_assert_str_eq(argv[first + 2], "-5");
     ck_assert(settings.quiet);
 }
-END_TEST
 
 // --help must work however broken the rest is.
-START_TEST(help_ends_the_reading)
+TEST(help_ends_the_reading)
 {
     setenv("DEMO_CONFIG", "/nonexistent", 1);
     setenv("DEMO_MAX_CHANNELS", "x", 1);
     ck_assert(LOAD("--help", "--bogus"));
     ck_assert(settings.help);
 }
-END_TEST
 
 static const struct {
     const char *argument;
@@ -264,7 +260,7 @@ static const struct {
     {"--queue-limit=1kib", 0, 1024},
 };
 
-START_TEST(durations_and_sizes_have_units)
+TEST_EACH(durations_and_sizes_have_units, numbers)
 {
     ck_assert_msg(LOAD((char *)numbers[_i].argument), "%s", error);
     if (strstr(numbers[_i].argument, "heartbeat"))
@@ -272,7 +268,6 @@ START_TEST(durations_and_sizes_have_units)
     else
         ck_assert_uint_eq(settings.limit, numbers[_i].limit);
 }
-END_TEST
 
 static const struct {
     const char *arguments[3];
@@ -322,20 +317,18 @@ static const struct {
     {{"-qx"}, "unknown option -x; if it is no option, put -- before it"},
 };
 
-START_TEST(a_mistake_gets_one_clear_line)
+TEST_EACH(a_mistake_gets_one_clear_line, mistakes)
 {
     ck_assert(!load((char **)mistakes[_i].arguments));
     ck_assert_str_eq(error, mistakes[_i].expected);
 }
-END_TEST
 
-START_TEST(a_mistake_in_the_environment_names_the_variable)
+TEST(a_mistake_in_the_environment_names_the_variable)
 {
     setenv("DEMO_MAX_CHANNELS", "many", 1);
     ck_assert(!load(NULL));
     ck_assert_str_eq(error, "DEMO_MAX_CHANNELS: \"many\" is not a whole number; write for example 64");
 }
-END_TEST
 
 static const struct {
     const char *text;
@@ -361,7 +354,7 @@ static const struct {
     {TEXT("color ="), ":1: color: \"\" is none of red, green"},
 };
 
-START_TEST(a_file_is_read_strictly)
+TEST_EACH(a_file_is_read_strictly, files)
 {
     char expected[600];
 
@@ -374,9 +367,8 @@ START_TEST(a_file_is_read_strictly)
     snprintf(expected, sizeof(expected), "%s%s", file_name, files[_i].expected);
     ck_assert_str_eq(error, expected);
 }
-END_TEST
 
-START_TEST(a_value_in_a_file_is_all_after_the_first_equals_sign)
+TEST(a_value_in_a_file_is_all_after_the_first_equals_sign)
 {
     static const char text[] = "name = a ; b # c = d: e\n";
 
@@ -384,9 +376,8 @@ START_TEST(a_value_in_a_file_is_all_after_the_first_equals_sign)
     ck_assert(load(NULL));
     ck_assert_str_eq(settings.name, "a ; b # c = d: e");
 }
-END_TEST
 
-START_TEST(a_line_has_4096_bytes_at_most)
+TEST(a_line_has_4096_bytes_at_most)
 {
     char text[5000] = "name = ";
 
@@ -400,9 +391,8 @@ START_TEST(a_line_has_4096_bytes_at_most)
     ck_assert(!load(NULL));
     ck_assert_ptr_nonnull(strstr(error, ":1: the line has more than 4096 bytes"));
 }
-END_TEST
 
-START_TEST(a_list_is_bounded)
+TEST(a_list_is_bounded)
 {
     char *text = calloc(1, 20000);
 
@@ -413,18 +403,16 @@ START_TEST(a_list_is_bounded)
     ck_assert(!load(NULL));
     ck_assert_ptr_nonnull(strstr(error, ":1025: grant: more than 1024 values"));
 }
-END_TEST
 
-START_TEST(a_file_that_cannot_be_read_is_named)
+TEST(a_file_that_cannot_be_read_is_named)
 {
     ck_assert(!LOAD("--config", "/nonexistent/x.conf"));
     ck_assert_str_eq(error, "cannot read the configuration /nonexistent/x.conf: No such file or directory");
     ck_assert(!LOAD("--config", "/tmp"));
     ck_assert_str_eq(error, "cannot read /tmp: Is a directory");
 }
-END_TEST
 
-START_TEST(a_file_without_permission_is_named)
+TEST(a_file_without_permission_is_named)
 {
     char expected[200];
 
@@ -438,7 +426,6 @@ START_TEST(a_file_without_permission_is_named)
     ck_assert_str_eq(error, expected);
     ck_assert(seteuid(getuid()) == 0);
 }
-END_TEST
 
 static char *print(bool help)
 {
@@ -454,7 +441,7 @@ static char *print(bool help)
     return text;
 }
 
-START_TEST(the_printed_configuration_reads_back)
+TEST(the_printed_configuration_reads_back)
 {
     char *before, *after;
 
@@ -474,9 +461,8 @@ START_TEST(the_printed_configuration_reads_back)
     free(before);
     free(after);
 }
-END_TEST
 
-START_TEST(a_secret_is_not_printed)
+TEST(a_secret_is_not_printed)
 {
     char *text;
 
@@ -487,9 +473,8 @@ START_TEST(a_secret_is_not_printed)
     ck_assert_ptr_nonnull(strstr(text, "# url = redis://(set)@host:1/2\n"));
     free(text);
 }
-END_TEST
 
-START_TEST(help_shows_every_option_within_80_columns)
+TEST(help_shows_every_option_within_80_columns)
 {
     char *text = print(true), *rest = text, *line;
 
@@ -508,41 +493,4 @@ START_TEST(help_shows_every_option_within_80_columns)
     while ((line = strsep(&rest, "\n")) != NULL)
         ck_assert_uint_le(strlen(line), 80);
     free(text);
-}
-END_TEST
-
-#define LOOP(test, cases) tcase_add_loop_test(tcase, test, 0, sizeof(cases) / sizeof((cases)[0]))
-
-int main(void)
-{
-    Suite *suite = suite_create("options");
-    TCase *tcase = tcase_create("options");
-    SRunner *runner = srunner_create(suite);
-    int failed;
-
-    tcase_add_checked_fixture(tcase, NULL, teardown);
-    tcase_add_test(tcase, defaults_are_used);
-    tcase_add_test(tcase, the_better_source_wins);
-    tcase_add_test(tcase, an_empty_variable_counts_as_not_set);
-    tcase_add_test(tcase, an_empty_list_undoes_the_default);
-    tcase_add_test(tcase, a_flag_may_be_undone);
-    tcase_add_test(tcase, other_arguments_are_handed_back);
-    tcase_add_test(tcase, help_ends_the_reading);
-    LOOP(durations_and_sizes_have_units, numbers);
-    LOOP(a_mistake_gets_one_clear_line, mistakes);
-    tcase_add_test(tcase, a_mistake_in_the_environment_names_the_variable);
-    LOOP(a_file_is_read_strictly, files);
-    tcase_add_test(tcase, a_value_in_a_file_is_all_after_the_first_equals_sign);
-    tcase_add_test(tcase, a_line_has_4096_bytes_at_most);
-    tcase_add_test(tcase, a_list_is_bounded);
-    tcase_add_test(tcase, a_file_that_cannot_be_read_is_named);
-    tcase_add_test(tcase, a_file_without_permission_is_named);
-    tcase_add_test(tcase, the_printed_configuration_reads_back);
-    tcase_add_test(tcase, a_secret_is_not_printed);
-    tcase_add_test(tcase, help_shows_every_option_within_80_columns);
-    suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,8 +1,8 @@
 #include "common/pattern.h"
 
-#include <check.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "tests/unit/lib/unit_main.h"
 
 static const struct {
     const char *name;
@@ -31,14 +31,13 @@ static const struct {
     {"`", CHANNEL_NAME_BAD_BYTE},
 };
 
-START_TEST(a_name_is_checked)
+TEST_EACH(a_name_is_checked, names)
 {
     ck_assert_msg(channel_name_check(names[_i].name, strlen(names[_i].name)) == names[_i].expected,
                   "name '%s'", names[_i].name);
 }
-END_TEST
 
-START_TEST(a_name_has_128_bytes_at_most)
+TEST(a_name_has_128_bytes_at_most)
 {
     char name[CHANNEL_NAME_MAX + 1];
 
@@ -46,13 +45,11 @@ START_TEST(a_name_has_128_bytes_at_most)
     ck_assert_int_eq(channel_name_check(name, CHANNEL_NAME_MAX), CHANNEL_NAME_OK);
     ck_assert_int_eq(channel_name_check(name, CHANNEL_NAME_MAX + 1), CHANNEL_NAME_TOO_LONG);
 }
-END_TEST
 
-START_TEST(a_name_with_a_nul_is_refused)
+TEST(a_name_with_a_nul_is_refused)
 {
     ck_assert_int_eq(channel_name_check("a\0b", 3), CHANNEL_NAME_BAD_BYTE);
 }
-END_TEST
 
 static const struct {
     const char *pattern, *name;
@@ -66,13 +63,12 @@ static const struct {
     {"user:*", "users:1", false}, {"", "a", false},
 };
 
-START_TEST(a_pattern_matches_its_names_only)
+TEST_EACH(a_pattern_matches_its_names_only, matches)
 {
     ck_assert_msg(pattern_matches(matches[_i].pattern, matches[_i].name, strlen(matches[_i].name)) ==
                       matches[_i].expected,
                   "pattern '%s' name '%s'", matches[_i].pattern, matches[_i].name);
 }
-END_TEST
 
 static const struct {
     const char *pattern;
@@ -82,14 +78,13 @@ static const struct {
     {"a*b", false}, {"**", false},   {"a ", false}, {"caf\xc3\xa9", false},
 };
 
-START_TEST(a_pattern_has_one_star_at_its_end)
+TEST_EACH(a_pattern_has_one_star_at_its_end, patterns)
 {
     ck_assert_msg(pattern_valid(patterns[_i].pattern) == patterns[_i].expected, "pattern '%s'",
                   patterns[_i].pattern);
 }
-END_TEST
 
-START_TEST(a_pattern_is_no_longer_than_a_name)
+TEST(a_pattern_is_no_longer_than_a_name)
 {
     char pattern[CHANNEL_NAME_MAX + 3];
 
@@ -99,25 +94,4 @@ START_TEST(a_pattern_is_no_longer_than_a_name)
     ck_assert(pattern_valid(pattern));
     pattern[CHANNEL_NAME_MAX] = 'x';
     ck_assert(!pattern_valid(pattern));
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("pattern");
-    TCase *tcase = tcase_create("pattern");
-    SRunner *runner = srunner_create(suite);
-    int failed;
-
-    tcase_add_loop_test(tcase, a_name_is_checked, 0, sizeof(names) / sizeof(names[0]));
-    tcase_add_test(tcase, a_name_has_128_bytes_at_most);
-    tcase_add_test(tcase, a_name_with_a_nul_is_refused);
-    tcase_add_loop_test(tcase, a_pattern_matches_its_names_only, 0, sizeof(matches) / sizeof(matches[0]));
-    tcase_add_loop_test(tcase, a_pattern_has_one_star_at_its_end, 0, sizeof(patterns) / sizeof(patterns[0]));
-    tcase_add_test(tcase, a_pattern_is_no_longer_than_a_name);
-    suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

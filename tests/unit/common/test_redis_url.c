@@ -1,8 +1,8 @@
 #include "common/redis_url.h"
 
-#include <check.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "tests/unit/lib/unit_main.h"
 
 static const struct {
     const char *text;
@@ -53,7 +53,7 @@ static void assert_text(const char *value, const char *expected)
         ck_assert_pstr_eq(value, expected);
 }
 
-START_TEST(a_good_url_is_parsed)
+TEST_EACH(a_good_url_is_parsed, good)
 {
     struct redis_url url;
     char error[256] = "", described[256];
@@ -67,7 +67,6 @@ START_TEST(a_good_url_is_parsed)
     ck_assert_str_eq(described, good[_i].described);
     redis_url_deinit(&url);
 }
-END_TEST
 
 #define SCHEMES                                                                                              \
     "it must begin with redis://, redis+unix://, redis+sentinel:// or redis+cluster://; with TLS rediss "    \
@@ -147,7 +146,7 @@ static const struct {
     {"rediss+cluster://a/1", "a cluster has no database but 0"},
 };
 
-START_TEST(a_bad_url_gets_one_line_without_the_password)
+TEST_EACH(a_bad_url_gets_one_line_without_the_password, bad)
 {
     struct redis_url url;
     char error[256] = "";
@@ -157,7 +156,6 @@ START_TEST(a_bad_url_gets_one_line_without_the_password)
     ck_assert_ptr_null(strstr(error, "SEC"));
     redis_url_deinit(&url);
 }
-END_TEST
 
 // "redis+cluster://h,h,h.."
 static bool parse_hosts(size_t count, struct redis_url *url)
@@ -169,7 +167,7 @@ static bool parse_hosts(size_t count, struct redis_url *url)
     return redis_url_parse(text, url, error, sizeof(error));
 }
 
-START_TEST(hosts_are_bounded)
+TEST(hosts_are_bounded)
 {
     struct redis_url url;
 
@@ -179,9 +177,8 @@ START_TEST(hosts_are_bounded)
     redis_url_deinit(&url);
     ck_assert(!parse_hosts(REDIS_URL_MAX_ENDPOINTS + 1, &url));
 }
-END_TEST
 
-START_TEST(a_socket_path_has_107_bytes_at_most)
+TEST(a_socket_path_has_107_bytes_at_most)
 {
     char text[200] = "redis+unix:///", error[256];
     struct redis_url url;
@@ -193,9 +190,8 @@ START_TEST(a_socket_path_has_107_bytes_at_most)
     ck_assert(!redis_url_parse(text, &url, error, sizeof(error)));
     ck_assert_ptr_nonnull(strstr(error, "too long"));
 }
-END_TEST
 
-START_TEST(a_host_has_253_bytes_at_most)
+TEST(a_host_has_253_bytes_at_most)
 {
     char text[300] = "redis://", error[256];
     struct redis_url url;
@@ -206,9 +202,8 @@ START_TEST(a_host_has_253_bytes_at_most)
     text[8 + 253] = 'x';
     ck_assert(!redis_url_parse(text, &url, error, sizeof(error)));
 }
-END_TEST
 
-START_TEST(a_description_is_cut_to_its_room)
+TEST(a_description_is_cut_to_its_room)
 {
     struct redis_url url;
     char error[256], out[12];
@@ -219,27 +214,4 @@ START_TEST(a_description_is_cut_to_its_room)
     ck_assert_str_eq(out, "redis+clu");
     ck_assert_int_eq(out[10], '!');
     redis_url_deinit(&url);
-}
-END_TEST
-
-#define LOOP(test, cases) tcase_add_loop_test(tcase, test, 0, sizeof(cases) / sizeof((cases)[0]))
-
-int main(void)
-{
-    Suite *suite = suite_create("redis_url");
-    TCase *tcase = tcase_create("redis_url");
-    SRunner *runner = srunner_create(suite);
-    int failed;
-
-    LOOP(a_good_url_is_parsed, good);
-    LOOP(a_bad_url_gets_one_line_without_the_password, bad);
-    tcase_add_test(tcase, hosts_are_bounded);
-    tcase_add_test(tcase, a_socket_path_has_107_bytes_at_most);
-    tcase_add_test(tcase, a_host_has_253_bytes_at_most);
-    tcase_add_test(tcase, a_description_is_cut_to_its_room);
-    suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,11 +1,11 @@
 #include "common/secret_file.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tests/unit/lib/scratch.h"
+#include "tests/unit/lib/unit_main.h"
 
 static const char *file_with(const char *text)
 {
@@ -18,7 +18,9 @@ static const char *file_with(const char *text)
     return path;
 }
 
-START_TEST(a_secret_is_the_first_line_of_its_file)
+TESTS_WITH(.setup_once = scratch_setup, .teardown_once = scratch_teardown);
+
+TEST_LOOP(a_secret_is_the_first_line_of_its_file, 0, 4)
 {
     static const char *const texts[] = {"hush", "hush\n", "hush\r\n", "hush\nmore\n"};
     char *secret = strdup("another"), error[256] = "";
@@ -27,9 +29,8 @@ START_TEST(a_secret_is_the_first_line_of_its_file)
     ck_assert_str_eq(secret, "hush");
     free(secret);
 }
-END_TEST
 
-START_TEST(what_is_no_secret_is_refused_and_replaces_none)
+TEST(what_is_no_secret_is_refused_and_replaces_none)
 {
     char long_text[SECRET_MAX + 2], *secret = strdup("another"), error[256];
     memset(long_text, 'x', sizeof long_text);
@@ -49,22 +50,4 @@ START_TEST(what_is_no_secret_is_refused_and_replaces_none)
     ck_assert(secret_file_read("x-file", file_with(long_text), &secret, error, sizeof error));
     ck_assert_uint_eq(strlen(secret), SECRET_MAX);
     free(secret);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("secret_file");
-    TCase *tcase = tcase_create("secret_file");
-    SRunner *runner = srunner_create(suite);
-    int failed;
-
-    tcase_add_unchecked_fixture(tcase, scratch_setup, scratch_teardown);
-    tcase_add_loop_test(tcase, a_secret_is_the_first_line_of_its_file, 0, 4);
-    tcase_add_test(tcase, what_is_no_secret_is_refused_and_replaces_none);
-    suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

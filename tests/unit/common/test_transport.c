@@ -1,11 +1,11 @@
 // What a plain socket says, in the words that TLS has, too. TLS itself is in tests/integration/redis_tls.test.mjs.
 #include "common/transport.h"
 
-#include <check.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "tests/unit/lib/unit_main.h"
 
 static struct transport ours;
 static int theirs;
@@ -26,14 +26,15 @@ static void teardown(void)
     close(theirs);
 }
 
-START_TEST(a_socket_without_tls_needs_no_handshake)
+TESTS_WITH(.setup = setup, .teardown = teardown);
+
+TEST(a_socket_without_tls_needs_no_handshake)
 {
     ck_assert_int_eq(transport_handshake(&ours), 0);
     ck_assert(!transport_has_more(&ours));
 }
-END_TEST
 
-START_TEST(bytes_come_and_then_there_are_none_and_then_it_ends)
+TEST(bytes_come_and_then_there_are_none_and_then_it_ends)
 {
     char bytes[16];
     ck_assert_int_eq(transport_read(&ours, bytes, sizeof bytes), TRANSPORT_WAIT_READ);
@@ -45,9 +46,8 @@ START_TEST(bytes_come_and_then_there_are_none_and_then_it_ends)
     ck_assert_int_eq(transport_read(&ours, bytes, sizeof bytes), TRANSPORT_END);
     ck_assert_str_eq(transport_error(&ours), "closed by the server");
 }
-END_TEST
 
-START_TEST(pieces_leave_in_order_and_a_full_socket_takes_a_part)
+TEST(pieces_leave_in_order_and_a_full_socket_takes_a_part)
 {
     static char large[1 << 20];
     char bytes[8];
@@ -60,9 +60,8 @@ START_TEST(pieces_leave_in_order_and_a_full_socket_takes_a_part)
     ck_assert(taken > 0 && taken < (ssize_t)sizeof large);
     ck_assert_int_eq(transport_writev(&ours, much, 1), TRANSPORT_WAIT_WRITE);
 }
-END_TEST
 
-START_TEST(what_was_said_before_the_end_can_be_read_after_a_write_that_failed)
+TEST(what_was_said_before_the_end_can_be_read_after_a_write_that_failed)
 {
     char bytes[16];
     const struct iovec pieces[] = {{"x", 1}};
@@ -74,32 +73,12 @@ START_TEST(what_was_said_before_the_end_can_be_read_after_a_write_that_failed)
     ck_assert_int_eq(transport_read(&ours, bytes, sizeof bytes), 9);
     ck_assert_int_eq(transport_read(&ours, bytes, sizeof bytes), TRANSPORT_END);
 }
-END_TEST
 
-START_TEST(after_a_shutdown_the_peer_sees_the_end_and_can_still_speak)
+TEST(after_a_shutdown_the_peer_sees_the_end_and_can_still_speak)
 {
     char bytes[16];
     ck_assert_int_eq(transport_shutdown(&ours), 0);
     ck_assert_int_eq(read(theirs, bytes, sizeof bytes), 0);
     ck_assert_int_eq(write(theirs, "bye", 3), 3);
     ck_assert_int_eq(transport_read(&ours, bytes, sizeof bytes), 3);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("transport");
-    TCase *tcase = tcase_create("transport");
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_add_test(tcase, a_socket_without_tls_needs_no_handshake);
-    tcase_add_test(tcase, bytes_come_and_then_there_are_none_and_then_it_ends);
-    tcase_add_test(tcase, pieces_leave_in_order_and_a_full_socket_takes_a_part);
-    tcase_add_test(tcase, what_was_said_before_the_end_can_be_read_after_a_write_that_failed);
-    tcase_add_test(tcase, after_a_shutdown_the_peer_sees_the_end_and_can_still_speak);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,8 +1,9 @@
 #include "common/utf8.h"
 
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "tests/unit/lib/unit_main.h"
 
 // The bounds of every range in RFC 3629's grammar, and one step beyond each.
 static const struct {
@@ -44,7 +45,7 @@ static const struct {
     {"ab", 2, 1},
 };
 
-START_TEST(a_character_has_its_length)
+TEST_EACH(a_character_has_its_length, characters)
 {
     // A copy of just its size, so that a sanitizer sees a read behind it.
     char *text = malloc(characters[_i].len ? characters[_i].len : 1);
@@ -53,30 +54,12 @@ START_TEST(a_character_has_its_length)
     ck_assert_uint_eq(utf8_sequence(text, characters[_i].len), characters[_i].expected);
     free(text);
 }
-END_TEST
 
-START_TEST(the_valid_part_ends_at_the_first_bad_byte)
+TEST(the_valid_part_ends_at_the_first_bad_byte)
 {
     ck_assert_uint_eq(utf8_valid_length("", 0), 0);
     ck_assert_uint_eq(utf8_valid_length("abc", 3), 3);
     ck_assert_uint_eq(utf8_valid_length("a\xc3\xa9z", 4), 4);
     ck_assert_uint_eq(utf8_valid_length("a\xc3\xa9\xff", 4), 3);
     ck_assert_uint_eq(utf8_valid_length("a\xc3\xa9", 2), 1);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("utf8");
-    TCase *tcase = tcase_create("utf8");
-    SRunner *runner = srunner_create(suite);
-    int failed;
-
-    tcase_add_loop_test(tcase, a_character_has_its_length, 0, sizeof(characters) / sizeof(characters[0]));
-    tcase_add_test(tcase, the_valid_part_ends_at_the_first_bad_byte);
-    suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,7 +1,6 @@
 // The hub between a Redis and clients that are made up at random: messages are lost on the way, connections
 // fail, answers come late and cut, clients come back with their cursors, read slowly, or begin at the
 // beginning. Each must see every event once and in order, or a gap that stands for what it does not see.
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include "gateway/fanout/cursor.h"
 #include "gateway/fanout/hub.h"
 #include "gateway/fanout/message.h"
+#include "tests/unit/lib/unit_main.h"
 
 enum { CLIENTS = 24, CHANNELS = 4, EVENTS = 4000, QUEUE = 8192, SEEDS = 60, STEPS = 6000 };
 
@@ -686,31 +686,20 @@ static void play(uint64_t number, bool keeps_all)
     teardown();
 }
 
-START_TEST(every_event_comes_once_and_in_order_where_history_keeps_all)
+static int seeds(void)
+{
+    const char *more = getenv("CATCH_UP_SEEDS"); // for a long run by hand
+    return more ? (int)strtol(more, NULL, 10) : SEEDS;
+}
+
+TESTS_WITH(.timeout_s = 60);
+
+TEST_LOOP(every_event_comes_once_and_in_order_where_history_keeps_all, 0, seeds())
 {
     play((uint64_t)_i, true);
 }
-END_TEST
 
-START_TEST(what_history_does_not_keep_is_told_and_nothing_else_is_lost)
+TEST_LOOP(what_history_does_not_keep_is_told_and_nothing_else_is_lost, 0, seeds())
 {
     play((uint64_t)_i, false);
-}
-END_TEST
-
-int main(void)
-{
-    const char *more = getenv("CATCH_UP_SEEDS"); // for a long run by hand
-    int seeds = more ? (int)strtol(more, NULL, 10) : SEEDS;
-    Suite *suite = suite_create("catch_up_model");
-    TCase *tcase = tcase_create("catch_up_model");
-    tcase_set_timeout(tcase, 60);
-    tcase_add_loop_test(tcase, every_event_comes_once_and_in_order_where_history_keeps_all, 0, seeds);
-    tcase_add_loop_test(tcase, what_history_does_not_keep_is_told_and_nothing_else_is_lost, 0, seeds);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

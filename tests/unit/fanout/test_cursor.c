@@ -1,12 +1,11 @@
 // The last event id: what goes in comes out, it fits, and what no gateway has made says nothing.
 #include "gateway/fanout/cursor.h"
 
-#include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/jitter.h"
+#include "tests/unit/lib/unit_main.h"
 
 enum { MANY = 1024, NOW = 1700000000 };
 
@@ -49,7 +48,7 @@ static enum cursor_result find(const char *name, struct event_id *at)
     return cursor_find(text, len, name, strlen(name), at);
 }
 
-START_TEST(what_goes_in_comes_out)
+TEST(what_goes_in_comes_out)
 {
     for (size_t count = 1; count <= 64; count++) {
         fill(count);
@@ -65,10 +64,9 @@ START_TEST(what_goes_in_comes_out)
         ck_assert_int_eq(find("another", &at), CURSOR_NEW);
     }
 }
-END_TEST
 
 // Sixteen bits of a hash are shared by two names in every thirtieth stream of 64 channels; these two do.
-START_TEST(names_are_told_from_each_other)
+TEST(names_are_told_from_each_other)
 {
     static const char *const pairs[][2] = {
         {"room:33", "room:75"}, {"room:167", "room:183"}, {"room:77", "room:389"}};
@@ -84,7 +82,6 @@ START_TEST(names_are_told_from_each_other)
         ck_assert_int_eq(find(pairs[i][1], &at), CURSOR_NEW);
     }
 }
-END_TEST
 
 // Names of which each shares 24 bits of its hash with its neighbour: as many pairs as are asked for.
 static void find_collisions(size_t pairs)
@@ -116,7 +113,7 @@ static void fill_shared(size_t shared)
         entries[i].hash = cursor_hash(names[i], strlen(names[i]));
 }
 
-START_TEST(channels_that_share_24_bits_keep_a_place_each)
+TEST(channels_that_share_24_bits_keep_a_place_each)
 {
     for (size_t shared = 2; shared <= 16; shared += 2) {
         fill_shared(shared);
@@ -130,9 +127,8 @@ START_TEST(channels_that_share_24_bits_keep_a_place_each)
         ck_assert_int_eq(find("another", &at), CURSOR_NEW); // nothing was left out
     }
 }
-END_TEST
 
-START_TEST(no_place_is_taken_for_that_of_another_channel_however_many_share_24_bits)
+TEST(no_place_is_taken_for_that_of_another_channel_however_many_share_24_bits)
 {
     fill_shared(64);
     for (size_t i = 0; i < 64; i++)
@@ -148,9 +144,8 @@ START_TEST(no_place_is_taken_for_that_of_another_channel_however_many_share_24_b
     }
     ck_assert_uint_ge(known, 30);
 }
-END_TEST
 
-START_TEST(a_channel_without_a_place_does_not_get_that_of_one_that_shares_24_bits)
+TEST(a_channel_without_a_place_does_not_get_that_of_one_that_shares_24_bits)
 {
     static const enum cursor_result results[] = {CURSOR_NEW, CURSOR_UNKNOWN};
     for (size_t i = 0; i < 2; i++) {
@@ -163,10 +158,9 @@ START_TEST(a_channel_without_a_place_does_not_get_that_of_one_that_shares_24_bit
         ck_assert_int_eq(find(names[1], &at), results[i]);
     }
 }
-END_TEST
 
 // Written by gateways that knew no long entries.
-START_TEST(an_old_cursor_says_what_it_said)
+TEST(an_old_cursor_says_what_it_said)
 {
     struct event_id at;
     len = strlen(strcpy(text, "awARIOfk9qCqM60BJAfsBnF0qrlgAMFBFgA"));
@@ -178,9 +172,8 @@ START_TEST(an_old_cursor_says_what_it_said)
     ck_assert(event_id_is_zero(at));
     ck_assert_int_eq(find("another", &at), CURSOR_NEW);
 }
-END_TEST
 
-START_TEST(an_old_cursor_with_two_places_for_24_bits_says_neither)
+TEST(an_old_cursor_with_two_places_for_24_bits_says_neither)
 {
     struct event_id at;
     len = strlen(strcpy(text, "FjRtIOfk9qCqMwmUswfsBgmUs7lgAK0BJAMA"));
@@ -189,9 +182,8 @@ START_TEST(an_old_cursor_with_two_places_for_24_bits_says_neither)
     ck_assert_int_eq(find("news", &at), CURSOR_KNOWN);
     ck_assert_uint_eq(at.offset, 3);
 }
-END_TEST
 
-START_TEST(extreme_positions_come_out_too)
+TEST(extreme_positions_come_out_too)
 {
     static const struct event_id at[] = {
         {0, 0},          {1, 1},     {UINT64_MAX, 1}, {UINT64_MAX, UINT64_MAX},
@@ -207,9 +199,8 @@ START_TEST(extreme_positions_come_out_too)
         ck_assert(event_id_equal(found, at[i]));
     }
 }
-END_TEST
 
-START_TEST(a_stream_with_all_the_channels_that_are_allowed_by_default_fits)
+TEST(a_stream_with_all_the_channels_that_are_allowed_by_default_fits)
 {
     struct event_id at;
     for (int round = 0; round < 200; round++) {
@@ -218,9 +209,8 @@ START_TEST(a_stream_with_all_the_channels_that_are_allowed_by_default_fits)
         ck_assert_int_eq(find("another", &at), CURSOR_NEW); // nothing was left out
     }
 }
-END_TEST
 
-START_TEST(what_does_not_fit_is_unknown_and_what_fits_is_right)
+TEST(what_does_not_fit_is_unknown_and_what_fits_is_right)
 {
     fill(MANY);
     encode(MANY);
@@ -233,9 +223,8 @@ START_TEST(what_does_not_fit_is_unknown_and_what_fits_is_right)
     }
     ck_assert_uint_ge(known, 64);
 }
-END_TEST
 
-START_TEST(a_place_that_nobody_knows_stays_unknown)
+TEST(a_place_that_nobody_knows_stays_unknown)
 {
     struct event_id at;
     fill(3);
@@ -249,7 +238,6 @@ START_TEST(a_place_that_nobody_knows_stays_unknown)
     for (size_t i = 0; i < 3; i++)
         ck_assert_int_eq(find(names[i], &at), CURSOR_UNKNOWN);
 }
-END_TEST
 
 static const char *const garbage[] = {
     "",
@@ -268,16 +256,15 @@ static const char *const garbage[] = {
     "pLPJEI2AsO6fNE4fBAuEPwIAm4cB",
 };
 
-START_TEST(what_no_gateway_has_made_says_nothing)
+TEST_EACH(what_no_gateway_has_made_says_nothing, garbage)
 {
     struct event_id at;
     len = strlen(garbage[_i]);
     memcpy(text, garbage[_i], len);
     ck_assert_int_eq(find("news", &at), CURSOR_UNKNOWN);
 }
-END_TEST
 
-START_TEST(a_cursor_that_was_cut_or_grew_says_nothing)
+TEST(a_cursor_that_was_cut_or_grew_says_nothing)
 {
     struct event_id at;
     fill(20);
@@ -293,10 +280,9 @@ START_TEST(a_cursor_that_was_cut_or_grew_says_nothing)
     memset(longer, 'A', sizeof longer);
     ck_assert_int_eq(cursor_find(longer, sizeof longer, "a", 1, &at), CURSOR_UNKNOWN);
 }
-END_TEST
 
 // The bits behind the last byte count for nothing: there are at most four of them.
-START_TEST(a_flipped_bit_is_noticed)
+TEST(a_flipped_bit_is_noticed)
 {
     static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     struct event_id at;
@@ -312,9 +298,8 @@ START_TEST(a_flipped_bit_is_noticed)
     }
     ck_assert_int_eq(find(names[0], &at), CURSOR_KNOWN);
 }
-END_TEST
 
-START_TEST(the_same_places_make_the_same_cursor)
+TEST(the_same_places_make_the_same_cursor)
 {
     char first[CURSOR_MAX];
     fill(5);
@@ -324,32 +309,4 @@ START_TEST(the_same_places_make_the_same_cursor)
     encode(5);
     ck_assert_uint_eq(len, first_len);
     ck_assert_mem_eq(text, first, len);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("cursor");
-    TCase *tcase = tcase_create("cursor");
-    tcase_add_test(tcase, what_goes_in_comes_out);
-    tcase_add_test(tcase, names_are_told_from_each_other);
-    tcase_add_test(tcase, channels_that_share_24_bits_keep_a_place_each);
-    tcase_add_test(tcase, no_place_is_taken_for_that_of_another_channel_however_many_share_24_bits);
-    tcase_add_test(tcase, a_channel_without_a_place_does_not_get_that_of_one_that_shares_24_bits);
-    tcase_add_test(tcase, an_old_cursor_says_what_it_said);
-    tcase_add_test(tcase, an_old_cursor_with_two_places_for_24_bits_says_neither);
-    tcase_add_test(tcase, extreme_positions_come_out_too);
-    tcase_add_test(tcase, a_stream_with_all_the_channels_that_are_allowed_by_default_fits);
-    tcase_add_test(tcase, what_does_not_fit_is_unknown_and_what_fits_is_right);
-    tcase_add_test(tcase, a_place_that_nobody_knows_stays_unknown);
-    tcase_add_loop_test(tcase, what_no_gateway_has_made_says_nothing, 0, sizeof garbage / sizeof *garbage);
-    tcase_add_test(tcase, a_cursor_that_was_cut_or_grew_says_nothing);
-    tcase_add_test(tcase, a_flipped_bit_is_noticed);
-    tcase_add_test(tcase, the_same_places_make_the_same_cursor);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,9 +1,10 @@
 // Ids of stream entries as Redis writes them, and their order.
 #include "gateway/fanout/event_id.h"
 
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "tests/unit/lib/unit_main.h"
 
 static const struct {
     const char *text;
@@ -31,7 +32,7 @@ static const struct {
     {"a-1", 0, 0, 0},
 };
 
-START_TEST(an_id_is_read_as_redis_writes_it)
+TEST_EACH(an_id_is_read_as_redis_writes_it, texts)
 {
     struct event_id p;
     // In memory of its own, so that a byte too much is noticed.
@@ -45,9 +46,8 @@ START_TEST(an_id_is_read_as_redis_writes_it)
     }
     free(text);
 }
-END_TEST
 
-START_TEST(positions_have_the_order_of_redis)
+TEST(positions_have_the_order_of_redis)
 {
     static const struct event_id sorted[] = {{0, 0}, {0, 1}, {1, 0}, {1, 9}, {2, 1}, {2, UINT64_MAX}, {3, 0}};
     enum { COUNT = sizeof sorted / sizeof *sorted };
@@ -58,19 +58,4 @@ START_TEST(positions_have_the_order_of_redis)
         }
         ck_assert_int_eq(event_id_is_zero(sorted[a]), a == 0);
     }
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("position");
-    TCase *tcase = tcase_create("position");
-    tcase_add_loop_test(tcase, an_id_is_read_as_redis_writes_it, 0, sizeof texts / sizeof *texts);
-    tcase_add_test(tcase, positions_have_the_order_of_redis);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,10 +1,11 @@
 #include "gateway/fanout/frame.h"
 
-#include <check.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "tests/unit/lib/unit_main.h"
 
 #define NEWS ((struct channel_ref){.name = "news", .len = 4, .hash = 42})
 
@@ -19,7 +20,7 @@ static void check_body(const struct frame *f, const char *body)
     ck_assert_mem_eq(f->wire + f->body_at, body, f->body_len);
 }
 
-START_TEST(an_event_is_one_chunk)
+TEST(an_event_is_one_chunk)
 {
     struct sse_event event = data_event("hello", 5);
     struct frame *f = frame_create(&event, NEWS);
@@ -29,10 +30,9 @@ START_TEST(an_event_is_one_chunk)
     check_body(f, "data: hello\n\n");
     frame_release(f);
 }
-END_TEST
 
 // The chunk's head announces exactly the bytes between it and the tail, whatever its number of digits.
-START_TEST(the_head_of_the_chunk_tells_its_length)
+TEST(the_head_of_the_chunk_tells_its_length)
 {
     static const size_t sizes[] = {0, 1, 7, 8, 247, 248, 4087, 4088, 65527, 65528, 1 << 20};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
@@ -50,9 +50,8 @@ START_TEST(the_head_of_the_chunk_tells_its_length)
         free(data);
     }
 }
-END_TEST
 
-START_TEST(the_channel_is_a_copy)
+TEST(the_channel_is_a_copy)
 {
     char channel[] = "user:42", data[] = "x";
     struct sse_event event = data_event(data, 1);
@@ -65,9 +64,8 @@ START_TEST(the_channel_is_a_copy)
     check_body(f, "data: x\n\n");
     frame_release(f);
 }
-END_TEST
 
-START_TEST(bytes_are_taken_as_they_are)
+TEST(bytes_are_taken_as_they_are)
 {
     struct frame *chunked = frame_from_bytes(":\n", 2, true), *plain = frame_from_bytes(":\n", 2, false);
     ck_assert_uint_eq(chunked->wire_len, 7);
@@ -80,21 +78,18 @@ START_TEST(bytes_are_taken_as_they_are)
     frame_release(chunked);
     frame_release(plain);
 }
-END_TEST
 
-START_TEST(too_large_an_event_is_refused)
+TEST(too_large_an_event_is_refused)
 {
     static const char byte = 'x';
     ck_assert_ptr_null(frame_from_bytes(&byte, UINT32_MAX, true));
     ck_assert_ptr_null(frame_from_bytes(&byte, (size_t)UINT32_MAX + 5, true));
 }
-END_TEST
 
-START_TEST(releasing_nothing_is_fine)
+TEST(releasing_nothing_is_fine)
 {
     frame_release(NULL);
 }
-END_TEST
 
 static size_t join_pieces(const struct frame *f, bool body_only, char *out)
 {
@@ -139,7 +134,7 @@ static void check_another_id(const char *before, const char *after, size_t data_
     frame_release(whole);
 }
 
-START_TEST(a_frame_with_another_id_is_as_if_it_had_been_made_with_it)
+TEST(a_frame_with_another_id_is_as_if_it_had_been_made_with_it)
 {
     char longest[1025];
     memset(longest, 'i', 1024);
@@ -152,9 +147,8 @@ START_TEST(a_frame_with_another_id_is_as_if_it_had_been_made_with_it)
         check_another_id(NULL, "cursor", sizes[i]);
     }
 }
-END_TEST
 
-START_TEST(a_frame_with_another_id_stands_where_the_shared_one_does)
+TEST(a_frame_with_another_id_stands_where_the_shared_one_does)
 {
     struct frame *shared = event_with("7", 3);
     shared->durable = true;
@@ -173,7 +167,6 @@ START_TEST(a_frame_with_another_id_stands_where_the_shared_one_does)
     ck_assert_uint_eq(atomic_load(&shared->refs), 1);
     frame_release(shared);
 }
-END_TEST
 
 // Reads the frame up to its own release, as workers do: a frame freed too early, or read after the last
 // release without order, is what the sanitizers see here.
@@ -191,7 +184,7 @@ static void *reader(void *arg)
     return (void *)(sum / 200);
 }
 
-START_TEST(threads_share_a_frame_until_the_last_lets_go)
+TEST(threads_share_a_frame_until_the_last_lets_go)
 {
     enum { THREADS = 4 };
     struct sse_event event = data_event("shared", 6);
@@ -207,26 +200,4 @@ START_TEST(threads_share_a_frame_until_the_last_lets_go)
         for (int i = 1; i < THREADS; i++)
             ck_assert_ptr_eq(sums[i], sums[0]);
     }
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("frame");
-    TCase *tcase = tcase_create("frame");
-    tcase_add_test(tcase, an_event_is_one_chunk);
-    tcase_add_test(tcase, the_head_of_the_chunk_tells_its_length);
-    tcase_add_test(tcase, the_channel_is_a_copy);
-    tcase_add_test(tcase, bytes_are_taken_as_they_are);
-    tcase_add_test(tcase, too_large_an_event_is_refused);
-    tcase_add_test(tcase, a_frame_with_another_id_is_as_if_it_had_been_made_with_it);
-    tcase_add_test(tcase, a_frame_with_another_id_stands_where_the_shared_one_does);
-    tcase_add_test(tcase, releasing_nothing_is_fine);
-    tcase_add_test(tcase, threads_share_a_frame_until_the_last_lets_go);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,13 +1,12 @@
 #include "gateway/fanout/hub.h"
 
-#include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/jitter.h"
 #include "common/map.h"
 #include "gateway/fanout/hub_channel.h"
+#include "tests/unit/lib/unit_main.h"
 
 enum { STREAMS = 40, CHANNELS = 12 };
 
@@ -98,6 +97,8 @@ static void teardown(void)
     ck_assert_uint_eq(atomic_load(&budget.used), 0);
 }
 
+TESTS_WITH(.setup = setup, .teardown = teardown);
+
 static struct stream *join(size_t i, const size_t *channels, size_t count)
 {
     struct hub_name list[CHANNELS];
@@ -137,7 +138,7 @@ static void confirm(size_t channel)
     hub_confirm(hub, ref_of(channel), &(struct history_tail){.subscribe_seq = last_seq});
 }
 
-START_TEST(the_bus_is_told_of_the_first_that_comes_and_the_last_that_goes)
+TEST(the_bus_is_told_of_the_first_that_comes_and_the_last_that_goes)
 {
     JOIN(0, 3);
     ck_assert(wanted[3] && told == 1);
@@ -149,9 +150,8 @@ START_TEST(the_bus_is_told_of_the_first_that_comes_and_the_last_that_goes)
     JOIN(0, 3);
     ck_assert(wanted[3] && told == 3);
 }
-END_TEST
 
-START_TEST(a_join_that_the_bus_does_not_take_fails_whole)
+TEST(a_join_that_the_bus_does_not_take_fails_whole)
 {
     struct hub_name list[] = {name_of(1), name_of(2), name_of(3)};
     untold = 2;
@@ -165,9 +165,8 @@ START_TEST(a_join_that_the_bus_does_not_take_fails_whole)
     JOIN(1, 2);
     ck_assert_uint_eq(deliver(2), 2);
 }
-END_TEST
 
-START_TEST(a_frame_goes_to_the_streams_of_its_channel_and_no_other)
+TEST(a_frame_goes_to_the_streams_of_its_channel_and_no_other)
 {
     JOIN(0, 1);
     JOIN(1, 1, 2);
@@ -178,9 +177,8 @@ START_TEST(a_frame_goes_to_the_streams_of_its_channel_and_no_other)
     ck_assert_uint_eq(streams[2].frames, 0);
     ck_assert_uint_eq(deliver(5), 0);
 }
-END_TEST
 
-START_TEST(leaving_twice_or_without_joining_has_no_effect)
+TEST(leaving_twice_or_without_joining_has_no_effect)
 {
     leave(7);
     JOIN(0, 1, 2);
@@ -189,9 +187,8 @@ START_TEST(leaving_twice_or_without_joining_has_no_effect)
     ck_assert_uint_eq(told, 4);
     ck_assert_ptr_null(streams[0].subscriber.subscriptions);
 }
-END_TEST
 
-START_TEST(a_stream_knows_the_names_of_its_channels_in_order)
+TEST(a_stream_knows_the_names_of_its_channels_in_order)
 {
     static const size_t channels[] = {4, 2, 9};
     join(0, channels, 3);
@@ -201,9 +198,8 @@ START_TEST(a_stream_knows_the_names_of_its_channels_in_order)
         ck_assert_uint_eq(channel_named(channel.name, channel.len), channels[i]);
     }
 }
-END_TEST
 
-START_TEST(a_stream_is_confirmed_with_its_last_channel_and_once)
+TEST(a_stream_is_confirmed_with_its_last_channel_and_once)
 {
     struct stream *both = JOIN(0, 1, 2), *one = JOIN(1, 1);
     ck_assert(!hub_is_ready(&both->subscriber));
@@ -219,28 +215,25 @@ START_TEST(a_stream_is_confirmed_with_its_last_channel_and_once)
     ck_assert_uint_eq(one->confirmed, 1);
     confirm(11); // nobody's
 }
-END_TEST
 
-START_TEST(who_comes_to_a_confirmed_channel_is_confirmed)
+TEST(who_comes_to_a_confirmed_channel_is_confirmed)
 {
     JOIN(0, 1);
     confirm(1);
     ck_assert(hub_is_ready(&JOIN(1, 1)->subscriber));
     ck_assert(!hub_is_ready(&JOIN(2, 1, 2)->subscriber));
 }
-END_TEST
 
-START_TEST(a_channel_that_was_left_by_all_must_be_confirmed_anew)
+TEST(a_channel_that_was_left_by_all_must_be_confirmed_anew)
 {
     JOIN(0, 1);
     confirm(1);
     leave(0);
     ck_assert(!hub_is_ready(&JOIN(0, 1)->subscriber));
 }
-END_TEST
 
 // Years of others that come and go.
-START_TEST(a_channel_is_confirmed_however_many_were_wanted_since)
+TEST(a_channel_is_confirmed_however_many_were_wanted_since)
 {
     const uint64_t many[] = {UINT64_C(1) << 31, UINT64_C(1) << 32, UINT64_C(3) << 31};
     JOIN(0, 1);
@@ -256,9 +249,8 @@ START_TEST(a_channel_is_confirmed_however_many_were_wanted_since)
         leave(1);
     }
 }
-END_TEST
 
-START_TEST(without_redis_nothing_is_confirmed)
+TEST(without_redis_nothing_is_confirmed)
 {
     JOIN(0, 1, 2);
     JOIN(1, 3);
@@ -271,14 +263,12 @@ START_TEST(without_redis_nothing_is_confirmed)
     ck_assert(hub_is_ready(&streams[1].subscriber));
     ck_assert_uint_eq(streams[1].confirmed, 2);
 }
-END_TEST
 
-START_TEST(a_stream_without_channels_is_not_confirmed)
+TEST(a_stream_without_channels_is_not_confirmed)
 {
     struct subscriber nobody = {0};
     ck_assert(!hub_is_ready(&nobody));
 }
-END_TEST
 
 // An assertion of Check writes to a file, so in what is done a million times only the broken ones may be
 // made.
@@ -378,7 +368,7 @@ static void check_as_model(void)
     CHECK_EACH(i, STREAMS, hub_is_ready(&streams[i].subscriber) == model_confirmed(i));
 }
 
-START_TEST(behaves_as_a_table_of_who_is_in_what)
+TEST(behaves_as_a_table_of_who_is_in_what)
 {
     for (int step = 0; step < 10000; step++) {
         size_t dice = random_below(100);
@@ -394,30 +384,4 @@ START_TEST(behaves_as_a_table_of_who_is_in_what)
         }
         check_as_model();
     }
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("hub");
-    TCase *tcase = tcase_create("hub");
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_add_test(tcase, the_bus_is_told_of_the_first_that_comes_and_the_last_that_goes);
-    tcase_add_test(tcase, a_join_that_the_bus_does_not_take_fails_whole);
-    tcase_add_test(tcase, a_frame_goes_to_the_streams_of_its_channel_and_no_other);
-    tcase_add_test(tcase, leaving_twice_or_without_joining_has_no_effect);
-    tcase_add_test(tcase, a_stream_knows_the_names_of_its_channels_in_order);
-    tcase_add_test(tcase, a_stream_is_confirmed_with_its_last_channel_and_once);
-    tcase_add_test(tcase, who_comes_to_a_confirmed_channel_is_confirmed);
-    tcase_add_test(tcase, a_channel_that_was_left_by_all_must_be_confirmed_anew);
-    tcase_add_test(tcase, a_channel_is_confirmed_however_many_were_wanted_since);
-    tcase_add_test(tcase, without_redis_nothing_is_confirmed);
-    tcase_add_test(tcase, a_stream_without_channels_is_not_confirmed);
-    tcase_add_test(tcase, behaves_as_a_table_of_who_is_in_what);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

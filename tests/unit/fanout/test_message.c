@@ -1,9 +1,10 @@
 #include "gateway/fanout/message.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "tests/unit/lib/unit_main.h"
 
 #define TEXT(s) (s), sizeof(s) - 1
 #define MAGIC "\x1eSSE/1\n"
@@ -68,7 +69,7 @@ static const struct {
     {"envelope", TEXT(MAGIC "retry: -1\n\nbody"), NULL, COUNTER_DROPPED_ENVELOPE},
 };
 
-START_TEST(a_payload_becomes_its_event_or_is_dropped_for_its_reason)
+TEST_EACH(a_payload_becomes_its_event_or_is_dropped_for_its_reason, messages)
 {
     use_rules((const char *const[]){messages[_i].mode, NULL});
     // In memory of its own size: AddressSanitizer sees one byte too many.
@@ -92,7 +93,6 @@ START_TEST(a_payload_becomes_its_event_or_is_dropped_for_its_reason)
     frame_release(f);
     free_rules();
 }
-END_TEST
 
 static const struct {
     const char *id;
@@ -111,7 +111,7 @@ static struct frame *with_id(const char *id, size_t len, enum counter *dropped)
 }
 
 // What a client would bring back as Last-Event-ID, and be refused for by a server or by itself, is left out.
-START_TEST(an_id_that_could_not_come_back_is_left_out_and_counted)
+TEST_EACH(an_id_that_could_not_come_back_is_left_out_and_counted, ids)
 {
     use_rules((const char *const[]){"auto", NULL});
     enum counter dropped = COUNTER_COUNT;
@@ -123,9 +123,8 @@ START_TEST(an_id_that_could_not_come_back_is_left_out_and_counted)
     frame_release(f);
     free_rules();
 }
-END_TEST
 
-START_TEST(an_id_may_have_1_KiB)
+TEST(an_id_may_have_1_KiB)
 {
     use_rules((const char *const[]){"auto", NULL});
     char id[1025];
@@ -139,7 +138,6 @@ START_TEST(an_id_may_have_1_KiB)
     }
     free_rules();
 }
-END_TEST
 
 // Which mode a channel has, seen by what becomes of a plain payload and of an envelope.
 static enum payload_mode mode_of(const char *channel)
@@ -177,7 +175,7 @@ static const struct {
     {"", false},
 };
 
-START_TEST(a_durable_event_has_its_place_or_is_dropped)
+TEST_EACH(a_durable_event_has_its_place_or_is_dropped, places)
 {
     char payload[128];
     enum counter dropped = COUNTER_COUNT;
@@ -196,9 +194,8 @@ START_TEST(a_durable_event_has_its_place_or_is_dropped)
     frame_release(f);
     free_rules();
 }
-END_TEST
 
-START_TEST(the_first_rule_that_matches_counts)
+TEST(the_first_rule_that_matches_counts)
 {
     use_rules((const char *const[]){"chat:lobby=envelope", "chat:*=text", "chat:*=envelope", NULL});
     ck_assert_int_eq(mode_of("chat:lobby"), PAYLOAD_ENVELOPE);
@@ -211,20 +208,18 @@ START_TEST(the_first_rule_that_matches_counts)
     ck_assert_int_eq(mode_of("news"), PAYLOAD_ENVELOPE);
     free_rules();
 }
-END_TEST
 
-START_TEST(without_rules_every_channel_is_auto)
+TEST(without_rules_every_channel_is_auto)
 {
     use_rules((const char *const[]){NULL});
     ck_assert_int_eq(mode_of("news"), PAYLOAD_AUTO);
 }
-END_TEST
 
 static const char *const bad_rules[] = {"",         "json",        "AUTO",       "text ", "=text",
                                         "chat:*",   "chat:*=",     "a b=text",   "*",     "chat*x=text",
                                         "a=b=text", "chat:*=Text", "text=chat:*"};
 
-START_TEST(a_rule_that_is_none_is_refused_with_an_example)
+TEST_EACH(a_rule_that_is_none_is_refused_with_an_example, bad_rules)
 {
     struct payload_rule rule;
     char error[256] = "";
@@ -232,9 +227,8 @@ START_TEST(a_rule_that_is_none_is_refused_with_an_example)
     ck_assert_str_eq(error, "is not auto, text, envelope or PATTERN=MODE; write for example chat:*=text");
     ck_assert_ptr_null(rule.pattern);
 }
-END_TEST
 
-START_TEST(a_policy_frees_its_rules)
+TEST(a_policy_frees_its_rules)
 {
     char error[256];
     struct payload_policy p = {.rules = calloc(2, sizeof *p.rules), .count = 2};
@@ -243,29 +237,4 @@ START_TEST(a_policy_frees_its_rules)
     payload_policy_deinit(&p);
     ck_assert_uint_eq(p.count, 0);
     payload_policy_deinit(&p); // once more is harmless
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("message");
-    TCase *tcase = tcase_create("message");
-    tcase_add_loop_test(tcase, a_payload_becomes_its_event_or_is_dropped_for_its_reason, 0,
-                        sizeof messages / sizeof *messages);
-    tcase_add_loop_test(tcase, a_durable_event_has_its_place_or_is_dropped, 0,
-                        sizeof places / sizeof *places);
-    tcase_add_loop_test(tcase, an_id_that_could_not_come_back_is_left_out_and_counted, 0,
-                        sizeof ids / sizeof *ids);
-    tcase_add_test(tcase, an_id_may_have_1_KiB);
-    tcase_add_test(tcase, the_first_rule_that_matches_counts);
-    tcase_add_test(tcase, without_rules_every_channel_is_auto);
-    tcase_add_loop_test(tcase, a_rule_that_is_none_is_refused_with_an_example, 0,
-                        sizeof bad_rules / sizeof *bad_rules);
-    tcase_add_test(tcase, a_policy_frees_its_rules);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -2,11 +2,10 @@
 // has to be read. Event n was published in millisecond 100 + n.
 #include "gateway/fanout/replay.h"
 
-#include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "gateway/fanout/message.h"
+#include "tests/unit/lib/unit_main.h"
 
 enum { PLENTY = 1 << 20 };
 
@@ -67,15 +66,16 @@ static void teardown(void)
     ck_assert_uint_eq(replay_bytes(&replay), 0);
 }
 
-START_TEST(nothing_says_nothing)
+TESTS_WITH(.teardown = teardown);
+
+TEST(nothing_says_nothing)
 {
     check_next(place(0), REPLAY_UNREAD, 0);
     check_next(place(7), REPLAY_UNREAD, 0);
     ck_assert_ptr_null(replay_ring_first(&replay));
 }
-END_TEST
 
-START_TEST(live_events_follow_each_other)
+TEST(live_events_follow_each_other)
 {
     append(5, 9);
     check_next(place(3), REPLAY_UNREAD, 0); // there may be more between
@@ -85,9 +85,8 @@ START_TEST(live_events_follow_each_other)
     check_next((struct event_id){.ms = 106, .offset = 9}, REPLAY_MISSING, 7); // a place that never was
     ck_assert_uint_eq(replay_ring_first(&replay)->at.offset, 5);
 }
-END_TEST
 
-START_TEST(an_event_that_does_not_follow_starts_anew)
+TEST(an_event_that_does_not_follow_starts_anew)
 {
     append(5, 9);
     append(11, 12);
@@ -95,9 +94,8 @@ START_TEST(an_event_that_does_not_follow_starts_anew)
     check_next(place(10), REPLAY_NEXT, 11);
     ck_assert_uint_eq(replay.ring.count, 2);
 }
-END_TEST
 
-START_TEST(the_ring_is_bounded_in_events_and_bytes_and_ends_with_the_newest)
+TEST(the_ring_is_bounded_in_events_and_bytes_and_ends_with_the_newest)
 {
     append(1, REPLAY_RING_FRAMES + 100);
     ck_assert_uint_eq(replay.ring.count, REPLAY_RING_FRAMES);
@@ -110,9 +108,8 @@ START_TEST(the_ring_is_bounded_in_events_and_bytes_and_ends_with_the_newest)
     ck_assert_uint_ge(replay.ring.count, 6);
     check_next(place(19), REPLAY_NEXT, 20);
 }
-END_TEST
 
-START_TEST(without_budget_only_the_newest_stay)
+TEST(without_budget_only_the_newest_stay)
 {
     append_sized(1, 1000, 0);
     size_t one = replay_bytes(&replay);
@@ -121,9 +118,8 @@ START_TEST(without_budget_only_the_newest_stay)
     ck_assert_uint_le(replay_bytes(&replay), one);
     check_next(place(18), REPLAY_NEXT, 19);
 }
-END_TEST
 
-START_TEST(a_page_says_what_follows_what_is_gone_and_where_it_ends)
+TEST(a_page_says_what_follows_what_is_gone_and_where_it_ends)
 {
     page(3, 3, 6, true, 0, PLENTY);
     check_next(place(2), REPLAY_UNREAD, 0); // before where it was read
@@ -138,9 +134,8 @@ START_TEST(a_page_says_what_follows_what_is_gone_and_where_it_ends)
     check_next(place(6), REPLAY_UNREAD, 0);
     check_next(place(7), REPLAY_UNREAD, 0);
 }
-END_TEST
 
-START_TEST(an_empty_page_says_that_there_is_nothing)
+TEST(an_empty_page_says_that_there_is_nothing)
 {
     page(0, 0, 0, true, 0, PLENTY);
     check_next(place(0), REPLAY_END, 0);
@@ -149,9 +144,8 @@ START_TEST(an_empty_page_says_that_there_is_nothing)
     check_next(place(3), REPLAY_UNREAD, 0);
     check_next(place(4), REPLAY_LOST, 0);
 }
-END_TEST
 
-START_TEST(a_page_that_reaches_the_ring_makes_it_grow_downwards)
+TEST(a_page_that_reaches_the_ring_makes_it_grow_downwards)
 {
     append(10, 12);
     page(3, 3, 11, false, 12, PLENTY);
@@ -160,9 +154,8 @@ START_TEST(a_page_that_reaches_the_ring_makes_it_grow_downwards)
         check_next(place(n), REPLAY_NEXT, n + 1);
     ck_assert_uint_eq(replay.ring.count, 10);
 }
-END_TEST
 
-START_TEST(a_page_that_reaches_the_live_end_becomes_the_ring)
+TEST(a_page_that_reaches_the_live_end_becomes_the_ring)
 {
     page(3, 3, 9, true, 8, PLENTY);
     replay_drop_page(&replay);
@@ -171,9 +164,8 @@ START_TEST(a_page_that_reaches_the_live_end_becomes_the_ring)
     append(9, 9);
     check_next(place(8), REPLAY_NEXT, 9);
 }
-END_TEST
 
-START_TEST(a_page_that_does_not_reach_the_ring_leaves_it_alone)
+TEST(a_page_that_does_not_reach_the_ring_leaves_it_alone)
 {
     append(10, 12);
     page(3, 3, 8, false, 12, PLENTY);
@@ -181,9 +173,8 @@ START_TEST(a_page_that_does_not_reach_the_ring_leaves_it_alone)
     check_next(place(8), REPLAY_UNREAD, 0);
     check_next(place(5), REPLAY_NEXT, 6);
 }
-END_TEST
 
-START_TEST(the_ring_grows_by_no_more_than_the_budget)
+TEST(the_ring_grows_by_no_more_than_the_budget)
 {
     append(10, 12);
     size_t before = replay_bytes(&replay), one = replay.ring.bytes / 3;
@@ -193,9 +184,8 @@ START_TEST(the_ring_grows_by_no_more_than_the_budget)
     check_next(place(7), REPLAY_NEXT, 8);
     check_next(place(6), REPLAY_UNREAD, 0);
 }
-END_TEST
 
-START_TEST(frames_are_shared_and_let_go)
+TEST(frames_are_shared_and_let_go)
 {
     struct frame *f = event(1, 1);
     replay_append(&replay, f, PLENTY);
@@ -207,30 +197,4 @@ START_TEST(frames_are_shared_and_let_go)
     replay_clear(&replay);
     ck_assert_uint_eq(atomic_load(&f->refs), 1);
     frame_release(f);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("replay");
-    TCase *tcase = tcase_create("replay");
-    tcase_add_checked_fixture(tcase, NULL, teardown);
-    tcase_add_test(tcase, nothing_says_nothing);
-    tcase_add_test(tcase, live_events_follow_each_other);
-    tcase_add_test(tcase, an_event_that_does_not_follow_starts_anew);
-    tcase_add_test(tcase, the_ring_is_bounded_in_events_and_bytes_and_ends_with_the_newest);
-    tcase_add_test(tcase, without_budget_only_the_newest_stay);
-    tcase_add_test(tcase, a_page_says_what_follows_what_is_gone_and_where_it_ends);
-    tcase_add_test(tcase, an_empty_page_says_that_there_is_nothing);
-    tcase_add_test(tcase, a_page_that_reaches_the_ring_makes_it_grow_downwards);
-    tcase_add_test(tcase, a_page_that_reaches_the_live_end_becomes_the_ring);
-    tcase_add_test(tcase, a_page_that_does_not_reach_the_ring_leaves_it_alone);
-    tcase_add_test(tcase, the_ring_grows_by_no_more_than_the_budget);
-    tcase_add_test(tcase, frames_are_shared_and_let_go);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,9 +1,9 @@
 // What leaves the gateway is what the publisher sent, whatever line breaks it holds (WHATWG HTML 9.2.6).
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "gateway/fanout/sse.h"
+#include "tests/unit/lib/unit_main.h"
 
 static struct sse_event data_event(const char *data, size_t len)
 {
@@ -50,14 +50,13 @@ static const struct {
 };
 #define BREAK_CASES ((int)(sizeof(break_cases) / sizeof(break_cases[0])))
 
-START_TEST(data_is_split_on_every_kind_of_line_break)
+TEST_LOOP(data_is_split_on_every_kind_of_line_break, 0, BREAK_CASES)
 {
     struct sse_event e = data_event(break_cases[_i].data, break_cases[_i].len);
     check_encoded(&e, break_cases[_i].want, strlen(break_cases[_i].want));
 }
-END_TEST
 
-START_TEST(all_fields_in_order)
+TEST(all_fields_in_order)
 {
     struct sse_event e = {.event = "order",
                           .event_len = 5,
@@ -69,9 +68,8 @@ START_TEST(all_fields_in_order)
                           .data_len = 1};
     check_encoded(&e, TEXT("id: 7-1\nevent: order\nretry: 4294967295\ndata: 1\n\n"));
 }
-END_TEST
 
-START_TEST(fields_without_data_make_a_block_that_fires_nothing)
+TEST(fields_without_data_make_a_block_that_fires_nothing)
 {
     struct sse_event id = {.id = "x", .id_len = 1};
     check_encoded(&id, TEXT("id: x\n\n"));
@@ -82,9 +80,8 @@ START_TEST(fields_without_data_make_a_block_that_fires_nothing)
     struct sse_event nothing = {0};
     check_encoded(&nothing, TEXT("\n"));
 }
-END_TEST
 
-START_TEST(a_long_text_without_a_break_is_one_line)
+TEST(a_long_text_without_a_break_is_one_line)
 {
     size_t len = 1u << 20;
     char *text = malloc(len), *want = malloc(len + 8);
@@ -98,7 +95,6 @@ START_TEST(a_long_text_without_a_break_is_one_line)
     free(text);
     free(want);
 }
-END_TEST
 
 // Every position of a bad byte sequence among ASCII, so that each step of the fast path meets it.
 static bool valid_at(const char *bytes, size_t len, size_t offset, size_t total)
@@ -121,7 +117,7 @@ static void check_validity(const char *bytes, size_t len, bool want)
                           want ? "valid" : "invalid");
 }
 
-START_TEST(valid_text)
+TEST(valid_text)
 {
     static const struct {
         const char *bytes;
@@ -145,9 +141,8 @@ START_TEST(valid_text)
     ck_assert(sse_text_valid("", 0));
     ck_assert(sse_text_valid(NULL, 0));
 }
-END_TEST
 
-START_TEST(invalid_text)
+TEST(invalid_text)
 {
     static const struct {
         const char *bytes;
@@ -179,9 +174,8 @@ START_TEST(invalid_text)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
         check_validity(cases[i].bytes, cases[i].len, false);
 }
-END_TEST
 
-START_TEST(chunk_heads)
+TEST(chunk_heads)
 {
     static const struct {
         size_t payload;
@@ -199,24 +193,4 @@ START_TEST(chunk_heads)
         ck_assert_uint_eq(n, strlen(cases[i].want));
         ck_assert_mem_eq(out, cases[i].want, n);
     }
-}
-END_TEST
-
-int main(void)
-{
-    Suite *s = suite_create("sse");
-    TCase *t = tcase_create("encode");
-    tcase_add_loop_test(t, data_is_split_on_every_kind_of_line_break, 0, BREAK_CASES);
-    tcase_add_test(t, all_fields_in_order);
-    tcase_add_test(t, fields_without_data_make_a_block_that_fires_nothing);
-    tcase_add_test(t, a_long_text_without_a_break_is_one_line);
-    tcase_add_test(t, valid_text);
-    tcase_add_test(t, invalid_text);
-    tcase_add_test(t, chunk_heads);
-    suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

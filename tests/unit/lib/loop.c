@@ -20,3 +20,9 @@ bool loop_run_until(struct ev_loop *loop, bool (*done)(void *ctx), void *ctx)
     ev_timer_stop(loop, &patience);
     return !over;
 }
+
+bool loop_has_counted(void *count)
+{
+    const struct loop_count *c = count;
+    return *c->counter >= c->least;
+}

@@ -1,8 +1,7 @@
 // A folder of the test program's own, for sockets and files.
 #pragma once
 
-// Unchecked fixtures of a test case (tcase_add_unchecked_fixture): they run before and after all of its
-// tests, also where a test has failed.
+// For .setup_once and .teardown_once of TESTS_WITH.
 void scratch_setup(void);
 void scratch_teardown(void);
 

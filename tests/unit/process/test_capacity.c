@@ -1,12 +1,11 @@
 // Streams get what is left of the limit of open files, and nothing that the gateway needs itself.
 #include "gateway/process/capacity.h"
 
-#include <check.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
 #include "common/options.h"
+#include "tests/unit/lib/unit_main.h"
 
 static char error[512];
 
@@ -16,20 +15,18 @@ static uint64_t reserved(uint64_t workers, uint64_t listeners, enum redis_url_ki
         &(struct capacity_needs){.workers = workers, .listeners = listeners, .redis = redis});
 }
 
-START_TEST(each_worker_and_each_listener_of_it_is_counted)
+TEST(each_worker_and_each_listener_of_it_is_counted)
 {
     uint64_t one = reserved(1, 1, REDIS_URL_TCP);
     ck_assert_uint_eq(reserved(63, 1, REDIS_URL_TCP), one + 62 * 4);
     ck_assert_uint_eq(reserved(1, 16, REDIS_URL_TCP), one + 15 * 2);
     ck_assert_uint_eq(reserved(63, 16, REDIS_URL_TCP), one + 62 * 4 + 15 * 63 * 2);
 }
-END_TEST
 
-START_TEST(a_cluster_has_connections_to_many_nodes)
+TEST(a_cluster_has_connections_to_many_nodes)
 {
     ck_assert_uint_ge(reserved(1, 1, REDIS_URL_CLUSTER), reserved(1, 1, REDIS_URL_TCP) + 3 * 63);
 }
-END_TEST
 
 static const struct {
     uint64_t limit, asked, streams, streamless;
@@ -45,7 +42,7 @@ static const struct {
     {1000100, 100000, 100000, 25000},
 };
 
-START_TEST(what_is_left_is_shared_by_streams_and_connections_that_have_none)
+TEST_EACH(what_is_left_is_shared_by_streams_and_connections_that_have_none, shares)
 {
     struct capacity c;
     ck_assert(capacity_share(shares[_i].limit, 100, shares[_i].asked, &c, error, sizeof error));
@@ -55,9 +52,8 @@ START_TEST(what_is_left_is_shared_by_streams_and_connections_that_have_none)
     ck_assert(capacity_share(RLIM_INFINITY, 100, OPTION_UNSET, &c, error, sizeof error));
     ck_assert_uint_gt(c.streams, 1 << 30);
 }
-END_TEST
 
-START_TEST(too_low_a_limit_is_told_with_what_is_needed)
+TEST(too_low_a_limit_is_told_with_what_is_needed)
 {
     struct capacity c;
     ck_assert(!capacity_share(1024, 100, 861, &c, error, sizeof error));
@@ -68,32 +64,12 @@ START_TEST(too_low_a_limit_is_told_with_what_is_needed)
         ck_assert(!capacity_share(limit, 100, OPTION_UNSET, &c, error, sizeof error));
     ck_assert_ptr_nonnull(strstr(error, "or lower --workers"));
 }
-END_TEST
 
-START_TEST(the_limit_is_raised_as_far_as_allowed)
+TEST(the_limit_is_raised_as_far_as_allowed)
 {
     struct rlimit limit;
     ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
     limit.rlim_cur = 64;
     ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
     ck_assert_uint_eq(capacity_raise_limit(), limit.rlim_max);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("capacity");
-    TCase *tcase = tcase_create("capacity");
-    tcase_add_test(tcase, each_worker_and_each_listener_of_it_is_counted);
-    tcase_add_test(tcase, a_cluster_has_connections_to_many_nodes);
-    tcase_add_loop_test(tcase, what_is_left_is_shared_by_streams_and_connections_that_have_none, 0,
-                        sizeof shares / sizeof *shares);
-    tcase_add_test(tcase, too_low_a_limit_is_told_with_what_is_needed);
-    tcase_add_test(tcase, the_limit_is_raised_as_far_as_allowed);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

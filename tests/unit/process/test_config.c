@@ -2,7 +2,6 @@
 // do.
 #include "gateway/process/config.h"
 
-#include <check.h>
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +11,7 @@
 #include "gateway/client/listener.h"
 #include "gateway/threads/worker.h"
 #include "tests/unit/lib/scratch.h"
+#include "tests/unit/lib/unit_main.h"
 
 #define ARGUMENTS_MAX 40
 
@@ -31,6 +31,9 @@ static void teardown(void)
 {
     config_free(&config);
 }
+
+TESTS_WITH(.setup_once = scratch_setup, .teardown_once = scratch_teardown, .setup = setup,
+           .teardown = teardown);
 
 static void argument(const char *text)
 {
@@ -115,7 +118,7 @@ static const char *const command_line_only[] = {"config", "check-config", "print
 // These need certificates: tests/integration/redis_tls.test.mjs makes some.
 static const char *const of_tls[] = {"redis-ca", "redis-cert", "redis-key"};
 
-START_TEST(every_option_is_in_this_test)
+TEST(every_option_is_in_this_test)
 {
     const struct option_table *table = config_options();
     ck_assert_uint_eq(table->count, OPTIONS + sizeof command_line_only / sizeof *command_line_only +
@@ -127,7 +130,6 @@ START_TEST(every_option_is_in_this_test)
         ck_assert_msg(at < table->count, "no option --%s", options[i].name);
     }
 }
-END_TEST
 
 // A value of the table; "@1" stands for a file that is there.
 static const char *value_of(const char *text)
@@ -202,7 +204,7 @@ static void check_in_force(size_t i, const char *value)
     free(before);
 }
 
-START_TEST(an_option_is_taken_from_each_source_and_changes_nothing_else)
+TEST_LOOP(an_option_is_taken_from_each_source_and_changes_nothing_else, 0, OPTIONS)
 {
     const char *name = options[_i].name, *flag = options[_i].flag, *environment = options[_i].environment,
                *file = options[_i].file;
@@ -213,9 +215,8 @@ START_TEST(an_option_is_taken_from_each_source_and_changes_nothing_else)
     give(name, NULL, NULL, file);
     check_in_force((size_t)_i, file);
 }
-END_TEST
 
-START_TEST(flag_goes_over_environment_and_environment_over_file)
+TEST_LOOP(flag_goes_over_environment_and_environment_over_file, 0, OPTIONS)
 {
     const char *name = options[_i].name, *flag = options[_i].flag, *environment = options[_i].environment,
                *file = options[_i].file;
@@ -224,9 +225,8 @@ START_TEST(flag_goes_over_environment_and_environment_over_file)
     give(name, NULL, environment, file);
     check_in_force((size_t)_i, environment);
 }
-END_TEST
 
-START_TEST(the_defaults_are_those_of_the_contract)
+TEST(the_defaults_are_those_of_the_contract)
 {
     LOAD("--id=x");
     ck_assert_uint_eq(config.listen.count, 1);
@@ -247,10 +247,9 @@ START_TEST(the_defaults_are_those_of_the_contract)
     ck_assert(!config.check_config && !config.print_config && !config.version && !config.help);
     ck_assert_ptr_null(config.redis_url.password);
 }
-END_TEST
 
 // The table names offsets: two that are mixed up would print well.
-START_TEST(values_land_in_the_fields_that_are_named_after_them)
+TEST(values_land_in_the_fields_that_are_named_after_them)
 {
     LOAD("--id=gw", "--workers=3", "--listen=127.0.0.1:1", "--admin-listen=off", "--path=/p",
          "--redis=redis://h:1", "--max-message=4", "--payload=a=text", "--backlog-limit=5MiB",
@@ -281,7 +280,6 @@ START_TEST(values_land_in_the_fields_that_are_named_after_them)
     ck_assert(config.check_config && config.print_config);
     ck_assert_str_eq(config.anonymous.items[0], "news");
 }
-END_TEST
 
 static void check_round_trip(void)
 {
@@ -299,7 +297,7 @@ static void check_round_trip(void)
     free(second);
 }
 
-START_TEST(what_is_printed_reads_back_as_the_same)
+TEST(what_is_printed_reads_back_as_the_same)
 {
     LOAD("--log-level=info");
     check_round_trip();
@@ -309,9 +307,8 @@ START_TEST(what_is_printed_reads_back_as_the_same)
         check_round_trip();
     }
 }
-END_TEST
 
-START_TEST(lists_and_odd_values_are_printed_so_that_they_read_back)
+TEST(lists_and_odd_values_are_printed_so_that_they_read_back)
 {
     LOAD("--anonymous=a:*", "--anonymous=b", "--listen=127.0.0.1:1", "--listen=[::1]:2",
          "--cors-origin=https://a", "--cors-origin=https://b", "--payload=a:*=text", "--payload=envelope",
@@ -322,18 +319,16 @@ START_TEST(lists_and_odd_values_are_printed_so_that_they_read_back)
     ck_assert_uint_eq(config.payload.count, 2);
     ck_assert_uint_eq(config.heartbeat_ms, 1500);
 }
-END_TEST
 
-START_TEST(origins_are_compared_and_printed_as_browsers_send_them)
+TEST(origins_are_compared_and_printed_as_browsers_send_them)
 {
     LOAD("--cors-origin=HTTPS://App.Example:443", "--cors-origin=http://localhost:3000");
     check_round_trip();
     ck_assert_str_eq(config.cors_origin.items[0], "https://app.example");
     ck_assert_str_eq(config.cors_origin.items[1], "http://localhost:3000");
 }
-END_TEST
 
-START_TEST(channels_have_histories_as_durable_says)
+TEST(channels_have_histories_as_durable_says)
 {
     LOAD("--retry=1s");
     ck_assert(!config.durable_named);
@@ -348,9 +343,8 @@ START_TEST(channels_have_histories_as_durable_says)
     ck_assert(!config.durable_named);
     ck_assert_uint_eq(config.durable_count, 0);
 }
-END_TEST
 
-START_TEST(a_user_without_a_password_in_the_url_has_one_in_a_file)
+TEST(a_user_without_a_password_in_the_url_has_one_in_a_file)
 {
     const char *path = scratch_path("password");
     char flag[256];
@@ -364,9 +358,8 @@ START_TEST(a_user_without_a_password_in_the_url_has_one_in_a_file)
     LOAD("--redis=redis://bob:@h"); // Redis calls it nopass
     ck_assert_str_eq(config.redis_url.password, "");
 }
-END_TEST
 
-START_TEST(no_password_is_printed)
+TEST(no_password_is_printed)
 {
     LOAD("--redis=redis://user:pass%40word@host:1/2");
     char *text = printed();
@@ -377,9 +370,8 @@ START_TEST(no_password_is_printed)
     ck_assert_str_eq(config.redis_url.password, "pass@word");
     free(text);
 }
-END_TEST
 
-START_TEST(without_an_id_the_gateway_is_named_by_host_and_port)
+TEST(without_an_id_the_gateway_is_named_by_host_and_port)
 {
     char host[256], expected[300];
     ck_assert_int_eq(gethostname(host, sizeof host), 0);
@@ -389,27 +381,24 @@ START_TEST(without_an_id_the_gateway_is_named_by_host_and_port)
     LOAD("--id=given");
     ck_assert_str_eq(config.name, "given");
 }
-END_TEST
 
 // It goes into a response head and into the labels of metrics.
-START_TEST(a_derived_name_is_as_plain_as_an_id_must_be)
+TEST(a_derived_name_is_as_plain_as_an_id_must_be)
 {
     LOAD("--listen=unix:/tmp/a \"b\"\\\r\nX: y");
     ck_assert_uint_gt(strlen(config.name), 0);
     ck_assert_ptr_null(strpbrk(config.name, " \"\\\r\n"));
 }
-END_TEST
 
-START_TEST(help_and_version_need_nothing_else)
+TEST_LOOP(help_and_version_need_nothing_else, 0, 2)
 {
     argument(_i == 0 ? "--help" : "--version");
     argument("--no-such-option");
     ck_assert(load());
     ck_assert(config.help == (_i == 0) && config.version == (_i == 1));
 }
-END_TEST
 
-START_TEST(help_shows_every_option_once_and_every_heading_once)
+TEST(help_shows_every_option_once_and_every_heading_once)
 {
     const struct option_table *table = config_options();
     char *text, mark[80];
@@ -430,34 +419,4 @@ START_TEST(help_shows_every_option_once_and_every_heading_once)
         ck_assert_msg(!strstr(heading + 1, mark), "the heading %s is there twice", table->specs[i].group);
     }
     free(text);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("config");
-    TCase *tcase = tcase_create("config");
-    tcase_add_unchecked_fixture(tcase, scratch_setup, scratch_teardown);
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_add_test(tcase, every_option_is_in_this_test);
-    tcase_add_loop_test(tcase, an_option_is_taken_from_each_source_and_changes_nothing_else, 0, OPTIONS);
-    tcase_add_loop_test(tcase, flag_goes_over_environment_and_environment_over_file, 0, OPTIONS);
-    tcase_add_test(tcase, the_defaults_are_those_of_the_contract);
-    tcase_add_test(tcase, values_land_in_the_fields_that_are_named_after_them);
-    tcase_add_test(tcase, what_is_printed_reads_back_as_the_same);
-    tcase_add_test(tcase, lists_and_odd_values_are_printed_so_that_they_read_back);
-    tcase_add_test(tcase, origins_are_compared_and_printed_as_browsers_send_them);
-    tcase_add_test(tcase, channels_have_histories_as_durable_says);
-    tcase_add_test(tcase, a_user_without_a_password_in_the_url_has_one_in_a_file);
-    tcase_add_test(tcase, no_password_is_printed);
-    tcase_add_test(tcase, without_an_id_the_gateway_is_named_by_host_and_port);
-    tcase_add_test(tcase, a_derived_name_is_as_plain_as_an_id_must_be);
-    tcase_add_loop_test(tcase, help_and_version_need_nothing_else, 0, 2);
-    tcase_add_test(tcase, help_shows_every_option_once_and_every_heading_once);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -2,12 +2,12 @@
 // write.
 #include "gateway/process/config.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tests/unit/lib/scratch.h"
+#include "tests/unit/lib/unit_main.h"
 
 static struct config config;
 static char error[512];
@@ -36,6 +36,8 @@ static void setup(void)
 {
     clearenv();
 }
+
+TESTS_WITH(.setup_once = scratch_setup, .teardown_once = scratch_teardown, .setup = setup);
 
 #define NO_ADDRESS " is no address; write for example 127.0.0.1:8080, [::1]:8080 or unix:/run/sse.sock"
 #define NO_DURATION " is not a duration; write for example 15s, 500ms, 2m or 1h"
@@ -116,7 +118,7 @@ static const struct {
     {"log-buffer", "4095", "\"4095\" is too small; the least is 8KiB"},
 };
 
-START_TEST(a_wrong_value_is_named_with_its_option_wherever_it_stands)
+TEST_EACH(a_wrong_value_is_named_with_its_option_wherever_it_stands, wrong)
 {
     const char *option = wrong[_i].option, *value = wrong[_i].value, *path = scratch_path("config.ini");
     char text[256], variable[64], expected[512];
@@ -140,7 +142,6 @@ START_TEST(a_wrong_value_is_named_with_its_option_wherever_it_stands)
     snprintf(expected, sizeof expected, "%s: %s", variable, wrong[_i].said);
     check_refused((const char *[]){NULL}, expected);
 }
-END_TEST
 
 static const struct {
     const char *arguments[5];
@@ -199,13 +200,12 @@ static const struct {
      "--redis-cert: cannot use /nonexistent: No such file or directory"},
 };
 
-START_TEST(what_cannot_be_is_said_in_one_line)
+TEST_EACH(what_cannot_be_is_said_in_one_line, lines)
 {
     check_refused(lines[_i].arguments, lines[_i].said);
 }
-END_TEST
 
-START_TEST(too_many_addresses_are_refused)
+TEST(too_many_addresses_are_refused)
 {
     static char texts[17][32];
     const char *arguments[20] = {"--anonymous=a"};
@@ -218,7 +218,6 @@ START_TEST(too_many_addresses_are_refused)
     ck_assert_msg(load(arguments), "%s", error);
     config_free(&config);
 }
-END_TEST
 
 static const struct {
     const char *text, *said; // behind the file's name and ":"
@@ -234,7 +233,7 @@ static const struct {
     {"[general\n", "1: a section is written [name]"},
 };
 
-START_TEST(a_wrong_line_of_a_file_is_named_by_its_number)
+TEST_EACH(a_wrong_line_of_a_file_is_named_by_its_number, files)
 {
     const char *path = scratch_path("wrong.ini");
     char flag[256], expected[512];
@@ -245,7 +244,6 @@ START_TEST(a_wrong_line_of_a_file_is_named_by_its_number)
     snprintf(expected, sizeof expected, "%s:%s", path, files[_i].said);
     check_refused((const char *[]){"--anonymous=a", flag, NULL}, expected);
 }
-END_TEST
 
 // How many bytes, and how the line ends.
 static const struct {
@@ -258,7 +256,7 @@ static const struct {
     {0, "\n", false},  {0, "", false},      {100000, "\n", false},
 };
 
-START_TEST(a_password_is_the_line_of_its_file_without_the_end)
+TEST_EACH(a_password_is_the_line_of_its_file_without_the_end, passwords)
 {
     const char *path = scratch_path("password");
     char flag[256], expected[512], *password = calloc(1, passwords[_i].bytes + 1);
@@ -278,27 +276,4 @@ START_TEST(a_password_is_the_line_of_its_file_without_the_end)
         check_refused(arguments, expected);
     }
     free(password);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("config errors");
-    TCase *tcase = tcase_create("config errors");
-    tcase_add_unchecked_fixture(tcase, scratch_setup, scratch_teardown);
-    tcase_add_checked_fixture(tcase, setup, NULL);
-    tcase_add_loop_test(tcase, a_wrong_value_is_named_with_its_option_wherever_it_stands, 0,
-                        sizeof wrong / sizeof *wrong);
-    tcase_add_loop_test(tcase, what_cannot_be_is_said_in_one_line, 0, sizeof lines / sizeof *lines);
-    tcase_add_test(tcase, too_many_addresses_are_refused);
-    tcase_add_loop_test(tcase, a_wrong_line_of_a_file_is_named_by_its_number, 0,
-                        sizeof files / sizeof *files);
-    tcase_add_loop_test(tcase, a_password_is_the_line_of_its_file_without_the_end, 0,
-                        sizeof passwords / sizeof *passwords);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

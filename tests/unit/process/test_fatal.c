@@ -2,7 +2,6 @@
 #include "gateway/process/fatal.h"
 
 #include <assert.h>
-#include <check.h>
 #include <ev.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -14,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "tests/unit/lib/unit_main.h"
 
 static int fds[2];
 
@@ -71,7 +71,7 @@ static const struct {
     {fail_libev, "error main: the event loop (libev) cannot go on: "},
 };
 
-START_TEST(what_ends_the_process_is_a_line_of_the_log)
+TEST_EACH(what_ends_the_process_is_a_line_of_the_log, failures)
 {
     char text[4096];
     is_aborted(start(failures[_i].act, false));
@@ -81,26 +81,8 @@ START_TEST(what_ends_the_process_is_a_line_of_the_log)
     ck_assert_msg(strstr(text, failures[_i].said) != NULL, "%s", text);
     ck_assert_ptr_eq(strchr(text, '\n'), text + n - 1);
 }
-END_TEST
 
-START_TEST(a_reader_of_the_log_that_stands_still_does_not_hold_the_end_up)
+TEST_EACH(a_reader_of_the_log_that_stands_still_does_not_hold_the_end_up, failures)
 {
     is_aborted(start(failures[_i].act, true));
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("fatal");
-    TCase *tcase = tcase_create("fatal");
-    tcase_add_loop_test(tcase, what_ends_the_process_is_a_line_of_the_log, 0,
-                        sizeof failures / sizeof *failures);
-    tcase_add_loop_test(tcase, a_reader_of_the_log_that_stands_still_does_not_hold_the_end_up, 0,
-                        sizeof failures / sizeof *failures);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,7 +1,6 @@
 // Pages read as Prometheus and a load balancer read them: a bus and workers that are made and never started.
 #include "gateway/process/metrics.h"
 
-#include <check.h>
 #include <ctype.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -11,6 +10,7 @@
 #include "common/clock.h"
 #include "common/map.h"
 #include "gateway/process/pages.h"
+#include "tests/unit/lib/unit_main.h"
 
 enum { WORKERS = 3 };
 
@@ -54,6 +54,8 @@ static void teardown(void)
         worker_destroy(workers[i]);
     bus_destroy((struct bus *)(uintptr_t)status.bus);
 }
+
+TESTS_WITH(.setup = setup, .teardown = teardown);
 
 static void get(const char *path)
 {
@@ -187,15 +189,14 @@ static uint64_t value_of(const char *sample)
     return value;
 }
 
-START_TEST(every_family_stands_together_under_its_help_and_type)
+TEST(every_family_stands_together_under_its_help_and_type)
 {
     read_page();
     ck_assert_str_eq(page.content_type, "text/plain; version=0.0.4; charset=utf-8");
     ck_assert_uint_ge(sample_count, (size_t)COUNTER_COUNT + (size_t)CLOSE_REASON_COUNT);
 }
-END_TEST
 
-START_TEST(names_say_whose_they_are_and_whether_they_only_grow)
+TEST(names_say_whose_they_are_and_whether_they_only_grow)
 {
     read_page();
     for (size_t i = 0; i < family_count; i++) {
@@ -207,7 +208,6 @@ START_TEST(names_say_whose_they_are_and_whether_they_only_grow)
                       families[i].kind);
     }
 }
-END_TEST
 
 static const struct {
     const char *name, *labels;
@@ -217,7 +217,7 @@ static const struct {
 #undef X
 };
 
-START_TEST(every_counter_is_the_sum_over_all_threads)
+TEST(every_counter_is_the_sum_over_all_threads)
 {
     for (uint64_t c = 0; c < COUNTER_COUNT; c++) {
         counter_set(&admin, (enum counter)c, c + 1);
@@ -233,26 +233,23 @@ START_TEST(every_counter_is_the_sum_over_all_threads)
         ck_assert_uint_eq(value_of(sample), c + 1 + 1000 + 60000);
     }
 }
-END_TEST
 
-START_TEST(a_gauge_that_one_thread_raised_and_another_lowered_is_their_sum)
+TEST(a_gauge_that_one_thread_raised_and_another_lowered_is_their_sum)
 {
     counter_add(of_worker(0), COUNTER_QUEUED_BYTES, 500);
     counter_add(of_worker(1), COUNTER_QUEUED_BYTES, -200);
     get("/metrics");
     ck_assert_uint_eq(value_of("queued_bytes"), 300);
 }
-END_TEST
 
-START_TEST(large_numbers_are_whole)
+TEST(large_numbers_are_whole)
 {
     counter_set(&admin, COUNTER_BYTES_SENT, UINT64_C(12345678901234567890));
     get("/metrics");
     ck_assert_uint_eq(value_of("sent_bytes_total"), UINT64_C(12345678901234567890));
 }
-END_TEST
 
-START_TEST(every_reason_to_close_has_a_sample)
+TEST(every_reason_to_close_has_a_sample)
 {
     char sample[128];
     get("/metrics");
@@ -262,9 +259,8 @@ START_TEST(every_reason_to_close_has_a_sample)
         ck_assert_uint_eq(value_of(sample), 0);
     }
 }
-END_TEST
 
-START_TEST(the_state_of_the_gateway_is_told)
+TEST(the_state_of_the_gateway_is_told)
 {
     get("/metrics");
     ck_assert_uint_eq(value_of("ready"), 0); // Redis has not been heard
@@ -278,14 +274,13 @@ START_TEST(the_state_of_the_gateway_is_told)
     get("/metrics");
     ck_assert_uint_eq(value_of("draining"), 1);
 }
-END_TEST
 
 static const struct {
     uint64_t open, most;
     double load;
 } loads[] = {{0, 1000, 0}, {250, 1000, 0.25}, {1000, 1000, 1}, {1001, 1000, 1}, {0, 0, 1}, {1, 3, 0.3333}};
 
-START_TEST(a_load_balancer_reads_a_load_from_0_to_1)
+TEST_EACH(a_load_balancer_reads_a_load_from_0_to_1, loads)
 {
     counter_set(of_worker(1), COUNTER_STREAMS_OPEN, loads[_i].open);
     status.limits.max_streams = loads[_i].most;
@@ -303,47 +298,21 @@ START_TEST(a_load_balancer_reads_a_load_from_0_to_1)
     get("/metrics/sse");
     ck_assert_ptr_nonnull(strstr(page.body, "\"draining\":true"));
 }
-END_TEST
 
 static const char *const others[] = {"",          "/",           "/metric",       "/metrics/",
                                      "/metricsx", "/metrics/ss", "/metrics/sse/", "/METRICS"};
 
-START_TEST(another_path_is_no_page_of_these)
+TEST_EACH(another_path_is_no_page_of_these, others)
 {
     const struct http_text path = {.at = others[_i], .len = strlen(others[_i])};
     ck_assert_ptr_null(route_find(process_pages, path, LISTENER_ADMIN));
 }
-END_TEST
 
-START_TEST(metrics_are_not_for_the_public)
+TEST(metrics_are_not_for_the_public)
 {
     static const char *const paths[] = {"/metrics", "/metrics/sse", "/health/live"};
     for (size_t i = 0; i < 3; i++) {
         const struct http_text path = {.at = paths[i], .len = strlen(paths[i])};
         ck_assert(!route_find(process_pages, path, LISTENER_PUBLIC) == (i < 2));
     }
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("metrics");
-    TCase *tcase = tcase_create("metrics");
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_add_test(tcase, every_family_stands_together_under_its_help_and_type);
-    tcase_add_test(tcase, names_say_whose_they_are_and_whether_they_only_grow);
-    tcase_add_test(tcase, every_counter_is_the_sum_over_all_threads);
-    tcase_add_test(tcase, a_gauge_that_one_thread_raised_and_another_lowered_is_their_sum);
-    tcase_add_test(tcase, large_numbers_are_whole);
-    tcase_add_test(tcase, every_reason_to_close_has_a_sample);
-    tcase_add_test(tcase, the_state_of_the_gateway_is_told);
-    tcase_add_loop_test(tcase, a_load_balancer_reads_a_load_from_0_to_1, 0, sizeof loads / sizeof *loads);
-    tcase_add_loop_test(tcase, another_path_is_no_page_of_these, 0, sizeof others / sizeof *others);
-    tcase_add_test(tcase, metrics_are_not_for_the_public);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,9 +1,9 @@
 // What --cors-origin takes is compared with what browsers send, byte for byte.
 #include "gateway/process/origin.h"
 
-#include <check.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "tests/unit/lib/unit_main.h"
 
 static char out[ORIGIN_SIZE], error[256];
 
@@ -32,14 +32,13 @@ static const struct {
     {"http://a_b.example", "http://a_b.example"},
 };
 
-START_TEST(an_origin_is_written_as_browsers_send_it)
+TEST_EACH(an_origin_is_written_as_browsers_send_it, good)
 {
     ck_assert_msg(origin_normalise(good[_i].text, out, error, sizeof error), "%s %s", good[_i].text, error);
     ck_assert_str_eq(out, good[_i].normal);
     ck_assert(origin_normalise(good[_i].normal, out, error, sizeof error));
     ck_assert_str_eq(out, good[_i].normal);
 }
-END_TEST
 
 static const struct {
     const char *text, *hint;
@@ -80,15 +79,14 @@ static const struct {
     {"http://a:-1", "no number from 1 to 65535"},
 };
 
-START_TEST(what_no_browser_sends_is_refused_with_the_form_to_write)
+TEST_EACH(what_no_browser_sends_is_refused_with_the_form_to_write, bad)
 {
     ck_assert_msg(!origin_normalise(bad[_i].text, out, error, sizeof error), "%s is taken", bad[_i].text);
     ck_assert_msg(strstr(error, bad[_i].hint) != NULL, "%s: %s", bad[_i].text, error);
     ck_assert_ptr_null(strchr(error, '\n'));
 }
-END_TEST
 
-START_TEST(a_host_of_any_length_is_refused_or_fits)
+TEST(a_host_of_any_length_is_refused_or_fits)
 {
     char text[2000] = "https://";
     for (size_t len = 1; len < 1900; len++) {
@@ -96,21 +94,4 @@ START_TEST(a_host_of_any_length_is_refused_or_fits)
         text[8 + len] = '\0';
         ck_assert_int_eq(origin_normalise(text, out, error, sizeof error), len <= 253);
     }
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("origin");
-    TCase *tcase = tcase_create("origin");
-    tcase_add_loop_test(tcase, an_origin_is_written_as_browsers_send_it, 0, sizeof good / sizeof *good);
-    tcase_add_loop_test(tcase, what_no_browser_sends_is_refused_with_the_form_to_write, 0,
-                        sizeof bad / sizeof *bad);
-    tcase_add_test(tcase, a_host_of_any_length_is_refused_or_fits);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

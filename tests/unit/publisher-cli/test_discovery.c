@@ -1,9 +1,9 @@
 #include "publisher-cli/discovery.h"
 
-#include <check.h>
 #include <hiredis/hiredis.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "tests/unit/lib/unit_main.h"
 
 static const struct {
     int type;
@@ -20,13 +20,12 @@ static const struct {
     {REDIS_REPLY_INTEGER, NULL, REDIRECTION_NONE},
 };
 
-START_TEST(only_errors_of_a_cluster_send_elsewhere)
+TEST_EACH(only_errors_of_a_cluster_send_elsewhere, answers)
 {
     redisReply reply = {.type = answers[_i].type, .str = answers[_i].text};
 
     ck_assert_int_eq(discovery_redirection(&reply), answers[_i].redirection);
 }
-END_TEST
 
 static const struct {
     char *text;
@@ -48,7 +47,7 @@ static const struct {
     {"ASK 1 h:1x", NULL, 0},
 };
 
-START_TEST(an_address_is_read)
+TEST_EACH(an_address_is_read, addresses)
 {
     redisReply reply = {.type = REDIS_REPLY_ERROR, .str = addresses[_i].text};
     char host[REDIS_HOST_SIZE];
@@ -60,9 +59,8 @@ START_TEST(an_address_is_read)
         ck_assert_uint_eq(port, addresses[_i].port);
     }
 }
-END_TEST
 
-START_TEST(a_host_that_is_too_long_is_none)
+TEST(a_host_that_is_too_long_is_none)
 {
     char text[REDIS_HOST_SIZE + 32] = "MOVED 1 ", host[REDIS_HOST_SIZE];
     redisReply reply = {.type = REDIS_REPLY_ERROR, .str = text};
@@ -74,24 +72,4 @@ START_TEST(a_host_that_is_too_long_is_none)
     memcpy(text + 8 + REDIS_HOST_SIZE - 1, ":1", 3);
     ck_assert(discovery_read_address(&reply, "same", host, &port));
     ck_assert_uint_eq(strlen(host), REDIS_HOST_SIZE - 1);
-}
-END_TEST
-
-#define LOOP(test, cases) tcase_add_loop_test(tcase, test, 0, sizeof(cases) / sizeof((cases)[0]))
-
-int main(void)
-{
-    Suite *suite = suite_create("discovery");
-    TCase *tcase = tcase_create("discovery");
-    SRunner *runner = srunner_create(suite);
-    int failed;
-
-    LOOP(only_errors_of_a_cluster_send_elsewhere, answers);
-    LOOP(an_address_is_read, addresses);
-    tcase_add_test(tcase, a_host_that_is_too_long_is_none);
-    suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -2,11 +2,11 @@
 
 #include "common/function_library.h"
 
-#include <check.h>
 #include <hiredis/hiredis.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "tests/unit/lib/unit_main.h"
 
 #define DATA "a\0b" // lengths count, not terminators
 #define SCRIPT "EVALSHA SHA 1 sse:{n} DATA"
@@ -47,7 +47,7 @@ static void write_words(char *out, size_t size, const struct command *command)
     }
 }
 
-START_TEST(a_command_says_what_was_set)
+TEST_EACH(a_command_says_what_was_set, commands)
 {
     struct durable durable;
     struct command command;
@@ -60,7 +60,6 @@ START_TEST(a_command_says_what_was_set)
     write_words(words, sizeof(words), &command);
     ck_assert_str_eq(words, commands[_i].expected);
 }
-END_TEST
 
 static const struct {
     int type;
@@ -74,28 +73,9 @@ static const struct {
     {REDIS_REPLY_STRING, "NOSCRIPT", false},
 };
 
-START_TEST(a_server_that_lacks_the_function_is_known)
+TEST_EACH(a_server_that_lacks_the_function_is_known, answers)
 {
     redisReply reply = {.type = answers[_i].type, .str = answers[_i].text, .len = strlen(answers[_i].text)};
 
     ck_assert_int_eq(durable_unknown(&reply), answers[_i].unknown);
-}
-END_TEST
-
-#define LOOP(test, cases) tcase_add_loop_test(tcase, test, 0, sizeof(cases) / sizeof((cases)[0]))
-
-int main(void)
-{
-    Suite *suite = suite_create("durable");
-    TCase *tcase = tcase_create("durable");
-    SRunner *runner = srunner_create(suite);
-    int failed;
-
-    LOOP(a_command_says_what_was_set, commands);
-    LOOP(a_server_that_lacks_the_function_is_known, answers);
-    suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,6 +1,5 @@
 #include "publisher-cli/input.h"
 
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -8,6 +7,8 @@
 #include <string.h>
 #include <sys/time.h>
 #include <unistd.h>
+
+#include "tests/unit/lib/unit_main.h"
 
 #define MAX 1000000
 
@@ -35,6 +36,8 @@ static void teardown(void)
     input_deinit(&input);
     close(fds[0]);
 }
+
+TESTS_WITH(.teardown = teardown);
 
 // The next line, reading as often as is needed.
 static enum input_result next(const char **line, size_t *len)
@@ -67,7 +70,7 @@ static void assert_end(void)
     ck_assert_int_eq(next(&line, &len), INPUT_END);
 }
 
-START_TEST(lines_lose_their_line_break)
+TEST(lines_lose_their_line_break)
 {
     open_pipe(MAX);
     write_text("a\n\nb\r\n\r\nc\rd\ne\0f\nlast", 20);
@@ -81,18 +84,16 @@ START_TEST(lines_lose_their_line_break)
     assert_line("last", 4);
     assert_end();
 }
-END_TEST
 
-START_TEST(no_input_is_no_line)
+TEST(no_input_is_no_line)
 {
     open_pipe(MAX);
     end();
     assert_end();
 }
-END_TEST
 
 // What makes `tail -f` live: a line that is there is handed over before the next read, which would block.
-START_TEST(a_line_does_not_wait_for_more)
+TEST(a_line_does_not_wait_for_more)
 {
     const char *line;
     size_t len;
@@ -108,10 +109,9 @@ START_TEST(a_line_does_not_wait_for_more)
     assert_line("half", 4);
     end();
 }
-END_TEST
 
 // Written by a child, since a pipe holds less than this.
-START_TEST(many_long_lines_come_whole)
+TEST(many_long_lines_come_whole)
 {
     static char expected[300000];
     const size_t lengths[] = {1, 65535, 65536, 65537, 131072, 262143, 299999, 0, 3};
@@ -132,9 +132,8 @@ START_TEST(many_long_lines_come_whole)
         assert_line(expected, lengths[i]);
     assert_end();
 }
-END_TEST
 
-START_TEST(a_line_is_bounded)
+TEST(a_line_is_bounded)
 {
     const char *line;
     size_t len;
@@ -146,9 +145,8 @@ START_TEST(a_line_is_bounded)
     assert_line("0123456789", 10);
     ck_assert_int_eq(next(&line, &len), INPUT_TOO_LONG);
 }
-END_TEST
 
-START_TEST(an_endless_line_is_noticed_before_its_end)
+TEST(an_endless_line_is_noticed_before_its_end)
 {
     const char *line;
     size_t len;
@@ -158,7 +156,6 @@ START_TEST(an_endless_line_is_noticed_before_its_end)
     ck_assert_int_eq(next(&line, &len), INPUT_TOO_LONG);
     end();
 }
-END_TEST
 
 static const struct {
     const char *text;
@@ -173,7 +170,7 @@ static const struct {
     {"hi\r", 3, "hi\r", 3},   {"0123456789\n", 11, "0123456789", 10},
 };
 
-START_TEST(all_of_it_loses_one_line_break_at_the_end)
+TEST_EACH(all_of_it_loses_one_line_break_at_the_end, wholes)
 {
     const char *text;
     size_t len;
@@ -185,9 +182,8 @@ START_TEST(all_of_it_loses_one_line_break_at_the_end)
     ck_assert_uint_eq(len, wholes[_i].expected_len);
     ck_assert_int_eq(memcmp(text, wholes[_i].expected, len), 0);
 }
-END_TEST
 
-START_TEST(all_of_it_is_bounded)
+TEST(all_of_it_is_bounded)
 {
     const char *text;
     size_t len;
@@ -197,7 +193,6 @@ START_TEST(all_of_it_is_bounded)
     end();
     ck_assert_int_eq(input_read_all(&input, &text, &len), INPUT_TOO_LONG);
 }
-END_TEST
 
 static void write_two(int signal_number)
 {
@@ -206,7 +201,7 @@ static void write_two(int signal_number)
 }
 
 // As a parent's Node.js leaves it. The signal comes while the read waits, and interrupts it, too.
-START_TEST(a_descriptor_that_does_not_block_is_waited_for)
+TEST(a_descriptor_that_does_not_block_is_waited_for)
 {
     const struct sigaction action = {.sa_handler = write_two};
     const struct itimerval soon = {.it_value.tv_usec = 10000};
@@ -221,9 +216,8 @@ START_TEST(a_descriptor_that_does_not_block_is_waited_for)
     end();
     assert_end();
 }
-END_TEST
 
-START_TEST(a_failed_read_is_told)
+TEST(a_failed_read_is_told)
 {
     const char *text;
     size_t len;
@@ -233,31 +227,4 @@ START_TEST(a_failed_read_is_told)
     ck_assert_int_eq(input_read_all(&input, &text, &len), INPUT_ERROR);
     ck_assert_int_eq(errno, EBADF);
     end();
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("input");
-    TCase *tcase = tcase_create("input");
-    SRunner *runner = srunner_create(suite);
-    int failed;
-
-    tcase_add_checked_fixture(tcase, NULL, teardown);
-    tcase_add_test(tcase, lines_lose_their_line_break);
-    tcase_add_test(tcase, no_input_is_no_line);
-    tcase_add_test(tcase, a_line_does_not_wait_for_more);
-    tcase_add_test(tcase, many_long_lines_come_whole);
-    tcase_add_test(tcase, a_line_is_bounded);
-    tcase_add_test(tcase, an_endless_line_is_noticed_before_its_end);
-    tcase_add_loop_test(tcase, all_of_it_loses_one_line_break_at_the_end, 0,
-                        sizeof(wholes) / sizeof(wholes[0]));
-    tcase_add_test(tcase, all_of_it_is_bounded);
-    tcase_add_test(tcase, a_descriptor_that_does_not_block_is_waited_for);
-    tcase_add_test(tcase, a_failed_read_is_told);
-    suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,8 +1,9 @@
 #include "publisher-cli/message.h"
 
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "tests/unit/lib/unit_main.h"
 
 #define MAGIC "\x1eSSE/1\n"
 #define BYTES(text)                                                                                          \
@@ -29,7 +30,7 @@ static const struct {
     {{0}, BYTES("\x1eSSE/1"), BYTES("\x1eSSE/1")},
 };
 
-START_TEST(a_payload_says_what_was_given)
+TEST_EACH(a_payload_says_what_was_given, messages)
 {
     struct message_buffer buffer = {0};
     struct span payload;
@@ -39,9 +40,8 @@ START_TEST(a_payload_says_what_was_given)
     ck_assert_int_eq(memcmp(payload.bytes, messages[_i].payload.bytes, payload.len), 0);
     free(buffer.bytes);
 }
-END_TEST
 
-START_TEST(a_buffer_serves_many_messages)
+TEST(a_buffer_serves_many_messages)
 {
     struct message_buffer buffer = {0};
     struct message_fields fields = {.event = "e"};
@@ -58,7 +58,6 @@ START_TEST(a_buffer_serves_many_messages)
     }
     free(buffer.bytes);
 }
-END_TEST
 
 static const struct {
     struct message_fields fields;
@@ -77,7 +76,7 @@ static const struct {
     {{.event = "a\tb", .id = "caf\xc3\xa9 ~"}, NULL},
 };
 
-START_TEST(fields_are_checked)
+TEST_EACH(fields_are_checked, checks)
 {
     struct failure failure;
 
@@ -85,33 +84,11 @@ START_TEST(fields_are_checked)
     if (checks[_i].expected)
         ck_assert_str_eq(failure.text, checks[_i].expected);
 }
-END_TEST
 
-START_TEST(what_no_stream_can_carry_is_known)
+TEST(what_no_stream_can_carry_is_known)
 {
     ck_assert_ptr_null(message_undeliverable((struct span)BYTES("caf\xc3\xa9 \xf0\x9f\x98\x80\r\n\x1b")));
     ck_assert_ptr_null(message_undeliverable((struct span)BYTES("")));
     ck_assert_str_eq(message_undeliverable((struct span)BYTES("a\0b")), "it holds a NUL byte");
     ck_assert_str_eq(message_undeliverable((struct span)BYTES("a\xc3")), "it is not UTF-8 text");
-}
-END_TEST
-
-#define LOOP(test, cases) tcase_add_loop_test(tcase, test, 0, sizeof(cases) / sizeof((cases)[0]))
-
-int main(void)
-{
-    Suite *suite = suite_create("message");
-    TCase *tcase = tcase_create("message");
-    SRunner *runner = srunner_create(suite);
-    int failed;
-
-    LOOP(a_payload_says_what_was_given, messages);
-    tcase_add_test(tcase, a_buffer_serves_many_messages);
-    LOOP(fields_are_checked, checks);
-    tcase_add_test(tcase, what_no_stream_can_carry_is_known);
-    suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

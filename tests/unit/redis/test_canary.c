@@ -2,7 +2,6 @@
 // stopped, and tick() fires it.
 #include "gateway/redis/canary.c"
 
-#include <check.h>
 #include <signal.h>
 #include <time.h>
 
@@ -11,6 +10,7 @@
 #include "tests/unit/lib/loop.h"
 #include "tests/unit/lib/redis_server.h"
 #include "tests/unit/lib/scratch.h"
+#include "tests/unit/lib/unit_main.h"
 
 static struct ev_loop *loop;
 static struct redis_server server;
@@ -125,6 +125,9 @@ static void teardown(void)
     ev_loop_destroy(loop);
 }
 
+TESTS_WITH(.setup_once = scratch_setup, .teardown_once = scratch_teardown, .setup = setup,
+           .teardown = teardown);
+
 // The verdict on the one before, and the next one.
 static void tick(void)
 {
@@ -134,7 +137,7 @@ static void tick(void)
     deadline_stop(&canary->verdict);
 }
 
-START_TEST(a_subscriber_that_has_just_gone_deaf_is_replaced_within_5_seconds)
+TEST(a_subscriber_that_has_just_gone_deaf_is_replaced_within_5_seconds)
 {
     double every = canary->timer.repeat;
     ev_invoke(loop, &canary->timer, EV_TIMER);
@@ -142,7 +145,6 @@ START_TEST(a_subscriber_that_has_just_gone_deaf_is_replaced_within_5_seconds)
     deadline_stop(&canary->verdict);
     ck_assert(every > 0 && 2 * every + verdict < 5); // two have to be lost
 }
-END_TEST
 
 static bool is_proven(void *ctx)
 {
@@ -171,16 +173,15 @@ static void make_deaf(void)
     }
 }
 
-START_TEST(delivery_is_proven_by_the_first_canary_without_waiting)
+TEST(delivery_is_proven_by_the_first_canary_without_waiting)
 {
     loop_wait(loop, is_proven, NULL);
     ck_assert_uint_eq(proven, 1);
     ck_assert_uint_eq(counter_read(&counters, COUNTER_CANARIES_SENT), 1);
     ck_assert_uint_eq(counter_read(&counters, COUNTER_CANARIES_BACK), 1);
 }
-END_TEST
 
-START_TEST(it_stays_proven_while_canaries_come_back)
+TEST(it_stays_proven_while_canaries_come_back)
 {
     loop_wait(loop, is_proven, NULL);
     for (unsigned i = 2; i <= 20; i++) {
@@ -192,9 +193,8 @@ START_TEST(it_stays_proven_while_canaries_come_back)
     ck_assert_uint_eq(proven, 1);
     ck_assert_uint_eq(disproven + deaf, 0);
 }
-END_TEST
 
-START_TEST(only_the_newest_canary_proves_anything)
+TEST(only_the_newest_canary_proves_anything)
 {
     loop_wait(loop, is_proven, NULL);
     canary_lost(canary);
@@ -210,9 +210,8 @@ START_TEST(only_the_newest_canary_proves_anything)
     ck_assert_uint_eq(proven, 1);
     ck_assert_uint_eq(counter_read(&counters, COUNTER_CANARIES_BACK), 1);
 }
-END_TEST
 
-START_TEST(one_lost_canary_is_forgiven_two_are_not)
+TEST(one_lost_canary_is_forgiven_two_are_not)
 {
     loop_wait(loop, is_proven, NULL);
     make_deaf();
@@ -227,9 +226,8 @@ START_TEST(one_lost_canary_is_forgiven_two_are_not)
     tick(); // said once for two canaries, not at every tick from now on
     ck_assert_uint_eq(deaf, 1);
 }
-END_TEST
 
-START_TEST(a_subscriber_that_hears_others_may_be_late_but_not_for_ever)
+TEST(a_subscriber_that_hears_others_may_be_late_but_not_for_ever)
 {
     loop_wait(loop, is_proven, NULL);
     make_deaf();
@@ -242,9 +240,8 @@ START_TEST(a_subscriber_that_hears_others_may_be_late_but_not_for_ever)
     ck_assert_uint_eq(disproven, 1);
     ck_assert_uint_eq(deaf, 1);
 }
-END_TEST
 
-START_TEST(a_canary_lost_now_and_then_is_forgiven_each_time)
+TEST(a_canary_lost_now_and_then_is_forgiven_each_time)
 {
     loop_wait(loop, is_proven, NULL);
     ignore_subscribed = true;
@@ -261,9 +258,8 @@ START_TEST(a_canary_lost_now_and_then_is_forgiven_each_time)
     }
     ck_assert_uint_eq(disproven + deaf, 0);
 }
-END_TEST
 
-START_TEST(a_deaf_subscriber_is_replaced_and_delivery_proven_again)
+TEST(a_deaf_subscriber_is_replaced_and_delivery_proven_again)
 {
     cure_deafness = true;
     loop_wait(loop, is_proven, NULL);
@@ -277,9 +273,8 @@ START_TEST(a_deaf_subscriber_is_replaced_and_delivery_proven_again)
     loop_wait(loop, is_proven, NULL);
     ck_assert_uint_eq(deaf, 1);
 }
-END_TEST
 
-START_TEST(a_canary_that_redis_refuses_says_nothing_of_the_subscriber)
+TEST(a_canary_that_redis_refuses_says_nothing_of_the_subscriber)
 {
     log_capture_start();
     loop_wait(loop, is_proven, NULL);
@@ -296,9 +291,8 @@ START_TEST(a_canary_that_redis_refuses_says_nothing_of_the_subscriber)
     tick();
     loop_wait(loop, is_proven, NULL);
 }
-END_TEST
 
-START_TEST(without_its_own_connection_nothing_is_proven_and_nobody_is_deaf)
+TEST(without_its_own_connection_nothing_is_proven_and_nobody_is_deaf)
 {
     loop_wait(loop, is_proven, NULL);
     redis_conn_replace(canary->conn, "a test");
@@ -310,11 +304,10 @@ START_TEST(without_its_own_connection_nothing_is_proven_and_nobody_is_deaf)
     ck_assert_uint_eq(deaf, 0);
     loop_wait(loop, is_proven, NULL); // as soon as it is back, without a tick
 }
-END_TEST
 
 // The canaries that could not be sent were not the subscriber's to hear. The one on its way may stand behind
 // many messages; a subscriber that was cut off for that would lose them.
-START_TEST(a_subscriber_is_deaf_only_to_what_redis_took)
+TEST(a_subscriber_is_deaf_only_to_what_redis_took)
 {
     loop_wait(loop, is_proven, NULL);
     make_deaf();
@@ -329,9 +322,8 @@ START_TEST(a_subscriber_is_deaf_only_to_what_redis_took)
     tick();
     ck_assert_uint_eq(deaf, 1);
 }
-END_TEST
 
-START_TEST(a_new_connection_of_the_subscriber_is_judged_by_its_own_canaries)
+TEST(a_new_connection_of_the_subscriber_is_judged_by_its_own_canaries)
 {
     loop_wait(loop, is_proven, NULL);
     make_deaf();
@@ -352,9 +344,8 @@ START_TEST(a_new_connection_of_the_subscriber_is_judged_by_its_own_canaries)
     tick();
     ck_assert_uint_eq(deaf, 1);
 }
-END_TEST
 
-START_TEST(when_the_subscriber_is_gone_nothing_is_proven_at_once)
+TEST(when_the_subscriber_is_gone_nothing_is_proven_at_once)
 {
     loop_wait(loop, is_proven, NULL);
     redis_pubsub_replace(pubsub, "a test");
@@ -362,9 +353,8 @@ START_TEST(when_the_subscriber_is_gone_nothing_is_proven_at_once)
     loop_wait(loop, is_proven, NULL);
     ck_assert_uint_eq(proven, 2);
 }
-END_TEST
 
-START_TEST(every_canary_has_a_reserved_channel_of_its_own)
+TEST(every_canary_has_a_reserved_channel_of_its_own)
 {
     struct canary_settings settings = {.url = &server.url,
                                        .client_name = "b",
@@ -376,7 +366,6 @@ START_TEST(every_canary_has_a_reserved_channel_of_its_own)
     ck_assert_int_eq(strncmp(canary_channel(other), "sse:", 4), 0);
     canary_destroy(other);
 }
-END_TEST
 
 static bool is_back(void *ctx)
 {
@@ -385,7 +374,7 @@ static bool is_back(void *ctx)
 }
 
 // Test 0: the canary is there when the verdict is due. Test 1: Redis slept, too, and wakes no sooner than this.
-START_TEST(a_canary_that_came_back_while_the_loop_slept_is_not_called_missed)
+TEST_LOOP(a_canary_that_came_back_while_the_loop_slept_is_not_called_missed, 0, 2)
 {
     const struct timespec time = {.tv_nsec = _i == 0 ? 100000000 : 600000000};
     loop_wait(loop, is_proven, NULL);
@@ -403,34 +392,4 @@ START_TEST(a_canary_that_came_back_while_the_loop_slept_is_not_called_missed)
     loop_wait(loop, is_back, NULL);
     ck_assert_uint_eq(canary->missed, 0);
     ck_assert_uint_eq(disproven + deaf, 0);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("canary");
-    TCase *tcase = tcase_create("canary");
-    tcase_add_unchecked_fixture(tcase, scratch_setup, scratch_teardown);
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_add_test(tcase, delivery_is_proven_by_the_first_canary_without_waiting);
-    tcase_add_test(tcase, it_stays_proven_while_canaries_come_back);
-    tcase_add_test(tcase, only_the_newest_canary_proves_anything);
-    tcase_add_test(tcase, one_lost_canary_is_forgiven_two_are_not);
-    tcase_add_test(tcase, a_subscriber_that_hears_others_may_be_late_but_not_for_ever);
-    tcase_add_test(tcase, a_canary_lost_now_and_then_is_forgiven_each_time);
-    tcase_add_test(tcase, a_subscriber_that_has_just_gone_deaf_is_replaced_within_5_seconds);
-    tcase_add_test(tcase, a_deaf_subscriber_is_replaced_and_delivery_proven_again);
-    tcase_add_test(tcase, a_canary_that_redis_refuses_says_nothing_of_the_subscriber);
-    tcase_add_test(tcase, without_its_own_connection_nothing_is_proven_and_nobody_is_deaf);
-    tcase_add_test(tcase, a_subscriber_is_deaf_only_to_what_redis_took);
-    tcase_add_test(tcase, a_new_connection_of_the_subscriber_is_judged_by_its_own_canaries);
-    tcase_add_test(tcase, when_the_subscriber_is_gone_nothing_is_proven_at_once);
-    tcase_add_loop_test(tcase, a_canary_that_came_back_while_the_loop_slept_is_not_called_missed, 0, 2);
-    tcase_add_test(tcase, every_canary_has_a_reserved_channel_of_its_own);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

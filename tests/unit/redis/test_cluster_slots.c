@@ -1,10 +1,10 @@
 // Slots of channels, maps of slots from what CLUSTER SLOTS answers, and what the errors of a cluster say.
 #include "gateway/redis/cluster_slots.h"
 
-#include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "tests/unit/lib/unit_main.h"
 
 static uint16_t slot(const char *name)
 {
@@ -12,7 +12,7 @@ static uint16_t slot(const char *name)
 }
 
 // What CLUSTER KEYSLOT of Redis 7.0.15 says; 12739 is in the cluster specification, too.
-START_TEST(slots_are_those_of_redis)
+TEST(slots_are_those_of_redis)
 {
     static const struct {
         const char *name;
@@ -37,15 +37,13 @@ START_TEST(slots_are_those_of_redis)
     ck_assert_uint_eq(cluster_slot("", 0), 0);
     ck_assert_uint_eq(cluster_slot("foobar", 3), 12182); // no terminator is needed
 }
-END_TEST
 
-START_TEST(the_stream_of_a_channel_has_the_channels_slot)
+TEST(the_stream_of_a_channel_has_the_channels_slot)
 {
     ck_assert_uint_eq(slot("sse:{user:42}"), slot("user:42"));
 }
-END_TEST
 
-START_TEST(there_is_a_tag_for_every_slot)
+TEST_LOOP(there_is_a_tag_for_every_slot, 96, 97)
 {
     for (unsigned i = 0; i < CLUSTER_SLOTS; i += _i + 1) {
         char tag[CLUSTER_TAG_MAX], name[64];
@@ -54,7 +52,6 @@ START_TEST(there_is_a_tag_for_every_slot)
         ck_assert_uint_eq(slot(name), i);
     }
 }
-END_TEST
 
 // The answer to CLUSTER SLOTS, read by hiredis from its bytes.
 static redisReply *reply_of(const char *bytes)
@@ -92,7 +89,7 @@ static const char *owner(const struct cluster_slots *s, size_t of)
     return text;
 }
 
-START_TEST(a_map_tells_who_owns_what)
+TEST(a_map_tells_who_owns_what)
 {
     struct cluster_slots s;
     ck_assert(read_slots(&s, "*3\r\n*4\r\n:0\r\n:99\r\n" A B "*3\r\n:100\r\n:100\r\n" C
@@ -108,9 +105,8 @@ START_TEST(a_map_tells_who_owns_what)
     ck_assert(!cluster_slots_has_node(&s, &(struct redis_address){.host = "10.0.0.3", .port = 6379}));
     cluster_slots_deinit(&s);
 }
-END_TEST
 
-START_TEST(a_node_without_a_host_is_where_it_was_asked_and_one_that_nobody_can_find_is_left_out)
+TEST(a_node_without_a_host_is_where_it_was_asked_and_one_that_nobody_can_find_is_left_out)
 {
     struct cluster_slots s;
     ck_assert(read_slots(&s, "*3\r\n*3\r\n:0\r\n:1\r\n" NODE("$-1\r\n", 7000) "*3\r\n:2\r\n:2\r\n" NODE(
@@ -120,9 +116,8 @@ START_TEST(a_node_without_a_host_is_where_it_was_asked_and_one_that_nobody_can_f
     ck_assert_str_eq(owner(&s, 3), "nobody");
     cluster_slots_deinit(&s);
 }
-END_TEST
 
-START_TEST(answers_that_make_no_sense_are_refused)
+TEST(answers_that_make_no_sense_are_refused)
 {
     static const char *const bad[] = {
         "+OK\r\n",
@@ -145,9 +140,8 @@ START_TEST(answers_that_make_no_sense_are_refused)
     ck_assert_uint_eq(s.node_count, 0);
     cluster_slots_deinit(&s);
 }
-END_TEST
 
-START_TEST(a_difference_is_what_has_another_owner_wherever_nodes_stand_in_the_list)
+TEST(a_difference_is_what_has_another_owner_wherever_nodes_stand_in_the_list)
 {
     static bool moved[CLUSTER_SLOTS];
     struct cluster_slots before, after, none;
@@ -164,9 +158,8 @@ START_TEST(a_difference_is_what_has_another_owner_wherever_nodes_stand_in_the_li
     cluster_slots_deinit(&before);
     cluster_slots_deinit(&after);
 }
-END_TEST
 
-START_TEST(moved_says_which_slot_and_where)
+TEST(moved_says_which_slot_and_where)
 {
     struct cluster_moved m;
     ck_assert(cluster_moved_parse("MOVED 3999 127.0.0.1:6381", "10.0.0.9", &m));
@@ -194,9 +187,8 @@ START_TEST(moved_says_which_slot_and_where)
     strcpy(long_host + 8 + REDIS_HOST_SIZE, ":1");
     ck_assert(!cluster_moved_parse(long_host, "10.0.0.9", &m));
 }
-END_TEST
 
-START_TEST(errors_of_a_cluster_that_changes_pass_and_others_do_not)
+TEST(errors_of_a_cluster_that_changes_pass_and_others_do_not)
 {
     ck_assert(cluster_error_passes("MOVED 1 a:1"));
     ck_assert(cluster_error_passes("ASK 1 a:1"));
@@ -204,27 +196,4 @@ START_TEST(errors_of_a_cluster_that_changes_pass_and_others_do_not)
     ck_assert(cluster_error_passes("CLUSTERDOWN The cluster is down"));
     ck_assert(!cluster_error_passes("NOPERM this user has no permissions"));
     ck_assert(!cluster_error_passes("CROSSSLOT Keys in request don't hash to the same slot"));
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("cluster_slots");
-    TCase *tcase = tcase_create("cluster_slots");
-    tcase_add_test(tcase, slots_are_those_of_redis);
-    tcase_add_test(tcase, the_stream_of_a_channel_has_the_channels_slot);
-    tcase_add_loop_test(tcase, there_is_a_tag_for_every_slot, 96, 97);
-    tcase_add_test(tcase, a_map_tells_who_owns_what);
-    tcase_add_test(tcase,
-                   a_node_without_a_host_is_where_it_was_asked_and_one_that_nobody_can_find_is_left_out);
-    tcase_add_test(tcase, answers_that_make_no_sense_are_refused);
-    tcase_add_test(tcase, a_difference_is_what_has_another_owner_wherever_nodes_stand_in_the_list);
-    tcase_add_test(tcase, moved_says_which_slot_and_where);
-    tcase_add_test(tcase, errors_of_a_cluster_that_changes_pass_and_others_do_not);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

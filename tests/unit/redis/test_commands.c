@@ -2,9 +2,7 @@
 // others.
 #include "gateway/redis/commands.h"
 
-#include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/container_of.h"
@@ -12,6 +10,7 @@
 #include "tests/unit/lib/loop.h"
 #include "tests/unit/lib/redis_server.h"
 #include "tests/unit/lib/scratch.h"
+#include "tests/unit/lib/unit_main.h"
 
 enum {
     FEW,
@@ -128,6 +127,9 @@ static void teardown(void)
     ev_loop_destroy(loop);
 }
 
+TESTS_WITH(.setup_once = scratch_setup, .teardown_once = scratch_teardown, .setup = setup,
+           .teardown = teardown, .timeout_s = 30);
+
 static bool add(unsigned i, const struct command_kind *kind, const char *text)
 {
     questions[i] = (struct question){.command.kind = kind, .text = text};
@@ -160,7 +162,7 @@ static bool is_lost(void *ctx)
     return questions[0].lost >= *(unsigned *)ctx;
 }
 
-START_TEST(no_more_of_a_class_is_in_flight_than_it_may)
+TEST(no_more_of_a_class_is_in_flight_than_it_may)
 {
     unsigned all = ALL;
     for (unsigned i = 0; i < all; i++)
@@ -169,9 +171,8 @@ START_TEST(no_more_of_a_class_is_in_flight_than_it_may)
     loop_wait(loop, are_answered, &all);
     ck_assert_uint_eq(most_in_flight, FEW_MAX);
 }
-END_TEST
 
-START_TEST(a_full_class_takes_no_more_until_one_was_answered)
+TEST(a_full_class_takes_no_more_until_one_was_answered)
 {
     unsigned all = MANY_MAX;
     for (unsigned i = 0; i < all; i++)
@@ -182,9 +183,8 @@ START_TEST(a_full_class_takes_no_more_until_one_was_answered)
     loop_wait(loop, are_answered, &all);
     ck_assert(add(all, &many, "GET k"));
 }
-END_TEST
 
-START_TEST(what_waits_when_the_queue_goes_is_forgotten)
+TEST(what_waits_when_the_queue_goes_is_forgotten)
 {
     for (unsigned i = 0; i < 4; i++)
         ck_assert(add(i, i % 2 ? &few : &once, "GET k"));
@@ -193,9 +193,8 @@ START_TEST(what_waits_when_the_queue_goes_is_forgotten)
     for (unsigned i = 0; i < 4; i++)
         ck_assert_int_eq(questions[i].state, FORGOTTEN);
 }
-END_TEST
 
-START_TEST(what_a_lost_connection_had_in_flight_is_asked_again_but_not_what_may_be_done_once)
+TEST(what_a_lost_connection_had_in_flight_is_asked_again_but_not_what_may_be_done_once)
 {
     unsigned one = 1, two = 2;
     redis_server_start(&server, NULL);
@@ -211,9 +210,8 @@ START_TEST(what_a_lost_connection_had_in_flight_is_asked_again_but_not_what_may_
     ck_assert_int_eq(questions[0].state, ANSWERED);
     redisFree(admin);
 }
-END_TEST
 
-START_TEST(a_command_whose_answer_takes_connections_down_costs_the_others_little)
+TEST(a_command_whose_answer_takes_connections_down_costs_the_others_little)
 {
     unsigned all = ALL, some = 6;
     const char *const limits[] = {"--client-output-buffer-limit", "normal", "1mb", "0", "0", NULL};
@@ -236,9 +234,8 @@ START_TEST(a_command_whose_answer_takes_connections_down_costs_the_others_little
     ck_assert_int_eq(questions[0].state, ANSWERED);
     redisFree(admin);
 }
-END_TEST
 
-START_TEST(an_error_that_passes_is_no_answer_and_one_that_stays_is)
+TEST(an_error_that_passes_is_no_answer_and_one_that_stays_is)
 {
     unsigned one = 1, three = 3;
     const char *const stale[] = {"--replica-serve-stale-data", "no", NULL};
@@ -256,26 +253,4 @@ START_TEST(an_error_that_passes_is_no_answer_and_one_that_stays_is)
     ck_assert_int_eq(questions[0].state, ANSWERED);
     ck_assert_uint_eq(questions[0].sent, 1);
     redisFree(admin);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("commands");
-    TCase *t = tcase_create("commands");
-    tcase_set_timeout(t, 30);
-    tcase_add_unchecked_fixture(t, scratch_setup, scratch_teardown);
-    tcase_add_checked_fixture(t, setup, teardown);
-    tcase_add_test(t, no_more_of_a_class_is_in_flight_than_it_may);
-    tcase_add_test(t, a_full_class_takes_no_more_until_one_was_answered);
-    tcase_add_test(t, what_waits_when_the_queue_goes_is_forgotten);
-    tcase_add_test(t, what_a_lost_connection_had_in_flight_is_asked_again_but_not_what_may_be_done_once);
-    tcase_add_test(t, a_command_whose_answer_takes_connections_down_costs_the_others_little);
-    tcase_add_test(t, an_error_that_passes_is_no_answer_and_one_that_stays_is);
-    suite_add_tcase(suite, t);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -7,11 +7,10 @@ static uint64_t test_clock_ms(void);
 #include "gateway/redis/history.c"
 #undef clock_monotonic_ms
 
-#include <check.h>
-
 #include "tests/unit/lib/loop.h"
 #include "tests/unit/lib/redis_server.h"
 #include "tests/unit/lib/scratch.h"
+#include "tests/unit/lib/unit_main.h"
 
 enum { HOUR_MS = 3600 * 1000, EVERY_MS = 100, LATELY = PATIENCE_MS / EVERY_MS, AWAITED = 50 };
 
@@ -94,6 +93,9 @@ static void teardown(void)
     ev_loop_destroy(loop);
 }
 
+TESTS_WITH(.setup_once = scratch_setup, .teardown_once = scratch_teardown, .setup = setup,
+           .teardown = teardown);
+
 static void ask_for_last(uint64_t query)
 {
     ck_assert(history_ask_last(history, query, "a", 1));
@@ -140,7 +142,7 @@ static void ask_for_long(uint64_t awaited_count)
     }
 }
 
-START_TEST(while_redis_is_away_no_more_waits_than_is_awaited_or_was_asked_lately)
+TEST(while_redis_is_away_no_more_waits_than_is_awaited_or_was_asked_lately)
 {
     ask_for_long(AWAITED);
     for (uint32_t n = 0; n < HOUR_MS / EVERY_MS; n++) {
@@ -153,9 +155,8 @@ START_TEST(while_redis_is_away_no_more_waits_than_is_awaited_or_was_asked_lately
         }
     }
 }
-END_TEST
 
-START_TEST(what_is_awaited_is_answered_however_long_redis_was_away)
+TEST(what_is_awaited_is_answered_however_long_redis_was_away)
 {
     ask_for_long(AWAITED);
     for (int minutes = 0; minutes < 60; minutes++) {
@@ -169,9 +170,8 @@ START_TEST(what_is_awaited_is_answered_however_long_redis_was_away)
     ck_assert_uint_ge(pages, 1);
     ck_assert_uint_le(pages, 2); // and not those that were given up
 }
-END_TEST
 
-START_TEST(what_a_redis_that_is_there_does_not_answer_is_given_up_too)
+TEST(what_a_redis_that_is_there_does_not_answer_is_given_up_too)
 {
     uint64_t all = 60;
     unsigned some = 10;
@@ -192,22 +192,4 @@ START_TEST(what_a_redis_that_is_there_does_not_answer_is_given_up_too)
     ck_assert_uint_eq(lasts, some);
     ck_assert_uint_eq(pages, 0);
     redisFree(admin);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *s = suite_create("history");
-    TCase *t = tcase_create("history");
-    tcase_add_unchecked_fixture(t, scratch_setup, scratch_teardown);
-    tcase_add_checked_fixture(t, setup, teardown);
-    tcase_add_test(t, while_redis_is_away_no_more_waits_than_is_awaited_or_was_asked_lately);
-    tcase_add_test(t, what_is_awaited_is_answered_however_long_redis_was_away);
-    tcase_add_test(t, what_a_redis_that_is_there_does_not_answer_is_given_up_too);
-    suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

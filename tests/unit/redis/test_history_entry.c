@@ -1,12 +1,11 @@
 // Entries of a stream, as Redis sends them: the frame that each becomes, and what is not taken for an event.
 #include "gateway/redis/history_entry.h"
 
-#include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "gateway/fanout/cursor.h"
+#include "tests/unit/lib/unit_main.h"
 
 #define MAX_MESSAGE 1000
 
@@ -54,7 +53,7 @@ static void check_place(const struct frame *f, uint64_t ms, uint64_t offset)
     ck_assert_mem_eq(f->channel, "news", 4);
 }
 
-START_TEST(an_entry_is_its_event)
+TEST(an_entry_is_its_event)
 {
     enum counter dropped;
     struct frame *f = frame_of("101-5", OURS("order", "250", "a\nb"), &dropped);
@@ -73,9 +72,8 @@ START_TEST(an_entry_is_its_event)
     ck_assert(event_id_equal(from, f->at));
     frame_release(f);
 }
-END_TEST
 
-START_TEST(empty_fields_are_absent_and_their_order_is_free)
+TEST(empty_fields_are_absent_and_their_order_is_free)
 {
     enum counter dropped;
     struct frame *f = frame_of("101-5", OURS("", "", ""), &dropped);
@@ -86,7 +84,6 @@ START_TEST(empty_fields_are_absent_and_their_order_is_free)
     ck_assert_mem_eq(f->wire + f->body_at + f->id_line_len, "data: x\n\n", 9);
     frame_release(f);
 }
-END_TEST
 
 static const struct {
     const char *event, *retry, *data;
@@ -98,7 +95,7 @@ static const struct {
 };
 
 // The stream goes on behind it; a hole that nobody mentions would be asked for again and again.
-START_TEST(what_no_stream_can_carry_is_a_gap_in_its_place)
+TEST_EACH(what_no_stream_can_carry_is_a_gap_in_its_place, bad)
 {
     enum counter dropped;
     struct frame *f = frame_of("101-5", OURS(bad[_i].event, bad[_i].retry, bad[_i].data), &dropped);
@@ -109,9 +106,8 @@ START_TEST(what_no_stream_can_carry_is_a_gap_in_its_place)
     ck_assert_ptr_nonnull(strstr(f->wire, "\"from\":5,\"to\":5}"));
     frame_release(f);
 }
-END_TEST
 
-START_TEST(an_event_that_is_too_large_is_a_gap)
+TEST(an_event_that_is_too_large_is_a_gap)
 {
     enum counter dropped;
     char data[MAX_MESSAGE + 2];
@@ -127,7 +123,6 @@ START_TEST(an_event_that_is_too_large_is_a_gap)
     ck_assert(!f->is_gap);
     frame_release(f);
 }
-END_TEST
 
 static const char *const foreign[][10] = {
     {"a", "b"},
@@ -142,7 +137,7 @@ static const char *const foreign[][10] = {
 };
 
 // Somebody's XADD by hand. It stands behind the entry that Redis sent before it, whatever it says.
-START_TEST(an_entry_that_is_not_the_function_s_is_a_gap)
+TEST_EACH(an_entry_that_is_not_the_function_s_is_a_gap, foreign)
 {
     enum counter dropped;
     struct frame *f = frame_of("101-5", foreign[_i], &dropped);
@@ -152,7 +147,6 @@ START_TEST(an_entry_that_is_not_the_function_s_is_a_gap)
     ck_assert(event_id_equal(f->prev, before));
     frame_release(f);
 }
-END_TEST
 
 static const char *const no_entries[] = {
     "$5\r\n101-5\r\n",      "*1\r\n$5\r\n101-5\r\n",        "*2\r\n$5\r\n101-5\r\n$1\r\nx\r\n",
@@ -160,7 +154,7 @@ static const char *const no_entries[] = {
     "*2\r\n$-1\r\n*0\r\n",  "*2\r\n$5\r\n101-5\r\n*-1\r\n",
 };
 
-START_TEST(what_is_no_entry_is_none)
+TEST_EACH(what_is_no_entry_is_none, no_entries)
 {
     enum counter dropped;
     struct event_id at;
@@ -174,24 +168,4 @@ START_TEST(what_is_no_entry_is_none)
                                            MAX_MESSAGE, before, &dropped));
     freeReplyObject(reply);
     redisReaderFree(reader);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("history_entry");
-    TCase *tcase = tcase_create("history_entry");
-    tcase_add_test(tcase, an_entry_is_its_event);
-    tcase_add_test(tcase, empty_fields_are_absent_and_their_order_is_free);
-    tcase_add_loop_test(tcase, what_no_stream_can_carry_is_a_gap_in_its_place, 0, sizeof bad / sizeof *bad);
-    tcase_add_test(tcase, an_event_that_is_too_large_is_a_gap);
-    tcase_add_loop_test(tcase, an_entry_that_is_not_the_function_s_is_a_gap, 0,
-                        sizeof foreign / sizeof *foreign);
-    tcase_add_loop_test(tcase, what_is_no_entry_is_none, 0, sizeof no_entries / sizeof *no_entries);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

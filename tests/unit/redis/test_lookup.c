@@ -7,11 +7,10 @@ static ssize_t write_to(int fd, const void *bytes, size_t len);
 #undef write
 
 #include <arpa/inet.h>
-#include <check.h>
 #include <netinet/in.h>
-#include <stdlib.h>
 
 #include "tests/unit/lib/loop.h"
+#include "tests/unit/lib/unit_main.h"
 
 static struct ev_loop *loop;
 static unsigned done, found_loopback;
@@ -50,12 +49,14 @@ static void teardown(void)
     ev_loop_destroy(loop);
 }
 
+TESTS_WITH(.setup = setup, .teardown = teardown);
+
 static bool is_done(void *ctx)
 {
     return done >= *(unsigned *)ctx;
 }
 
-START_TEST(a_name_is_resolved_while_the_loop_turns)
+TEST(a_name_is_resolved_while_the_loop_turns)
 {
     unsigned one = 1;
     struct lookup *l = lookup_start(loop, "localhost", 6380, on_done, &loop);
@@ -66,9 +67,8 @@ START_TEST(a_name_is_resolved_while_the_loop_turns)
     ck_assert_uint_eq(done, 1); // told once
     lookup_release(l);
 }
-END_TEST
 
-START_TEST(a_lookup_that_is_released_is_not_heard_of_again)
+TEST(a_lookup_that_is_released_is_not_heard_of_again)
 {
     enum { COUNT = 30 };
     struct lookup *lookups[COUNT];
@@ -83,7 +83,6 @@ START_TEST(a_lookup_that_is_released_is_not_heard_of_again)
     lookup_release(last);
     lookup_release(NULL); // no effect
 }
-END_TEST
 
 static bool is_over(void *ctx)
 {
@@ -95,7 +94,7 @@ static void on_tick(struct ev_loop *ticking, ev_timer *w, int events)
     (void)ticking, (void)w, (void)events;
 }
 
-START_TEST(a_lookup_whose_wake_up_is_lost_is_known_to_be_over)
+TEST(a_lookup_whose_wake_up_is_lost_is_known_to_be_over)
 {
     ev_timer tick;
     ev_timer_init(&tick, on_tick, 0.01, 0.01);
@@ -107,7 +106,6 @@ START_TEST(a_lookup_whose_wake_up_is_lost_is_known_to_be_over)
     lookup_release(l);
     ev_timer_stop(loop, &tick);
 }
-END_TEST
 
 static const char *failure;
 
@@ -118,7 +116,7 @@ static void on_failure(void *ctx, const struct addrinfo *found, const char *erro
     failure = error;
 }
 
-START_TEST(a_lookup_that_cannot_be_watched_has_failed)
+TEST(a_lookup_that_cannot_be_watched_has_failed)
 {
     struct lookup *l = lookup_start(loop, "localhost", 6380, on_failure, NULL);
     ev_io_stop(loop, &l->io); // as libev does it
@@ -127,7 +125,6 @@ START_TEST(a_lookup_that_cannot_be_watched_has_failed)
     ck_assert_ptr_nonnull(failure);
     lookup_release(l);
 }
-END_TEST
 
 static const struct {
     const char *host;
@@ -135,29 +132,10 @@ static const struct {
 } hosts[] = {{"127.0.0.1", AF_INET}, {"::1", AF_INET6}, {"localhost", 0}, {"", 0},
              {"127.0.0.1x", 0},      {"[::1]", 0}};
 
-START_TEST(an_address_is_known_without_asking)
+TEST_EACH(an_address_is_known_without_asking, hosts)
 {
     struct addrinfo *found = lookup_numeric(hosts[_i].host, 6380);
     ck_assert_int_eq(found ? found->ai_family : 0, hosts[_i].family);
     if (found)
         freeaddrinfo(found);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("lookup");
-    TCase *tcase = tcase_create("lookup");
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_add_test(tcase, a_name_is_resolved_while_the_loop_turns);
-    tcase_add_test(tcase, a_lookup_that_is_released_is_not_heard_of_again);
-    tcase_add_test(tcase, a_lookup_whose_wake_up_is_lost_is_known_to_be_over);
-    tcase_add_test(tcase, a_lookup_that_cannot_be_watched_has_failed);
-    tcase_add_loop_test(tcase, an_address_is_known_without_asking, 0, sizeof hosts / sizeof *hosts);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,7 +1,5 @@
 #include "gateway/redis/pending_replies.h"
-
-#include <check.h>
-#include <stdlib.h>
+#include "tests/unit/lib/unit_main.h"
 
 static struct pending_replies u;
 
@@ -15,12 +13,14 @@ static void teardown(void)
     pending_replies_deinit(&u);
 }
 
+TESTS_WITH(.setup = setup, .teardown = teardown);
+
 static void ask(enum asked what, uint32_t replies)
 {
     ck_assert(pending_replies_add(&u, what, replies));
 }
 
-START_TEST(an_error_answers_the_oldest_command)
+TEST(an_error_answers_the_oldest_command)
 {
     ask(ASKED_SUBSCRIBE, 2);
     ask(ASKED_UNSUBSCRIBE, 1);
@@ -34,10 +34,9 @@ START_TEST(an_error_answers_the_oldest_command)
     ck_assert_int_eq(pending_replies_error(&u), ASKED_SUBSCRIBE); // all three channels
     ck_assert_int_eq(pending_replies_error(&u), ASKED_NOTHING);
 }
-END_TEST
 
 // Servers take subscriptions away by themselves (a slot moves).
-START_TEST(an_unsubscribe_that_nobody_asked_for_changes_nothing)
+TEST(an_unsubscribe_that_nobody_asked_for_changes_nothing)
 {
     pending_replies_reply(&u, ASKED_UNSUBSCRIBE);
     ask(ASKED_SUBSCRIBE, 1);
@@ -47,10 +46,9 @@ START_TEST(an_unsubscribe_that_nobody_asked_for_changes_nothing)
     pending_replies_reply(&u, ASKED_UNSUBSCRIBE);
     ck_assert_int_eq(pending_replies_error(&u), ASKED_NOTHING);
 }
-END_TEST
 
 // Whatever was counted wrongly, the next answer that is sure puts right.
-START_TEST(an_answer_settles_what_was_asked_before_it)
+TEST(an_answer_settles_what_was_asked_before_it)
 {
     ask(ASKED_UNSUBSCRIBE, 5);
     ask(ASKED_PING, 1);
@@ -60,9 +58,8 @@ START_TEST(an_answer_settles_what_was_asked_before_it)
     pending_replies_reply(&u, ASKED_PING);
     ck_assert_int_eq(pending_replies_error(&u), ASKED_SUBSCRIBE);
 }
-END_TEST
 
-START_TEST(many_may_wait_and_none_is_lost_or_kept)
+TEST(many_may_wait_and_none_is_lost_or_kept)
 {
     static const enum asked kinds[] = {ASKED_SUBSCRIBE, ASKED_UNSUBSCRIBE, ASKED_PING};
     size_t asked = 0, settled = 0;
@@ -79,22 +76,4 @@ START_TEST(many_may_wait_and_none_is_lost_or_kept)
     }
     pending_replies_clear(&u);
     ck_assert_int_eq(pending_replies_error(&u), ASKED_NOTHING);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("pending_replies");
-    TCase *tcase = tcase_create("pending_replies");
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_add_test(tcase, an_error_answers_the_oldest_command);
-    tcase_add_test(tcase, an_unsubscribe_that_nobody_asked_for_changes_nothing);
-    tcase_add_test(tcase, an_answer_settles_what_was_asked_before_it);
-    tcase_add_test(tcase, many_may_wait_and_none_is_lost_or_kept);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

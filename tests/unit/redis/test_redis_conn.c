@@ -1,7 +1,6 @@
 // When a server is slow, frozen or gone. Seconds pass when a test says so: it fires the deadline. What is read and sent is in test_redis_pubsub.c.
 #include "gateway/redis/redis_conn.c"
 
-#include <check.h>
 #include <errno.h>
 #include <signal.h>
 #include <sys/epoll.h>
@@ -14,6 +13,7 @@
 #include "tests/unit/lib/peer.h"
 #include "tests/unit/lib/redis_server.h"
 #include "tests/unit/lib/scratch.h"
+#include "tests/unit/lib/unit_main.h"
 
 static struct ev_loop *loop;
 static struct redis_server server;
@@ -89,16 +89,8 @@ static void teardown(void)
     ev_loop_destroy(loop);
 }
 
-static bool reached(void *ctx)
-{
-    const unsigned *const *pair = ctx;
-    return *pair[0] >= *pair[1];
-}
-
-static void wait_for(const unsigned *counter, unsigned count)
-{
-    loop_wait(loop, reached, ((const unsigned *[]){counter, &count}));
-}
+TESTS_WITH(.setup_once = scratch_setup, .teardown_once = scratch_teardown, .setup = setup,
+           .teardown = teardown);
 
 static bool has_state(void *ctx)
 {
@@ -116,12 +108,12 @@ static void fire_timer(void)
     conn->deadline.on_over(conn->deadline.ctx);
 }
 
-START_TEST(silence_is_broken_by_a_ping_and_an_answer_is_a_sign_of_life)
+TEST(silence_is_broken_by_a_ping_and_an_answer_is_a_sign_of_life)
 {
-    wait_for(&ready, 1);
+    loop_wait_count(loop, &ready, 1);
     for (unsigned i = 1; i <= 3; i++) {
         fire_timer();
-        wait_for(&pongs, i);
+        loop_wait_count(loop, &pongs, i);
         ck_assert_uint_eq(conn->pings, 1);
         fire_timer(); // a byte has come
         ck_assert_uint_eq(conn->pings, 0);
@@ -129,11 +121,10 @@ START_TEST(silence_is_broken_by_a_ping_and_an_answer_is_a_sign_of_life)
     }
     ck_assert_uint_eq(down, 0);
 }
-END_TEST
 
-START_TEST(a_server_that_freezes_is_left_and_found_again_when_it_thaws)
+TEST(a_server_that_freezes_is_left_and_found_again_when_it_thaws)
 {
-    wait_for(&ready, 1);
+    loop_wait_count(loop, &ready, 1);
     ck_assert_int_eq(kill(server.pid, SIGSTOP), 0);
     for (double silent = LOOK_S; silent <= 7.5; silent += LOOK_S) {
         ck_assert_uint_eq(down, 0); // it may be busy
@@ -143,9 +134,8 @@ START_TEST(a_server_that_freezes_is_left_and_found_again_when_it_thaws)
     ck_assert(!redis_conn_is_ready(conn));
     ck_assert_uint_eq(log_capture_count("no answer to PING; trying again until it works"), 1);
     ck_assert_int_eq(kill(server.pid, SIGCONT), 0);
-    wait_for(&ready, 2);
+    loop_wait_count(loop, &ready, 2);
 }
-END_TEST
 
 // What is queued leaves now, and the deadline is near.
 static void set_deadline(void)
@@ -174,37 +164,35 @@ static void sleep_through_the_deadline(bool all)
         ck_assert_int_eq(kill(server.pid, SIGCONT), 0);
 }
 
-START_TEST(a_greeting_that_was_answered_while_the_loop_slept_is_not_called_late)
+TEST_LOOP(a_greeting_that_was_answered_while_the_loop_slept_is_not_called_late, 0, 2)
 {
     if (_i == 1)
         ck_assert_int_eq(kill(server.pid, SIGSTOP), 0);
     wait_for_state(REDIS_CONN_GREETING);
     sleep_through_the_deadline(_i == 1);
-    wait_for(&ready, 1);
+    loop_wait_count(loop, &ready, 1);
     ck_assert_uint_eq(log_capture_count("trying again"), 0);
 }
-END_TEST
 
-START_TEST(a_ping_that_was_answered_while_the_loop_slept_is_not_called_lost)
+TEST_LOOP(a_ping_that_was_answered_while_the_loop_slept_is_not_called_lost, 0, 2)
 {
-    wait_for(&ready, 1);
+    loop_wait_count(loop, &ready, 1);
     if (_i == 1)
         ck_assert_int_eq(kill(server.pid, SIGSTOP), 0);
     for (unsigned i = 0; i < PINGS_MAX; i++)
         fire_timer();
     ck_assert_uint_eq(conn->pings, PINGS_MAX);
     sleep_through_the_deadline(_i == 1);
-    wait_for(&pongs, PINGS_MAX);
+    loop_wait_count(loop, &pongs, PINGS_MAX);
     fire_timer();
     ck_assert_uint_lt(conn->pings, PINGS_MAX);
     ck_assert_uint_eq(down, 0);
     ck_assert_uint_eq(log_capture_count("trying again"), 0);
 }
-END_TEST
 
-START_TEST(a_server_that_is_dead_is_left_although_the_loop_is_always_late)
+TEST(a_server_that_is_dead_is_left_although_the_loop_is_always_late)
 {
-    wait_for(&ready, 1);
+    loop_wait_count(loop, &ready, 1);
     ck_assert_int_eq(kill(server.pid, SIGSTOP), 0);
     conn->pings = PINGS_MAX;
     set_deadline();
@@ -216,10 +204,9 @@ START_TEST(a_server_that_is_dead_is_left_although_the_loop_is_always_late)
     ck_assert_uint_eq(down, 1);
     ck_assert_int_eq(kill(server.pid, SIGCONT), 0);
 }
-END_TEST
 
 // The kernel takes connections for a server that is frozen: being connected is no proof that it lives.
-START_TEST(a_server_that_does_not_answer_the_greeting_is_tried_again)
+TEST(a_server_that_does_not_answer_the_greeting_is_tried_again)
 {
     ck_assert_int_eq(kill(server.pid, SIGSTOP), 0);
     for (int i = 0; i < 3; i++) {
@@ -232,18 +219,17 @@ START_TEST(a_server_that_does_not_answer_the_greeting_is_tried_again)
     ck_assert_uint_eq(log_capture_count("no answer in time; trying again until it works"), 1);
     ck_assert_uint_eq(ready + down, 0);
     ck_assert_int_eq(kill(server.pid, SIGCONT), 0);
-    wait_for(&ready, 1);
+    loop_wait_count(loop, &ready, 1);
 }
-END_TEST
 
 // A thousand gateways whose Redis is back must not come in the same moment, nor minutes later.
-START_TEST(attempts_come_at_growing_spread_and_bounded_times)
+TEST(attempts_come_at_growing_spread_and_bounded_times)
 {
-    wait_for(&ready, 1);
+    loop_wait_count(loop, &ready, 1);
     send_ping();
-    wait_for(&pongs, 1);
+    loop_wait_count(loop, &pongs, 1);
     redis_server_kill(&server);
-    wait_for(&down, 1);
+    loop_wait_count(loop, &down, 1);
     double least = 0.025, most = 0.05, shortest = 9, longest = 0;
     for (int i = 0; i < 40; i++) {
         double wait = ev_timer_remaining(loop, &conn->deadline.timer) / most;
@@ -259,15 +245,14 @@ START_TEST(attempts_come_at_growing_spread_and_bounded_times)
     ck_assert_double_lt(shortest, 0.7);
     ck_assert_double_gt(longest, 0.8);
     redis_server_start(&server, NULL);
-    wait_for(&ready, 2);
+    loop_wait_count(loop, &ready, 2);
     send_ping();
-    wait_for(&pongs, 2);
+    loop_wait_count(loop, &pongs, 2);
     redis_conn_replace(conn, "a test");
     ck_assert_double_le(ev_timer_remaining(loop, &conn->deadline.timer), 0.051); // success begins anew
 }
-END_TEST
 
-START_TEST(nothing_is_called_after_the_end)
+TEST_LOOP(nothing_is_called_after_the_end, 0, 3)
 {
     wait_for_state(_i == 0 ? REDIS_CONN_OPENING : _i == 1 ? REDIS_CONN_GREETING : REDIS_CONN_READY);
     unsigned before = ready;
@@ -277,7 +262,6 @@ START_TEST(nothing_is_called_after_the_end)
     ck_assert_uint_eq(ready, before);
     ck_assert_uint_eq(down, 0);
 }
-END_TEST
 
 static struct peer peer;
 
@@ -300,6 +284,9 @@ static void teardown_peer(void)
     ev_loop_destroy(loop);
 }
 
+TESTS_WITH(.setup_once = scratch_setup, .teardown_once = scratch_teardown, .setup = setup_peer,
+           .teardown = teardown_peer, .timeout_s = 20);
+
 #define FULL "-ERR max number of clients reached\r\n"
 #define DENIED "-DENIED Redis is running in protected mode\r\n"
 
@@ -321,32 +308,33 @@ static const struct {
     {NULL, {"-NOPERM no\r\n", "-LOADING no\r\n"}, "closed by the server; trying again until it works"},
 };
 
-START_TEST(a_server_that_takes_connections_and_no_command_is_left_in_peace_and_its_words_are_logged_once)
+TEST_EACH(a_server_that_takes_connections_and_no_command_is_left_in_peace_and_its_words_are_logged_once,
+          refusals)
 {
     peer.greeting = refusals[_i].greeting;
     memcpy(peer.answers, refusals[_i].answers, sizeof refusals[_i].answers);
-    wait_for(&peer.accepted, 7);
+    loop_wait_count(loop, &peer.accepted, 7);
     ck_assert_uint_eq(conn->backoff_ms, BACKOFF_MAX_MS);
     ck_assert_uint_eq(log_capture_count("is up"), 0);
     ck_assert_uint_eq(log_capture_count("trying again"), 1);
     ck_assert_uint_eq(log_capture_count(refusals[_i].said), 1);
 }
-END_TEST
 
-START_TEST(a_server_that_has_worked_is_tried_again_at_once_and_its_next_outage_is_news)
+TEST(a_server_that_has_worked_is_tried_again_at_once_and_its_next_outage_is_news)
 {
     peer.answers[0] = "+OK\r\n";
     peer.answers[1] = "+PONG\r\n";
     for (unsigned i = 1; i <= 3; i++) {
-        wait_for(&down, i);
+        loop_wait_count(loop, &down, i);
         ck_assert_uint_eq(conn->backoff_ms, BACKOFF_MIN_MS);
         ck_assert_uint_eq(log_capture_count("is up"), i);
         ck_assert_uint_eq(log_capture_count("trying again"), i);
     }
 }
-END_TEST
 
-START_TEST(a_redis_with_all_its_clients_is_joined_when_one_of_them_leaves)
+TESTS_WITH(.setup_once = scratch_setup, .teardown_once = scratch_teardown);
+
+TEST(a_redis_with_all_its_clients_is_joined_when_one_of_them_leaves)
 {
     static const char *const one[] = {"--maxclients", "1", NULL};
     setup_loop();
@@ -364,11 +352,10 @@ START_TEST(a_redis_with_all_its_clients_is_joined_when_one_of_them_leaves)
     ck_assert_uint_eq(log_capture_count("is up"), 0);
     ck_assert_uint_eq(ready, 0);
     redisFree(other);
-    wait_for(&pongs, 1);
+    loop_wait_count(loop, &pongs, 1);
     ck_assert_uint_eq(log_capture_count("is up"), 1);
     teardown();
 }
-END_TEST
 
 static unsigned epoll_calls, epoll_fails_at;
 
@@ -388,7 +375,7 @@ static void on_tick(struct ev_loop *ticking, ev_timer *w, int events)
 }
 
 // The loop turns often: libev tells of a watcher that it dropped in the turn after.
-START_TEST(a_connection_that_cannot_be_watched_is_made_again)
+TEST_LOOP(a_connection_that_cannot_be_watched_is_made_again, 0, 4)
 {
     ev_timer tick;
     ev_timer_init(&tick, on_tick, 0.01, 0.01);
@@ -399,45 +386,8 @@ START_TEST(a_connection_that_cannot_be_watched_is_made_again)
     epoll_fails_at = (unsigned)_i + 1;
     epoll_calls = 0;
     connect_to(&server.url);
-    wait_for(&pongs, 1);
+    loop_wait_count(loop, &pongs, 1);
     ck_assert_uint_gt(epoll_calls, 0);
     ck_assert_uint_eq(log_capture_count("its socket cannot be watched"), epoll_calls >= epoll_fails_at);
     teardown();
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("redis_conn");
-    TCase *tcase = tcase_create("redis_conn");
-    tcase_add_unchecked_fixture(tcase, scratch_setup, scratch_teardown);
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_add_test(tcase, silence_is_broken_by_a_ping_and_an_answer_is_a_sign_of_life);
-    tcase_add_test(tcase, a_server_that_freezes_is_left_and_found_again_when_it_thaws);
-    tcase_add_loop_test(tcase, a_greeting_that_was_answered_while_the_loop_slept_is_not_called_late, 0, 2);
-    tcase_add_loop_test(tcase, a_ping_that_was_answered_while_the_loop_slept_is_not_called_lost, 0, 2);
-    tcase_add_test(tcase, a_server_that_is_dead_is_left_although_the_loop_is_always_late);
-    tcase_add_test(tcase, a_server_that_does_not_answer_the_greeting_is_tried_again);
-    tcase_add_test(tcase, attempts_come_at_growing_spread_and_bounded_times);
-    tcase_add_loop_test(tcase, nothing_is_called_after_the_end, 0, 3);
-    suite_add_tcase(suite, tcase);
-    TCase *peers = tcase_create("peers");
-    tcase_add_unchecked_fixture(peers, scratch_setup, scratch_teardown);
-    tcase_add_checked_fixture(peers, setup_peer, teardown_peer);
-    tcase_set_timeout(peers, 20);
-    tcase_add_loop_test(
-        peers, a_server_that_takes_connections_and_no_command_is_left_in_peace_and_its_words_are_logged_once,
-        0, sizeof refusals / sizeof *refusals);
-    tcase_add_test(peers, a_server_that_has_worked_is_tried_again_at_once_and_its_next_outage_is_news);
-    suite_add_tcase(suite, peers);
-    TCase *full = tcase_create("full");
-    tcase_add_unchecked_fixture(full, scratch_setup, scratch_teardown);
-    tcase_add_test(full, a_redis_with_all_its_clients_is_joined_when_one_of_them_leaves);
-    tcase_add_loop_test(full, a_connection_that_cannot_be_watched_is_made_again, 0, 4);
-    suite_add_tcase(suite, full);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,7 +1,6 @@
 // Against a real redis-server, started by each test.
 #include "gateway/redis/redis_pubsub.h"
 
-#include <check.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +15,7 @@
 #include "tests/unit/lib/redis_server.h"
 #include "tests/unit/lib/relay.h"
 #include "tests/unit/lib/scratch.h"
+#include "tests/unit/lib/unit_main.h"
 
 #define SMALL_LIMIT 64u
 
@@ -87,6 +87,9 @@ static void teardown(void)
     ev_loop_destroy(loop);
 }
 
+TESTS_WITH(.setup_once = scratch_setup, .teardown_once = scratch_teardown, .setup = setup,
+           .teardown = teardown);
+
 static void open_pubsub(size_t max_message)
 {
     struct redis_pubsub_settings settings = {.url = &server.url,
@@ -102,17 +105,6 @@ static void open_pubsub(size_t max_message)
     ck_assert_ptr_nonnull(pubsub);
 }
 
-static bool reached(void *ctx)
-{
-    const unsigned *const *pair = ctx;
-    return *pair[0] >= *pair[1];
-}
-
-static void wait_for(const unsigned *counter, unsigned count)
-{
-    loop_wait(loop, reached, ((const unsigned *[]){counter, &count}));
-}
-
 static void command(const char *verb, const char *channel)
 {
     size_t len = strlen(channel);
@@ -122,7 +114,7 @@ static void command(const char *verb, const char *channel)
 static void subscribe(const char *channel)
 {
     command("SUBSCRIBE", channel);
-    wait_for(&subscribed, subscribed + 1);
+    loop_wait_count(loop, &subscribed, subscribed + 1);
 }
 
 // A server, a connection that is ready, and one to publish with.
@@ -131,7 +123,7 @@ static void begin(const char *const *arguments, size_t max_message)
     redis_server_start(&server, arguments);
     publisher = redis_server_connect(&server);
     open_pubsub(max_message);
-    wait_for(&ready, 1);
+    loop_wait_count(loop, &ready, 1);
 }
 
 static long long publish(const char *channel, const void *payload, size_t len)
@@ -146,7 +138,7 @@ static void check_heard(const struct buf *expected)
         ck_assert_mem_eq(heard.data, expected->data, heard.len);
 }
 
-START_TEST(payloads_arrive_byte_for_byte)
+TEST(payloads_arrive_byte_for_byte)
 {
     static const struct {
         const char *bytes;
@@ -167,13 +159,12 @@ START_TEST(payloads_arrive_byte_for_byte)
         ck_assert(buf_append(&expected, payloads[i].bytes, payloads[i].len));
         ck_assert(buf_append(&expected, "\n", 1));
     }
-    wait_for(&messages, sizeof payloads / sizeof *payloads);
+    loop_wait_count(loop, &messages, sizeof payloads / sizeof *payloads);
     check_heard(&expected);
     buf_free(&expected);
 }
-END_TEST
 
-START_TEST(messages_come_while_subscribed_and_no_longer)
+TEST(messages_come_while_subscribed_and_no_longer)
 {
     begin(NULL, 1024);
     ck_assert_int_eq(publish("news", "early", 5), 0);
@@ -183,15 +174,14 @@ START_TEST(messages_come_while_subscribed_and_no_longer)
     subscribe("other"); // answered after the UNSUBSCRIBE
     ck_assert_int_eq(publish("news", "late", 4), 0);
     ck_assert_int_eq(publish("other", "last", 4), 1);
-    wait_for(&messages, 2);
+    loop_wait_count(loop, &messages, 2);
     ck_assert(buf_append(&heard, "", 1));
     ck_assert_str_eq(heard.data, "message news 3:now\nmessage other 4:last\n");
 }
-END_TEST
 
 static const size_t limits[] = {1, 63, 1000, 16384, 100000, 1 << 20};
 
-START_TEST(a_message_of_the_limit_arrives_and_a_larger_one_is_told)
+TEST_EACH(a_message_of_the_limit_arrives_and_a_larger_one_is_told, limits)
 {
     size_t limit = limits[_i], sizes[] = {limit, limit + 1, limit, 2 * limit + 7, 0, limit + 1, limit + 1};
     struct buf expected = {0};
@@ -209,13 +199,12 @@ START_TEST(a_message_of_the_limit_arrives_and_a_larger_one_is_told)
         ck_assert(buf_append(&expected, bytes, sizes[i]));
         ck_assert(buf_append(&expected, "\n", 1));
     }
-    wait_for(&messages, sizeof sizes / sizeof *sizes);
+    loop_wait_count(loop, &messages, sizeof sizes / sizeof *sizes);
     check_heard(&expected);
     ck_assert_uint_eq(down, 0);
     buf_free(&expected);
     free(bytes);
 }
-END_TEST
 
 static long peak_kilobytes(void)
 {
@@ -224,24 +213,23 @@ static long peak_kilobytes(void)
     return usage.ru_maxrss;
 }
 
-START_TEST(a_message_that_is_too_large_takes_no_memory)
+TEST(a_message_that_is_too_large_takes_no_memory)
 {
     static const char *const arguments[] = {"--client-output-buffer-limit", "pubsub 0 0 0", NULL};
     begin(arguments, 4096);
     subscribe("news");
     publish("news", "before", 6);
-    wait_for(&messages, 1);
+    loop_wait_count(loop, &messages, 1);
     long before = peak_kilobytes();
     // Made in Redis, so that it is never in this process.
     redis_do(publisher, "EVAL %s 0", "return redis.call('PUBLISH', 'news', string.rep('x', 33554432))");
     publish("news", "after", 5);
-    wait_for(&messages, 3);
+    loop_wait_count(loop, &messages, 3);
     ck_assert_int_lt(peak_kilobytes() - before, 4096);
     ck_assert(buf_append(&heard, "", 1));
     ck_assert_str_eq(heard.data, "message news 6:before\ntoo large news 33554432\nmessage news 5:after\n");
     ck_assert_uint_eq(down, 0);
 }
-END_TEST
 
 // The same, with a relay on the way that hands on what Redis sends in pieces.
 static void begin_relayed(struct relay *relay, size_t max_message)
@@ -253,11 +241,11 @@ static void begin_relayed(struct relay *relay, size_t max_message)
     relay_start(relay, loop, way, server.socket, 1);
     server.url.unix_path = way;
     open_pubsub(max_message);
-    wait_for(&ready, 1);
+    loop_wait_count(loop, &ready, 1);
 }
 
 // Whatever is split wherever: a message, one that is too large, the answers to commands, the greeting.
-START_TEST(bytes_may_be_split_anywhere)
+TEST_LOOP(bytes_may_be_split_anywhere, 0, 2)
 {
     enum { PIECES_MAX = 48 };
     static const size_t sizes[] = {0, 1, 2, 63, 64, 65, 66, 600, 5};
@@ -278,7 +266,7 @@ START_TEST(bytes_may_be_split_anywhere)
                                        : buf_printf(&expected, "message %s %zu:%.*s\n", channel, sizes[i],
                                                     (int)sizes[i], payload));
         }
-        wait_for(&messages, messages + (unsigned)count);
+        loop_wait_count(loop, &messages, messages + (unsigned)count);
     }
     check_heard(&expected);
     ck_assert_uint_gt(relay.pieces, 3000);
@@ -286,9 +274,8 @@ START_TEST(bytes_may_be_split_anywhere)
     buf_free(&expected);
     relay_stop(&relay);
 }
-END_TEST
 
-START_TEST(a_flood_arrives_whole_and_in_order)
+TEST(a_flood_arrives_whole_and_in_order)
 {
     enum { COUNT = 20000 };
     struct buf expected = {0};
@@ -312,13 +299,12 @@ START_TEST(a_flood_arrives_whole_and_in_order)
             ck_abort_msg("%s", publisher->errstr);
         freeReplyObject(reply);
     }
-    wait_for(&messages, COUNT);
+    loop_wait_count(loop, &messages, COUNT);
     check_heard(&expected);
     buf_free(&expected);
 }
-END_TEST
 
-START_TEST(more_channels_than_one_command_takes_are_all_subscribed)
+TEST(more_channels_than_one_command_takes_are_all_subscribed)
 {
     enum { COUNT = 1500 };
     static char text[COUNT][16];
@@ -330,14 +316,13 @@ START_TEST(more_channels_than_one_command_takes_are_all_subscribed)
     }
     begin(NULL, 1024);
     ck_assert(redis_pubsub_command(pubsub, "SUBSCRIBE", names, lens, COUNT));
-    wait_for(&subscribed, COUNT);
+    loop_wait_count(loop, &subscribed, COUNT);
     ck_assert_int_eq(redis_info(publisher, "pubsub_channels"), COUNT);
     ck_assert_int_eq(publish("c:0", "x", 1) + publish("c:749", "x", 1) + publish("c:1499", "x", 1), 3);
-    wait_for(&messages, 3);
+    loop_wait_count(loop, &messages, 3);
 }
-END_TEST
 
-START_TEST(nothing_can_be_sent_before_the_connection_is_ready)
+TEST(nothing_can_be_sent_before_the_connection_is_ready)
 {
     const char *name = "news";
     size_t len = 4;
@@ -345,25 +330,23 @@ START_TEST(nothing_can_be_sent_before_the_connection_is_ready)
     open_pubsub(1024);
     ck_assert(!redis_pubsub_is_ready(pubsub));
     ck_assert(!redis_pubsub_command(pubsub, "SUBSCRIBE", &name, &len, 1));
-    wait_for(&ready, 1);
+    loop_wait_count(loop, &ready, 1);
     ck_assert(redis_pubsub_is_ready(pubsub));
 }
-END_TEST
 
-START_TEST(a_forbidden_channel_is_an_error_and_the_connection_goes_on)
+TEST(a_forbidden_channel_is_an_error_and_the_connection_goes_on)
 {
     begin(NULL, 1024);
     redis_do(publisher, "ACL SETUSER default resetchannels &news");
     command("SUBSCRIBE", "secret");
-    wait_for(&errors, 1);
+    loop_wait_count(loop, &errors, 1);
     ck_assert_ptr_nonnull(strstr(last_error, "NOPERM"));
     subscribe("news");
     ck_assert_int_eq(publish("news", "x", 1), 1);
-    wait_for(&messages, 1);
+    loop_wait_count(loop, &messages, 1);
     ck_assert_uint_eq(errors, 1);
     ck_assert_uint_eq(down, 0);
 }
-END_TEST
 
 static bool was_pinged(void *ctx)
 {
@@ -377,7 +360,7 @@ static bool was_pinged(void *ctx)
 }
 
 // An ACL without UNSUBSCRIBE and PING: their refusals must not pass for those of a channel.
-START_TEST(what_is_refused_beside_a_subscription_denies_no_channel)
+TEST(what_is_refused_beside_a_subscription_denies_no_channel)
 {
     begin(NULL, 1024);
     log_capture_start();
@@ -395,13 +378,12 @@ START_TEST(what_is_refused_beside_a_subscription_denies_no_channel)
     subscribe("news");
     ck_assert_uint_eq(errors, 2);
     ck_assert_int_eq(publish("kept", "x", 1) + publish("news", "y", 1), 2);
-    wait_for(&messages, 2);
+    loop_wait_count(loop, &messages, 2);
     ck_assert_uint_eq(down, 0);
 }
-END_TEST
 
 // No channel of a stream is that long; what comes of one must not pass for another channel's.
-START_TEST(a_channel_with_too_long_a_name_is_not_heard)
+TEST(a_channel_with_too_long_a_name_is_not_heard)
 {
     char name[CHANNEL_NAME_MAX + 2];
     memset(name, 'n', sizeof name - 1);
@@ -412,11 +394,10 @@ START_TEST(a_channel_with_too_long_a_name_is_not_heard)
     ck_assert_int_eq(publish("news", "a", 1) + publish(name, "b", 1) + publish("news", "c", 1), 3);
     subscribe(name + 1); // just short enough
     ck_assert_int_eq(publish(name + 1, "d", 1), 1);
-    wait_for(&messages, 3);
+    loop_wait_count(loop, &messages, 3);
     ck_assert_uint_eq(subscribed, 2);
     ck_assert_int_eq(strncmp(heard.data, "message news 1:a\nmessage news 1:c\nmessage nnnn", 46), 0);
 }
-END_TEST
 
 static bool has_tried(void *ctx)
 {
@@ -433,7 +414,7 @@ static const struct {
     {NULL, NULL, "Redis refuses: NOAUTH", "ACL SETUSER default nopass"},
 };
 
-START_TEST(a_refused_login_is_said_once_however_often_it_is_tried)
+TEST_EACH(a_refused_login_is_said_once_however_often_it_is_tried, refused)
 {
     static const char *const arguments[] = {"--requirepass", "secret", NULL};
     redis_server_start(&server, arguments);
@@ -452,11 +433,10 @@ START_TEST(a_refused_login_is_said_once_however_often_it_is_tried)
     ck_assert_uint_eq(down, 0); // it never was up
     // Put right in Redis, it works without a restart, and that is said, too.
     redis_do(publisher, refused[_i].cure);
-    wait_for(&ready, 1);
+    loop_wait_count(loop, &ready, 1);
     subscribe("news");
     ck_assert_uint_eq(log_capture_count("is up"), 1);
 }
-END_TEST
 
 static bool client_is_listed(void *ctx)
 {
@@ -467,7 +447,7 @@ static bool client_is_listed(void *ctx)
     return listed;
 }
 
-START_TEST(user_password_database_and_name_are_told_to_redis)
+TEST(user_password_database_and_name_are_told_to_redis)
 {
     static const char *const arguments[] = {"--user", "gateway", "on",    ">pass&word",
                                             "~*",     "&*",      "+@all", NULL};
@@ -479,9 +459,8 @@ START_TEST(user_password_database_and_name_are_told_to_redis)
     ck_assert(client_is_listed((char *)(uintptr_t) " db=3 "));
     ck_assert(client_is_listed((char *)(uintptr_t) " user=gateway "));
 }
-END_TEST
 
-START_TEST(a_database_that_is_not_there_is_said)
+TEST(a_database_that_is_not_there_is_said)
 {
     log_capture_start();
     redis_server_start(&server, NULL);
@@ -492,20 +471,19 @@ START_TEST(a_database_that_is_not_there_is_said)
     loop_wait(loop, has_tried, &tries);
     ck_assert_uint_eq(log_capture_count("Redis refuses: ERR DB index is out of range"), 1);
 }
-END_TEST
 
-START_TEST(a_killed_server_is_told_and_found_again)
+TEST(a_killed_server_is_told_and_found_again)
 {
     log_capture_start();
     begin(NULL, 1024);
     subscribe("news");
     redisFree(publisher);
     redis_server_kill(&server);
-    wait_for(&down, 1);
+    loop_wait_count(loop, &down, 1);
     ck_assert(!redis_pubsub_is_ready(pubsub));
     ck_assert_uint_eq(ready, 1);
     redis_server_start(&server, NULL);
-    wait_for(&ready, 2);
+    loop_wait_count(loop, &ready, 2);
     ck_assert_uint_eq(down, 1);
     ck_assert_uint_eq(log_capture_count("trying again until it works"), 1);
     publisher = redis_server_connect(&server);
@@ -513,11 +491,10 @@ START_TEST(a_killed_server_is_told_and_found_again)
     subscribe("news");
     ck_assert_uint_eq(log_capture_count("is up"), 2);
     ck_assert_int_eq(publish("news", "y", 1), 1);
-    wait_for(&messages, 1);
+    loop_wait_count(loop, &messages, 1);
 }
-END_TEST
 
-START_TEST(a_server_that_comes_late_is_found)
+TEST(a_server_that_comes_late_is_found)
 {
     redis_server_start(&server, NULL); // once, for its address
     redis_server_kill(&server);
@@ -526,15 +503,14 @@ START_TEST(a_server_that_comes_late_is_found)
     while (log_capture_count("trying again until it works") == 0)
         ev_run(loop, EVRUN_ONCE);
     redis_server_start(&server, NULL);
-    wait_for(&ready, 1);
+    loop_wait_count(loop, &ready, 1);
     ck_assert_uint_eq(down, 0);
     ck_assert_uint_eq(log_capture_count("trying again until it works"), 1);
 }
-END_TEST
 
 // A message cut off by the end of a connection must not be part of what the next one brings, and what was
 // still to be skipped of one that is too large must not be skipped there.
-START_TEST(half_a_message_is_forgotten_with_its_connection)
+TEST_LOOP(half_a_message_is_forgotten_with_its_connection, 0, 2)
 {
     static char payload[3000];
     size_t len = _i == 0 ? 30 : sizeof payload;
@@ -546,33 +522,31 @@ START_TEST(half_a_message_is_forgotten_with_its_connection)
         unsigned before = relay.pieces;
         relay.piece = cut;
         ck_assert_int_eq(publish("news", payload, len), 1);
-        wait_for(&relay.pieces, before + 2); // so the first has been read
+        loop_wait_count(loop, &relay.pieces, before + 2); // so the first has been read
         redis_pubsub_replace(pubsub, "a test");
         buf_clear(&heard); // that the large one is too large may be known already
         relay.piece = 1000;
-        wait_for(&ready, ready + 1);
+        loop_wait_count(loop, &ready, ready + 1);
         subscribe("news");
         ck_assert_int_eq(publish("news", "whole", 5), 1);
-        wait_for(&messages, messages + 1);
+        loop_wait_count(loop, &messages, messages + 1);
         ck_assert_mem_eq(heard.data, "message news 5:whole\n", heard.len);
     }
     relay_stop(&relay);
 }
-END_TEST
 
-START_TEST(commands_are_lost_with_their_connection)
+TEST(commands_are_lost_with_their_connection)
 {
     begin(NULL, 1024);
     command("SUBSCRIBE", "news");
     redis_pubsub_replace(pubsub, "a test"); // in the same turn: nothing has been sent
-    wait_for(&ready, 2);
+    loop_wait_count(loop, &ready, 2);
     subscribe("other");
     ck_assert_uint_eq(subscribed, 1);
     ck_assert_int_eq(redis_info(publisher, "pubsub_channels"), 1);
 }
-END_TEST
 
-START_TEST(a_connection_that_is_replaced_is_told_as_down_and_ready)
+TEST(a_connection_that_is_replaced_is_told_as_down_and_ready)
 {
     begin(NULL, 1024);
     redis_pubsub_replace(pubsub, "a test");
@@ -580,41 +554,5 @@ START_TEST(a_connection_that_is_replaced_is_told_as_down_and_ready)
     ck_assert(!redis_pubsub_is_ready(pubsub));
     redis_pubsub_replace(pubsub, "a test"); // there is none to replace
     ck_assert_uint_eq(down, 1);
-    wait_for(&ready, 2);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("redis_pubsub");
-    TCase *tcase = tcase_create("redis_pubsub");
-    tcase_add_unchecked_fixture(tcase, scratch_setup, scratch_teardown);
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_add_test(tcase, payloads_arrive_byte_for_byte);
-    tcase_add_test(tcase, messages_come_while_subscribed_and_no_longer);
-    tcase_add_loop_test(tcase, a_message_of_the_limit_arrives_and_a_larger_one_is_told, 0,
-                        sizeof limits / sizeof *limits);
-    tcase_add_test(tcase, a_message_that_is_too_large_takes_no_memory);
-    tcase_add_loop_test(tcase, bytes_may_be_split_anywhere, 0, 2);
-    tcase_add_test(tcase, a_flood_arrives_whole_and_in_order);
-    tcase_add_test(tcase, more_channels_than_one_command_takes_are_all_subscribed);
-    tcase_add_test(tcase, nothing_can_be_sent_before_the_connection_is_ready);
-    tcase_add_test(tcase, what_is_refused_beside_a_subscription_denies_no_channel);
-    tcase_add_test(tcase, a_forbidden_channel_is_an_error_and_the_connection_goes_on);
-    tcase_add_test(tcase, a_channel_with_too_long_a_name_is_not_heard);
-    tcase_add_loop_test(tcase, a_refused_login_is_said_once_however_often_it_is_tried, 0,
-                        sizeof refused / sizeof *refused);
-    tcase_add_test(tcase, user_password_database_and_name_are_told_to_redis);
-    tcase_add_test(tcase, a_database_that_is_not_there_is_said);
-    tcase_add_test(tcase, a_killed_server_is_told_and_found_again);
-    tcase_add_test(tcase, a_server_that_comes_late_is_found);
-    tcase_add_loop_test(tcase, half_a_message_is_forgotten_with_its_connection, 0, 2);
-    tcase_add_test(tcase, commands_are_lost_with_their_connection);
-    tcase_add_test(tcase, a_connection_that_is_replaced_is_told_as_down_and_ready);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    loop_wait_count(loop, &ready, 2);
 }

@@ -1,9 +1,9 @@
 // What a server announces is bounded before memory is taken for it, wherever its bytes are split.
 #include "gateway/redis/redis_reader.h"
 
-#include <check.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "tests/unit/lib/unit_main.h"
 
 static const struct redis_limits limits = {.bulk = 64, .elements = 10, .bytes = 100};
 
@@ -19,6 +19,8 @@ static void teardown(void)
 {
     redis_reader_deinit(&reader);
 }
+
+TESTS_WITH(.setup = setup, .teardown = teardown);
 
 // What reading ends with, in pieces of `piece` bytes; `replies` gets the number of whole replies.
 static enum redis_read read_all(const char *text, size_t len, size_t piece, unsigned *replies,
@@ -64,7 +66,7 @@ static const struct {
     {"*2\r\n$100\r\n", 0, "an answer that is too large"}, // cut out of the end of a reply alone
 };
 
-START_TEST(what_is_announced_is_refused_before_it_is_read)
+TEST_EACH(what_is_announced_is_refused_before_it_is_read, cases)
 {
     for (size_t piece = 1; piece <= 64; piece++) {
         unsigned replies;
@@ -77,9 +79,8 @@ START_TEST(what_is_announced_is_refused_before_it_is_read)
             ck_assert_str_eq(reader.error, cases[_i].error);
     }
 }
-END_TEST
 
-START_TEST(a_string_that_is_too_large_is_cut_out_and_reading_goes_on)
+TEST(a_string_that_is_too_large_is_cut_out_and_reading_goes_on)
 {
     static const char text[] = "*2\r\n+message\r\n$80\r\n" B40 B40 "\r\n:1\r\n";
     for (size_t piece = 1; piece <= sizeof text; piece++) {
@@ -94,9 +95,8 @@ START_TEST(a_string_that_is_too_large_is_cut_out_and_reading_goes_on)
             ck_assert_uint_eq(replies, 2);
     }
 }
-END_TEST
 
-START_TEST(a_line_without_an_end_takes_no_more_memory_than_a_line_may)
+TEST_LOOP(a_line_without_an_end_takes_no_more_memory_than_a_line_may, 0, 6)
 {
     static const char *const kinds[] = {"+", "-", ":", "$", "*", "*1\r\n+"};
     char bytes[4096];
@@ -111,22 +111,4 @@ START_TEST(a_line_without_an_end_takes_no_more_memory_than_a_line_may)
     }
     ck_assert_int_eq(got, REDIS_READ_ERROR);
     ck_assert_uint_lt(fed, 80000);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("redis_reader");
-    TCase *tcase = tcase_create("redis_reader");
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_add_loop_test(tcase, what_is_announced_is_refused_before_it_is_read, 0,
-                        sizeof cases / sizeof *cases);
-    tcase_add_test(tcase, a_string_that_is_too_large_is_cut_out_and_reading_goes_on);
-    tcase_add_loop_test(tcase, a_line_without_an_end_takes_no_more_memory_than_a_line_may, 0, 6);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -2,12 +2,11 @@
 // on a whole reply.
 #include "gateway/redis/reply_limit.h"
 
-#include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "gateway/redis/redis_reader.h"
+#include "tests/unit/lib/unit_main.h"
 
 enum { MAX_BULK = 1000, MAX = 2500, ELEMENT_MAX = 1500, PIECES_MAX = 16384 };
 
@@ -31,6 +30,8 @@ static void teardown(void)
 {
     redis_reader_deinit(&reader);
 }
+
+TESTS_WITH(.setup = setup, .teardown = teardown);
 
 static void put(struct text *t, const char *text)
 {
@@ -80,7 +81,7 @@ static const redisReply *value_of(const redisReply *reply, size_t entry)
 
 static const size_t pieces[] = {1, 2, 3, 7, 64, 1000, PIECES_MAX};
 
-START_TEST(a_string_above_the_bound_is_a_nil_in_its_place_and_what_follows_is_whole)
+TEST_EACH(a_string_above_the_bound_is_a_nil_in_its_place_and_what_follows_is_whole, pieces)
 {
     struct text t = {.len = 0};
     size_t skipped;
@@ -102,9 +103,8 @@ START_TEST(a_string_above_the_bound_is_a_nil_in_its_place_and_what_follows_is_wh
     ck_assert_int_eq(value_of(reply, 2)->type, REDIS_REPLY_NIL);
     freeReplyObject(reply);
 }
-END_TEST
 
-START_TEST(elements_after_the_limit_are_left_out_whole)
+TEST_EACH(elements_after_the_limit_are_left_out_whole, pieces)
 {
     struct text t = {.len = 0};
     size_t skipped;
@@ -127,10 +127,9 @@ START_TEST(elements_after_the_limit_are_left_out_whole)
     ck_assert_int_eq(value_of(reply, 0)->type, REDIS_REPLY_STRING);
     freeReplyObject(reply);
 }
-END_TEST
 
 // A reader that goes on from the last element that it has needs the next one.
-START_TEST(of_large_elements_the_first_two_are_there)
+TEST_EACH(of_large_elements_the_first_two_are_there, pieces)
 {
     struct text t = {.len = 0};
     size_t skipped;
@@ -150,9 +149,8 @@ START_TEST(of_large_elements_the_first_two_are_there)
     ck_assert_int_eq(reply->element[2]->element[0]->type, REDIS_REPLY_STATUS);
     freeReplyObject(reply);
 }
-END_TEST
 
-START_TEST(errors_and_numbers_are_never_cut)
+TEST_EACH(errors_and_numbers_are_never_cut, pieces)
 {
     static const struct text error = {.bytes = "-MASTERDOWN x\r\n", .len = 15};
     static const struct text number = {.bytes = ":42\r\n", .len = 5};
@@ -163,24 +161,4 @@ START_TEST(errors_and_numbers_are_never_cut)
     reply = read_reply(&number, pieces[_i], &skipped);
     ck_assert_int_eq(reply->integer, 42);
     freeReplyObject(reply);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("reply_limit");
-    TCase *t = tcase_create("reply_limit");
-    const int count = (int)(sizeof pieces / sizeof *pieces);
-    tcase_add_checked_fixture(t, setup, teardown);
-    tcase_add_loop_test(t, a_string_above_the_bound_is_a_nil_in_its_place_and_what_follows_is_whole, 0,
-                        count);
-    tcase_add_loop_test(t, elements_after_the_limit_are_left_out_whole, 0, count);
-    tcase_add_loop_test(t, of_large_elements_the_first_two_are_there, 0, count);
-    tcase_add_loop_test(t, errors_and_numbers_are_never_cut, 0, count);
-    suite_add_tcase(suite, t);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,9 +1,9 @@
 // Answers of sentinels, as bytes: what is in them, and what must not be taken for an address.
 #include "gateway/redis/sentinel_reply.h"
 
-#include <check.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "tests/unit/lib/unit_main.h"
 
 // The reply that such bytes are; the test frees it.
 static redisReply *reply_of(const char *bytes)
@@ -39,7 +39,7 @@ static const struct {
     {"-NOAUTH Authentication required.\r\n", SENTINEL_REFUSES, "", 0},
 };
 
-START_TEST(an_address_is_read_or_it_is_known_why_not)
+TEST_EACH(an_address_is_read_or_it_is_known_why_not, addresses)
 {
     struct sentinel_master master;
     memset(&master, 'x', sizeof master);
@@ -51,9 +51,8 @@ START_TEST(an_address_is_read_or_it_is_known_why_not)
     ck_assert_uint_eq(master.epoch, 0);
     freeReplyObject(reply);
 }
-END_TEST
 
-START_TEST(a_host_that_is_too_long_is_no_address)
+TEST(a_host_that_is_too_long_is_no_address)
 {
     char bytes[512], host[300];
     memset(host, 'h', sizeof host);
@@ -66,7 +65,6 @@ START_TEST(a_host_that_is_too_long_is_no_address)
         freeReplyObject(reply);
     }
 }
-END_TEST
 
 #define AT "$2\r\nip\r\n$1\r\nh\r\n$4\r\nport\r\n$4\r\n6379\r\n"
 
@@ -89,7 +87,7 @@ static const struct {
     {"-ERR No such master with that name\r\n", SENTINEL_FOUND, 0},
 };
 
-START_TEST(the_epoch_of_an_address_and_a_master_that_is_a_replica)
+TEST_EACH(the_epoch_of_an_address_and_a_master_that_is_a_replica, details)
 {
     struct sentinel_master master = {.address = {.host = "h", .port = 6379}, .epoch = 99};
     redisReply *reply = reply_of(details[_i].bytes);
@@ -98,7 +96,6 @@ START_TEST(the_epoch_of_an_address_and_a_master_that_is_a_replica)
     ck_assert_str_eq(master.address.host, "h");
     freeReplyObject(reply);
 }
-END_TEST
 
 static const struct {
     const char *message;
@@ -114,7 +111,7 @@ static const struct {
     {"main 10.0.0.1 1 10.0.0.2 2000000000", false},
 };
 
-START_TEST(a_switch_of_the_master_is_read_if_it_is_ours)
+TEST_EACH(a_switch_of_the_master_is_read_if_it_is_ours, switches)
 {
     struct sentinel_master master;
     char bytes[256];
@@ -128,9 +125,8 @@ START_TEST(a_switch_of_the_master_is_read_if_it_is_ours)
     }
     freeReplyObject(reply);
 }
-END_TEST
 
-START_TEST(other_pushes_are_no_switch)
+TEST(other_pushes_are_no_switch)
 {
     static const char *const pushes[] = {"*3\r\n$9\r\nsubscribe\r\n$14\r\n+switch-master\r\n:1\r\n",
                                          "+PONG\r\n", "*2\r\n$4\r\npong\r\n$0\r\n\r\n", "-ERR\r\n"};
@@ -140,25 +136,4 @@ START_TEST(other_pushes_are_no_switch)
         ck_assert(!sentinel_read_switch(reply, "main", &master));
         freeReplyObject(reply);
     }
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("sentinel_reply");
-    TCase *tcase = tcase_create("sentinel_reply");
-    tcase_add_loop_test(tcase, an_address_is_read_or_it_is_known_why_not, 0,
-                        sizeof addresses / sizeof *addresses);
-    tcase_add_test(tcase, a_host_that_is_too_long_is_no_address);
-    tcase_add_loop_test(tcase, the_epoch_of_an_address_and_a_master_that_is_a_replica, 0,
-                        sizeof details / sizeof *details);
-    tcase_add_loop_test(tcase, a_switch_of_the_master_is_read_if_it_is_ours, 0,
-                        sizeof switches / sizeof *switches);
-    tcase_add_test(tcase, other_pushes_are_no_switch);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

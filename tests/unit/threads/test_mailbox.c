@@ -1,7 +1,6 @@
 // Meant for ThreadSanitizer, too: what one thread has written another reads after nothing but a post.
 #include "gateway/threads/mailbox.h"
 
-#include <check.h>
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -12,6 +11,7 @@
 
 #include "common/jitter.h"
 #include "tests/unit/lib/loop.h"
+#include "tests/unit/lib/unit_main.h"
 
 enum { POSTERS = 3, FRAME = 100 };
 
@@ -100,6 +100,8 @@ static void teardown(void)
     ev_loop_destroy(loop);
 }
 
+TESTS_WITH(.setup = setup, .teardown = teardown);
+
 static struct frame *frame(size_t bytes)
 {
     static const char zeros[100 * FRAME];
@@ -144,7 +146,7 @@ static void receive(size_t count)
     ck_assert_uint_eq(received, count);
 }
 
-START_TEST(mail_comes_in_the_order_it_was_posted_and_the_last_of_a_batch_is_told)
+TEST_LOOP(mail_comes_in_the_order_it_was_posted_and_the_last_of_a_batch_is_told, 0, KINDS)
 {
     create(_i, 1000);
     for (uint64_t i = 0; i < 3; i++) {
@@ -158,9 +160,8 @@ START_TEST(mail_comes_in_the_order_it_was_posted_and_the_last_of_a_batch_is_told
     receive(4);
     ck_assert_uint_eq(batches, 2);
 }
-END_TEST
 
-START_TEST(frames_wait_up_to_the_limit_and_not_a_byte_more)
+TEST_LOOP(frames_wait_up_to_the_limit_and_not_a_byte_more, 0, KINDS)
 {
     create(_i, 3 * FRAME);
     struct frame *refused = frame(1);
@@ -176,9 +177,8 @@ START_TEST(frames_wait_up_to_the_limit_and_not_a_byte_more)
     receive(7);
     frame_release(refused);
 }
-END_TEST
 
-START_TEST(a_frame_counts_until_it_is_handed_over)
+TEST_LOOP(a_frame_counts_until_it_is_handed_over, 0, KINDS)
 {
     enum { LIMIT = 600 };
     size_t room = 0;
@@ -195,7 +195,6 @@ START_TEST(a_frame_counts_until_it_is_handed_over)
     ck_assert_uint_eq(room, received);
     frame_release(f);
 }
-END_TEST
 
 // Posts until the receiver was asleep once, and was not woken.
 static void *post_until_one_is_lost(void *arg)
@@ -216,7 +215,7 @@ static bool has_received_all(void *ctx)
 }
 
 // A wake-up that was lost (its write failed) must not stop a thread for ever.
-START_TEST(mail_whose_wake_up_was_lost_is_received_all_the_same)
+TEST(mail_whose_wake_up_was_lost_is_received_all_the_same)
 {
     _Atomic size_t posted = SIZE_MAX;
     pthread_t thread;
@@ -227,7 +226,6 @@ START_TEST(mail_whose_wake_up_was_lost_is_received_all_the_same)
     ck_assert_int_eq(pthread_join(thread, NULL), 0);
     ck_assert_uint_eq(received, posted);
 }
-END_TEST
 
 static void look_at_order(const struct mail *mail)
 {
@@ -236,7 +234,7 @@ static void look_at_order(const struct mail *mail)
 }
 
 // A worker that asks the bus from within the hub must not be called back by the answer.
-START_TEST(posting_never_delivers_at_once)
+TEST_LOOP(posting_never_delivers_at_once, 0, KINDS)
 {
     create(_i, 1000);
     ck_assert(post_plain());
@@ -245,9 +243,8 @@ START_TEST(posting_never_delivers_at_once)
     receive(1);
     then = NULL;
 }
-END_TEST
 
-START_TEST(a_frame_above_the_limit_passes_where_no_other_waits)
+TEST_LOOP(a_frame_above_the_limit_passes_where_no_other_waits, 0, KINDS)
 {
     struct frame *refused = frame(FRAME);
     create(_i, 10);
@@ -258,9 +255,8 @@ START_TEST(a_frame_above_the_limit_passes_where_no_other_waits)
     ck_assert(post_frame(refused));
     receive(3);
 }
-END_TEST
 
-START_TEST(posting_many_stops_at_the_first_that_is_refused)
+TEST_LOOP(posting_many_stops_at_the_first_that_is_refused, 0, KINDS)
 {
     struct mail mails[] = {{.kind = MAIL_FRAME, .frame = frame(FRAME)},
                            {.kind = MAIL_UNCONFIRMED},
@@ -276,9 +272,8 @@ START_TEST(posting_many_stops_at_the_first_that_is_refused)
     receive(5);
     ck_assert_uint_eq(mailbox_post_all(box, mails, 0), 0);
 }
-END_TEST
 
-START_TEST(a_storm_of_new_channels_is_refused_before_it_piles_up)
+TEST_LOOP(a_storm_of_new_channels_is_refused_before_it_piles_up, 0, KINDS)
 {
     create(_i, 1000);
     size_t taken = 0;
@@ -294,9 +289,8 @@ START_TEST(a_storm_of_new_channels_is_refused_before_it_piles_up)
     ck_assert(mailbox_post(box, &mail));
     receive(taken + 2);
 }
-END_TEST
 
-START_TEST(a_flood_leaves_the_loop_its_turns)
+TEST_LOOP(a_flood_leaves_the_loop_its_turns, 0, KINDS)
 {
     enum { COUNT = 5000 };
     create(_i, 1000);
@@ -308,7 +302,6 @@ START_TEST(a_flood_leaves_the_loop_its_turns)
     ck_assert_uint_ge(batches, COUNT / 256);
     ck_assert(!batch_is_open);
 }
-END_TEST
 
 static void post_one_more(const struct mail *mail)
 {
@@ -318,7 +311,7 @@ static void post_one_more(const struct mail *mail)
 }
 
 // Who posts wakes a receiver that waits, so what comes while the receiver is at work is its own to see.
-START_TEST(mail_that_is_posted_while_others_are_worked_on_is_not_left_behind)
+TEST_LOOP(mail_that_is_posted_while_others_are_worked_on_is_not_left_behind, 0, KINDS)
 {
     create(_i, 1000);
     then = post_one_more;
@@ -329,9 +322,8 @@ START_TEST(mail_that_is_posted_while_others_are_worked_on_is_not_left_behind)
         ck_assert(post_plain());
     receive(3999);
 }
-END_TEST
 
-START_TEST(what_was_not_received_is_freed_with_the_box)
+TEST_LOOP(what_was_not_received_is_freed_with_the_box, 0, KINDS)
 {
     enum { COUNT = 600 };
     struct frame *f = frame(1);
@@ -350,10 +342,9 @@ START_TEST(what_was_not_received_is_freed_with_the_box)
     ck_assert_uint_eq(atomic_load(&f->refs), 1);
     frame_release(f);
 }
-END_TEST
 
 // What a page or a question refers to belongs to the mail, until it is received or refused.
-START_TEST(pages_and_questions_that_were_not_received_are_freed_with_the_box)
+TEST_LOOP(pages_and_questions_that_were_not_received_are_freed_with_the_box, 0, KINDS)
 {
     struct frame *f = frame(1);
     create(_i, SIZE_MAX);
@@ -373,9 +364,8 @@ START_TEST(pages_and_questions_that_were_not_received_are_freed_with_the_box)
     ck_assert_uint_eq(atomic_load(&f->refs), 1);
     frame_release(f);
 }
-END_TEST
 
-START_TEST(a_name_is_a_copy)
+TEST(a_name_is_a_copy)
 {
     char text[] = "user:42";
     struct channel_mail *name = channel_mail_create((struct channel_ref){text, 7, 99});
@@ -385,7 +375,6 @@ START_TEST(a_name_is_a_copy)
     ck_assert_mem_eq(name->name, "user:42", 7);
     free(name);
 }
-END_TEST
 
 enum { PER_POSTER = 30000, TOTAL = POSTERS * PER_POSTER };
 
@@ -420,7 +409,7 @@ static bool has_all(void *ctx)
     return received - frames == TOTAL;
 }
 
-START_TEST(threads_post_at_once_and_each_ones_mail_stays_in_order)
+TEST(threads_post_at_once_and_each_ones_mail_stays_in_order)
 {
     pthread_t threads[POSTERS];
     uint16_t numbers[POSTERS];
@@ -435,33 +424,4 @@ START_TEST(threads_post_at_once_and_each_ones_mail_stays_in_order)
         ck_assert_uint_eq(next_of[i], PER_POSTER);
     }
     ck_assert(!batch_is_open);
-}
-END_TEST
-
-int main(void)
-{
-    Suite *suite = suite_create("mailbox");
-    TCase *tcase = tcase_create("mailbox");
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_add_loop_test(tcase, mail_comes_in_the_order_it_was_posted_and_the_last_of_a_batch_is_told, 0,
-                        KINDS);
-    tcase_add_loop_test(tcase, frames_wait_up_to_the_limit_and_not_a_byte_more, 0, KINDS);
-    tcase_add_loop_test(tcase, a_frame_counts_until_it_is_handed_over, 0, KINDS);
-    tcase_add_test(tcase, mail_whose_wake_up_was_lost_is_received_all_the_same);
-    tcase_add_loop_test(tcase, posting_never_delivers_at_once, 0, KINDS);
-    tcase_add_loop_test(tcase, a_frame_above_the_limit_passes_where_no_other_waits, 0, KINDS);
-    tcase_add_loop_test(tcase, posting_many_stops_at_the_first_that_is_refused, 0, KINDS);
-    tcase_add_loop_test(tcase, a_storm_of_new_channels_is_refused_before_it_piles_up, 0, KINDS);
-    tcase_add_loop_test(tcase, a_flood_leaves_the_loop_its_turns, 0, KINDS);
-    tcase_add_loop_test(tcase, mail_that_is_posted_while_others_are_worked_on_is_not_left_behind, 0, KINDS);
-    tcase_add_loop_test(tcase, what_was_not_received_is_freed_with_the_box, 0, KINDS);
-    tcase_add_loop_test(tcase, pages_and_questions_that_were_not_received_are_freed_with_the_box, 0, KINDS);
-    tcase_add_test(tcase, a_name_is_a_copy);
-    tcase_add_test(tcase, threads_post_at_once_and_each_ones_mail_stays_in_order);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
