@@ -99,7 +99,7 @@ static void on_pause_over(struct ev_loop *loop, ev_timer *w, int events)
 {
     (void)events;
     struct listener *l = w->data;
-    if (l->reserve < 0) // another thread had taken the descriptor
+    if (l->reserve < 0) // another thread had taken the descriptor when it was freed
         l->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
     ev_io_start(loop, &l->io);
 }

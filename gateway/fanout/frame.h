@@ -30,7 +30,7 @@ struct frame {
     uint16_t body_at;     // where the body begins in wire
     uint16_t channel_len; // 0: belongs to no channel (heartbeats, ends of streams)
     bool is_gap;          // gateway:gap: stands for events that were lost
-    bool is_foreign;      // likewise, for an entry of the history that sse_publish did not write
+    bool is_foreign;      // a gap, for an entry of the history that sse_publish did not write
     bool durable;         // stands in the channel's history:
     struct event_id prev; // after this event,
     struct event_id at;   // with this id (a gap: the last id that it stands for)
@@ -41,8 +41,8 @@ struct frame {
     char wire[];
 };
 
-// The frame of `event` for `channel` (its name is copied; NO_CHANNEL for none), in one chunk. One reference, the
-// caller's. NULL when out of memory or when the event is 4 GiB or more. Any thread.
+// The frame of `event` for `channel` (its name is copied; NO_CHANNEL for none), in one chunk. One reference,
+// the caller's. NULL when out of memory or when the event is 4 GiB or more. Any thread.
 #define NO_CHANNEL ((struct channel_ref){.len = 0})
 struct frame *frame_create(const struct sse_event *event, struct channel_ref channel);
 

@@ -10,7 +10,8 @@ static bool read_event_id(const redisReply *text, struct event_id *out)
     return text->len > 0 && event_id_parse(text->str, (size_t)text->len, out) == (size_t)text->len;
 }
 
-// The value of a field, which is no STRING where it was too large for the reader. NULL: there is no such field.
+// The value of a field, which is no STRING where it was too large for the reader. NULL: there is no such
+// field.
 static const redisReply *field(const redisReply *entry, const char *name)
 {
     const redisReply *fields = entry->element[1];
@@ -54,8 +55,8 @@ size_t history_entry_size(const redisReply *entry)
     return size;
 }
 
-// False where the function cannot have written the entry: that names the entry that was there before its own, and
-// numbers them without a hole.
+// False where sse_publish cannot have written the entry: it writes the id of the entry before into each
+// entry, and numbers entries without a hole.
 static bool read_place(const redisReply *entry, struct event_id before, struct event_place *place)
 {
     const redisReply *text = field(entry, "prev");
