@@ -1,6 +1,6 @@
 // The payload with fields that publishers may send (docs/protocol.md, "Payloads"): "\x1eSSE/1\n", lines
-// "event: ..", "id: ..", "retry: ..", a blank line, then the body verbatim. Pure; shared by the gateway (decode)
-// and sse-publish (encode).
+// "event: ..", "id: ..", "retry: ..", a blank line, then the body verbatim. Pure; shared by the gateway
+// (decode) and sse-publish (encode).
 #pragma once
 
 #include <stdbool.h>
@@ -30,8 +30,8 @@ enum envelope_result {
 bool envelope_event_valid(const char *event, size_t len);
 
 // True where a client can bring the id back as Last-Event-ID, whatever reads the header on its way: printable
-// ASCII, at most ENVELOPE_ID_MAX bytes. An event stream may carry others; clients that got one are refused for
-// good, or refuse it themselves.
+// ASCII, at most ENVELOPE_ID_MAX bytes. An event stream may carry others; clients that got one are refused
+// for good, or refuse it themselves.
 #define ENVELOPE_ID_MAX 1024
 bool envelope_id_returns(const char *id, size_t len);
 

@@ -233,6 +233,7 @@ void node_channels_each(struct node_channels *n, void (*visit)(void *ctx, struct
 
 static struct bus_channel *first_in(const struct node_channels *n, enum channel_state state)
 {
+    // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): a channel that was freed is in no list any more
     return TAILQ_FIRST(&n->in_state[state]);
 }
 
@@ -371,7 +372,7 @@ void node_channels_reset(struct node_channels *n)
 {
     static const enum channel_state states[] = {CHANNEL_SENT, CHANNEL_ACTIVE, CHANNEL_DENIED, CHANNEL_MOVED};
     for (struct bus_channel *c; (c = TAILQ_FIRST(&n->lingering));)
-        channels_forget(n->all, c);
+        channels_forget(n->all, c); // NOLINT(clang-analyzer-unix.Malloc): likewise
     for (size_t i = 0; i < sizeof states / sizeof *states; i++)
         for (struct bus_channel *c; (c = first_in(n, states[i]));)
             reset_channel(c);

@@ -180,8 +180,9 @@ void delivery_unconfirm(struct delivery *d)
 
 bool delivery_resync(struct delivery *d, size_t w)
 {
+    const struct mail pages = {.kind = MAIL_PAGE_LOST}; // any page
     uint64_t bit = UINT64_C(1) << w;
-    if (!(d->out_of_sync & bit) || !unconfirm_worker(d, w))
+    if (!(d->out_of_sync & bit) || !post(d, w, &pages) || !unconfirm_worker(d, w))
         return false;
     d->out_of_sync &= ~bit;
     return true;

@@ -66,6 +66,6 @@ void delivery_resubscribed(struct delivery *d, struct bus_channel *c, size_t w);
 // No channel is confirmed any more: tells every worker.
 void delivery_unconfirm(struct delivery *d);
 
-// Tells worker `w`, which missed a mail, that no channel is confirmed; the caller confirms its channels anew.
-// False where the worker is in sync, or memory is still too short for the mail.
+// Tells worker `w`, which missed a mail, that no channel is confirmed and no page will come; the caller
+// confirms its channels anew. False where the worker is in sync, or memory is still too short for the mail.
 bool delivery_resync(struct delivery *d, size_t w);

@@ -17,9 +17,9 @@ struct http_accept {
     struct http_accept_type event_stream, json;
 };
 
-// Reads one line of the field; the lines of a repeated field add up. The most specific range that includes a type
-// decides; of equally specific ranges, one with q above 0. Media type parameters do not narrow a range: the gateway has
-// one representation of each type.
+// Reads one line of the field; the lines of a repeated field add up. The most specific range that includes a
+// type decides; of equally specific ranges, one with q above 0. Media type parameters do not narrow a range:
+// the gateway has one representation of each type.
 void http_accept_scan(struct http_accept *a, struct http_text value);
 
 // Whether text/event-stream, or application/json, is accepted by the lines read so far.

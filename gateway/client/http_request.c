@@ -7,9 +7,9 @@
 #include "gateway/client/http_fields.h"
 #include "gateway/client/http_target.h"
 
-// The order of work: scan_head finds the end of the head, refuses bytes that no line may hold, and mends an odd
-// Last-Event-ID; request_line reads the first line; http_fields (llhttp) splits the rest into fields, which on_field
-// checks one by one; policy_status checks what all fields together say.
+// The order of work: scan_head finds the end of the head, refuses bytes that no line may hold, and mends an
+// odd Last-Event-ID; request_line reads the first line; http_fields (llhttp) splits the rest into fields,
+// which on_field checks one by one; policy_status checks what all fields together say.
 
 #define METHOD_MAX 24 // longer than any registered method
 #define LEADING_LINES_MAX 2
@@ -52,8 +52,8 @@ static bool is_id_end(char c)
     return c == '\r' || c == '\n' || c == '\0';
 }
 
-// Cuts the bytes of Last-Event-ID from `i` on out of the head: all up to the end of the line, or to the end of what is
-// there. False where they are too many.
+// Cuts the bytes of Last-Event-ID from `i` on out of the head: all up to the end of the line, or to the end
+// of what is there. False where they are too many.
 static bool cut_id(char *head, size_t *len, size_t i, struct http_scan *scan)
 {
     assert(scan->id_len == HTTP_ID_MAX && i > scan->line);

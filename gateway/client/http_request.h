@@ -1,5 +1,5 @@
-// One HTTP/1.x request head: bytes in, a checked request out (RFC 9110, RFC 9112), llhttp with a stricter policy on top.
-// Pure. Proxies disagree on many hostile requests, so an ambiguous head is refused.
+// One HTTP/1.x request head: bytes in, a checked request out (RFC 9110, RFC 9112), llhttp with a stricter
+// policy on top. Pure. Proxies disagree on many hostile requests, so an ambiguous head is refused.
 #pragma once
 
 #include <stdbool.h>
@@ -7,12 +7,13 @@
 
 #include "gateway/client/http_text.h"
 
-// Bytes of a whole head but for the value of Last-Event-ID; more is 431 (or 414 while still in the request line).
+// Bytes of a whole head but for the value of Last-Event-ID; more is 431 (or 414 while still in the request
+// line).
 #define HTTP_HEAD_MAX 16384
 // Bytes of a request target; more is 414.
 #define HTTP_TARGET_MAX 12288
-// Bytes of the value of Last-Event-ID that are kept, blanks around it included, and of those behind them, which are
-// skipped; more is 431.
+// Bytes of the value of Last-Event-ID that are kept, blanks around it included, and of those behind them,
+// which are skipped; more is 431.
 #define HTTP_ID_MAX 2048
 #define HTTP_ID_SKIP_MAX (1u << 20)
 
@@ -25,8 +26,9 @@ struct http_request {
     struct http_text target; // origin-form or absolute-form, as sent
     struct http_text path;   // of the target, still percent-encoded
     struct http_text query;  // without '?', still percent-encoded; at NULL where there is none
-    // Fields that the gateway reads, without surrounding blanks. A repeated field is 400, but for lists: all lines of
-    // Accept count in accepts_* (`accept` is the first); of X-Forwarded-For the last line is kept (the nearest proxy's).
+    // Fields that the gateway reads, without surrounding blanks. A repeated field is 400, but for lists: all
+    // lines of Accept count in accepts_* (`accept` is the first); of X-Forwarded-For the last line is kept
+    // (the nearest proxy's).
     struct http_text host, accept, last_event_id, origin, authorization, cookie, request_method,
         forwarded_for;
     bool accepts_event_stream; // Accept absent, or some range of it includes text/event-stream with q > 0
@@ -36,8 +38,8 @@ struct http_request {
 
 enum http_parse { HTTP_PARSE_DONE, HTTP_PARSE_MORE, HTTP_PARSE_ERROR };
 
-// The caller's note of how far the bytes of one head have been looked at, so that a head that arrives byte by byte
-// costs O(n). All zero before the first of them.
+// The caller's note of how far the bytes of one head have been looked at, so that a head that arrives byte by
+// byte costs O(n). All zero before the first of them.
 struct http_scan {
     size_t scanned;    // bytes that were looked at
     size_t line;       // where the line begins that the next byte belongs to
@@ -47,30 +49,31 @@ struct http_scan {
     bool in_id;        // the next byte belongs to it
 };
 
-// Looks for a whole head in the first `*len` bytes of `head`. May change them: an odd Last-Event-ID is made into one
-// that is harmless to read and that no gateway has made (below), which may lower `*len`.
+// Looks for a whole head in the first `*len` bytes of `head`. May change them: an odd Last-Event-ID is made
+// into one that is harmless to read and that no gateway has made (below), which may lower `*len`.
 //   DONE   `*head_len` bytes made up the head; `out` borrows from `head`, valid while that stays where it is
 //   MORE   not whole yet, and still within the limits
 //   ERROR  `*status` is 400, 413, 414, 417, 431, 501 or 505; the connection must not be used again. Of `out` count the
 //          method, as far as it was read (else GET), and the origin by http_request_origin, for the answer
-// Policy, on top of the grammar of RFC 9112, whose breaches are 400:
-// - Only CRLF ends a line. Bare CR, bare LF, obs-fold, NUL and other control bytes: 400. Empty lines before the request
+// Policy, on top of the grammar of RFC 9112, whose breaches are 400: - Only CRLF ends a line. Bare CR, bare
+// LF, obs-fold, NUL and other control bytes: 400. Empty lines before the request
 //   line are skipped, at most two. Bytes from 0x80 on may stand in field values.
-// - Last-Event-ID alone may hold control bytes other than CR, LF and NUL (RFC 9110 section 5.5), each of which becomes
+// - Last-Event-ID alone may hold control bytes other than CR, LF and NUL (RFC 9110 section 5.5), each of
+// which becomes
 //   '?', and may be longer than HTTP_ID_MAX: what follows is cut out, and the last byte kept is '?'. A browser sends back
 //   whatever id some server has given it, and gives up for good where that is answered with an error.
-// - An unknown method is HTTP_OTHER, not an error. CONNECT, or one of more than 24 bytes: 501.
-// - A target is of origin-form, absolute-form, or "*" with OPTIONS; see http_target.h.
-// - A version other than 1.0 and 1.1: 505.
-// - Exactly one Host on 1.1, at most one on 1.0, valid, the same as that of an absolute-form target; else 400.
-// - Transfer-Encoding: 501, with Content-Length 400. A repeated Content-Length: 400. A body on GET, HEAD or
+// - An unknown method is HTTP_OTHER, not an error. CONNECT, or one of more than 24 bytes: 501. - A target is
+// of origin-form, absolute-form, or "*" with OPTIONS; see http_target.h. - A version other than 1.0 and 1.1:
+// 505. - Exactly one Host on 1.1, at most one on 1.0, valid, the same as that of an absolute-form target;
+// else 400. - Transfer-Encoding: 501, with Content-Length 400. A repeated Content-Length: 400. A body on GET,
+// HEAD or
 //   OPTIONS: 413; on other methods it is not read, and keep_alive is false then.
 // - Expect: 417. Upgrade is ignored.
 // Garbage is refused as soon as it is seen, not only when the head is whole. Never reads past `*len`.
 enum http_parse http_request_parse(char *head, size_t *len, struct http_scan *scan, struct http_request *out,
                                    size_t *head_len, int *status);
 
-// The value of the first whole line `Origin: ..` in the first `len` bytes of a head that is not whole or was refused.
-// Absent where there is none. Borrowed from `head`, and unchecked: it may hold any byte but LF, and is there to be
-// compared, not to be copied into an answer.
+// The value of the first whole line `Origin: ..` in the first `len` bytes of a head that is not whole or was
+// refused. Absent where there is none. Borrowed from `head`, and unchecked: it may hold any byte but LF, and
+// is there to be compared, not to be copied into an answer.
 struct http_text http_request_origin(const char *head, size_t len);

@@ -105,8 +105,8 @@ static const char *allowed_origin(const struct http_policy *p, const struct http
     return NULL;
 }
 
-// Fetch standard 3.3. `Vary` also where the origin does not match: a cache must not give that answer to an origin that
-// does.
+// Fetch standard 3.3. `Vary` also where the origin does not match: a cache must not give that answer to an
+// origin that does.
 static void put_cors(struct writer *w, const struct http_policy *p, const struct http_request *req)
 {
     if (p->cors_origin_count == 0)
@@ -171,8 +171,9 @@ size_t http_answer_head(const struct http_policy *p, const struct http_request *
     return written(&w);
 }
 
-// Writes `text` as the inside of a JSON string. The detail may hold bytes that a client sent, in any encoding: what is not
-// printable ASCII is escaped as if it were Latin-1. Stops where less than `reserve` bytes would be left.
+// Writes `text` as the inside of a JSON string. The detail may hold bytes that a client sent, in any
+// encoding: what is not printable ASCII is escaped as if it were Latin-1. Stops where less than `reserve`
+// bytes would be left.
 static void put_json_text(struct writer *w, const char *text, size_t reserve)
 {
     for (; *text != '\0' && w->size - w->len >= sizeof("\\u00ff") - 1 + reserve; text++) {

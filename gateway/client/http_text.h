@@ -1,4 +1,5 @@
-// A piece of a request head: borrowed bytes, and how the modules that read heads compare and classify them. Pure.
+// A piece of a request head: borrowed bytes, and how the modules that read heads compare and classify them.
+// Pure.
 #pragma once
 
 #include <stdbool.h>

@@ -72,8 +72,8 @@ static bool listener_accept(struct listener *l)
     }
 }
 
-// Accepts as many clients as were waiting lately, so that accept4() hardly ever finds no client; epoll
-// reports the rest.
+// Accepts as many as were waiting lately, so that accept4() hardly ever finds no client; epoll reports the
+// rest.
 static void on_acceptable(struct ev_loop *loop, ev_io *w, int events)
 {
     (void)loop;

@@ -201,7 +201,7 @@ void pages_lost(struct hub *h, uint32_t number)
 {
     struct catch_up *cu;
     TAILQ_FOREACH(cu, &h->catching_up, in_hub)
-    if (cu->page_state == PAGE_ASKED && cu->query.number == number)
+    if (cu->page_state == PAGE_ASKED && (number == 0 || cu->query.number == number))
         cu->answer_by = h->now_ms + TELL_RETRY_MS;
 }
 

@@ -23,8 +23,9 @@
 //      END                                                                         GAP, up to the ring
 //      UNREAD                                                                      READ
 //
-// A stream that is LAGGING_FORKED looks through the history from its beginning, and skips what has a lower offset than
-// the event that it had last: `at` moves within this function. The first event that is not skipped comes with a GAP.
+// A stream that is LAGGING_FORKED looks through the history from its beginning, and skips what has a lower
+// offset than the event that it had last: `at` moves within this function. The first event that is not
+// skipped comes with a GAP.
 #pragma once
 
 #include "gateway/fanout/hub_channel.h"
@@ -37,5 +38,6 @@ enum step {
     STEP_AWAIT, // nothing now
 };
 
-// `next` gets the event that belongs to the step (borrowed), or NULL. Changes of `lag` its mode, and `at` as said above.
+// `next` gets the event that belongs to the step (borrowed), or NULL. Changes of `lag` its mode, and `at` as
+// said above.
 enum step catch_up_step(struct lagging *lag, struct frame **next);

@@ -1,5 +1,5 @@
-// The id of an event of a durable channel, which is the id of its stream entry in Redis, `<ms>-<offset>`. Offsets
-// are dense per channel; the milliseconds tell one life of a channel's history from another
+// The id of an event of a durable channel, which is the id of its stream entry in Redis, `<ms>-<offset>`.
+// Offsets are dense per channel; the milliseconds tell one life of a channel's history from another
 // (docs/protocol.md, "Durable events"). Pure.
 #pragma once
 

@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-// A frame with `own_len` body bytes, in a chunk whose body has `body_len`; the other bytes are in another frame.
+// A frame with `own_len` body bytes, in a chunk whose body has `body_len`; the other bytes are in another
+// frame.
 static struct frame *frame_alloc(size_t own_len, size_t body_len, bool chunked, size_t channel_len)
 {
     if (body_len >= UINT32_MAX - SSE_CHUNK_HEAD_MAX - SSE_CHUNK_TAIL)

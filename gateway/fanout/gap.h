@@ -1,4 +1,5 @@
-// gateway:gap, the event that says that events of a channel were lost (docs/protocol.md, "Control events"). Pure.
+// gateway:gap, the event that says that events of a channel were lost (docs/protocol.md, "Control events").
+// Pure.
 #pragma once
 
 #include <stddef.h>

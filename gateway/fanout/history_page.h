@@ -1,5 +1,6 @@
-// The protocol of history between threads: a hub asks the bus for a page of a durable channel's history, and is
-// told how far the history has got each time that Redis confirms the channel. Values only; they travel in mails.
+// The protocol of history between threads: a hub asks the bus for a page of a durable channel's history, and
+// is told how far the history has got each time that Redis confirms the channel. Values only; they travel in
+// mails.
 #pragma once
 
 #include <stdbool.h>
@@ -30,7 +31,8 @@ struct history_query {
     struct event_id from; // this entry included
 };
 
-// What Redis keeps from query.from on, or the first part of it (`at_end` false). Frames carry a reference each.
+// What Redis keeps from query.from on, or the first part of it (`at_end` false). Frames carry a reference
+// each.
 struct history_page {
     struct history_query query; // with the entries that Redis was asked for in the end
     bool at_end;

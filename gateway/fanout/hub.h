@@ -65,7 +65,7 @@ void hub_end_streams(struct hub *h, struct channel_ref channel);
 
 // The answer to on_history. Takes the references of the frames, not the array.
 void hub_page(struct hub *h, struct channel_ref channel, const struct history_page *page);
-// The page with that number will not come: it is asked for again at one of the next ticks.
+// The page with that number (0: any page) will not come: it is asked for again at one of the next ticks.
 void hub_page_lost(struct hub *h, uint32_t number);
 // `s` may take more of what it missed, or has been opened.
 void hub_wake(struct hub *h, struct subscriber *s);

@@ -1,5 +1,5 @@
-// How much of histories a process may hold for lagging streams: what its hubs remember, and what they have asked
-// Redis for and not got yet. One for all hubs; any thread.
+// How much of histories a process may hold for lagging streams: what its hubs remember, and what they have
+// asked Redis for and not got yet. One for all hubs; any thread.
 #pragma once
 
 #include <stdatomic.h>

@@ -16,12 +16,12 @@
 // A cluster's size is not known at the start. A larger one takes places of streams.
 #define CLUSTER_NODES 64u
 #define DISCOVERY 1u // a sentinel, or a node that is asked for the map of slots
-// A name is looked up in a thread: an eventfd, and a file or a socket or two of the resolver. Connections that
-// find no descriptor for that try again, so not all of them need one at once.
+// A name is looked up in a thread: an eventfd, and a file or a socket or two of the resolver. Connections
+// that find no descriptor for that try again, so not all of them need one at once.
 #define LOOKUP 4u
 #define LOOKUPS_MAX 16u
-// Connections without a stream: requests that are read, refusals that are taken, idle keep-alive. There is always room
-// for STREAMLESS_MIN of them, and for a burst of refusals where the limit has it.
+// Connections without a stream: requests that are read, refusals that are taken, idle keep-alive. There is
+// always room for STREAMLESS_MIN of them, and for a burst of refusals where the limit has it.
 #define STREAMLESS_MIN 64u
 #define STREAMLESS_USUAL 1024u
 

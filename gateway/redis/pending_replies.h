@@ -1,5 +1,5 @@
-// The commands of a subscriber that are not answered yet, oldest first. An error reply does not name its command: it
-// answers the oldest one. Pure.
+// The commands of a subscriber that are not answered yet, oldest first. An error reply does not name its
+// command: it answers the oldest one. Pure.
 #pragma once
 
 #include <stdbool.h>
@@ -22,8 +22,8 @@ void pending_replies_deinit(struct pending_replies *u);
 
 // Records a sent command: Redis answers it with `replies` replies or one error. False when out of memory.
 bool pending_replies_add(struct pending_replies *u, enum asked what, uint32_t replies);
-// Records a reply to a command of kind `what`. The commands before that one have had their replies. A reply to an
-// UNSUBSCRIBE that was not sent changes nothing: servers send such ones when a slot moves.
+// Records a reply to a command of kind `what`. The commands before that one have had their replies. A reply
+// to an UNSUBSCRIBE that was not sent changes nothing: servers send such ones when a slot moves.
 void pending_replies_reply(struct pending_replies *u, enum asked what);
 // Records an error, which settles the oldest command; returns its kind.
 enum asked pending_replies_error(struct pending_replies *u);

@@ -1,7 +1,8 @@
-// Finds the server of a URL. Every redis_conn asks before each attempt. Connections with the same URL and loop
-// share one discovery and so always go to the same server: with Sentinel they move together as soon as one of
-// them learns of another master. The name of the connected server is resolved again every 5 to 10 s; where its
-// addresses do not include the connected one twice in a row, all move, too. On the thread of the loop alone.
+// Finds the server of a URL. Every redis_conn asks before each attempt. Connections with the same URL and
+// loop share one discovery and so always go to the same server: with Sentinel they move together as soon as
+// one of them learns of another master. The name of the connected server is resolved again every 5 to 10 s;
+// where its addresses do not include the connected one twice in a row, all move, too. On the thread of the
+// loop alone.
 #pragma once
 
 #include <ev.h>
@@ -15,9 +16,11 @@ struct redis_discovery;
 
 // Embedded in each connection that asks.
 struct redis_discovery_client {
-    // The answer to redis_discovery_ask, maybe within that call: an address, or NULL and one line that says why.
+    // The answer to redis_discovery_ask, maybe within that call: an address, or NULL and one line that says
+    // why.
     void (*on_address)(void *ctx, const struct redis_address *address, const char *error);
-    // Unasked: the server is not where `link` leads, for a reason in one line. The connection is to be replaced.
+    // Unasked: the server is not where `link` leads, for a reason in one line. The connection is to be
+    // replaced.
     void (*on_moved)(void *ctx, const char *why);
     void *ctx;
     const struct redis_link *link; // the client's; borrowed

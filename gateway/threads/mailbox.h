@@ -76,7 +76,7 @@ struct mail {
         struct frame *frame;
         struct channel_mail *channel;
         struct page_mail *page;
-        uint32_t number; // PAGE_LOST: of the history_query
+        uint32_t number; // PAGE_LOST: of the history_query; 0: of any
     };
 };
 

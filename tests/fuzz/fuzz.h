@@ -16,7 +16,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
         }                                                                                                    \
     } while (0)
 
-// The caller frees it. What is copied there ends where the allocation ends: AddressSanitizer sees a read past it.
+// The caller frees it. What is copied there ends where the allocation ends: AddressSanitizer sees a read past
+// it.
 static inline char *must_alloc(size_t size)
 {
     char *p = malloc(size > 0 ? size : 1);

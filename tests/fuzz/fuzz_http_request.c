@@ -2,7 +2,6 @@
 // head, and no request let through that a second look, written without the parser's code, finds ambiguous.
 #include <ctype.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -28,8 +27,8 @@ static void check_status(int status)
     CHECK(!"a status that the header names");
 }
 
-// Feeds `step` bytes more at a time, as a connection does, in memory of exactly the size, so that reads past the end are
-// seen.
+// Feeds `step` bytes more at a time, as a connection does, in memory of exactly the size, so that reads past
+// the end are seen.
 static struct verdict feed(const char *bytes, size_t len, size_t step)
 {
     struct verdict v = {.bytes = must_alloc(0), .result = HTTP_PARSE_MORE};
@@ -208,8 +207,6 @@ static char *put_input(char *out, const uint8_t *input, size_t len, bool expand)
 #define TIMES_127(s)                                                                                         \
     TIMES_16(TIMES_2(TIMES_2(s)))                                                                            \
     TIMES_16(TIMES_2(s)) TIMES_16(s) TIMES_2(TIMES_2(TIMES_2(s))) TIMES_2(TIMES_2(s)) TIMES_2(s) s
-
-int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len);
 
 // Input: a frame to put the rest into (so that all of it need not be guessed) and whether it holds words, the
 // size of pieces, the rest.

@@ -1,5 +1,5 @@
-// Whatever a server sends: no reply and no buffer grows beyond its bounds, and bytes that come in pieces give the same
-// replies as those that come together.
+// Whatever a server sends: no reply and no buffer grows beyond its bounds, and bytes that come in pieces give
+// the same replies as those that come together.
 #include <string.h>
 
 #include "gateway/redis/redis_reader.h"

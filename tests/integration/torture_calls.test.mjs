@@ -46,10 +46,10 @@ test('an allocation that fails in a stream: it ends, and its client comes back t
         .flatMap((place) => within(place, { workers: [2] })));
 });
 
-test('an allocation that fails anywhere else: a few of them, spread over a whole run', async (t) => {
+test('an allocation, or twenty in a row, that fail anywhere else: a few of them, spread over a whole run', async (t) => {
     await torture(t, async (run) => {
         const { calls } = await run({ call: 'malloc', nth: 0, workers: 2 });
-        return Array.from({ length: 12 }, (_, i) => ({ call: 'malloc', error: ENOMEM, nth: Math.floor((i + 0.5) * calls / 12), workers: 1 + (i % 2) }));
+        return Array.from({ length: 12 }, (_, i) => ({ call: 'malloc', error: ENOMEM, nth: Math.floor((i + 0.5) * calls / 12), times: i % 4 < 2 ? 1 : 20, workers: 1 + (i % 2) }));
     }, { reached: false });
 });
 

@@ -1,8 +1,9 @@
-// Preloaded into the gateway: one call of one function fails, and everything else works. FAIL_CALL names the function
-// ("malloc" stands for calloc and realloc, too, "eventfd_write" for a write that wakes a loop). FAIL_CONTROL names a file
-// that a test writes and reads while the program runs: struct control. Calls are counted from the moment that `armed` is
-// set, by all threads. FAIL_PLACE ("FROM TO", addresses in the program's file) names a function of the program: only calls
-// that are made from within it, however deep, count then. FAIL_CONTROL.trace tells afterwards which callers the failed call had: a file and an offset in it.
+// Preloaded into the gateway: one call of one function fails (or a few in a row), and everything else works. FAIL_CALL
+// names the function ("malloc" stands for calloc and realloc, too, "eventfd_write" for a write that wakes a loop).
+// FAIL_CONTROL names a file that a test writes and reads while the program runs: struct control. Calls are counted from
+// the moment that `armed` is set, by all threads. FAIL_PLACE ("FROM TO", addresses in the program's file) names a
+// function of the program: only calls that are made from within it, however deep, count then. FAIL_CONTROL.trace tells
+// afterwards which callers the failed call had: a file and an offset in it.
 #include <dlfcn.h>
 #include <errno.h>
 #include <execinfo.h>
@@ -27,6 +28,7 @@ struct control {
     _Atomic uint64_t nth;   // of the calls that is to fail; 0: none
     _Atomic uint64_t error; // the errno
     _Atomic uint64_t calls; // so far
+    _Atomic uint64_t times; // calls in a row that fail, from `nth` on
 };
 
 static struct control nobody, *_Atomic control = &nobody;
@@ -76,8 +78,14 @@ static int fails(const char *name)
     within = 1;
     int counts = place_to == 0 || is_in_place();
     within = 0;
-    if (!counts || atomic_fetch_add(&c->calls, 1) + 1 != atomic_load(&c->nth))
+    if (!counts)
         return 0;
+    uint64_t call = atomic_fetch_add(&c->calls, 1) + 1, first = atomic_load(&c->nth);
+    if (first == 0 || call < first || call >= first + atomic_load(&c->times))
+        return 0;
+    errno = (int)atomic_load(&c->error);
+    if (call > first)
+        return errno;
     within = 1;
     trace();
     within = 0;

@@ -44,7 +44,8 @@ function logs(data) {
     let text = '';
     for (const folder of folders(data)) {
         if (!fs.existsSync(folder)) continue;
-        for (const name of fs.readdirSync(folder).sort()) {
+        const files = fs.readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isFile());
+        for (const { name } of files.sort((a, b) => (a.name < b.name ? -1 : 1))) {
             const lines = fs.readFileSync(path.join(folder, name), 'utf8').trimEnd().split('\n');
             const cut = lines.length > TAIL ? ` (last ${TAIL} of ${lines.length} lines)` : '';
             text += `    --- ${path.relative('.', path.join(folder, name))}${cut}\n${indent(lines.slice(-TAIL).join('\n'))}`;

@@ -15,14 +15,14 @@ function numbers(calls, { from, to, most = Infinity }) {
 }
 
 /** The cases of a call: how many calls there are is counted in a run in which none fails. */
-export async function casesOf(run, call, workers, { from, to, places = [''] } = {}) {
+export async function casesOf(run, call, workers, { from, to, times = 1, places = [''] } = {}) {
     const cases = [];
     for (const workerCount of workers) {
         for (const place of places) {
             const { calls, faults } = await run({ call, nth: 0, workers: workerCount, place });
             if (faults.length > 0) throw new Error(`${call}: where nothing fails: ${faults.join('; ')}`);
             for (const error of Object.values(CALLS[call].errors))
-                for (const nth of numbers(calls, { from, to, most: CALLS[call].most })) cases.push({ call, error, nth, workers: workerCount, place });
+                for (const nth of numbers(calls, { from, to, most: CALLS[call].most })) cases.push({ call, error, nth, times, workers: workerCount, place });
         }
     }
     return cases;

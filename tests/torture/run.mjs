@@ -1,9 +1,9 @@
 // make torture: of each kind of call the first, the second, the third .. fails, each in a run of its own.
 //
-//      run.mjs [--only CALL,..] [--workers 1,2] [--lanes N] [--from N] [--to N] [--place FUNCTION,..] [--logs FOLDER]
+//      run.mjs [--only CALL,..] [--workers 1,2] [--lanes N] [--from N] [--to N] [--times N] [--place FUNCTION,..] [--logs FOLDER]
 //
-// `--place`: only calls from within these functions of the gateway. Of calls that are many and have always held, some are
-// taken (scenario.mjs, `most`), unless `--from` or `--to` say which.
+// `--times`: as many in a row fail. `--place`: only calls from within these functions of the gateway. Of calls that are
+// many and have always held, some are taken (scenario.mjs, `most`), unless `--from` or `--to` say which.
 //
 // Exit status 1 where clients saw what they must not see (scenario.mjs).
 
@@ -22,6 +22,7 @@ const { values } = parseArgs({
         lanes: { type: 'string', default: '6' },
         from: { type: 'string' },
         to: { type: 'string' },
+        times: { type: 'string', default: '1' },
         logs: { type: 'string', default: 'logs' },
         place: { type: 'string', default: '' },
     },
@@ -48,7 +49,7 @@ try {
     for (const call of only) {
         const kinds = {};
         await inLanes(scope, Number(values.lanes), async (run) => {
-            const range = { from: values.from && Number(values.from), to: values.to && Number(values.to), places: values.place.split(',') };
+            const range = { from: values.from && Number(values.from), to: values.to && Number(values.to), places: values.place.split(','), times: Number(values.times) };
             return casesOf(run, call, values.workers.split(',').map(Number), range);
         }, (result) => {
             total++;

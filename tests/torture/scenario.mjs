@@ -37,9 +37,9 @@ export const CALLS = {
 
 /** The file by which a test and tests/lib/fail_call.c talk. */
 class Control {
-    constructor(file, nth, error) {
+    constructor(file, { nth, error, times = 1 }) {
         this.file = file;
-        this.words = new BigUint64Array([0n, BigInt(nth), BigInt(error), 0n]);
+        this.words = new BigUint64Array([0n, BigInt(nth), BigInt(error), 0n, BigInt(times)]);
         fs.writeFileSync(file, this.words);
     }
 
@@ -159,21 +159,21 @@ function placeOf(name) {
 }
 
 /** What makes a gateway's call fail: { control, env }. `control.arm()` begins to count. */
-export function failing(folder, { call, error, nth, place }) {
-    const control = new Control(path.join(folder, 'control'), nth, error);
+export function failing(folder, { call, place, ...which }) {
+    const control = new Control(path.join(folder, 'control'), which);
     const env = { LD_PRELOAD: path.join(BUILD, 'tests/fail_call.so'), FAIL_CALL: call, FAIL_CONTROL: control.file, ...(place && { FAIL_PLACE: placeOf(place) }) };
     return { control, env };
 }
 
 /**
- * Runs one case. `server`: { redis, client } with the function library. `call`: a name of CALLS; `nth` 0: nothing fails.
+ * Runs one case. `server`: { redis, client } with the function library. `call`: a name of CALLS; `nth` 0: nothing fails; `times`: calls in a row that fail.
  * `place`: the function from within which it is made, if that matters.
  * Resolves to { calls, faults, end, trace, diary }: `end` is 'documented' where the gateway ended as it says that it would.
  */
-export async function runCase(scope, server, { call, error = 0, nth, workers, place }) {
+export async function runCase(scope, server, { call, error = 0, nth, times = 1, workers, place }) {
     const name = `${call}-${error}-${nth}-${workers}${place ? `-${place}` : ''}`;
     const folder = fs.mkdtempSync(path.join(scope.folder, `${name}-`));
-    const { control, env } = failing(folder, { call, error, nth, place });
+    const { control, env } = failing(folder, { call, error, nth, times, place });
     if (CALLS[call].from === 'start') control.arm();
     const own = { folder, undo: [], defer(f) { this.undo.push(f); } };
     const args = ['--retry', '100ms', '--drain-timeout', '3s', '--log-level', 'debug'];

@@ -1,4 +1,5 @@
-// Long random lives of a node's channels against a naive table, and against a Redis that forbids some channels.
+// Long random lives of a node's channels against a naive table, and against a Redis that forbids some
+// channels.
 #include "gateway/bus/channels.h"
 
 #include <stdio.h>

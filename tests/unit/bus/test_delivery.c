@@ -44,6 +44,9 @@ static void on_mail(void *ctx, const struct mail *mail, bool more)
                  (int)mail->channel->len, mail->channel->name);
         free(mail->channel);
         break;
+    case MAIL_PAGE_LOST:
+        snprintf(word, sizeof word, "lost:%u", mail->number);
+        break;
     case MAIL_UNCONFIRMED:
         snprintf(word, sizeof word, "down");
         break;
@@ -222,6 +225,15 @@ TEST(a_page_of_history_keeps_its_place_and_so_does_the_news_that_there_is_none)
     ck_assert_str_eq(hear(), "a1 page:a:2 failed:b:0 a2");
     ck_assert_uint_eq(atomic_load(&f->refs), 1);
     frame_release(f);
+}
+
+// What it missed may have been the news that a page is lost, too.
+TEST(a_worker_that_missed_news_is_told_once_that_it_knows_nothing)
+{
+    delivery->out_of_sync = 1;
+    ck_assert(delivery_resync(delivery, 0));
+    ck_assert(!delivery_resync(delivery, 0));
+    ck_assert_str_eq(hear(), "lost:0 down");
 }
 
 TEST(a_message_that_is_no_text_is_counted_and_no_gap)

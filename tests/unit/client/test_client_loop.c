@@ -1,4 +1,5 @@
-// Connections of a loop before and beside their streams: heads in pieces, idle ones, a crowd of them, turns that come late.
+// Connections of a loop before and beside their streams: heads in pieces, idle ones, a crowd of them, turns
+// that come late.
 #include "gateway/client/client_loop.h"
 
 #include <stdio.h>
@@ -15,7 +16,8 @@
 #include "tests/unit/lib/loop.h"
 #include "tests/unit/lib/unit_main.h"
 
-// What the program copies, and an allocator that fails at will: in the plain build, where nothing else stands in between.
+// What the program copies, and an allocator that fails at will: in the plain build, where nothing else stands
+// in between.
 #if !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
 #define COUNTS_CALLS 1
 static size_t bytes_copied;

@@ -458,7 +458,8 @@ TEST(a_target_may_be_as_long_as_the_limit)
 #define ID_FRONT "GET /s HTTP/1.1\r\nLast-Event-ID: "
 #define ID_BACK "\r\nX: y\r\n" H "\r\nGET /next "
 
-// A request with `id` of `len` bytes as its Last-Event-ID, and the begin of another one behind it. `*total` is its length.
+// A request with `id` of `len` bytes as its Last-Event-ID, and the begin of another one behind it. `*total`
+// is its length.
 static char *request_with_id(const char *id, size_t len, size_t *total)
 {
     *total = sizeof(ID_FRONT) - 1 + len + sizeof(ID_BACK) - 1;

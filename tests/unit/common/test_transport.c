@@ -1,4 +1,5 @@
-// What a plain socket says, in the words that TLS has, too. TLS itself is in tests/integration/redis_tls.test.mjs.
+// What a plain socket says, in the words that TLS has, too. TLS itself is in
+// tests/integration/redis_tls.test.mjs.
 #include "common/transport.h"
 
 #include <string.h>

@@ -1,5 +1,6 @@
-// Streams that come back: each event that they missed once and in order, then what is live. What they are not given is in
-// test_catch_up_gap.c, lives of a history in test_catch_up_fork.c, bounds in test_catch_up_memory.c.
+// Streams that come back: each event that they missed once and in order, then what is live. What they are not
+// given is in test_catch_up_gap.c, lives of a history in test_catch_up_fork.c, bounds in
+// test_catch_up_memory.c.
 #include "tests/unit/lib/hub_world.h"
 #include "tests/unit/lib/unit_main.h"
 
@@ -197,6 +198,19 @@ TEST(a_question_without_an_answer_is_asked_again)
     ck_assert_uint_eq(world.asked, 2);
     page(2, 2, 4, true);
     answer(first, 2, 4, true); // after all
+    ck_assert_str_eq(heard(0), "3 4");
+}
+
+// By its number, or where the bus only knows that the worker missed something.
+TEST_LOOP(a_page_that_was_lost_on_its_way_is_asked_for_again_soon, 0, 2)
+{
+    join(0, FROM_EVENT_ID, 2);
+    confirm(4);
+    hub_page_lost(world.hub, _i ? 0 : world.query.number);
+    ck_assert_uint_eq(world.asked, 1);
+    later(1500);
+    ck_assert_uint_eq(world.asked, 2);
+    page(2, 2, 4, true);
     ck_assert_str_eq(heard(0), "3 4");
 }
 

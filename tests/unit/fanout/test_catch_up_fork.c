@@ -1,4 +1,5 @@
-// A history that begins anew, or that a failover has cut and continued: its events are new, whatever their ids say.
+// A history that begins anew, or that a failover has cut and continued: its events are new, whatever their
+// ids say.
 #include "gateway/fanout/cursor.h"
 #include "gateway/fanout/gap.h"
 #include "gateway/fanout/message.h"

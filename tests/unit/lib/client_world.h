@@ -1,5 +1,5 @@
-// A client_loop at work on a loop of the test, with a hub whose bus confirms what the test says, and clients on socket
-// pairs.
+// A client_loop at work on a loop of the test, with a hub whose bus confirms what the test says, and clients
+// on socket pairs.
 #pragma once
 
 #include "gateway/client/client_loop.h"

@@ -1,6 +1,6 @@
-// A hub, its streams, and the bus, which the test plays: what each stream is given, in words. Events are written by their
-// offset; event n was published in millisecond 1000 + n. The verbs have short names, as tests are made of them. Each verb
-// leaves nothing to be fed.
+// A hub, its streams, and the bus, which the test plays: what each stream is given, in words. Events are
+// written by their offset; event n was published in millisecond 1000 + n. The verbs have short names, as
+// tests are made of them. Each verb leaves nothing to be fed.
 #pragma once
 
 #include <stdbool.h>

@@ -1,4 +1,5 @@
-// A peer on a unix socket that answers without understanding: what a server does that is full, forbidden or no Redis.
+// A peer on a unix socket that answers without understanding: what a server does that is full, forbidden or
+// no Redis.
 #pragma once
 
 #include <ev.h>

@@ -1,4 +1,5 @@
-// The main of every unit program. A test registers itself where it is defined, and tests run in the order of the file:
+// The main of every unit program. A test registers itself where it is defined, and tests run in the order of
+// the file:
 //
 //     TESTS_WITH(.setup = setup, .teardown = teardown);
 //
@@ -7,7 +8,8 @@
 //         ck_assert_int_eq(advance_to(START + 1000), 1);
 //     }
 //
-// What assertions there are, and that each test is a process of its own, is Check's: this header includes <check.h>.
+// What assertions there are, and that each test is a process of its own, is Check's: this header includes
+// <check.h>.
 #pragma once
 
 #include <check.h>

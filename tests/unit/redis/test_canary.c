@@ -373,7 +373,8 @@ static bool is_back(void *ctx)
     return !canary->awaited;
 }
 
-// Test 0: the canary is there when the verdict is due. Test 1: Redis slept, too, and wakes no sooner than this.
+// Test 0: the canary is there when the verdict is due. Test 1: Redis slept, too, and wakes no sooner than
+// this.
 TEST_LOOP(a_canary_that_came_back_while_the_loop_slept_is_not_called_missed, 0, 2)
 {
     const struct timespec time = {.tv_nsec = _i == 0 ? 100000000 : 600000000};

@@ -1,5 +1,5 @@
-// A queue of commands before a real Redis: what is in flight, what is asked again, and what one bad command costs the
-// others.
+// A queue of commands before a real Redis: what is in flight, what is asked again, and what one bad command
+// costs the others.
 #include "gateway/redis/commands.h"
 
 #include <stdio.h>

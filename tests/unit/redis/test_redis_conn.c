@@ -1,4 +1,5 @@
-// When a server is slow, frozen or gone. Seconds pass when a test says so: it fires the deadline. What is read and sent is in test_redis_pubsub.c.
+// When a server is slow, frozen or gone. Seconds pass when a test says so: it fires the deadline. What is
+// read and sent is in test_redis_pubsub.c.
 #include "gateway/redis/redis_conn.c"
 
 #include <errno.h>
@@ -152,7 +153,8 @@ static void stall(long ms)
     ck_assert_int_eq(nanosleep(&time, NULL), 0);
 }
 
-// Test 0: the answer is there when the deadline is over. Test 1: all slept, and the server wakes no sooner than this.
+// Test 0: the answer is there when the deadline is over. Test 1: all slept, and the server wakes no sooner
+// than this.
 static void sleep_through_the_deadline(bool all)
 {
     if (all)
@@ -290,7 +292,8 @@ TESTS_WITH(.setup_once = scratch_setup, .teardown_once = scratch_teardown, .setu
 #define FULL "-ERR max number of clients reached\r\n"
 #define DENIED "-DENIED Redis is running in protected mode\r\n"
 
-// What a peer says by itself, and to the greeting (CLIENT SETNAME) and the first PING; it closes after the last.
+// What a peer says by itself, and to the greeting (CLIENT SETNAME) and the first PING; it closes after the
+// last.
 static const struct {
     const char *greeting, *answers[2];
     const char *said; // once

@@ -1,5 +1,5 @@
-// What is kept of large replies, in whatever pieces they arrive: by the reader's bound on one string, and by the limit
-// on a whole reply.
+// What is kept of large replies, in whatever pieces they arrive: by the reader's bound on one string, and by
+// the limit on a whole reply.
 #include "gateway/redis/reply_limit.h"
 
 #include <stdio.h>
