@@ -1,8 +1,8 @@
-// Streams that lag in a durable channel: those that come to resume, and all of the channel's after a hole.
-// What they miss comes from the channel's replay; what is not there is read from Redis a page at a time, one
-// read per channel at a time however many streams wait for it. Each is fed as fast as its own socket takes
-// it, a few frames in turn, so that none waits for the slowest. With a channel's last_id a stream has caught
-// up, and gets a slot. The hub's thread.
+// Catch-up: streams that lag in a durable channel, either because they resume or because the channel lost
+// events. The events that they miss come from the channel's replay; events that are not there are read from
+// Redis a page at a time, one read per channel at a time however many streams wait for it. Each stream is fed
+// as fast as its own socket takes frames, a few frames in turn, so that none waits for the slowest. A stream
+// that has had the channel's last_id has caught up, and gets a slot. The hub's thread.
 #pragma once
 
 #include "gateway/fanout/hub_channel.h"
@@ -13,8 +13,8 @@ bool catch_up_add(struct hub *h, struct hub_channel *c, struct subscriber *s, ui
 void catch_up_remove(struct hub *h, const struct subscription *gone);
 // Frees the channel's struct catch_up; no stream may lag in it.
 void catch_up_destroy(struct hub *h, struct hub_channel *c);
-// All streams that have a slot lag from the channel's last_id on. What is remembered of its history is
-// dropped.
+// Moves all streams from their slots to the lagging ones, from the channel's last_id on. Drops the channel's
+// replay.
 void catch_up_all(struct hub *h, struct hub_channel *c);
 // Drops the channel's replay.
 void catch_up_forget(struct hub *h, struct hub_channel *c);
