@@ -131,7 +131,7 @@ static bool parse_uint(const struct option_spec *spec, const char *text, uint64_
         [OPTION_DURATION] = "is not a duration; write for example 15s, 500ms, 2m or 1h",
     };
     const struct unit *units = units_of(spec->type);
-    // OPTION_UNSET is no number that can be given.
+    // OPTION_UNSET cannot be given as a number.
     uint64_t number, max = spec->max ? spec->max : UINT64_MAX - 1;
     if (!parse_number(text, units, spec->type == OPTION_DURATION, &number))
         return refuse(text, expected[spec->type], error, error_size);

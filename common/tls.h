@@ -48,5 +48,5 @@ bool tls_has_more(const struct tls *tls);
 ssize_t tls_write(struct tls *tls, const char *bytes, size_t len);
 ssize_t tls_shutdown(struct tls *tls);
 
-// After END or LOST: one line for a person.
+// After TRANSPORT_END or TRANSPORT_LOST: one line for a person.
 const char *tls_error(const struct tls *tls);

@@ -33,6 +33,6 @@ enum input_result input_next_line(struct input *input, const char **line, size_t
 // input_next_line again.
 enum input_result input_fill(struct input *input);
 
-// All to the end, without one line break at the end (so that `echo hi` says "hi"). Borrowed until
+// All input to its end, without one line break at the end (so that `echo hi` publishes "hi"). Borrowed until
 // input_deinit.
 enum input_result input_read_all(struct input *input, const char **text, size_t *len);

@@ -20,7 +20,7 @@ struct publisher_totals {
     uint64_t unknown_first, unknown_last;  // messages that Redis may or may not have taken
 };
 
-// All that is pointed to is borrowed until publisher_destroy.
+// Everything that its pointers refer to is borrowed until publisher_destroy.
 struct publisher_settings {
     const struct redis_target *target;
     const char *channel;

@@ -24,11 +24,11 @@ struct bus {
     struct mailbox *inbox;
     struct cluster *cluster;
     struct counters counters;
-    struct channel_mails waiting; // for memory; in the order of posting, `kind` and `from` beside each
+    struct channel_mails waiting; // mails that wait for memory, in the order of posting
     ev_prepare end_of_turn;
     ev_timer linger, retry_denied, tick;
     _Atomic bool proven;
-    pthread_mutex_t fault_lock; // guards what follows: the page of another thread shows it
+    pthread_mutex_t fault_lock; // guards `fault`, which other threads read for a page
     char fault[BUS_FAULT_MAX];
     _Atomic uint64_t alive_at;
     pthread_t thread;
@@ -148,7 +148,7 @@ static void on_mail(void *ctx, const struct mail *mail, bool more)
 static void on_batch_end(void *ctx)
 {
     struct bus *b = ctx;
-    cluster_subscribe_fresh(b->cluster); // in a worker's loop, the end of this turn may be past
+    cluster_subscribe_fresh(b->cluster); // in a worker's loop, on_end_of_turn may have run already
 }
 
 static void start_timer(struct bus *b, ev_timer *timer, void (*on_fire)(struct ev_loop *, ev_timer *, int),

@@ -126,7 +126,7 @@ void delivery_unconfirm_channel(struct delivery *d, size_t w, const struct bus_c
 
 void delivery_page_lost(struct delivery *d, size_t w, uint32_t number)
 {
-    const struct mail mail = {.kind = MAIL_PAGE_LOST, .number = number}; // no memory of its own
+    const struct mail mail = {.kind = MAIL_PAGE_LOST, .number = number}; // carries no allocation
     if (!post(d, w, &mail))
         lose_sync(d, w);
 }
@@ -143,7 +143,7 @@ void delivery_page(struct delivery *d, size_t w, struct channel_ref channel, con
     }
     p->page = *page;
     p->page.frames = p->frames;
-    if (page->count > 0) // else there may be no array
+    if (page->count > 0) // without frames `frames` may be NULL
         memcpy(p->frames, page->frames, page->count * sizeof *p->frames);
     p->channel = channel_mail_create(channel);
     if (p->channel && post(d, w, &mail))
@@ -237,7 +237,7 @@ void delivery_message(struct delivery *d, struct bus_channel *c, const char *pay
         frame_release(f);
     } else if (reason == COUNTER_DROPPED_MEMORY) {
         delivery_lost(d, reason, c, len);
-    } else { // its publisher broke a rule: there was no event to lose
+    } else { // the publisher broke a rule: the message was no event, so no event is lost
         const struct channel_ref ref = channel_ref_of(&c->entry);
         delivery_drop(d, reason, ref, len);
     }

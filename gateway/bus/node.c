@@ -19,7 +19,7 @@ struct node {
     struct bus_channel *canary_channel;
     struct canary *canary;
     struct resume *resume;
-    uint64_t messages; // that came, of any channel
+    uint64_t messages; // received from the server, of any channel
     bool connected;    // counted in redis_connected
 };
 
@@ -104,7 +104,7 @@ static void tell_unconfirmed(const struct node *n, const struct bus_channel *c)
             delivery_unconfirm_channel(d, w, c);
 }
 
-// Where it was not asked for, the slot of the channel has left the node.
+// The channel is unsubscribed. Without an UNSUBSCRIBE that means that its slot has left the node.
 static void on_unsubscribed(void *ctx, const char *channel, size_t channel_len)
 {
     struct node *n = ctx;
@@ -224,8 +224,8 @@ bool node_history(struct node *n, unsigned worker, struct channel_ref channel,
 static void give_up_subscription(struct node *n, struct bus_channel *c)
 {
     struct bus_channel *const batch[] = {c};
-    // Where the slot has left the node already, this is an error that nothing waits for; where it cannot be
-    // sent, messages that still come are dropped.
+    // Where the slot has left the node already, Redis answers with an error that is ignored; where
+    // UNSUBSCRIBE cannot be sent, messages of the channel that still come are dropped.
     if (c->state == CHANNEL_ACTIVE || c->state == CHANNEL_SENT)
         (void)subscriptions_end(&n->subscriptions, batch, 1);
     if (c->state == CHANNEL_ACTIVE)

@@ -56,7 +56,7 @@ void resume_confirm_workers(struct resume *r, uint64_t workers, struct bus_chann
 
 void resume_confirm(struct resume *r, struct bus_channel *c)
 {
-    c->query = (struct position_query){0}; // the old one is of a subscription that was lost
+    c->query = (struct position_query){0}; // the old query is of a subscription that was lost
     resume_confirm_workers(r, c->workers, c);
 }
 

@@ -16,7 +16,7 @@ void subscriptions_init(struct subscriptions *s, struct channels *all, struct re
     s->sharded = sharded;
 }
 
-// One command for each run of channels of one slot: for all of them, where slots do not matter.
+// Sends one command for each run of channels of one slot: one for all channels, where slots do not matter.
 static bool send_command(struct subscriptions *s, const char *command, struct bus_channel *const *batch,
                          size_t count)
 {

@@ -5,8 +5,8 @@
 
 #define DRAINING "This gateway is draining; another one will serve you."
 
-// Queues `len` bytes that stand in the context's scratch, and finishes `c`. A length of 0 says that they did
-// not fit, which closes it.
+// Queues `len` bytes that stand in the context's scratch, and finishes `c`. A length of 0 means that the
+// answer did not fit into the scratch: then the connection is closed.
 void answer_scratch(struct conn *c, size_t len, enum close_reason reason);
 // A final error. `req` may be NULL (no whole head), and so may `detail`. 405 has a function of its own.
 void answer_problem(struct conn *c, const struct http_request *req, int status, const char *detail);

@@ -36,9 +36,9 @@ static struct conn *conn_of_subscriber(struct subscriber *s)
     return container_of(s, struct conn, subscriber);
 }
 
-// The loop did not run for a while, so that a deadline says little: what has arrived meanwhile is read first,
-// and a connection that waits for another thread's mail gets LATE_GRACE_MS more. True where the deadline is
-// not over.
+// After a time in which the loop did not run, a deadline may be over though the client sent in time: the
+// bytes that have arrived meanwhile are read first, and a connection that waits for another thread's mail
+// gets LATE_GRACE_MS more. True where the deadline is not over.
 static bool is_excused(struct conn *c)
 {
     switch ((enum conn_state)c->state) {
@@ -138,9 +138,9 @@ static void feed_lagging(struct client_loop *l)
 {
     struct client_context *cx = &l->context;
     cx->coalesce = true;
-    (void)hub_feed(cx->hub, FEED_BUDGET); // asked again below
+    (void)hub_feed(cx->hub, FEED_BUDGET); // hub_feed is asked again below
     client_loop_flush(l);
-    if (hub_feed(cx->hub, 0)) // behind the flush: a socket that had room again has woken its stream
+    if (hub_feed(cx->hub, 0)) // after the flush, which wakes streams whose sockets have room again
         ev_idle_start(cx->loop, &l->feeding);
     else
         ev_idle_stop(cx->loop, &l->feeding);

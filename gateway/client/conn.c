@@ -158,7 +158,8 @@ void conn_close(struct conn *c, enum close_reason reason)
     struct client_context *cx = conn_context(c);
     if (c->state == CONN_CLOSED)
         return;
-    // The first reason is the true one: a client that goes while its stream is being ended was ended.
+    // The first reason counts: a client that closes while the gateway ends its stream was ended by the
+    // gateway.
     if (c->state != CONN_FINISHING && c->state != CONN_LINGER)
         c->reason = (uint8_t)reason;
     conn_set_state(c, CONN_CLOSED);
@@ -244,7 +245,8 @@ static void conn_written(struct conn *c)
         conn_linger(c);
 }
 
-// The kernel gave the peer up: nothing was acknowledged for TCP_USER_TIMEOUT, or the way there is gone.
+// The kernel gave the peer up: nothing was acknowledged for TCP_USER_TIMEOUT, or there is no route to the
+// peer.
 bool conn_is_lost(int failure)
 {
     return failure == ETIMEDOUT || failure == EHOSTUNREACH || failure == ENETUNREACH || failure == ENETDOWN;

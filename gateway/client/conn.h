@@ -29,7 +29,7 @@ enum conn_state {
 
 struct admission;
 
-// A request head that came in pieces: what has come so far.
+// The bytes so far of a request head that comes in pieces.
 struct conn_head {
     struct buf bytes;
     struct http_scan scan; // of them, by http_request_parse
@@ -44,7 +44,7 @@ struct conn {
         struct subscriber subscriber;    // once `joined`
         TAILQ_ENTRY(conn) in_streamless; // until then
     };
-    struct wheel_entry deadline; // what it is for depends on the state; its `owner` is last_write_ms
+    struct wheel_entry deadline; // of the current state; its `owner` is last_write_ms
     struct conn *mark_next;      // in context->dirty, later in context->closing
     struct outq *queue;          // NULL: nothing waits
     union {
@@ -62,7 +62,7 @@ struct conn {
     bool body_only : 1; // HTTP/1.0
     bool control : 1;   // wants gateway:open on any stream, and gateway:close
     bool has_place : 1; // counts in the limits
-    bool joined : 1;    // was entered into the hub, which is left when it is freed
+    bool joined : 1;    // is in the hub, until the connection is freed
     bool is_admin : 1;  // came by an admin listener
     bool is_stream : 1; // was counted as an open stream
 };
@@ -74,7 +74,7 @@ void conn_send(struct conn *c, struct frame *f);
 void conn_send_now(struct conn *c, struct frame *f);
 // Nothing more will be queued: after what is queued, FIN, then wait for the peer's.
 void conn_finish(struct conn *c, enum close_reason reason);
-// Over at once; freed at the end of the turn.
+// Ends the connection at once; it is freed at the end of the turn.
 void conn_close(struct conn *c, enum close_reason reason);
 // Writes what is queued until the socket is full.
 void conn_flush(struct conn *c);
@@ -82,7 +82,7 @@ void conn_flush(struct conn *c);
 bool conn_is_lost(int failure);
 // Counts a connection that ended.
 void conn_count_end(struct client_context *cx, enum close_reason reason);
-// Frees; at the end of the turn only.
+// Frees the connection; at the end of the turn only.
 void conn_destroy(struct conn *c);
 // The one place where a state changes, by a line of the drawing above. Frees what belongs to the state that
 // is left; the union is zero in the next one.
@@ -101,7 +101,7 @@ void conn_set_deadline(struct conn *c, uint32_t in_ms);
 // Names a connection for good, in all loops of the process: the answer of another thread names its connection
 // by it.
 uint64_t conn_id(const struct conn *c);
-// NULL where that connection is gone, or of another loop.
+// NULL where that connection is gone, or belongs to another loop.
 struct conn *conn_find(const struct client_context *cx, uint64_t id);
 // For context->conns.
 uint64_t conn_serial(const void *conn);

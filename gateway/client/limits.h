@@ -16,11 +16,11 @@ struct limits {
 bool limits_enter(struct limits *l);
 // Gives the place back.
 void limits_leave(struct limits *l);
-// True where no place is left.
+// True where no place for a stream is left.
 bool limits_full(const struct limits *l);
 
-// A connection without a stream comes, or goes. It may always come: where there are too many connections
-// then, some that have no stream are to be closed.
+// A connection without a stream comes, or goes. It is always accepted: where limits_crowded() is true then,
+// the caller closes connections without a stream.
 void limits_enter_streamless(struct limits *l);
 void limits_leave_streamless(struct limits *l);
 bool limits_crowded(const struct limits *l);

@@ -26,7 +26,7 @@ struct listen_address {
     struct listen_access access; // where it is a unix socket
     // Set by listen_address_bind.
     char bound[300]; // what was bound, for the log: `text`, with the port that was taken
-    bool has_file; // a socket file was made, which these three tell from one that another process makes later
+    bool has_file;   // a socket file was made; these three tell it from another one that is made later
     dev_t device;
     ino_t inode;
     struct timespec made;

@@ -1,4 +1,5 @@
-// A listening socket, and what connections that it accepts have of it. Plain values, of any thread.
+// A listening socket, and the attributes that it passes on to the connections that it accepts. Plain values,
+// of any thread.
 #pragma once
 
 #define LISTEN_BACKLOG 4096 // connections that the kernel lets wait at one socket
@@ -9,7 +10,7 @@ struct listen_attributes {
     enum listener_role role;
 };
 
-// A listening socket and what it is for.
+// A listening socket with its attributes.
 struct listen_socket {
     int fd;
     struct listen_attributes attributes;

@@ -72,8 +72,8 @@ static bool listener_accept(struct listener *l)
     }
 }
 
-// Accepts as many as were waiting lately, so that accept4() hardly ever finds no client; epoll reports the
-// rest.
+// Accepts as many clients as were waiting lately, so that accept4() hardly ever finds no client; epoll
+// reports the rest.
 static void on_acceptable(struct ev_loop *loop, ev_io *w, int events)
 {
     (void)loop;
@@ -99,7 +99,7 @@ static void on_pause_over(struct ev_loop *loop, ev_timer *w, int events)
 {
     (void)events;
     struct listener *l = w->data;
-    if (l->reserve < 0) // another thread had taken the descriptor
+    if (l->reserve < 0) // a thread took the descriptor of the reserve while it was closed
         l->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
     ev_io_start(loop, &l->io);
 }

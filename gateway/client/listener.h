@@ -14,7 +14,7 @@ struct listener {
     int reserve;       // a descriptor to accept a client with when there is no other, and close it; -1: taken
     double last_log;   // when a pause was logged: ev_now, in seconds
     unsigned per_turn; // clients to accept in this turn of the loop
-    unsigned full_turns; // turns in a row that found as many
+    unsigned full_turns; // turns in a row that accepted `per_turn` clients
 };
 
 // Accepts on `socket` (its descriptor is taken) into `clients` (borrowed) from now on.

@@ -9,11 +9,11 @@
 bool stream_join(struct conn *c, const struct http_request *req, const struct stream_request *want);
 // All channels are confirmed: sends the head and the first bytes.
 void stream_open(struct conn *c);
-// Still waiting, and will not be served here: refuses it (`why` is static text).
+// Refuses a stream in state WAITING (`why` is static text).
 void stream_refuse(struct conn *c, const char *why);
 // Ends with whole events, `retry:`, `gateway:close` where the client asked for it, and a last chunk.
 void stream_end(struct conn *c, enum close_reason reason);
-// A frame of one of its channels.
+// Sends a frame of one of the stream's channels.
 void stream_deliver(struct conn *c, struct frame *f);
 // The deadline of a stream: a heartbeat is due unless something was written meanwhile.
 void stream_heartbeat(struct conn *c);

@@ -71,7 +71,7 @@ static void leave_ready(struct hub *h, struct lagging *lag)
     assert(cu->ready_count > 0);
     lag->is_ready = false;
     TAILQ_REMOVE(&h->ready, lag, in_ready);
-    // The next page takes the place of this one: only when no stream is being fed from it any more.
+    // The next page replaces this one: only when no stream is being fed from it any more.
     if (--cu->ready_count == 0)
         pages_ask(h, cu);
 }
@@ -143,7 +143,7 @@ void catch_up_all(struct hub *h, struct hub_channel *c)
         c->catch_up->lagging[c->catch_up->count - 1]->start = START_FELL_BEHIND;
         c->count--;
     }
-    // Out of memory: the clients come back, and say where they were.
+    // Out of memory: the clients come back, and resume by their event ids.
     for (uint32_t i = 0; i < c->count; i++)
         h->events.on_no_memory(h->events.ctx, c->slots[i].subscriber);
     catch_up_forget(h, c);

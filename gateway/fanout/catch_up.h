@@ -1,8 +1,8 @@
-// Streams that lag in a durable channel: those that come to resume, and all of the channel's after a hole.
-// What they miss comes from the channel's replay; what is not there is read from Redis a page at a time, one
-// read per channel at a time however many streams wait for it. Each is fed as fast as its own socket takes
-// it, a few frames in turn, so that none waits for the slowest. With a channel's last_id a stream has caught
-// up, and gets a slot. The hub's thread.
+// Catch-up: streams that lag in a durable channel, either because they resume or because the channel lost
+// events. The events that they miss come from the channel's replay; events that are not there are read from
+// Redis a page at a time, one read per channel at a time however many streams wait for it. Each stream is fed
+// as fast as its own socket takes frames, a few frames in turn, so that none waits for the slowest. A stream
+// that has had the channel's last_id has caught up, and gets a slot. The hub's thread.
 #pragma once
 
 #include "gateway/fanout/hub_channel.h"
@@ -11,16 +11,16 @@
 bool catch_up_add(struct hub *h, struct hub_channel *c, struct subscriber *s, uint32_t subscription,
                   enum lagging_mode mode, struct event_id at);
 void catch_up_remove(struct hub *h, const struct subscription *gone);
-// Frees what is kept for the channel; no stream may lag in it.
+// Frees the channel's struct catch_up; no stream may lag in it.
 void catch_up_destroy(struct hub *h, struct hub_channel *c);
-// All streams that have a slot lag from the channel's last_id on. What is remembered of its history is
-// dropped.
+// Moves all streams from their slots to the lagging ones, from the channel's last_id on. Drops the channel's
+// replay.
 void catch_up_all(struct hub *h, struct hub_channel *c);
-// Drops what is remembered of the channel's history.
+// Drops the channel's replay.
 void catch_up_forget(struct hub *h, struct hub_channel *c);
-// There is something new for lagging streams in the channel.
+// Wakes the channel's lagging streams: there may be a next step for them.
 void catch_up_wake(struct hub *h, struct hub_channel *c);
-// An event has come, and is the channel's last_id.
+// A live event has come, and is the channel's last_id: adds it to the replay.
 void catch_up_append(struct hub *h, struct hub_channel *c, struct frame *f);
 // The answer to on_history; `c` is NULL where the channel is gone. Takes the references of the frames.
 void catch_up_take_page(struct hub *h, struct hub_channel *c, const struct history_page *page);

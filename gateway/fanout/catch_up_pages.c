@@ -7,8 +7,8 @@
 #define READ_TIMEOUT_MS 60000u
 #define TELL_RETRY_MS 1000u
 #define SHORT_RETRY_MS 250u
-// Bytes that a page is to have, about. How large the entries of a channel are is not known before its first
-// page: that one is small, and the next ones grow by what it shows.
+// Bytes that a page should have, about. The size of a channel's entries is not known before its first page:
+// that one is small, and its largest entry decides how many the next page may have.
 #define PAGE_BYTES (256u << 10)
 #define PAGE_GROWTH 4u
 #define ENTRY_GUESS (64u << 10) // bytes, before the first entry has come
@@ -29,8 +29,8 @@ void pages_forget(struct hub *h, struct catch_up *cu)
     pages_account(h, cu, before);
 }
 
-// Pages are read in sweeps from the oldest to the newest place: a stream that is far behind comes in turn,
-// and does not keep those further on waiting, however many others come with older places.
+// Pages are read in sweeps from the oldest to the newest event id: a stream that is far behind waits for the
+// next sweep, so that streams with newer ids do not wait, however many streams come with older ones.
 static bool comes_sooner(const struct catch_up *cu, struct event_id a, struct event_id b)
 {
     const struct event_id asked = cu->query.from;
@@ -131,7 +131,8 @@ void pages_stop(struct hub *h, struct catch_up *cu)
     set_state(h, cu, PAGE_NONE);
 }
 
-// How many entries the next page may have: by the largest one of this page, since sizes vary.
+// Sets how many entries the next page may have: by the size of the largest entry of this page, since sizes
+// vary.
 static void measure(struct hub *h, struct catch_up *cu, const struct history_page *page)
 {
     size_t largest = page->largest;

@@ -6,23 +6,22 @@
 
 // Entries of a channel's first page.
 #define PAGE_ENTRIES_FIRST 16u
-// Times that a history is asked again which ends before the channel's last_id: a replica, or an old master,
-// lags.
+// Reads in a row of a history that ends before the channel's last_id, since a replica or an old master lags.
 #define SHORT_PAGES_MAX 12u
 
 // The replay of `cu` had `before` bytes: tells the budget what it has now.
 void pages_account(struct hub *h, const struct catch_up *cu, size_t before);
-// Drops what is remembered of the channel's history.
+// Drops the replay of `cu`.
 void pages_forget(struct hub *h, struct catch_up *cu);
 
 // A stream waits for the page that begins at `from`.
 void pages_want(struct catch_up *cu, struct event_id from);
-// Asks for what is wanted, unless an answer is on its way; as soon as there is room in the budget. The page
-// that is there is dropped when the next one comes.
+// Asks for the wanted page as soon as there is room in the budget, unless an answer is on its way. The
+// current page is dropped when the next one comes.
 void pages_ask(struct hub *h, struct catch_up *cu);
 // Asks for the pages that wait for room, as far as there is some.
 void pages_ask_waiting(struct hub *h);
-// Nothing is asked for any more, and an answer that comes is not taken.
+// Gives up the page that was asked for: an answer that still comes is not taken.
 void pages_stop(struct hub *h, struct catch_up *cu);
 // Takes the references of the page's frames. False where it is not the one that was asked for.
 bool pages_take(struct hub *h, struct catch_up *cu, const struct history_page *page);

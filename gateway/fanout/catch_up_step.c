@@ -4,7 +4,7 @@
 
 #include "gateway/fanout/catch_up_pages.h"
 
-#define FORKS_MAX 8u // of one stream until it has caught up
+#define FORKS_MAX 8u // forks of one stream before it has caught up
 
 static enum step step_at_end(struct lagging *lag, struct frame **next)
 {
@@ -20,13 +20,13 @@ static enum step step_at_end(struct lagging *lag, struct frame **next)
     return cu->short_pages < SHORT_PAGES_MAX ? STEP_AWAIT : STEP_GAP;
 }
 
-// A failover has lost the event that `lag` had last, and the new master has others of its offset and above:
-// with earlier times, since its clock is behind, or since the old master went on for a while. So they do not
-// come after `at`, and still the stream cannot have had them. `kept`: the newest event that is there before
-// what comes after `at` by time.
+// True where a failover has lost the event that `lag` had last, and the new master has other events with its
+// offset and above. Their times may be earlier, since the new master's clock is behind, or since the old
+// master went on for a while: then they do not come after `at`, and still the stream cannot have had them.
+// `kept`: the newest event of the history with an id below `at`.
 //
-// Asked only where `at` is not in the history. An event that was given from the history is in it, so a fork
-// is followed by another one only after another failover; FORKS_MAX bounds what a history costs that is
+// Called only where `at` is not in the history. An event that was read from the history is in it, so a fork
+// is followed by another one only after another failover; FORKS_MAX bounds the reads of a history that is
 // written anew all the time.
 static bool is_forked(const struct lagging *lag, struct event_id kept)
 {
@@ -99,7 +99,7 @@ enum step catch_up_step(struct lagging *lag, struct frame **next)
     bool has_history = channel_has_history(c);
     *next = NULL;
     if (!has_history && !channel_knows_last_id(c) && lag->start == START_PENDING && lag->mode == LAGGING_AT)
-        lag->mode = LAGGING_LOST; // there is nothing that `at` could be compared with
+        lag->mode = LAGGING_LOST; // there is no last_id to compare `at` with
     if (lag->mode == LAGGING_LOST)
         return STEP_GAP;
     if (lag->mode == LAGGING_FORKED)

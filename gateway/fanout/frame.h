@@ -30,7 +30,7 @@ struct frame {
     uint16_t body_at;     // where the body begins in wire
     uint16_t channel_len; // 0: belongs to no channel (heartbeats, ends of streams)
     bool is_gap;          // gateway:gap: stands for events that were lost
-    bool is_foreign;      // likewise, for an entry of the history that sse_publish did not write
+    bool is_foreign;      // a gap, for an entry of the history that sse_publish did not write
     bool durable;         // stands in the channel's history:
     struct event_id prev; // after this event,
     struct event_id at;   // with this id (a gap: the last id that it stands for)

@@ -140,18 +140,19 @@ bool hub_is_ready(const struct subscriber *s)
 static bool channel_advance(struct hub *h, struct hub_channel *c, const struct frame *f)
 {
     bool is_known = channel_knows_last_id(c), follows = event_id_equal(f->prev, c->last_id);
-    // The first event of a new life of the history, where the old one was never lost from sight: that has
-    // expired.
+    // The first event of a new life of the history, where no event of the old life was missed: the old
+    // history has expired.
     bool begins = event_id_is_zero(f->prev) && (c->state == CHANNEL_LIVE || c->state == CHANNEL_JOINING);
-    // An event of another life is not: the clock may have been set back between the two.
+    // An event of another life of the history is not old, whatever its id: the clock may have been set back
+    // between the two.
     bool is_old = is_known && f->epoch == c->epoch && !event_id_before(c->last_id, f->at);
     if (is_old && c->state == CHANNEL_JOINING && !follows)
         return false;
-    // A hole; or the history itself is another one than it was.
+    // Events between last_id and this one were lost, or the history is another one than before.
     if (is_known && !follows && !begins)
         catch_up_all(h, c);
-    // Then event ids of the old life do not come before those of the new one, and what is remembered cannot
-    // be compared with them.
+    // Event ids of the old life need not be lower than those of the new one, so the replay of the old life is
+    // of no use.
     if (is_known && begins && event_id_before(f->at, c->last_id))
         catch_up_forget(h, c);
     if (!channel_is_confirmed(c))
@@ -235,7 +236,7 @@ void hub_confirm(struct hub *h, struct channel_ref channel, const struct history
     for (uint32_t i = 0; !was_confirmed && i < c->count; i++)
         if (subscriber_is_ready(c->slots[i].subscriber))
             h->events.on_ready(h->events.ctx, c->slots[i].subscriber);
-    // Lagging streams of which it is known what they have missed; it will be found out of the others.
+    // Lagging streams whose missed events are known; for the others that is still to be found out.
     for (uint32_t i = 0; !was_confirmed && c->catch_up && i < c->catch_up->count; i++)
         if (subscriber_is_ready(c->catch_up->lagging[i]->subscriber))
             h->events.on_ready(h->events.ctx, c->catch_up->lagging[i]->subscriber);

@@ -30,7 +30,7 @@ struct replay {
     bool page_at_end; // up to its end at that time
 };
 
-// All zero is an empty one.
+// A struct replay that is all zero is empty.
 void replay_clear(struct replay *r);
 void replay_drop_page(struct replay *r);
 void replay_drop_ring(struct replay *r);
@@ -54,7 +54,7 @@ enum replay_result {
     REPLAY_MISSING, // `at` is not there; `next` is the first one after it
     REPLAY_END,     // Redis had nothing after `at`
     REPLAY_LOST,    // Redis has neither `at` nor anything after it
-    REPLAY_UNREAD   // what is remembered does not tell: a page has to be read from `at` on
+    REPLAY_UNREAD   // neither chain shows what follows `at`: a page has to be read from `at` on
 };
 
 // Looks for the event that follows `at`. `next` is borrowed.

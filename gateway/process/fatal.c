@@ -28,8 +28,8 @@ static void on_failed_call(const char *call)
     abort();
 }
 
-// As realloc, which libev takes from here; a size of 0 frees. Its loops stand still while memory is waited
-// for, which is less than the end of every stream of the process.
+// libev's allocator (ev_set_allocator): as realloc; a size of 0 frees. The loop stands still while this waits
+// for memory, which is better than the end of every stream of the process.
 static void *on_allocate(void *old, long size)
 {
     static const struct timespec pause = {.tv_nsec = ALLOCATE_PAUSE_NS};
@@ -39,7 +39,7 @@ static void *on_allocate(void *old, long size)
     }
     void *block = realloc(old, (size_t)size);
     for (int i = 1; !block && i < ALLOCATE_TRIES; i++) {
-        (void)nanosleep(&pause, NULL); // a shorter one is as good
+        (void)nanosleep(&pause, NULL); // a shorter pause will do
         block = realloc(old, (size_t)size);
     }
     if (!block) {

@@ -55,7 +55,7 @@ struct commands *ask_redirect_at(struct ask_redirect *r, const char *error)
     struct cluster_moved ask;
     if (!cluster_ask_parse(error, url->endpoint_count > 0 ? url->endpoints[0].host : "", &ask))
         return NULL;
-    if (r->queue) // one node after the other
+    if (r->queue) // one redirection at a time
         return redis_address_equal(&ask.to, &r->url.endpoints[0]) ? r->queue : NULL;
     return open_queue(r, &ask.to) ? r->queue : NULL;
 }

@@ -31,7 +31,7 @@ struct canary {
     char channel[48 + CLUSTER_TAG_MAX];
     uint64_t number;       // of the newest canary
     unsigned missed;       // in a row
-    unsigned unheard;      // of these, how many Redis took: only they are the subscriber's fault
+    unsigned unheard;      // of these, how many Redis took: the others are not the subscriber's fault
     uint64_t heard_before; // messages that the subscriber had received when the newest was sent
     bool listening;        // the subscriber has the channel
     bool awaited;          // sent and not back yet

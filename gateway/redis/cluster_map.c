@@ -15,9 +15,9 @@
 #define BULK_MAX (1u << 20)
 #define ELEMENTS_MAX (CLUSTER_SLOTS * (3u + 6u * 5u))
 #define REPLY_MAX (16u << 20)
-// Between two queries, so that a thousand channels that move ask once.
+// Milliseconds between two queries, so that a thousand channels that move cause one query.
 #define PAUSE_MS 100u
-// For an answer. In the first round nodes that are dead should not hold up the others for long.
+// Bounds the wait for an answer. In the first round dead nodes should not delay the others for long.
 #define ANSWER_WITHIN_MS 1000u
 #define FIRST_ANSWER_WITHIN_MS 300u
 #define EVERY_MS 10000u
@@ -148,7 +148,7 @@ static bool on_reply(void *ctx, void *r)
 {
     struct cluster_map *m = ctx;
     redisReply *reply = r;
-    // Told apart by their types; the third kind is a PONG.
+    // The type tells the answers apart: CLUSTER SLOTS an array, CLUSTER INFO a string, PING a status.
     if (m->asking && reply->type == REDIS_REPLY_STRING)
         read_info(m, reply->str);
     else if (m->asking && reply->type == REDIS_REPLY_ARRAY)

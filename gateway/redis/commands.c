@@ -29,7 +29,7 @@ static bool send_asking(struct commands *q)
     return !q->settings.redirected_from || redis_conn_send(q->conn, 1, asking, NULL);
 }
 
-// False where it cannot be sent now.
+// Sends `c`, which is in `list`, or hands it to the queue of its slot. False where it cannot be sent now.
 static bool send_command(struct commands *q, struct command_list *list, struct command *c)
 {
     struct commands *to = q->settings.redirected_from ? q : queue_of(q, c);

@@ -25,7 +25,7 @@
 #define BULK_MIN ((size_t)16 << 10)
 // Bytes of an entry beside its data that are kept.
 #define ENTRY_REST ((size_t)16 << 10)
-// Of a page: entries of up to some 250 fields. Each takes some 60 bytes.
+// Elements of the reply of a page: entries of up to some 250 fields. Each element takes some 60 bytes.
 #define ELEMENTS_MAX (HISTORY_PAGE_ENTRIES_MAX * 512u)
 // Divides the entries of a page that was in flight when a connection was lost.
 #define PAGE_SHRINK 4u
@@ -256,7 +256,7 @@ static void on_refused(void *ctx, const struct command *c, const char *error)
 {
     struct history *h = ctx;
     if (cluster_error_passes(error))
-        return; // of a slot, not of the server
+        return; // the error is about a slot, not about the server
     const struct request *r = c->kind->of_connection ? NULL : request_of(c);
     history_probe_refused(&h->probe, r ? r->channel : NULL, r ? r->len : 0, error);
 }

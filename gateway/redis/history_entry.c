@@ -55,8 +55,8 @@ size_t history_entry_size(const redisReply *entry)
     return size;
 }
 
-// False where the function cannot have written the entry: that names the entry that was there before its own,
-// and numbers them without a hole.
+// False where sse_publish cannot have written the entry: it writes the id of the entry before into each
+// entry, and numbers entries without a hole.
 static bool read_place(const redisReply *entry, struct event_id before, struct event_place *place)
 {
     const redisReply *text = field(entry, "prev");

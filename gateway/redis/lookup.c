@@ -48,7 +48,8 @@ static void *lookup_run(void *arg)
         l->found = NULL;
     atomic_store(&l->over, true);
     const uint64_t one = 1;
-    // An eventfd that was never written takes a number without waiting; should it fail, lookup_is_over tells.
+    // The first write to an eventfd never waits; should it fail, lookup_is_over() shows that the thread has
+    // ended.
     (void)!write(l->done, &one, sizeof one);
     lookup_drop(l);
     return NULL;

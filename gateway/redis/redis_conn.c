@@ -43,7 +43,7 @@ struct redis_conn {
     unsigned greetings; // replies to AUTH, SELECT, ROLE and CLIENT SETNAME that are still to come
     unsigned reads;     // reads of the link at the last look
     unsigned pings;     // PINGs sent since a byte came
-    bool worked;        // this connection: see redis_conn_worked
+    bool worked;        // redis_conn_worked was called on this connection
     uint32_t backoff_ms;
     uint64_t random;
     uint32_t said[REASONS_MAX]; // hashes of the reasons that were logged in this outage
@@ -181,8 +181,8 @@ static bool is_master(const redisReply *reply)
            reply->element[0]->type == REDIS_REPLY_STRING && strcmp(reply->element[0]->str, "master") == 0;
 }
 
-// CLIENT SETNAME, the last of the greeting, is a courtesy that an ACL or rename-command may forbid. Any other
-// error that answers it is about the connection: no password, too many clients, protected mode.
+// CLIENT SETNAME, the last command of the greeting, is optional: an ACL or rename-command may forbid it. Any
+// other error that answers it is about the connection: no password, too many clients, protected mode.
 static bool is_about_setname(const char *error)
 {
     return strncmp(error, "NOPERM", 6) == 0 || strncmp(error, "ERR unknown ", 12) == 0;

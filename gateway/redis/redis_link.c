@@ -11,7 +11,8 @@
 #include "gateway/redis/redis_socket.h"
 
 #define READ_SIZE 16384
-// Reads per turn, so that timers and mail have their turn in a flood. The socket is read again at once.
+// Reads per turn of the loop, so that timers and mails are handled during a flood. The socket is read again
+// in the next turn.
 #define READS_PER_TURN 64
 
 // The part of an address that a name has. NULL for families that have no names.
@@ -71,7 +72,7 @@ void redis_link_close(struct redis_link *l)
 
 static void lose(struct redis_link *l, const char *why)
 {
-    char text[512]; // `why` may be what is freed
+    char text[512]; // redis_link_close may free `why`
     snprintf(text, sizeof text, "%s", why);
     redis_link_close(l);
     l->hooks.on_lost(l->hooks.ctx, text);

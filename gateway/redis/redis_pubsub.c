@@ -23,7 +23,7 @@ struct redis_pubsub {
     // same with an s before them where Pub/Sub is sharded.
     enum push_kind kind;
     char channel[CHANNEL_NAME_MAX];
-    size_t channel_len; // 0: longer than any of ours
+    size_t channel_len; // 0: longer than any channel of this process
     char error[256];    // of an error reply, else empty
     struct pending_replies pending_replies;
     bool told_refused; // it was logged that Redis refused a command other than SUBSCRIBE

@@ -38,7 +38,7 @@ static void *create_string(const redisReadTask *task, char *text, size_t len)
 
 bool reply_limit_init(struct reply_limit *l, size_t max, size_t element_max)
 {
-    redisReader *reader = redisReaderCreate(); // hiredis tells its own functions in no other way
+    redisReader *reader = redisReaderCreate(); // only a reader shows hiredis' own reply functions
     if (!reader)
         return false;
     *l = (struct reply_limit){

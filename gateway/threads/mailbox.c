@@ -119,7 +119,7 @@ static void box_unlock(struct mailbox *box)
         pthread_mutex_unlock(&box->lock);
 }
 
-// Takes what is there, once what was taken before is worked off.
+// Swaps `in` and `out`, once all mails of `out` have been handed over.
 static void mailbox_take(struct mailbox *box)
 {
     struct mail_array empty = box->out;
