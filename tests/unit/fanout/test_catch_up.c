@@ -1,5 +1,6 @@
-// Streams that come back: each event that they missed once and in order, then what is live. What they are not given is in
-// test_catch_up_gap.c, lives of a history in test_catch_up_fork.c, bounds in test_catch_up_memory.c.
+// Streams that come back: each event that they missed once and in order, then what is live. What they are not
+// given is in test_catch_up_gap.c, lives of a history in test_catch_up_fork.c, bounds in
+// test_catch_up_memory.c.
 #include "tests/unit/lib/hub_world.h"
 #include "tests/unit/lib/unit_main.h"
 
