@@ -142,11 +142,12 @@ static bool channel_advance(struct hub *h, struct hub_channel *c, const struct f
     bool is_known = channel_knows_last_id(c), follows = event_id_equal(f->prev, c->last_id);
     // The first event of a new life of the history, where no event of the old life was missed: the old
     // history has expired.
-    bool begins = event_id_is_zero(f->prev) && (c->state == CHANNEL_LIVE || c->state == CHANNEL_JOINING);
+    bool begins =
+        event_id_is_zero(f->prev) && (c->state == HUB_CHANNEL_LIVE || c->state == HUB_CHANNEL_JOINING);
     // An event of another life of the history is not old, whatever its id: the clock may have been set back
     // between the two.
     bool is_old = is_known && f->epoch == c->epoch && !event_id_before(c->last_id, f->at);
-    if (is_old && c->state == CHANNEL_JOINING && !follows)
+    if (is_old && c->state == HUB_CHANNEL_JOINING && !follows)
         return false;
     // Events between last_id and this one were lost, or the history is another one than before.
     if (is_known && !follows && !begins)
@@ -156,9 +157,9 @@ static bool channel_advance(struct hub *h, struct hub_channel *c, const struct f
     if (is_known && begins && event_id_before(f->at, c->last_id))
         catch_up_forget(h, c);
     if (!channel_is_confirmed(c))
-        channel_set_state(c, CHANNEL_HEARD);
-    else if (c->state != CHANNEL_JOINING || !is_old)
-        channel_set_state(c, CHANNEL_LIVE);
+        hub_channel_set_state(c, HUB_CHANNEL_HEARD);
+    else if (c->state != HUB_CHANNEL_JOINING || !is_old)
+        hub_channel_set_state(c, HUB_CHANNEL_LIVE);
     c->last_id = f->at;
     c->epoch = f->epoch;
     return true;
@@ -196,12 +197,12 @@ size_t hub_deliver(struct hub *h, struct frame *f)
 static void confirm_without_history(struct hub_channel *c)
 {
     c->history = HISTORY_NONE;
-    if (c->state == CHANNEL_SUBSCRIBING)
-        channel_set_state(c, CHANNEL_SILENT);
-    else if (c->state == CHANNEL_HEARD)
-        channel_set_state(c, CHANNEL_LIVE);
-    else if (c->state == CHANNEL_CUT_OFF)
-        channel_set_state(c, CHANNEL_STALE);
+    if (c->state == HUB_CHANNEL_SUBSCRIBING)
+        hub_channel_set_state(c, HUB_CHANNEL_SILENT);
+    else if (c->state == HUB_CHANNEL_HEARD)
+        hub_channel_set_state(c, HUB_CHANNEL_LIVE);
+    else if (c->state == HUB_CHANNEL_CUT_OFF)
+        hub_channel_set_state(c, HUB_CHANNEL_STALE);
 }
 
 static void confirm_with_history(struct hub *h, struct hub_channel *c, const struct history_tail *tail)
@@ -211,14 +212,14 @@ static void confirm_with_history(struct hub *h, struct hub_channel *c, const str
     // An event that came since the subscription tells as much as the tail, except for the events before it:
     // they may be on their way, or were published before the bus knew that this worker wants the channel.
     if (is_known && !channel_is_stale(c) && !event_id_before(c->last_id, tail->last)) {
-        channel_set_state(c, c->state == CHANNEL_HEARD ? CHANNEL_LIVE : c->state);
+        hub_channel_set_state(c, c->state == HUB_CHANNEL_HEARD ? HUB_CHANNEL_LIVE : c->state);
         return;
     }
     if (is_known && !event_id_equal(c->last_id, tail->last))
         catch_up_all(h, c);
     c->last_id = tail->last;
     c->epoch = tail->epoch;
-    channel_set_state(c, CHANNEL_JOINING);
+    hub_channel_set_state(c, HUB_CHANNEL_JOINING);
 }
 
 void hub_confirm(struct hub *h, struct channel_ref channel, const struct history_tail *tail)
@@ -244,7 +245,7 @@ void hub_confirm(struct hub *h, struct channel_ref channel, const struct history
 
 static void unconfirm(struct hub_channel *c)
 {
-    channel_set_state(c, channel_knows_last_id(c) ? CHANNEL_CUT_OFF : CHANNEL_SUBSCRIBING);
+    hub_channel_set_state(c, channel_knows_last_id(c) ? HUB_CHANNEL_CUT_OFF : HUB_CHANNEL_SUBSCRIBING);
 }
 
 void hub_unconfirm(struct hub *h, struct channel_ref channel)
@@ -269,7 +270,7 @@ bool hub_lost(struct hub *h, struct channel_ref channel, bool is_confirmed_soon)
     if (c->history == HISTORY_NONE || (channel_has_history(c) && event_id_is_zero(c->last_id)))
         return true;
     if (channel_knows_last_id(c))
-        channel_set_state(c, channel_is_confirmed(c) ? CHANNEL_STALE : CHANNEL_CUT_OFF);
+        hub_channel_set_state(c, channel_is_confirmed(c) ? HUB_CHANNEL_STALE : HUB_CHANNEL_CUT_OFF);
     // Plain messages are in no history. The bus is asked where the channel is not confirmed yet, too: the
     // answer that is on its way may be older than the loss.
     bool is_asked = is_confirmed_soon || ask_bus(h, c);

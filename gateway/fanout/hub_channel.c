@@ -7,18 +7,18 @@
 #include "common/memory.h"
 #include "gateway/fanout/cursor.h"
 
-#define TO(state) (1u << CHANNEL_##state)
+#define TO(state) (1u << HUB_CHANNEL_##state)
 
-void channel_set_state(struct hub_channel *c, enum channel_state to)
+void hub_channel_set_state(struct hub_channel *c, enum hub_channel_state to)
 {
     static const unsigned legal[] = {
-        [CHANNEL_SUBSCRIBING] = TO(HEARD) | TO(SILENT) | TO(JOINING),
-        [CHANNEL_HEARD] = TO(CUT_OFF) | TO(LIVE) | TO(JOINING),
-        [CHANNEL_CUT_OFF] = TO(HEARD) | TO(STALE) | TO(JOINING),
-        [CHANNEL_SILENT] = TO(SUBSCRIBING) | TO(LIVE) | TO(JOINING),
-        [CHANNEL_JOINING] = TO(CUT_OFF) | TO(LIVE) | TO(STALE),
-        [CHANNEL_LIVE] = TO(CUT_OFF) | TO(JOINING) | TO(STALE),
-        [CHANNEL_STALE] = TO(CUT_OFF) | TO(JOINING) | TO(LIVE),
+        [HUB_CHANNEL_SUBSCRIBING] = TO(HEARD) | TO(SILENT) | TO(JOINING),
+        [HUB_CHANNEL_HEARD] = TO(CUT_OFF) | TO(LIVE) | TO(JOINING),
+        [HUB_CHANNEL_CUT_OFF] = TO(HEARD) | TO(STALE) | TO(JOINING),
+        [HUB_CHANNEL_SILENT] = TO(SUBSCRIBING) | TO(LIVE) | TO(JOINING),
+        [HUB_CHANNEL_JOINING] = TO(CUT_OFF) | TO(LIVE) | TO(STALE),
+        [HUB_CHANNEL_LIVE] = TO(CUT_OFF) | TO(JOINING) | TO(STALE),
+        [HUB_CHANNEL_STALE] = TO(CUT_OFF) | TO(JOINING) | TO(LIVE),
     };
     assert(to == c->state || legal[c->state] & 1u << to);
     c->state = to;

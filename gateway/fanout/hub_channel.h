@@ -23,14 +23,14 @@
 #include "gateway/fanout/replay.h"
 #include "gateway/fanout/subscriber.h"
 
-enum channel_state {
-    CHANNEL_SUBSCRIBING, // `last_id` is unknown
-    CHANNEL_HEARD,       // an event has come since the subscription
-    CHANNEL_CUT_OFF,     // events after `last_id` may have been missed
-    CHANNEL_SILENT,      // `last_id` is unknown: there is no history, and no durable event has come
-    CHANNEL_JOINING,     // events up to `last_id` may still arrive, and were in the history already
-    CHANNEL_LIVE,
-    CHANNEL_STALE, // events after `last_id` may have been missed; the bus was asked for the tail
+enum hub_channel_state {
+    HUB_CHANNEL_SUBSCRIBING, // `last_id` is unknown
+    HUB_CHANNEL_HEARD,       // an event has come since the subscription
+    HUB_CHANNEL_CUT_OFF,     // events after `last_id` may have been missed
+    HUB_CHANNEL_SILENT,      // `last_id` is unknown: there is no history, and no durable event has come
+    HUB_CHANNEL_JOINING,     // events up to `last_id` may still arrive, and were in the history already
+    HUB_CHANNEL_LIVE,
+    HUB_CHANNEL_STALE, // events after `last_id` may have been missed; the bus was asked for the tail
 };
 
 enum channel_history {
@@ -48,7 +48,7 @@ struct hub_channel {
     struct map_entry entry; // key is name
     struct slot *slots;     // subscribers that have had all events up to `last_id`
     uint32_t count, capacity;
-    enum channel_state state : 8; // there may be a channel for each user: 8 bytes less
+    enum hub_channel_state state : 8; // there may be a channel for each user: 8 bytes less
     enum channel_history history : 8;
     bool has_plain;            // messages that are not durable came, too
     struct event_id last_id;   // the newest event that came, or the history's last one as of the confirmation
@@ -145,20 +145,20 @@ struct hub {
 };
 
 // All moves of a channel's state; asserts that it is one of those drawn above. To the same state always is.
-void channel_set_state(struct hub_channel *c, enum channel_state to);
+void hub_channel_set_state(struct hub_channel *c, enum hub_channel_state to);
 // Redis has confirmed the subscription.
 static inline bool channel_is_confirmed(const struct hub_channel *c)
 {
-    return c->state >= CHANNEL_SILENT;
+    return c->state >= HUB_CHANNEL_SILENT;
 }
 static inline bool channel_knows_last_id(const struct hub_channel *c)
 {
-    return c->state != CHANNEL_SUBSCRIBING && c->state != CHANNEL_SILENT;
+    return c->state != HUB_CHANNEL_SUBSCRIBING && c->state != HUB_CHANNEL_SILENT;
 }
 // Events after last_id may have been missed.
 static inline bool channel_is_stale(const struct hub_channel *c)
 {
-    return c->state == CHANNEL_CUT_OFF || c->state == CHANNEL_STALE;
+    return c->state == HUB_CHANNEL_CUT_OFF || c->state == HUB_CHANNEL_STALE;
 }
 static inline bool channel_has_history(const struct hub_channel *c)
 {
