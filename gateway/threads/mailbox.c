@@ -50,6 +50,7 @@ struct mailbox {
     struct mail_array out; // the receiver's alone: swapped with `in`
     size_t next;           // of `out`
     size_t handed_over;    // bytes of frames of this turn, still part of frame_bytes
+    bool is_working;       // mails are being handed over
 };
 
 enum mail_payload { MAIL_CARRIES_NOTHING, MAIL_CARRIES_FRAME, MAIL_CARRIES_CHANNEL, MAIL_CARRIES_PAGE };
@@ -179,8 +180,10 @@ static void work_off(struct mailbox *box)
 {
     if (box->next == box->out.count)
         mailbox_take(box);
+    box->is_working = true;
     if (box->next < box->out.count)
         work_off_batch(box);
+    box->is_working = false;
     // The mails that are left, and those that came meanwhile, are handled in the loop's next round.
     if (has_mail(box))
         ev_idle_start(box->loop, &box->again);
@@ -337,11 +340,13 @@ static bool mail_accept(struct mailbox *box, const struct mail *mail)
     return true;
 }
 
-// What waits in a local box already is seen to by `again`, which leaves the loop time for its sockets.
+// Mails that wait in a local box already are seen to by `again`, which leaves the loop time for its sockets.
+// So are those that come while others are handed over: a fan-out reads Redis meanwhile, and its messages
+// would follow without end.
 static void wake(struct mailbox *box, bool was_empty)
 {
     static const uint64_t one = 1;
-    if (box->local && was_empty)
+    if (box->local && was_empty && !box->is_working)
         ev_feed_event(box->loop, &box->wake, EV_CUSTOM); // is handled before the loop waits
     else if (!box->local && atomic_exchange(&box->is_asleep, false) &&
              write(box->event_fd, &one, sizeof one) < 0)

@@ -323,6 +323,17 @@ TEST_LOOP(mail_that_is_posted_while_others_are_worked_on_is_not_left_behind, 0, 
     receive(3999);
 }
 
+// Else messages that Redis sends during a fan-out would follow it without end, and the loop never looked at
+// its sockets.
+TEST_LOOP(mail_that_is_posted_while_others_are_worked_on_waits_for_the_next_turn, 0, KINDS)
+{
+    create(_i, 1000);
+    then = post_one_more;
+    ck_assert(post_plain());
+    receive(3000);
+    ck_assert_uint_eq(most_in_a_turn, 1);
+}
+
 TEST_LOOP(what_was_not_received_is_freed_with_the_box, 0, KINDS)
 {
     enum { COUNT = 600 };
