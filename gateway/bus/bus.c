@@ -246,6 +246,7 @@ void bus_read(struct bus *b)
 {
     cluster_read(b->cluster);
     delivery_flush(&b->delivery);
+    cluster_subscribe_fresh(b->cluster); // the end of this turn may be past
 }
 
 void bus_stop(struct bus *b)
@@ -265,6 +266,7 @@ void bus_destroy(struct bus *b)
         TAILQ_REMOVE(&b->waiting, m, in_retry);
         free(m);
     }
+    delivery_release(&b->delivery);
     channels_deinit(&b->channels);
     if (b->loop) {
         ev_prepare_stop(b->loop, &b->end_of_turn);

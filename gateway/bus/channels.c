@@ -152,9 +152,12 @@ struct bus_channel *channels_want(struct channels *all, unsigned worker, struct 
     if (!c)
         return NULL;
     set_lingering(c, false);
-    c->workers |= UINT64_C(1) << worker;
-    c->gap_told &= ~(UINT64_C(1) << worker);
-    c->gap_due &= ~(UINT64_C(1) << worker);
+    uint64_t bit = UINT64_C(1) << worker;
+    if (!(c->workers & bit)) { // else it asks once more about a channel that it has
+        c->gap_told &= ~bit;
+        c->gap_due &= ~bit;
+    }
+    c->workers |= bit;
     return c;
 }
 

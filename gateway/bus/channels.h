@@ -49,11 +49,12 @@ struct position_query {
 };
 
 struct bus_channel {
-    struct map_entry entry;      // its key is `name`
-    struct node_channels *node;  // NULL exactly when UNOWNED
-    uint64_t workers;            // a bit for each worker that wants it
-    uint64_t gap_told;           // a bit for each worker that was told of a loss and has got no message since
-    uint64_t gap_due;            // a bit for each worker that could not be told of a loss for want of memory
+    struct map_entry entry;     // its key is `name`
+    struct node_channels *node; // NULL exactly when UNOWNED
+    uint64_t workers;           // a bit for each worker that wants it
+    uint64_t gap_told;          // a bit for each worker that was told of a loss and has got no message since
+    uint64_t
+        gap_due; // a bit for each worker that is to be told of a loss: before its next message, or at the tick
     struct position_query query; // used by bus/resume alone
     // NULL: the channel is for workers. Else it is internal: no stream gets what is published there.
     const struct channel_handler *handler;

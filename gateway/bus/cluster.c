@@ -297,11 +297,30 @@ static void resync_workers(struct cluster *cl)
                 node_channels_each(node_channels(cl->members[i]->node), resync_channel, &w);
 }
 
+static void tell_due(void *ctx, struct bus_channel *c)
+{
+    struct delivery *d = ctx;
+    for (size_t w = 0; c->gap_due != 0 && w < d->worker_count; w++)
+        delivery_tell_due(d, c, w);
+}
+
+static void tell_gaps_due(struct cluster *cl)
+{
+    struct delivery *d = cl->settings.env->delivery;
+    if (!d->gaps_due)
+        return;
+    d->gaps_due = false;
+    for (size_t i = 0; i < cl->count; i++)
+        node_channels_each(node_channels(cl->members[i]->node), tell_due, d);
+}
+
 void cluster_tick(struct cluster *cl)
 {
     for (size_t i = 0; i < cl->count; i++)
         node_retry_memory(cl->members[i]->node);
+    cl->settings.env->short_of_memory = false;
     resync_workers(cl);
+    tell_gaps_due(cl);
     if (!cl->map)
         return;
     if (!cl->proven || cl->incomplete || cl->settings.env->channels->unowned_count > 0)

@@ -65,12 +65,18 @@ static bool tell_loss(struct delivery *d, struct bus_channel *c, size_t w, enum 
     return told;
 }
 
-// gap_told says that no message of the channel has reached the worker since it was told.
+// gap_told says that no message of the channel has reached the worker since it was told. Another loss is told
+// a little later, since a stream may have come to the channel meanwhile: at the tick, or before the next
+// message.
 static void tell_gap(struct delivery *d, struct bus_channel *c, size_t w)
 {
     uint64_t bit = UINT64_C(1) << w;
-    if (!(c->gap_told & bit) && tell_loss(d, c, w, MAIL_GAP))
+    if (c->gap_told & bit) {
+        c->gap_due |= bit;
+        d->gaps_due = true;
+    } else if (tell_loss(d, c, w, MAIL_GAP)) {
         c->gap_told |= bit;
+    }
 }
 
 // A frame that worker `w` has no room for.
@@ -192,8 +198,15 @@ static void deliver_to(struct delivery *d, size_t w, struct bus_channel *c, stru
 {
     uint64_t bit = UINT64_C(1) << w;
     struct outbox *o = &d->outboxes[w];
-    if (c->gap_due & bit)
-        delivery_gap(d, c, w);
+    if (c->gap_due & bit) {
+        outbox_flush(d, w);
+        if (!mailbox_has_room(d->workers[w],
+                              f->wire_len)) { // else each message without room would bring a gap
+            refuse(d, w, frame_retain(f));
+            return;
+        }
+        delivery_tell_due(d, c, w);
+    }
     if (c->gap_due & bit) {
         delivery_drop(d, COUNTER_DROPPED_MEMORY, channel_ref_of(&c->entry), f->body_len);
         return;
@@ -208,6 +221,22 @@ static void deliver_to(struct delivery *d, size_t w, struct bus_channel *c, stru
     } else {
         refuse(d, w, f);
     }
+}
+
+void delivery_tell_due(struct delivery *d, struct bus_channel *c, size_t w)
+{
+    uint64_t bit = UINT64_C(1) << w;
+    if (!(c->gap_due & bit))
+        return;
+    c->gap_told &= ~bit;
+    delivery_gap(d, c, w);
+}
+
+void delivery_release(struct delivery *d)
+{
+    for (size_t w = 0; w < d->worker_count; w++)
+        for (size_t i = 0; i < d->outboxes[w].count; i++)
+            frame_release(d->outboxes[w].mails[i].frame);
 }
 
 static bool wants(const struct bus_channel *c, size_t w)

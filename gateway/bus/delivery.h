@@ -31,6 +31,7 @@ struct delivery {
 
     struct outbox outboxes[WORKERS_MAX];
     uint64_t subscribe_seq[WORKERS_MAX]; // of each worker: the last subscribe_seq that came
+    bool gaps_due;                       // a channel has gap_due since the last tick
     uint64_t out_of_sync;                // a bit for each worker that missed a mail for want of memory
     uint64_t drop_logged_at[COUNTER_COUNT];
 };
@@ -66,6 +67,10 @@ void delivery_resubscribed(struct delivery *d, struct bus_channel *c, size_t w);
 // No channel is confirmed any more: tells every worker.
 void delivery_unconfirm(struct delivery *d);
 
+// Tells worker `w` of a loss that is due (gap_due). Now and then, for each channel.
+void delivery_tell_due(struct delivery *d, struct bus_channel *c, size_t w);
+// Frees the frames that were not posted. When the bus is destroyed.
+void delivery_release(struct delivery *d);
 // Tells worker `w`, which missed a mail, that no channel is confirmed and no page will come; the caller
 // confirms its channels anew. False where the worker is in sync, or memory is still too short for the mail.
 bool delivery_resync(struct delivery *d, size_t w);

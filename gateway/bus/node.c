@@ -133,8 +133,10 @@ static void on_redis_error(void *ctx, const char *text)
     struct bus_channel *denied = node_channels_refuse_oldest(&n->subscriptions.channels);
     if (!denied)
         return;
+    if (denied->told_denied)
+        return;
     report_gap(n, denied, delivery_gap);
-    if (!denied->told_denied)
+    if (!denied->handler)
         log_warn("redis", "cannot subscribe to %.*s: %s; its new streams are refused until Redis allows it",
                  (int)denied->entry.len, denied->name, text);
     denied->told_denied = true;

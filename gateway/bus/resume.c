@@ -8,7 +8,6 @@
 struct resume {
     struct resume_settings settings;
     struct history *history; // NULL: no channel may have any
-    bool short_of_memory;    // a query was not sent: resume_retry does it
 };
 
 static bool reads_history(const struct resume *r, const struct bus_channel *c)
@@ -36,7 +35,7 @@ static void ask(struct resume *r, struct bus_channel *c)
 {
     uint64_t number = ++r->settings.env->position_queries;
     if (!history_ask_last(r->history, number, c->name, c->entry.len)) {
-        r->short_of_memory = true;
+        r->settings.env->short_of_memory = true;
         return;
     }
     c->query = (struct position_query){.number = number, .asked_for = c->query.ask_next};
@@ -193,8 +192,6 @@ static void ask_if_due(void *ctx, struct bus_channel *c)
 
 void resume_retry(struct resume *r, struct node_channels *channels)
 {
-    if (!r->short_of_memory)
-        return;
-    r->short_of_memory = false;
-    node_channels_each(channels, ask_if_due, r);
+    if (r->settings.env->short_of_memory)
+        node_channels_each(channels, ask_if_due, r);
 }

@@ -334,6 +334,10 @@ void client_loop_flush(struct client_loop *l)
 {
     l->context.coalesce = false;
     flush(&l->context);
+    // Mails may come behind the end of the turn, where the bus shares the loop: lagging streams must not wait
+    // for the next.
+    if (l->context.hub && hub_feed(l->context.hub, 0))
+        ev_idle_start(l->context.loop, &l->feeding);
 }
 
 void client_loop_drain(struct client_loop *l)

@@ -208,12 +208,6 @@ static void take_bytes(struct redis_link *l)
         ev_feed_event(l->loop, &l->io, EV_READ);
 }
 
-void redis_link_read(struct redis_link *l)
-{
-    if (l->state == REDIS_LINK_OPEN && !l->in_hook)
-        take_bytes(l);
-}
-
 static void flush(struct redis_link *l)
 {
     while (l->out_sent < l->out.len) {
@@ -238,6 +232,16 @@ static void flush(struct redis_link *l)
     buf_clear(&l->out);
     l->out_sent = 0;
     watch(l, EV_READ);
+}
+
+void redis_link_read(struct redis_link *l)
+{
+    if (l->state != REDIS_LINK_OPEN || l->in_hook)
+        return;
+    take_bytes(l);
+    // Over TLS the read has set what is watched for: bytes that wait for room say so again.
+    if (l->secure && l->state == REDIS_LINK_OPEN && l->out.len > 0)
+        flush(l);
 }
 
 // TLS reads when it wants to write and writes when it wants to read, so every event is one for both.

@@ -323,12 +323,25 @@ static bool mail_append(struct mail_array *a, const struct mail *mail)
     return true;
 }
 
+// A single frame larger than the limit may pass an empty box. Under the lock.
+static bool has_room(const struct mailbox *box, size_t bytes)
+{
+    return bytes == 0 || box->frame_bytes == 0 || box->frame_bytes + bytes <= box->frame_limit;
+}
+
+bool mailbox_has_room(struct mailbox *box, size_t bytes)
+{
+    box_lock(box);
+    bool room = has_room(box, bytes);
+    box_unlock(box);
+    return room;
+}
+
 // Under the lock.
 static bool mail_accept(struct mailbox *box, const struct mail *mail)
 {
     size_t bytes = mail->kind == MAIL_FRAME ? mail->frame->wire_len : 0;
-    // A single frame larger than the limit may pass an empty box.
-    if (bytes > 0 && box->frame_bytes > 0 && box->frame_bytes + bytes > box->frame_limit)
+    if (!has_room(box, bytes))
         return false;
     // In a storm of streams with new channels, those beyond WANTED_MAX are refused, so that the array stays
     // bounded.

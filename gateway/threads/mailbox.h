@@ -104,6 +104,9 @@ void mailbox_destroy(struct mailbox *box);
 // Any thread (of a local box: the loop's). False where a frame does not fit under the limit, or out of
 // memory: what the mail refers to is still the caller's.
 bool mailbox_post(struct mailbox *box, const struct mail *mail);
+// Whether a frame of `bytes` would be let in now; only its poster makes the answer wrong. Any thread, as
+// mailbox_post.
+bool mailbox_has_room(struct mailbox *box, size_t bytes);
 // Posts in order until one is refused as above; returns how many were taken. One lock and at most one wake-up
 // for all.
 size_t mailbox_post_all(struct mailbox *box, const struct mail *mails, size_t count);
