@@ -37,7 +37,7 @@ test('an allocation that fails where a loss is told: plain channels have no hole
 });
 
 test('an allocation that fails where a channel is confirmed, or its history asked for: its streams open, and get all of it', async (t) => {
-    await torture(t, async () => ['channels_want', 'resume_confirm_workers', 'tell', 'history_ask_last', 'history_ask_page', 'delivery_page', 'history_entry_frame']
+    await torture(t, async () => ['channels_want', 'channel_mail_create', 'tell', 'history_ask_last', 'history_ask_page', 'delivery_page', 'history_entry_frame']
         .flatMap((place, i) => within(place, { nth: [1 + (i % 2)] })));
 });
 
