@@ -184,8 +184,7 @@ static bool bus_open_loop(struct bus *b)
     b->loop = shared ? b->settings.loop : ev_loop_new(EVBACKEND_EPOLL);
     if (!b->loop)
         return false;
-    b->inbox =
-        shared ? mailbox_create_local(b->loop, SIZE_MAX, &hooks) : mailbox_create(b->loop, SIZE_MAX, &hooks);
+    b->inbox = mailbox_create(b->loop, shared, SIZE_MAX, &hooks);
     return b->inbox != NULL;
 }
 

@@ -69,7 +69,7 @@ static void setup(void)
     ck_assert(map_seed());
     loop = ev_loop_new(0);
     ck_assert_ptr_nonnull(loop);
-    box = mailbox_create(loop, ROOM, &(struct mailbox_hooks){.on_mail = on_mail});
+    box = mailbox_create(loop, false, ROOM, &(struct mailbox_hooks){.on_mail = on_mail});
     ck_assert_ptr_nonnull(box);
     boxes[0] = box;
     channels_init(&all);

@@ -65,8 +65,8 @@ static void open_workers(void)
 {
     static struct mailbox *boxes[WORKERS];
     for (size_t w = 0; w < WORKERS; w++) {
-        workers[w].box = boxes[w] =
-            mailbox_create(loop, 1 << 20, &(struct mailbox_hooks){.on_mail = on_mail, .ctx = &workers[w]});
+        workers[w].box = boxes[w] = mailbox_create(
+            loop, false, 1 << 20, &(struct mailbox_hooks){.on_mail = on_mail, .ctx = &workers[w]});
         ck_assert_ptr_nonnull(boxes[w]);
     }
     delivery = calloc(1, sizeof *delivery);
