@@ -28,12 +28,11 @@ struct node *node_of(const struct bus_channel *c)
     return c->node ? container_of(c->node, struct node, subscriptions.channels) : NULL;
 }
 
-static void on_message(void *ctx, const char *channel, size_t channel_len, const char *payload, size_t len)
+static void on_message(void *ctx, struct channel_ref channel, const char *payload, size_t len)
 {
     struct node *n = ctx;
     struct bus_env *env = n->settings.env;
-    const struct channel_ref ref = channel_ref(channel, channel_len);
-    struct bus_channel *c = channels_find(env->channels, ref);
+    struct bus_channel *c = channels_find(env->channels, channel);
     n->messages++;
     // A node that has lost the slot may still send: the node that has it now sends the same.
     if (c && c->node != &n->subscriptions.channels)
@@ -50,17 +49,16 @@ static void on_message(void *ctx, const char *channel, size_t channel_len, const
         counter_add(env->counters, COUNTER_DROPPED_UNWANTED, 1);
 }
 
-static void on_too_large(void *ctx, const char *channel, size_t channel_len, size_t len)
+static void on_too_large(void *ctx, struct channel_ref channel, size_t len)
 {
     const struct node *n = ctx;
     const struct bus_env *env = n->settings.env;
-    const struct channel_ref ref = channel_ref(channel, channel_len);
-    struct bus_channel *c = channels_find(env->channels, ref);
+    struct bus_channel *c = channels_find(env->channels, channel);
     counter_add(env->counters, COUNTER_MESSAGES_RECEIVED, 1);
     if (c && c->node == &n->subscriptions.channels && !c->handler)
         delivery_lost(env->delivery, COUNTER_DROPPED_TOO_LARGE, c, len);
     else
-        delivery_drop(env->delivery, COUNTER_DROPPED_TOO_LARGE, ref, len);
+        delivery_drop(env->delivery, COUNTER_DROPPED_TOO_LARGE, channel, len);
 }
 
 // Messages that were published while the channel was not subscribed did not come.
@@ -73,11 +71,10 @@ static void report_gap(const struct node *n, struct bus_channel *c,
             tell(d, c, w);
 }
 
-static void on_subscribed(void *ctx, const char *channel, size_t channel_len)
+static void on_subscribed(void *ctx, struct channel_ref channel)
 {
     struct node *n = ctx;
-    const struct channel_ref ref = channel_ref(channel, channel_len);
-    struct bus_channel *c = node_channels_confirm(&n->subscriptions.channels, ref);
+    struct bus_channel *c = node_channels_confirm(&n->subscriptions.channels, channel);
     if (c && c->handler) {
         c->handler->on_subscribed(c->handler_ctx);
     } else if (c) {
@@ -105,12 +102,11 @@ static void tell_unconfirmed(const struct node *n, const struct bus_channel *c)
 }
 
 // The channel is unsubscribed. Without an UNSUBSCRIBE that means that its slot has left the node.
-static void on_unsubscribed(void *ctx, const char *channel, size_t channel_len)
+static void on_unsubscribed(void *ctx, struct channel_ref channel)
 {
     struct node *n = ctx;
-    const struct channel_ref ref = channel_ref(channel, channel_len);
     struct bus_channel *c;
-    if (!node_channels_unsubscribed(&n->subscriptions.channels, ref, &c))
+    if (!node_channels_unsubscribed(&n->subscriptions.channels, channel, &c))
         return;
     if (c && c->handler)
         c->handler->on_unsubscribed(c->handler_ctx);
@@ -119,26 +115,22 @@ static void on_unsubscribed(void *ctx, const char *channel, size_t channel_len)
     topology_changed(n, NULL);
 }
 
-static void on_redis_error(void *ctx, const char *text)
+static void on_refused(void *ctx, uint32_t batch, size_t count, const char *error)
 {
     struct node *n = ctx;
-    struct cluster_moved moved;
     counter_add(n->settings.env->counters, COUNTER_REDIS_ERRORS, 1);
-    if (n->settings.on_topology_changed && cluster_error_passes(text)) {
-        node_channels_batch_moved(&n->subscriptions.channels,
-                                  cluster_moved_parse(text, "", &moved) ? moved.slot : -1);
-        topology_changed(n, text);
+    if (n->settings.on_topology_changed && cluster_error_passes(error)) {
+        node_channels_batch_moved(&n->subscriptions.channels, batch);
+        topology_changed(n, error);
         return;
     }
-    struct bus_channel *denied = node_channels_refuse_oldest(&n->subscriptions.channels);
-    if (!denied)
-        return;
-    if (denied->told_denied)
+    struct bus_channel *denied = node_channels_refuse(&n->subscriptions.channels, batch, count);
+    if (!denied || denied->told_denied)
         return;
     report_gap(n, denied, delivery_gap);
     if (!denied->handler)
         log_warn("redis", "cannot subscribe to %.*s: %s; its new streams are refused until Redis allows it",
-                 (int)denied->entry.len, denied->name, text);
+                 (int)denied->entry.len, denied->name, error);
     denied->told_denied = true;
 }
 
@@ -181,7 +173,7 @@ static void on_redis_down(void *ctx)
 
 void node_read(struct node *n)
 {
-    redis_pubsub_read(n->subscriptions.pubsub);
+    redis_conn_read(redis_pubsub_conn(n->subscriptions.pubsub));
 }
 
 void node_subscribe_fresh(struct node *n)
@@ -330,7 +322,8 @@ static uint64_t on_heard(void *ctx)
 static void on_deaf(void *ctx)
 {
     struct node *n = ctx;
-    redis_pubsub_replace(n->subscriptions.pubsub, "connected, but what is published does not arrive");
+    redis_conn_replace(redis_pubsub_conn(n->subscriptions.pubsub),
+                       "connected, but what is published does not arrive");
 }
 
 static struct redis_pubsub *open_pubsub(struct node *n)
@@ -347,7 +340,7 @@ static struct redis_pubsub *open_pubsub(struct node *n)
         .on_too_large = on_too_large,
         .on_subscribed = on_subscribed,
         .on_unsubscribed = on_unsubscribed,
-        .on_error = on_redis_error,
+        .on_refused = on_refused,
         .ctx = n,
     };
     return redis_pubsub_create(env->loop, &settings);
@@ -403,7 +396,8 @@ struct node *node_create(const struct node_settings *settings)
     if (!n)
         return NULL;
     n->settings = *settings;
-    subscriptions_init(&n->subscriptions, settings->env->channels, open_pubsub(n), settings->env->sharded);
+    node_channels_init(&n->subscriptions.channels, settings->env->channels);
+    n->subscriptions.pubsub = open_pubsub(n);
     n->resume = open_resume(n);
     n->canary = open_canary(n);
     if (n->subscriptions.pubsub && n->resume && n->canary && add_canary_channel(n))
@@ -446,7 +440,8 @@ bool node_is_connected(const struct node *n)
 
 const char *node_fault(const struct node *n)
 {
-    const char *subscriber = redis_pubsub_fault(n->subscriptions.pubsub), *history = resume_fault(n->resume);
+    const char *subscriber = redis_conn_fault(redis_pubsub_conn(n->subscriptions.pubsub)),
+               *history = resume_fault(n->resume);
     if (node_is_proven(n))
         return "";
     return subscriber[0] ? subscriber : history[0] ? history : "the canary did not come back";

@@ -11,12 +11,8 @@
 
 struct subscriptions {
     struct node_channels channels;
-    struct redis_pubsub *pubsub; // the node's; NULL when out of memory at its creation
-    bool sharded;
+    struct redis_pubsub *pubsub; // the node's
 };
-
-void subscriptions_init(struct subscriptions *s, struct channels *all, struct redis_pubsub *pubsub,
-                        bool sharded);
 
 // Subscribes to the FRESH channels, where the connection is ready.
 void subscriptions_send_fresh(struct subscriptions *s);

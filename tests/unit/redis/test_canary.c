@@ -40,20 +40,20 @@ static void on_deaf(void *ctx)
     (void)ctx;
     deaf++;
     if (cure_deafness)
-        redis_pubsub_replace(pubsub, "deaf");
+        redis_conn_replace(redis_pubsub_conn(pubsub), "deaf");
 }
 
-static void command(const char *verb)
+static void command(enum asked what)
 {
     const char *name = canary_channel(canary);
     size_t len = strlen(name);
-    ck_assert(redis_pubsub_command(pubsub, verb, &name, &len, 1));
+    ck_assert(redis_pubsub_command(pubsub, what, &name, &len, 1, 0));
 }
 
 static void on_pubsub_ready(void *ctx)
 {
     (void)ctx;
-    command("SUBSCRIBE");
+    command(ASKED_SUBSCRIBE);
 }
 
 static void on_pubsub_down(void *ctx)
@@ -62,30 +62,30 @@ static void on_pubsub_down(void *ctx)
     canary_lost(canary);
 }
 
-static void on_message(void *ctx, const char *channel, size_t channel_len, const char *payload, size_t len)
+static void on_message(void *ctx, struct channel_ref channel, const char *payload, size_t len)
 {
-    (void)ctx, (void)channel, (void)channel_len;
+    (void)ctx, (void)channel;
     arrived++;
     canary_back(canary, payload, len);
 }
 
-static void on_subscribed(void *ctx, const char *channel, size_t channel_len)
+static void on_subscribed(void *ctx, struct channel_ref channel)
 {
     (void)ctx;
-    ck_assert_uint_eq(channel_len, strlen(canary_channel(canary)));
-    ck_assert_mem_eq(channel, canary_channel(canary), channel_len);
+    ck_assert_uint_eq(channel.len, strlen(canary_channel(canary)));
+    ck_assert_mem_eq(channel.name, canary_channel(canary), channel.len);
     if (!ignore_subscribed)
         canary_listen(canary);
 }
 
-static void on_too_large(void *ctx, const char *channel, size_t channel_len, size_t len)
+static void on_too_large(void *ctx, struct channel_ref channel, size_t len)
 {
-    (void)ctx, (void)channel, (void)channel_len, (void)len;
+    (void)ctx, (void)channel, (void)len;
 }
 
-static void on_error(void *ctx, const char *text)
+static void on_refused(void *ctx, uint32_t batch, size_t count, const char *text)
 {
-    (void)ctx;
+    (void)ctx, (void)batch, (void)count;
     ck_abort_msg("%s", text);
 }
 
@@ -111,7 +111,7 @@ static void setup(void)
                                                .on_message = on_message,
                                                .on_too_large = on_too_large,
                                                .on_subscribed = on_subscribed,
-                                               .on_error = on_error};
+                                               .on_refused = on_refused};
     pubsub = redis_pubsub_create(loop, &subscriber);
     ck_assert_ptr_nonnull(pubsub);
 }
@@ -166,7 +166,7 @@ static bool is_refused(void *ctx)
 // Redis takes what is published, and no longer hands it to the subscriber, who believes itself subscribed.
 static void make_deaf(void)
 {
-    command("UNSUBSCRIBE");
+    command(ASKED_UNSUBSCRIBE);
     for (char channel[64] = ""; !*channel || redis_do(publisher, "PUBLISH %s x", channel) > 0;) {
         snprintf(channel, sizeof channel, "%s", canary_channel(canary));
         ev_run(loop, EVRUN_NOWAIT);
@@ -249,7 +249,7 @@ TEST(a_canary_lost_now_and_then_is_forgiven_each_time)
         make_deaf();
         tick();
         loop_wait(loop, is_taken, NULL);
-        command("SUBSCRIBE");
+        command(ASKED_SUBSCRIBE);
         while (redis_do(publisher, "PUBLISH %s x", canary_channel(canary)) == 0)
             ev_run(loop, EVRUN_NOWAIT);
         tick();
@@ -348,7 +348,7 @@ TEST(a_new_connection_of_the_subscriber_is_judged_by_its_own_canaries)
 TEST(when_the_subscriber_is_gone_nothing_is_proven_at_once)
 {
     loop_wait(loop, is_proven, NULL);
-    redis_pubsub_replace(pubsub, "a test");
+    redis_conn_replace(redis_pubsub_conn(pubsub), "a test");
     ck_assert_uint_eq(disproven, 1);
     loop_wait(loop, is_proven, NULL);
     ck_assert_uint_eq(proven, 2);
