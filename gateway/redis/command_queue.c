@@ -78,7 +78,7 @@ static void forget(struct commands *q, struct command *c)
 
 void queue_answer(struct commands *q, struct command *c, const redisReply *reply)
 {
-    const struct command_answer a = {.reply = reply, .bytes = reply ? q->limit.bytes : 0};
+    const struct command_answer a = {.reply = reply, .bytes = reply ? redis_conn_reply_bytes(q->conn) : 0};
     leave(q, c);
     c->kind->answer(q->settings.ctx, c, &a);
 }

@@ -236,7 +236,7 @@ static void on_bytes(void *ctx, const char *bytes, size_t len)
         case REDIS_READ_SKIPPED:
             if (c->state == REDIS_CONN_GREETING)
                 redis_conn_fail(c, "an answer that is too large");
-            else
+            else if (c->settings.on_skipped)
                 c->settings.on_skipped(c->settings.ctx, skipped);
             return;
         case REDIS_READ_ERROR:
@@ -365,6 +365,11 @@ void redis_conn_read(struct redis_conn *c)
 {
     if (c->state == REDIS_CONN_READY)
         redis_link_read(&c->link);
+}
+
+size_t redis_conn_reply_bytes(const struct redis_conn *c)
+{
+    return c->reader.announced;
 }
 
 const char *redis_conn_fault(const struct redis_conn *c)
