@@ -138,7 +138,7 @@ bool queue_add(struct commands *q, struct command *c)
 {
     struct command_list_class *class = queue_class(q, c);
     size_t max = q->settings.classes[c->kind->class].max;
-    assert(c->kind->send && c->kind->fits && c->kind->answer && c->kind->forget);
+    assert(c->kind->send && c->kind->answer && c->kind->forget);
     if (max > 0 && class->count >= max)
         return false;
     *c = (struct command){.kind = c->kind, .asked_ms = clock_monotonic_ms()};

@@ -225,7 +225,7 @@ static bool take_reply(struct commands *q, const redisReply *reply)
     if (!is_granted(q, reply))
         return q->granted;
     bool is_error = reply->type == REDIS_REPLY_ERROR;
-    if (!c || (!is_error && !c->kind->fits(c, reply)))
+    if (!c || (!is_error && !(c->kind->fits ? c->kind->fits(c, reply) : reply->type == REDIS_REPLY_ARRAY)))
         return false;
     assert(queue_class(q, c)->in_flight > 0);
     q->granted = false;

@@ -38,7 +38,8 @@ struct command_kind {
     bool once;
     // Calls redis_conn_send() once, and returns what that returns.
     bool (*send)(const struct command *c, struct redis_conn *conn);
-    // Whether `reply`, which is no error, can be the answer. Where it cannot, the connection is replaced.
+    // Whether `reply`, which is no error, can be the answer. Where it cannot, the connection is replaced. NULL:
+    // any array can.
     bool (*fits)(const struct command *c, const redisReply *reply);
     // Whether an error is an answer. NULL: command_error_is_final.
     bool (*is_final)(const struct command *c, const char *error);
