@@ -7,7 +7,7 @@
 
 #include "common/jitter.h"
 #include "common/log.h"
-#include "gateway/redis/lookup.h"
+#include "common/lookup.h"
 #include "gateway/redis/sentinel.h"
 
 #define LOOK_MS 5000u // up to twice that between two looks
