@@ -115,7 +115,7 @@ static void read_info(struct cluster_map *m, const char *text)
 static void accept_map(struct cluster_map *m, struct cluster_slots *slots)
 {
     assert(m->asking && slots->node_count > 0);
-    size_t moved = cluster_slots_diff(&m->slots, slots, NULL);
+    size_t moved = cluster_slots_diff(&m->slots, slots);
     cluster_slots_deinit(&m->slots);
     m->slots = *slots;
     m->epoch = m->epoch_said;

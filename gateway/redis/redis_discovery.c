@@ -184,8 +184,3 @@ void redis_discovery_ask(struct redis_discovery *discovery, struct redis_discove
     const struct redis_address socket = {.unix_path = url->unix_path};
     client->on_address(client->ctx, url->unix_path ? &socket : &url->endpoints[0], NULL);
 }
-
-bool redis_discovery_wants_master(const struct redis_discovery *discovery)
-{
-    return discovery->sentinel != NULL;
-}
