@@ -9,6 +9,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "gateway/auth/principal.h"
 
 #define IOV_MAX_PER_WRITE 64
 // Time limits for the flush of a connection that ends: in all, and without progress.
@@ -196,6 +197,7 @@ void conn_destroy(struct conn *c)
     counter_add(cx->counters, COUNTER_SOCKETS_OPEN, -1);
     (void)close(c->io.fd); // on Linux the descriptor is gone even where close reports an error
     id_table_remove(&cx->conns, c);
+    principal_destroy(c->principal);
     free(c);
 }
 
