@@ -59,7 +59,7 @@ static bool is_excused(struct conn *c)
     case CONN_CLOSED:
         break;
     }
-    return c->state == CONN_CLOSED || c->deadline.next;
+    return c->state == CONN_CLOSED || wheel_is_set(&c->deadline);
 }
 
 static void on_deadline(struct wheel_entry *e, void *ctx)

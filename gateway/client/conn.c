@@ -182,7 +182,7 @@ void conn_count_end(struct client_context *cx, enum close_reason reason)
 void conn_destroy(struct conn *c)
 {
     struct client_context *cx = conn_context(c);
-    assert(c->state == CONN_CLOSED && !c->dirty && !c->queue && !c->deadline.next);
+    assert(c->state == CONN_CLOSED && !c->dirty && !c->queue && !wheel_is_set(&c->deadline));
     if (c->joined)
         hub_leave(cx->hub, &c->subscriber);
     else

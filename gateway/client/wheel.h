@@ -3,15 +3,17 @@
 // per worker.
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #define WHEEL_TICK_MS 250u
 #define WHEEL_SLOTS 512u // one turn is 128 s; entries further away wait for the next turn
 
 // Embedded in what is timed. All zero is "not set".
 struct wheel_entry {
-    struct wheel_entry *prev, *next;
+    LIST_ENTRY(wheel_entry) in_slot;
     uint32_t tick;  // when, in ticks since wheel_create
     uint32_t owner; // whatever the owner likes: these bytes would be padding
 };
@@ -26,15 +28,19 @@ void wheel_destroy(struct wheel *w);
 // (Re)sets `e` to fire at the first wheel_advance whose now_ms >= at_ms, rounded up to a tick; never early.
 // A time further away than 8 years fires after 8 years.
 void wheel_set(struct wheel *w, struct wheel_entry *e, uint64_t at_ms);
+static inline bool wheel_is_set(const struct wheel_entry *e)
+{
+    return e->in_slot.le_prev != NULL;
+}
 // No effect on an entry that is not set.
 void wheel_remove(struct wheel *w, struct wheel_entry *e);
 
 // Fires all entries due at `now_ms`: each is removed, then passed to `on_due`, which may set it (or any
 // other) again or remove others. An entry set during the call to a time already past fires in the next call,
-// not in this one. Returns how many fired. Callbacks must not advance or destroy the wheel. A clock that
+// not in this one. Callbacks must not advance or destroy the wheel. A clock that
 // jumped far ahead (suspend) costs at most one turn of the wheel.
-size_t wheel_advance(struct wheel *w, uint64_t now_ms, void (*on_due)(struct wheel_entry *e, void *ctx),
-                     void *ctx);
+void wheel_advance(struct wheel *w, uint64_t now_ms, void (*on_due)(struct wheel_entry *e, void *ctx),
+                   void *ctx);
 
 // Entries that are set.
 size_t wheel_count(const struct wheel *w);
