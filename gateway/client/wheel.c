@@ -1,7 +1,6 @@
 #include "gateway/client/wheel.h"
 
 #include <assert.h>
-#include <stdlib.h>
 
 // Entries hang in lists, one a slot, the newest first:
 //
@@ -10,29 +9,6 @@
 // Ticks of entries have 32 bits and wrap; they are only ever compared with `current`, from which an entry is
 // never further than TICKS_MAX.
 #define TICKS_MAX (1u << 30)
-
-LIST_HEAD(wheel_list, wheel_entry);
-
-struct wheel {
-    uint64_t start_ms;
-    uint64_t current; // ticks since start_ms at the last advance
-    size_t count;
-    struct wheel_list slots[WHEEL_SLOTS];
-};
-
-struct wheel *wheel_create(uint64_t now_ms)
-{
-    struct wheel *w = calloc(1, sizeof(*w));
-    if (w == NULL)
-        return NULL;
-    w->start_ms = now_ms; // lists that are all zero are empty
-    return w;
-}
-
-void wheel_destroy(struct wheel *w)
-{
-    free(w);
-}
 
 // The first tick that begins at or after `at_ms`, at most TICKS_MAX ahead.
 static uint64_t tick_of(const struct wheel *w, uint64_t at_ms)
@@ -96,9 +72,4 @@ void wheel_advance(struct wheel *w, uint64_t now_ms, void (*on_due)(struct wheel
         wheel_remove(w, e);
         on_due(e, ctx);
     }
-}
-
-size_t wheel_count(const struct wheel *w)
-{
-    return w->count;
 }

@@ -14,16 +14,19 @@
 // Embedded in what is timed. All zero is "not set".
 struct wheel_entry {
     LIST_ENTRY(wheel_entry) in_slot;
-    uint32_t tick;  // when, in ticks since wheel_create
+    uint32_t tick;  // when, in ticks since start_ms
     uint32_t owner; // whatever the owner likes: these bytes would be padding
 };
 
-struct wheel;
+LIST_HEAD(wheel_list, wheel_entry);
 
-// `now_ms`: any monotonic clock, milliseconds. NULL when out of memory.
-struct wheel *wheel_create(uint64_t now_ms);
-// Entries that are still set are left as they are: they belong to the caller.
-void wheel_destroy(struct wheel *w);
+// All zero but for `start_ms` is an empty one.
+struct wheel {
+    uint64_t start_ms; // of any monotonic clock, milliseconds
+    uint64_t current;  // ticks since start_ms at the last advance
+    size_t count;      // entries that are set; they belong to the caller
+    struct wheel_list slots[WHEEL_SLOTS];
+};
 
 // (Re)sets `e` to fire at the first wheel_advance whose now_ms >= at_ms, rounded up to a tick; never early.
 // A time further away than 8 years fires after 8 years.
@@ -41,6 +44,3 @@ void wheel_remove(struct wheel *w, struct wheel_entry *e);
 // jumped far ahead (suspend) costs at most one turn of the wheel.
 void wheel_advance(struct wheel *w, uint64_t now_ms, void (*on_due)(struct wheel_entry *e, void *ctx),
                    void *ctx);
-
-// Entries that are set.
-size_t wheel_count(const struct wheel *w);
