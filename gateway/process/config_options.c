@@ -1,13 +1,11 @@
+#include "common/log.h"
 #include "gateway/client/listen_address.h"
 #include "gateway/process/config.h"
 #include "gateway/process/config_check.h"
 #include "gateway/threads/worker.h"
 
-static const char *const pubsubs[] = {"auto", "classic", "sharded", NULL};
 static const char *const slow_clients[] = {"close", "drop-oldest", NULL};
 static const char *const refusals[] = {"retry", "status", NULL};
-static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
-static const char *const log_formats[] = {"text", "json", NULL};
 
 #define AT(field) .offset = offsetof(struct config, field)
 
@@ -48,7 +46,6 @@ static const struct option_spec specs[] = {
      .check = config_check_id,
      .help = "Name of this gateway in logs, metrics and X-SSE-Gateway"},
     {.name = "workers",
-     .argument = "N",
      .type = OPTION_UINT,
      AT(workers),
      .default_note = "number of cores",
@@ -96,15 +93,7 @@ static const struct option_spec specs[] = {
      .help = "Path of the event streams"},
 
     REDIS_OPTIONS(config, redis),
-    {.name = "pubsub",
-     .argument = "KIND",
-     .type = OPTION_ENUM,
-     AT(pubsub),
-     .default_text = "auto",
-     .names = pubsubs,
-     .help = "Kind of Redis Pub/Sub: classic (PUBLISH), sharded (SPUBLISH), or auto: sharded on a cluster"},
     {.name = "max-message",
-     .argument = "SIZE",
      .type = OPTION_SIZE,
      AT(max_message),
      .default_text = "1MiB",
@@ -130,7 +119,6 @@ static const struct option_spec specs[] = {
              "repeatable, or off. Their streams get an id before the first event, so that not even that one "
              "can be missed; Redis is not asked for the history of others"},
     {.name = "replay-limit",
-     .argument = "SIZE",
      .type = OPTION_SIZE,
      AT(replay_limit),
      .default_text = "64MiB",
@@ -140,7 +128,6 @@ static const struct option_spec specs[] = {
          "Memory for the newest events of durable channels, so that clients that come back at once share one "
          "reading"},
     {.name = "backlog-limit",
-     .argument = "SIZE",
      .type = OPTION_SIZE,
      AT(backlog_limit),
      .default_text = "64MiB",
@@ -164,7 +151,6 @@ static const struct option_spec specs[] = {
      .help = "Origin whose pages may read streams, or * for all without credentials; repeatable"},
 
     {.name = "max-connections",
-     .argument = "N",
      .group = "Limits",
      .type = OPTION_UINT,
      AT(max_connections),
@@ -173,7 +159,6 @@ static const struct option_spec specs[] = {
      .max = 100000000,
      .help = "Streams that the gateway holds; more are refused (see --refusal)"},
     {.name = "max-channels",
-     .argument = "N",
      .type = OPTION_UINT,
      AT(max_channels),
      .default_text = "64",
@@ -181,7 +166,6 @@ static const struct option_spec specs[] = {
      .max = 1024,
      .help = "Channels per stream"},
     {.name = "queue-limit",
-     .argument = "SIZE",
      .type = OPTION_SIZE,
      AT(queue_limit),
      .default_text = "256KiB",
@@ -189,7 +173,6 @@ static const struct option_spec specs[] = {
      .max = (uint64_t)1 << 30,
      .help = "Bytes that may wait for one client, beside the event on its way; then --slow-client decides"},
     {.name = "slow-client",
-     .argument = "KIND",
      .type = OPTION_ENUM,
      AT(slow_client),
      .default_text = "close",
@@ -198,7 +181,6 @@ static const struct option_spec specs[] = {
              "drops whole "
              "events, oldest first, and sends gateway:gap in their place"},
     {.name = "refusal",
-     .argument = "KIND",
      .type = OPTION_ENUM,
      AT(refusal),
      .default_text = "retry",
@@ -208,7 +190,6 @@ static const struct option_spec specs[] = {
              "heed; status answers 503, for a proxy that tries the next gateway"},
 
     {.name = "heartbeat",
-     .argument = "TIME",
      .group = "Timing",
      .type = OPTION_DURATION,
      AT(heartbeat_ms),
@@ -217,7 +198,6 @@ static const struct option_spec specs[] = {
      .max = 86400000,
      .help = "A comment is sent on streams silent for so long"},
     {.name = "retry",
-     .argument = "TIME",
      .type = OPTION_DURATION,
      AT(retry_ms),
      .default_text = "2s",
@@ -225,7 +205,6 @@ static const struct option_spec specs[] = {
      .max = 86400000,
      .help = "How long clients wait before they reconnect"},
     {.name = "drain-timeout",
-     .argument = "TIME",
      .type = OPTION_DURATION,
      AT(drain_timeout_ms),
      .default_text = "30s",
@@ -238,17 +217,16 @@ static const struct option_spec specs[] = {
      .type = OPTION_ENUM,
      AT(log_level),
      .default_text = "info",
-     .names = log_levels,
+     .names = log_level_names,
      .help = "Least level that is logged, to standard error"},
     {.name = "log-format",
      .argument = "FORMAT",
      .type = OPTION_ENUM,
      AT(log_format),
-     .names = log_formats,
+     .names = log_format_names,
      .default_note = "text on a terminal, else json",
      .help = "Shape of log lines"},
     {.name = "log-buffer",
-     .argument = "SIZE",
      .type = OPTION_SIZE,
      AT(log_buffer),
      .default_text = "256KiB",
