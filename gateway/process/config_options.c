@@ -6,6 +6,7 @@
 
 static const char *const slow_clients[] = {"close", "drop-oldest", NULL};
 static const char *const refusals[] = {"retry", "status", NULL};
+static const char *const user_cap_policies[] = {"refuse", "oldest", NULL};
 
 #define AT(field) .offset = offsetof(struct config, field)
 
@@ -158,6 +159,19 @@ static const struct option_spec specs[] = {
      .min = 1,
      .max = 100000000,
      .help = "Streams that the gateway holds; more are refused (see --refusal)"},
+    {.name = "max-connections-per-user",
+     .type = OPTION_UINT,
+     AT(max_per_user),
+     .default_text = "0",
+     .max = 100000000,
+     .help = "Streams that one subject may have on this gateway, 0 for any number; anonymous streams do not "
+             "count"},
+    {.name = "user-cap-policy",
+     .type = OPTION_ENUM,
+     AT(user_cap_policy),
+     .default_text = "refuse",
+     .names = user_cap_policies,
+     .help = "At that cap: refuse the new stream, or end the oldest one, with gateway:close (replaced)"},
     {.name = "max-channels",
      .type = OPTION_UINT,
      AT(max_channels),
