@@ -174,7 +174,7 @@ static bool create_bus(struct gateway *g)
     struct bus_settings settings = {
         .loop = g->config.workers == 1 ? worker_loop(g->workers[0]) : NULL,
         .redis = &g->config.redis_url,
-        .sharded = g->config.sharded,
+        .sharded = g->config.redis_url.sharded,
         .client_name = "sse-gateway",
         .max_message = g->config.max_message,
         .payload = g->config.payload,

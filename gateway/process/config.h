@@ -20,21 +20,19 @@ struct config {
     uint64_t workers, max_channels, max_connections, max_per_user;
     uint64_t heartbeat_ms, retry_ms, drain_timeout_ms;
     uint64_t queue_limit, max_message, backlog_limit, replay_limit, log_buffer;
-    int pubsub, refusal, slow_client, user_cap_policy, log_level, log_format;
+    int refusal, slow_client, user_cap_policy, log_level, log_format;
     bool check_config, print_config, version, help;
 
     // Derived from them.
     char name[300]; // --id, or host:port
     struct listen_access listen_access;
     struct redis_url redis_url;
-    bool sharded; // Pub/Sub is, by --pubsub and what --redis names
     struct payload_policy payload;
     const char *const *durable_patterns; // of --durable, or of all channels
     size_t durable_count;                // 0: --durable off
     bool durable_named;                  // --durable names patterns
 };
 
-enum pubsub { PUBSUB_AUTO, PUBSUB_CLASSIC, PUBSUB_SHARDED };
 enum slow_client { SLOW_CLIENT_CLOSE, SLOW_CLIENT_DROP_OLDEST };
 enum user_cap_policy { USER_CAP_REFUSE, USER_CAP_OLDEST };
 enum refusal { REFUSAL_RETRY, REFUSAL_STATUS };

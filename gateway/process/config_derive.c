@@ -153,7 +153,6 @@ static bool derive_redis(struct config *c, char *error, size_t error_size)
     struct redis_url *url = &c->redis_url;
     if (!redis_options_url(&c->redis, url, error, error_size) || !open_tls(url, error, error_size))
         return false;
-    c->sharded = c->pubsub == PUBSUB_SHARDED || (c->pubsub == PUBSUB_AUTO && url->kind == REDIS_URL_CLUSTER);
     return true;
 }
 

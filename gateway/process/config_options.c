@@ -1,14 +1,12 @@
+#include "common/log.h"
 #include "gateway/client/listen_address.h"
 #include "gateway/process/config.h"
 #include "gateway/process/config_check.h"
 #include "gateway/threads/worker.h"
 
-static const char *const pubsubs[] = {"auto", "classic", "sharded", NULL};
 static const char *const slow_clients[] = {"close", "drop-oldest", NULL};
 static const char *const refusals[] = {"retry", "status", NULL};
 static const char *const user_cap_policies[] = {"refuse", "oldest", NULL};
-static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
-static const char *const log_formats[] = {"text", "json", NULL};
 
 #define AT(field) .offset = offsetof(struct config, field)
 
@@ -49,7 +47,6 @@ static const struct option_spec specs[] = {
      .check = config_check_id,
      .help = "Name of this gateway in logs, metrics and X-SSE-Gateway"},
     {.name = "workers",
-     .argument = "N",
      .type = OPTION_UINT,
      AT(workers),
      .default_note = "number of cores",
@@ -97,15 +94,7 @@ static const struct option_spec specs[] = {
      .help = "Path of the event streams"},
 
     REDIS_OPTIONS(config, redis),
-    {.name = "pubsub",
-     .argument = "KIND",
-     .type = OPTION_ENUM,
-     AT(pubsub),
-     .default_text = "auto",
-     .names = pubsubs,
-     .help = "Kind of Redis Pub/Sub: classic (PUBLISH), sharded (SPUBLISH), or auto: sharded on a cluster"},
     {.name = "max-message",
-     .argument = "SIZE",
      .type = OPTION_SIZE,
      AT(max_message),
      .default_text = "1MiB",
@@ -131,7 +120,6 @@ static const struct option_spec specs[] = {
              "repeatable, or off. Their streams get an id before the first event, so that not even that one "
              "can be missed; Redis is not asked for the history of others"},
     {.name = "replay-limit",
-     .argument = "SIZE",
      .type = OPTION_SIZE,
      AT(replay_limit),
      .default_text = "64MiB",
@@ -141,7 +129,6 @@ static const struct option_spec specs[] = {
          "Memory for the newest events of durable channels, so that clients that come back at once share one "
          "reading"},
     {.name = "backlog-limit",
-     .argument = "SIZE",
      .type = OPTION_SIZE,
      AT(backlog_limit),
      .default_text = "64MiB",
@@ -165,7 +152,6 @@ static const struct option_spec specs[] = {
      .help = "Origin whose pages may read streams, or * for all without credentials; repeatable"},
 
     {.name = "max-connections",
-     .argument = "N",
      .group = "Limits",
      .type = OPTION_UINT,
      AT(max_connections),
@@ -174,7 +160,6 @@ static const struct option_spec specs[] = {
      .max = 100000000,
      .help = "Streams that the gateway holds; more are refused (see --refusal)"},
     {.name = "max-connections-per-user",
-     .argument = "N",
      .type = OPTION_UINT,
      AT(max_per_user),
      .default_text = "0",
@@ -182,14 +167,12 @@ static const struct option_spec specs[] = {
      .help = "Streams that one subject may have on this gateway, 0 for any number; anonymous streams do not "
              "count"},
     {.name = "user-cap-policy",
-     .argument = "KIND",
      .type = OPTION_ENUM,
      AT(user_cap_policy),
      .default_text = "refuse",
      .names = user_cap_policies,
      .help = "At that cap: refuse the new stream, or end the oldest one, with gateway:close (replaced)"},
     {.name = "max-channels",
-     .argument = "N",
      .type = OPTION_UINT,
      AT(max_channels),
      .default_text = "64",
@@ -197,7 +180,6 @@ static const struct option_spec specs[] = {
      .max = 1024,
      .help = "Channels per stream"},
     {.name = "queue-limit",
-     .argument = "SIZE",
      .type = OPTION_SIZE,
      AT(queue_limit),
      .default_text = "256KiB",
@@ -205,7 +187,6 @@ static const struct option_spec specs[] = {
      .max = (uint64_t)1 << 30,
      .help = "Bytes that may wait for one client, beside the event on its way; then --slow-client decides"},
     {.name = "slow-client",
-     .argument = "KIND",
      .type = OPTION_ENUM,
      AT(slow_client),
      .default_text = "close",
@@ -214,7 +195,6 @@ static const struct option_spec specs[] = {
              "drops whole "
              "events, oldest first, and sends gateway:gap in their place"},
     {.name = "refusal",
-     .argument = "KIND",
      .type = OPTION_ENUM,
      AT(refusal),
      .default_text = "retry",
@@ -224,7 +204,6 @@ static const struct option_spec specs[] = {
              "heed; status answers 503, for a proxy that tries the next gateway"},
 
     {.name = "heartbeat",
-     .argument = "TIME",
      .group = "Timing",
      .type = OPTION_DURATION,
      AT(heartbeat_ms),
@@ -233,7 +212,6 @@ static const struct option_spec specs[] = {
      .max = 86400000,
      .help = "A comment is sent on streams silent for so long"},
     {.name = "retry",
-     .argument = "TIME",
      .type = OPTION_DURATION,
      AT(retry_ms),
      .default_text = "2s",
@@ -241,7 +219,6 @@ static const struct option_spec specs[] = {
      .max = 86400000,
      .help = "How long clients wait before they reconnect"},
     {.name = "drain-timeout",
-     .argument = "TIME",
      .type = OPTION_DURATION,
      AT(drain_timeout_ms),
      .default_text = "30s",
@@ -254,17 +231,16 @@ static const struct option_spec specs[] = {
      .type = OPTION_ENUM,
      AT(log_level),
      .default_text = "info",
-     .names = log_levels,
+     .names = log_level_names,
      .help = "Least level that is logged, to standard error"},
     {.name = "log-format",
      .argument = "FORMAT",
      .type = OPTION_ENUM,
      AT(log_format),
-     .names = log_formats,
+     .names = log_format_names,
      .default_note = "text on a terminal, else json",
      .help = "Shape of log lines"},
     {.name = "log-buffer",
-     .argument = "SIZE",
      .type = OPTION_SIZE,
      AT(log_buffer),
      .default_text = "256KiB",
