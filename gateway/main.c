@@ -21,6 +21,7 @@
 #include "gateway/process/fatal.h"
 #include "gateway/process/health.h"
 #include "gateway/process/pages.h"
+#include "gateway/process/sandbox.h"
 
 #define EXIT_USAGE 2
 // Milliseconds that the exit waits until the log is written; more after a failure at the start, whose reason
@@ -98,6 +99,14 @@ static bool bind_all(struct gateway *g)
     }
     log_info("listener", "metrics at http://%s/metrics", g->admin_listen.bound);
     return true;
+}
+
+static bool has_socket_files(const struct gateway *g)
+{
+    bool has = g->admin_listen.has_file;
+    for (size_t i = 0; i < LISTEN_MAX; i++)
+        has = has || g->listen[i].has_file;
+    return has;
 }
 
 static void remove_socket_files(struct gateway *g)
@@ -215,12 +224,23 @@ static bool gateway_setup(struct gateway *g)
     return true;
 }
 
+static bool enter_sandbox(const struct gateway *g)
+{
+    char error[512];
+    if (!g->config.seccomp || sandbox_enter(has_socket_files(g), error, sizeof error))
+        return true;
+    log_error("main", "%s", error);
+    return false;
+}
+
 static bool gateway_start(struct gateway *g)
 {
     if (!drain_watch(&g->drain, g->loop, &g->status, g->workers, g->config.drain_timeout_ms)) {
         log_error("main", "cannot start: out of memory or descriptors");
         return false;
     }
+    if (!enter_sandbox(g))
+        return false;
     bool ok = bus_start(g->bus);
     for (size_t i = 0; ok && i < g->config.workers; i++)
         ok = worker_start(g->workers[i], bus_mailbox(g->bus), g->inbox);
@@ -273,6 +293,7 @@ static int gateway_serve(struct gateway *g)
 {
     log_setup((enum log_level)g->config.log_level, (enum log_format)g->config.log_format, g->config.name);
     drain_ignore_signals();
+    sandbox_keep_privileges();
     fatal_setup();
     if (!log_start(g->config.log_buffer)) {
         log_error("main", "cannot start: out of memory or threads for the log");

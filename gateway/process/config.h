@@ -21,7 +21,7 @@ struct config {
     uint64_t heartbeat_ms, retry_ms, drain_timeout_ms;
     uint64_t queue_limit, max_message, backlog_limit, replay_limit, log_buffer;
     int refusal, slow_client, user_cap_policy, log_level, log_format;
-    bool check_config, print_config, version, help;
+    bool seccomp, check_config, print_config, version, help;
 
     // Derived from them.
     char name[300]; // --id, or host:port

@@ -53,6 +53,10 @@ static const struct option_spec specs[] = {
      .min = 1,
      .max = WORKERS_MAX,
      .help = "Threads that serve clients, each with its own loop"},
+    {.name = "seccomp",
+     .type = OPTION_FLAG,
+     AT(seccomp),
+     .help = "Give up all system calls that the gateway does not need, and core dumps"},
 
     {.name = "listen",
      .argument = "ADDR:PORT",
