@@ -7,6 +7,8 @@
     X(WRITE_FAILED, "write_failed")                                                                          \
     X(DRAIN, "drain")                                                                                        \
     X(REAPED, "reaped")                                                                                      \
+    X(REPLACED, "replaced")                                                                                  \
+    X(REVOKED, "revoked")                                                                                    \
     X(EXPIRED, "expired")                                                                                    \
     X(SLOW, "slow")                                                                                          \
     X(ANSWERED, "answered")                                                                                  \

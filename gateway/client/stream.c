@@ -1,5 +1,6 @@
 #include "gateway/client/stream.h"
 
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,9 @@
 #define RETRY_LINE_MAX 64
 // A client whose token has expired comes back at once, most likely with a new one, and misses little.
 #define EXPIRED_RETRY_MS 500u
+// A page whose stream was replaced comes back this many times later than others: it replaces another one then,
+// unless it has heard `gateway:close` and given up.
+#define REPLACED_RETRIES 30u
 
 // Where the stream begins in one of its channels.
 static void stream_begins(const char *last_event_id, struct hub_name *name)
@@ -189,8 +193,10 @@ void stream_end(struct conn *c, enum close_reason reason)
     uint32_t wait = cx->settings->retry_ms;
     if (reason == CLOSE_EXPIRED && wait > EXPIRED_RETRY_MS)
         wait = EXPIRED_RETRY_MS;
-    uint32_t ms = jitter_ms(&cx->random, wait);
-    int len = snprintf(retry, sizeof retry, "retry: %u\n\n", ms);
+    uint64_t ms = jitter_ms(&cx->random, wait);
+    if (reason == CLOSE_REPLACED)
+        ms *= REPLACED_RETRIES;
+    int len = snprintf(retry, sizeof retry, "retry: %" PRIu64 "\n\n", ms);
     conn_send(c, frame_from_bytes(retry, (size_t)len, true));
     if (!c->body_only)
         conn_send(c, frame_from_bytes("0\r\n\r\n", 5, false));
