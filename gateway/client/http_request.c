@@ -240,12 +240,6 @@ static bool on_expect(struct head_reader *r, struct http_text value)
     return true;
 }
 
-static bool on_forwarded_for(struct head_reader *r, struct http_text value)
-{
-    r->out->forwarded_for = value;
-    return true;
-}
-
 static bool keep_once(struct http_text *kept, struct http_text value)
 {
     if (kept->at != NULL)
@@ -268,7 +262,6 @@ static bool on_field(void *ctx, struct http_text name, struct http_text value)
         {"content-length", on_content_length},
         {"transfer-encoding", on_transfer_encoding},
         {"expect", on_expect},
-        {"x-forwarded-for", on_forwarded_for},
     };
     const struct {
         const char *name;
@@ -318,6 +311,7 @@ static int read_head(const char *head, size_t len, struct http_request *out)
     int status = request_line(&r, head, (size_t)(line_end - head));
     if (status != 0)
         return status;
+    out->fields = (struct http_text){line_end + 2, len - (size_t)(line_end + 2 - head)};
     const char *after_method = out->target.at - 1;
     switch (http_fields_read(after_method, len - (size_t)(after_method - head), on_field, &r)) {
     case HTTP_FIELDS_BAD:

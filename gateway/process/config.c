@@ -5,7 +5,10 @@
 #include <string.h>
 
 #include "common/pattern.h"
+#include "gateway/client/connect_rate.h"
+#include "gateway/client/http_text.h"
 #include "gateway/client/listen_address.h"
+#include "gateway/client/peer_address.h"
 #include "gateway/process/config_derive.h"
 #include "gateway/process/origin.h"
 #include "gateway/threads/worker.h"
@@ -63,6 +66,24 @@ static bool check_origin(const char *text, char *error, size_t error_size)
 {
     char normal[ORIGIN_SIZE];
     return origin_normalise(text, normal, error, error_size);
+}
+
+static bool check_trusted_proxy(const char *text, char *error, size_t error_size)
+{
+    struct peer_range range;
+    snprintf(error, error_size,
+             "is no address or range of addresses; write for example 10.0.0.0/8, 2001:db8::7 or unix");
+    return peer_range_parse(&range, text);
+}
+
+static bool check_header_name(const char *text, char *error, size_t error_size)
+{
+    size_t len = strlen(text);
+    for (size_t i = 0; i < len; i++)
+        if (!http_is_token(text[i]))
+            len = 0;
+    snprintf(error, error_size, "is no name of a header; write for example X-SSE-Channels");
+    return len > 0;
 }
 
 // Pages of the gateway's own, which streams at their path or below it would hide.
@@ -269,6 +290,28 @@ static const struct option_spec specs[] = {
      .check = check_origin,
      .help = "Origin whose pages may read streams, or * for all without credentials; repeatable"},
 
+    {.name = "trusted-proxy",
+     .argument = "CIDR",
+     .type = OPTION_LIST,
+     AT(trusted_proxy),
+     .check = check_trusted_proxy,
+     .help =
+         "Address or range of a proxy whose X-Forwarded-For, Forwarded, and headers below are believed, or "
+         "unix for all unix sockets; repeatable"},
+    {.name = "channels-header",
+     .argument = "NAME",
+     .type = OPTION_STRING,
+     AT(channels_header),
+     .check = check_header_name,
+     .help = "Request header in which a trusted proxy lists the channels, or patterns, that this client may "
+             "have"},
+    {.name = "subject-header",
+     .argument = "NAME",
+     .type = OPTION_STRING,
+     AT(subject_header),
+     .check = check_header_name,
+     .help = "Request header in which a trusted proxy names the user"},
+
     {.name = "max-connections",
      .argument = "N",
      .group = "Limits",
@@ -293,6 +336,27 @@ static const struct option_spec specs[] = {
      .default_text = "refuse",
      .names = user_cap_policies,
      .help = "At that cap: refuse the new stream, or end the oldest one, with gateway:close (replaced)"},
+    {.name = "max-connections-per-ip",
+     .argument = "N",
+     .type = OPTION_UINT,
+     AT(max_per_ip),
+     .default_text = "0",
+     .max = 100000000,
+     .help = "Streams that one address may have on this gateway, of IPv6 one /64; 0 for any number"},
+    {.name = "connect-rate",
+     .argument = "N",
+     .type = OPTION_UINT,
+     AT(connect_rate),
+     .default_text = "0",
+     .max = CONNECT_RATE_MAX,
+     .help = "New streams a second that one address (of IPv6 one /64) may open; 0 for any number"},
+    {.name = "connect-burst",
+     .argument = "N",
+     .type = OPTION_UINT,
+     AT(connect_burst),
+     .default_text = "0",
+     .max = CONNECT_RATE_MAX,
+     .help = "New streams that it may open at once after a pause; 0 for as many as --connect-rate"},
     {.name = "max-channels",
      .argument = "N",
      .type = OPTION_UINT,
