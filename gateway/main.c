@@ -14,6 +14,7 @@
 #include "common/log.h"
 #include "common/map.h"
 #include "gateway/auth/authenticator.h"
+#include "gateway/client/connect_rate.h"
 #include "gateway/client/listen_address.h"
 #include "gateway/process/admin.h"
 #include "gateway/process/capacity.h"
@@ -37,6 +38,7 @@ struct gateway {
     struct replay_budget replay_budget;
     struct client_settings client;
     struct users *users;
+    struct connect_rate *connect_rate; // NULL: off
     struct status status;
     struct counters counters; // of the main thread
     struct ev_loop *loop;
@@ -158,6 +160,10 @@ static void fill_settings(struct gateway *g)
         .drop_oldest = c->slow_client == SLOW_CLIENT_DROP_OLDEST,
         .users = g->users,
         .user_cap = {.max = c->max_per_user, .replace_oldest = c->user_cap_policy == USER_CAP_OLDEST},
+        .address_cap = {.max = c->max_per_ip},
+        .connect_rate = g->connect_rate,
+        .trusted = c->trusted,
+        .vouched = {.channels = c->channels_header, .subject = c->subject_header},
         .refuse_with_status = c->refusal == REFUSAL_STATUS,
         .head_timeout_ms = HEAD_TIMEOUT_MS,
         .keep_alive_ms = KEEP_ALIVE_MS,
@@ -210,10 +216,24 @@ static void on_read_redis(void *ctx)
     bus_read(ctx);
 }
 
+static bool create_connect_rate(struct gateway *g)
+{
+    const struct config *c = &g->config;
+    if (c->connect_rate == 0)
+        return true;
+    g->connect_rate = connect_rate_create((uint32_t)c->connect_rate,
+                                          (uint32_t)(c->connect_burst ? c->connect_burst : c->connect_rate));
+    return g->connect_rate != NULL;
+}
+
 static bool gateway_setup(struct gateway *g)
 {
     const struct users_hooks users = {.end = status_end_stream, .ctx = &g->status};
     g->users = users_create(&users);
+    if (!create_connect_rate(g)) {
+        log_error("main", "cannot start: out of memory");
+        return false;
+    }
     fill_settings(g);
     g->status.id = g->config.name;
     g->status.workers = g->workers;
@@ -276,6 +296,7 @@ static void gateway_teardown(struct gateway *g)
         worker_destroy(g->workers[i]);
     g->status.worker_count = 0;
     users_destroy(g->users);
+    connect_rate_destroy(g->connect_rate);
     mailbox_destroy(g->inbox);
     drain_unwatch(&g->drain);
     if (g->loop)

@@ -1,5 +1,6 @@
 #include "common/log.h"
 #include "gateway/auth/grant.h"
+#include "gateway/client/connect_rate.h"
 #include "gateway/client/listen_address.h"
 #include "gateway/process/config.h"
 #include "gateway/process/config_check.h"
@@ -223,6 +224,28 @@ static const struct option_spec specs[] = {
      .check = config_check_origin,
      .help = "Origin whose pages may read streams, or * for all without credentials; repeatable"},
 
+    {.name = "trusted-proxy",
+     .argument = "CIDR",
+     .type = OPTION_LIST,
+     AT(trusted_proxy),
+     .check = config_check_trusted_proxy,
+     .help =
+         "Address or range of a proxy whose X-Forwarded-For, Forwarded, and headers below are believed, or "
+         "unix for all unix sockets; repeatable"},
+    {.name = "channels-header",
+     .argument = "NAME",
+     .type = OPTION_STRING,
+     AT(channels_header),
+     .check = config_check_header_name,
+     .help = "Request header in which a trusted proxy lists the channels, or patterns, that this client may "
+             "have"},
+    {.name = "subject-header",
+     .argument = "NAME",
+     .type = OPTION_STRING,
+     AT(subject_header),
+     .check = config_check_header_name,
+     .help = "Request header in which a trusted proxy names the user"},
+
     {.name = "max-connections",
      .group = "Limits",
      .type = OPTION_UINT,
@@ -244,6 +267,27 @@ static const struct option_spec specs[] = {
      .default_text = "refuse",
      .names = user_cap_policies,
      .help = "At that cap: refuse the new stream, or end the oldest one, with gateway:close (replaced)"},
+    {.name = "max-connections-per-ip",
+     .argument = "N",
+     .type = OPTION_UINT,
+     AT(max_per_ip),
+     .default_text = "0",
+     .max = 100000000,
+     .help = "Streams that one address may have on this gateway, of IPv6 one /64; 0 for any number"},
+    {.name = "connect-rate",
+     .argument = "N",
+     .type = OPTION_UINT,
+     AT(connect_rate),
+     .default_text = "0",
+     .max = CONNECT_RATE_MAX,
+     .help = "New streams a second that one address (of IPv6 one /64) may open; 0 for any number"},
+    {.name = "connect-burst",
+     .argument = "N",
+     .type = OPTION_UINT,
+     AT(connect_burst),
+     .default_text = "0",
+     .max = CONNECT_RATE_MAX,
+     .help = "New streams that it may open at once after a pause; 0 for as many as --connect-rate"},
     {.name = "max-channels",
      .type = OPTION_UINT,
      AT(max_channels),
