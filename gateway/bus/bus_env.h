@@ -20,6 +20,8 @@ struct bus_env {
     bool sharded;               // sharded Pub/Sub
     const char *const *durable; // patterns of channels that may have a history
     size_t durable_count;
+    bool asks;                 // workers may ask questions (questions.h)
+    bool revokes;              // REVOCATION_CHANNEL is subscribed
     bool short_of_memory;      // a position query was not sent: cluster_tick has it sent
     uint64_t position_queries; // numbers that were given to position queries, at all nodes
 };

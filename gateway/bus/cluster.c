@@ -8,6 +8,7 @@
 #include "common/jitter.h"
 #include "common/log.h"
 #include "gateway/bus/node.h"
+#include "gateway/bus/questions.h"
 #include "gateway/redis/cluster_map.h"
 #include "gateway/redis/cluster_slots.h"
 
@@ -216,8 +217,8 @@ static void move_to_owner(void *ctx, struct bus_channel *c)
 {
     const struct cluster *cl = ctx;
     const struct member *m = subscriber_of(cl, c->slot);
-    if (c->handler)
-        return; // the canary's channel stays at its node
+    if (c->handler && c->handler->of_node)
+        return;
     if (m)
         node_take_channel(m->node, c);
     else
@@ -403,6 +404,24 @@ bool cluster_history(struct cluster *cl, unsigned worker, struct channel_ref cha
         return node_history(n, worker, channel, query);
     delivery_page_lost(cl->settings.env->delivery, worker, query->number);
     return true;
+}
+
+void cluster_ask(struct cluster *cl, unsigned worker, struct question *q)
+{
+    if (cl->settings.env->asks && cl->count > 0)
+        questions_ask(node_questions(cl->members[0]->node), worker, q);
+    else
+        questions_tell(cl->settings.env, worker, q);
+}
+
+bool cluster_listen(struct cluster *cl, const char *name, const struct channel_handler *handler, void *ctx)
+{
+    const struct channel_ref ref = channel_ref(name, strlen(name));
+    struct bus_channel *c =
+        channels_add_internal(cl->settings.env->channels, ref, slot_of(cl, ref.name, ref.len), handler, ctx);
+    if (c)
+        move_to_owner(cl, c);
+    return c != NULL;
 }
 
 void cluster_read(struct cluster *cl)

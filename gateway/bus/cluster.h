@@ -34,6 +34,12 @@ void cluster_unwant(struct cluster *cl, unsigned worker, struct channel_ref chan
 bool cluster_history(struct cluster *cl, unsigned worker, struct channel_ref channel,
                      const struct history_query *query);
 
+// Takes `q` of worker `worker`: MAIL_ANSWER follows (questions.h).
+void cluster_ask(struct cluster *cl, unsigned worker, struct question *q);
+// Subscribes an internal channel, whose messages come to `handler` (static). Once, before the loop runs. False
+// when out of memory.
+bool cluster_listen(struct cluster *cl, const char *name, const struct channel_handler *handler, void *ctx);
+
 // Each calls the function of node.h with the same name for every node.
 void cluster_read(struct cluster *cl);
 void cluster_subscribe_fresh(struct cluster *cl);

@@ -7,6 +7,7 @@
 #include "common/clock.h"
 #include "common/container_of.h"
 #include "common/log.h"
+#include "gateway/bus/questions.h"
 #include "gateway/bus/resume.h"
 #include "gateway/bus/subscriptions.h"
 #include "gateway/redis/canary.h"
@@ -19,8 +20,9 @@ struct node {
     struct bus_channel *canary_channel;
     struct canary *canary;
     struct resume *resume;
-    uint64_t messages; // received from the server, of any channel
-    bool connected;    // counted in redis_connected
+    struct questions *questions; // NULL: the workers ask none
+    uint64_t messages;           // received from the server, of any channel
+    bool connected;              // counted in redis_connected
 };
 
 struct node *node_of(const struct bus_channel *c)
@@ -139,6 +141,9 @@ static void on_redis_error(void *ctx, const char *text)
     if (!denied->handler)
         log_warn("redis", "cannot subscribe to %.*s: %s; its new streams are refused until Redis allows it",
                  (int)denied->entry.len, denied->name, text);
+    else if (!denied->handler->of_node)
+        log_error("redis", "cannot subscribe to %.*s: %s; revoked users keep their open streams",
+                  (int)denied->entry.len, denied->name, text);
     denied->told_denied = true;
 }
 
@@ -169,6 +174,8 @@ static void on_redis_down(void *ctx)
     count_disconnect(n);
     canary_lost(n->canary);
     resume_reconnect(n->resume);
+    if (n->questions)
+        questions_reconnect(n->questions);
     if (n->settings.alone)
         delivery_unconfirm(n->settings.env->delivery);
     else
@@ -187,6 +194,11 @@ void node_read(struct node *n)
 void node_subscribe_fresh(struct node *n)
 {
     subscriptions_send_fresh(&n->subscriptions);
+}
+
+struct questions *node_questions(struct node *n)
+{
+    return n->questions;
 }
 
 struct node_channels *node_channels(struct node *n)
@@ -279,7 +291,8 @@ static bool add_canary_channel(struct node *n)
 {
     static const struct channel_handler handler = {.on_message = on_canary_message,
                                                    .on_subscribed = on_canary_subscribed,
-                                                   .on_unsubscribed = on_canary_unsubscribed};
+                                                   .on_unsubscribed = on_canary_unsubscribed,
+                                                   .of_node = true};
     const char *name = canary_channel(n->canary);
     const struct channel_ref ref = channel_ref(name, strlen(name));
     uint16_t slot = n->settings.env->sharded ? cluster_slot(name, ref.len) : 0;
@@ -397,6 +410,23 @@ static struct resume *open_resume(struct node *n)
     return resume_create(&settings);
 }
 
+static struct questions *on_question_owner(void *ctx, const char *key, size_t len)
+{
+    const struct node *n = ctx;
+    const struct node *owner = n->settings.owner(n->settings.ctx, key, len);
+    return owner ? owner->questions : NULL;
+}
+
+static struct questions *open_questions(struct node *n)
+{
+    const struct questions_settings settings = {.env = n->settings.env,
+                                                .url = n->settings.url,
+                                                .owner = n->settings.owner ? on_question_owner : NULL,
+                                                .on_moved = n->settings.on_topology_changed ? on_moved : NULL,
+                                                .ctx = n};
+    return questions_create(&settings);
+}
+
 struct node *node_create(const struct node_settings *settings)
 {
     struct node *n = calloc(1, sizeof *n);
@@ -406,7 +436,9 @@ struct node *node_create(const struct node_settings *settings)
     subscriptions_init(&n->subscriptions, settings->env->channels, open_pubsub(n), settings->env->sharded);
     n->resume = open_resume(n);
     n->canary = open_canary(n);
-    if (n->subscriptions.pubsub && n->resume && n->canary && add_canary_channel(n))
+    n->questions = settings->env->asks ? open_questions(n) : NULL;
+    if (n->subscriptions.pubsub && n->resume && n->canary && (n->questions || !settings->env->asks) &&
+        add_canary_channel(n))
         return n;
     node_destroy(n);
     return NULL;
@@ -431,6 +463,7 @@ void node_destroy(struct node *n)
     redis_pubsub_destroy(n->subscriptions.pubsub);
     canary_destroy(n->canary);
     resume_destroy(n->resume);
+    questions_destroy(n->questions);
     free(n);
 }
 

@@ -11,6 +11,7 @@
 #include "gateway/bus/subscriptions.h"
 
 struct node;
+struct questions;
 
 struct node_settings {
     struct bus_env *env;         // borrowed
@@ -49,6 +50,9 @@ void node_resync_worker(struct node *n, size_t worker, struct bus_channel *c);
 // Worker `worker` wants a page of a channel's history: it comes by delivery_page. False when out of memory.
 bool node_history(struct node *n, unsigned worker, struct channel_ref channel,
                   const struct history_query *query);
+
+// NULL where the workers ask no questions.
+struct questions *node_questions(struct node *n);
 
 // Reads the subscriber's connection now, without waiting for the loop to report it readable.
 void node_read(struct node *n);
