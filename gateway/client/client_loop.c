@@ -340,19 +340,32 @@ void client_loop_flush(struct client_loop *l)
         ev_idle_start(l->context.loop, &l->feeding);
 }
 
+// Ends the stream of `c`, or refuses the one that it waits for. `why` is for the latter.
+static void end_stream(struct conn *c, enum close_reason reason, const char *why)
+{
+    if (c->state == CONN_STREAM)
+        stream_end(c, reason);
+    else if (c->state == CONN_WAITING)
+        stream_refuse(c, why);
+    else if (c->state == CONN_ADMITTING)
+        admission_refuse(c, why);
+}
+
+void client_loop_end_stream(struct client_loop *l, uint64_t id, enum close_reason reason)
+{
+    struct conn *c = conn_find(&l->context, id);
+    if (c)
+        end_stream(c, reason, "This stream was ended before it opened; try again.");
+}
+
 void client_loop_drain(struct client_loop *l)
 {
     struct client_context *cx = &l->context;
     cx->draining = true;
     size_t cursor = 0;
     for (struct conn *c; (c = id_table_next(&cx->conns, &cursor));) {
-        if (c->state == CONN_STREAM)
-            stream_end(c, CLOSE_DRAIN);
-        else if (c->state == CONN_WAITING)
-            stream_refuse(c, DRAINING);
-        else if (c->state == CONN_ADMITTING)
-            admission_refuse(c, DRAINING);
-        else if (c->state == CONN_HEAD)
+        end_stream(c, CLOSE_DRAIN, DRAINING);
+        if (c->state == CONN_HEAD)
             conn_set_deadline(c, DRAIN_IDLE_MS);
     }
 }

@@ -13,6 +13,7 @@
 static const char *const pubsubs[] = {"auto", "classic", "sharded", NULL};
 static const char *const slow_clients[] = {"close", "drop-oldest", NULL};
 static const char *const refusals[] = {"retry", "status", NULL};
+static const char *const user_cap_policies[] = {"refuse", "oldest", NULL};
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
 static const char *const log_formats[] = {"text", "json", NULL};
 
@@ -277,6 +278,21 @@ static const struct option_spec specs[] = {
      .min = 1,
      .max = 100000000,
      .help = "Streams that the gateway holds; more are refused (see --refusal)"},
+    {.name = "max-connections-per-user",
+     .argument = "N",
+     .type = OPTION_UINT,
+     AT(max_per_user),
+     .default_text = "0",
+     .max = 100000000,
+     .help = "Streams that one subject may have on this gateway, 0 for any number; anonymous streams do not "
+             "count"},
+    {.name = "user-cap-policy",
+     .argument = "KIND",
+     .type = OPTION_ENUM,
+     AT(user_cap_policy),
+     .default_text = "refuse",
+     .names = user_cap_policies,
+     .help = "At that cap: refuse the new stream, or end the oldest one, with gateway:close (replaced)"},
     {.name = "max-channels",
      .argument = "N",
      .type = OPTION_UINT,

@@ -63,6 +63,8 @@ void page_mail_free(struct page_mail *page);
     /* main -> any */                                                                                        \
     X(DRAIN, NOTHING)                                                                                        \
     X(STOP, NOTHING)                                                                                         \
+    /* any -> worker */                                                                                      \
+    X(END, NOTHING) /* the stream of connection `conn` is to end for `reason` */                             \
     /* worker -> main */                                                                                     \
     X(EMPTY, NOTHING) /* worker `from` drains and has no connection left */
 
@@ -74,14 +76,16 @@ enum mail_kind {
 };
 
 struct mail {
-    uint16_t kind; // enum mail_kind
-    uint16_t from; // worker
+    uint16_t kind;   // enum mail_kind
+    uint16_t from;   // worker
+    uint16_t reason; // END: enum close_reason
     union {
         struct frame *frame;
         struct channel_mail *channel;
         struct page_mail *page;
         struct question *question;
         uint32_t number; // PAGE_LOST: of the history_query; 0: of any
+        uint64_t conn;   // END: its conn_id
     };
 };
 
