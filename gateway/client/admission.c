@@ -5,9 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway/client/admission_asks.h"
 #include "gateway/client/answer.h"
 #include "gateway/client/auth.h"
 #include "gateway/client/stream.h"
+#include "gateway/client/ticket_request.h"
 
 // A pending step waits for a round trip to Redis, or to a server of keys: a client waits for it as long as
 // for the confirmation of its channels.
@@ -72,8 +74,9 @@ enum admission_verdict admission_auth(struct admission *a)
 {
     const struct client_settings *settings = conn_context(a->conn)->settings;
     struct conn *c = a->conn;
-    assert(!c->principal);
-    a->status = auth_identify(settings, a->req, &c->principal, a->detail, sizeof a->detail);
+    a->status = 0;
+    if (!c->principal) // else there is a ticket
+        a->status = auth_identify(settings, a->req, &c->principal, a->detail, sizeof a->detail);
     if (!a->status)
         a->status = auth_check(settings, c->principal, a->want, a->detail, sizeof a->detail);
     return a->status ? ADMISSION_DENIED : ADMISSION_GRANTED;
@@ -134,10 +137,13 @@ enum admission_verdict admission_join(struct admission *a)
 }
 
 const struct admission_step admission_steps[] = {
+    {.check = admission_ticket, .of_head = true},
     {.check = admission_auth, .of_head = true},
     {.check = admission_readiness},
     {.check = admission_limits},
     {.check = admission_user},
+    {.check = admission_spend_ticket},
+    {.check = admission_revocation},
     {.check = admission_join},
     {0},
 };
@@ -228,4 +234,14 @@ void admission_refuse(struct conn *c, const char *why)
     assert(a && a->conn == c);
     answer_refusal(c, a->req, why);
     free(a);
+}
+
+void admission_end(struct conn *c, enum close_reason reason, const char *why)
+{
+    if (c->state == CONN_STREAM)
+        stream_end(c, reason);
+    else if (c->state == CONN_WAITING)
+        stream_refuse(c, why);
+    else if (c->state == CONN_ADMITTING && c->admission)
+        admission_refuse(c, why);
 }

@@ -7,6 +7,7 @@
 // For a pending step it is copied, and freed when the state is left.
 #pragma once
 
+#include "gateway/auth/ticket.h"
 #include "gateway/client/conn.h"
 
 #define ADMISSION_DETAIL_MAX 256
@@ -19,7 +20,8 @@ struct admission {
     const struct http_request
         *req; // method, http_1_0, origin, authorization, cookie, forwarded_for; no others
     const struct stream_request *want;
-    unsigned step; // index of the step that runs
+    unsigned step;                    // index of the step that runs
+    char nonce[2 * TICKET_NONCE + 1]; // of the ticket that the request has; "": none
     // Written by a step that denies.
     // Of a final error; or a refusal that may pass: 0, or 429 where a cap of one user or address is reached.
     int status;
@@ -47,5 +49,7 @@ void admission_begin(struct conn *c, const struct http_request *req, const struc
 // it any more.
 void admission_continue(struct client_context *cx, uint64_t id, enum admission_verdict verdict, int status,
                         const char *detail);
+// Ends the stream of `c`, or refuses the one that it waits for. `why` is for the latter.
+void admission_end(struct conn *c, enum close_reason reason, const char *why);
 // A step is pending, and will not be waited for: refuses (`why` is one short sentence).
 void admission_refuse(struct conn *c, const char *why);

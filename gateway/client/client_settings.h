@@ -10,6 +10,7 @@
 #include "gateway/fanout/replay_budget.h"
 
 struct admission_step;
+struct ticket_keys;
 
 struct client_settings {
     const char *stream_path;
@@ -27,5 +28,7 @@ struct client_settings {
     uint32_t keep_alive_ms;    // for the next request's first byte
     struct users *users;       // shared by all loops; NULL: streams have no subject, and no address is capped
     struct users_cap user_cap; // of streams with one subject
+    struct ticket_keys *ticket_keys;        // NULL: there are no tickets
+    bool revocation;                        // Redis is asked whether a token is revoked; needs `users`
     const struct admission_step *admission; // NULL: admission_steps
 };

@@ -23,7 +23,8 @@ struct question {
     uint8_t kind;        // enum question_kind
     // Without it the answer is not known: Redis is away, or denies the command, or too much is asked at once.
     bool is_answered;
-    bool is_recheck; // for the worker: it asks about an open stream, not about an admission
+    uint32_t
+        recheck; // for the worker: the number of the recheck of open streams; 0: it is about an admission
     uint32_t seconds;
     int64_t numbers[QUESTION_TEXTS];
     const char *texts[QUESTION_TEXTS]; // in `room`; NULL: none
