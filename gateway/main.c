@@ -13,6 +13,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/map.h"
+#include "gateway/auth/authenticator.h"
 #include "gateway/client/listen_address.h"
 #include "gateway/process/admin.h"
 #include "gateway/process/capacity.h"
@@ -120,6 +121,11 @@ static void on_mail(void *ctx, const struct mail *mail, bool more)
         drain_worker_empty(&g->drain);
 }
 
+static const char *off_is_none(const char *value)
+{
+    return strcmp(value, "off") == 0 ? NULL : value;
+}
+
 static void fill_settings(struct gateway *g)
 {
     const struct config *c = &g->config;
@@ -131,6 +137,9 @@ static void fill_settings(struct gateway *g)
                    .cors_origin_count = c->cors_origin.count},
         .anonymous = (const char *const *)c->anonymous.items,
         .anonymous_count = c->anonymous.count,
+        .authenticator = c->authenticator,
+        .token_cookie = off_is_none(c->token_cookie),
+        .token_query = off_is_none(c->token_query),
         .max_channels = c->max_channels,
         .heartbeat_ms = (uint32_t)c->heartbeat_ms,
         .retry_ms = (uint32_t)c->retry_ms,
@@ -210,6 +219,10 @@ static bool gateway_setup(struct gateway *g)
         return false;
     }
     g->status.bus = g->bus;
+    if (g->config.authenticator && !authenticator_start(g->config.authenticator)) {
+        log_error("main", "cannot start a thread that fetches the keys of --jwks");
+        return false;
+    }
     if (g->config.workers == 1)
         worker_set_read_redis(g->workers[0], on_read_redis, g->bus);
     return true;

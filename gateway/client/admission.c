@@ -72,13 +72,18 @@ static enum admission_verdict deny(struct admission *a, int status, const char *
 
 enum admission_verdict admission_auth(struct admission *a)
 {
-    const struct client_settings *settings = conn_context(a->conn)->settings;
+    const struct client_context *cx = conn_context(a->conn);
     struct conn *c = a->conn;
     a->status = 0;
     if (!c->principal) // else there is a ticket
-        a->status = auth_identify(settings, a->req, &c->principal, a->detail, sizeof a->detail);
+        a->status =
+            auth_identify(cx->settings, cx->counters, a->req, &c->principal, a->detail, sizeof a->detail);
+    if (a->status == AUTH_TRY_AGAIN) {
+        a->status = 0;
+        return ADMISSION_DENIED;
+    }
     if (!a->status)
-        a->status = auth_check(settings, c->principal, a->want, a->detail, sizeof a->detail);
+        a->status = auth_check(cx->settings, c->principal, a->want, a->detail, sizeof a->detail);
     return a->status ? ADMISSION_DENIED : ADMISSION_GRANTED;
 }
 

@@ -117,8 +117,10 @@ static void request_ticket(struct conn *c, const struct http_request *req, const
         answer_scratch(c, http_preflight(&cx->policy, req, allow, cx->scratch, SCRATCH_SIZE), CLOSE_ANSWERED);
         return;
     }
-    int status = auth_identify(cx->settings, req, &who, detail, sizeof detail);
-    if (status != 0)
+    int status = auth_identify(cx->settings, cx->counters, req, &who, detail, sizeof detail);
+    if (status == AUTH_TRY_AGAIN)
+        answer_refusal(c, req, detail);
+    else if (status != 0)
         answer_problem(c, req, status, detail);
     else if (!who)
         answer_problem(c, req, 401, "A ticket is given for a token; send it as Authorization: Bearer.");

@@ -5,10 +5,15 @@
 #include <string.h>
 
 #include "common/pattern.h"
+#include "gateway/auth/grant.h"
+#include "gateway/auth/jwt_algorithm.h"
+#include "gateway/client/http_text.h"
 #include "gateway/client/listen_address.h"
 #include "gateway/process/config_derive.h"
 #include "gateway/process/origin.h"
 #include "gateway/threads/worker.h"
+
+#define TOKEN_NAME_MAX 128
 
 static const char *const pubsubs[] = {"auto", "classic", "sharded", NULL};
 static const char *const slow_clients[] = {"close", "drop-oldest", NULL};
@@ -95,6 +100,33 @@ static bool check_path(const char *text, char *error, size_t error_size)
     else if (!ok)
         snprintf(error, error_size, "is no path for streams; write for example /stream");
     return ok && !is_page(text);
+}
+
+static bool check_algorithms(const char *text, char *error, size_t error_size)
+{
+    unsigned ignored = 0;
+    snprintf(error, error_size, "is no algorithm of tokens; write for example ES256 or RS256,EdDSA");
+    return jwt_algorithms_add(text, &ignored);
+}
+
+// A token of RFC 9110, as the name of a cookie is.
+static bool check_cookie(const char *text, char *error, size_t error_size)
+{
+    bool ok = text[0] != '\0' && strlen(text) <= TOKEN_NAME_MAX;
+    for (const char *at = text; *at; at++)
+        ok = ok && http_is_token(*at);
+    snprintf(error, error_size, "is no name of a cookie");
+    return ok;
+}
+
+static bool check_query(const char *text, char *error, size_t error_size)
+{
+    static const char *const taken[] = {"channel", "last_event_id", "lastEventId", "control", "ticket"};
+    bool ok = check_cookie(text, error, error_size);
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
+        ok = ok && strcmp(text, taken[i]) != 0;
+    snprintf(error, error_size, "is no name for a parameter; write for example access_token");
+    return ok;
 }
 
 bool config_is_id_byte(char c)
@@ -262,6 +294,73 @@ static const struct option_spec specs[] = {
      AT(anonymous),
      .check = check_pattern,
      .help = "Channels open to all, * at the end of a pattern; repeatable"},
+    {.name = "jwt-secret-file",
+     .argument = "FILE",
+     .type = OPTION_STRING,
+     AT(jwt_secret_file),
+     .help =
+         "Its first line, of 32 bytes or more, is the secret of tokens signed with HS256, HS384 or HS512"},
+    {.name = "jwt-key",
+     .argument = "FILE",
+     .type = OPTION_LIST,
+     AT(jwt_keys),
+     .help =
+         "Public key or certificate (PEM) of tokens signed with RS256, PS256, ES256 or EdDSA; repeatable"},
+    {.name = "jwks",
+     .argument = "FILE|URL",
+     .type = OPTION_STRING,
+     AT(jwks),
+     .help = "Key set (JWKS) of tokens: a file, or an https:// URL, which is fetched and kept fresh"},
+    {.name = "jwks-ca",
+     .argument = "FILE",
+     .type = OPTION_STRING,
+     AT(jwks_ca),
+     .default_note = "what the system trusts",
+     .help = "Certificates (PEM) of the CAs that may vouch for the server of --jwks"},
+    {.name = "jwt-algorithms",
+     .argument = "LIST",
+     .type = OPTION_LIST,
+     AT(jwt_algorithms),
+     .check = check_algorithms,
+     .default_note = "all that the keys are for",
+     .help = "Algorithms of tokens that are allowed at all: HS256, HS384, HS512, RS256, PS256, ES256, EdDSA"},
+    {.name = "jwt-issuer",
+     .argument = "TEXT",
+     .type = OPTION_STRING,
+     AT(jwt_issuer),
+     .help = "What the claim iss of a token must be"},
+    {.name = "jwt-audience",
+     .argument = "TEXT",
+     .type = OPTION_LIST,
+     AT(jwt_audiences),
+     .help = "What the claim aud of a token must have; repeatable, one of them is enough"},
+    {.name = "channels-claim",
+     .argument = "NAME",
+     .type = OPTION_STRING,
+     AT(channels_claim),
+     .default_text = "channels",
+     .help = "Claim that lists the patterns of channels that a token gives"},
+    {.name = "grant",
+     .argument = "PATTERN",
+     .type = OPTION_LIST,
+     AT(grants),
+     .default_text = "user:{sub}",
+     .check = grant_check,
+     .help = "Channels that a token gives by its claims, whose names stand in braces; repeatable"},
+    {.name = "token-cookie",
+     .argument = "NAME",
+     .type = OPTION_STRING,
+     AT(token_cookie),
+     .default_text = "__Secure-sse_token",
+     .check = check_cookie,
+     .help = "Cookie in which a token may be, too; off for none"},
+    {.name = "token-query",
+     .argument = "NAME",
+     .type = OPTION_STRING,
+     AT(token_query),
+     .default_text = "off",
+     .check = check_query,
+     .help = "Parameter of the query in which a token may be, too; off for none"},
     {.name = "cors-origin",
      .argument = "ORIGIN",
      .type = OPTION_LIST,

@@ -15,7 +15,9 @@
 struct config {
     // Filled by the option table.
     char *file, *id, *admin_listen, *path, *listen_mode, *listen_group;
+    char *jwt_secret_file, *jwks, *jwks_ca, *jwt_issuer, *channels_claim, *token_cookie, *token_query;
     struct redis_options redis;
+    struct option_list jwt_keys, jwt_audiences, jwt_algorithms, grants;
     struct option_list listen, anonymous, cors_origin, payload_rules, durable;
     uint64_t workers, max_channels, max_connections, max_per_user;
     uint64_t heartbeat_ms, retry_ms, drain_timeout_ms;
@@ -27,7 +29,8 @@ struct config {
     char name[300]; // --id, or host:port
     struct listen_access listen_access;
     struct redis_url redis_url;
-    bool sharded; // Pub/Sub is, by --pubsub and what --redis names
+    struct authenticator *authenticator; // NULL: no key of tokens is configured
+    bool sharded;                        // Pub/Sub is, by --pubsub and what --redis names
     struct payload_policy payload;
     const char *const *durable_patterns; // of --durable, or of all channels
     size_t durable_count;                // 0: --durable off
