@@ -92,7 +92,7 @@ static void sign(struct conn *c, const struct http_request *req, const struct pr
     struct principal who = *granted;
     const char **patterns = calloc(cx->settings->max_channels, sizeof *patterns);
     if (!patterns) {
-        answer_refusal(c, req, "This gateway is too busy; try again.");
+        answer_unavailable(c, req, "This gateway is too busy; try again.");
         return;
     }
     int status = narrow(cx, req, &who, patterns, detail, sizeof detail);
@@ -110,23 +110,21 @@ static void request_ticket(struct conn *c, const struct http_request *req, const
 {
     struct client_context *cx = conn_context(c);
     char detail[ADMISSION_DETAIL_MAX];
-    struct principal *who = NULL;
     if (req->method == HTTP_OPTIONS) {
         char allow[ROUTE_ALLOW_MAX];
         route_allow(r, allow);
         answer_scratch(c, http_preflight(&cx->policy, req, allow, cx->scratch, SCRATCH_SIZE), CLOSE_ANSWERED);
         return;
     }
-    int status = auth_identify(cx->settings, cx->counters, req, &who, detail, sizeof detail);
+    int status = auth_identify(cx->settings, cx->counters, req, &c->principal, detail, sizeof detail);
     if (status == AUTH_TRY_AGAIN)
-        answer_refusal(c, req, detail);
+        answer_unavailable(c, req, detail);
     else if (status != 0)
         answer_problem(c, req, status, detail);
-    else if (!who)
+    else if (!c->principal)
         answer_problem(c, req, 401, "A ticket is given for a token; send it as Authorization: Bearer.");
     else
-        sign(c, req, who);
-    principal_destroy(who);
+        sign(c, req, c->principal);
 }
 
 struct route ticket_route(void)

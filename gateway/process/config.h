@@ -15,14 +15,15 @@
 struct config {
     // Filled by the option table.
     char *file, *id, *admin_listen, *path, *listen_mode, *listen_group;
-    char *jwt_secret_file, *jwks, *jwks_ca, *jwt_issuer, *channels_claim, *token_cookie, *token_query;
+    char *jwt_secret_file, *jwks, *jwks_ca, *jwt_issuer, *channels_claim, *token_cookie, *token_query,
+        *ticket_key_file;
     struct redis_options redis;
     struct option_list jwt_keys, jwt_audiences, jwt_algorithms, grants;
     struct option_list listen, anonymous, cors_origin, payload_rules, durable;
     uint64_t workers, max_channels, max_connections, max_per_user;
     uint64_t heartbeat_ms, retry_ms, drain_timeout_ms;
     uint64_t queue_limit, max_message, backlog_limit, replay_limit, log_buffer;
-    int pubsub, refusal, slow_client, user_cap_policy, log_level, log_format;
+    int revocation, pubsub, refusal, slow_client, user_cap_policy, log_level, log_format;
     bool check_config, print_config, version, help;
 
     // Derived from them.
@@ -30,6 +31,8 @@ struct config {
     struct listen_access listen_access;
     struct redis_url redis_url;
     struct authenticator *authenticator; // NULL: no key of tokens is configured
+    struct ticket_keys *ticket_keys;     // NULL: there are no tickets
+    bool revokes;                        // tokens may be revoked
     bool sharded;                        // Pub/Sub is, by --pubsub and what --redis names
     struct payload_policy payload;
     const char *const *durable_patterns; // of --durable, or of all channels
@@ -37,6 +40,7 @@ struct config {
     bool durable_named;                  // --durable names patterns
 };
 
+enum revocation { REVOCATION_OFF, REVOCATION_ON };
 enum pubsub { PUBSUB_AUTO, PUBSUB_CLASSIC, PUBSUB_SHARDED };
 enum slow_client { SLOW_CLIENT_CLOSE, SLOW_CLIENT_DROP_OLDEST };
 enum user_cap_policy { USER_CAP_REFUSE, USER_CAP_OLDEST };
