@@ -218,7 +218,7 @@ static bool gateway_setup(struct gateway *g)
     g->status.started_at = clock_monotonic_ms();
     g->loop = ev_default_loop(EVBACKEND_EPOLL);
     const struct mailbox_hooks hooks = {.on_mail = on_mail, .ctx = g};
-    if (!map_seed() || !g->users || !g->loop || !(g->inbox = mailbox_create(g->loop, 0, &hooks)) ||
+    if (!map_seed() || !g->users || !g->loop || !(g->inbox = mailbox_create(g->loop, false, 0, &hooks)) ||
         !create_workers(g) || !create_bus(g) ||
         !admin_start(&g->admin, g->loop, &g->client, &g->counters, &g->status, g->admin_fd)) {
         log_error("main", "cannot start: out of memory or descriptors");

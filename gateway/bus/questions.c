@@ -21,7 +21,7 @@
 #define NUMBER_LAST "31" // index of the last byte that is read of a number
 
 struct questions {
-    struct questions_settings settings;
+    const struct node *node;
     struct commands *commands;
     uint64_t told_ms; // of the last error that was logged; 0: none
 };
@@ -29,14 +29,14 @@ struct questions {
 // A command for one text of a question.
 struct part {
     struct command command;
-    struct asked *asked;
+    struct inquiry *inquiry;
     unsigned index;
     size_t len;
     char *key;
 };
 
 // A question and its commands: one block, with the keys behind them.
-struct asked {
+struct inquiry {
     struct question *question;
     unsigned worker, open; // commands without an answer
     bool failed;
@@ -64,13 +64,13 @@ void questions_tell(const struct bus_env *env, unsigned worker, struct question 
 // One command less is awaited.
 static void part_done(const struct questions *qs, struct part *p, bool answered)
 {
-    struct asked *a = p->asked;
+    struct inquiry *a = p->inquiry;
     assert(a->open > 0);
     a->failed = a->failed || !answered;
     if (--a->open > 0)
         return;
     a->question->is_answered = !a->failed;
-    questions_tell(qs->settings.env, a->worker, a->question);
+    questions_tell(qs->node->env, a->worker, a->question);
     free(a);
 }
 
@@ -85,7 +85,7 @@ static bool send_spend(const struct command *c, struct redis_conn *conn)
 {
     const struct part *p = part_of(c);
     char seconds[16];
-    snprintf(seconds, sizeof seconds, "%u", (unsigned)p->asked->question->seconds);
+    snprintf(seconds, sizeof seconds, "%u", (unsigned)p->inquiry->question->seconds);
     const char *argv[] = {"SET", p->key, "1", "NX", "EX", seconds};
     return redis_conn_send(conn, 6, argv, NULL);
 }
@@ -116,7 +116,7 @@ static int64_t read_time(const char *text)
 static void tell_error(struct questions *qs, const char *key, const char *error)
 {
     uint64_t now_ms = clock_monotonic_ms();
-    counter_add(qs->settings.env->counters, COUNTER_REDIS_ERRORS, 1);
+    counter_add(qs->node->env->counters, COUNTER_REDIS_ERRORS, 1);
     if (qs->told_ms != 0 && now_ms - qs->told_ms < TELL_MS)
         return;
     qs->told_ms = now_ms;
@@ -131,7 +131,7 @@ static void on_answer(void *ctx, struct command *c, const struct command_answer 
     struct questions *qs = ctx;
     struct part *p = part_of(c);
     const redisReply *reply = answer->reply;
-    int64_t *number = &p->asked->question->numbers[p->index];
+    int64_t *number = &p->inquiry->question->numbers[p->index];
     if (reply && reply->type == REDIS_REPLY_ERROR)
         tell_error(qs, p->key, reply->str);
     bool answered = reply && reply->type != REDIS_REPLY_ERROR;
@@ -173,37 +173,38 @@ static struct commands *on_route(void *ctx, const struct command *c)
 {
     const struct questions *qs = ctx;
     const struct part *p = part_of(c);
-    const struct questions *owner = qs->settings.owner(qs->settings.ctx, p->key, p->len);
-    return owner ? owner->commands : NULL;
+    const struct bus_env *env = qs->node->env;
+    const struct node *owner = env->owner(env->cluster, channel_ref(p->key, p->len));
+    return owner ? owner->questions->commands : NULL;
 }
 
 static void on_moved(void *ctx, const char *error)
 {
     const struct questions *qs = ctx;
-    if (qs->settings.on_moved)
-        qs->settings.on_moved(qs->settings.ctx, error);
+    qs->node->env->on_topology_changed(qs->node->env->cluster, qs->node, error);
 }
 
-struct questions *questions_create(const struct questions_settings *settings)
+struct questions *questions_create(struct node *n)
 {
+    const struct bus_env *env = n->env;
     struct questions *qs = calloc(1, sizeof *qs);
     if (!qs)
         return NULL;
-    qs->settings = *settings;
+    qs->node = n;
     const struct commands_settings commands = {
-        .url = settings->url,
+        .url = n->url,
         .purpose = "questions",
-        .client_name = settings->env->client_name,
-        .counters = settings->env->counters,
+        .client_name = env->client_name,
+        .counters = env->counters,
         .classes = {{.in_flight_max = IN_FLIGHT_MAX, .max = IN_FLIGHT_MAX}},
         .limits = {.bulk = TEXT_MAX, .elements = ELEMENTS_MAX, .bytes = ELEMENTS_MAX * TEXT_MAX},
         .max_element = TEXT_MAX,
         .max_reply = ELEMENTS_MAX * TEXT_MAX,
-        .route = settings->owner ? on_route : NULL,
-        .on_moved = settings->on_moved ? on_moved : NULL,
+        .route = env->owner ? on_route : NULL,
+        .on_moved = env->on_topology_changed ? on_moved : NULL,
         .ctx = qs,
     };
-    qs->commands = commands_create(settings->env->loop, &commands);
+    qs->commands = commands_create(env->loop, &commands);
     if (qs->commands)
         return qs;
     free(qs);
@@ -218,19 +219,19 @@ void questions_destroy(struct questions *qs)
     free(qs);
 }
 
-static struct asked *asked_create(struct question *q)
+static struct inquiry *inquiry_create(struct question *q)
 {
     size_t size = 0;
     for (unsigned i = 0; i < QUESTION_TEXTS; i++)
         size += q->texts[i] ? strlen(prefixes[q->kind][i]) + strlen(q->texts[i]) + 1 : 0;
-    struct asked *a = malloc(sizeof *a + size);
+    struct inquiry *a = malloc(sizeof *a + size);
     if (!a)
         return NULL;
-    *a = (struct asked){.question = q};
+    *a = (struct inquiry){.question = q};
     char *room = a->room;
     for (unsigned i = 0; i < QUESTION_TEXTS; i++) {
         struct part *p = &a->parts[i];
-        *p = (struct part){.command.kind = &kinds[q->kind], .asked = a, .index = i};
+        *p = (struct part){.command.kind = &kinds[q->kind], .inquiry = a, .index = i};
         if (!q->texts[i])
             continue;
         p->key = room;
@@ -243,9 +244,9 @@ static struct asked *asked_create(struct question *q)
 
 void questions_ask(struct questions *qs, unsigned worker, struct question *q)
 {
-    struct asked *a = asked_create(q);
+    struct inquiry *a = inquiry_create(q);
     if (!a) {
-        questions_tell(qs->settings.env, worker, q);
+        questions_tell(qs->node->env, worker, q);
         return;
     }
     assert(a->open > 0);
@@ -257,7 +258,7 @@ void questions_ask(struct questions *qs, unsigned worker, struct question *q)
         if (a->parts[i].key)
             parts[count++] = &a->parts[i];
     for (unsigned i = 0; i < count; i++) {
-        struct commands *to = qs->settings.owner ? on_route(qs, &parts[i]->command) : qs->commands;
+        struct commands *to = qs->node->env->owner ? on_route(qs, &parts[i]->command) : qs->commands;
         if (!to || !commands_is_connected(to) || !commands_add(to, &parts[i]->command))
             part_done(qs, parts[i], false);
     }

@@ -7,24 +7,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "common/redis_url.h"
-#include "gateway/bus/bus_env.h"
+#include "gateway/bus/node.h"
 #include "gateway/fanout/question.h"
 
 struct questions;
 
-struct questions_settings {
-    struct bus_env *env;         // borrowed
-    const struct redis_url *url; // borrowed: the node's
-    // On a cluster: the questions of the node that has a key now; NULL: of none for the moment. Both NULL
-    // elsewhere.
-    struct questions *(*owner)(void *ctx, const char *key, size_t len);
-    void (*on_moved)(void *ctx, const char *error);
-    void *ctx;
-};
-
-// Begins to connect. NULL when out of memory. `settings` is copied.
-struct questions *questions_create(const struct questions_settings *settings);
+// Begins to connect to the server of `n` (borrowed). NULL when out of memory.
+struct questions *questions_create(struct node *n);
 // What is not answered by then goes to the node that has its key, or is answered without an answer of Redis.
 void questions_destroy(struct questions *qs);
 

@@ -42,7 +42,7 @@ struct conn *conn_find(const struct client_context *cx, uint64_t id)
 
 void conn_set_deadline(struct conn *c, uint32_t in_ms)
 {
-    wheel_set(conn_context(c)->wheel, &c->deadline, clock_monotonic_ms() + in_ms);
+    wheel_set(&conn_context(c)->wheel, &c->deadline, clock_monotonic_ms() + in_ms);
 }
 
 static void conn_mark_dirty(struct conn *c)
@@ -181,7 +181,7 @@ void conn_close(struct conn *c, enum close_reason reason)
         c->reason = (uint8_t)reason;
     conn_set_state(c, CONN_CLOSED);
     ev_io_stop(cx->loop, &c->io);
-    wheel_remove(cx->wheel, &c->deadline);
+    wheel_remove(&cx->wheel, &c->deadline);
     conn_queue_drop(c);
     // A dirty connection is found by the flush, which then puts it here.
     if (!c->dirty) {
@@ -198,7 +198,7 @@ void conn_count_end(struct client_context *cx, enum close_reason reason)
 void conn_destroy(struct conn *c)
 {
     struct client_context *cx = conn_context(c);
-    assert(c->state == CONN_CLOSED && !c->dirty && !c->queue && !c->deadline.next);
+    assert(c->state == CONN_CLOSED && !c->dirty && !c->queue && !wheel_is_set(&c->deadline));
     if (c->joined)
         hub_leave(cx->hub, &c->subscriber);
     else

@@ -18,11 +18,11 @@
 // back.
 #define CONFIRM_TIMEOUT_MS 5000u
 #define RETRY_LINE_MAX 64
+// A client whose token has expired comes back at once, most likely with a new one, and misses little.
+#define EXPIRED_RETRY_MS 500u
 // A page whose stream was replaced comes back this many times later than others: it replaces another one then,
 // unless it has heard `gateway:close` and given up.
 #define REPLACED_RETRIES 30u
-// A client whose token has expired comes back at once, most likely with a new one, and misses little.
-#define EXPIRED_RETRY_MS 500u
 
 // Where the stream begins in one of its channels.
 static void stream_begins(const char *last_event_id, struct hub_name *name)

@@ -49,9 +49,6 @@ enum refusal { REFUSAL_RETRY, REFUSAL_STATUS };
 // The table, for --help, the manual and the tests of both.
 const struct option_table *config_options(void);
 
-// Whether `c` may stand in --id, which is written into response heads and into the labels of metrics.
-bool config_is_id_byte(char c);
-
 // Reads flags, environment and file. On failure false, and one line in `error`; nothing is left to free then.
 bool config_load(struct config *config, int argc, char **argv, char *error, size_t error_size);
 void config_free(struct config *config);

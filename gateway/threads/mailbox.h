@@ -101,12 +101,11 @@ struct mailbox_hooks {
     void *ctx;
 };
 
-// Delivers on `loop`'s thread. `frame_limit`: bytes of frames that may wait. NULL when out of memory.
-struct mailbox *mailbox_create(struct ev_loop *loop, size_t frame_limit, const struct mailbox_hooks *hooks);
-// The same, for posters that run on `loop`'s thread, too. Mails are delivered before the loop waits again,
-// never from within mailbox_post; when a batch has taken long, the loop looks at its sockets in between.
-struct mailbox *mailbox_create_local(struct ev_loop *loop, size_t frame_limit,
-                                     const struct mailbox_hooks *hooks);
+// Delivers on `loop`'s thread. `frame_limit`: bytes of frames that may wait. NULL when out of memory. `local`:
+// posters run on `loop`'s thread, too. Mails are delivered before the loop waits again then, never from within
+// mailbox_post; when a batch has taken long, the loop looks at its sockets in between.
+struct mailbox *mailbox_create(struct ev_loop *loop, bool local, size_t frame_limit,
+                               const struct mailbox_hooks *hooks);
 // On the receiver's thread, or when it has ended. Frees what was not received. `box` may be NULL.
 void mailbox_destroy(struct mailbox *box);
 

@@ -210,9 +210,9 @@ struct worker *worker_create(const struct worker_settings *settings)
     if (!w->loop)
         goto fail;
     const struct mailbox_hooks hooks = {.on_mail = on_mail, .on_batch_end = on_batch_end, .ctx = w};
-    w->inbox = mailbox_create(w->loop, settings->backlog_limit, &hooks);
+    w->inbox = mailbox_create(w->loop, false, settings->backlog_limit, &hooks);
     w->bus_inbox =
-        settings->shares_loop ? mailbox_create_local(w->loop, settings->backlog_limit, &hooks) : w->inbox;
+        settings->shares_loop ? mailbox_create(w->loop, true, settings->backlog_limit, &hooks) : w->inbox;
     const struct client_loop_setup clients = {.index = settings->index,
                                               .loop = w->loop,
                                               .settings = settings->client,

@@ -20,6 +20,7 @@ static struct counters counters;
 static struct delivery *delivery;
 static struct mailbox *box;
 static struct bus_env env;
+static struct node node;
 static struct questions *questions;
 static struct question *answers[ANSWERS_MAX];
 static unsigned count;
@@ -44,7 +45,7 @@ static void setup(void)
     loop = ev_loop_new(EVFLAG_AUTO);
     ev_timer_init(&looking, on_looking, 0.005, 0.005);
     ev_timer_start(loop, &looking);
-    box = boxes[0] = mailbox_create(loop, 1 << 20, &(struct mailbox_hooks){.on_mail = on_mail});
+    box = boxes[0] = mailbox_create(loop, false, 1 << 20, &(struct mailbox_hooks){.on_mail = on_mail});
     delivery = calloc(1, sizeof *delivery);
     ck_assert(box && delivery);
     delivery->workers = boxes;
@@ -53,7 +54,8 @@ static void setup(void)
     redis_server_start(&server, NULL);
     env = (struct bus_env){
         .loop = loop, .delivery = delivery, .counters = &counters, .client_name = "a-gateway", .asks = true};
-    questions = questions_create(&(struct questions_settings){.env = &env, .url = &server.url});
+    node = (struct node){.env = &env, .url = &server.url};
+    questions = questions_create(&node);
     ck_assert_ptr_nonnull(questions);
 }
 
