@@ -5,11 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gateway/client/admission_asks.h"
 #include "gateway/client/answer.h"
 #include "gateway/client/auth.h"
 #include "gateway/client/stream.h"
-#include "gateway/client/ticket_request.h"
 
 // A pending step waits for a round trip to Redis, or to a server of keys: a client waits for it as long as
 // for the confirmation of its channels.

@@ -36,10 +36,19 @@ struct admission_step {
 // The gateway's: tokens, readiness, limits, the cap of the user, joining the hub. A table ends with a row of zeros;
 // client_settings.admission names another one.
 extern const struct admission_step admission_steps[];
+// Reads ?ticket=: the connection gets the principal of its token, and admission_spend_ticket the nonce. Before
+// admission_auth, which looks for no token then.
+enum admission_verdict admission_ticket(struct admission *a); // in ticket_request.c
 enum admission_verdict admission_auth(struct admission *a);
 enum admission_verdict admission_readiness(struct admission *a);
 enum admission_verdict admission_limits(struct admission *a);
 enum admission_verdict admission_user(struct admission *a);
+// Spends the ticket of the request, in Redis. A ticket that was spent is final (401): the page has to get a new
+// one. Where Redis does not answer the stream is refused, and the ticket may be good for another attempt.
+enum admission_verdict admission_spend_ticket(struct admission *a); // in admission_asks.c
+// Asks Redis whether the token was revoked. After admission_user: what is published from the question on finds
+// the connection there.
+enum admission_verdict admission_revocation(struct admission *a); // likewise
 enum admission_verdict admission_join(struct admission *a);
 
 // `c` asks for a stream, by a request that was checked. Leaves HEAD.

@@ -7,6 +7,7 @@
 
 #include "gateway/auth/principal.h"
 #include "gateway/auth/ticket_keys.h"
+#include "gateway/client/admission.h"
 #include "gateway/client/answer.h"
 #include "gateway/client/auth.h"
 #include "gateway/client/http_target.h"
