@@ -9,6 +9,7 @@
 #include "gateway/fanout/replay_budget.h"
 
 struct admission_step;
+struct tls_server;
 
 struct client_settings {
     const char *stream_path;
@@ -22,6 +23,7 @@ struct client_settings {
     bool durable_named;                  // --durable says which channels have a history, if only later
     bool drop_oldest;                    // --slow-client
     bool refuse_with_status;
+    struct tls_server *tls;   // of listeners that have it; NULL where none has
     uint32_t head_timeout_ms; // for a whole request head, from the accept or the first byte of it on
     uint32_t keep_alive_ms;   // for the next request's first byte
     const struct admission_step *admission; // NULL: admission_steps

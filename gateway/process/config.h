@@ -9,6 +9,7 @@
 #include "common/options.h"
 #include "common/redis_options.h"
 #include "common/redis_url.h"
+#include "common/tls_server.h"
 #include "gateway/client/listen_address.h"
 #include "gateway/fanout/message.h"
 
@@ -16,6 +17,8 @@ struct config {
     // Filled by the option table.
     char *file, *id, *admin_listen, *path, *listen_mode, *listen_group;
     struct redis_options redis;
+    char *tls_client_ca, *tls_ticket_keys;
+    struct option_list tls_cert, tls_key;
     struct option_list listen, anonymous, cors_origin, payload_rules, durable;
     uint64_t workers, max_channels, max_connections;
     uint64_t heartbeat_ms, retry_ms, drain_timeout_ms;
@@ -27,7 +30,8 @@ struct config {
     char name[300]; // --id, or host:port
     struct listen_access listen_access;
     struct redis_url redis_url;
-    bool sharded; // Pub/Sub is, by --pubsub and what --redis names
+    struct tls_server *tls; // of --tls-cert and --tls-key; NULL: the listeners speak plain HTTP
+    bool sharded;           // Pub/Sub is, by --pubsub and what --redis names
     struct payload_policy payload;
     const char *const *durable_patterns; // of --durable, or of all channels
     size_t durable_count;                // 0: --durable off
