@@ -69,7 +69,12 @@ static enum admission_verdict deny(struct admission *a, int status, const char *
 
 enum admission_verdict admission_auth(struct admission *a)
 {
-    a->status = auth_check(conn_context(a->conn)->settings, a->want, a->detail, sizeof a->detail);
+    const struct client_settings *settings = conn_context(a->conn)->settings;
+    struct conn *c = a->conn;
+    assert(!c->principal);
+    a->status = auth_identify(settings, a->req, &c->principal, a->detail, sizeof a->detail);
+    if (!a->status)
+        a->status = auth_check(settings, c->principal, a->want, a->detail, sizeof a->detail);
     return a->status ? ADMISSION_DENIED : ADMISSION_GRANTED;
 }
 

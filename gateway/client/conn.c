@@ -9,6 +9,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "gateway/auth/principal.h"
 #include "gateway/client/conn_tls.h"
 
 #define IOV_MAX_PER_WRITE 64
@@ -200,6 +201,7 @@ void conn_destroy(struct conn *c)
     id_table_remove(&cx->conns, c);
     if (c->is_tls)
         conn_tls_destroy(c);
+    principal_destroy(c->principal);
     free(c);
 }
 

@@ -50,6 +50,7 @@ struct conn {
     struct wheel_entry deadline; // of the current state; its `owner` is last_write_ms
     struct conn *mark_next;      // in context->dirty, later in context->closing
     struct outq *queue;          // NULL: nothing waits
+    struct principal *principal; // owned; NULL: anonymous, or not asked yet
     union {
         struct conn_head *head;      // HEAD: or NULL
         struct admission *admission; // ADMITTING: while a step is pending; or NULL
