@@ -47,7 +47,7 @@ static bool is_excused(struct conn *c)
     switch ((enum conn_state)c->state) {
     case CONN_HANDSHAKE:
         conn_read(c);
-        if (c->state != CONN_CLOSED && !c->deadline.next)
+        if (c->state != CONN_CLOSED && !wheel_is_set(&c->deadline))
             conn_set_deadline(c, LATE_GRACE_MS);
         break;
     case CONN_HEAD:

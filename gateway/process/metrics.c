@@ -69,12 +69,12 @@ static bool print_label(struct buf *b, const char *text)
 
 static bool print_certificates(struct buf *b, const struct status *s)
 {
-    const char *name = "tls_certificate_expiry_timestamp_seconds";
     struct tls_certificate c;
-    bool ok = !s->tls || print_head(b, name, "gauge", "When a certificate expires, in seconds since 1970");
+    bool ok = !s->tls || print_head(b, "tls_certificate_expiry_timestamp_seconds", "gauge",
+                                    "When a certificate expires, in seconds since 1970");
     for (size_t i = 0; ok && s->tls && tls_server_certificate(s->tls, i, &c); i++)
-        ok = buf_printf(b, PREFIX "%s{file=\"", name) && print_label(b, c.file) &&
-             buf_printf(b, "\"} %" PRId64 "\n", c.expires_at);
+        ok = buf_printf(b, PREFIX "tls_certificate_expiry_timestamp_seconds{file=\"") &&
+             print_label(b, c.file) && buf_printf(b, "\"} %" PRId64 "\n", c.expires_at);
     return ok;
 }
 
