@@ -32,7 +32,7 @@
 // Bytes that libev's table takes per descriptor: twice sizeof(ANFD), since the table grows by doubling.
 #define EV_BYTES_PER_FD 32u
 // Memory that OpenSSL and common/tls_stream take for an encrypted connection that is idle (docs/performance.md).
-#define TLS_STREAM_BYTES 11000u
+#define TLS_STREAM_BYTES 14500u
 
 static struct conn *conn_of_subscriber(struct subscriber *s)
 {

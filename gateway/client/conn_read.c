@@ -50,21 +50,14 @@ static bool head_keep(struct conn *c, const char *bytes, size_t len, const struc
 // A record of a TLS handshake (RFC 8446 section 5.1).
 #define TLS_HANDSHAKE_BYTE 0x16
 
-static void refuse_tls(struct conn *c)
-{
-    log_warn("listener", "a client speaks TLS to a port without TLS: it should use http://, or the gateway "
-                         "--tls-cert and --tls-key");
-    conn_close(c, CLOSE_BAD_REQUEST);
-}
-
 // The first bytes of a head.
 static void begin_head(struct conn *c, char *bytes, size_t len)
 {
     struct http_scan scan = {0};
-    if (bytes[0] == TLS_HANDSHAKE_BYTE && !c->is_tls) {
-        refuse_tls(c);
-        return;
-    }
+    if (bytes[0] == TLS_HANDSHAKE_BYTE && !c->is_tls) // which is no request: 400
+        log_warn("listener",
+                 "a client speaks TLS to a port without TLS: it should use http://, or the gateway "
+                 "--tls-cert and --tls-key");
     // From here on runs the deadline for the whole head: further bytes do not extend it.
     start_head_deadline(c);
     size_t used = take_requests(c, bytes, &len, &scan);
