@@ -221,6 +221,7 @@ static void set_policy(SSL_CTX *ssl, struct tls_server_set *set)
     SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF); // tickets hold the sessions
     SSL_CTX_set_timeout(ssl, TLS_TICKET_LIFETIME_S);
     SSL_CTX_set_app_data(ssl, set);
+    SSL_CTX_set_keylog_callback(ssl, tls_stream_on_secret);
     SSL_CTX_set_alpn_select_cb(ssl, on_alpn, NULL);
     SSL_CTX_set_tlsext_servername_callback(ssl, on_server_name);
     SSL_CTX_set_tlsext_servername_arg(ssl, set);

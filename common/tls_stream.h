@@ -1,4 +1,5 @@
-// TLS of one connection of a server, without its socket: the caller feeds what has come, and gives a function
+// TLS of one connection of a server, without its socket. The handshake, and all of TLS 1.2, is OpenSSL's; after
+// a handshake of TLS 1.3 OpenSSL's state is freed, and common/tls_session goes on: the caller feeds what has come, and gives a function
 // that sends. What that function does not take waits in here, so that a record that is encrypted is on its way
 // whatever becomes of the bytes that it was made of. The connection's thread alone.
 #pragma once
@@ -8,7 +9,9 @@
 #include <sys/types.h>
 
 #include "common/tls.h"
+#include "common/tls_records.h"
 #include "common/tls_server.h"
+#include "common/tls_wire.h"
 
 // Plain bytes of the longest record that comes (RFC 8446 section 5.1), and of the longest that is sent: with what
 // encrypting adds it fits into a buffer of 16 KiB.
@@ -31,13 +34,11 @@ enum tls_failure {
         TLS_FAILURE_COUNT
 };
 
-// Bytes of `bytes` that were taken; 0: none for now; -1: the connection is lost.
-typedef ssize_t (*tls_send)(void *ctx, const char *bytes, size_t len);
-
 struct tls_stream;
 
-// NULL when out of memory.
-struct tls_stream *tls_stream_create(struct tls_server *server, tls_send send, void *ctx);
+// `crypt` is borrowed, and of this thread. NULL when out of memory.
+struct tls_stream *tls_stream_create(struct tls_server *server, struct tls_crypt *crypt, tls_send send,
+                                     void *ctx);
 void tls_stream_destroy(struct tls_stream *t); // may be NULL
 
 // Bytes that came; borrowed until the functions below say TRANSPORT_WAIT_READ, or tls_stream_feed is called

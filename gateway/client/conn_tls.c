@@ -72,7 +72,9 @@ bool conn_tls_handshake(struct conn *c, const char *bytes, size_t len)
     uint64_t began_ns = clock_monotonic_ns();
     assert(c->state == CONN_HANDSHAKE);
     if (!tls->stream) {
-        tls->stream = tls_stream_create(cx->settings->tls, on_send, c);
+        if (!cx->crypt)
+            cx->crypt = tls_crypt_create();
+        tls->stream = cx->crypt ? tls_stream_create(cx->settings->tls, cx->crypt, on_send, c) : NULL;
         if (!tls->stream) {
             conn_close(c, CLOSE_OUT_OF_MEMORY);
             return false;

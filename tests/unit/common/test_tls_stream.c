@@ -12,6 +12,7 @@
 
 static char cert[200], key[200], error[600];
 static struct tls_server *server;
+static struct tls_crypt *crypt;
 static struct tls_stream *ours;
 static SSL_CTX *context;
 static SSL *theirs;
@@ -65,7 +66,9 @@ static void setup(void)
     files = (struct tls_server_files){.certs = &kept[0], .keys = &kept[1], .count = 1};
     server = tls_server_create(&files, error, sizeof error);
     ck_assert_msg(server, "%s", error);
-    ours = tls_stream_create(server, on_send, NULL);
+    crypt = tls_crypt_create();
+    ck_assert_ptr_nonnull(crypt);
+    ours = tls_stream_create(server, crypt, on_send, NULL);
     ck_assert_ptr_nonnull(ours);
     context = SSL_CTX_new(TLS_client_method());
     theirs = SSL_new(context);
@@ -84,6 +87,7 @@ static void teardown(void)
     SSL_free(theirs);
     SSL_CTX_free(context);
     tls_stream_destroy(ours);
+    tls_crypt_destroy(crypt);
     tls_server_destroy(server);
 }
 
