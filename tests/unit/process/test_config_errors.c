@@ -198,6 +198,12 @@ static const struct {
      "--redis-key: --redis-cert and --redis-key belong together"},
     {{"--anonymous=a", "--redis=rediss://h", "--redis-cert=/nonexistent", "--redis-key=/x"},
      "--redis-cert: cannot use /nonexistent: No such file or directory"},
+    {{"--anonymous=a", "--tls-cert=/x", NULL},
+     "--tls-cert and --tls-key are pairs: 1 certificates and 0 keys are given"},
+    {{"--anonymous=a", "--tls-client-ca=/x", NULL}, "--tls-client-ca needs --tls-cert and --tls-key"},
+    {{"--anonymous=a", "--tls-ticket-keys=/x", NULL}, "--tls-ticket-keys needs --tls-cert and --tls-key"},
+    {{"--anonymous=a", "--tls-cert=/nonexistent", "--tls-key=/x"},
+     "--tls-cert: cannot use /nonexistent: No such file or directory"},
 };
 
 TEST_EACH(what_cannot_be_is_said_in_one_line, lines)

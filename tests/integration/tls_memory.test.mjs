@@ -1,0 +1,39 @@
+// What an idle stream over TLS costs in memory, in the plain build.
+
+import '../lib/plain_build.mjs';
+import assert from 'node:assert/strict';
+import { before, test } from 'node:test';
+import { buildPlain } from '../lib/calls.mjs';
+import { scopeOf } from '../lib/scope.mjs';
+import { openStreams } from '../lib/streams.mjs';
+import { startTls } from '../lib/tls.mjs';
+import { until } from '../lib/wait.mjs';
+import { ownMemory } from '../lib/work.mjs';
+
+const LIMIT = 16384;
+
+before(() => buildPlain());
+
+for (const version of ['TLSv1.2', 'TLSv1.3']) {
+    test(`2,000 idle streams with ${version} take at most ${LIMIT} bytes each, by our own account and by the kernel's, which agree`, async (t) => {
+        const scope = scopeOf(t);
+        const { gateway, secure } = await startTls(scope, { args: ['--heartbeat', '60s'] });
+        const look = async (count) => {
+            await openStreams(scope, Array(count).fill({ port: gateway.port, path: '/stream?channel=a', tls: { ...secure, minVersion: version, maxVersion: version } }));
+            let last = 0;
+            await until('memory at rest', async () => {
+                const earlier = last;
+                last = await gateway.metric('connection_bytes');
+                return last === earlier;
+            }, { every: 600 });
+            return { own: ownMemory(gateway.process.pid), counted: last };
+        };
+        const first = await look(200);
+        const second = await look(2000);
+        const own = (second.own - first.own) / 2000;
+        const counted = (second.counted - first.counted) / 2000;
+        t.diagnostic(`${own.toFixed(0)} bytes by the kernel's account, ${counted.toFixed(0)} by ours`);
+        assert.ok(own <= LIMIT, `${own} bytes by the kernel's account`);
+        assert.ok(Math.abs(own - counted) <= 0.25 * own, `${own.toFixed(0)} bytes by the kernel's account, ${counted.toFixed(0)} by our own`);
+    });
+}
