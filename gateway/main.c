@@ -21,6 +21,7 @@
 #include "gateway/process/drain.h"
 #include "gateway/process/fatal.h"
 #include "gateway/process/health.h"
+#include "gateway/process/keys.h"
 #include "gateway/process/pages.h"
 
 #define EXIT_USAGE 2
@@ -215,6 +216,7 @@ static bool gateway_setup(struct gateway *g)
     g->status.id = g->config.name;
     g->status.workers = g->workers;
     g->status.admin = &g->counters;
+    g->status.authenticator = g->config.authenticator;
     g->status.started_at = clock_monotonic_ms();
     g->loop = ev_default_loop(EVBACKEND_EPOLL);
     const struct mailbox_hooks hooks = {.on_mail = on_mail, .ctx = g};
@@ -234,12 +236,23 @@ static bool gateway_setup(struct gateway *g)
     return true;
 }
 
+static void on_reload(void *ctx)
+{
+    struct gateway *g = ctx;
+    if (g->config.authenticator)
+        keys_reload(g->config.authenticator);
+    if (g->config.ticket_keys)
+        keys_reload_tickets(g->config.ticket_keys);
+}
+
 static bool gateway_start(struct gateway *g)
 {
     if (!drain_watch(&g->drain, g->loop, &g->status, g->workers, g->config.drain_timeout_ms)) {
         log_error("main", "cannot start: out of memory or descriptors");
         return false;
     }
+    if (g->config.authenticator)
+        drain_set_reload(&g->drain, on_reload, g);
     bool ok = bus_start(g->bus);
     for (size_t i = 0; ok && i < g->config.workers; i++)
         ok = worker_start(g->workers[i], bus_mailbox(g->bus), g->inbox);

@@ -175,6 +175,10 @@ static bool check_whole(const struct config *c, char *error, size_t error_size)
     if (!stands_alone(&c->cors_origin, "*", "cors-origin", error, error_size) ||
         !stands_alone(&c->durable, "off", "durable", error, error_size))
         return false;
+    if (c->jwks_ca && !(c->jwks && strstr(c->jwks, "://"))) {
+        snprintf(error, error_size, "--jwks-ca is of no use without --jwks https://..");
+        return false;
+    }
     if (c->anonymous.count == 0 && !has_keys(c)) {
         snprintf(error, error_size,
                  "nobody could subscribe to anything: open channels to all with --anonymous PATTERN (for "
