@@ -194,12 +194,6 @@ static enum exit_status publish_lines(struct run *run)
     return EXIT_PUBLISHED;
 }
 
-static bool is_sharded(const struct run *run)
-{
-    return run->settings->pubsub == PUBSUB_SHARDED ||
-           (run->settings->pubsub == PUBSUB_AUTO && run->url.kind == REDIS_URL_CLUSTER);
-}
-
 static enum exit_status publish(struct run *run)
 {
     const struct settings *settings = run->settings;
@@ -209,16 +203,16 @@ static enum exit_status publish(struct run *run)
         .retry_ms = run->fields.retry_ms,
         .keep = settings->keep == OPTION_UNSET ? 0 : settings->keep,
         .keep_for_ms = settings->keep_for == OPTION_UNSET ? 0 : settings->keep_for,
-        .pubsub = settings->pubsub == PUBSUB_CLASSIC   ? "classic"
-                  : settings->pubsub == PUBSUB_SHARDED ? "sharded"
-                                                       : NULL,
+        .pubsub = settings->redis.pubsub == PUBSUB_CLASSIC   ? "classic"
+                  : settings->redis.pubsub == PUBSUB_SHARDED ? "sharded"
+                                                             : NULL,
     };
     const struct publisher_settings publisher = {
         .target = &run->target,
         .channel = run->channel,
         .durable = settings->durable ? &durable : NULL,
         // As gateways do, which listen to the shard that has the channel.
-        .is_sharded = is_sharded(run),
+        .is_sharded = run->url.sharded,
     };
     enum exit_status status;
 
@@ -278,7 +272,7 @@ static enum exit_status run_revocation(const struct settings *settings)
     struct revocation revocation = {.subject = settings->revoke_subject,
                                     .token = settings->revoke_token,
                                     .for_s = REVOKE_FOR_S,
-                                    .is_sharded = is_sharded(&run)};
+                                    .is_sharded = run.url.sharded};
     enum exit_status status = EXIT_PUBLISHED;
     if (settings->revoke_for != OPTION_UNSET)
         revocation.for_s = (settings->revoke_for + 999) / 1000;

@@ -198,8 +198,6 @@ struct questions *questions_create(struct node *n)
         .counters = env->counters,
         .classes = {{.in_flight_max = IN_FLIGHT_MAX, .max = IN_FLIGHT_MAX}},
         .limits = {.bulk = TEXT_MAX, .elements = ELEMENTS_MAX, .bytes = ELEMENTS_MAX * TEXT_MAX},
-        .max_element = TEXT_MAX,
-        .max_reply = ELEMENTS_MAX * TEXT_MAX,
         .route = env->owner ? on_route : NULL,
         .on_moved = env->on_topology_changed ? on_moved : NULL,
         .ctx = qs,
@@ -272,5 +270,7 @@ void questions_reconnect(struct questions *qs)
 const char *questions_fault(const struct questions *qs)
 {
     const char *fault = commands_connect_fault(qs->commands);
-    return commands_is_connected(qs->commands) ? "" : fault[0] ? fault : "the connection for questions about tokens is not up";
+    return commands_is_connected(qs->commands) ? ""
+           : fault[0]                          ? fault
+                                               : "the connection for questions about tokens is not up";
 }
