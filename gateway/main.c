@@ -23,6 +23,7 @@
 #include "gateway/process/drain.h"
 #include "gateway/process/fatal.h"
 #include "gateway/process/health.h"
+#include "gateway/process/keys.h"
 #include "gateway/process/pages.h"
 #include "gateway/process/sandbox.h"
 
@@ -247,6 +248,7 @@ static bool gateway_setup(struct gateway *g)
     g->status.workers = g->workers;
     g->status.admin = &g->counters;
     g->status.tls = g->config.tls;
+    g->status.authenticator = g->config.authenticator;
     g->status.started_at = clock_monotonic_ms();
     g->loop = ev_default_loop(EVBACKEND_EPOLL);
     const struct mailbox_hooks hooks = {.on_mail = on_mail, .ctx = g};
@@ -266,6 +268,17 @@ static bool gateway_setup(struct gateway *g)
     return true;
 }
 
+static void on_reload(void *ctx)
+{
+    struct gateway *g = ctx;
+    if (g->config.authenticator)
+        keys_reload(g->config.authenticator);
+    if (g->config.ticket_keys)
+        keys_reload_tickets(g->config.ticket_keys);
+    if (g->config.tls)
+        certificates_reload(g->config.tls);
+}
+
 static bool enter_sandbox(const struct gateway *g)
 {
     char error[512];
@@ -275,22 +288,17 @@ static bool enter_sandbox(const struct gateway *g)
     return false;
 }
 
-static void on_reload(void *ctx)
-{
-    struct gateway *g = ctx;
-    certificates_reload(g->config.tls);
-}
-
 static bool gateway_start(struct gateway *g)
 {
     if (!drain_watch(&g->drain, g->loop, &g->status, g->workers, g->config.drain_timeout_ms)) {
         log_error("main", "cannot start: out of memory or descriptors");
         return false;
     }
-    if (g->config.tls) {
-        certificates_warn(g->config.tls);
+    const struct config *c = &g->config;
+    if (c->tls)
+        certificates_warn(c->tls);
+    if (c->tls || c->authenticator || c->ticket_keys)
         drain_set_reload(&g->drain, on_reload, g);
-    }
     if (!enter_sandbox(g))
         return false;
     bool ok = bus_start(g->bus);

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gateway/auth/jwks_fetch.h"
 #include "gateway/auth/jwt.h"
 #include "gateway/auth/key_set.h"
 #include "gateway/auth/token_claims.h"
@@ -171,6 +170,9 @@ void authenticator_look(struct authenticator *a, struct authenticator_state *out
     *out = (struct authenticator_state){
         .keys = files->count, .skipped = files->skipped, .fetches = a->fetch != NULL};
     key_set_release(files);
-    if (a->fetch)
-        jwks_fetch_look(a->fetch, out);
+    if (!a->fetch)
+        return;
+    jwks_fetch_look(a->fetch, &out->fetch);
+    out->keys += out->fetch.keys;
+    out->skipped += out->fetch.skipped;
 }

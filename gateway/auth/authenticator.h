@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "gateway/auth/jwks_fetch.h"
 #include "gateway/auth/jwt_algorithm.h"
 #include "gateway/auth/principal.h"
 #include "gateway/auth/token_policy.h"
@@ -41,11 +42,9 @@ enum token_verdict authenticator_check(struct authenticator *a, const char *toke
 
 // For metrics and logs.
 struct authenticator_state {
-    size_t keys;              // in use
-    size_t skipped;           // members of key sets that cannot be used
-    bool fetches;             // --jwks is a URL
-    bool has_fetched;         // .. and its keys are there
-    uint64_t age_s;           // since they were last fetched
-    uint64_t fetched, failed; // fetches since the start
+    size_t keys;    // in use
+    size_t skipped; // members of key sets that cannot be used
+    bool fetches;   // --jwks is a URL
+    struct jwks_fetch_state fetch;
 };
 void authenticator_look(struct authenticator *a, struct authenticator_state *out);

@@ -1,4 +1,4 @@
-// JSON of others, read strictly (RFC 8259; RFC 8725 section 2.4 is about what lenient readers do): one object and nothing
+// JSON of others, read strictly (RFC 8259; RFC 8725 section 2.6 says what lenient readers cost): one object and nothing
 // else, UTF-8, no name twice, no NUL, bounded nesting. The caller bounds the length. Pure.
 #pragma once
 

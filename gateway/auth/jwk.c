@@ -62,7 +62,7 @@ static bool is_named(const json_t *value, const char *text)
     return name && strcmp(name, text) == 0;
 }
 
-// OpenSSL refuses a point that is not on the curve (RFC 8725 section 2.5).
+// OpenSSL refuses a point that is not on the curve.
 static EVP_PKEY *read_ec(const json_t *jwk)
 {
     struct member x, y;

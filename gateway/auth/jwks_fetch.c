@@ -244,14 +244,14 @@ bool jwks_fetch_await(struct jwks_fetch *f, const char *kid)
     return waits;
 }
 
-void jwks_fetch_look(struct jwks_fetch *f, struct authenticator_state *out)
+void jwks_fetch_look(struct jwks_fetch *f, struct jwks_fetch_state *out)
 {
     pthread_mutex_lock(&f->lock);
-    out->keys += f->keys ? f->keys->count : 0;
-    out->skipped += f->keys ? f->keys->skipped : 0;
-    out->has_fetched = f->keys != NULL;
-    out->age_s = f->keys ? (clock_monotonic_ms() - f->good_at_ms) / 1000 : 0;
-    out->fetched = f->fetched;
-    out->failed = f->failed;
+    *out = (struct jwks_fetch_state){.has_fetched = f->keys != NULL, .ok = f->fetched, .failed = f->failed};
+    if (f->keys) {
+        out->keys = f->keys->count;
+        out->skipped = f->keys->skipped;
+        out->age_s = (clock_monotonic_ms() - f->good_at_ms) / 1000;
+    }
     pthread_mutex_unlock(&f->lock);
 }

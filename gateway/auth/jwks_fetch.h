@@ -4,8 +4,8 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
-#include "gateway/auth/authenticator.h"
 #include "gateway/auth/key_set.h"
 
 struct jwks_fetch;
@@ -26,5 +26,11 @@ void jwks_fetch_refresh(struct jwks_fetch *f);
 // succeeded that began after the id was first asked for: the key may come yet.
 bool jwks_fetch_await(struct jwks_fetch *f, const char *kid);
 
-// Adds what is known of the fetches.
-void jwks_fetch_look(struct jwks_fetch *f, struct authenticator_state *out);
+// For metrics and logs.
+struct jwks_fetch_state {
+    bool has_fetched;     // the keys are there
+    size_t keys, skipped; // of them; members of the set that cannot be used
+    uint64_t age_s;       // since they were last fetched
+    uint64_t ok, failed;  // fetches since the start
+};
+void jwks_fetch_look(struct jwks_fetch *f, struct jwks_fetch_state *out);

@@ -305,8 +305,9 @@ bool node_is_proven(const struct node *n)
 const char *node_fault(const struct node *n)
 {
     const char *subscriber = redis_conn_fault(redis_pubsub_conn(n->pubsub)),
-               *history = n->history ? history_fault(n->history) : "";
+               *history = n->history ? history_fault(n->history) : "",
+               *questions = n->questions ? questions_fault(n->questions) : "";
     if (canary_is_proven(n->canary))
-        return history;
+        return history[0] ? history : questions;
     return subscriber[0] ? subscriber : history[0] ? history : "the canary did not come back";
 }

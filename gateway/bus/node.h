@@ -47,7 +47,7 @@ struct node *node_of(const struct bus_channel *c);
 // Another slot for the canary's channel.
 void node_move_canary(struct node *n, uint16_t slot);
 
-// A canary came back lately, and histories can be read.
+// A canary came back lately, histories can be read, and questions asked.
 bool node_is_proven(const struct node *n);
 // Why delivery is not proven, in one line; empty where it is.
 const char *node_fault(const struct node *n);

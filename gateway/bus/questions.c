@@ -266,3 +266,11 @@ void questions_reconnect(struct questions *qs)
 {
     commands_reconnect(qs->commands, "the subscriber's was lost");
 }
+
+const char *questions_fault(const struct questions *qs)
+{
+    const char *fault = commands_connect_fault(qs->commands);
+    return commands_is_connected(qs->commands) ? ""
+           : fault[0]                          ? fault
+                                               : "the connection for questions about tokens is not up";
+}

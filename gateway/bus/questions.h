@@ -22,5 +22,7 @@ void questions_destroy(struct questions *qs);
 void questions_ask(struct questions *qs, unsigned worker, struct question *q);
 // Takes `q`, and sends it back: without an answer, unless q->is_answered.
 void questions_tell(const struct bus_env *env, unsigned worker, struct question *q);
+// Why nothing can be asked, in one line without the address; empty where it can.
+const char *questions_fault(const struct questions *qs);
 // The subscriber's connection is a new one, which may lead to another server.
 void questions_reconnect(struct questions *qs);

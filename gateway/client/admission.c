@@ -109,9 +109,9 @@ static enum admission_verdict identify(struct admission *a)
     const struct client_context *cx = conn_context(a->conn);
     const struct client_settings *settings = cx->settings;
     struct conn *c = a->conn;
-    if (c->principal) // by a ticket
-        return ADMISSION_GRANTED;
     struct vouched_error error;
+    if (c->principal)
+        return ADMISSION_GRANTED; // a ticket's
     switch (is_from_trusted(c) ? vouched_identify(&settings->vouched, a->req->fields, &c->principal, &error)
                                : VOUCHED_NOTHING) {
     case VOUCHED:

@@ -8,8 +8,8 @@
 
 #include "gateway/client/http_request.h"
 
-#define HTTP_RESPONSE_HEAD_MAX                                                                               \
-    1024 // bytes of the longest head, with a gateway_id of 128 and an origin of 300
+// Bytes of the longest head, with a gateway_id of 128, an origin of 300 and a challenge.
+#define HTTP_RESPONSE_HEAD_MAX 1536
 #define HTTP_PROBLEM_MAX (HTTP_RESPONSE_HEAD_MAX + 1024)
 
 // The fields that all answers carry, and the origins that may read the answers. Made once from the options;

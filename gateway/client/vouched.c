@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/pattern.h"
 #include "gateway/client/http_lookup.h"
@@ -51,7 +52,10 @@ static enum vouched_result make_principal(struct claims *c, struct principal **w
         return bad(error, 403, "The proxy's list of your channels is none of patterns that can be used.");
     if (c->subject && strlen(c->subject) > VOUCHED_SUBJECT_MAX)
         return bad(error, 403, "The subject that the proxy names is too long.");
+    // The proxy asks the application for each request: it vouches now, so that a revocation of before now does
+    // not keep a user out who has signed in again.
     *who = principal_create(&(struct principal){.subject = c->subject && *c->subject ? c->subject : NULL,
+                                                .issued_s = (int64_t)time(NULL),
                                                 .patterns = c->patterns,
                                                 .pattern_count = c->count});
     return *who ? VOUCHED : VOUCHED_NO_MEMORY;

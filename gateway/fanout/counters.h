@@ -33,19 +33,18 @@
     X(TLS_POSTPONED, "tls_handshakes_postponed_total", "", "counter",                                        \
       "Times that a handshake waited for the next turn of its loop")                                         \
     X(ACCEPT_PAUSES, "accept_pauses_total", "", "counter", "Times accepting paused for want of descriptors") \
-    X(TOKENS_ACCEPTED, "tokens_total", "result=\"accepted\"", "counter",                                     \
-      "Tokens looked at, by what came of them")                                                              \
-    X(TOKENS_MALFORMED, "tokens_total", "result=\"malformed\"", "counter", "")                               \
-    X(TOKENS_ALGORITHM, "tokens_total", "result=\"algorithm\"", "counter", "")                               \
-    X(TOKENS_UNKNOWN_KEY, "tokens_total", "result=\"unknown_key\"", "counter", "")                           \
-    X(TOKENS_KEY_AWAITED, "tokens_total", "result=\"key_awaited\"", "counter", "")                           \
-    X(TOKENS_SIGNATURE, "tokens_total", "result=\"signature\"", "counter", "")                               \
-    X(TOKENS_EXPIRED, "tokens_total", "result=\"expired\"", "counter", "")                                   \
-    X(TOKENS_NOT_YET, "tokens_total", "result=\"not_yet\"", "counter", "")                                   \
-    X(TOKENS_ISSUER, "tokens_total", "result=\"issuer\"", "counter", "")                                     \
-    X(TOKENS_AUDIENCE, "tokens_total", "result=\"audience\"", "counter", "")                                 \
-    X(TOKENS_CLAIMS, "tokens_total", "result=\"claims\"", "counter", "")                                     \
-    X(TOKENS_NO_MEMORY, "tokens_total", "result=\"no_memory\"", "counter", "")                               \
+    X(TOKENS_ACCEPTED, "tokens_accepted_total", "", "counter", "Tokens that were good")                      \
+    X(TOKENS_MALFORMED, "tokens_refused_total", "reason=\"malformed\"", "counter", "Tokens refused")         \
+    X(TOKENS_ALGORITHM, "tokens_refused_total", "reason=\"algorithm\"", "counter", "")                       \
+    X(TOKENS_UNKNOWN_KEY, "tokens_refused_total", "reason=\"unknown_key\"", "counter", "")                   \
+    X(TOKENS_KEY_AWAITED, "tokens_refused_total", "reason=\"key_awaited\"", "counter", "")                   \
+    X(TOKENS_SIGNATURE, "tokens_refused_total", "reason=\"signature\"", "counter", "")                       \
+    X(TOKENS_EXPIRED, "tokens_refused_total", "reason=\"expired\"", "counter", "")                           \
+    X(TOKENS_NOT_YET, "tokens_refused_total", "reason=\"not_yet\"", "counter", "")                           \
+    X(TOKENS_ISSUER, "tokens_refused_total", "reason=\"issuer\"", "counter", "")                             \
+    X(TOKENS_AUDIENCE, "tokens_refused_total", "reason=\"audience\"", "counter", "")                         \
+    X(TOKENS_CLAIMS, "tokens_refused_total", "reason=\"claims\"", "counter", "")                             \
+    X(TOKENS_NO_MEMORY, "tokens_refused_total", "reason=\"no_memory\"", "counter", "")                       \
     X(MESSAGES_RECEIVED, "messages_received_total", "", "counter", "Messages received from Redis")           \
     X(MESSAGE_BYTES, "message_bytes_total", "", "counter", "Payload bytes received from Redis")              \
     X(DROPPED_TOO_LARGE, "messages_dropped_total", "reason=\"too_large\"", "counter", "Messages dropped")    \

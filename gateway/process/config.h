@@ -37,7 +37,7 @@ struct config {
     struct redis_url redis_url;
     struct authenticator *authenticator; // NULL: no key of tokens is configured
     struct ticket_keys *ticket_keys;     // NULL: there are no tickets
-    bool revokes;                        // tokens may be revoked
+    bool revokes;                        // users and tokens may be revoked
     struct tls_server *tls;              // of --tls-cert and --tls-key; NULL: the listeners speak plain HTTP
     struct payload_policy payload;
     struct peer_ranges trusted;          // of --trusted-proxy

@@ -165,7 +165,7 @@ static bool derive_authenticator(struct config *c, char *error, size_t error_siz
 
 static bool derive_tickets(struct config *c, char *error, size_t error_size)
 {
-    c->revokes = has_keys(c) && c->revocation == REVOCATION_ON;
+    c->revokes = (has_keys(c) || c->channels_header) && c->revocation == REVOCATION_ON;
     if (!c->ticket_key_file)
         return true;
     if (!has_keys(c)) {
@@ -187,6 +187,10 @@ static bool check_whole(const struct config *c, char *error, size_t error_size)
     if (!stands_alone(&c->cors_origin, "*", "cors-origin", error, error_size) ||
         !stands_alone(&c->durable, "off", "durable", error, error_size))
         return false;
+    if (c->jwks_ca && !(c->jwks && strstr(c->jwks, "://"))) {
+        snprintf(error, error_size, "--jwks-ca is of no use without --jwks https://..");
+        return false;
+    }
     if ((c->channels_header || c->subject_header) && c->trusted_proxy.count == 0) {
         snprintf(error, error_size, "--%s-header: nobody is believed: name the proxy with --trusted-proxy",
                  c->channels_header ? "channels" : "subject");

@@ -190,7 +190,7 @@ static const struct option_spec specs[] = {
      .help =
          "Public key or certificate (PEM) of tokens signed with RS256, PS256, ES256 or EdDSA; repeatable"},
     {.name = "jwks",
-     .argument = "FILE|URL",
+     .argument = "SOURCE",
      .type = OPTION_STRING,
      AT(jwks),
      .help = "Key set (JWKS) of tokens: a file, or an https:// URL, which is fetched and kept fresh"},

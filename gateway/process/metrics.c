@@ -113,13 +113,39 @@ static bool print_process(struct buf *b, const struct status *s)
            buf_printf(b, PREFIX "build_info{version=\"%s\",id=\"%s\"} 1\n", SSE_GATEWAY_VERSION, s->id);
 }
 
+static bool print_total(struct buf *b, const char *name, const char *help, uint64_t value)
+{
+    return print_head(b, name, "counter", help) && buf_printf(b, PREFIX "%s %" PRIu64 "\n", name, value);
+}
+
+static bool print_fetches(struct buf *b, const struct jwks_fetch_state *fetch)
+{
+    // No age is printed before there are keys: 0 would say that they are fresh.
+    return (!fetch->has_fetched ||
+            print_gauge(b, "jwks_age_seconds", "Seconds since the keys of --jwks were last fetched",
+                        fetch->age_s)) &&
+           print_total(b, "jwks_fetches_total", "Fetches of --jwks that succeeded", fetch->ok) &&
+           print_total(b, "jwks_fetch_failures_total", "Fetches of --jwks that failed", fetch->failed);
+}
+
+static bool print_keys(struct buf *b, const struct status *s)
+{
+    struct authenticator_state keys;
+    if (!s->authenticator)
+        return true;
+    authenticator_look(s->authenticator, &keys);
+    return print_gauge(b, "keys", "Keys of tokens in use", keys.keys) &&
+           print_gauge(b, "keys_skipped", "Keys of key sets that cannot be used", keys.skipped) &&
+           (!keys.fetches || print_fetches(b, &keys.fetch));
+}
+
 void metrics_prometheus(void *status, const struct http_request *req, struct page *out)
 {
     const struct status *s = status;
     (void)req;
     struct buf b = {0};
-    bool ok =
-        print_counters(&b, s) && print_closes(&b, s) && print_certificates(&b, s) && print_process(&b, s);
+    bool ok = print_counters(&b, s) && print_closes(&b, s) && print_certificates(&b, s) &&
+              print_process(&b, s) && print_keys(&b, s);
     if (!ok)
         buf_free(&b); // an answer without a body is out of memory to the connection
     out->status = 200;

@@ -7,10 +7,12 @@
 #include <stdint.h>
 
 #include "common/tls_server.h"
+#include "gateway/auth/authenticator.h"
 #include "gateway/bus/bus.h"
 #include "gateway/threads/worker.h"
 
 struct status {
+    struct authenticator *authenticator; // NULL: no key of tokens is configured
     const char *id;
     struct worker *const *workers;
     size_t worker_count;

@@ -128,6 +128,21 @@ test('a gateway with a new key in front takes the tickets of those that do not h
     assert.equal((await gateway.get(pathOf('user:ann', await ticketOf(gateways[0], keys.token('ann'))))).status, 401);
 });
 
+test('SIGHUP reads the keys of tickets again, and keeps them where that fails', async (t) => {
+    const scope = scopeOf(t);
+    const { keys, gateway } = await start(scope);
+    const before = await ticketOf(gateway, keys.token('ann'));
+    keys.write('ticket.key', 'too short');
+    gateway.process.signal('SIGHUP');
+    await gateway.process.logged(/keys of tickets stay as they were: .*less than 32 bytes/);
+    assert.equal(await statusOf(scope, gateway, pathOf('user:ann', await ticketOf(gateway, keys.token('ann')))), 200);
+    keys.write('ticket.key', randomBytes(32).toString('hex'));
+    gateway.process.signal('SIGHUP');
+    await gateway.process.logged(/keys of tickets were read again/);
+    assert.equal(await statusOf(scope, gateway, pathOf('user:ann', before)), 401);
+    assert.equal(await statusOf(scope, gateway, pathOf('user:ann', await ticketOf(gateway, keys.token('ann')))), 200);
+});
+
 test('neither a ticket nor its nonce stands in a log', async (t) => {
     const scope = scopeOf(t);
     const { keys, gateway } = await start(scope, { args: ['--log-level', 'debug'] });

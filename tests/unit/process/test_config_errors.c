@@ -150,11 +150,11 @@ static const struct {
     {{NULL},
      "nobody could subscribe to anything: open channels to all with --anonymous PATTERN (for example "
      "--anonymous "
-     "'public:*')"},
+     "'public:*'), or to tokens with --jwt-secret-file, --jwt-key or --jwks"},
     {{"--anonymous=", NULL},
      "nobody could subscribe to anything: open channels to all with --anonymous PATTERN (for example "
      "--anonymous "
-     "'public:*')"},
+     "'public:*'), or to tokens with --jwt-secret-file, --jwt-key or --jwks"},
     {{"--anonymous=a", "--listen=", NULL}, "--listen: give 1 to 16 addresses"},
     {{"--anonymous=a", "--cors-origin=*", "--cors-origin=https://a", NULL},
      "--cors-origin: * stands alone or not at all"},
