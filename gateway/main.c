@@ -14,6 +14,7 @@
 #include "common/log.h"
 #include "common/map.h"
 #include "gateway/auth/authenticator.h"
+#include "gateway/client/connect_rate.h"
 #include "gateway/client/listen_address.h"
 #include "gateway/process/admin.h"
 #include "gateway/process/capacity.h"
@@ -23,6 +24,7 @@
 #include "gateway/process/health.h"
 #include "gateway/process/keys.h"
 #include "gateway/process/pages.h"
+#include "gateway/process/sandbox.h"
 
 #define EXIT_USAGE 2
 // Milliseconds that the exit waits until the log is written; more after a failure at the start, whose reason
@@ -37,6 +39,7 @@ struct gateway {
     struct replay_budget replay_budget;
     struct client_settings client;
     struct users *users;
+    struct connect_rate *connect_rate; // NULL: off
     struct status status;
     struct counters counters; // of the main thread
     struct ev_loop *loop;
@@ -102,6 +105,14 @@ static bool bind_all(struct gateway *g)
     return true;
 }
 
+static bool has_socket_files(const struct gateway *g)
+{
+    bool has = g->admin_listen.has_file;
+    for (size_t i = 0; i < LISTEN_MAX; i++)
+        has = has || g->listen[i].has_file;
+    return has;
+}
+
 static void remove_socket_files(struct gateway *g)
 {
     for (size_t i = 0; i < LISTEN_MAX; i++)
@@ -150,6 +161,10 @@ static void fill_settings(struct gateway *g)
         .drop_oldest = c->slow_client == SLOW_CLIENT_DROP_OLDEST,
         .users = g->users,
         .user_cap = {.max = c->max_per_user, .replace_oldest = c->user_cap_policy == USER_CAP_OLDEST},
+        .address_cap = {.max = c->max_per_ip},
+        .connect_rate = g->connect_rate,
+        .trusted = c->trusted,
+        .vouched = {.channels = c->channels_header, .subject = c->subject_header},
         .refuse_with_status = c->refusal == REFUSAL_STATUS,
         .head_timeout_ms = HEAD_TIMEOUT_MS,
         .keep_alive_ms = KEEP_ALIVE_MS,
@@ -184,7 +199,7 @@ static bool create_bus(struct gateway *g)
     struct bus_settings settings = {
         .loop = g->config.workers == 1 ? worker_loop(g->workers[0]) : NULL,
         .redis = &g->config.redis_url,
-        .sharded = g->config.sharded,
+        .sharded = g->config.redis_url.sharded,
         .client_name = "sse-gateway",
         .max_message = g->config.max_message,
         .payload = g->config.payload,
@@ -202,10 +217,24 @@ static void on_read_redis(void *ctx)
     bus_read(ctx);
 }
 
+static bool create_connect_rate(struct gateway *g)
+{
+    const struct config *c = &g->config;
+    if (c->connect_rate == 0)
+        return true;
+    g->connect_rate = connect_rate_create((uint32_t)c->connect_rate,
+                                          (uint32_t)(c->connect_burst ? c->connect_burst : c->connect_rate));
+    return g->connect_rate != NULL;
+}
+
 static bool gateway_setup(struct gateway *g)
 {
     const struct users_hooks users = {.end = status_end_stream, .ctx = &g->status};
     g->users = users_create(&users);
+    if (!create_connect_rate(g)) {
+        log_error("main", "cannot start: out of memory");
+        return false;
+    }
     fill_settings(g);
     g->status.id = g->config.name;
     g->status.workers = g->workers;
@@ -237,6 +266,15 @@ static void on_reload(void *ctx)
         keys_reload(g->config.authenticator);
 }
 
+static bool enter_sandbox(const struct gateway *g)
+{
+    char error[512];
+    if (!g->config.seccomp || sandbox_enter(has_socket_files(g), error, sizeof error))
+        return true;
+    log_error("main", "%s", error);
+    return false;
+}
+
 static bool gateway_start(struct gateway *g)
 {
     if (!drain_watch(&g->drain, g->loop, &g->status, g->workers, g->config.drain_timeout_ms)) {
@@ -245,6 +283,8 @@ static bool gateway_start(struct gateway *g)
     }
     if (g->config.authenticator)
         drain_set_reload(&g->drain, on_reload, g);
+    if (!enter_sandbox(g))
+        return false;
     bool ok = bus_start(g->bus);
     for (size_t i = 0; ok && i < g->config.workers; i++)
         ok = worker_start(g->workers[i], bus_mailbox(g->bus), g->inbox);
@@ -267,6 +307,7 @@ static void gateway_teardown(struct gateway *g)
         worker_destroy(g->workers[i]);
     g->status.worker_count = 0;
     users_destroy(g->users);
+    connect_rate_destroy(g->connect_rate);
     mailbox_destroy(g->inbox);
     drain_unwatch(&g->drain);
     if (g->loop)
@@ -297,6 +338,7 @@ static int gateway_serve(struct gateway *g)
 {
     log_setup((enum log_level)g->config.log_level, (enum log_format)g->config.log_format, g->config.name);
     drain_ignore_signals();
+    sandbox_keep_privileges();
     fatal_setup();
     if (!log_start(g->config.log_buffer)) {
         log_error("main", "cannot start: out of memory or threads for the log");

@@ -11,6 +11,11 @@
     X(STREAMS_OPENED, "connections_total", "", "counter", "Event streams opened since the start")            \
     X(SOCKETS_ACCEPTED, "sockets_accepted_total", "", "counter", "Client connections accepted")              \
     X(SOCKETS_OPEN, "sockets", "", "gauge", "Client connections of any kind that are open")                  \
+    X(REFUSED_NOT_READY, "refusals_total", "reason=\"not_ready\"", "counter", "Streams refused for a while") \
+    X(REFUSED_FULL, "refusals_total", "reason=\"full\"", "counter", "")                                      \
+    X(REFUSED_USER, "refusals_total", "reason=\"user_cap\"", "counter", "")                                  \
+    X(REFUSED_ADDRESS, "refusals_total", "reason=\"ip_cap\"", "counter", "")                                 \
+    X(REFUSED_RATE, "refusals_total", "reason=\"connect_rate\"", "counter", "")                              \
     X(ACCEPT_PAUSES, "accept_pauses_total", "", "counter", "Times accepting paused for want of descriptors") \
     X(TOKENS_ACCEPTED, "tokens_accepted_total", "", "counter", "Tokens that were good")                      \
     X(TOKENS_MALFORMED, "tokens_refused_total", "reason=\"malformed\"", "counter", "Tokens refused")         \

@@ -8,6 +8,7 @@
 #include "gateway/auth/jwt_algorithm.h"
 #include "gateway/client/http_text.h"
 #include "gateway/client/listen_address.h"
+#include "gateway/client/peer_address.h"
 #include "gateway/fanout/message.h"
 #include "gateway/process/origin.h"
 
@@ -59,6 +60,24 @@ bool config_check_origin(const char *text, char *error, size_t error_size)
 {
     char normal[ORIGIN_SIZE];
     return origin_normalise(text, normal, error, error_size);
+}
+
+bool config_check_trusted_proxy(const char *text, char *error, size_t error_size)
+{
+    struct peer_range range;
+    snprintf(error, error_size,
+             "is no address or range of addresses; write for example 10.0.0.0/8, 2001:db8::7 or unix");
+    return peer_range_parse(&range, text);
+}
+
+bool config_check_header_name(const char *text, char *error, size_t error_size)
+{
+    size_t len = strlen(text);
+    for (size_t i = 0; i < len; i++)
+        if (!http_is_token(text[i]))
+            len = 0;
+    snprintf(error, error_size, "is no name of a header; write for example X-SSE-Channels");
+    return len > 0;
 }
 
 // Pages of the gateway's own, which streams at their path or below it would hide.

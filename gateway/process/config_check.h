@@ -12,6 +12,8 @@ bool config_check_listen_mode(const char *text, char *error, size_t error_size);
 bool config_check_listen_group(const char *text, char *error, size_t error_size);
 bool config_check_admin_listen(const char *text, char *error, size_t error_size);
 bool config_check_origin(const char *text, char *error, size_t error_size);
+bool config_check_trusted_proxy(const char *text, char *error, size_t error_size);
+bool config_check_header_name(const char *text, char *error, size_t error_size);
 bool config_check_path(const char *text, char *error, size_t error_size);
 bool config_check_algorithms(const char *text, char *error, size_t error_size);
 bool config_check_cookie(const char *text, char *error, size_t error_size);

@@ -35,6 +35,18 @@ static bool derive_payload(struct config *c, char *error, size_t error_size)
     return true;
 }
 
+static bool derive_trusted(struct config *c)
+{
+    struct peer_range *ranges = calloc(c->trusted_proxy.count + 1, sizeof *ranges);
+    if (!ranges)
+        return false;
+    c->trusted.items = ranges;
+    for (; c->trusted.count < c->trusted_proxy.count; c->trusted.count++)
+        (void)peer_range_parse(&ranges[c->trusted.count],
+                               c->trusted_proxy.items[c->trusted.count]); // checked
+    return true;
+}
+
 static bool derive_origins(struct config *c)
 {
     for (size_t i = 0; i < c->cors_origin.count; i++) {
@@ -163,7 +175,16 @@ static bool check_whole(const struct config *c, char *error, size_t error_size)
         snprintf(error, error_size, "--jwks-ca is of no use without --jwks https://..");
         return false;
     }
-    if (c->anonymous.count == 0 && !has_keys(c)) {
+    if ((c->channels_header || c->subject_header) && c->trusted_proxy.count == 0) {
+        snprintf(error, error_size, "--%s-header: nobody is believed: name the proxy with --trusted-proxy",
+                 c->channels_header ? "channels" : "subject");
+        return false;
+    }
+    if (c->connect_burst > 0 && c->connect_rate == 0) {
+        snprintf(error, error_size, "--connect-burst: give --connect-rate, too");
+        return false;
+    }
+    if (c->anonymous.count == 0 && !has_keys(c) && !c->channels_header) {
         snprintf(error, error_size,
                  "nobody could subscribe to anything: open channels to all with --anonymous PATTERN (for "
                  "example --anonymous 'public:*'), or to tokens with --jwt-secret-file, --jwt-key or --jwks");
@@ -186,7 +207,6 @@ static bool derive_redis(struct config *c, char *error, size_t error_size)
     struct redis_url *url = &c->redis_url;
     if (!redis_options_url(&c->redis, url, error, error_size) || !open_tls(url, error, error_size))
         return false;
-    c->sharded = c->pubsub == PUBSUB_SHARDED || (c->pubsub == PUBSUB_AUTO && url->kind == REDIS_URL_CLUSTER);
     return true;
 }
 
@@ -194,8 +214,9 @@ static bool derive_redis(struct config *c, char *error, size_t error_size)
 static bool derive(struct config *c, char *error, size_t error_size)
 {
     if (!check_whole(c, error, error_size) || !derive_redis(c, error, error_size) ||
-        !derive_payload(c, error, error_size) || !derive_origins(c) || !derive_name(c, error, error_size) ||
-        !derive_listen_access(c, error, error_size) || !derive_authenticator(c, error, error_size))
+        !derive_payload(c, error, error_size) || !derive_origins(c) || !derive_trusted(c) ||
+        !derive_name(c, error, error_size) || !derive_listen_access(c, error, error_size) ||
+        !derive_authenticator(c, error, error_size))
         return false;
     derive_defaults(c);
     derive_durable(c);
@@ -228,5 +249,6 @@ void config_free(struct config *c)
     tls_context_destroy(c->redis_url.tls_context);
     redis_url_deinit(&c->redis_url);
     payload_policy_deinit(&c->payload);
+    free((void *)(uintptr_t)c->trusted.items);
     options_free(config_options(), c);
 }

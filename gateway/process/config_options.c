@@ -1,15 +1,14 @@
+#include "common/log.h"
 #include "gateway/auth/grant.h"
+#include "gateway/client/connect_rate.h"
 #include "gateway/client/listen_address.h"
 #include "gateway/process/config.h"
 #include "gateway/process/config_check.h"
 #include "gateway/threads/worker.h"
 
-static const char *const pubsubs[] = {"auto", "classic", "sharded", NULL};
 static const char *const slow_clients[] = {"close", "drop-oldest", NULL};
 static const char *const refusals[] = {"retry", "status", NULL};
 static const char *const user_cap_policies[] = {"refuse", "oldest", NULL};
-static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
-static const char *const log_formats[] = {"text", "json", NULL};
 
 #define AT(field) .offset = offsetof(struct config, field)
 
@@ -50,13 +49,16 @@ static const struct option_spec specs[] = {
      .check = config_check_id,
      .help = "Name of this gateway in logs, metrics and X-SSE-Gateway"},
     {.name = "workers",
-     .argument = "N",
      .type = OPTION_UINT,
      AT(workers),
      .default_note = "number of cores",
      .min = 1,
      .max = WORKERS_MAX,
      .help = "Threads that serve clients, each with its own loop"},
+    {.name = "seccomp",
+     .type = OPTION_FLAG,
+     AT(seccomp),
+     .help = "Give up all system calls that the gateway does not need, and core dumps"},
 
     {.name = "listen",
      .argument = "ADDR:PORT",
@@ -98,15 +100,7 @@ static const struct option_spec specs[] = {
      .help = "Path of the event streams"},
 
     REDIS_OPTIONS(config, redis),
-    {.name = "pubsub",
-     .argument = "KIND",
-     .type = OPTION_ENUM,
-     AT(pubsub),
-     .default_text = "auto",
-     .names = pubsubs,
-     .help = "Kind of Redis Pub/Sub: classic (PUBLISH), sharded (SPUBLISH), or auto: sharded on a cluster"},
     {.name = "max-message",
-     .argument = "SIZE",
      .type = OPTION_SIZE,
      AT(max_message),
      .default_text = "1MiB",
@@ -132,7 +126,6 @@ static const struct option_spec specs[] = {
              "repeatable, or off. Their streams get an id before the first event, so that not even that one "
              "can be missed; Redis is not asked for the history of others"},
     {.name = "replay-limit",
-     .argument = "SIZE",
      .type = OPTION_SIZE,
      AT(replay_limit),
      .default_text = "64MiB",
@@ -142,7 +135,6 @@ static const struct option_spec specs[] = {
          "Memory for the newest events of durable channels, so that clients that come back at once share one "
          "reading"},
     {.name = "backlog-limit",
-     .argument = "SIZE",
      .type = OPTION_SIZE,
      AT(backlog_limit),
      .default_text = "64MiB",
@@ -232,8 +224,29 @@ static const struct option_spec specs[] = {
      .check = config_check_origin,
      .help = "Origin whose pages may read streams, or * for all without credentials; repeatable"},
 
+    {.name = "trusted-proxy",
+     .argument = "CIDR",
+     .type = OPTION_LIST,
+     AT(trusted_proxy),
+     .check = config_check_trusted_proxy,
+     .help =
+         "Address or range of a proxy whose X-Forwarded-For, Forwarded, and headers below are believed, or "
+         "unix for all unix sockets; repeatable"},
+    {.name = "channels-header",
+     .argument = "NAME",
+     .type = OPTION_STRING,
+     AT(channels_header),
+     .check = config_check_header_name,
+     .help = "Request header in which a trusted proxy lists the channels, or patterns, that this client may "
+             "have"},
+    {.name = "subject-header",
+     .argument = "NAME",
+     .type = OPTION_STRING,
+     AT(subject_header),
+     .check = config_check_header_name,
+     .help = "Request header in which a trusted proxy names the user"},
+
     {.name = "max-connections",
-     .argument = "N",
      .group = "Limits",
      .type = OPTION_UINT,
      AT(max_connections),
@@ -242,7 +255,6 @@ static const struct option_spec specs[] = {
      .max = 100000000,
      .help = "Streams that the gateway holds; more are refused (see --refusal)"},
     {.name = "max-connections-per-user",
-     .argument = "N",
      .type = OPTION_UINT,
      AT(max_per_user),
      .default_text = "0",
@@ -250,14 +262,33 @@ static const struct option_spec specs[] = {
      .help = "Streams that one subject may have on this gateway, 0 for any number; anonymous streams do not "
              "count"},
     {.name = "user-cap-policy",
-     .argument = "KIND",
      .type = OPTION_ENUM,
      AT(user_cap_policy),
      .default_text = "refuse",
      .names = user_cap_policies,
      .help = "At that cap: refuse the new stream, or end the oldest one, with gateway:close (replaced)"},
-    {.name = "max-channels",
+    {.name = "max-connections-per-ip",
      .argument = "N",
+     .type = OPTION_UINT,
+     AT(max_per_ip),
+     .default_text = "0",
+     .max = 100000000,
+     .help = "Streams that one address may have on this gateway, of IPv6 one /64; 0 for any number"},
+    {.name = "connect-rate",
+     .argument = "N",
+     .type = OPTION_UINT,
+     AT(connect_rate),
+     .default_text = "0",
+     .max = CONNECT_RATE_MAX,
+     .help = "New streams a second that one address (of IPv6 one /64) may open; 0 for any number"},
+    {.name = "connect-burst",
+     .argument = "N",
+     .type = OPTION_UINT,
+     AT(connect_burst),
+     .default_text = "0",
+     .max = CONNECT_RATE_MAX,
+     .help = "New streams that it may open at once after a pause; 0 for as many as --connect-rate"},
+    {.name = "max-channels",
      .type = OPTION_UINT,
      AT(max_channels),
      .default_text = "64",
@@ -265,7 +296,6 @@ static const struct option_spec specs[] = {
      .max = 1024,
      .help = "Channels per stream"},
     {.name = "queue-limit",
-     .argument = "SIZE",
      .type = OPTION_SIZE,
      AT(queue_limit),
      .default_text = "256KiB",
@@ -273,7 +303,6 @@ static const struct option_spec specs[] = {
      .max = (uint64_t)1 << 30,
      .help = "Bytes that may wait for one client, beside the event on its way; then --slow-client decides"},
     {.name = "slow-client",
-     .argument = "KIND",
      .type = OPTION_ENUM,
      AT(slow_client),
      .default_text = "close",
@@ -282,7 +311,6 @@ static const struct option_spec specs[] = {
              "drops whole "
              "events, oldest first, and sends gateway:gap in their place"},
     {.name = "refusal",
-     .argument = "KIND",
      .type = OPTION_ENUM,
      AT(refusal),
      .default_text = "retry",
@@ -292,7 +320,6 @@ static const struct option_spec specs[] = {
              "heed; status answers 503, for a proxy that tries the next gateway"},
 
     {.name = "heartbeat",
-     .argument = "TIME",
      .group = "Timing",
      .type = OPTION_DURATION,
      AT(heartbeat_ms),
@@ -301,7 +328,6 @@ static const struct option_spec specs[] = {
      .max = 86400000,
      .help = "A comment is sent on streams silent for so long"},
     {.name = "retry",
-     .argument = "TIME",
      .type = OPTION_DURATION,
      AT(retry_ms),
      .default_text = "2s",
@@ -309,7 +335,6 @@ static const struct option_spec specs[] = {
      .max = 86400000,
      .help = "How long clients wait before they reconnect"},
     {.name = "drain-timeout",
-     .argument = "TIME",
      .type = OPTION_DURATION,
      AT(drain_timeout_ms),
      .default_text = "30s",
@@ -322,17 +347,16 @@ static const struct option_spec specs[] = {
      .type = OPTION_ENUM,
      AT(log_level),
      .default_text = "info",
-     .names = log_levels,
+     .names = log_level_names,
      .help = "Least level that is logged, to standard error"},
     {.name = "log-format",
      .argument = "FORMAT",
      .type = OPTION_ENUM,
      AT(log_format),
-     .names = log_formats,
+     .names = log_format_names,
      .default_note = "text on a terminal, else json",
      .help = "Shape of log lines"},
     {.name = "log-buffer",
-     .argument = "SIZE",
      .type = OPTION_SIZE,
      AT(log_buffer),
      .default_text = "256KiB",
