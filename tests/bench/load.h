@@ -27,7 +27,7 @@ struct stream {
 
 struct load {
     uint32_t port, redis_port;
-    const char *path, *post, *prefix;
+    const char *path, *post, *prefix, *token; // `token`: a bearer's, or NULL
     uint32_t stream_count, channel_count, channels_each, first, stride, sources;
     int epoll, redis;
     struct stream *streams;

@@ -57,6 +57,7 @@ function rows(results) {
     ['64 streams, 20 messages/s', 'p99 latency', 2500, 'us', typical(results, 'latency_64', 'gateway', 'latency_us.p99')],
     ['idle plain stream', 'own memory', 512, 'B', typical(results, 'one_channel', 'gateway', 'bytes_per_stream')],
     ['accepting', 'CPU per stream over the floor', 1.5, 'x', ratio(results, 'one_channel', 'accept_us')],
+    ['accepting with an HS256 token', 'CPU per stream over one without', 1.5, 'x', ratio(results, 'accept', 'accept_us', 'gateway', 'accept_us', 'gateway, tokens')],
     ['ingest', 'time for all that Redis takes, over the floor', 1.1, 'x', ratio(results, 'ingest', 'seconds')],
     ['all streams resume 256 events of 1 KiB', 'memory beyond that of idle streams, over the ring of 1 MiB', 2, 'x',
       typical(results, 'resume', 'gateway', 'memory_growth') / (1 << 20)],

@@ -109,3 +109,12 @@ test('a server whose certificate is of another CA is not believed', async (t) =>
     assert.equal(provider.requests, 0);
     assert.equal(await status(await provider.token()), 503);
 });
+
+test('with --seccomp keys are fetched, too', async (t) => {
+    const scope = scopeOf(t);
+    const { gateway, provider, status } = await start(scope, { args: ['--seccomp'] });
+    await fetched(gateway, 1);
+    assert.equal(await status(await provider.token()), 200);
+    gateway.process.signal('SIGHUP');
+    await fetched(gateway, 2);
+});

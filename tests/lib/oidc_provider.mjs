@@ -36,7 +36,7 @@ export class OidcProvider {
         const algorithm = issuers[0].algorithm;
         const provider = new Provider(this.url, {
             jwks: { keys: issuers.map((i) => i.privateJwk) },
-            clients: [{ client_id: 'ann', client_secret: 'secret', grant_types: ['client_credentials'], redirect_uris: [], response_types: [] }],
+            clients: [{ client_id: 'ann', client_secret: 'secret', id_token_signed_response_alg: algorithm, grant_types: ['client_credentials'], redirect_uris: [], response_types: [] }],
             scopes: ['news'],
             features: {
                 devInteractions: { enabled: false },
