@@ -106,6 +106,7 @@ static const struct {
     {"grant", "user:{sub}:*", "all", "team:{team}"},
     {"token-cookie", "off", "__Host-t", "t"},
     {"token-query", "access_token", "t", "off"},
+    {"revocation", "off", "on", "off"},
     {"cors-origin", "*", "https://a.example", "http://localhost:3000"},
     {"max-connections", "1", "2", "100000000"},
     {"max-connections-per-user", "1", "2", "1000000"},
