@@ -145,9 +145,10 @@ $(BUILD)/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(LIB)
 
 fuzz-programs: $(FUZZ_BIN)
 	@for program in $^; do \
-	  name=$${program##*/fuzz_}; log=$(BUILD)/$$name.log; mkdir -p $(BUILD)/corpus/$$name; \
+	  name=$${program##*/fuzz_}; log=$(BUILD)/$$name.log; seeds=tests/fuzz/corpus/$$name; mkdir -p $(BUILD)/corpus/$$name; \
+	  [ -d $$seeds ] || seeds=; \
 	  $$program -max_total_time=$(FUZZ_SHARE) -artifact_prefix=$(BUILD)/crash-$$name- -print_final_stats=1 \
-	    $(BUILD)/corpus/$$name >$$log 2>&1 || { cat $$log; echo "fuzz_$$name failed, see above"; exit 1; }; \
+	    $(BUILD)/corpus/$$name $$seeds >$$log 2>&1 || { cat $$log; echo "fuzz_$$name failed, see above"; exit 1; }; \
 	  sed -n "s/^stat::number_of_executed_units: */fuzz_$$name: no failure in $(FUZZ_SHARE) s, inputs tried: /p" $$log; \
 	done
 

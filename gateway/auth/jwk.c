@@ -118,13 +118,13 @@ static struct jwt_key *read_by_type(const json_t *jwk, bool secrets, char *error
     const json_t *type = json_object_get(jwk, "kty");
     if (is_named(type, "oct") && secrets)
         return read_secret(jwk, error, error_size);
-    EVP_PKEY *public = is_named(type, "RSA")   ? read_rsa(jwk)
-                       : is_named(type, "EC")  ? read_ec(jwk)
-                       : is_named(type, "OKP") ? read_okp(jwk)
-                                               : NULL;
+    EVP_PKEY *pkey = is_named(type, "RSA")   ? read_rsa(jwk)
+                     : is_named(type, "EC")  ? read_ec(jwk)
+                     : is_named(type, "OKP") ? read_okp(jwk)
+                                             : NULL;
     ERR_clear_error(); // of a key that OpenSSL has refused
-    if (public)
-        return jwt_key_from_public(public, error, error_size);
+    if (pkey)
+        return jwt_key_from_public(pkey, error, error_size);
     snprintf(error, error_size, "it is no RSA key, EC key on P-256 or Ed25519 key");
     return NULL;
 }

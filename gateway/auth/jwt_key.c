@@ -72,18 +72,18 @@ static unsigned algorithms_of(const EVP_PKEY *key, char *error, size_t error_siz
     return 0;
 }
 
-struct jwt_key *jwt_key_from_public(EVP_PKEY *public, char *error, size_t error_size)
+struct jwt_key *jwt_key_from_public(EVP_PKEY *pkey, char *error, size_t error_size)
 {
-    unsigned algorithms = algorithms_of(public, error, error_size);
+    unsigned algorithms = algorithms_of(pkey, error, error_size);
     struct jwt_key *key = algorithms ? calloc(1, sizeof *key) : NULL;
     if (!key) {
         if (algorithms)
             snprintf(error, error_size, "out of memory");
-        EVP_PKEY_free(public);
+        EVP_PKEY_free(pkey);
         return NULL;
     }
     key->algorithms = algorithms;
-    key->public = public;
+    key->pkey = pkey;
     return key;
 }
 
@@ -103,13 +103,13 @@ struct jwt_key *jwt_key_from_pem(const char *text, size_t len, char *error, size
         return NULL;
     }
     BIO *bio = BIO_new_mem_buf(text, (int)len);
-    EVP_PKEY *public = bio ? PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL) : NULL;
-    if (bio && !public && BIO_reset(bio) == 1)
-    public = read_certificate(bio);
+    EVP_PKEY *pkey = bio ? PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL) : NULL;
+    if (bio && !pkey && BIO_reset(bio) == 1)
+        pkey = read_certificate(bio);
     BIO_free(bio);
     ERR_clear_error(); // what was tried in vain
-    if (public)
-        return jwt_key_from_public(public, error, error_size);
+    if (pkey)
+        return jwt_key_from_public(pkey, error, error_size);
     snprintf(error, error_size, "it has neither a PEM public key nor a certificate");
     return NULL;
 }
@@ -118,7 +118,7 @@ void jwt_key_destroy(struct jwt_key *key)
 {
     if (!key)
         return;
-    EVP_PKEY_free(key->public);
+    EVP_PKEY_free(key->pkey);
     OPENSSL_cleanse(key->secret, key->secret_len);
     free(key->kid);
     free(key);

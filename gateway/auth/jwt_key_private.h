@@ -8,10 +8,10 @@
 struct jwt_key {
     unsigned algorithms; // a set; see jwt_algorithm.h
     char *kid;           // or NULL
-    EVP_PKEY *public;    // NULL: a secret
+    EVP_PKEY *pkey;      // NULL: a secret
     size_t secret_len;
     unsigned char secret[];
 };
 
-// Takes `public`, also where it fails. NULL with one line in `error` where its kind, curve or size is not allowed.
-struct jwt_key *jwt_key_from_public(EVP_PKEY *public, char *error, size_t error_size);
+// Takes `pkey`, also where it fails. NULL with one line in `error` where its kind, curve or size is not allowed.
+struct jwt_key *jwt_key_from_public(EVP_PKEY *pkey, char *error, size_t error_size);

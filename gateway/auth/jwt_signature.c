@@ -28,7 +28,7 @@ static bool verify_public(const struct jwt_key *key, const struct jwt *jwt, cons
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     EVP_PKEY_CTX *options = NULL; // the context's
     const EVP_MD *hash = jwt->algorithm == JWT_EdDSA ? NULL : EVP_sha256();
-    bool ok = ctx && EVP_DigestVerifyInit(ctx, &options, hash, NULL, key->public) == 1 &&
+    bool ok = ctx && EVP_DigestVerifyInit(ctx, &options, hash, NULL, key->pkey) == 1 &&
               set_padding(options, jwt->algorithm) &&
               EVP_DigestVerify(ctx, signature, len, (const unsigned char *)jwt->text, jwt->signed_len) == 1;
     EVP_MD_CTX_free(ctx);
@@ -61,7 +61,7 @@ bool jwt_key_verify(const struct jwt_key *key, const struct jwt *jwt)
         [JWT_HS256] = HMAC_SHA256, [JWT_HS384] = HMAC_SHA384, [JWT_HS512] = HMAC_SHA512};
     unsigned char der[ES256_DER_MAX];
     assert(key->algorithms & JWT_BIT(jwt->algorithm));
-    if (!key->public)
+    if (!key->pkey)
         return hmac_verify(hashes[jwt->algorithm], key->secret, key->secret_len, jwt->text, jwt->signed_len,
                            jwt->signature, jwt->signature_len);
     if (jwt->algorithm != JWT_ES256)

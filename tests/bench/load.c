@@ -1,7 +1,7 @@
 // The load: one process that holds many event streams, publishes to Redis, and checks every delivery.
 //
 //      load --port P --redis-port R --streams N --channels C [--first F] [--stride S] [--each E]
-//      [--path /stream?channel=] [--sources S] [--post PATH] [--prefix NAME] [--tls 1]
+//      [--path /stream?channel=] [--sources S] [--post PATH] [--prefix NAME] [--tls 1] [--token T]
 //
 // --post publishes with HTTP POST to PATH of the server itself, for a peer that has a protocol of its own
 // with Redis. Stream i listens to E channels, of which the one numbered k is NAME:(F + (i * E + k) * S) % C;
@@ -199,7 +199,7 @@ static void command_reconnect(struct load *l)
 static void usage(void)
 {
     fputs("usage: load --port P --redis-port R --streams N --channels C [--first F] [--stride S] [--each E] "
-          "[--path P] [--sources S] [--post P] [--prefix NAME] [--tls 1]\n",
+          "[--path P] [--sources S] [--post P] [--prefix NAME] [--tls 1] [--token T]\n",
           stderr);
     exit(2);
 }
@@ -223,6 +223,7 @@ static void read_arguments(struct load *l, int argc, char **argv)
         {"--path", NULL, &l->path},
         {"--post", NULL, &l->post},
         {"--prefix", NULL, &l->prefix},
+        {"--token", NULL, &l->token},
     };
     const size_t known = sizeof options / sizeof *options;
     for (int i = 1; i + 1 < argc; i += 2) {

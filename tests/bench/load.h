@@ -29,8 +29,8 @@ struct stream {
 
 struct load {
     uint32_t port, redis_port;
-    const char *path, *post, *prefix;
-    uint32_t tls; // 1: streams come by TLS
+    const char *path, *post, *prefix, *token; // `token`: a bearer's, or NULL
+    uint32_t tls;                             // 1: streams come by TLS
     SSL_CTX *context;
     uint32_t stream_count, channel_count, channels_each, first, stride, sources;
     int epoll, redis;

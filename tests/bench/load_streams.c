@@ -136,7 +136,9 @@ void load_request(struct load *l, uint32_t i, const char *more)
     bool ok = buf_printf(&request, "GET %s%s:%u", l->path, l->prefix, load_channel(l, i, 0));
     for (uint32_t k = 1; ok && k < l->channels_each; k++)
         ok = buf_printf(&request, "&channel=%s:%u", l->prefix, load_channel(l, i, k));
-    if (!ok || !buf_printf(&request, "%s HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n\r\n", more))
+    ok = ok && buf_printf(&request, "%s HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n", more) &&
+         (!l->token || buf_printf(&request, "Authorization: Bearer %s\r\n", l->token));
+    if (!ok || !buf_append(&request, "\r\n", 2))
         load_die("out of memory");
     s->fd = load_connect(1 + i % l->sources, (uint16_t)l->port);
     send_request(l, s, &request);

@@ -66,6 +66,12 @@ export async function oneChannel(server, context, { streams, messages, rate }) {
   });
 }
 
+// Accepting alone.
+export async function accept(server, context, { streams }) {
+  return withServer(server, context, (running) => withLoad(running, context, { streams, channels: 1 }, async (load) =>
+    ({ accept_us: (await measured(running, load, 'open')).cpu / streams })));
+}
+
 // A channel per stream, and messages that come alone: one write to Redis each, evenly spaced. Streams get their messages in
 // another order than they were opened in, and each only every `streams` messages, so that its socket is not in a cache.
 export async function ownChannels(server, context, { streams, messages, rate }) {

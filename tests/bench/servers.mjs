@@ -1,6 +1,7 @@
 // The servers that are measured. Each: { name, about, start(context) -> { child, port, load: [arguments for the load] } }.
 // `context` has core, redisPort, folder, log(name).
 import { execFileSync } from 'node:child_process';
+import { createHmac } from 'node:crypto';
 import { connect } from 'node:net';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -40,19 +41,32 @@ const floor = {
   },
 };
 
-export function gateway({ workers = 1, core, args = [], load = [] } = {}) {
+// A token like those of identity providers, signed with HS256.
+function token(secret) {
+  const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const now = Math.floor(Date.now() / 1000);
+  const claims = { iss: 'https://login.example', sub: 'auth0|64b7f2c1a9e8d3', aud: 'https://sse.example', iat: now, exp: now + 86400, jti: 'aZ3kT9', channels: ['bench:*'] };
+  const signed = `${part({ alg: 'HS256', typ: 'JWT', kid: '2026-11' })}.${part(claims)}`;
+  return `${signed}.${createHmac('sha256', secret).update(signed).digest('base64url')}`;
+}
+
+// `tokens`: each stream has one, and no channel is open without.
+export function gateway({ workers = 1, core, tokens = false, args = [], load = [] } = {}) {
   return {
-    name: workers === 1 ? 'gateway' : `gateway, ${workers} workers`,
+    name: tokens ? 'gateway, tokens' : workers === 1 ? 'gateway' : `gateway, ${workers} workers`,
     about: 'sse-gateway',
     async start(context) {
       const port = await freePort();
       const admin = await freePort();
-      const child = start(core ?? context.core, [join(root, 'build/sse-gateway'), '--anonymous', '*', '--id', 'bench',
+      const secret = 'a secret of the bench that has more than 32 bytes';
+      const file = join(context.folder, 'secret');
+      if (tokens) writeFileSync(file, secret);
+      const child = start(core ?? context.core, [join(root, 'build/sse-gateway'), ...(tokens ? ['--jwt-secret-file', file] : ['--anonymous', '*']), '--id', 'bench',
         '--listen', `127.0.0.1:${port}`, '--admin-listen', `127.0.0.1:${admin}`, '--workers', String(workers),
         '--redis', `redis://127.0.0.1:${context.redisPort}`, '--heartbeat', '15s', '--log-level', 'warn', ...args],
       { log: context.log('gateway') });
       await waitFor('the gateway ready', async () => (await fetch(`http://127.0.0.1:${admin}/health/ready`)).ok);
-      return { child, port, admin, load };
+      return { child, port, admin, load: tokens ? [...load, '--token', token(secret)] : load };
     },
   };
 }

@@ -60,6 +60,7 @@ function rows(results) {
       ratio(results, 'tls', 'cpu_us_per_delivery', 'NGINX, TLS', undefined, 'gateway, TLS')],
     ['idle TLS stream', 'own memory', 12288, 'B', typical(results, 'tls', 'gateway, TLS', 'bytes_per_stream')],
     ['accepting', 'CPU per stream over the floor', 1.5, 'x', ratio(results, 'one_channel', 'accept_us')],
+    ['accepting with an HS256 token', 'CPU per stream over one without', 1.5, 'x', ratio(results, 'accept', 'accept_us', 'gateway', 'accept_us', 'gateway, tokens')],
     ['ingest', 'time for all that Redis takes, over the floor', 1.1, 'x', ratio(results, 'ingest', 'seconds')],
     ['all streams resume 256 events of 1 KiB', 'memory beyond that of idle streams, over the ring of 1 MiB', 2, 'x',
       typical(results, 'resume', 'gateway', 'memory_growth') / (1 << 20)],

@@ -327,7 +327,7 @@ TEST(rfc8725_2_5_a_point_that_is_not_on_the_curve_is_no_key)
 {
     settings.jwks = file("off", "{\"keys\":[{\"kty\":\"EC\",\"crv\":\"P-256\","
                                 "\"x\":\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU\","
-                                "\"y\":\"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a1\"}]}");
+                                "\"y\":\"y_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0\"}]}");
     ck_assert_ptr_null(authenticator_create(&settings, error, sizeof error));
 }
 
