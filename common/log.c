@@ -21,8 +21,8 @@
 #define LIMIT_LINES 20u
 #define LIMIT_PERIOD_MS 10000u
 
-static const char *const level_names[] = {"debug", "info", "warn", "error"};
-static const char *const format_names[] = {"text", "json"};
+const char *const log_level_names[] = {"debug", "info", "warn", "error", NULL};
+const char *const log_format_names[] = {"text", "json", NULL};
 
 // Standard error is one per process, and so is this. Only the level may change once threads run.
 static _Atomic int current_level = LOG_LEVEL_INFO;
@@ -111,7 +111,7 @@ static void format_now(char out[32])
 
 static size_t format_text(char *line, const char *now, int level, const char *module, const char *message)
 {
-    int n = snprintf(line, LOG_LINE_MAX, "%s %-5s %s: %s", now, level_names[level], module, message);
+    int n = snprintf(line, LOG_LINE_MAX, "%s %-5s %s: %s", now, log_level_names[level], module, message);
     return n < 0 ? 0 : (size_t)n < LOG_LINE_MAX - 1 ? (size_t)n : LOG_LINE_MAX - 1;
 }
 
@@ -119,8 +119,8 @@ static size_t format_text(char *line, const char *now, int level, const char *mo
 static size_t format_json(char *line, const char *now, int level, const char *module, const char *message)
 {
     size_t len;
-    json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:s}", "ts", now, "level", level_names[level], "module",
-                               module, "id", current_id, "msg", message);
+    json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:s}", "ts", now, "level", log_level_names[level],
+                               "module", module, "id", current_id, "msg", message);
     if (!object)
         return 0;
     len = json_dumpb(object, line, LOG_LINE_MAX - 1, JSON_COMPACT);
@@ -283,31 +283,4 @@ bool log_stop(uint32_t timeout_ms)
 uint64_t log_dropped(void)
 {
     return log_writer_dropped();
-}
-
-static int name_index(const char *name, const char *const *names, int count)
-{
-    for (int i = 0; i < count; i++) {
-        if (strcmp(name, names[i]) == 0)
-            return i;
-    }
-    return -1;
-}
-
-bool log_level_from_name(const char *name, enum log_level *level)
-{
-    int i = name_index(name, level_names, sizeof level_names / sizeof *level_names);
-    if (i < 0)
-        return false;
-    *level = (enum log_level)i;
-    return true;
-}
-
-bool log_format_from_name(const char *name, enum log_format *format)
-{
-    int i = name_index(name, format_names, sizeof format_names / sizeof *format_names);
-    if (i < 0)
-        return false;
-    *format = (enum log_format)i;
-    return true;
 }

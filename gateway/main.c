@@ -13,6 +13,8 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/map.h"
+#include "gateway/auth/authenticator.h"
+#include "gateway/client/connect_rate.h"
 #include "gateway/client/listen_address.h"
 #include "gateway/process/admin.h"
 #include "gateway/process/capacity.h"
@@ -36,6 +38,7 @@ struct gateway {
     struct replay_budget replay_budget;
     struct client_settings client;
     struct users *users;
+    struct connect_rate *connect_rate; // NULL: off
     struct status status;
     struct counters counters; // of the main thread
     struct ev_loop *loop;
@@ -129,6 +132,11 @@ static void on_mail(void *ctx, const struct mail *mail, bool more)
         drain_worker_empty(&g->drain);
 }
 
+static const char *off_is_none(const char *value)
+{
+    return strcmp(value, "off") == 0 ? NULL : value;
+}
+
 static void fill_settings(struct gateway *g)
 {
     const struct config *c = &g->config;
@@ -140,6 +148,9 @@ static void fill_settings(struct gateway *g)
                    .cors_origin_count = c->cors_origin.count},
         .anonymous = (const char *const *)c->anonymous.items,
         .anonymous_count = c->anonymous.count,
+        .authenticator = c->authenticator,
+        .token_cookie = off_is_none(c->token_cookie),
+        .token_query = off_is_none(c->token_query),
         .max_channels = c->max_channels,
         .heartbeat_ms = (uint32_t)c->heartbeat_ms,
         .retry_ms = (uint32_t)c->retry_ms,
@@ -149,6 +160,10 @@ static void fill_settings(struct gateway *g)
         .drop_oldest = c->slow_client == SLOW_CLIENT_DROP_OLDEST,
         .users = g->users,
         .user_cap = {.max = c->max_per_user, .replace_oldest = c->user_cap_policy == USER_CAP_OLDEST},
+        .address_cap = {.max = c->max_per_ip},
+        .connect_rate = g->connect_rate,
+        .trusted = c->trusted,
+        .vouched = {.channels = c->channels_header, .subject = c->subject_header},
         .refuse_with_status = c->refusal == REFUSAL_STATUS,
         .head_timeout_ms = HEAD_TIMEOUT_MS,
         .keep_alive_ms = KEEP_ALIVE_MS,
@@ -183,7 +198,7 @@ static bool create_bus(struct gateway *g)
     struct bus_settings settings = {
         .loop = g->config.workers == 1 ? worker_loop(g->workers[0]) : NULL,
         .redis = &g->config.redis_url,
-        .sharded = g->config.sharded,
+        .sharded = g->config.redis_url.sharded,
         .client_name = "sse-gateway",
         .max_message = g->config.max_message,
         .payload = g->config.payload,
@@ -201,10 +216,24 @@ static void on_read_redis(void *ctx)
     bus_read(ctx);
 }
 
+static bool create_connect_rate(struct gateway *g)
+{
+    const struct config *c = &g->config;
+    if (c->connect_rate == 0)
+        return true;
+    g->connect_rate = connect_rate_create((uint32_t)c->connect_rate,
+                                          (uint32_t)(c->connect_burst ? c->connect_burst : c->connect_rate));
+    return g->connect_rate != NULL;
+}
+
 static bool gateway_setup(struct gateway *g)
 {
     const struct users_hooks users = {.end = status_end_stream, .ctx = &g->status};
     g->users = users_create(&users);
+    if (!create_connect_rate(g)) {
+        log_error("main", "cannot start: out of memory");
+        return false;
+    }
     fill_settings(g);
     g->status.id = g->config.name;
     g->status.workers = g->workers;
@@ -219,6 +248,10 @@ static bool gateway_setup(struct gateway *g)
         return false;
     }
     g->status.bus = g->bus;
+    if (g->config.authenticator && !authenticator_start(g->config.authenticator)) {
+        log_error("main", "cannot start a thread that fetches the keys of --jwks");
+        return false;
+    }
     if (g->config.workers == 1)
         worker_set_read_redis(g->workers[0], on_read_redis, g->bus);
     return true;
@@ -263,6 +296,7 @@ static void gateway_teardown(struct gateway *g)
         worker_destroy(g->workers[i]);
     g->status.worker_count = 0;
     users_destroy(g->users);
+    connect_rate_destroy(g->connect_rate);
     mailbox_destroy(g->inbox);
     drain_unwatch(&g->drain);
     if (g->loop)
