@@ -122,11 +122,6 @@ class Scenario {
         }, { ms: SETTLE_MS, every: 50 });
     }
 
-    /** A look-up of a name that an exit does not wait for has a thread. */
-    async noLookup(threadsAtStart) {
-        await until('no thread that looks up a name', () => threadsOf(this.gateway) <= threadsAtStart, { ms: SETTLE_MS, every: 20 });
-    }
-
     async drain() {
         for (const source of this.sources) source.leave();
         this.gateway.terminate();
@@ -141,7 +136,6 @@ class Scenario {
     }
 }
 
-const threadsOf = (gateway) => fs.readdirSync(`/proc/${gateway.process.pid}/task`).length;
 const descriptorsOf = (gateway) => fs.readdirSync(`/proc/${gateway.process.pid}/fd`).length;
 
 /** When what asked whether it is ready has been closed. */
@@ -184,12 +178,10 @@ export async function runCase(scope, server, { call, error = 0, nth, times = 1, 
         await process.ready('is ready', () => gateway.ready(), { ms: 20000 });
         started = true;
         const atStart = await descriptorsAtRest(gateway);
-        const threads = threadsOf(gateway);
         for (let i = 1; i <= 3; i++) await Promise.all([scenario.publish('d1'), scenario.publish('d2')]);
         control.arm();
         await Promise.race([scenario.run(), process.ended.then((how) => Promise.reject(new Error(`it ended with ${how.signal ?? how.code}`)))]);
         await scenario.descriptors(atStart);
-        await scenario.noLookup(threads);
         await scenario.drain();
         if (control.left > 0) scenario.faults.push(`${control.left} bytes are left`);
     } catch (failure) {
