@@ -201,10 +201,13 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 0755 $(BUILD)/sse-gateway $(BUILD)/sse-publish $(DESTDIR)$(PREFIX)/bin/
 	install -m 0644 docs/man/sse-gateway.1 docs/man/sse-publish.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's|/usr/local/bin/|$(PREFIX)/bin/|' deploy/systemd/sse-gateway.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/sse-gateway.service
 
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,sse-gateway sse-publish)
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/share/man/man1/,sse-gateway.1 sse-publish.1)
+	rm -f $(DESTDIR)$(PREFIX)/lib/systemd/system/sse-gateway.service
 
 FORMATTED = $(shell find gateway common publisher-cli tests -name node_modules -prune -o -name '*.[ch]' -print)
 SCRIPTS   = $(shell grep -rlE --exclude-dir=node_modules '^\#!/(usr/)?bin/(env )?(ba)?sh' .ci deploy tests)

@@ -8,7 +8,7 @@ import { before, test } from 'node:test';
 import { buildPlain } from '../lib/calls.mjs';
 import { command } from '../lib/command.mjs';
 import { Gateway } from '../lib/gateway.mjs';
-import { BUILD, GATEWAY, ROOT } from '../lib/paths.mjs';
+import { BUILD, ROOT } from '../lib/paths.mjs';
 import { Redis } from '../lib/redis.mjs';
 import { scopeOf } from '../lib/scope.mjs';
 import { openStream } from '../lib/streams.mjs';
@@ -111,14 +111,15 @@ test('the systemd unit lets through what the gateway and its own filter need', a
     assert.deepEqual(needed.filter((name) => known.has(name) && (!allowed.has(name) || denied.has(name))), []);
 });
 
-test('the systemd unit is exposed by 2.0 at most, and systemd has nothing to say against it', async (t) => {
+test('the systemd unit is exposed by 2.0 at most, and systemd has nothing to say against the one that is installed', async (t) => {
     const scope = scopeOf(t);
     const { out } = await command('systemd-analyze', ['security', '--offline=yes', '--no-pager', UNIT]);
     const exposure = Number(out.match(/exposure level for sse-gateway\.service: (\d+\.\d+)/)?.[1]);
     t.diagnostic(`exposure ${exposure}`);
     assert.ok(exposure <= 2.0, out);
-    const copy = path.join(scope.folder, path.basename(UNIT));
-    fs.writeFileSync(copy, fs.readFileSync(UNIT, 'utf8').replace('/usr/local/bin/sse-gateway', GATEWAY));
+    const installed = await command('flock', [path.join(ROOT, 'Makefile'), 'make', '-C', ROOT, 'BUILD=build', 'install', `PREFIX=${path.join(scope.folder, 'usr')}`], { env: { MAKEFLAGS: '', MAKELEVEL: '', SANITIZER: '' }, ms: 300000 });
+    assert.equal(installed.code, 0, installed.out + installed.err);
+    const copy = path.join(scope.folder, 'usr/lib/systemd/system', path.basename(UNIT));
     const verify = await command('systemd-analyze', ['verify', '--man=no', copy]);
     assert.deepEqual([verify.code, verify.out + verify.err], [0, '']);
 });

@@ -20,14 +20,14 @@ const ENOSPC = 28;
 before(() => buildPlain());
 
 /** Runs the cases, which `plan(run)` resolves to, and holds each verdict. `reached`: the call that is to fail must have been made. */
-async function torture(t, plan, { reached = true, tls = false } = {}) {
+async function torture(t, plan, { reached = true, shape } = {}) {
     const problems = [];
     let count = 0;
     await inLanes(scopeOf(t), LANES, plan, ({ name, nth, calls, faults }) => {
         count++;
         if (faults.length > 0) problems.push(`${name}: ${faults.join('; ')}`);
         if (reached && calls < nth) problems.push(`${name}: ${calls} calls`);
-    }, { tls });
+    }, { shape });
     t.diagnostic(`${count} cases`);
     assert.deepEqual(problems, []);
 }
@@ -65,14 +65,14 @@ test('a wake-up that is lost: the thread that it was meant for finds its mail al
     await torture(t, (run) => casesOf(run, 'eventfd_write', [2], { to: 6 }));
 });
 
-for (const tls of [false, true]) {
-    const way = tls ? 'TLS' : 'plain sockets';
-    test(`bytes that come and go one by one, with ${way} to Redis: slower, and nothing else`, async (t) => {
-        await torture(t, async () => [1, 2].map((workers) => ({ call: tls ? 'tls_trickle' : 'trickle', nth: 0, workers })), { tls });
+const SHAPES = [[undefined, 'plain sockets', 'trickle'], ['redis-tls', 'TLS to Redis', 'tls_trickle'], ['tokens', 'tokens', 'tokens_trickle']];
+for (const [shape, what, trickle] of SHAPES) {
+    test(`bytes that come and go one by one, with ${what}: slower, and nothing else`, async (t) => {
+        await torture(t, async () => [1, 2].map((workers) => ({ call: trickle, nth: 0, workers })), { shape });
     });
 
-    test(`any call that fails, with ${way} to Redis: as many cases as there is time for`, async (t) => {
-        await torture(t, async (run) => sample(run, { tls, ms: SAMPLE_MS }), { tls, reached: false });
+    test(`any call that fails, with ${what}: as many cases as there is time for`, async (t) => {
+        await torture(t, async (run) => sample(run, { shape, ms: SAMPLE_MS }), { shape, reached: false });
     });
 }
 

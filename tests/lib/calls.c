@@ -6,8 +6,8 @@
 // "eventfd_write" for a write that wakes a loop). Its calls count from the moment that `armed` is set, in all threads.
 // CALLS_PLACE ("FROM TO", addresses in the program's file) names a function of the program: only calls that are made from
 // within it, however deep, count then. CALLS_FILE.trace tells afterwards which callers the failed call had: a file and an
-// offset in it. With CALLS_LEAKS, blocks that the program itself allocated and has not freed at its exit are summed in
-// `left` and told in CALLS_FILE.leaks.
+// offset in it. With CALLS_LEAKS, CALLS_FILE.leaks tells the blocks that the program itself allocated and has not freed at
+// its exit: the caller, and bytes.
 #include <dlfcn.h>
 #include <errno.h>
 #include <execinfo.h>
@@ -115,8 +115,7 @@ struct control {
     _Atomic uint64_t calls;   // of what is to fail, so far
     _Atomic uint64_t times;   // calls in a row that fail, from `nth` on
     _Atomic uint64_t trickle; // 1: reads and writes of sockets move one byte, from `armed` on
-    _Atomic uint64_t left;    // bytes, at the exit
-    _Atomic uint64_t unused;
+    uint64_t unused[2];
     struct record records[F_COUNT];
 };
 
@@ -256,14 +255,14 @@ __attribute__((destructor)) static void report(void)
     if (!notes_blocks)
         return;
     notes_blocks = 0;
-    struct control *c = atomic_load(&control);
     int fd = create(path_of_leaks);
     for (size_t i = 0; i < BLOCKS_MAX; i++) {
         Dl_info info;
         if (!blocks[i].at || !dladdr(blocks[i].caller, &info) || info.dli_fbase != (void *)base)
             continue;
-        atomic_fetch_add(&c->left, blocks[i].size);
-        tell_caller(fd, blocks[i].caller, " left a block");
+        char size[40];
+        snprintf(size, sizeof size, " %zu", blocks[i].size);
+        tell_caller(fd, blocks[i].caller, size);
     }
     (void)syscall(SYS_close, fd);
 }

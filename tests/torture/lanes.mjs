@@ -1,5 +1,8 @@
 // Cases that run beside each other: each lane has a Redis of its own, since a case kills connections.
 
+import crypto from 'node:crypto';
+import fs from 'node:fs';
+import path from 'node:path';
 import { Authority } from '../lib/certificates.mjs';
 import { connect, load } from '../lib/durable.mjs';
 import { Redis } from '../lib/redis.mjs';
@@ -32,14 +35,14 @@ export async function casesOf(run, call, workers, { from, to, times = 1, places 
 
 /**
  * For as long as `ms`: of each call that may fail the first, the second, the third, and then numbers that are spread over all that
- * there are. `tls`: of the calls of a gateway that speaks TLS with Redis, else of all others.
+ * there are. `shape`: of the calls that CALLS has for that; undefined: of all others.
  */
-export async function* sample(run, { tls = false, ms, workers = 2 }) {
-    const { calls: allocations, made, faults } = await run({ call: tls ? 'tls_malloc' : 'malloc', nth: 0, workers });
+export async function* sample(run, { shape, ms, workers = 2 }) {
+    const { calls: allocations, made, faults } = await run({ call: { 'redis-tls': 'tls_malloc', tokens: 'tokens_malloc' }[shape] ?? 'malloc', nth: 0, workers });
     if (faults.length > 0) throw new Error(`where nothing fails: ${faults.join('; ')}`);
     const end = performance.now() + ms;
     const totals = { ...made, malloc: allocations, eventfd_write: made.write };
-    const calls = Object.entries(CALLS).filter(([, c]) => Boolean(c.tls) === tls && !c.trickle);
+    const calls = Object.entries(CALLS).filter(([, c]) => c.shape === shape && !c.trickle);
     for (let round = 1; ; round++) {
         for (const [call, { call: fail = call, errors }] of calls) {
             if (performance.now() >= end) return;
@@ -50,17 +53,29 @@ export async function* sample(run, { tls = false, ms, workers = 2 }) {
     }
 }
 
-async function startServer(scope, tls) {
-    const ca = tls && (await Authority.create(scope));
-    const redis = await Redis.start(scope, { secure: tls && { ca, ...(await ca.sign('redis')) } });
-    const client = connect(scope, redis);
-    await load(client);
-    return { redis, client, args: tls ? ['--redis-ca', ca.cert] : [] };
+/** A token of HS256 that opens all channels. */
+function token(secret) {
+    const encode = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
+    const signed = `${encode({ alg: 'HS256' })}.${encode({ sub: 'torture', channels: ['*'], exp: Math.floor(Date.now() / 1000) + 86400 })}`;
+    return `${signed}.${crypto.createHmac('sha256', secret).update(signed).digest('base64url')}`;
 }
 
-/** `plan(run)` resolves to cases (an iterable), which run in `count` lanes; `tell` is called with each result. `tls`: to Redis. */
-export async function inLanes(scope, count, plan, tell, { tls = false } = {}) {
-    const servers = await Promise.all(Array.from({ length: count }, () => startServer(scope, tls)));
+/** { redis, client } with the function library, and what a gateway of that shape is given: { args, anonymous }, its clients: { headers }. */
+async function startServer(scope, shape) {
+    const ca = shape === 'redis-tls' && (await Authority.create(scope));
+    const redis = await Redis.start(scope, { secure: ca && { ca, ...(await ca.sign('redis')) } });
+    const client = connect(scope, redis);
+    await load(client);
+    if (shape !== 'tokens') return { redis, client, args: ca ? ['--redis-ca', ca.cert] : [] };
+    const secret = crypto.randomBytes(32).toString('hex');
+    const file = path.join(scope.folder, `secret-${redis.port}`);
+    fs.writeFileSync(file, secret, { mode: 0o600 });
+    return { redis, client, args: ['--jwt-secret-file', file], anonymous: [], headers: `Authorization: Bearer ${token(secret)}\r\n` };
+}
+
+/** `plan(run)` resolves to cases (an iterable), which run in `count` lanes; `tell` is called with each result. `shape`: as in CALLS. */
+export async function inLanes(scope, count, plan, tell, { shape } = {}) {
+    const servers = await Promise.all(Array.from({ length: count }, () => startServer(scope, shape)));
     const cases = await plan((one) => runCase(scope, servers[0], one));
     const next = cases[Symbol.asyncIterator]?.() ?? cases[Symbol.iterator]();
     await Promise.all(servers.map(async (server) => {

@@ -14,7 +14,7 @@ const SETTLE_MS = 15000; // a refused stream has waited 5 s before it comes back
 const END_MS = 8000;
 
 /** Calls and the errors with which each of them is to fail. `from`: the moment from which calls are counted; `most`: how many of
- * them a sweep takes, if not all; `tls`: the gateway speaks TLS with Redis. `trickle`: nothing fails, and bytes come one by one. */
+ * them a sweep takes, if not all; `shape`: what the gateway is set up for (lanes.mjs). `trickle`: nothing fails, and bytes come one by one. */
 export const CALLS = {
     malloc: { errors: { ENOMEM: 12 }, from: 'ready' },
     epoll_ctl: { errors: { ENOMEM: 12, ENOSPC: 28 }, from: 'start' },
@@ -33,15 +33,20 @@ export const CALLS = {
     open: { errors: { EMFILE: 24 }, most: 20, from: 'start' },
     getrandom: { errors: { EINTR: 4, ENOSYS: 38 }, from: 'start' },
     eventfd: { errors: { EMFILE: 24, ENOMEM: 12 }, from: 'start' },
-    read: { errors: { ECONNRESET: 104, EINTR: 4, EAGAIN: 11 }, most: 60, from: 'ready', tls: true },
-    write: { errors: { EPIPE: 32, EINTR: 4, EAGAIN: 11 }, most: 60, from: 'ready', tls: true },
-    SSL_new: { errors: { ENOMEM: 12 }, from: 'start', tls: true },
-    SSL_do_handshake: { errors: { ENOMEM: 12, ECONNRESET: 104 }, from: 'start', tls: true },
-    SSL_read_ex: { errors: { ENOMEM: 12, ECONNRESET: 104 }, most: 60, from: 'start', tls: true },
-    SSL_write_ex: { errors: { ENOMEM: 12, EPIPE: 32 }, most: 60, from: 'start', tls: true },
-    tls_malloc: { call: 'malloc', errors: { ENOMEM: 12 }, most: 500, from: 'ready', tls: true },
+    read: { errors: { ECONNRESET: 104, EINTR: 4, EAGAIN: 11 }, most: 60, from: 'ready', shape: 'redis-tls' },
+    write: { errors: { EPIPE: 32, EINTR: 4, EAGAIN: 11 }, most: 60, from: 'ready', shape: 'redis-tls' },
+    SSL_new: { errors: { ENOMEM: 12 }, from: 'start', shape: 'redis-tls' },
+    SSL_do_handshake: { errors: { ENOMEM: 12, ECONNRESET: 104 }, from: 'start', shape: 'redis-tls' },
+    SSL_read_ex: { errors: { ENOMEM: 12, ECONNRESET: 104 }, most: 60, from: 'start', shape: 'redis-tls' },
+    SSL_write_ex: { errors: { ENOMEM: 12, EPIPE: 32 }, most: 60, from: 'start', shape: 'redis-tls' },
+    tls_malloc: { call: 'malloc', errors: { ENOMEM: 12 }, most: 500, from: 'ready', shape: 'redis-tls' },
+    tokens_malloc: { call: 'malloc', errors: { ENOMEM: 12 }, from: 'ready', shape: 'tokens' },
+    tokens_send: { call: 'send', errors: { EPIPE: 32, EAGAIN: 11 }, most: 20, from: 'ready', shape: 'tokens' },
+    tokens_sendmsg: { call: 'sendmsg', errors: { ECONNRESET: 104, EAGAIN: 11 }, most: 20, from: 'ready', shape: 'tokens' },
+    tokens_recv: { call: 'recv', errors: { ECONNRESET: 104, ENOMEM: 12 }, most: 20, from: 'ready', shape: 'tokens' },
     trickle: { trickle: true, from: 'start' },
-    tls_trickle: { trickle: true, from: 'start', tls: true },
+    tokens_trickle: { trickle: true, from: 'start', shape: 'tokens' },
+    tls_trickle: { trickle: true, from: 'start', shape: 'redis-tls' },
 };
 
 class Scenario {
@@ -49,13 +54,13 @@ class Scenario {
     sources = [];
     published = new Map(); // channel -> how many
 
-    constructor(name, { redis, client, gateway }) {
-        Object.assign(this, { redis, client, gateway });
+    constructor(name, { redis, client, headers, gateway }) {
+        Object.assign(this, { redis, client, headers, gateway });
         this.channels = { d1: `d1:${name}`, d2: `d2:${name}`, p1: `p1:${name}`, p2: `p2:${name}` };
     }
 
     open(settings) {
-        const source = new Source(this.gateway.port, settings).start();
+        const source = new Source(this.gateway.port, { ...settings, headers: this.headers }).start();
         this.sources.push(source);
         return source;
     }
@@ -156,7 +161,7 @@ function isDocumentedEnd(process, armed) {
 }
 
 /**
- * Runs one case. `server`: { redis, client, args } with the function library, and what the gateway needs to reach it. `call`: a name of CALLS; `nth` 0: nothing fails; `times`: calls in a row that fail.
+ * Runs one case. `server`: of startServer (lanes.mjs). `call`: a name of CALLS; `nth` 0: nothing fails; `times`: calls in a row that fail.
  * `place`: the function from within which it is made, if that matters.
  * Resolves to { calls, made, faults, end, trace }: `made` has the calls of all functions since the start; `end` is 'documented' where the gateway ended as it says that it would.
  */
@@ -169,7 +174,7 @@ export async function runCase(scope, server, { call, error = 0, nth, times = 1, 
     const own = { folder, undo: [], defer(f) { this.undo.push(f); } };
     const args = ['--retry', '100ms', '--drain-timeout', '3s', '--log-level', 'debug', ...server.args];
     const redisUrl = server.redis.url.replace('127.0.0.1', 'localhost'); // a name, which has to be looked up
-    const gateway = await Gateway.start(own, { redisUrl, env: control.env, args, workers, ready: false });
+    const gateway = await Gateway.start(own, { redisUrl, env: control.env, args, anonymous: server.anonymous, workers, ready: false });
     const { process } = gateway;
     const scenario = new Scenario(path.basename(folder), { ...server, gateway });
     let end = 'drained';

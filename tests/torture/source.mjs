@@ -21,9 +21,9 @@ export class Source {
     #began = false;
     #retry = FIRST_RETRY_MS;
 
-    /** `durable` and `plain`: its channels. `query`: what its URL has beside them. */
-    constructor(port, { durable = [], plain = [], query = '' }) {
-        Object.assign(this, { port, durable, plain });
+    /** `durable` and `plain`: its channels. `query`: what its URL has beside them; `headers`: lines of its head. */
+    constructor(port, { durable = [], plain = [], query = '', headers = '' }) {
+        Object.assign(this, { port, durable, plain, headers });
         this.channels = [...durable, ...plain];
         this.path = `/stream?${this.channels.map((c) => `channel=${c}`).join('&')}${query}`;
     }
@@ -70,7 +70,7 @@ export class Source {
         this.#began = false;
         this.diary.push(`connects with '${this.lastEventId}'`);
         const id = this.lastEventId ? `Last-Event-ID: ${this.lastEventId}\r\n` : '';
-        stream.start(this.port, '127.0.0.1', `GET ${this.path} HTTP/1.1\r\nHost: torture\r\nAccept: text/event-stream\r\n${id}\r\n`, this.lastEventId);
+        stream.start(this.port, '127.0.0.1', `GET ${this.path} HTTP/1.1\r\nHost: torture\r\nAccept: text/event-stream\r\n${this.headers}${id}\r\n`, this.lastEventId);
         await stream.answered.then(() => this.#answered(stream), (error) => this.diary.push(`no answer: ${error.message}`));
         await stream.closed;
         this.lastEventId = stream.lastEventId;
