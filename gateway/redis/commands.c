@@ -180,7 +180,7 @@ static void take_error(struct commands *q, struct command *c, const redisReply *
         queue_answer(q, c, reply);
         return;
     }
-    struct commands *there = q->ask_redirect ? ask_redirect_at(q->ask_redirect, reply->str) : NULL;
+    struct commands *there = s->route && !s->redirected_from ? ask_redirect_at(q, reply->str) : NULL;
     if (there) {
         queue_hand_over(q, there, c);
         return;
@@ -257,6 +257,7 @@ struct commands *commands_create(struct ev_loop *loop, const struct commands_set
         return NULL;
     q->settings = *settings;
     queue_init(q, loop);
+    ask_redirect_init(q);
     ev_timer_init(&q->answer, on_answer_late, 0., ANSWER_CHECK_S);
     q->answer.data = q;
     const struct redis_conn_settings conn = {
@@ -272,10 +273,7 @@ struct commands *commands_create(struct ev_loop *loop, const struct commands_set
         .ctx = q,
     };
     q->conn = redis_conn_create(loop, &conn);
-    bool may_redirect = settings->route && !settings->redirected_from;
-    if (may_redirect)
-        q->ask_redirect = ask_redirect_create(loop, settings, q);
-    if (q->conn && (q->ask_redirect || !may_redirect))
+    if (q->conn)
         return q;
     commands_destroy(q);
     return NULL;
@@ -285,7 +283,7 @@ void commands_destroy(struct commands *q)
 {
     if (!q)
         return;
-    ask_redirect_destroy(q->ask_redirect);
+    ask_redirect_close(q);
     redis_conn_destroy(q->conn);
     queue_empty(q);
     queue_stop(q);
