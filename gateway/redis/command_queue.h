@@ -37,7 +37,6 @@ struct commands {
 
 // All lists empty; `retry` sends what is due by queue_send().
 void queue_init(struct commands *q, struct ev_loop *loop);
-void queue_stop(struct commands *q);
 // Hands every command to the queue of its slot, or forgets it.
 void queue_empty(struct commands *q);
 
