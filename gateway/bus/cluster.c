@@ -6,6 +6,7 @@
 #include "common/clock.h"
 #include "common/jitter.h"
 #include "common/log.h"
+#include "gateway/bus/questions.h"
 #include "gateway/bus/resume.h"
 #include "gateway/bus/subscriptions.h"
 #include "gateway/redis/cluster_map.h"
@@ -34,6 +35,11 @@ static bool is_classic_cluster(const struct cluster *cl)
 static struct node *subscriber_of(const struct cluster *cl, uint16_t slot)
 {
     return is_classic_cluster(cl) ? cl->chosen : cl->owner[slot];
+}
+
+static uint16_t slot_of(const struct cluster *cl, struct channel_ref channel)
+{
+    return cl->env->sharded ? cluster_slot(channel.name, channel.len) : 0;
 }
 
 // The node that has the channel's keys. Where no node has them, any node keeps the query until one does.
@@ -161,7 +167,7 @@ static void choose(struct cluster *cl)
 static void move_to_owner(void *ctx, struct bus_channel *c)
 {
     const struct cluster *cl = ctx;
-    if (!c->handler) // the canary's channel stays at its node
+    if (!c->handler || !c->handler->of_node)
         node_move_channel(cl->env->channels, c, subscriber_of(cl, c->slot));
 }
 
@@ -322,7 +328,7 @@ void cluster_destroy(struct cluster *cl)
 
 bool cluster_want(struct cluster *cl, unsigned worker, struct channel_ref channel)
 {
-    uint16_t slot = cl->env->sharded ? cluster_slot(channel.name, channel.len) : 0;
+    uint16_t slot = slot_of(cl, channel);
     struct bus_channel *c = channels_want(cl->env->channels, worker, channel, slot);
     if (!c)
         return false;
@@ -351,6 +357,23 @@ bool cluster_history(struct cluster *cl, unsigned worker, struct channel_ref cha
         return !n->history || history_ask_page(n->history, worker, channel, query);
     delivery_page_lost(cl->env->delivery, worker, query->number);
     return true;
+}
+
+void cluster_ask(struct cluster *cl, unsigned worker, struct question *q)
+{
+    if (cl->env->asks && cl->count > 0)
+        questions_ask(cl->nodes[0]->questions, worker, q);
+    else
+        questions_tell(cl->env, worker, q);
+}
+
+bool cluster_listen(struct cluster *cl, const char *name, const struct channel_handler *handler, void *ctx)
+{
+    const struct channel_ref ref = channel_ref(name, strlen(name));
+    struct bus_channel *c = channels_add_internal(cl->env->channels, ref, slot_of(cl, ref), handler, ctx);
+    if (c)
+        move_to_owner(cl, c);
+    return c != NULL;
 }
 
 void cluster_read(struct cluster *cl)
