@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/thread.h"
 
 #define TICK_MS 1000u
 // A crash waits for the thread at most CRASH_WAITS times CRASH_WAIT_NS: half a second.
@@ -168,18 +169,6 @@ static void watch_crashes(void)
             (void)sigaction(signals[i], &action, NULL); // without it a crash loses a line or two
 }
 
-static bool create_thread(void)
-{
-    sigset_t all, old;
-    sigfillset(&all);
-    if (pthread_sigmask(SIG_SETMASK, &all, &old) != 0)
-        return false;
-    bool started = pthread_create(&writer.thread, NULL, writer_run, NULL) == 0;
-    if (started)
-        (void)pthread_setname_np(writer.thread, "log"); // a nameless thread works as well
-    return pthread_sigmask(SIG_SETMASK, &old, NULL) == 0 && started;
-}
-
 bool log_writer_start(size_t bytes, const struct log_writer_hooks *hooks)
 {
     assert(!writer.ring && bytes >= LOG_LINE_MAX + sizeof(line_length));
@@ -195,7 +184,7 @@ bool log_writer_start(size_t bytes, const struct log_writer_hooks *hooks)
     writer.size = bytes;
     writer.hooks = *hooks;
     writer.running = true;
-    if (!create_thread()) {
+    if (!thread_start(&writer.thread, "log", writer_run, NULL)) {
         writer.running = false;
         free(writer.ring);
         writer.ring = NULL;

@@ -5,7 +5,6 @@
 #include <poll.h>
 #include <limits.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/thread.h"
 
 struct lookup {
     _Atomic int holders; // the loop and the thread; the last one frees
@@ -85,26 +85,11 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int events)
     l->on_done(l->ctx, l->found, lookup_error(l));
 }
 
-static bool lookup_thread(struct lookup *l)
-{
-    pthread_t thread;
-    sigset_t all, old;
-    sigfillset(&all);
-    if (pthread_sigmask(SIG_SETMASK, &all, &old) != 0)
-        return false;
-    atomic_store(&l->holders, 2);
-    bool started = pthread_create(&thread, NULL, lookup_run, l) == 0;
-    if (started)
-        (void)pthread_detach(thread); // cannot fail for a new thread
-    else
-        atomic_store(&l->holders, 1);
-    return pthread_sigmask(SIG_SETMASK, &old, NULL) == 0 && started;
-}
-
 struct lookup *lookup_start(struct ev_loop *loop, const char *host, unsigned short port,
                             void (*on_done)(void *ctx, const struct addrinfo *found, const char *error),
                             void *ctx)
 {
+    pthread_t thread;
     struct lookup *l = calloc(1, sizeof *l + strlen(host) + 1);
     if (!l)
         return NULL;
@@ -113,7 +98,6 @@ struct lookup *lookup_start(struct ev_loop *loop, const char *host, unsigned sho
     l->loop = loop;
     l->on_done = on_done;
     l->ctx = ctx;
-    atomic_store(&l->holders, 1);
     l->done = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (l->done < 0) {
         free(l);
@@ -121,10 +105,13 @@ struct lookup *lookup_start(struct ev_loop *loop, const char *host, unsigned sho
     }
     ev_io_init(&l->io, on_readable, l->done, EV_READ);
     l->io.data = l;
-    if (!lookup_thread(l)) {
+    atomic_store(&l->holders, 2);
+    if (!thread_start(&thread, "lookup", lookup_run, l)) {
+        atomic_store(&l->holders, 1);
         lookup_drop(l);
         return NULL;
     }
+    (void)pthread_detach(thread); // cannot fail for a new thread
     if (loop)
         ev_io_start(loop, &l->io);
     return l;

@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/thread.h"
 #include "gateway/auth/https_get.h"
 
 #define REFRESH_MIN_MS 60000u
@@ -175,15 +175,8 @@ static void *run(void *arg)
 
 bool jwks_fetch_start(struct jwks_fetch *f)
 {
-    // The main thread handles signals; a thread inherits the mask of its creator (pthread_sigmask(3)).
-    sigset_t all, old;
-    sigfillset(&all);
-    if (pthread_sigmask(SIG_SETMASK, &all, &old) != 0)
-        return false;
-    f->running = pthread_create(&f->thread, NULL, run, f) == 0;
-    if (f->running)
-        (void)pthread_setname_np(f->thread, "jwks"); // a nameless thread works as well
-    return pthread_sigmask(SIG_SETMASK, &old, NULL) == 0 && f->running;
+    f->running = thread_start(&f->thread, "jwks", run, f);
+    return f->running;
 }
 
 void jwks_fetch_destroy(struct jwks_fetch *f)

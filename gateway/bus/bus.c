@@ -6,10 +6,10 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/thread.h"
 #include "gateway/bus/bus_env.h"
 #include "gateway/bus/cluster.h"
 #include "gateway/bus/revocation.h"
-#include "gateway/threads/thread.h"
 
 #define TICK_S 1.0
 
@@ -235,7 +235,7 @@ void bus_read(struct bus *b)
 void bus_stop(struct bus *b)
 {
     if (b->running)
-        thread_stop(b->thread, b->inbox);
+        mailbox_stop_thread(b->inbox, b->thread);
     b->running = false;
 }
 

@@ -50,7 +50,7 @@ void bus_destroy(struct bus *b);
 
 // Read by any thread.
 bool bus_is_proven(const struct bus *b); // a canary came back lately: what is published is delivered
-// Why it is not proven, in one line; empty where it is. `out` has room for BUS_FAULT_MAX bytes.
+// Why it is not proven, in one line; empty exactly where it is. `out` has room for BUS_FAULT_MAX bytes.
 void bus_fault(struct bus *b, char *out);
 const struct counters *bus_counters(const struct bus *b);
 uint64_t bus_alive_at(const struct bus *b); // monotonic milliseconds of the last tick

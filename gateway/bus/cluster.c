@@ -37,9 +37,9 @@ static struct node *subscriber_of(const struct cluster *cl, uint16_t slot)
     return is_classic_cluster(cl) ? cl->chosen : cl->owner[slot];
 }
 
-static uint16_t slot_of(const struct cluster *cl, const char *name, size_t len)
+static uint16_t slot_of(const struct cluster *cl, struct channel_ref channel)
 {
-    return cl->env->sharded ? cluster_slot(name, len) : 0;
+    return cl->env->sharded ? cluster_slot(channel.name, channel.len) : 0;
 }
 
 // The node that has the channel's keys. Where no node has them, any node keeps the query until one does.
@@ -167,13 +167,8 @@ static void choose(struct cluster *cl)
 static void move_to_owner(void *ctx, struct bus_channel *c)
 {
     const struct cluster *cl = ctx;
-    struct node *n = subscriber_of(cl, c->slot);
-    if (c->handler && c->handler->of_node)
-        return;
-    if (n)
-        node_take_channel(n, c);
-    else
-        node_give_up_channel(c);
+    if (!c->handler || !c->handler->of_node)
+        node_move_channel(cl->env->channels, c, subscriber_of(cl, c->slot));
 }
 
 static void move_unowned(struct cluster *cl)
@@ -289,14 +284,6 @@ void cluster_tick(struct cluster *cl)
         rebalance(cl);
 }
 
-static bool open_cluster(struct cluster *cl)
-{
-    const struct cluster_map_settings map = {
-        .url = cl->env->url, .client_name = cl->env->client_name, .on_map = on_map, .ctx = cl};
-    cl->map = cluster_map_create(cl->env->loop, &map);
-    return cl->map != NULL;
-}
-
 static bool open_server(struct cluster *cl)
 {
     struct node *n = add_node(cl, NULL, 0);
@@ -318,8 +305,9 @@ struct cluster *cluster_create(struct bus_env *env)
         env->cluster = cl;
         env->owner = owner_of;
         env->on_topology_changed = on_topology_changed;
+        cl->map = cluster_map_create(env->loop, env->url, env->client_name, on_map, cl);
     }
-    if (is_cluster ? open_cluster(cl) : open_server(cl))
+    if (is_cluster ? cl->map != NULL : open_server(cl))
         return cl;
     cluster_destroy(cl);
     return NULL;
@@ -340,13 +328,13 @@ void cluster_destroy(struct cluster *cl)
 
 bool cluster_want(struct cluster *cl, unsigned worker, struct channel_ref channel)
 {
-    uint16_t slot = slot_of(cl, channel.name, channel.len);
+    uint16_t slot = slot_of(cl, channel);
     struct bus_channel *c = channels_want(cl->env->channels, worker, channel, slot);
     if (!c)
         return false;
     struct node *n = c->node ? node_of(c) : subscriber_of(cl, slot);
     if (n && !c->node)
-        node_take_channel(n, c);
+        node_move_channel(cl->env->channels, c, n);
     else if (c->state == CHANNEL_ACTIVE)
         resume_confirm_workers(n, UINT64_C(1) << worker, c);
     return true;
@@ -382,8 +370,7 @@ void cluster_ask(struct cluster *cl, unsigned worker, struct question *q)
 bool cluster_listen(struct cluster *cl, const char *name, const struct channel_handler *handler, void *ctx)
 {
     const struct channel_ref ref = channel_ref(name, strlen(name));
-    struct bus_channel *c =
-        channels_add_internal(cl->env->channels, ref, slot_of(cl, ref.name, ref.len), handler, ctx);
+    struct bus_channel *c = channels_add_internal(cl->env->channels, ref, slot_of(cl, ref), handler, ctx);
     if (c)
         move_to_owner(cl, c);
     return c != NULL;

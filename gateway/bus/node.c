@@ -162,27 +162,17 @@ static void give_up_subscription(struct node *n, struct bus_channel *c)
         delivery_unconfirm_channel(n->env->delivery, c);
 }
 
-static void move(struct channels *all, struct bus_channel *c, struct node_channels *to)
+void node_move_channel(struct channels *all, struct bus_channel *c, struct node *to)
 {
     struct node *from = node_of(c);
+    if (from == to)
+        return;
     if (from)
         give_up_subscription(from, c);
     if (c->lingering)
         channels_forget(all, c);
     else
-        channel_move(all, c, to);
-}
-
-void node_take_channel(struct node *n, struct bus_channel *c)
-{
-    if (c->node != &n->channels)
-        move(n->env->channels, c, &n->channels);
-}
-
-void node_give_up_channel(struct bus_channel *c)
-{
-    if (c->node)
-        move(c->node->all, c, NULL);
+        channel_move(all, c, to ? &to->channels : NULL);
 }
 
 static bool add_canary_channel(struct node *n)

@@ -35,12 +35,10 @@ struct node *node_create(struct bus_env *env, const struct redis_address *at, ui
 // Its channels are UNOWNED then. `n` may be NULL.
 void node_destroy(struct node *n);
 
-// The channel, whose slot this node has, is subscribed here from now on; a lingering one is freed instead.
-// Its subscription at the node before is given up, and its streams wait until it is confirmed here.
-void node_take_channel(struct node *n, struct bus_channel *c);
-// The node has lost the channel's slot, and no other node has it: the channel becomes UNOWNED; a lingering
-// one is freed instead.
-void node_give_up_channel(struct bus_channel *c);
+// The channel, whose slot node `to` has, is subscribed there from now on; NULL: no node has the slot, and the
+// channel becomes UNOWNED. Its subscription at the node before is given up, and its streams wait until it is
+// confirmed anew; a lingering one is freed instead.
+void node_move_channel(struct channels *all, struct bus_channel *c, struct node *to);
 // The node that a channel is at; NULL where it is UNOWNED.
 struct node *node_of(const struct bus_channel *c);
 

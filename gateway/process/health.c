@@ -65,7 +65,7 @@ void health_detailed(void *status, const struct http_request *req, struct page *
     char fault[BUS_FAULT_MAX];
     (void)req;
     bus_fault(s->bus, fault);
-    bool draining = atomic_load(&s->draining), proven = bus_is_proven(s->bus), alive = is_alive(s);
+    bool draining = atomic_load(&s->draining), proven = fault[0] == '\0', alive = is_alive(s);
     json_t *json = json_pack("{s:s, s:s, s:b, s:b, s:b, s:{s:b, s:b, s:s, s:I}, s:I, s:I, s:I, s:I}", "id",
                              s->id, "version", SSE_GATEWAY_VERSION, "live", alive, "ready",
                              health_refusal(s) == NULL, "draining", draining, "redis", "connected",

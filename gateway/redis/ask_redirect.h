@@ -8,13 +8,17 @@
 
 #include "gateway/redis/commands.h"
 
-struct ask_redirect;
+// Part of the queue of the owner.
+struct ask_redirect {
+    struct commands *queue; // at the other node; NULL: none
+    struct redis_url url;   // of that node
+    ev_timer check;         // whether the redirection is still of use
+};
 
-// No redirection yet. `settings` are those of `redirected_from`, copied. NULL when out of memory.
-struct ask_redirect *ask_redirect_create(struct ev_loop *loop, const struct commands_settings *settings,
-                                         struct commands *redirected_from);
-// Commands that the other node has not answered go back to the queue `redirected_from`.
-void ask_redirect_destroy(struct ask_redirect *r); // may be NULL
+// No redirection yet.
+void ask_redirect_init(struct commands *owner);
+// Commands that the other node has not answered go back to `owner`.
+void ask_redirect_close(struct commands *owner);
 
 // The queue at the node that `error` (an ASK) names, to hand the command to. NULL: ask the owner again later.
-struct commands *ask_redirect_at(struct ask_redirect *r, const char *error);
+struct commands *ask_redirect_at(struct commands *owner, const char *error);

@@ -27,7 +27,10 @@
 #define EPOCH_KEPT_MS 10000u
 
 struct cluster_map {
-    struct cluster_map_settings settings;
+    const struct redis_url *seeds;
+    const char *client_name;
+    void (*on_map)(void *ctx, const struct cluster_slots *slots, size_t moved);
+    void *ctx;
     struct ev_loop *loop;
     struct cluster_slots slots;
     struct redis_conn *conn;   // to `asked`, NULL at first
@@ -76,7 +79,7 @@ static void set_timer(struct cluster_map *m, uint32_t ms)
 // The nodes of the URL, and those of the map.
 static size_t candidate_count(const struct cluster_map *m)
 {
-    return m->settings.url->endpoint_count + m->slots.node_count;
+    return m->seeds->endpoint_count + m->slots.node_count;
 }
 
 // Goes on to another node, unless a newer question has been asked for.
@@ -124,7 +127,7 @@ static void accept_map(struct cluster_map *m, struct cluster_slots *slots)
     m->failures = 0;
     m->answered = true;
     set_timer(m, m->wanted ? PAUSE_MS : jitter_ms(&m->random, EVERY_MS));
-    m->settings.on_map(m->settings.ctx, &m->slots, moved);
+    m->on_map(m->ctx, &m->slots, moved);
 }
 
 static void read_slots(struct cluster_map *m, const redisReply *reply)
@@ -177,13 +180,13 @@ static void on_down(void *ctx)
 // The node to ask: the one that was named as an owner, the one that gave the last map, or the next in turn.
 static const struct redis_address *pick(struct cluster_map *m)
 {
-    const struct redis_url *seeds = m->settings.url;
     if (m->hint.host[0])
         return &m->hint;
     if (m->answered)
         return &m->url.endpoints[0];
     size_t i = m->next++ % candidate_count(m);
-    return i < seeds->endpoint_count ? &seeds->endpoints[i] : &m->slots.nodes[i - seeds->endpoint_count];
+    return i < m->seeds->endpoint_count ? &m->seeds->endpoints[i]
+                                        : &m->slots.nodes[i - m->seeds->endpoint_count];
 }
 
 static bool connect_to(struct cluster_map *m, const struct redis_address *node)
@@ -191,7 +194,7 @@ static bool connect_to(struct cluster_map *m, const struct redis_address *node)
     if (m->conn && m->answered && redis_address_equal(node, &m->url.endpoints[0]))
         return true;
     struct redis_url url;
-    if (!cluster_node_url(m->settings.url, node, &url))
+    if (!cluster_node_url(m->seeds, node, &url))
         return false;
     redis_conn_destroy(m->conn);
     redis_url_deinit(&m->url);
@@ -199,7 +202,7 @@ static bool connect_to(struct cluster_map *m, const struct redis_address *node)
     const struct redis_conn_settings conn = {
         .url = &m->url,
         .purpose = "cluster map",
-        .client_name = m->settings.client_name,
+        .client_name = m->client_name,
         .quiet = true,
         // A string that is skipped is no answer: the next node is asked when the time is over.
         .limits = {.bulk = BULK_MAX, .elements = ELEMENTS_MAX, .bytes = REPLY_MAX},
@@ -253,15 +256,20 @@ void cluster_map_refresh(struct cluster_map *m, const struct redis_address *hint
         set_timer(m, PAUSE_MS);
 }
 
-struct cluster_map *cluster_map_create(struct ev_loop *loop, const struct cluster_map_settings *settings)
+struct cluster_map *
+cluster_map_create(struct ev_loop *loop, const struct redis_url *url, const char *client_name,
+                   void (*on_map)(void *ctx, const struct cluster_slots *slots, size_t moved), void *ctx)
 {
     struct cluster_map *m = calloc(1, sizeof *m);
     if (!m)
         return NULL;
-    m->settings = *settings;
+    m->seeds = url;
+    m->client_name = client_name;
+    m->on_map = on_map;
+    m->ctx = ctx;
     m->loop = loop;
     m->random = jitter_seed();
-    m->next = settings->url->endpoint_count ? jitter_next(&m->random) % settings->url->endpoint_count : 0;
+    m->next = url->endpoint_count ? jitter_next(&m->random) % url->endpoint_count : 0;
     m->wanted = true;
     cluster_slots_init(&m->slots);
     deadline_init(&m->deadline, loop, on_deadline, m);

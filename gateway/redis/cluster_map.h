@@ -11,17 +11,13 @@
 
 struct cluster_map;
 
-struct cluster_map_settings {
-    const struct redis_url *url; // borrowed, kind CLUSTER: the nodes that are asked first
-    const char *client_name;     // borrowed
-    // A new map, in which `moved` slots have another owner than before. `slots` is valid until the next call
-    // of on_map. Never called from within a call to the map.
-    void (*on_map)(void *ctx, const struct cluster_slots *slots, size_t moved);
-    void *ctx;
-};
-
-// Asks for the first map at once. `settings` is copied. NULL when out of memory.
-struct cluster_map *cluster_map_create(struct ev_loop *loop, const struct cluster_map_settings *settings);
+// Asks for the first map at once. `url`, of kind CLUSTER, has the nodes that are asked first; it and
+// `client_name` are borrowed. `on_map` gets each new map, in which `moved` slots have another owner than before;
+// `slots` is valid until the next call of on_map, which is never called from within a call to the map. NULL when
+// out of memory.
+struct cluster_map *
+cluster_map_create(struct ev_loop *loop, const struct redis_url *url, const char *client_name,
+                   void (*on_map)(void *ctx, const struct cluster_slots *slots, size_t moved), void *ctx);
 void cluster_map_destroy(struct cluster_map *m);
 
 // The map may be old: asks again within 100 ms, first the node at `hint` (may be NULL), which was named as an

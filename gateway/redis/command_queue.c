@@ -160,11 +160,6 @@ void queue_init(struct commands *q, struct ev_loop *loop)
     q->retry.data = q;
 }
 
-void queue_stop(struct commands *q)
-{
-    ev_timer_stop(q->loop, &q->retry);
-}
-
 static void empty_list(struct commands *q, struct command_list *list)
 {
     struct command *c;

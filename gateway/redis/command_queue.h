@@ -18,7 +18,7 @@ struct commands {
     struct commands_settings settings;
     struct ev_loop *loop;
     struct redis_conn *conn;
-    struct ask_redirect *ask_redirect; // NULL: this queue serves one itself, or there is no cluster
+    struct ask_redirect ask_redirect; // of no use where this queue serves one itself, or there is no cluster
     struct command_list_class classes[COMMAND_CLASSES_MAX];
     struct command_list sent;                    // in the order of the answers
     struct command_list delayed[COMMAND_DELAYS]; // a list for each length of delay, in the order of `due`
@@ -37,7 +37,6 @@ struct commands {
 
 // All lists empty; `retry` sends what is due by queue_send().
 void queue_init(struct commands *q, struct ev_loop *loop);
-void queue_stop(struct commands *q);
 // Hands every command to the queue of its slot, or forgets it.
 void queue_empty(struct commands *q);
 

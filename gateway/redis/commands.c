@@ -30,8 +30,10 @@ static bool send_asking(struct commands *q)
 static bool send_command(struct commands *q, struct command_list *list, struct command *c)
 {
     struct commands *to = q->settings.redirected_from ? q : queue_of(q, c);
-    if (to == q && !(send_asking(q) && c->kind->send(c, q->conn)))
+    if (to == q && !(send_asking(q) && c->kind->send(c, q->conn))) {
+        queue_retry(q); // without memory: the timer tries it again
         return false;
+    }
     TAILQ_REMOVE(list, c, in_list);
     if (to != q && to) {
         queue_hand_over(q, to, c);
@@ -55,15 +57,6 @@ static bool is_alone(const struct command *c)
     return c && c->losses >= LOSSES_ALONE;
 }
 
-// Without memory: the timer tries it again.
-static bool send_or_retry(struct commands *q, struct command_list *list, struct command *c)
-{
-    bool sent = send_command(q, list, c);
-    if (!sent)
-        queue_retry(q);
-    return sent;
-}
-
 void queue_send(struct commands *q)
 {
     if (!redis_conn_is_ready(q->conn) || q->refused || is_alone(TAILQ_FIRST(&q->sent)))
@@ -73,7 +66,7 @@ void queue_send(struct commands *q)
         struct command *c = TAILQ_FIRST(&class->waiting);
         if (is_alone(c)) {
             if (TAILQ_EMPTY(&q->sent))
-                (void)send_or_retry(q, &class->waiting, c); // there is nothing else to send
+                (void)send_command(q, &class->waiting, c); // there is nothing else to send
             return;
         }
     }
@@ -82,7 +75,7 @@ void queue_send(struct commands *q)
         struct command *c;
         while (class->in_flight < q->settings.classes[i].in_flight_max &&
                (c = TAILQ_FIRST(&class->waiting)) && !is_alone(c))
-            if (!send_or_retry(q, &class->waiting, c))
+            if (!send_command(q, &class->waiting, c))
                 return;
     }
 }
@@ -180,7 +173,7 @@ static void take_error(struct commands *q, struct command *c, const redisReply *
         queue_answer(q, c, reply);
         return;
     }
-    struct commands *there = q->ask_redirect ? ask_redirect_at(q->ask_redirect, reply->str) : NULL;
+    struct commands *there = s->route && !s->redirected_from ? ask_redirect_at(q, reply->str) : NULL;
     if (there) {
         queue_hand_over(q, there, c);
         return;
@@ -257,6 +250,7 @@ struct commands *commands_create(struct ev_loop *loop, const struct commands_set
         return NULL;
     q->settings = *settings;
     queue_init(q, loop);
+    ask_redirect_init(q);
     ev_timer_init(&q->answer, on_answer_late, 0., ANSWER_CHECK_S);
     q->answer.data = q;
     const struct redis_conn_settings conn = {
@@ -272,10 +266,7 @@ struct commands *commands_create(struct ev_loop *loop, const struct commands_set
         .ctx = q,
     };
     q->conn = redis_conn_create(loop, &conn);
-    bool may_redirect = settings->route && !settings->redirected_from;
-    if (may_redirect)
-        q->ask_redirect = ask_redirect_create(loop, settings, q);
-    if (q->conn && (q->ask_redirect || !may_redirect))
+    if (q->conn)
         return q;
     commands_destroy(q);
     return NULL;
@@ -285,10 +276,10 @@ void commands_destroy(struct commands *q)
 {
     if (!q)
         return;
-    ask_redirect_destroy(q->ask_redirect);
+    ask_redirect_close(q);
     redis_conn_destroy(q->conn);
     queue_empty(q);
-    queue_stop(q);
+    ev_timer_stop(q->loop, &q->retry);
     ev_timer_stop(q->loop, &q->answer);
     free(q);
 }

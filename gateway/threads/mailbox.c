@@ -2,11 +2,11 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -379,4 +379,14 @@ size_t mailbox_post_all(struct mailbox *box, const struct mail *mails, size_t co
 bool mailbox_post(struct mailbox *box, const struct mail *mail)
 {
     return mailbox_post_all(box, mail, 1) == 1;
+}
+
+void mailbox_stop_thread(struct mailbox *box, pthread_t thread)
+{
+    const struct mail stop = {.kind = MAIL_STOP};
+    const struct timespec moment = {.tv_nsec = 1000000};
+    // Out of memory passes: the receiver empties its box.
+    while (!mailbox_post(box, &stop))
+        (void)nanosleep(&moment, NULL);
+    (void)pthread_join(thread, NULL);
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <ev.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -112,6 +113,8 @@ void mailbox_destroy(struct mailbox *box);
 // Any thread (of a local box: the loop's). False where a frame does not fit under the limit, or out of
 // memory: what the mail refers to is still the caller's.
 bool mailbox_post(struct mailbox *box, const struct mail *mail);
+// Posts MAIL_STOP to the thread that receives here, and waits until it has ended.
+void mailbox_stop_thread(struct mailbox *box, pthread_t thread);
 // Whether a frame of `bytes` would be let in now; only its poster makes the answer wrong. Any thread, as
 // mailbox_post.
 bool mailbox_has_room(struct mailbox *box, size_t bytes);

@@ -5,10 +5,10 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/thread.h"
 #include "gateway/client/listen_address.h"
 #include "gateway/client/listener.h"
 #include "gateway/fanout/gap.h"
-#include "gateway/threads/thread.h"
 
 #define ALIVE_EVERY_S 1.0
 
@@ -281,7 +281,7 @@ void worker_stop(struct worker *w)
 {
     if (!w->running)
         return;
-    thread_stop(w->thread, w->inbox);
+    mailbox_stop_thread(w->inbox, w->thread);
     w->running = false;
     w->stopped = true;
 }

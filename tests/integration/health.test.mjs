@@ -71,6 +71,23 @@ test('health is answered under many streams and messages', async (t) => {
     await busy;
 });
 
+test('as soon as delivery is not proven the reason is there, and as soon as it is proven the reason is gone', async (t) => {
+    const scope = scopeOf(t);
+    const { redis, gateway } = await startTier(scope);
+    const wrong = [];
+    const isProven = async () => {
+        const { delivery_proven: proven, fault } = JSON.parse((await gateway.get('/health/detailed', { port: gateway.adminPort })).body).redis;
+        if ((fault === '') !== proven) wrong.push(`${proven}: ${fault}`);
+        return proven;
+    };
+    assert.ok(await isProven());
+    await redis.kill();
+    await until('the proof to be gone', async () => !(await isProven()));
+    await redis.run();
+    await until('the proof', isProven);
+    assert.deepEqual(wrong, []);
+});
+
 test('a gateway that Redis has not proven yet is live and not ready', async (t) => {
     const scope = scopeOf(t);
     const redis = await Redis.start(scope);

@@ -1,8 +1,7 @@
-#include "gateway/threads/thread.h"
+#include "common/thread.h"
 
 #include <signal.h>
 #include <sys/prctl.h>
-#include <time.h>
 
 bool thread_start(pthread_t *thread, const char *name, void *(*run)(void *), void *arg)
 {
@@ -17,15 +16,6 @@ bool thread_start(pthread_t *thread, const char *name, void *(*run)(void *), voi
     (void)prctl(PR_SET_NAME, name);
     bool started = pthread_create(thread, NULL, run, arg) == 0;
     (void)prctl(PR_SET_NAME, own);
-    return pthread_sigmask(SIG_SETMASK, &old, NULL) == 0 && started;
-}
-
-void thread_stop(pthread_t thread, struct mailbox *inbox)
-{
-    const struct mail stop = {.kind = MAIL_STOP};
-    const struct timespec moment = {.tv_nsec = 1000000};
-    // Out of memory passes: the receiver empties its box.
-    while (!mailbox_post(inbox, &stop))
-        (void)nanosleep(&moment, NULL);
-    (void)pthread_join(thread, NULL);
+    (void)pthread_sigmask(SIG_SETMASK, &old, NULL); // fails for arguments that make no sense alone
+    return started;
 }
