@@ -93,7 +93,8 @@ static void on_deadline(struct wheel_entry *e, void *ctx)
 static size_t client_bytes(const struct client_context *cx)
 {
     return cx->conns.count * (memory_block(sizeof(struct conn)) + EV_BYTES_PER_FD) +
-           id_table_bytes(&cx->conns) + cx->outqs.total * memory_block(sizeof(struct outq)) +
+           id_table_bytes(&cx->conns) +
+           (cx->outqs.lent + cx->outqs.free_count) * memory_block(sizeof(struct outq)) +
            (cx->hub ? hub_bytes(cx->hub) : 0);
 }
 

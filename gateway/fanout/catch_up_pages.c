@@ -58,14 +58,17 @@ static bool make_room(struct hub *h, const struct catch_up *keep, size_t need)
     return replay_budget_left(budget) >= need;
 }
 
+// How many entries of that size a page may have, of `most`.
+static uint32_t entries_that_fit(size_t entry_bytes, size_t most)
+{
+    size_t fit = PAGE_BYTES / entry_bytes;
+    fit = fit < most ? fit : most;
+    return fit < HISTORY_PAGE_ENTRIES_MIN ? HISTORY_PAGE_ENTRIES_MIN : (uint32_t)fit;
+}
+
 static uint32_t page_entries(const struct hub *h, const struct catch_up *cu)
 {
-    if (cu->entry_bytes || !h->entry_bytes)
-        return cu->entries;
-    size_t fit = PAGE_BYTES / h->entry_bytes;
-    return fit < HISTORY_PAGE_ENTRIES_MIN ? HISTORY_PAGE_ENTRIES_MIN
-           : fit < cu->entries            ? (uint32_t)fit
-                                          : cu->entries;
+    return cu->entry_bytes || !h->entry_bytes ? cu->entries : entries_that_fit(h->entry_bytes, cu->entries);
 }
 
 static size_t page_bytes(const struct hub *h, const struct catch_up *cu)
@@ -143,11 +146,9 @@ static void measure(struct hub *h, struct catch_up *cu, const struct history_pag
     h->entry_bytes -= h->entry_bytes / 8; // a channel's large entries count less and less
     h->entry_bytes = largest > h->entry_bytes ? largest : h->entry_bytes;
     cu->entry_bytes = largest;
-    size_t fit = PAGE_BYTES / largest, most = (size_t)page->query.entries * PAGE_GROWTH;
-    most = most < HISTORY_PAGE_ENTRIES_MAX ? most : HISTORY_PAGE_ENTRIES_MAX;
-    cu->entries = (uint32_t)(fit < HISTORY_PAGE_ENTRIES_MIN ? HISTORY_PAGE_ENTRIES_MIN
-                             : fit < most                   ? fit
-                                                            : most);
+    size_t most = (size_t)page->query.entries * PAGE_GROWTH;
+    cu->entries =
+        entries_that_fit(largest, most < HISTORY_PAGE_ENTRIES_MAX ? most : HISTORY_PAGE_ENTRIES_MAX);
 }
 
 // The history cannot be read: all streams that wait for a page of it get a gap.

@@ -11,8 +11,7 @@
 #include "gateway/process/status.h"
 
 struct drain {
-    struct status *status;   // borrowed; `draining` is set here
-    struct worker **workers; // borrowed
+    struct status *status; // borrowed; `draining` is set here
     uint64_t timeout_ms;
     size_t still_busy; // workers that have not posted MAIL_EMPTY
     uint64_t untold;   // a bit for each worker that has no MAIL_DRAIN yet
@@ -28,8 +27,7 @@ void drain_ignore_signals(void);
 
 // Watches signals on `loop`, the main thread's. All other threads must block them. False without memory or
 // descriptors.
-bool drain_watch(struct drain *d, struct ev_loop *loop, struct status *status, struct worker **workers,
-                 uint64_t timeout_ms);
+bool drain_watch(struct drain *d, struct ev_loop *loop, struct status *status, uint64_t timeout_ms);
 // Stops watching, before the loop is destroyed; signals stay blocked from then on. No effect where drain_watch
 // was not called or failed.
 void drain_unwatch(struct drain *d);
