@@ -123,8 +123,3 @@ const char *settings_problem(const struct settings *settings, int argc)
         return "--keep and --keep-for are for durable events; add --durable";
     return NULL;
 }
-
-bool settings_redis_url(const struct settings *settings, struct redis_url *url, struct failure *failure)
-{
-    return redis_options_url(&settings->redis, url, failure->text, sizeof failure->text);
-}
