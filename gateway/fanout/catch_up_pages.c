@@ -13,20 +13,20 @@
 #define PAGE_GROWTH 4u
 #define ENTRY_GUESS (64u << 10) // bytes, before the first entry has come
 
-void pages_account(struct hub *h, const struct catch_up *cu, size_t before)
+void pages_account(struct hub *h, struct catch_up *cu)
 {
-    size_t after = replay_bytes(&cu->replay);
+    size_t before = cu->accounted, after = replay_bytes(&cu->replay);
     assert(h->replay_bytes >= before);
     h->replay_bytes += after - before;
     replay_budget_add(h->settings.replay_budget, after);
     replay_budget_remove(h->settings.replay_budget, before);
+    cu->accounted = after;
 }
 
 void pages_forget(struct hub *h, struct catch_up *cu)
 {
-    size_t before = replay_bytes(&cu->replay);
     replay_clear(&cu->replay);
-    pages_account(h, cu, before);
+    pages_account(h, cu);
 }
 
 // Pages are read in sweeps from the oldest to the newest event id: a stream that is far behind waits for the
@@ -169,10 +169,9 @@ static void take_frames(struct hub *h, struct catch_up *cu, const struct history
     if (brings)
         cu->short_pages = 0;
     measure(h, cu, page);
-    size_t before = replay_bytes(&cu->replay);
     replay_add_page(&cu->replay, from, page->at_end, page->frames, page->count, cu->channel->last_id,
                     replay_budget_left(h->settings.replay_budget));
-    pages_account(h, cu, before);
+    pages_account(h, cu);
     // Without memory, at the bus or here, a page may end before its first event.
     if (!cu->replay.has_page || (!brings && !page->at_end))
         set_state(h, cu, PAGE_PAUSED);
@@ -220,9 +219,8 @@ bool pages_tick(struct hub *h, struct catch_up *cu)
     if (awaited) {
         cu->awaits_redis = false;
         cu->short_pages++;
-        size_t before = replay_bytes(&cu->replay);
         replay_drop_page(&cu->replay);
-        pages_account(h, cu, before);
+        pages_account(h, cu);
     }
     return was_paused || awaited;
 }
