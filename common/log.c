@@ -33,11 +33,21 @@ static uint64_t limit_lines = LIMIT_LINES, limit_period_ms = LIMIT_PERIOD_MS;
 static pthread_mutex_t sites_lock = PTHREAD_MUTEX_INITIALIZER; // guards every site, and the list
 static struct log_site *sites;                                 // the sites that have left out lines
 
-// True for what a terminal or a line based reader would act on: C0, DEL and C1 (U+0080 to U+009F).
-static bool is_control(const char *s)
+// The character of `len` bytes at `s`.
+static uint32_t code_point(const char *s, size_t len)
 {
-    unsigned char first = (unsigned char)s[0];
-    return first < 0x20 || first == 0x7F || (first == 0xC2 && (unsigned char)s[1] < 0xA0);
+    uint32_t code = (unsigned char)s[0] & (len == 1 ? 0x7Fu : 0xFFu >> (len + 1));
+    for (size_t i = 1; i < len; i++)
+        code = code << 6 | ((unsigned char)s[i] & 0x3Fu);
+    return code;
+}
+
+// True for what a terminal or a line based reader would act on: C0, DEL and C1, ends of lines (U+2028 and
+// U+2029), and marks that turn the direction of text, which can hide what follows them.
+static bool is_control(uint32_t code)
+{
+    return code < 0x20 || (code >= 0x7F && code < 0xA0) || code == 0x200E || code == 0x200F ||
+           (code >= 0x2028 && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069);
 }
 
 static size_t escape_byte(char byte, char out[5])
@@ -69,7 +79,7 @@ static void escape_text(const char *in, char *out, size_t size)
         char escaped[5];
         const char *piece = in;
         size_t piece_len = len;
-        if (len == 0 || is_control(in)) {
+        if (len == 0 || is_control(code_point(in, len))) {
             len = 1;
             piece = escaped;
             piece_len = escape_byte(*in, escaped);
