@@ -11,7 +11,6 @@ static const struct option_spec specs[] = {
      .max = 3600000,
      .help = "How long to wait for a connection, and for each answer"},
     {.name = "event",
-     .argument = "NAME",
      .group = "Event",
      .type = OPTION_STRING,
      .properties = OPTION_COMMAND_LINE,
