@@ -9,7 +9,7 @@
 #define MIN_CAPACITY 256u
 #define KEEP_CAPACITY 65536u
 
-static bool buf_reserve(struct buf *b, size_t more)
+bool buf_reserve(struct buf *b, size_t more)
 {
     if (more <= b->capacity - b->len)
         return true;

@@ -10,6 +10,7 @@ struct buf {
 };
 
 // All zero is an empty buffer. False when out of memory: nothing has changed then.
+bool buf_reserve(struct buf *b, size_t more); // room for `more` bytes behind the `len` that are there
 bool buf_append(struct buf *b, const void *bytes, size_t len);
 // Formatted text, without its terminator.
 bool buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));

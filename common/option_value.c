@@ -30,7 +30,7 @@ static const struct unit *units_of(enum option_type type)
 const char *option_value_argument(const struct option_spec *spec)
 {
     static const char *const usual[] = {
-        [OPTION_STRING] = "TEXT",   [OPTION_LIST] = "TEXT", [OPTION_UINT] = "N",   [OPTION_SIZE] = "SIZE",
+        [OPTION_STRING] = "NAME",   [OPTION_LIST] = "TEXT", [OPTION_UINT] = "N",   [OPTION_SIZE] = "SIZE",
         [OPTION_DURATION] = "TIME", [OPTION_FLOAT] = "X",   [OPTION_ENUM] = "KIND"};
     return spec->argument ? spec->argument : usual[spec->type];
 }

@@ -290,7 +290,7 @@ static bool enter_sandbox(const struct gateway *g)
 
 static bool gateway_start(struct gateway *g)
 {
-    if (!drain_watch(&g->drain, g->loop, &g->status, g->workers, g->config.drain_timeout_ms)) {
+    if (!drain_watch(&g->drain, g->loop, &g->status, g->config.drain_timeout_ms)) {
         log_error("main", "cannot start: out of memory or descriptors");
         return false;
     }

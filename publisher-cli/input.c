@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -15,8 +14,7 @@ void input_init(struct input *input, int fd, size_t max)
 
 void input_deinit(struct input *input)
 {
-    free(input->bytes);
-    input->bytes = NULL;
+    buf_free(&input->read);
 }
 
 // Bytes of [text, text + len) without one LF or CRLF at the end.
@@ -32,7 +30,7 @@ static size_t without_line_break(const char *text, size_t len)
 
 static enum input_result hand_over(struct input *input, size_t end, const char **text, size_t *len)
 {
-    *text = input->bytes + input->start;
+    *text = input->read.data + input->start;
     *len = without_line_break(*text, end - input->start);
     input->start = input->scanned = end;
     return *len > input->max ? INPUT_TOO_LONG : INPUT_LINE;
@@ -40,40 +38,28 @@ static enum input_result hand_over(struct input *input, size_t end, const char *
 
 enum input_result input_next_line(struct input *input, const char **line, size_t *len)
 {
-    size_t left = input->end - input->scanned;
-    const char *line_break = left ? memchr(input->bytes + input->scanned, '\n', left) : NULL;
+    size_t left = input->read.len - input->scanned;
+    const char *line_break = left ? memchr(input->read.data + input->scanned, '\n', left) : NULL;
 
     if (line_break)
-        return hand_over(input, (size_t)(line_break - input->bytes) + 1, line, len);
-    input->scanned = input->end;
+        return hand_over(input, (size_t)(line_break - input->read.data) + 1, line, len);
+    input->scanned = input->read.len;
     if (!input->ended)
-        return input->end - input->start > input->max + 1 ? INPUT_TOO_LONG : INPUT_PENDING;
-    return input->start < input->end ? hand_over(input, input->end, line, len) : INPUT_END;
+        return input->read.len - input->start > input->max + 1 ? INPUT_TOO_LONG : INPUT_PENDING;
+    return input->start < input->read.len ? hand_over(input, input->read.len, line, len) : INPUT_END;
 }
 
 // Makes room for one read: moves what is left to the front, or doubles. Doubling stops by itself, as what is
 // left is bounded.
 static bool make_room(struct input *input)
 {
-    size_t used = input->end - input->start, wanted = input->capacity ? input->capacity : READ_SIZE * 2;
-    char *grown;
-
     if (input->start > 0) {
-        memmove(input->bytes, input->bytes + input->start, used);
+        memmove(input->read.data, input->read.data + input->start, input->read.len - input->start);
         input->scanned -= input->start;
-        input->end = used;
+        input->read.len -= input->start;
         input->start = 0;
     }
-    while (wanted - used < READ_SIZE)
-        wanted *= 2;
-    if (wanted == input->capacity)
-        return true;
-    grown = realloc(input->bytes, wanted);
-    if (grown == NULL)
-        return false;
-    input->bytes = grown;
-    input->capacity = wanted;
-    return true;
+    return buf_reserve(&input->read, READ_SIZE);
 }
 
 // True where a read that failed is worth another: at once, or, of a descriptor that the parent has made
@@ -96,21 +82,21 @@ enum input_result input_fill(struct input *input)
         return INPUT_ERROR;
     }
     do {
-        n = read(input->fd, input->bytes + input->end, READ_SIZE);
+        n = read(input->fd, input->read.data + input->read.len, READ_SIZE);
     } while (n < 0 && may_read_again(input));
     if (n < 0)
         return INPUT_ERROR;
     input->ended = n == 0;
-    input->end += (size_t)n;
+    input->read.len += (size_t)n;
     return INPUT_PENDING;
 }
 
 enum input_result input_read_all(struct input *input, const char **text, size_t *len)
 {
     // Two bytes above the bound may be a line break that does not count.
-    while (!input->ended && input->end <= input->max + 2) {
+    while (!input->ended && input->read.len <= input->max + 2) {
         if (input_fill(input) == INPUT_ERROR)
             return INPUT_ERROR;
     }
-    return hand_over(input, input->end, text, len);
+    return hand_over(input, input->read.len, text, len);
 }

@@ -2,6 +2,8 @@
 // as it is there, so that `tail -f | sse-publish --lines` is live.
 #pragma once
 
+#include "common/buf.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -14,12 +16,10 @@ enum input_result {
 };
 
 struct input {
-    int fd;      // borrowed
-    size_t max;  // bytes of a line, or of all
-    char *bytes; // owned
-    size_t capacity;
-    size_t start, scanned,
-        end; // what is not handed over is [start, end); up to `scanned` there is no line break
+    int fd;          // borrowed
+    size_t max;      // bytes of a line, or of all
+    struct buf read; // from `start` on it is not handed over; up to `scanned` there is no line break
+    size_t start, scanned;
     bool ended;
 };
 

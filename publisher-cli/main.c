@@ -36,7 +36,7 @@ struct run {
     struct redis_target target;
     struct publisher *publisher;
     struct input input;
-    struct message_buffer buffer;
+    struct buf buffer;                   // of message_compose
     uint64_t lines;                      // read so far, with --lines
     bool warned_of_text, warned_of_size; // once is enough
     enum exit_status refused;            // the exit status where sending fails
@@ -244,10 +244,11 @@ static bool install_at(struct connection *connection, void *ctx, struct failure 
     return true;
 }
 
+// The URL borrows from the settings.
 static bool derive_target(struct run *run)
 {
     run->target = (struct redis_target){&run->url, run->settings->timeout, false};
-    return settings_redis_url(run->settings, &run->url, &run->failure);
+    return redis_options_url(&run->settings->redis, &run->url, run->failure.text, sizeof run->failure.text);
 }
 
 static enum exit_status install(const struct settings *settings)
@@ -321,7 +322,7 @@ static enum exit_status run_with(const struct settings *settings, int argc, char
     input_init(&run.input, STDIN_FILENO, DATA_MAX);
     status = derive_target(&run) ? publish(&run) : fail(EXIT_USAGE, run.failure.text);
     input_deinit(&run.input);
-    free(run.buffer.bytes);
+    buf_free(&run.buffer);
     redis_url_deinit(&run.url);
     return status;
 }

@@ -44,19 +44,7 @@ bool message_fields_check(const struct message_fields *fields, struct failure *f
     return !fields->id || check_id(fields->id, failure);
 }
 
-static bool reserve(struct message_buffer *buffer, size_t size)
-{
-    if (size <= buffer->capacity)
-        return true;
-    char *grown = realloc(buffer->bytes, size);
-    if (grown == NULL)
-        return false;
-    buffer->bytes = grown;
-    buffer->capacity = size;
-    return true;
-}
-
-bool message_compose(const struct message_fields *fields, struct span data, struct message_buffer *buffer,
+bool message_compose(const struct message_fields *fields, struct span data, struct buf *buffer,
                      struct span *payload)
 {
     struct envelope e;
@@ -75,9 +63,10 @@ bool message_compose(const struct message_fields *fields, struct span data, stru
         .body = data.bytes,
         .body_len = data.len,
     };
-    if (!reserve(buffer, envelope_encoded_size(&e)))
+    buf_clear(buffer);
+    if (!buf_reserve(buffer, envelope_encoded_size(&e)))
         return false;
-    *payload = (struct span){buffer->bytes, envelope_encode(&e, buffer->bytes)};
+    *payload = (struct span){buffer->data, envelope_encode(&e, buffer->data)};
     return payload->len > 0;
 }
 

@@ -1,6 +1,7 @@
 // From what the user gives (fields and data) to the bytes that Redis carries. Pure.
 #pragma once
 
+#include "common/buf.h"
 #include "publisher-cli/failure.h"
 
 #include <stdbool.h>
@@ -19,20 +20,13 @@ struct message_fields {
     uint32_t retry_ms;
 };
 
-// Room for payloads that need an envelope, used again for each message. Begins as zeroes; free `bytes` at the
-// end.
-struct message_buffer {
-    char *bytes;
-    size_t capacity;
-};
-
 // False where a field cannot be sent.
 bool message_fields_check(const struct message_fields *fields, struct failure *failure);
 
 // The payload for `data`: the data itself where there are no fields to send, else an envelope around it in
-// `buffer`. Data that looks like an envelope gets one, so that it arrives as the text it is. `fields` have
+// `buffer`, which is used again for the next message. Data that looks like an envelope gets one, so that it arrives as the text it is. `fields` have
 // been checked. False where memory ran out.
-bool message_compose(const struct message_fields *fields, struct span data, struct message_buffer *buffer,
+bool message_compose(const struct message_fields *fields, struct span data, struct buf *buffer,
                      struct span *payload);
 
 // NULL, or why gateways will drop a message with this data: no event stream can carry it.

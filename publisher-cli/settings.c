@@ -11,7 +11,6 @@ static const struct option_spec specs[] = {
      .max = 3600000,
      .help = "How long to wait for a connection, and for each answer"},
     {.name = "event",
-     .argument = "NAME",
      .group = "Event",
      .type = OPTION_STRING,
      .properties = OPTION_COMMAND_LINE,
@@ -168,9 +167,4 @@ const char *settings_problem(const struct settings *settings, int argc)
     if (!settings->durable && (settings->keep != OPTION_UNSET || settings->keep_for != OPTION_UNSET))
         return "--keep and --keep-for are for durable events; add --durable";
     return NULL;
-}
-
-bool settings_redis_url(const struct settings *settings, struct redis_url *url, struct failure *failure)
-{
-    return redis_options_url(&settings->redis, url, failure->text, sizeof failure->text);
 }

@@ -3,7 +3,6 @@
 
 #include "common/options.h"
 #include "common/redis_options.h"
-#include "publisher-cli/failure.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -21,7 +20,3 @@ extern const struct option_table settings_table;
 
 // NULL, or which options and arguments (`argc` of them) do not go together.
 const char *settings_problem(const struct settings *settings, int argc);
-
-// The URL of --redis with what other options add to it; borrows from `settings`. `url` is for
-// redis_url_deinit also where it fails.
-bool settings_redis_url(const struct settings *settings, struct redis_url *url, struct failure *failure);

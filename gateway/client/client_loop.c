@@ -109,7 +109,8 @@ static size_t client_bytes(const struct client_context *cx)
 {
     return cx->conns.count * (memory_block(sizeof(struct conn)) + EV_BYTES_PER_FD) +
            cx->tls_streams * TLS_STREAM_BYTES + id_table_bytes(&cx->conns) +
-           cx->outqs.total * memory_block(sizeof(struct outq)) + (cx->hub ? hub_bytes(cx->hub) : 0);
+           (cx->outqs.lent + cx->outqs.free_count) * memory_block(sizeof(struct outq)) +
+           (cx->hub ? hub_bytes(cx->hub) : 0);
 }
 
 static void on_tick(struct ev_loop *loop, ev_timer *w, int events)

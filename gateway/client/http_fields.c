@@ -30,20 +30,12 @@ static int on_header_value(llhttp_t *parser, const char *at, size_t len)
     return 0;
 }
 
-// llhttp built without its strict mode lets spaces be in names.
-static bool is_token(struct http_text name)
-{
-    for (size_t i = 0; i < name.len; i++)
-        if (!http_is_token(name.at[i]))
-            return false;
-    return name.len > 0;
-}
-
 static int on_header_value_complete(llhttp_t *parser)
 {
     struct field_reader *r = parser->data;
     struct http_text value = r->value.at != NULL ? http_text_trim(r->value) : (struct http_text){"", 0};
-    bool good = is_token(r->name) && r->on_field(r->ctx, r->name, value);
+    // llhttp built without its strict mode lets spaces be in names.
+    bool good = http_text_is_token(r->name) && r->on_field(r->ctx, r->name, value);
     r->name = r->value = (struct http_text){NULL, 0};
     return good ? 0 : -1;
 }

@@ -53,6 +53,14 @@ bool http_is_token(char c)
     return http_is_alnum(c) || (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
 }
 
+bool http_text_is_token(struct http_text text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (!http_is_token(text.at[i]))
+            return false;
+    return text.len > 0;
+}
+
 int http_hex_value(char c)
 {
     if (http_is_digit(c))

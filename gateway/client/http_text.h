@@ -16,6 +16,9 @@ bool http_text_is(struct http_text text, const char *s);
 // True where both are the same without regard to ASCII case.
 bool http_text_same(struct http_text a, struct http_text b);
 
+// True where all bytes are those of a token, and there are some.
+bool http_text_is_token(struct http_text text);
+
 // Without SP and TAB at either end (OWS, RFC 9110 section 5.6.3).
 struct http_text http_text_trim(struct http_text text);
 

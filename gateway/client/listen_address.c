@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -204,20 +203,9 @@ static enum file_state remove_stale(const struct sockaddr_un *sa)
 // not change.
 static bool is_made_by(const struct listen_address *a, const struct stat *st)
 {
-    return a->has_file && st->st_dev == a->device && st->st_ino == a->inode &&
-           st->st_mtim.tv_sec == a->made.tv_sec && st->st_mtim.tv_nsec == a->made.tv_nsec;
-}
-
-static bool remember_file(struct listen_address *a, const char *path)
-{
-    struct stat st;
-    if (lstat(path, &st) != 0)
-        return false;
-    a->has_file = true;
-    a->device = st.st_dev;
-    a->inode = st.st_ino;
-    a->made = st.st_mtim;
-    return true;
+    const struct stat *made = &a->file;
+    return a->has_file && st->st_dev == made->st_dev && st->st_ino == made->st_ino &&
+           st->st_mtim.tv_sec == made->st_mtim.tv_sec && st->st_mtim.tv_nsec == made->st_mtim.tv_nsec;
 }
 
 void listen_address_remove(struct listen_address *a)
@@ -272,7 +260,7 @@ static int unix_listen(struct listen_address *a, const char *path, const char **
         if (errno == EADDRINUSE)
             *hint = state == FILE_FOREIGN ? "; the file is no socket: remove it, or choose another path"
                                           : "; stop the process that listens there, or choose another path";
-    } else if (remember_file(a, path) && give_access(path, &a->access, hint) &&
+    } else if ((a->has_file = lstat(path, &a->file) == 0) && give_access(path, &a->access, hint) &&
                listen(fd, LISTEN_BACKLOG) == 0) {
         return fd;
     }

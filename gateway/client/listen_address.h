@@ -4,8 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <sys/types.h>
-#include <time.h>
+#include <sys/stat.h>
 
 #define LISTEN_MAX 16 // addresses per gateway
 
@@ -26,10 +25,8 @@ struct listen_address {
     struct listen_access access; // where it is a unix socket
     // Set by listen_address_bind.
     char bound[300]; // what was bound, for the log: `text`, with the port that was taken
-    bool has_file;   // a socket file was made; these three tell it from another one that is made later
-    dev_t device;
-    ino_t inode;
-    struct timespec made;
+    bool has_file;   // a socket file was made: this one, and none that another process has made later
+    struct stat file;
 };
 
 // True where `address` is "ADDR:PORT", "[V6]:PORT" (numbers) or "unix:PATH"; else the rest of a sentence `"x"

@@ -7,18 +7,20 @@
 // Queues that stay in the pool however long nothing happens.
 #define POOL_KEEP 64u
 
-struct outq *outq_borrow(struct outq_pool *pool, bool body_only)
+static struct outq *pool_take(struct outq_pool *pool)
 {
     struct outq *q = pool->free;
-    if (q) {
-        pool->free = q->next_free;
-        pool->free_count--;
-    } else {
-        q = malloc(sizeof *q);
-        if (!q)
-            return NULL;
-        pool->total++;
-    }
+    pool->free = q->next_free;
+    pool->free_count--;
+    return q;
+}
+
+struct outq *outq_borrow(struct outq_pool *pool, bool body_only)
+{
+    struct outq *q = pool->free ? pool_take(pool) : malloc(sizeof *q);
+    if (!q)
+        return NULL;
+    pool->lent++;
     q->ring = q->small;
     q->capacity = OUTQ_INLINE;
     q->head = q->count = q->head_sent = 0;
@@ -29,13 +31,19 @@ struct outq *outq_borrow(struct outq_pool *pool, bool body_only)
     return q;
 }
 
+static struct frame **outq_at(const struct outq *q, uint32_t i)
+{
+    return &q->ring[(q->head + i) & (q->capacity - 1)];
+}
+
 void outq_return(struct outq_pool *pool, struct outq *q)
 {
     if (!q)
         return;
-    assert(pool->free_count < pool->total);
+    assert(pool->lent > 0);
+    pool->lent--;
     for (uint32_t i = 0; i < q->count; i++)
-        frame_release(q->ring[(q->head + i) & (q->capacity - 1)]);
+        frame_release(*outq_at(q, i));
     if (q->ring != q->small)
         free(q->ring);
     q->next_free = pool->free;
@@ -47,23 +55,14 @@ void outq_pool_trim(struct outq_pool *pool)
 {
     if (pool->free_count <= POOL_KEEP)
         return;
-    for (uint32_t n = (pool->free_count - POOL_KEEP + 7) / 8; n > 0; n--) {
-        struct outq *q = pool->free;
-        pool->free = q->next_free;
-        pool->free_count--;
-        pool->total--;
-        free(q);
-    }
+    for (uint32_t n = (pool->free_count - POOL_KEEP + 7) / 8; n > 0; n--)
+        free(pool_take(pool));
 }
 
 void outq_pool_deinit(struct outq_pool *pool)
 {
-    while (pool->free) {
-        struct outq *q = pool->free;
-        pool->free = q->next_free;
-        free(q);
-    }
-    pool->free_count = 0;
+    while (pool->free)
+        free(pool_take(pool));
 }
 
 static bool outq_grow(struct outq *q)
@@ -72,7 +71,7 @@ static bool outq_grow(struct outq *q)
     if (!ring)
         return false;
     for (uint32_t i = 0; i < q->count; i++)
-        ring[i] = q->ring[(q->head + i) & (q->capacity - 1)];
+        ring[i] = *outq_at(q, i);
     if (q->ring != q->small)
         free(q->ring);
     q->ring = ring;
@@ -85,7 +84,7 @@ bool outq_push(struct outq *q, struct frame *f)
 {
     if (q->count == q->capacity && !outq_grow(q))
         return false;
-    q->ring[(q->head + q->count++) & (q->capacity - 1)] = f;
+    *outq_at(q, q->count++) = f;
     q->bytes += frame_size(f, q->body_only);
     return true;
 }
@@ -94,7 +93,7 @@ int outq_gather(const struct outq *q, struct iovec *iov, int max)
 {
     int n = 0;
     for (uint32_t i = 0; i < q->count; i++) {
-        const struct frame *f = q->ring[(q->head + i) & (q->capacity - 1)];
+        const struct frame *f = *outq_at(q, i);
         if (n + (f->rest ? FRAME_PIECES : 1) > max)
             break;
         n += frame_pieces(f, q->body_only, iov + n);
@@ -127,11 +126,6 @@ void outq_consume(struct outq *q, size_t n)
         q->count--;
     }
     q->head_sent = (uint32_t)n;
-}
-
-static struct frame **outq_at(const struct outq *q, uint32_t i)
-{
-    return &q->ring[(q->head + i) & (q->capacity - 1)];
 }
 
 static uint32_t outq_started(const struct outq *q)

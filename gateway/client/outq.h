@@ -28,7 +28,7 @@ struct outq {
 
 struct outq_pool {
     struct outq *free;
-    uint32_t free_count, total; // in the pool; in the pool and borrowed
+    uint32_t free_count, lent; // in the pool; out of it
 };
 
 // NULL when out of memory.

@@ -1,11 +1,8 @@
 // A page: the whole answer to a path other than the stream's (health, metrics). Pure.
 #pragma once
 
-#include <stddef.h>
-
 struct page {
     int status;
     const char *content_type; // static
     char *body;               // malloc'ed by the page, freed by the connection; NULL: out of memory
-    size_t body_len;
 };

@@ -1,6 +1,7 @@
 #include "gateway/client/request.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "gateway/client/admission.h"
 #include "gateway/client/answer.h"
@@ -51,17 +52,15 @@ struct route request_stream_route(const struct client_settings *settings)
 static void request_page(struct conn *c, const struct http_request *req, const struct route *r)
 {
     struct client_context *cx = conn_context(c);
-    struct page page = {0};
-    r->page(cx->hooks.ctx, req, &page);
+    struct page page = r->page(cx->hooks.ctx);
+    size_t body_len = page.body ? strlen(page.body) : 0;
     bool keep = req->keep_alive && !cx->draining;
-    const struct http_answer answer = {.status = page.status,
-                                       .content_type = page.content_type,
-                                       .body_len = page.body_len,
-                                       .keep_alive = keep};
+    const struct http_answer answer = {
+        .status = page.status, .content_type = page.content_type, .body_len = body_len, .keep_alive = keep};
     size_t len = http_answer_head(&cx->policy, req, &answer, cx->scratch, SCRATCH_SIZE);
     conn_send(c, len && page.body ? frame_from_bytes(cx->scratch, len, false) : NULL);
-    if (req->method == HTTP_GET && page.body_len)
-        conn_send(c, frame_from_bytes(page.body, page.body_len, false));
+    if (req->method == HTTP_GET && body_len)
+        conn_send(c, frame_from_bytes(page.body, body_len, false));
     free(page.body);
     // The next request is read when this answer has been written: a client that sends requests and reads no
     // answers is closed.

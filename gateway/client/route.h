@@ -20,7 +20,7 @@ struct route {
     unsigned methods; // ROUTE_METHOD bits
     unsigned roles;   // enum listener_role bits
     // One of the two: makes a page, or acts on the connection itself.
-    void (*page)(void *ctx, const struct http_request *req, struct page *out);
+    struct page (*page)(void *ctx);
     void (*handle)(struct conn *c, const struct http_request *req, const struct route *r);
 };
 

@@ -149,9 +149,8 @@ void catch_up_append(struct hub *h, struct hub_channel *c, struct frame *f)
     struct catch_up *cu = c->catch_up;
     if (!cu)
         return;
-    size_t before = replay_bytes(&cu->replay);
     replay_append(&cu->replay, f, replay_budget_left(h->settings.replay_budget));
-    pages_account(h, cu, before);
+    pages_account(h, cu);
     if (cu->awaits_live)
         catch_up_wake(h, c);
     cu->awaits_live = false;

@@ -13,20 +13,20 @@
 #define PAGE_GROWTH 4u
 #define ENTRY_GUESS (64u << 10) // bytes, before the first entry has come
 
-void pages_account(struct hub *h, const struct catch_up *cu, size_t before)
+void pages_account(struct hub *h, struct catch_up *cu)
 {
-    size_t after = replay_bytes(&cu->replay);
+    size_t before = cu->accounted, after = replay_bytes(&cu->replay);
     assert(h->replay_bytes >= before);
     h->replay_bytes += after - before;
     replay_budget_add(h->settings.replay_budget, after);
     replay_budget_remove(h->settings.replay_budget, before);
+    cu->accounted = after;
 }
 
 void pages_forget(struct hub *h, struct catch_up *cu)
 {
-    size_t before = replay_bytes(&cu->replay);
     replay_clear(&cu->replay);
-    pages_account(h, cu, before);
+    pages_account(h, cu);
 }
 
 // Pages are read in sweeps from the oldest to the newest event id: a stream that is far behind waits for the
@@ -58,14 +58,17 @@ static bool make_room(struct hub *h, const struct catch_up *keep, size_t need)
     return replay_budget_left(budget) >= need;
 }
 
+// How many entries of that size a page may have, of `most`.
+static uint32_t entries_that_fit(size_t entry_bytes, size_t most)
+{
+    size_t fit = PAGE_BYTES / entry_bytes;
+    fit = fit < most ? fit : most;
+    return fit < HISTORY_PAGE_ENTRIES_MIN ? HISTORY_PAGE_ENTRIES_MIN : (uint32_t)fit;
+}
+
 static uint32_t page_entries(const struct hub *h, const struct catch_up *cu)
 {
-    if (cu->entry_bytes || !h->entry_bytes)
-        return cu->entries;
-    size_t fit = PAGE_BYTES / h->entry_bytes;
-    return fit < HISTORY_PAGE_ENTRIES_MIN ? HISTORY_PAGE_ENTRIES_MIN
-           : fit < cu->entries            ? (uint32_t)fit
-                                          : cu->entries;
+    return cu->entry_bytes || !h->entry_bytes ? cu->entries : entries_that_fit(h->entry_bytes, cu->entries);
 }
 
 static size_t page_bytes(const struct hub *h, const struct catch_up *cu)
@@ -143,11 +146,9 @@ static void measure(struct hub *h, struct catch_up *cu, const struct history_pag
     h->entry_bytes -= h->entry_bytes / 8; // a channel's large entries count less and less
     h->entry_bytes = largest > h->entry_bytes ? largest : h->entry_bytes;
     cu->entry_bytes = largest;
-    size_t fit = PAGE_BYTES / largest, most = (size_t)page->query.entries * PAGE_GROWTH;
-    most = most < HISTORY_PAGE_ENTRIES_MAX ? most : HISTORY_PAGE_ENTRIES_MAX;
-    cu->entries = (uint32_t)(fit < HISTORY_PAGE_ENTRIES_MIN ? HISTORY_PAGE_ENTRIES_MIN
-                             : fit < most                   ? fit
-                                                            : most);
+    size_t most = (size_t)page->query.entries * PAGE_GROWTH;
+    cu->entries =
+        entries_that_fit(largest, most < HISTORY_PAGE_ENTRIES_MAX ? most : HISTORY_PAGE_ENTRIES_MAX);
 }
 
 // The history cannot be read: all streams that wait for a page of it get a gap.
@@ -168,10 +169,9 @@ static void take_frames(struct hub *h, struct catch_up *cu, const struct history
     if (brings)
         cu->short_pages = 0;
     measure(h, cu, page);
-    size_t before = replay_bytes(&cu->replay);
     replay_add_page(&cu->replay, from, page->at_end, page->frames, page->count, cu->channel->last_id,
                     replay_budget_left(h->settings.replay_budget));
-    pages_account(h, cu, before);
+    pages_account(h, cu);
     // Without memory, at the bus or here, a page may end before its first event.
     if (!cu->replay.has_page || (!brings && !page->at_end))
         set_state(h, cu, PAGE_PAUSED);
@@ -219,9 +219,8 @@ bool pages_tick(struct hub *h, struct catch_up *cu)
     if (awaited) {
         cu->awaits_redis = false;
         cu->short_pages++;
-        size_t before = replay_bytes(&cu->replay);
         replay_drop_page(&cu->replay);
-        pages_account(h, cu, before);
+        pages_account(h, cu);
     }
     return was_paused || awaited;
 }

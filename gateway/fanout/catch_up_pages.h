@@ -9,8 +9,8 @@
 // Reads in a row of a history that ends before the channel's last_id, since a replica or an old master lags.
 #define SHORT_PAGES_MAX 12u
 
-// The replay of `cu` had `before` bytes: tells the budget what it has now.
-void pages_account(struct hub *h, const struct catch_up *cu, size_t before);
+// Tells the budget how many bytes the replay of `cu` has now.
+void pages_account(struct hub *h, struct catch_up *cu);
 // Drops the replay of `cu`.
 void pages_forget(struct hub *h, struct catch_up *cu);
 

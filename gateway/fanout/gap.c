@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "common/pattern.h"
-#include "gateway/fanout/cursor.h"
+#include "gateway/fanout/message.h"
 
 #define NUMBER_MAX 24
 
@@ -14,20 +14,16 @@ static const char *number_or_null(uint64_t n, char text[NUMBER_MAX])
     return n ? text : "null";
 }
 
-static struct frame *make(struct channel_ref channel, uint64_t from, uint64_t to, const struct event_id *at)
+static struct frame *make(struct channel_ref channel, uint64_t from, uint64_t to,
+                          const struct event_place *place)
 {
-    char data[CHANNEL_NAME_MAX + 96], first[NUMBER_MAX], last[NUMBER_MAX], id[CURSOR_MAX];
+    char data[CHANNEL_NAME_MAX + 96], first[NUMBER_MAX], last[NUMBER_MAX];
     int data_len =
         snprintf(data, sizeof data, "{\"channel\":\"%.*s\",\"from\":%s,\"to\":%s}", (int)channel.len,
                  channel.name, number_or_null(from, first), number_or_null(to, last));
-    struct sse_event event = {
+    const struct sse_event event = {
         .event = "gateway:gap", .event_len = 11, .data = data, .data_len = (size_t)data_len};
-    if (at) {
-        event.id = id;
-        event.id_len = cursor_encode(
-            &(struct cursor_entry){.hash = cursor_hash(channel.name, channel.len), .at = *at}, 1, id);
-    }
-    struct frame *f = frame_create(&event, channel);
+    struct frame *f = place ? message_durable_frame(channel, place, &event) : frame_create(&event, channel);
     if (f)
         f->is_gap = true;
     return f;
@@ -41,11 +37,5 @@ struct frame *gap_frame(struct channel_ref channel)
 struct frame *gap_frame_durable(struct channel_ref channel, uint64_t from, uint64_t to, struct event_id prev,
                                 struct event_id at)
 {
-    struct frame *f = make(channel, from, to, &at);
-    if (f) {
-        f->durable = true;
-        f->prev = prev;
-        f->at = at;
-    }
-    return f;
+    return make(channel, from, to, &(struct event_place){.at = at, .prev = prev});
 }

@@ -107,6 +107,7 @@ struct catch_up {
     TAILQ_ENTRY(catch_up) in_hub, in_waiting;
     struct hub_channel *channel;
     struct replay replay;
+    size_t accounted; // bytes of the replay that the budget knows of
     struct lagging **lagging;
     uint32_t count, capacity;
     uint32_t ready_count; // of them stand in hub->ready

@@ -48,22 +48,13 @@ static bool chain_reserve(struct chain *c)
     return true;
 }
 
-// Both take over the caller's reference where they return true.
-static bool chain_push_last(struct chain *c, struct frame *f)
+// The frame (borrowed) becomes the first one, or the last. False when out of memory.
+static bool chain_push(struct chain *c, struct frame *f, bool first)
 {
     if (!chain_reserve(c))
         return false;
-    c->frames[(c->head + c->count++) & (c->capacity - 1)] = f;
-    c->bytes += cost(f);
-    return true;
-}
-
-static bool chain_push_first(struct chain *c, struct frame *f)
-{
-    if (!chain_reserve(c))
-        return false;
-    c->head = (c->head - 1) & (c->capacity - 1);
-    c->frames[c->head] = f;
+    c->head = (c->head - first) & (c->capacity - 1);
+    c->frames[(c->head + (first ? 0 : c->count)) & (c->capacity - 1)] = frame_retain(f);
     c->count++;
     c->bytes += cost(f);
     return true;
@@ -119,10 +110,8 @@ void replay_append(struct replay *r, struct frame *f, size_t budget)
         budget += cost(chain_at(ring, 0));
         chain_drop_first(ring);
     }
-    if (chain_push_last(ring, frame_retain(f)))
-        return;
-    frame_release(f);
-    replay_drop_ring(r);
+    if (!chain_push(ring, f, false))
+        replay_drop_ring(r);
 }
 
 // The page's frames that lead up to `until` go before the ring's, newest first, as far as there is room.
@@ -135,10 +124,8 @@ static void ring_extend(struct replay *r, struct event_id until, size_t budget)
         struct frame *f = chain_at(&r->page, i);
         if (!ring_has_room(r, f) || cost(f) > budget || f->is_gap)
             return;
-        if (!chain_push_first(&r->ring, frame_retain(f))) {
-            frame_release(f);
+        if (!chain_push(&r->ring, f, true))
             return;
-        }
         budget -= cost(f);
     }
 }
@@ -151,10 +138,9 @@ void replay_add_page(struct replay *r, struct event_id from, bool at_end, struct
     r->has_page = true;
     r->page_at_end = at_end;
     for (size_t i = 0; i < count; i++) {
-        if (r->has_page && chain_push_last(&r->page, frames[i]))
-            continue;
+        if (r->has_page && !chain_push(&r->page, frames[i], false))
+            replay_drop_page(r); // out of memory: as if it had not been read
         frame_release(frames[i]);
-        replay_drop_page(r); // out of memory: as if it had not been read
     }
     if (r->page.count > 0)
         ring_extend(r, r->ring.count > 0 ? chain_at(&r->ring, 0)->prev : live, budget);

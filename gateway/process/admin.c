@@ -5,7 +5,7 @@
 bool admin_start(struct admin *a, struct ev_loop *loop, const struct client_settings *settings,
                  struct counters *counters, struct status *status, int fd)
 {
-    *a = (struct admin){.status = status, .limits = {.max_sockets = ADMIN_CONNECTIONS_MAX}};
+    *a = (struct admin){.limits = {.max_sockets = ADMIN_CONNECTIONS_MAX}};
     struct client_hooks hooks = {.pages = process_pages, .ctx = status};
     const struct client_loop_setup setup = {.index = CLIENT_LOOP_MAIN,
                                             .loop = loop,

@@ -11,7 +11,6 @@
 #define ADMIN_CONNECTIONS_MAX 16u // of more, the one that was idle longest is closed
 
 struct admin {
-    struct status *status; // borrowed
     struct client_loop clients;
     struct limits limits; // of its own
     struct listener listener;

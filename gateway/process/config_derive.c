@@ -209,21 +209,15 @@ static bool check_whole(const struct config *c, char *error, size_t error_size)
     return true;
 }
 
-// Read once, not for every connection: a file that is being replaced cannot cut the gateway off.
-static bool open_tls(struct redis_url *url, char *error, size_t error_size)
-{
-    if (!url->tls)
-        return true;
-    url->tls_context = tls_context_create(&url->tls_files, "redis", error, error_size);
-    return url->tls_context != NULL;
-}
-
 static bool derive_redis(struct config *c, char *error, size_t error_size)
 {
     struct redis_url *url = &c->redis_url;
-    if (!redis_options_url(&c->redis, url, error, error_size) || !open_tls(url, error, error_size))
+    if (!redis_options_url(&c->redis, url, error, error_size))
         return false;
-    return true;
+    // Read once, not for every connection: a file that is being replaced cannot cut the gateway off.
+    if (url->tls)
+        url->tls_context = tls_context_create(&url->tls_files, "redis", error, error_size);
+    return !url->tls || url->tls_context;
 }
 
 static bool derive_tls(struct config *c, char *error, size_t error_size)

@@ -18,7 +18,7 @@ static void drain_tell(struct drain *d)
 {
     struct mail mail = {.kind = MAIL_DRAIN};
     for (size_t i = 0; i < d->status->worker_count; i++)
-        if (d->untold & UINT64_C(1) << i && mailbox_post(worker_mailbox(d->workers[i]), &mail))
+        if (d->untold & UINT64_C(1) << i && mailbox_post(worker_mailbox(d->status->workers[i]), &mail))
             d->untold &= ~(UINT64_C(1) << i);
     if (d->untold == 0)
         ev_timer_stop(d->loop, &d->tell_again);
@@ -143,10 +143,9 @@ static bool open_signals(struct drain *d)
     return d->signal_fd >= 0;
 }
 
-bool drain_watch(struct drain *d, struct ev_loop *loop, struct status *status, struct worker **workers,
-                 uint64_t timeout_ms)
+bool drain_watch(struct drain *d, struct ev_loop *loop, struct status *status, uint64_t timeout_ms)
 {
-    *d = (struct drain){.status = status, .workers = workers, .timeout_ms = timeout_ms};
+    *d = (struct drain){.status = status, .timeout_ms = timeout_ms};
     if (!open_signals(d))
         return false;
     d->loop = loop;

@@ -11,8 +11,7 @@
 #include "gateway/process/status.h"
 
 struct drain {
-    struct status *status;   // borrowed; `draining` is set here
-    struct worker **workers; // borrowed
+    struct status *status; // borrowed; `draining` is set here
     uint64_t timeout_ms;
     void (*on_reload)(void *ctx); // SIGHUP; NULL: there is nothing to reload
     void *reload_ctx;
@@ -30,8 +29,7 @@ void drain_ignore_signals(void);
 
 // Watches signals on `loop`, the main thread's. All other threads must block them. False without memory or
 // descriptors.
-bool drain_watch(struct drain *d, struct ev_loop *loop, struct status *status, struct worker **workers,
-                 uint64_t timeout_ms);
+bool drain_watch(struct drain *d, struct ev_loop *loop, struct status *status, uint64_t timeout_ms);
 // Before the loop runs.
 void drain_set_reload(struct drain *d, void (*on_reload)(void *ctx), void *ctx);
 // Stops watching, before the loop is destroyed; signals stay blocked from then on. No effect where drain_watch

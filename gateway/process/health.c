@@ -29,41 +29,33 @@ const char *health_refusal(const struct status *s)
     return NULL;
 }
 
-static void page_text(struct page *out, int status, const char *text)
+static struct page page_text(int status, const char *text)
 {
-    out->status = status;
-    out->content_type = "text/plain; charset=utf-8";
-    out->body = strdup(text);
-    out->body_len = out->body ? strlen(out->body) : 0;
+    return (struct page){.status = status, .content_type = "text/plain; charset=utf-8", .body = strdup(text)};
 }
 
-void health_live(void *status, const struct http_request *req, struct page *out)
+struct page health_live(void *status)
 {
-    bool alive = is_alive(status);
-    (void)req;
-    page_text(out, alive ? 200 : 503, alive ? "live\n" : "a thread is stuck\n");
+    return is_alive(status) ? page_text(200, "live\n") : page_text(503, "a thread is stuck\n");
 }
 
-void health_ready(void *status, const struct http_request *req, struct page *out)
+struct page health_ready(void *status)
 {
     const struct status *s = status;
-    (void)req;
     // 404 while draining: HAProxy's disable-on-404 reads it as drain.
     if (atomic_load(&s->draining))
-        page_text(out, 404, "draining\n");
-    else if (!bus_is_proven(s->bus))
-        page_text(out, 503, "not ready: no proof that Redis delivers\n");
-    else if (limits_full(&s->limits))
-        page_text(out, 503, "not ready: full\n");
-    else
-        page_text(out, 200, "ready\n");
+        return page_text(404, "draining\n");
+    if (!bus_is_proven(s->bus))
+        return page_text(503, "not ready: no proof that Redis delivers\n");
+    if (limits_full(&s->limits))
+        return page_text(503, "not ready: full\n");
+    return page_text(200, "ready\n");
 }
 
-void health_detailed(void *status, const struct http_request *req, struct page *out)
+struct page health_detailed(void *status)
 {
     const struct status *s = status;
     char fault[BUS_FAULT_MAX];
-    (void)req;
     bus_fault(s->bus, fault);
     bool draining = atomic_load(&s->draining), proven = fault[0] == '\0', alive = is_alive(s);
     json_t *json = json_pack("{s:s, s:s, s:b, s:b, s:b, s:{s:b, s:b, s:s, s:I}, s:I, s:I, s:I, s:I}", "id",
@@ -74,9 +66,7 @@ void health_detailed(void *status, const struct http_request *req, struct page *
                              "connections", (json_int_t)status_count(s, COUNTER_STREAMS_OPEN), "capacity",
                              (json_int_t)s->limits.max_streams, "workers", (json_int_t)s->worker_count,
                              "uptime_seconds", (json_int_t)((clock_monotonic_ms() - s->started_at) / 1000));
-    out->status = 200;
-    out->content_type = "application/json";
-    out->body = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
-    out->body_len = out->body ? strlen(out->body) : 0;
+    char *body = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
     json_decref(json);
+    return (struct page){.status = 200, .content_type = "application/json", .body = body};
 }

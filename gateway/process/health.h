@@ -1,7 +1,6 @@
 // Whether the process is alive, and ready for streams (docs/operations.md, "Live, ready, and proof").
 #pragma once
 
-#include "gateway/client/http_request.h"
 #include "gateway/client/page.h"
 #include "gateway/process/status.h"
 
@@ -9,6 +8,6 @@
 const char *health_refusal(const struct status *s);
 
 // Pages (process/pages.h).
-void health_live(void *status, const struct http_request *req, struct page *out);
-void health_ready(void *status, const struct http_request *req, struct page *out);
-void health_detailed(void *status, const struct http_request *req, struct page *out);
+struct page health_live(void *status);
+struct page health_ready(void *status);
+struct page health_detailed(void *status);

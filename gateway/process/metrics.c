@@ -139,33 +139,26 @@ static bool print_keys(struct buf *b, const struct status *s)
            (!keys.fetches || print_fetches(b, &keys.fetch));
 }
 
-void metrics_prometheus(void *status, const struct http_request *req, struct page *out)
+struct page metrics_prometheus(void *status)
 {
     const struct status *s = status;
-    (void)req;
     struct buf b = {0};
-    bool ok = print_counters(&b, s) && print_closes(&b, s) && print_certificates(&b, s) &&
-              print_process(&b, s) && print_keys(&b, s);
-    if (!ok)
+    if (!print_counters(&b, s) || !print_closes(&b, s) || !print_certificates(&b, s) ||
+        !print_process(&b, s) || !print_keys(&b, s) || !buf_append(&b, "", 1))
         buf_free(&b); // an answer without a body is out of memory to the connection
-    out->status = 200;
-    out->content_type = "text/plain; version=0.0.4; charset=utf-8";
-    out->body = b.data;
-    out->body_len = b.len;
+    return (struct page){
+        .status = 200, .content_type = "text/plain; version=0.0.4; charset=utf-8", .body = b.data};
 }
 
-void metrics_balancer(void *status, const struct http_request *req, struct page *out)
+struct page metrics_balancer(void *status)
 {
     const struct status *s = status;
-    (void)req;
     uint64_t open = status_count(s, COUNTER_STREAMS_OPEN);
     double load = s->limits.max_streams ? (double)open / (double)s->limits.max_streams : 1.0;
     json_t *json = json_pack("{s:s, s:I, s:I, s:b, s:f}", "id", s->id, "connections", (json_int_t)open,
                              "capacity", (json_int_t)s->limits.max_streams, "draining",
                              atomic_load(&s->draining), "load", load > 1.0 ? 1.0 : load);
-    out->status = 200;
-    out->content_type = "application/json";
-    out->body = json ? json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(4)) : NULL;
-    out->body_len = out->body ? strlen(out->body) : 0;
+    char *body = json ? json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(4)) : NULL;
     json_decref(json);
+    return (struct page){.status = 200, .content_type = "application/json", .body = body};
 }

@@ -374,7 +374,7 @@ TEST(only_the_file_that_was_made_is_removed)
     ck_assert(bind_to(unix_address, 1));
     listen_address_remove(&first);
     ck_assert_int_eq(access(unix_file, F_OK), 0);
-    copy.inode = at.inode;
+    copy.file.st_ino = at.file.st_ino;
     listen_address_remove(&copy);
     ck_assert_int_eq(access(unix_file, F_OK), 0);
     listen_address_remove(&at);

@@ -15,11 +15,10 @@ static const char *on_refuse(void *ctx)
     return ((struct client_world *)ctx)->refusal;
 }
 
-static void on_page(void *ctx, const struct http_request *req, struct page *out)
+static struct page on_page(void *ctx)
 {
-    (void)ctx, (void)req;
-    *out =
-        (struct page){.status = 200, .content_type = "text/plain", .body = strdup("a page\n"), .body_len = 7};
+    (void)ctx;
+    return (struct page){.status = 200, .content_type = "text/plain", .body = strdup("a page\n")};
 }
 
 static const struct route pages[] = {

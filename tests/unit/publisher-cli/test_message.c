@@ -32,18 +32,18 @@ static const struct {
 
 TEST_EACH(a_payload_says_what_was_given, messages)
 {
-    struct message_buffer buffer = {0};
+    struct buf buffer = {0};
     struct span payload;
 
     ck_assert(message_compose(&messages[_i].fields, messages[_i].data, &buffer, &payload));
     ck_assert_uint_eq(payload.len, messages[_i].payload.len);
     ck_assert_int_eq(memcmp(payload.bytes, messages[_i].payload.bytes, payload.len), 0);
-    free(buffer.bytes);
+    buf_free(&buffer);
 }
 
 TEST(a_buffer_serves_many_messages)
 {
-    struct message_buffer buffer = {0};
+    struct buf buffer = {0};
     struct message_fields fields = {.event = "e"};
     struct span payload;
     static const char *const data[] = {"long enough to make it grow", "short",
@@ -56,7 +56,7 @@ TEST(a_buffer_serves_many_messages)
         ck_assert_uint_eq(payload.len, strlen(MAGIC "event: e\n\n") + len);
         ck_assert_int_eq(memcmp(payload.bytes + payload.len - len, data[i], len), 0);
     }
-    free(buffer.bytes);
+    buf_free(&buffer);
 }
 
 static const struct {
