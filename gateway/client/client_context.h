@@ -48,8 +48,9 @@ struct client_context {
     struct http_policy policy; // of the settings, with the date below
     char date[HTTP_DATE_SIZE];
     struct client_hooks hooks;
-    struct route routes[2]; // the streams' path, which is no page, and the row that ends a table
-    struct hub *hub;        // NULL: no streams here (the admin listener)
+    struct route
+        routes[3];   // the streams' path, which is no page, the server itself, and the row that ends a table
+    struct hub *hub; // NULL: no streams here (the admin listener)
     struct counters *counters;
     struct limits *limits;
     _Atomic uint64_t closes[CLOSE_REASON_COUNT]; // connections ended, by reason; read by any thread

@@ -6,9 +6,9 @@
 
 #include "gateway/client/request.h"
 
-// Bytes that the client of a stream may send, though nothing is expected of it: after more the stream is
-// ended, so that the gateway does not read for ever.
-#define NOISE_MAX 65536u
+// Bytes that the client of a stream may send behind its request, though nothing is expected of it: after more
+// the stream is ended, so that the gateway does not read for ever.
+#define NOISE_MAX 4096u
 
 static void start_head_deadline(struct conn *c)
 {
@@ -44,6 +44,16 @@ static bool head_keep(struct conn *c, const char *bytes, size_t len, const struc
     return true;
 }
 
+// Before the stream is open there is no room for a sum: there the bound is one of each read, and of the time.
+static void ignore_bytes(struct conn *c, size_t n)
+{
+    bool is_stream = c->state == CONN_STREAM;
+    if (is_stream)
+        c->discarded += n;
+    if ((is_stream ? c->discarded : n) > NOISE_MAX && c->state <= CONN_STREAM)
+        conn_close(c, CLOSE_NOISY);
+}
+
 // The first bytes of a head.
 static void begin_head(struct conn *c, char *bytes, size_t len)
 {
@@ -51,6 +61,8 @@ static void begin_head(struct conn *c, char *bytes, size_t len)
     // From here on runs the deadline for the whole head: further bytes do not extend it.
     start_head_deadline(c);
     size_t used = take_requests(c, bytes, &len, &scan);
+    if (c->state != CONN_HEAD)
+        ignore_bytes(c, len - used);
     if (c->state != CONN_HEAD || used == len)
         return;
     if (used > 0)
@@ -73,7 +85,9 @@ static void go_on_with_head(struct conn *c, char *bytes, size_t len)
         c->head = head;
         return;
     }
-    if (c->state == CONN_HEAD && used < head->bytes.len) // the rest is less than one read
+    if (c->state != CONN_HEAD)
+        ignore_bytes(c, head->bytes.len - used);
+    else if (used < head->bytes.len) // the rest is less than one read
         begin_head(c, head->bytes.data + used, head->bytes.len - used);
     conn_head_free(head);
 }
@@ -88,10 +102,7 @@ void conn_read(struct conn *c)
         conn_close(c, n < 0 && conn_is_lost(errno) ? CLOSE_REAPED : CLOSE_CLIENT_GONE);
     } else if (c->state == CONN_HEAD) {
         (c->head ? go_on_with_head : begin_head)(c, bytes, (size_t)n);
-    } else if (c->state == CONN_STREAM) {
-        c->discarded += (uint64_t)n;
-        if (c->discarded > NOISE_MAX)
-            conn_close(c, CLOSE_NOISY);
+    } else {
+        ignore_bytes(c, (size_t)n); // of a connection that ends, all: a deadline bounds for how long
     }
-    // In other states it is thrown away: a deadline bounds for how long.
 }

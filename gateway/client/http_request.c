@@ -87,6 +87,7 @@ static enum http_parse scan_head(char *head, size_t *len, size_t start, struct h
     size_t i = scan->scanned;
     assert(scan->line <= i && i <= *len);
     for (; i < *len && i < HTTP_HEAD_MAX + scan->id_len; i++) {
+        scan->scanned = i;
         if (!byte_allowed(head, i, scan->in_id))
             return HTTP_PARSE_ERROR;
         if (scan->in_id && !is_id_end(head[i])) {
@@ -370,7 +371,8 @@ enum http_parse http_request_parse(char *head, size_t *len, struct http_scan *sc
         return HTTP_PARSE_DONE;
     if (*status == PARSE_MORE)
         return HTTP_PARSE_MORE;
-    out->origin = http_request_origin(head, *len);
+    // Not from bytes that nothing was decided by: they may have come in this read, or be on their way.
+    out->origin = http_request_origin(head, scan->scanned);
     return HTTP_PARSE_ERROR;
 }
 

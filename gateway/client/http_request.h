@@ -69,7 +69,8 @@ struct http_scan {
 // HEAD or
 //   OPTIONS: 413; on other methods it is not read, and keep_alive is false then.
 // - Expect: 417. Upgrade is ignored.
-// Garbage is refused as soon as it is seen, not only when the head is whole. Never reads past `*len`.
+// Garbage is refused as soon as it is seen, not only when the head is whole. Never reads past `*len`. What comes of a head
+// depends on its bytes alone, not on how many of them each call was given.
 enum http_parse http_request_parse(char *head, size_t *len, struct http_scan *scan, struct http_request *out,
                                    size_t *head_len, int *status);
 
