@@ -126,8 +126,7 @@ $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(UNIT_LIB) $(LIB)
 
 unit-programs: $(UNIT_BIN)
 
-# Loaded into the gateway by tests: count_calls counts its work, fail_malloc has one allocation of its start fail, fail_call
-# any one call.
+# Loaded into the gateway by tests: counts its calls, and has one of them fail.
 $(BUILD)/tests/%.so: tests/lib/%.c
 	@mkdir -p $(@D)
 	$(SAY) LD $@

@@ -34,6 +34,7 @@ struct gateway {
     struct config config;
     struct replay_budget replay_budget;
     struct client_settings client;
+    struct users *users;
     struct status status;
     struct counters counters; // of the main thread
     struct ev_loop *loop;
@@ -137,6 +138,8 @@ static void fill_settings(struct gateway *g)
         .replay_budget = &g->replay_budget,
         .durable_named = c->durable_named,
         .drop_oldest = c->slow_client == SLOW_CLIENT_DROP_OLDEST,
+        .users = g->users,
+        .user_cap = {.max = c->max_per_user, .replace_oldest = c->user_cap_policy == USER_CAP_OLDEST},
         .refuse_with_status = c->refusal == REFUSAL_STATUS,
         .head_timeout_ms = HEAD_TIMEOUT_MS,
         .keep_alive_ms = KEEP_ALIVE_MS,
@@ -191,6 +194,8 @@ static void on_read_redis(void *ctx)
 
 static bool gateway_setup(struct gateway *g)
 {
+    const struct users_hooks users = {.end = status_end_stream, .ctx = &g->status};
+    g->users = users_create(&users);
     fill_settings(g);
     g->status.id = g->config.name;
     g->status.workers = g->workers;
@@ -198,8 +203,8 @@ static bool gateway_setup(struct gateway *g)
     g->status.started_at = clock_monotonic_ms();
     g->loop = ev_default_loop(EVBACKEND_EPOLL);
     const struct mailbox_hooks hooks = {.on_mail = on_mail, .ctx = g};
-    if (!map_seed() || !g->loop || !(g->inbox = mailbox_create(g->loop, 0, &hooks)) || !create_workers(g) ||
-        !create_bus(g) ||
+    if (!map_seed() || !g->users || !g->loop || !(g->inbox = mailbox_create(g->loop, false, 0, &hooks)) ||
+        !create_workers(g) || !create_bus(g) ||
         !admin_start(&g->admin, g->loop, &g->client, &g->counters, &g->status, g->admin_fd)) {
         log_error("main", "cannot start: out of memory or descriptors");
         return false;
@@ -237,6 +242,7 @@ static void gateway_teardown(struct gateway *g)
     for (size_t i = 0; i < g->status.worker_count; i++)
         worker_destroy(g->workers[i]);
     g->status.worker_count = 0;
+    users_destroy(g->users);
     mailbox_destroy(g->inbox);
     drain_unwatch(&g->drain);
     if (g->loop)

@@ -1,5 +1,6 @@
 #include "gateway/bus/bus.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,8 +10,6 @@
 #include "gateway/bus/cluster.h"
 #include "gateway/threads/thread.h"
 
-#define LINGER_CHECK_S 0.5
-#define RETRY_DENIED_S 5.0
 #define TICK_S 1.0
 
 TAILQ_HEAD(channel_mails, channel_mail);
@@ -26,10 +25,10 @@ struct bus {
     struct counters counters;
     struct channel_mails waiting; // mails that wait for memory, in the order of posting
     ev_prepare end_of_turn;
-    ev_timer linger, retry_denied, tick;
+    ev_timer tick;
+    pthread_mutex_t fault_lock; // guards `fault`: the bus alone writes it, other threads read it for a page
+    char fault[BUS_FAULT_MAX];  // empty exactly where `proven`
     _Atomic bool proven;
-    pthread_mutex_t fault_lock; // guards `fault`, which other threads read for a page
-    char fault[BUS_FAULT_MAX];
     _Atomic uint64_t alive_at;
     pthread_t thread;
     bool running;
@@ -37,21 +36,19 @@ struct bus {
 
 static void note_fault(struct bus *b)
 {
-    char fault[BUS_FAULT_MAX];
-    cluster_fault(b->cluster, fault, sizeof fault);
+    const char *fault = cluster_fault(b->cluster);
+    if (strncmp(fault, b->fault, sizeof b->fault - 1) == 0)
+        return;
     pthread_mutex_lock(&b->fault_lock);
-    memcpy(b->fault, fault, sizeof fault);
+    snprintf(b->fault, sizeof b->fault, "%s", fault);
     pthread_mutex_unlock(&b->fault_lock);
-}
-
-static void on_proven(void *ctx, bool proven)
-{
-    struct bus *b = ctx;
+    bool proven = b->fault[0] == '\0';
     if (atomic_exchange(&b->proven, proven) != proven && proven)
         log_info("bus", "delivery is proven: ready");
 }
 
-// At the end of a turn: its messages go to the workers, and FRESH channels to Redis in few commands.
+// At the end of a turn: its messages go to the workers, FRESH channels to Redis in few commands, and whether
+// delivery is proven to whoever asks.
 static void on_end_of_turn(struct ev_loop *loop, ev_prepare *p, int events)
 {
     (void)loop, (void)events;
@@ -59,20 +56,7 @@ static void on_end_of_turn(struct ev_loop *loop, ev_prepare *p, int events)
     delivery_flush(&b->delivery);
     cluster_subscribe_fresh(b->cluster);
     counter_set(&b->counters, COUNTER_SUBSCRIPTIONS, b->channels.active_count);
-}
-
-static void on_linger(struct ev_loop *loop, ev_timer *timer, int events)
-{
-    (void)loop, (void)events;
-    struct bus *b = timer->data;
-    cluster_unsubscribe_expired(b->cluster);
-}
-
-static void on_retry_denied(struct ev_loop *loop, ev_timer *timer, int events)
-{
-    (void)loop, (void)events;
-    struct bus *b = timer->data;
-    cluster_retry_denied(b->cluster);
+    note_fault(b);
 }
 
 // False when out of memory: `m` is still the caller's.
@@ -81,7 +65,7 @@ static bool take_mail(struct bus *b, enum mail_kind kind, unsigned worker, struc
     const struct channel_ref channel = channel_mail_ref(m);
     bool taken = true;
     if (kind == MAIL_WANTED) {
-        delivery_note_subscribe_seq(&b->delivery, worker, m->subscribe_seq);
+        b->delivery.subscribe_seq[worker] = m->subscribe_seq;
         taken = cluster_want(b->cluster, worker, channel);
     } else if (kind == MAIL_UNWANTED) {
         cluster_unwant(b->cluster, worker, channel);
@@ -111,7 +95,6 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
     counter_set(&b->counters, COUNTER_CONNECTION_BYTES, channels_bytes(&b->channels));
     retry_waiting(b);
     cluster_tick(b->cluster);
-    note_fault(b);
     atomic_store_explicit(&b->alive_at, clock_monotonic_ms(), memory_order_relaxed);
 }
 
@@ -151,14 +134,6 @@ static void on_batch_end(void *ctx)
     cluster_subscribe_fresh(b->cluster); // in a worker's loop, on_end_of_turn may have run already
 }
 
-static void start_timer(struct bus *b, ev_timer *timer, void (*on_fire)(struct ev_loop *, ev_timer *, int),
-                        double every_s)
-{
-    ev_timer_init(timer, on_fire, every_s, every_s);
-    timer->data = b;
-    ev_timer_start(b->loop, timer);
-}
-
 static bool bus_open_redis(struct bus *b)
 {
     const struct bus_settings *s = &b->settings;
@@ -166,14 +141,13 @@ static bool bus_open_redis(struct bus *b)
                               .channels = &b->channels,
                               .delivery = &b->delivery,
                               .counters = &b->counters,
+                              .url = s->redis,
                               .client_name = s->client_name,
                               .max_message = s->max_message,
                               .sharded = s->sharded,
                               .durable = s->durable,
                               .durable_count = s->durable_count};
-    const struct cluster_settings cluster = {
-        .env = &b->env, .url = s->redis, .on_proven = on_proven, .ctx = b};
-    b->cluster = cluster_create(&cluster);
+    b->cluster = cluster_create(&b->env);
     return b->cluster != NULL;
 }
 
@@ -184,8 +158,7 @@ static bool bus_open_loop(struct bus *b)
     b->loop = shared ? b->settings.loop : ev_loop_new(EVBACKEND_EPOLL);
     if (!b->loop)
         return false;
-    b->inbox =
-        shared ? mailbox_create_local(b->loop, SIZE_MAX, &hooks) : mailbox_create(b->loop, SIZE_MAX, &hooks);
+    b->inbox = mailbox_create(b->loop, shared, SIZE_MAX, &hooks);
     return b->inbox != NULL;
 }
 
@@ -210,14 +183,15 @@ struct bus *bus_create(const struct bus_settings *settings)
         bus_destroy(b);
         return NULL;
     }
+    note_fault(b);
     // Before the connection's own end of turn, which writes what is queued here.
     ev_prepare_init(&b->end_of_turn, on_end_of_turn);
     ev_set_priority(&b->end_of_turn, EV_MAXPRI);
     b->end_of_turn.data = b;
     ev_prepare_start(b->loop, &b->end_of_turn);
-    start_timer(b, &b->linger, on_linger, LINGER_CHECK_S);
-    start_timer(b, &b->retry_denied, on_retry_denied, RETRY_DENIED_S);
-    start_timer(b, &b->tick, on_tick, TICK_S);
+    ev_timer_init(&b->tick, on_tick, TICK_S, TICK_S);
+    b->tick.data = b;
+    ev_timer_start(b->loop, &b->tick);
     atomic_store(&b->alive_at, clock_monotonic_ms());
     return b;
 }
@@ -270,8 +244,6 @@ void bus_destroy(struct bus *b)
     channels_deinit(&b->channels);
     if (b->loop) {
         ev_prepare_stop(b->loop, &b->end_of_turn);
-        ev_timer_stop(b->loop, &b->linger);
-        ev_timer_stop(b->loop, &b->retry_denied);
         ev_timer_stop(b->loop, &b->tick);
     }
     if (b->loop && !b->settings.loop)

@@ -275,29 +275,33 @@ struct bus_channel *node_channels_confirm(struct node_channels *n, struct channe
     return c;
 }
 
-struct bus_channel *node_channels_refuse_oldest(struct node_channels *n)
+// Channels of a batch stand one behind the other; those that have left the node since are not among them.
+static struct bus_channel *first_of_batch(const struct node_channels *n, uint32_t batch)
 {
-    struct bus_channel *first = first_in(n, CHANNEL_SENT);
-    if (!first)
-        return NULL;
-    const struct bus_channel *second = TAILQ_NEXT(first, in_state);
-    if (!second || second->batch != first->batch) {
-        channel_set_state(first, CHANNEL_DENIED);
-        return first;
+    struct bus_channel *c = first_in(n, CHANNEL_SENT);
+    while (c && c->batch != batch)
+        c = TAILQ_NEXT(c, in_state);
+    return c;
+}
+
+struct bus_channel *node_channels_refuse(struct node_channels *n, uint32_t batch, size_t count)
+{
+    struct bus_channel *c = first_of_batch(n, batch), *next;
+    if (c && count == 1) {
+        channel_set_state(c, CHANNEL_DENIED);
+        return c;
     }
-    for (uint32_t batch = first->batch; first && first->batch == batch; first = first_in(n, CHANNEL_SENT)) {
-        channel_set_state(first, CHANNEL_FRESH);
-        first->batch = batch;
+    for (; c && c->batch == batch; c = next) {
+        next = TAILQ_NEXT(c, in_state);
+        channel_set_state(c, CHANNEL_FRESH);
+        c->batch = batch;
     }
     return NULL;
 }
 
-void node_channels_batch_moved(struct node_channels *n, int slot)
+void node_channels_batch_moved(struct node_channels *n, uint32_t batch)
 {
-    struct bus_channel *c = first_in(n, CHANNEL_SENT), *next;
-    while (c && slot >= 0 && c->slot != slot)
-        c = TAILQ_NEXT(c, in_state);
-    for (uint32_t batch = c ? c->batch : 0; c && c->batch == batch; c = next) {
+    for (struct bus_channel *c = first_of_batch(n, batch), *next; c && c->batch == batch; c = next) {
         next = TAILQ_NEXT(c, in_state);
         if (c->lingering)
             channels_forget(n->all, c);

@@ -120,17 +120,16 @@ void node_channels_init(struct node_channels *n, struct channels *all);
 void node_channels_each(struct node_channels *n, void (*visit)(void *ctx, struct bus_channel *c), void *ctx);
 
 // Moves up to `max` channels of one slot from FRESH to SENT as one batch, to be subscribed by one command.
-// Returns how many.
+// Returns how many; `batch` of each is the number of the batch.
 size_t node_channels_take_batch(struct node_channels *n, struct bus_channel **out, size_t max);
 // The node confirmed the subscription: SENT becomes ACTIVE. NULL where the channel is not SENT at this node.
 struct bus_channel *node_channels_confirm(struct node_channels *n, struct channel_ref ref);
-// The node refused the oldest batch. A batch of one is DENIED, and returned. A larger one becomes FRESH, each
-// channel to be sent alone, since one channel that an ACL forbids must not keep the others of the batch from
-// being subscribed (NULL then).
-struct bus_channel *node_channels_refuse_oldest(struct node_channels *n);
-// The node refused the oldest batch of `slot` (of any slot where that is negative), since the slot is
-// elsewhere or is moving: its channels are MOVED.
-void node_channels_batch_moved(struct node_channels *n, int slot);
+// The node refused the batch of that number, which had `count` channels. A batch of one is DENIED, and
+// returned. What is left of a larger one becomes FRESH, each channel to be sent alone, since one channel that
+// an ACL forbids must not keep the others of the batch from being subscribed (NULL then).
+struct bus_channel *node_channels_refuse(struct node_channels *n, uint32_t batch, size_t count);
+// The node refused the batch, since its slot is elsewhere or is moving: its channels are MOVED.
+void node_channels_batch_moved(struct node_channels *n, uint32_t batch);
 // The node unsubscribed an ACTIVE channel unasked, since its slot has left: the channel is MOVED, or freed
 // where it lingered. False where the channel was not ACTIVE at this node; `*out` gets the channel, NULL where
 // it is freed.

@@ -1,143 +1,88 @@
 #include "gateway/bus/cluster.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/clock.h"
 #include "common/jitter.h"
 #include "common/log.h"
-#include "gateway/bus/node.h"
+#include "gateway/bus/resume.h"
+#include "gateway/bus/subscriptions.h"
 #include "gateway/redis/cluster_map.h"
 #include "gateway/redis/cluster_slots.h"
 
 #define LINGER_MS 5000u
-
-// One node of the cluster.
-struct member {
-    struct node *node;
-    struct redis_url url; // on a cluster: the node's
-    size_t slots;         // that it owns; with none the member is destroyed
-};
+#define DENIED_TICKS 5u // seconds until a denied channel is tried again
 
 struct cluster {
-    struct cluster_settings settings;
+    struct bus_env *env;
     struct cluster_map *map; // NULL: there is one server
-    struct member *members[CLUSTER_NODES_MAX];
+    struct node *nodes[CLUSTER_NODES_MAX];
     size_t count;
-    struct member *owner[CLUSTER_SLOTS]; // NULL: no node
-    struct member *chosen; // classic Pub/Sub on a cluster: the node with all subscriptions. NULL: none yet
-    bool proven;           // every node that is used
-    bool incomplete;       // there was no memory for a member: it is tried again with the next map
+    struct node *owner[CLUSTER_SLOTS]; // NULL: no node
+    struct node *chosen; // classic Pub/Sub on a cluster: the node with all subscriptions. NULL: none yet
+    unsigned ticks;
+    bool incomplete; // there was no memory for a node: it is tried again with the next map
 };
 
 static bool is_classic_cluster(const struct cluster *cl)
 {
-    return cl->map && !cl->settings.env->sharded;
+    return cl->map && !cl->env->sharded;
 }
 
 // Where a channel of that slot is subscribed.
-static struct member *subscriber_of(const struct cluster *cl, uint16_t slot)
+static struct node *subscriber_of(const struct cluster *cl, uint16_t slot)
 {
     return is_classic_cluster(cl) ? cl->chosen : cl->owner[slot];
 }
 
 static uint16_t slot_of(const struct cluster *cl, const char *name, size_t len)
 {
-    return cl->settings.env->sharded ? cluster_slot(name, len) : 0;
+    return cl->env->sharded ? cluster_slot(name, len) : 0;
 }
 
 // The node that has the channel's keys. Where no node has them, any node keeps the query until one does.
-static struct node *on_owner(void *ctx, const char *channel, size_t len)
+static struct node *owner_of(const struct cluster *cl, struct channel_ref channel)
 {
-    const struct cluster *cl = ctx;
-    const struct member *m = cl->owner[cluster_slot(channel, len)];
-    if (!m && cl->count > 0)
-        m = cl->members[0];
-    return m ? m->node : NULL;
+    struct node *n = cl->owner[cluster_slot(channel.name, channel.len)];
+    return n ? n : cl->count > 0 ? cl->nodes[0] : NULL;
 }
 
-static bool is_used(const struct cluster *cl, const struct member *m)
+static bool is_used(const struct cluster *cl, const struct node *n)
 {
-    return is_classic_cluster(cl) ? m == cl->chosen : m->slots > 0;
+    return is_classic_cluster(cl) ? n == cl->chosen : n->slots > 0;
 }
 
-static void report_proven(struct cluster *cl)
+const char *cluster_fault(const struct cluster *cl)
 {
-    bool proven = !is_classic_cluster(cl) || cl->chosen;
-    size_t used = 0;
+    const char *fault = "no node of the cluster is known";
     for (size_t i = 0; i < cl->count; i++) {
-        const struct member *m = cl->members[i];
-        used += is_used(cl, m);
-        proven = proven && (!is_used(cl, m) || node_is_proven(m->node));
+        if (!is_used(cl, cl->nodes[i]))
+            continue;
+        fault = node_fault(cl->nodes[i]);
+        if (fault[0])
+            break;
     }
-    cl->proven = proven && used > 0;
-    cl->settings.on_proven(cl->settings.ctx, cl->proven);
-}
-
-static void on_proven(void *ctx)
-{
-    report_proven(ctx);
-}
-
-static const struct redis_address *endpoint_of(const struct cluster *cl, const struct node *n)
-{
-    for (size_t i = 0; i < cl->count; i++)
-        if (cl->members[i]->node == n)
-            return &cl->members[i]->url.endpoints[0];
-    return NULL;
+    return fault;
 }
 
 // Called from within the node, so it only asks for a new map.
-static void on_topology_changed(void *ctx, struct node *n, const char *text)
+static void on_topology_changed(struct cluster *cl, const struct node *n, const char *error)
 {
-    struct cluster *cl = ctx;
     struct cluster_moved moved;
-    const struct redis_address *at = node_is_connected(n) ? endpoint_of(cl, n) : NULL;
-    if (text && at && cluster_moved_parse(text, at->host, &moved))
+    const struct redis_address *at = n->connected ? &n->url->endpoints[0] : NULL;
+    if (error && at && cluster_moved_parse(error, at->host, &moved))
         at = &moved.to;
     cluster_map_refresh(cl->map, at);
 }
 
-static void member_destroy(struct member *m)
+// Adds the node at that address of the cluster, or the one server there is. NULL when out of memory.
+static struct node *add_node(struct cluster *cl, const struct redis_address *at, uint16_t canary_slot)
 {
-    node_destroy(m->node);
-    redis_url_deinit(&m->url);
-    free(m);
-}
-
-// Adds `node` of the cluster, or to the one server there is.
-static struct member *member_create(struct cluster *cl, const struct redis_address *node,
-                                    uint16_t canary_slot)
-{
-    struct member *m = cl->count < CLUSTER_NODES_MAX ? calloc(1, sizeof *m) : NULL;
-    if (!m || (node && !cluster_node_url(cl->settings.url, node, &m->url))) {
-        free(m);
-        return NULL;
-    }
-    const struct node_settings settings = {.env = cl->settings.env,
-                                           .url = node ? &m->url : cl->settings.url,
-                                           .canary_slot = canary_slot,
-                                           .alone = !cl->map,
-                                           .on_proven = on_proven,
-                                           .on_topology_changed = cl->map ? on_topology_changed : NULL,
-                                           .owner = cl->map ? on_owner : NULL,
-                                           .ctx = cl};
-    m->node = node_create(&settings);
-    if (!m->node) {
-        member_destroy(m);
-        return NULL;
-    }
-    cl->members[cl->count++] = m;
-    return m;
-}
-
-static struct member *member_at(struct cluster *cl, const struct redis_address *node, uint16_t canary_slot)
-{
-    for (size_t i = 0; i < cl->count; i++)
-        if (redis_address_equal(&cl->members[i]->url.endpoints[0], node))
-            return cl->members[i];
-    return member_create(cl, node, canary_slot);
+    struct node *n = cl->count < CLUSTER_NODES_MAX ? node_create(cl->env, at, canary_slot) : NULL;
+    if (n)
+        cl->nodes[cl->count++] = n;
+    return n;
 }
 
 // A slot in the middle of those of a node: when slots are moved, the first or the last of a node go first.
@@ -159,36 +104,42 @@ static uint16_t middle_slot(const struct cluster_slots *slots, size_t node)
 static void own_nothing(struct cluster *cl)
 {
     for (size_t i = 0; i < cl->count; i++)
-        cl->members[i]->slots = 0;
+        cl->nodes[i]->slots = 0;
     memset(cl->owner, 0, sizeof cl->owner);
 }
 
-// The member for a node of the map; its canary is published in a slot of that node.
-static struct member *member_for(struct cluster *cl, const struct cluster_slots *slots, uint16_t node)
+// The node at that place of the map; its canary is published in a slot of that node.
+static struct node *node_for(struct cluster *cl, const struct cluster_slots *slots, uint16_t place)
 {
-    uint16_t canary_slot = middle_slot(slots, node);
-    struct member *m = member_at(cl, &slots->nodes[node], canary_slot);
-    if (m && cl->settings.env->sharded && slots->owner[node_canary_slot(m->node)] != node)
-        node_move_canary(m->node, canary_slot);
-    return m;
+    const struct redis_address *at = &slots->nodes[place];
+    uint16_t canary_slot = middle_slot(slots, place);
+    size_t i = 0;
+    while (i < cl->count && !redis_address_equal(&cl->nodes[i]->url->endpoints[0], at))
+        i++;
+    if (i == cl->count)
+        return add_node(cl, at, canary_slot);
+    const char *canary = canary_channel(cl->nodes[i]->canary);
+    if (cl->env->sharded && slots->owner[cluster_slot(canary, strlen(canary))] != place)
+        node_move_canary(cl->nodes[i], canary_slot);
+    return cl->nodes[i];
 }
 
-// Gives each slot to the member of its owner.
+// Gives each slot to the node that owns it.
 static void assign(struct cluster *cl, const struct cluster_slots *slots)
 {
-    struct member *of_node[CLUSTER_NODES_MAX] = {NULL};
+    struct node *at_place[CLUSTER_NODES_MAX] = {NULL};
     own_nothing(cl);
     cl->incomplete = false;
     for (size_t i = 0; i < CLUSTER_SLOTS; i++) {
-        uint16_t node = slots->owner[i];
-        if (node == CLUSTER_NOBODY)
+        uint16_t place = slots->owner[i];
+        if (place == CLUSTER_NOBODY)
             continue;
-        if (!of_node[node])
-            of_node[node] = member_for(cl, slots, node);
-        cl->incomplete |= !of_node[node];
-        cl->owner[i] = of_node[node];
-        if (of_node[node])
-            of_node[node]->slots++;
+        if (!at_place[place])
+            at_place[place] = node_for(cl, slots, place);
+        cl->incomplete |= !at_place[place];
+        cl->owner[i] = at_place[place];
+        if (at_place[place])
+            at_place[place]->slots++;
     }
 }
 
@@ -200,13 +151,13 @@ static void choose(struct cluster *cl)
     size_t start = cl->count ? jitter_seed() % cl->count : 0;
     if (!is_classic_cluster(cl))
         return;
-    if (cl->chosen && cl->chosen->slots > 0 && node_is_proven(cl->chosen->node))
+    if (cl->chosen && cl->chosen->slots > 0 && node_is_proven(cl->chosen))
         return;
     for (size_t i = 0; i < cl->count; i++) {
-        struct member *m = cl->members[(start + i) % cl->count];
-        bool better = !cl->chosen || cl->chosen->slots == 0 || node_is_proven(m->node);
-        if (m->slots > 0 && better)
-            cl->chosen = m;
+        struct node *n = cl->nodes[(start + i) % cl->count];
+        bool better = !cl->chosen || cl->chosen->slots == 0 || node_is_proven(n);
+        if (n->slots > 0 && better)
+            cl->chosen = n;
     }
     if (cl->chosen && cl->chosen->slots == 0)
         cl->chosen = NULL;
@@ -215,51 +166,50 @@ static void choose(struct cluster *cl)
 static void move_to_owner(void *ctx, struct bus_channel *c)
 {
     const struct cluster *cl = ctx;
-    const struct member *m = subscriber_of(cl, c->slot);
+    struct node *n = subscriber_of(cl, c->slot);
     if (c->handler)
         return; // the canary's channel stays at its node
-    if (m)
-        node_take_channel(m->node, c);
+    if (n)
+        node_take_channel(n, c);
     else
         node_give_up_channel(c);
 }
 
 static void move_unowned(struct cluster *cl)
 {
-    for (struct bus_channel *c = TAILQ_FIRST(&cl->settings.env->channels->unowned), *next; c; c = next) {
+    for (struct bus_channel *c = TAILQ_FIRST(&cl->env->channels->unowned), *next; c; c = next) {
         next = TAILQ_NEXT(c, in_state);
         move_to_owner(cl, c);
     }
 }
 
-// Destroys the members that own no slots. Queries that they have not answered go to the other members, which
-// are known by then.
+// Destroys the nodes that own no slots. Queries that they have not answered go to the other nodes, which are
+// known by then.
 static void destroy_unused(struct cluster *cl)
 {
-    struct member *unused[CLUSTER_NODES_MAX];
+    struct node *unused[CLUSTER_NODES_MAX];
     size_t kept = 0, unused_count = 0;
     for (size_t i = 0; i < cl->count; i++) {
-        if (cl->members[i]->slots > 0)
-            cl->members[kept++] = cl->members[i];
+        if (cl->nodes[i]->slots > 0)
+            cl->nodes[kept++] = cl->nodes[i];
         else
-            unused[unused_count++] = cl->members[i];
+            unused[unused_count++] = cl->nodes[i];
     }
     cl->count = kept;
     for (size_t i = 0; i < unused_count; i++)
-        member_destroy(unused[i]);
+        node_destroy(unused[i]);
 }
 
-// Moves every channel to the member that owns its slot.
+// Moves every channel to the node that owns its slot.
 static void rebalance(struct cluster *cl)
 {
     choose(cl);
     move_unowned(cl);
     for (size_t i = 0; i < cl->count; i++)
-        node_channels_each(node_channels(cl->members[i]->node), move_to_owner, cl);
+        node_channels_each(&cl->nodes[i]->channels, move_to_owner, cl);
     destroy_unused(cl);
     for (size_t i = 0; i < cl->count; i++)
-        node_channels_sort_fresh(node_channels(cl->members[i]->node));
-    report_proven(cl);
+        node_channels_sort_fresh(&cl->nodes[i]->channels);
 }
 
 static void on_map(void *ctx, const struct cluster_slots *slots, size_t moved)
@@ -270,7 +220,7 @@ static void on_map(void *ctx, const struct cluster_slots *slots, size_t moved)
     else if (moved > 0)
         log_info("cluster", "%zu slots have another owner than before", moved);
     for (size_t i = 0; i < cl->count; i++)
-        node_channels_retry_moved(node_channels(cl->members[i]->node));
+        node_channels_retry_moved(&cl->nodes[i]->channels);
     if (moved == 0 && !cl->incomplete)
         return;
     assign(cl, slots);
@@ -284,76 +234,91 @@ static void resync_channel(void *ctx, struct bus_channel *c)
     struct node *n = node_of(c);
     if (!(c->workers & bit) || c->state != CHANNEL_ACTIVE)
         return;
-    node_resync_worker(n, *worker, c);
+    delivery_resubscribed(n->env->delivery, bit, c);
+    resume_confirm_workers(n, bit, c);
 }
 
 // Workers that missed a mail for want of memory are told anew about all their channels.
 static void resync_workers(struct cluster *cl)
 {
-    struct delivery *d = cl->settings.env->delivery;
+    struct delivery *d = cl->env->delivery;
     for (size_t w = 0; w < d->worker_count; w++)
         if (delivery_resync(d, w))
             for (size_t i = 0; i < cl->count; i++)
-                node_channels_each(node_channels(cl->members[i]->node), resync_channel, &w);
+                node_channels_each(&cl->nodes[i]->channels, resync_channel, &w);
 }
 
 static void tell_due(void *ctx, struct bus_channel *c)
 {
-    struct delivery *d = ctx;
-    for (size_t w = 0; c->gap_due != 0 && w < d->worker_count; w++)
-        delivery_tell_due(d, c, w);
+    delivery_tell_due(ctx, c);
 }
 
 static void tell_gaps_due(struct cluster *cl)
 {
-    struct delivery *d = cl->settings.env->delivery;
+    struct delivery *d = cl->env->delivery;
     if (!d->gaps_due)
         return;
     d->gaps_due = false;
     for (size_t i = 0; i < cl->count; i++)
-        node_channels_each(node_channels(cl->members[i]->node), tell_due, d);
+        node_channels_each(&cl->nodes[i]->channels, tell_due, d);
+}
+
+static void tick_node(struct node *n, bool retry_denied)
+{
+    subscriptions_end_expired(n);
+    resume_retry(n);
+    if (retry_denied)
+        node_channels_retry_denied(&n->channels);
 }
 
 void cluster_tick(struct cluster *cl)
 {
+    bool proven = cluster_fault(cl)[0] == '\0';
+    cl->ticks++;
     for (size_t i = 0; i < cl->count; i++)
-        node_retry_memory(cl->members[i]->node);
-    cl->settings.env->short_of_memory = false;
+        tick_node(cl->nodes[i], cl->ticks % DENIED_TICKS == 0);
+    cl->env->short_of_memory = false;
     resync_workers(cl);
     tell_gaps_due(cl);
     if (!cl->map)
         return;
-    if (!cl->proven || cl->incomplete || cl->settings.env->channels->unowned_count > 0)
+    if (!proven || cl->incomplete || cl->env->channels->unowned_count > 0)
         cluster_map_refresh(cl->map, NULL);
-    if (is_classic_cluster(cl) && !cl->proven)
+    if (is_classic_cluster(cl) && !proven)
         rebalance(cl);
 }
 
 static bool open_cluster(struct cluster *cl)
 {
     const struct cluster_map_settings map = {
-        .url = cl->settings.url, .client_name = cl->settings.env->client_name, .on_map = on_map, .ctx = cl};
-    cl->map = cluster_map_create(cl->settings.env->loop, &map);
+        .url = cl->env->url, .client_name = cl->env->client_name, .on_map = on_map, .ctx = cl};
+    cl->map = cluster_map_create(cl->env->loop, &map);
     return cl->map != NULL;
 }
 
 static bool open_server(struct cluster *cl)
 {
-    struct member *m = member_create(cl, NULL, 0);
-    for (size_t i = 0; m && i < CLUSTER_SLOTS; i++)
-        cl->owner[i] = m;
-    if (m)
-        m->slots = CLUSTER_SLOTS;
-    return m != NULL;
+    struct node *n = add_node(cl, NULL, 0);
+    for (size_t i = 0; n && i < CLUSTER_SLOTS; i++)
+        cl->owner[i] = n;
+    if (n)
+        n->slots = CLUSTER_SLOTS;
+    return n != NULL;
 }
 
-struct cluster *cluster_create(const struct cluster_settings *settings)
+struct cluster *cluster_create(struct bus_env *env)
 {
     struct cluster *cl = calloc(1, sizeof *cl);
+    bool is_cluster = env->url->kind == REDIS_URL_CLUSTER;
     if (!cl)
         return NULL;
-    cl->settings = *settings;
-    if (settings->url->kind == REDIS_URL_CLUSTER ? open_cluster(cl) : open_server(cl))
+    cl->env = env;
+    if (is_cluster) {
+        env->cluster = cl;
+        env->owner = owner_of;
+        env->on_topology_changed = on_topology_changed;
+    }
+    if (is_cluster ? open_cluster(cl) : open_server(cl))
         return cl;
     cluster_destroy(cl);
     return NULL;
@@ -365,9 +330,9 @@ void cluster_destroy(struct cluster *cl)
         return;
     own_nothing(cl);
     size_t count = cl->count;
-    cl->count = 0; // so that no member takes over what another has not answered
+    cl->count = 0; // so that no node takes over what another has not answered
     for (size_t i = 0; i < count; i++)
-        member_destroy(cl->members[i]);
+        node_destroy(cl->nodes[i]);
     cluster_map_destroy(cl->map);
     free(cl);
 }
@@ -375,66 +340,44 @@ void cluster_destroy(struct cluster *cl)
 bool cluster_want(struct cluster *cl, unsigned worker, struct channel_ref channel)
 {
     uint16_t slot = slot_of(cl, channel.name, channel.len);
-    struct bus_channel *c = channels_want(cl->settings.env->channels, worker, channel, slot);
+    struct bus_channel *c = channels_want(cl->env->channels, worker, channel, slot);
     if (!c)
         return false;
-    const struct member *m = c->node ? NULL : subscriber_of(cl, slot);
-    if (m)
-        node_take_channel(m->node, c);
-    else if (c->node)
-        node_confirm_workers(node_of(c), UINT64_C(1) << worker, c);
+    struct node *n = c->node ? node_of(c) : subscriber_of(cl, slot);
+    if (n && !c->node)
+        node_take_channel(n, c);
+    else if (c->state == CHANNEL_ACTIVE)
+        resume_confirm_workers(n, UINT64_C(1) << worker, c);
     return true;
 }
 
 void cluster_unwant(struct cluster *cl, unsigned worker, struct channel_ref channel)
 {
-    const struct bus_channel *c = channels_find(cl->settings.env->channels, channel);
+    const struct bus_channel *c = channels_find(cl->env->channels, channel);
     struct node *n = c ? node_of(c) : NULL;
-    channels_unwant(cl->settings.env->channels, worker, channel, clock_monotonic_ms() + LINGER_MS);
+    channels_unwant(cl->env->channels, worker, channel, clock_monotonic_ms() + LINGER_MS);
     if (n)
-        subscriptions_end_surplus(node_subscriptions(n));
+        subscriptions_end_surplus(n);
 }
 
 bool cluster_history(struct cluster *cl, unsigned worker, struct channel_ref channel,
                      const struct history_query *query)
 {
-    struct node *n = on_owner(cl, channel.name, channel.len);
+    const struct node *n = owner_of(cl, channel);
     if (n)
-        return node_history(n, worker, channel, query);
-    delivery_page_lost(cl->settings.env->delivery, worker, query->number);
+        return !n->history || history_ask_page(n->history, worker, channel, query);
+    delivery_page_lost(cl->env->delivery, worker, query->number);
     return true;
 }
 
 void cluster_read(struct cluster *cl)
 {
     for (size_t i = 0; i < cl->count; i++)
-        node_read(cl->members[i]->node);
+        redis_conn_read(redis_pubsub_conn(cl->nodes[i]->pubsub));
 }
 
 void cluster_subscribe_fresh(struct cluster *cl)
 {
     for (size_t i = 0; i < cl->count; i++)
-        node_subscribe_fresh(cl->members[i]->node);
-}
-
-void cluster_unsubscribe_expired(struct cluster *cl)
-{
-    for (size_t i = 0; i < cl->count; i++)
-        subscriptions_end_expired(node_subscriptions(cl->members[i]->node));
-}
-
-void cluster_retry_denied(struct cluster *cl)
-{
-    for (size_t i = 0; i < cl->count; i++)
-        node_channels_retry_denied(node_channels(cl->members[i]->node));
-}
-
-void cluster_fault(const struct cluster *cl, char *out, size_t size)
-{
-    snprintf(out, size, "%s", cl->proven ? "" : "no node of the cluster is known");
-    for (size_t i = 0; !cl->proven && i < cl->count; i++) {
-        const struct member *m = cl->members[i];
-        if (is_used(cl, m) && !node_is_proven(m->node))
-            snprintf(out, size, "%s", node_fault(m->node));
-    }
+        subscriptions_send_fresh(cl->nodes[i]);
 }

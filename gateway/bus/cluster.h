@@ -2,47 +2,38 @@
 // owner of slots (sharded Pub/Sub), or any one of them (classic). When slots move or nodes go, channels move
 // between nodes; a channel that moves may have lost messages, as after a reconnect. The bus' thread alone.
 //
-//      channel --CRC16--> slot --map of the cluster--> member --> node
+//      channel --CRC16--> slot --map of the cluster--> node
 //                                       no owner --> the channel is UNOWNED until there is one
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "common/redis_url.h"
 #include "gateway/bus/bus_env.h"
 
 struct cluster;
 
-struct cluster_settings {
-    struct bus_env *env;         // borrowed
-    const struct redis_url *url; // borrowed, of any kind
-    // `proven`: delivery is proven at every node that is used. Called when that has changed.
-    void (*on_proven)(void *ctx, bool proven);
-    void *ctx;
-};
-
-// NULL when out of memory. `settings` is copied.
-struct cluster *cluster_create(const struct cluster_settings *settings);
+// Of the server or cluster of env->url. `env` is borrowed. NULL when out of memory.
+struct cluster *cluster_create(struct bus_env *env);
 // Every channel is UNOWNED then. `cl` may be NULL.
 void cluster_destroy(struct cluster *cl);
 
 // Worker `worker` wants the channel, or wants it no longer. False when out of memory.
 bool cluster_want(struct cluster *cl, unsigned worker, struct channel_ref channel);
 void cluster_unwant(struct cluster *cl, unsigned worker, struct channel_ref channel);
-// As node_history.
+// Worker `worker` wants a page of a channel's history: it comes by delivery_page. False when out of memory.
 bool cluster_history(struct cluster *cl, unsigned worker, struct channel_ref channel,
                      const struct history_query *query);
 
-// Each calls the function of node.h with the same name for every node.
+// Reads the subscribers' connections now, without waiting for the loop to report them readable.
 void cluster_read(struct cluster *cl);
+// At the end of a turn: FRESH channels go to Redis in few commands.
 void cluster_subscribe_fresh(struct cluster *cl);
-void cluster_unsubscribe_expired(struct cluster *cl);
-void cluster_retry_denied(struct cluster *cl);
 
-// Why delivery is not proven, in one line without an address, which is not for the public; empty where it is.
-void cluster_fault(const struct cluster *cl, char *out, size_t size);
+// Why delivery is not proven at some node that is used, in one line without an address, which is not for the
+// public; empty where it is proven at all of them. Valid until the next call to the cluster.
+const char *cluster_fault(const struct cluster *cl);
 
-// Every second or so: asks for a new map where a node does not work, and repeats what failed for want of
-// memory.
+// Every second: unsubscribes what has lingered, tries denied channels again, asks for a new map where a node
+// does not work, and repeats what failed for want of memory.
 void cluster_tick(struct cluster *cl);

@@ -3,12 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
 #include "common/log.h"
 #include "common/map.h"
 
-// A sender of bad messages must not fill the log.
-#define DROP_LOG_EVERY_MS 60000u
+// For each worker whose bit is set: `rest &= rest - 1` clears the lowest bit.
+static size_t first_worker(uint64_t rest)
+{
+    return (size_t)__builtin_ctzll(rest);
+}
 
 void delivery_drop(struct delivery *d, enum counter reason, struct channel_ref channel, size_t len)
 {
@@ -21,13 +23,8 @@ void delivery_drop(struct delivery *d, enum counter reason, struct channel_ref c
         [COUNTER_DROPPED_MEMORY] = "out of memory",
     };
     counter_add(d->counters, reason, 1);
-    uint64_t now = clock_monotonic_ms();
-    if (d->drop_logged_at[reason] && now - d->drop_logged_at[reason] < DROP_LOG_EVERY_MS)
-        return;
-    d->drop_logged_at[reason] = now;
-    log_warn("delivery",
-             "dropped a message of %zu bytes on channel %.*s: %s (more of this kind are counted, not logged)",
-             len, (int)channel.len, channel.name, why[reason]);
+    log_warn("delivery", "dropped a message of %zu bytes on channel %.*s: %s", len, (int)channel.len,
+             channel.name, why[reason]);
 }
 
 // A mail for the worker could not be posted. At the next tick delivery_resync tells it that no channel is
@@ -100,11 +97,6 @@ static void outbox_flush(struct delivery *d, size_t w)
     o->count = 0;
 }
 
-void delivery_note_subscribe_seq(struct delivery *d, size_t w, uint64_t subscribe_seq)
-{
-    d->subscribe_seq[w] = subscribe_seq;
-}
-
 void delivery_flush(struct delivery *d)
 {
     for (size_t w = 0; w < d->worker_count; w++)
@@ -117,17 +109,24 @@ static bool post(struct delivery *d, size_t w, const struct mail *mail)
     return mailbox_post(d->workers[w], mail);
 }
 
-void delivery_confirm(struct delivery *d, size_t w, const struct bus_channel *c,
+static void tell_each(struct delivery *d, uint64_t workers, enum mail_kind kind, const struct bus_channel *c,
                       const struct history_tail *tail)
 {
-    outbox_flush(d, w);
-    (void)tell(d, w, MAIL_CONFIRMED, c, tail); // a failure is mended by delivery_resync; so below
+    for (uint64_t rest = workers; rest != 0; rest &= rest - 1) {
+        outbox_flush(d, first_worker(rest));
+        (void)tell(d, first_worker(rest), kind, c, tail); // a failure is mended by delivery_resync
+    }
 }
 
-void delivery_unconfirm_channel(struct delivery *d, size_t w, const struct bus_channel *c)
+void delivery_confirm(struct delivery *d, uint64_t workers, const struct bus_channel *c,
+                      const struct history_tail *tail)
 {
-    outbox_flush(d, w);
-    (void)tell(d, w, MAIL_UNCONFIRMED, c, &(struct history_tail){0});
+    tell_each(d, workers, MAIL_CONFIRMED, c, tail);
+}
+
+void delivery_unconfirm_channel(struct delivery *d, const struct bus_channel *c)
+{
+    tell_each(d, c->workers, MAIL_UNCONFIRMED, c, &(struct history_tail){0});
 }
 
 void delivery_page_lost(struct delivery *d, size_t w, uint32_t number)
@@ -158,17 +157,38 @@ void delivery_page(struct delivery *d, size_t w, struct channel_ref channel, con
     delivery_page_lost(d, w, page->query.number);
 }
 
-void delivery_gap(struct delivery *d, struct bus_channel *c, size_t w)
+static void flush_and_tell_gaps(struct delivery *d, struct bus_channel *c, uint64_t workers)
 {
-    outbox_flush(d, w);
-    tell_gap(d, c, w);
+    for (uint64_t rest = workers; rest != 0; rest &= rest - 1) {
+        outbox_flush(d, first_worker(rest));
+        tell_gap(d, c, first_worker(rest));
+    }
 }
 
-void delivery_resubscribed(struct delivery *d, struct bus_channel *c, size_t w)
+void delivery_gap(struct delivery *d, struct bus_channel *c)
 {
-    outbox_flush(d, w);
-    (void)tell_loss(d, c, w, MAIL_RESUBSCRIBED); // a failure stays in gap_due
-    c->gap_told &= ~(UINT64_C(1) << w);          // what is lost from now on is another loss
+    flush_and_tell_gaps(d, c, c->workers);
+}
+
+void delivery_resubscribed(struct delivery *d, uint64_t workers, struct bus_channel *c)
+{
+    for (uint64_t rest = workers; rest != 0; rest &= rest - 1) {
+        outbox_flush(d, first_worker(rest));
+        (void)tell_loss(d, c, first_worker(rest), MAIL_RESUBSCRIBED); // a failure stays in gap_due
+    }
+    c->gap_told &= ~workers; // what is lost from now on is another loss
+}
+
+static void tell_due(struct delivery *d, struct bus_channel *c, uint64_t workers)
+{
+    uint64_t due = c->gap_due & workers;
+    c->gap_told &= ~due;
+    flush_and_tell_gaps(d, c, due);
+}
+
+void delivery_tell_due(struct delivery *d, struct bus_channel *c)
+{
+    tell_due(d, c, UINT64_MAX);
 }
 
 static bool unconfirm_worker(struct delivery *d, size_t w)
@@ -205,7 +225,7 @@ static void deliver_to(struct delivery *d, size_t w, struct bus_channel *c, stru
             refuse(d, w, frame_retain(f));
             return;
         }
-        delivery_tell_due(d, c, w);
+        tell_due(d, c, bit);
     }
     if (c->gap_due & bit) {
         delivery_drop(d, COUNTER_DROPPED_MEMORY, channel_ref_of(&c->entry), f->body_len);
@@ -223,15 +243,6 @@ static void deliver_to(struct delivery *d, size_t w, struct bus_channel *c, stru
     }
 }
 
-void delivery_tell_due(struct delivery *d, struct bus_channel *c, size_t w)
-{
-    uint64_t bit = UINT64_C(1) << w;
-    if (!(c->gap_due & bit))
-        return;
-    c->gap_told &= ~bit;
-    delivery_gap(d, c, w);
-}
-
 void delivery_release(struct delivery *d)
 {
     for (size_t w = 0; w < d->worker_count; w++)
@@ -239,18 +250,10 @@ void delivery_release(struct delivery *d)
             frame_release(d->outboxes[w].mails[i].frame);
 }
 
-static bool wants(const struct bus_channel *c, size_t w)
-{
-    return c->workers & UINT64_C(1) << w;
-}
-
 void delivery_lost(struct delivery *d, enum counter reason, struct bus_channel *c, size_t len)
 {
-    const struct channel_ref ref = channel_ref_of(&c->entry);
-    delivery_drop(d, reason, ref, len);
-    for (size_t w = 0; w < d->worker_count; w++)
-        if (wants(c, w))
-            delivery_gap(d, c, w);
+    delivery_drop(d, reason, channel_ref_of(&c->entry), len);
+    delivery_gap(d, c);
 }
 
 void delivery_message(struct delivery *d, struct bus_channel *c, const char *payload, size_t len)
@@ -260,14 +263,12 @@ void delivery_message(struct delivery *d, struct bus_channel *c, const char *pay
     if (f && reason == COUNTER_IDS_DROPPED)
         counter_add(d->counters, reason, 1);
     if (f) {
-        for (size_t w = 0; w < d->worker_count; w++)
-            if (wants(c, w))
-                deliver_to(d, w, c, f);
+        for (uint64_t rest = c->workers; rest != 0; rest &= rest - 1)
+            deliver_to(d, first_worker(rest), c, f);
         frame_release(f);
     } else if (reason == COUNTER_DROPPED_MEMORY) {
         delivery_lost(d, reason, c, len);
     } else { // the publisher broke a rule: the message was no event, so no event is lost
-        const struct channel_ref ref = channel_ref_of(&c->entry);
-        delivery_drop(d, reason, ref, len);
+        delivery_drop(d, reason, channel_ref_of(&c->entry), len);
     }
 }

@@ -30,45 +30,42 @@ struct delivery {
     size_t worker_count;
 
     struct outbox outboxes[WORKERS_MAX];
-    uint64_t subscribe_seq[WORKERS_MAX]; // of each worker: the last subscribe_seq that came
+    uint64_t subscribe_seq[WORKERS_MAX]; // of each worker: the last one that came; confirmations echo it
     bool gaps_due;                       // a channel has gap_due since the last tick
     uint64_t out_of_sync;                // a bit for each worker that missed a mail for want of memory
-    uint64_t drop_logged_at[COUNTER_COUNT];
 };
 
 // A message of a channel that is wanted.
 void delivery_message(struct delivery *d, struct bus_channel *c, const char *payload, size_t len);
-// Counts a message that is not delivered, and logs the first of its kind now and then.
+// Counts and logs a message that is not delivered.
 void delivery_drop(struct delivery *d, enum counter reason, struct channel_ref channel, size_t len);
 // The same for a message that should have been delivered; each worker of the channel is told of the gap.
 void delivery_lost(struct delivery *d, enum counter reason, struct bus_channel *c, size_t len);
-// Worker `w` wants a channel: later confirmations echo this number.
-void delivery_note_subscribe_seq(struct delivery *d, size_t w, uint64_t subscribe_seq);
 // Posts the frames of all outboxes: at the end of a turn.
 void delivery_flush(struct delivery *d);
 
 // The mails of all these functions reach the worker behind the frames that were delivered before.
 //
-// Tells worker `w` that the channel is confirmed.
-void delivery_confirm(struct delivery *d, size_t w, const struct bus_channel *c,
+// Tells `workers` (a bit each) that the channel is confirmed.
+void delivery_confirm(struct delivery *d, uint64_t workers, const struct bus_channel *c,
                       const struct history_tail *tail);
 // A page of history for worker `w`. Takes the references of its frames.
 void delivery_page(struct delivery *d, size_t w, struct channel_ref channel, const struct history_page *page);
 // The page with that number cannot be had now: worker `w` asks again a little later.
 void delivery_page_lost(struct delivery *d, size_t w, uint32_t number);
-// Tells worker `w` that the subscription of the channel is gone.
-void delivery_unconfirm_channel(struct delivery *d, size_t w, const struct bus_channel *c);
-// Messages of the channel were lost for worker `w`: tells it once, and again only after a message has reached
-// it.
-void delivery_gap(struct delivery *d, struct bus_channel *c, size_t w);
-// The channel was subscribed anew, and the messages that were published meanwhile did not come: tells worker
-// `w`, ahead of delivery_confirm.
-void delivery_resubscribed(struct delivery *d, struct bus_channel *c, size_t w);
+// Tells the workers of the channel that its subscription is gone.
+void delivery_unconfirm_channel(struct delivery *d, const struct bus_channel *c);
+// Messages of the channel were lost: tells each of its workers once, and again only after a message has
+// reached it.
+void delivery_gap(struct delivery *d, struct bus_channel *c);
+// The channel was subscribed anew, and the messages that were published meanwhile did not come: tells
+// `workers` (a bit each), ahead of delivery_confirm.
+void delivery_resubscribed(struct delivery *d, uint64_t workers, struct bus_channel *c);
 // No channel is confirmed any more: tells every worker.
 void delivery_unconfirm(struct delivery *d);
 
-// Tells worker `w` of a loss that is due (gap_due). Now and then, for each channel.
-void delivery_tell_due(struct delivery *d, struct bus_channel *c, size_t w);
+// Tells the channel's workers of losses that are due (gap_due). Now and then, for each channel.
+void delivery_tell_due(struct delivery *d, struct bus_channel *c);
 // Frees the frames that were not posted. When the bus is destroyed.
 void delivery_release(struct delivery *d);
 // Tells worker `w`, which missed a mail, that no channel is confirmed and no page will come; the caller

@@ -1,237 +1,159 @@
 #include "gateway/bus/node.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
 #include "common/container_of.h"
 #include "common/log.h"
 #include "gateway/bus/resume.h"
 #include "gateway/bus/subscriptions.h"
-#include "gateway/redis/canary.h"
+#include "gateway/redis/cluster_map.h"
 #include "gateway/redis/cluster_slots.h"
-#include "gateway/redis/redis_pubsub.h"
-
-struct node {
-    struct node_settings settings;
-    struct subscriptions subscriptions;
-    struct bus_channel *canary_channel;
-    struct canary *canary;
-    struct resume *resume;
-    uint64_t messages; // received from the server, of any channel
-    bool connected;    // counted in redis_connected
-};
 
 struct node *node_of(const struct bus_channel *c)
 {
-    return c->node ? container_of(c->node, struct node, subscriptions.channels) : NULL;
+    return c->node ? container_of(c->node, struct node, channels) : NULL;
 }
 
-static void on_message(void *ctx, const char *channel, size_t channel_len, const char *payload, size_t len)
+// The channel, where it is at this node: a node that has lost the slot may still send, and the node that has
+// it now sends the same.
+static struct bus_channel *find_here(const struct node *n, struct channel_ref channel)
+{
+    struct bus_channel *c = channels_find(n->env->channels, channel);
+    return c && c->node == &n->channels ? c : NULL;
+}
+
+static void on_message(void *ctx, struct channel_ref channel, const char *payload, size_t len)
 {
     struct node *n = ctx;
-    struct bus_env *env = n->settings.env;
-    const struct channel_ref ref = channel_ref(channel, channel_len);
-    struct bus_channel *c = channels_find(env->channels, ref);
+    struct bus_channel *c = find_here(n, channel);
     n->messages++;
-    // A node that has lost the slot may still send: the node that has it now sends the same.
-    if (c && c->node != &n->subscriptions.channels)
-        c = NULL;
     if (c && c->handler) {
         c->handler->on_message(c->handler_ctx, payload, len);
         return;
     }
-    counter_add(env->counters, COUNTER_MESSAGES_RECEIVED, 1);
-    counter_add(env->counters, COUNTER_MESSAGE_BYTES, (int64_t)len);
+    counter_add(n->env->counters, COUNTER_MESSAGES_RECEIVED, 1);
+    counter_add(n->env->counters, COUNTER_MESSAGE_BYTES, (int64_t)len);
     if (c && c->workers != 0)
-        delivery_message(env->delivery, c, payload, len);
+        delivery_message(n->env->delivery, c, payload, len);
     else
-        counter_add(env->counters, COUNTER_DROPPED_UNWANTED, 1);
+        counter_add(n->env->counters, COUNTER_DROPPED_UNWANTED, 1);
 }
 
-static void on_too_large(void *ctx, const char *channel, size_t channel_len, size_t len)
+static void on_too_large(void *ctx, struct channel_ref channel, size_t len)
 {
     const struct node *n = ctx;
-    const struct bus_env *env = n->settings.env;
-    const struct channel_ref ref = channel_ref(channel, channel_len);
-    struct bus_channel *c = channels_find(env->channels, ref);
-    counter_add(env->counters, COUNTER_MESSAGES_RECEIVED, 1);
-    if (c && c->node == &n->subscriptions.channels && !c->handler)
-        delivery_lost(env->delivery, COUNTER_DROPPED_TOO_LARGE, c, len);
+    struct bus_channel *c = find_here(n, channel);
+    counter_add(n->env->counters, COUNTER_MESSAGES_RECEIVED, 1);
+    if (c && !c->handler)
+        delivery_lost(n->env->delivery, COUNTER_DROPPED_TOO_LARGE, c, len);
     else
-        delivery_drop(env->delivery, COUNTER_DROPPED_TOO_LARGE, ref, len);
+        delivery_drop(n->env->delivery, COUNTER_DROPPED_TOO_LARGE, channel, len);
 }
 
-// Messages that were published while the channel was not subscribed did not come.
-static void report_gap(const struct node *n, struct bus_channel *c,
-                       void (*tell)(struct delivery *d, struct bus_channel *c, size_t w))
-{
-    struct delivery *d = n->settings.env->delivery;
-    for (size_t w = 0; c->was_active && w < d->worker_count; w++)
-        if (c->workers & UINT64_C(1) << w)
-            tell(d, c, w);
-}
-
-static void on_subscribed(void *ctx, const char *channel, size_t channel_len)
+static void on_subscribed(void *ctx, struct channel_ref channel)
 {
     struct node *n = ctx;
-    const struct channel_ref ref = channel_ref(channel, channel_len);
-    struct bus_channel *c = node_channels_confirm(&n->subscriptions.channels, ref);
+    struct bus_channel *c = node_channels_confirm(&n->channels, channel);
     if (c && c->handler) {
         c->handler->on_subscribed(c->handler_ctx);
     } else if (c) {
-        report_gap(n, c, delivery_resubscribed);
-        resume_confirm(n->resume, c);
+        if (c->was_active) // messages that were published while it was not subscribed did not come
+            delivery_resubscribed(n->env->delivery, c->workers, c);
+        resume_confirm(n, c);
         c->was_active = false;
     }
 }
 
-static void topology_changed(struct node *n, const char *moved)
+static void topology_changed(struct node *n, const char *error)
 {
-    if (n->settings.on_topology_changed)
-        n->settings.on_topology_changed(n->settings.ctx, n, moved);
+    if (n->env->cluster)
+        n->env->on_topology_changed(n->env->cluster, n, error);
     else
-        node_channels_retry_moved(&n->subscriptions.channels); // there is no other node
+        node_channels_retry_moved(&n->channels); // there is no other node
 }
 
-// The channel's streams wait until it is confirmed again; those that come now wait for the same answer.
-static void tell_unconfirmed(const struct node *n, const struct bus_channel *c)
-{
-    struct delivery *d = n->settings.env->delivery;
-    for (size_t w = 0; w < d->worker_count; w++)
-        if (c->workers & UINT64_C(1) << w)
-            delivery_unconfirm_channel(d, w, c);
-}
-
-// The channel is unsubscribed. Without an UNSUBSCRIBE that means that its slot has left the node.
-static void on_unsubscribed(void *ctx, const char *channel, size_t channel_len)
+// The channel is unsubscribed. Without an UNSUBSCRIBE that means that its slot has left the node. Its streams
+// wait until it is confirmed again; those that come now wait for the same answer.
+static void on_unsubscribed(void *ctx, struct channel_ref channel)
 {
     struct node *n = ctx;
-    const struct channel_ref ref = channel_ref(channel, channel_len);
     struct bus_channel *c;
-    if (!node_channels_unsubscribed(&n->subscriptions.channels, ref, &c))
+    if (!node_channels_unsubscribed(&n->channels, channel, &c))
         return;
     if (c && c->handler)
         c->handler->on_unsubscribed(c->handler_ctx);
     else if (c)
-        tell_unconfirmed(n, c);
+        delivery_unconfirm_channel(n->env->delivery, c);
     topology_changed(n, NULL);
 }
 
-static void on_redis_error(void *ctx, const char *text)
+static void on_refused(void *ctx, uint32_t batch, size_t count, const char *error)
 {
     struct node *n = ctx;
-    struct cluster_moved moved;
-    counter_add(n->settings.env->counters, COUNTER_REDIS_ERRORS, 1);
-    if (n->settings.on_topology_changed && cluster_error_passes(text)) {
-        node_channels_batch_moved(&n->subscriptions.channels,
-                                  cluster_moved_parse(text, "", &moved) ? moved.slot : -1);
-        topology_changed(n, text);
+    counter_add(n->env->counters, COUNTER_REDIS_ERRORS, 1);
+    if (n->env->cluster && cluster_error_passes(error)) {
+        node_channels_batch_moved(&n->channels, batch);
+        topology_changed(n, error);
         return;
     }
-    struct bus_channel *denied = node_channels_refuse_oldest(&n->subscriptions.channels);
-    if (!denied)
+    struct bus_channel *denied = node_channels_refuse(&n->channels, batch, count);
+    if (!denied || denied->told_denied)
         return;
-    if (denied->told_denied)
-        return;
-    report_gap(n, denied, delivery_gap);
+    if (denied->was_active)
+        delivery_gap(n->env->delivery, denied);
     if (!denied->handler)
         log_warn("redis", "cannot subscribe to %.*s: %s; its new streams are refused until Redis allows it",
-                 (int)denied->entry.len, denied->name, text);
+                 (int)denied->entry.len, denied->name, error);
     denied->told_denied = true;
 }
 
-static void on_redis_ready(void *ctx)
+static void on_ready(void *ctx)
 {
     struct node *n = ctx;
-    counter_add(n->settings.env->counters, COUNTER_REDIS_CONNECTS, 1);
-    counter_add(n->settings.env->counters, COUNTER_REDIS_CONNECTED, 1);
+    counter_add(n->env->counters, COUNTER_REDIS_CONNECTS, 1);
+    counter_add(n->env->counters, COUNTER_REDIS_CONNECTED, 1);
     n->connected = true;
 }
 
 static void count_disconnect(struct node *n)
 {
     if (n->connected)
-        counter_add(n->settings.env->counters, COUNTER_REDIS_CONNECTED, -1);
+        counter_add(n->env->counters, COUNTER_REDIS_CONNECTED, -1);
     n->connected = false;
 }
 
 static void unconfirm_if_active(void *ctx, struct bus_channel *c)
 {
     if (c->state == CHANNEL_ACTIVE && !c->handler)
-        tell_unconfirmed(ctx, c);
+        delivery_unconfirm_channel(ctx, c);
 }
 
-static void on_redis_down(void *ctx)
+static void on_down(void *ctx)
 {
     struct node *n = ctx;
     count_disconnect(n);
     canary_lost(n->canary);
-    resume_reconnect(n->resume);
-    if (n->settings.alone)
-        delivery_unconfirm(n->settings.env->delivery);
+    if (n->history)
+        history_reconnect(n->history);
+    if (n->env->cluster)
+        node_channels_each(&n->channels, unconfirm_if_active, n->env->delivery);
     else
-        node_channels_each(&n->subscriptions.channels, unconfirm_if_active, n);
-    node_channels_reset(&n->subscriptions.channels);
-    if (n->settings.env->sharded)
-        node_channels_sort_fresh(&n->subscriptions.channels);
+        delivery_unconfirm(n->env->delivery);
+    node_channels_reset(&n->channels);
+    if (n->env->sharded)
+        node_channels_sort_fresh(&n->channels);
     topology_changed(n, NULL);
-}
-
-void node_read(struct node *n)
-{
-    redis_pubsub_read(n->subscriptions.pubsub);
-}
-
-void node_subscribe_fresh(struct node *n)
-{
-    subscriptions_send_fresh(&n->subscriptions);
-}
-
-struct node_channels *node_channels(struct node *n)
-{
-    return &n->subscriptions.channels;
-}
-
-struct subscriptions *node_subscriptions(struct node *n)
-{
-    return &n->subscriptions;
-}
-
-void node_retry_memory(struct node *n)
-{
-    resume_retry(n->resume, &n->subscriptions.channels);
-}
-
-void node_confirm_workers(struct node *n, uint64_t workers, struct bus_channel *c)
-{
-    assert(c->node == &n->subscriptions.channels);
-    if (c->state == CHANNEL_ACTIVE)
-        resume_confirm_workers(n->resume, workers, c);
-}
-
-void node_resync_worker(struct node *n, size_t worker, struct bus_channel *c)
-{
-    delivery_resubscribed(n->settings.env->delivery, c, worker);
-    node_confirm_workers(n, UINT64_C(1) << worker, c);
-}
-
-bool node_history(struct node *n, unsigned worker, struct channel_ref channel,
-                  const struct history_query *query)
-{
-    return resume_page(n->resume, worker, channel, query);
 }
 
 static void give_up_subscription(struct node *n, struct bus_channel *c)
 {
-    struct bus_channel *const batch[] = {c};
     // Where the slot has left the node already, Redis answers with an error that is ignored; where
     // UNSUBSCRIBE cannot be sent, messages of the channel that still come are dropped.
     if (c->state == CHANNEL_ACTIVE || c->state == CHANNEL_SENT)
-        (void)subscriptions_end(&n->subscriptions, batch, 1);
-    if (c->state == CHANNEL_ACTIVE)
-        tell_unconfirmed(n, c);
+        (void)subscriptions_end(n, c);
+    if (c->state == CHANNEL_ACTIVE && !c->handler)
+        delivery_unconfirm_channel(n->env->delivery, c);
 }
 
 static void move(struct channels *all, struct bus_channel *c, struct node_channels *to)
@@ -247,8 +169,8 @@ static void move(struct channels *all, struct bus_channel *c, struct node_channe
 
 void node_take_channel(struct node *n, struct bus_channel *c)
 {
-    if (c->node != &n->subscriptions.channels)
-        move(n->settings.env->channels, c, &n->subscriptions.channels);
+    if (c->node != &n->channels)
+        move(n->env->channels, c, &n->channels);
 }
 
 void node_give_up_channel(struct bus_channel *c)
@@ -257,156 +179,86 @@ void node_give_up_channel(struct bus_channel *c)
         move(c->node->all, c, NULL);
 }
 
-static void on_canary_message(void *ctx, const char *payload, size_t len)
-{
-    const struct node *n = ctx;
-    canary_back(n->canary, payload, len);
-}
-
-static void on_canary_subscribed(void *ctx)
-{
-    const struct node *n = ctx;
-    canary_listen(n->canary);
-}
-
-static void on_canary_unsubscribed(void *ctx)
-{
-    const struct node *n = ctx;
-    canary_unheard(n->canary);
-}
-
 static bool add_canary_channel(struct node *n)
 {
-    static const struct channel_handler handler = {.on_message = on_canary_message,
-                                                   .on_subscribed = on_canary_subscribed,
-                                                   .on_unsubscribed = on_canary_unsubscribed};
+    static const struct channel_handler handler = {
+        .on_message = canary_back, .on_subscribed = canary_listen, .on_unsubscribed = canary_unheard};
     const char *name = canary_channel(n->canary);
     const struct channel_ref ref = channel_ref(name, strlen(name));
-    uint16_t slot = n->settings.env->sharded ? cluster_slot(name, ref.len) : 0;
-    n->canary_channel = channels_add_internal(n->settings.env->channels, ref, slot, &handler, n);
+    uint16_t slot = n->env->sharded ? cluster_slot(name, ref.len) : 0;
+    n->canary_channel = channels_add_internal(n->env->channels, ref, slot, &handler, n->canary);
     if (n->canary_channel)
-        channel_move(n->settings.env->channels, n->canary_channel, &n->subscriptions.channels);
+        channel_move(n->env->channels, n->canary_channel, &n->channels);
     return n->canary_channel != NULL;
 }
 
 static void forget_canary_channel(struct node *n)
 {
     if (n->canary_channel)
-        channels_forget(n->settings.env->channels, n->canary_channel);
+        channels_forget(n->env->channels, n->canary_channel);
     n->canary_channel = NULL;
-}
-
-uint16_t node_canary_slot(const struct node *n)
-{
-    const char *name = canary_channel(n->canary);
-    return cluster_slot(name, strlen(name));
 }
 
 void node_move_canary(struct node *n, uint16_t slot)
 {
-    struct bus_channel *const batch[] = {n->canary_channel};
-    if (n->canary_channel && n->canary_channel->state == CHANNEL_ACTIVE)
-        (void)subscriptions_end(&n->subscriptions, batch,
-                                1); // a failure for want of memory leaves one subscription too many
+    if (n->canary_channel)
+        give_up_subscription(n, n->canary_channel);
     forget_canary_channel(n);
     canary_move(n->canary, slot);
     if (!add_canary_channel(n))
         log_error("bus", "out of memory: the canary has no channel, and delivery is not proven");
 }
 
-static void on_proven(void *ctx, bool proven)
-{
-    (void)proven; // node_is_proven says it
-    struct node *n = ctx;
-    n->settings.on_proven(n->settings.ctx);
-}
-
-static uint64_t on_heard(void *ctx)
-{
-    const struct node *n = ctx;
-    return n->messages;
-}
-
 static void on_deaf(void *ctx)
 {
-    struct node *n = ctx;
-    redis_pubsub_replace(n->subscriptions.pubsub, "connected, but what is published does not arrive");
+    const struct node *n = ctx;
+    redis_conn_replace(redis_pubsub_conn(n->pubsub), "connected, but what is published does not arrive");
 }
 
 static struct redis_pubsub *open_pubsub(struct node *n)
 {
-    const struct bus_env *env = n->settings.env;
+    const struct bus_env *env = n->env;
     const struct redis_pubsub_settings settings = {
-        .url = n->settings.url,
+        .url = n->url,
         .client_name = env->client_name,
         .max_message = env->max_message,
         .sharded = env->sharded,
-        .on_ready = on_redis_ready,
-        .on_down = on_redis_down,
+        .on_ready = on_ready,
+        .on_down = on_down,
         .on_message = on_message,
         .on_too_large = on_too_large,
         .on_subscribed = on_subscribed,
         .on_unsubscribed = on_unsubscribed,
-        .on_error = on_redis_error,
+        .on_refused = on_refused,
         .ctx = n,
     };
     return redis_pubsub_create(env->loop, &settings);
 }
 
-static struct canary *open_canary(struct node *n)
+static struct canary *open_canary(struct node *n, uint16_t slot)
 {
-    const struct bus_env *env = n->settings.env;
-    const struct canary_settings settings = {.url = n->settings.url,
+    const struct bus_env *env = n->env;
+    const struct canary_settings settings = {.url = n->url,
                                              .client_name = env->client_name,
                                              .counters = env->counters,
                                              .sharded = env->sharded,
-                                             .slot = n->settings.canary_slot,
-                                             .on_proven = on_proven,
+                                             .slot = slot,
+                                             .heard = &n->messages,
                                              .on_deaf = on_deaf,
-                                             .heard = on_heard,
                                              .ctx = n};
     return canary_create(env->loop, &settings);
 }
 
-static struct resume *on_owner(void *ctx, const char *channel, size_t len)
-{
-    const struct node *n = ctx;
-    const struct node *owner = n->settings.owner(n->settings.ctx, channel, len);
-    return owner ? owner->resume : NULL;
-}
-
-static void on_moved(void *ctx, const char *error)
-{
-    topology_changed(ctx, error);
-}
-
-static void on_working(void *ctx)
-{
-    struct node *n = ctx;
-    n->settings.on_proven(n->settings.ctx);
-}
-
-static struct resume *open_resume(struct node *n)
-{
-    const struct resume_settings settings = {.env = n->settings.env,
-                                             .url = n->settings.url,
-                                             .owner = n->settings.owner ? on_owner : NULL,
-                                             .on_moved = n->settings.on_topology_changed ? on_moved : NULL,
-                                             .on_working = on_working,
-                                             .ctx = n};
-    return resume_create(&settings);
-}
-
-struct node *node_create(const struct node_settings *settings)
+struct node *node_create(struct bus_env *env, const struct redis_address *at, uint16_t canary_slot)
 {
     struct node *n = calloc(1, sizeof *n);
     if (!n)
         return NULL;
-    n->settings = *settings;
-    subscriptions_init(&n->subscriptions, settings->env->channels, open_pubsub(n), settings->env->sharded);
-    n->resume = open_resume(n);
-    n->canary = open_canary(n);
-    if (n->subscriptions.pubsub && n->resume && n->canary && add_canary_channel(n))
+    n->env = env;
+    n->url = at ? &n->url_in_cluster : env->url;
+    node_channels_init(&n->channels, env->channels);
+    if ((!at || cluster_node_url(env->url, at, &n->url_in_cluster)) && resume_open(n) &&
+        (n->pubsub = open_pubsub(n)) && (n->canary = open_canary(n, canary_slot)) && add_canary_channel(n))
         return n;
     node_destroy(n);
     return NULL;
@@ -427,27 +279,24 @@ void node_destroy(struct node *n)
         return;
     count_disconnect(n);
     forget_canary_channel(n);
-    node_channels_each(&n->subscriptions.channels, release_channel, n->settings.env->channels);
-    redis_pubsub_destroy(n->subscriptions.pubsub);
+    node_channels_each(&n->channels, release_channel, n->env->channels);
+    redis_pubsub_destroy(n->pubsub);
     canary_destroy(n->canary);
-    resume_destroy(n->resume);
+    history_destroy(n->history);
+    redis_url_deinit(&n->url_in_cluster);
     free(n);
 }
 
 bool node_is_proven(const struct node *n)
 {
-    return canary_is_proven(n->canary) && resume_is_working(n->resume);
-}
-
-bool node_is_connected(const struct node *n)
-{
-    return n->connected;
+    return node_fault(n)[0] == '\0';
 }
 
 const char *node_fault(const struct node *n)
 {
-    const char *subscriber = redis_pubsub_fault(n->subscriptions.pubsub), *history = resume_fault(n->resume);
-    if (node_is_proven(n))
-        return "";
+    const char *subscriber = redis_conn_fault(redis_pubsub_conn(n->pubsub)),
+               *history = n->history ? history_fault(n->history) : "";
+    if (canary_is_proven(n->canary))
+        return history;
     return subscriber[0] ? subscriber : history[0] ? history : "the canary did not come back";
 }

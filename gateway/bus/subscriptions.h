@@ -2,28 +2,14 @@
 // those that no worker wants any more, few commands for many channels. The bus' thread alone.
 #pragma once
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "gateway/bus/node.h"
 
-#include "gateway/bus/channels.h"
-#include "gateway/redis/redis_pubsub.h"
-
-struct subscriptions {
-    struct node_channels channels;
-    struct redis_pubsub *pubsub; // the node's; NULL when out of memory at its creation
-    bool sharded;
-};
-
-void subscriptions_init(struct subscriptions *s, struct channels *all, struct redis_pubsub *pubsub,
-                        bool sharded);
-
-// Subscribes to the FRESH channels, where the connection is ready.
-void subscriptions_send_fresh(struct subscriptions *s);
-// Unsubscribes from channels, whatever their state. False when not connected or out of memory.
-bool subscriptions_end(struct subscriptions *s, struct bus_channel *const *batch, size_t count);
+// Subscribes to the FRESH channels, where the connection is ready. At the end of a turn.
+void subscriptions_send_fresh(struct node *n);
+// Unsubscribes from a channel, whatever its state. False when not connected or out of memory.
+bool subscriptions_end(struct node *n, struct bus_channel *c);
 // Unsubscribes from channels whose linger is over, and frees them. Called now and then.
-void subscriptions_end_expired(struct subscriptions *s);
+void subscriptions_end_expired(struct node *n);
 // The same for the oldest lingering channels where there are too many. Called after a channel began to
 // linger.
-void subscriptions_end_surplus(struct subscriptions *s);
+void subscriptions_end_surplus(struct node *n);

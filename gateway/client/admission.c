@@ -12,6 +12,7 @@
 // A pending step waits for a round trip to Redis, or to a server of keys: a client waits for it as long as
 // for the confirmation of its channels.
 #define PENDING_TIMEOUT_MS 5000u
+#define BUSY "This gateway is too busy; try again."
 
 // An admission that is pending, and its own copy of the request: one block, with the texts behind the
 // channels.
@@ -69,7 +70,12 @@ static enum admission_verdict deny(struct admission *a, int status, const char *
 
 enum admission_verdict admission_auth(struct admission *a)
 {
-    a->status = auth_check(conn_context(a->conn)->settings, a->want, a->detail, sizeof a->detail);
+    const struct client_settings *settings = conn_context(a->conn)->settings;
+    struct conn *c = a->conn;
+    assert(!c->principal);
+    a->status = auth_identify(settings, a->req, &c->principal, a->detail, sizeof a->detail);
+    if (!a->status)
+        a->status = auth_check(settings, c->principal, a->want, a->detail, sizeof a->detail);
     return a->status ? ADMISSION_DENIED : ADMISSION_GRANTED;
 }
 
@@ -88,10 +94,42 @@ enum admission_verdict admission_limits(struct admission *a)
     return ADMISSION_GRANTED;
 }
 
+// Enters under a key of the users table. `text` is NULL where the principal has none.
+static enum admission_verdict enter_users(struct admission *a, const char *prefix, const char *text,
+                                          const struct users_cap *cap)
+{
+    struct conn *c = a->conn;
+    char key[USERS_KEY_MAX + 1];
+    if (!text)
+        return ADMISSION_GRANTED;
+    if ((size_t)snprintf(key, sizeof key, "%s:%s", prefix, text) >= sizeof key)
+        return deny(a, 403, "The subject or the id of the token is too long.");
+    switch (users_enter(conn_context(c)->settings->users, key, conn_id(c), cap)) {
+    case USERS_FULL:
+        return deny(a, 429, "This user has too many streams.");
+    case USERS_NO_MEMORY:
+        return deny(a, 0, BUSY);
+    case USERS_ENTERED:
+        break;
+    }
+    c->in_users = true;
+    return ADMISSION_GRANTED;
+}
+
+enum admission_verdict admission_user(struct admission *a)
+{
+    const struct client_settings *settings = conn_context(a->conn)->settings;
+    const struct principal *who = a->conn->principal;
+    if (!who || !settings->users)
+        return ADMISSION_GRANTED;
+    enum admission_verdict verdict = enter_users(a, "jti", who->token_id, &(struct users_cap){.max = 0});
+    return verdict == ADMISSION_GRANTED ? enter_users(a, "sub", who->subject, &settings->user_cap) : verdict;
+}
+
 enum admission_verdict admission_join(struct admission *a)
 {
     if (!stream_join(a->conn, a->req, a->want))
-        return deny(a, 0, "This gateway is too busy; try again.");
+        return deny(a, 0, BUSY);
     return ADMISSION_GRANTED;
 }
 
@@ -99,13 +137,16 @@ const struct admission_step admission_steps[] = {
     {.check = admission_auth, .of_head = true},
     {.check = admission_readiness},
     {.check = admission_limits},
+    {.check = admission_user},
     {.check = admission_join},
     {0},
 };
 
 static void answer_denial(const struct admission *a)
 {
-    if (a->status)
+    if (a->status == 429)
+        answer_refusal_of_client(a->conn, a->req, a->detail);
+    else if (a->status)
         answer_problem(a->conn, a->req, a->status, a->detail);
     else
         answer_refusal(a->conn, a->req, a->detail);

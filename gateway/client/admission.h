@@ -21,7 +21,8 @@ struct admission {
     const struct stream_request *want;
     unsigned step; // index of the step that runs
     // Written by a step that denies.
-    int status;                        // of a final error; 0: a refusal that may pass
+    // Of a final error; or a refusal that may pass: 0, or 429 where a cap of one user or address is reached.
+    int status;
     char detail[ADMISSION_DETAIL_MAX]; // one line for the client
 };
 
@@ -30,12 +31,13 @@ struct admission_step {
     bool of_head; // asked for HEAD, too, which gets the head that GET would get
 };
 
-// The gateway's: tokens, readiness, limits, joining the hub. A table ends with a row of zeros;
+// The gateway's: tokens, readiness, limits, the cap of the user, joining the hub. A table ends with a row of zeros;
 // client_settings.admission names another one.
 extern const struct admission_step admission_steps[];
 enum admission_verdict admission_auth(struct admission *a);
 enum admission_verdict admission_readiness(struct admission *a);
 enum admission_verdict admission_limits(struct admission *a);
+enum admission_verdict admission_user(struct admission *a);
 enum admission_verdict admission_join(struct admission *a);
 
 // `c` asks for a stream, by a request that was checked. Leaves HEAD.

@@ -54,11 +54,21 @@ static void refuse_with_retry(struct conn *c, const struct http_request *req)
     conn_finish(c, CLOSE_REFUSED);
 }
 
-void answer_refusal(struct conn *c, const struct http_request *req, const char *why)
+static void refuse(struct conn *c, const struct http_request *req, int status, const char *why)
 {
-    const struct http_problem problem = {.status = 503, .detail = why, .retry_after_s = RETRY_AFTER_S};
+    const struct http_problem problem = {.status = status, .detail = why, .retry_after_s = RETRY_AFTER_S};
     if (conn_context(c)->settings->refuse_with_status)
         send_problem(c, req, &problem, CLOSE_REFUSED);
     else
         refuse_with_retry(c, req);
+}
+
+void answer_refusal(struct conn *c, const struct http_request *req, const char *why)
+{
+    refuse(c, req, 503, why);
+}
+
+void answer_refusal_of_client(struct conn *c, const struct http_request *req, const char *why)
+{
+    refuse(c, req, 429, why);
 }

@@ -55,7 +55,7 @@ struct client_context {
     struct limits *limits;
     _Atomic uint64_t closes[CLOSE_REASON_COUNT]; // connections ended, by reason; read by any thread
 
-    struct wheel *wheel;
+    struct wheel wheel;
     struct outq_pool outqs;
     struct stream_request request; // scratch of the one request that is being read
     struct frame *heartbeat;

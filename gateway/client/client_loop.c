@@ -59,7 +59,7 @@ static bool is_excused(struct conn *c)
     case CONN_CLOSED:
         break;
     }
-    return c->state == CONN_CLOSED || c->deadline.next;
+    return c->state == CONN_CLOSED || wheel_is_set(&c->deadline);
 }
 
 static void on_deadline(struct wheel_entry *e, void *ctx)
@@ -106,7 +106,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
     l->is_late = cx->now_ms > l->last_tick_ms + LATE_MS;
     l->last_tick_ms = cx->now_ms;
     http_date((int64_t)ev_now(loop), cx->date);
-    wheel_advance(cx->wheel, cx->now_ms, on_deadline, l);
+    wheel_advance(&cx->wheel, cx->now_ms, on_deadline, l);
     outq_pool_trim(&cx->outqs);
     if (cx->hub)
         hub_tick(cx->hub, cx->now_ms);
@@ -215,11 +215,10 @@ bool client_loop_init(struct client_loop *l, const struct client_loop_setup *set
     cx->policy = cx->settings->policy;
     cx->policy.date = cx->date;
     http_date((int64_t)ev_now(cx->loop), cx->date);
-    cx->wheel = wheel_create(cx->now_ms);
+    cx->wheel.start_ms = cx->now_ms;
     cx->scratch = malloc(SCRATCH_SIZE);
     cx->heartbeat = frame_from_bytes(":\n", 2, true);
-    if (!cx->wheel || !cx->scratch || !cx->heartbeat ||
-        !stream_request_init(&cx->request, cx->settings->max_channels))
+    if (!cx->scratch || !cx->heartbeat || !stream_request_init(&cx->request, cx->settings->max_channels))
         return false;
     ev_prepare_init(&l->end_of_turn, on_end_of_turn);
     l->end_of_turn.data = l;
@@ -262,9 +261,8 @@ void client_loop_deinit(struct client_loop *l)
     ev_idle_stop(cx->loop, &l->feeding);
     assert(TAILQ_EMPTY(&cx->streamless));
     id_table_deinit(&cx->conns);
-    assert(!cx->wheel || wheel_count(cx->wheel) == 0);
+    assert(cx->wheel.count == 0);
     hub_destroy(cx->hub);
-    wheel_destroy(cx->wheel);
     outq_pool_deinit(&cx->outqs);
     stream_request_deinit(&cx->request);
     frame_release(cx->heartbeat);
@@ -341,19 +339,32 @@ void client_loop_flush(struct client_loop *l)
         ev_idle_start(l->context.loop, &l->feeding);
 }
 
+// Ends the stream of `c`, or refuses the one that it waits for. `why` is for the latter.
+static void end_stream(struct conn *c, enum close_reason reason, const char *why)
+{
+    if (c->state == CONN_STREAM)
+        stream_end(c, reason);
+    else if (c->state == CONN_WAITING)
+        stream_refuse(c, why);
+    else if (c->state == CONN_ADMITTING)
+        admission_refuse(c, why);
+}
+
+void client_loop_end_stream(struct client_loop *l, uint64_t id, enum close_reason reason)
+{
+    struct conn *c = conn_find(&l->context, id);
+    if (c)
+        end_stream(c, reason, "This stream was ended before it opened; try again.");
+}
+
 void client_loop_drain(struct client_loop *l)
 {
     struct client_context *cx = &l->context;
     cx->draining = true;
     size_t cursor = 0;
     for (struct conn *c; (c = id_table_next(&cx->conns, &cursor));) {
-        if (c->state == CONN_STREAM)
-            stream_end(c, CLOSE_DRAIN);
-        else if (c->state == CONN_WAITING)
-            stream_refuse(c, DRAINING);
-        else if (c->state == CONN_ADMITTING)
-            admission_refuse(c, DRAINING);
-        else if (c->state == CONN_HEAD)
+        end_stream(c, CLOSE_DRAIN, DRAINING);
+        if (c->state == CONN_HEAD)
             conn_set_deadline(c, DRAIN_IDLE_MS);
     }
 }

@@ -45,6 +45,10 @@ void client_loop_deliver(struct client_loop *l, struct frame *f, bool more);
 // batch of frames.
 void client_loop_flush(struct client_loop *l);
 
+// Ends the stream of connection `id` with whole events, a jittered retry and a clean last chunk; where it has
+// not opened yet, refuses it. No effect on a connection that is gone.
+void client_loop_end_stream(struct client_loop *l, uint64_t id, enum close_reason reason);
+
 // Ends every stream with whole events, its own jittered retry and a clean last chunk; from now on new
 // requests are refused.
 void client_loop_drain(struct client_loop *l);

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "gateway/client/http_response.h"
+#include "gateway/client/users.h"
 #include "gateway/fanout/replay_budget.h"
 
 struct admission_step;
@@ -22,7 +23,9 @@ struct client_settings {
     bool durable_named;                  // --durable says which channels have a history, if only later
     bool drop_oldest;                    // --slow-client
     bool refuse_with_status;
-    uint32_t head_timeout_ms; // for a whole request head, from the accept or the first byte of it on
-    uint32_t keep_alive_ms;   // for the next request's first byte
+    uint32_t head_timeout_ms;  // for a whole request head, from the accept or the first byte of it on
+    uint32_t keep_alive_ms;    // for the next request's first byte
+    struct users *users;       // shared by all loops; NULL: streams have no subject, and no address is capped
+    struct users_cap user_cap; // of streams with one subject
     const struct admission_step *admission; // NULL: admission_steps
 };

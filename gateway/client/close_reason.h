@@ -7,6 +7,9 @@
     X(WRITE_FAILED, "write_failed")                                                                          \
     X(DRAIN, "drain")                                                                                        \
     X(REAPED, "reaped")                                                                                      \
+    X(REPLACED, "replaced")                                                                                  \
+    X(REVOKED, "revoked")                                                                                    \
+    X(EXPIRED, "expired")                                                                                    \
     X(SLOW, "slow")                                                                                          \
     X(ANSWERED, "answered")                                                                                  \
     X(BAD_REQUEST, "bad_request")                                                                            \

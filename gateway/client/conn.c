@@ -9,6 +9,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "gateway/auth/principal.h"
 
 #define IOV_MAX_PER_WRITE 64
 // Time limits for the flush of a connection that ends: in all, and without progress.
@@ -23,6 +24,11 @@ uint64_t conn_id(const struct conn *c)
     return (uint64_t)conn_context(c)->index << CONN_SERIAL_BITS | c->serial;
 }
 
+unsigned conn_id_loop(uint64_t id)
+{
+    return (unsigned)(id >> CONN_SERIAL_BITS);
+}
+
 uint64_t conn_serial(const void *conn)
 {
     return ((const struct conn *)conn)->serial;
@@ -31,12 +37,12 @@ uint64_t conn_serial(const void *conn)
 struct conn *conn_find(const struct client_context *cx, uint64_t id)
 {
     uint64_t serial = id & ((UINT64_C(1) << CONN_SERIAL_BITS) - 1);
-    return id >> CONN_SERIAL_BITS == cx->index ? id_table_find(&cx->conns, serial) : NULL;
+    return conn_id_loop(id) == cx->index ? id_table_find(&cx->conns, serial) : NULL;
 }
 
 void conn_set_deadline(struct conn *c, uint32_t in_ms)
 {
-    wheel_set(conn_context(c)->wheel, &c->deadline, clock_monotonic_ms() + in_ms);
+    wheel_set(&conn_context(c)->wheel, &c->deadline, clock_monotonic_ms() + in_ms);
 }
 
 static void conn_mark_dirty(struct conn *c)
@@ -140,9 +146,20 @@ static bool is_legal_move(enum conn_state from, enum conn_state to)
 #undef TO
 }
 
+// A stream that is over does not count for its user, however long its last bytes take.
+static void leave_users(struct conn *c)
+{
+    if (!c->in_users)
+        return;
+    users_leave(conn_context(c)->settings->users, conn_id(c));
+    c->in_users = false;
+}
+
 void conn_set_state(struct conn *c, enum conn_state next)
 {
     assert(is_legal_move(c->state, next));
+    if (next >= CONN_FINISHING)
+        leave_users(c);
     if (c->state == CONN_HEAD)
         conn_head_free(c->head);
     else if (c->state == CONN_ADMITTING)
@@ -164,7 +181,7 @@ void conn_close(struct conn *c, enum close_reason reason)
         c->reason = (uint8_t)reason;
     conn_set_state(c, CONN_CLOSED);
     ev_io_stop(cx->loop, &c->io);
-    wheel_remove(cx->wheel, &c->deadline);
+    wheel_remove(&cx->wheel, &c->deadline);
     conn_queue_drop(c);
     // A dirty connection is found by the flush, which then puts it here.
     if (!c->dirty) {
@@ -181,7 +198,7 @@ void conn_count_end(struct client_context *cx, enum close_reason reason)
 void conn_destroy(struct conn *c)
 {
     struct client_context *cx = conn_context(c);
-    assert(c->state == CONN_CLOSED && !c->dirty && !c->queue && !c->deadline.next);
+    assert(c->state == CONN_CLOSED && !c->dirty && !c->queue && !wheel_is_set(&c->deadline));
     if (c->joined)
         hub_leave(cx->hub, &c->subscriber);
     else
@@ -196,6 +213,7 @@ void conn_destroy(struct conn *c)
     counter_add(cx->counters, COUNTER_SOCKETS_OPEN, -1);
     (void)close(c->io.fd); // on Linux the descriptor is gone even where close reports an error
     id_table_remove(&cx->conns, c);
+    principal_destroy(c->principal);
     free(c);
 }
 

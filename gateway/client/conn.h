@@ -36,7 +36,7 @@ struct conn_head {
 };
 
 // The budget of an idle stream is in docs/performance.md: think before you add a field.
-#define CONN_SERIAL_BITS 48 // at 30,000 new connections a second: 300 years
+#define CONN_SERIAL_BITS 46 // at 30,000 new connections a second: 74 years
 
 struct conn {
     ev_io io; // io.data is the client_context
@@ -47,6 +47,7 @@ struct conn {
     struct wheel_entry deadline; // of the current state; its `owner` is last_write_ms
     struct conn *mark_next;      // in context->dirty, later in context->closing
     struct outq *queue;          // NULL: nothing waits
+    struct principal *principal; // owned; NULL: anonymous, or not asked yet
     union {
         struct conn_head *head;      // HEAD: or NULL
         struct admission *admission; // ADMITTING: while a step is pending; or NULL
@@ -55,13 +56,14 @@ struct conn {
         uint64_t give_up_ms;         // FINISHING: closed then, even if it makes progress
     };
     uint64_t serial : CONN_SERIAL_BITS; // in context->conns; see conn_id
-    uint8_t state : 3;                  // enum conn_state
+    uint8_t state : 4;                  // enum conn_state
     uint8_t reason : 5; // enum close_reason: once FINISHING; in HEAD that of the deadline while nothing came
     bool dirty : 1;     // stands in context->dirty
     bool blocked : 1;   // the socket is full; waits for EV_WRITE
     bool body_only : 1; // HTTP/1.0
     bool control : 1;   // wants gateway:open on any stream, and gateway:close
     bool has_place : 1; // counts in the limits
+    bool in_users : 1;  // stands in settings->users
     bool joined : 1;    // is in the hub, until the connection is freed
     bool is_admin : 1;  // came by an admin listener
     bool is_stream : 1; // was counted as an open stream
@@ -101,6 +103,8 @@ void conn_set_deadline(struct conn *c, uint32_t in_ms);
 // Names a connection for good, in all loops of the process: the answer of another thread names its connection
 // by it.
 uint64_t conn_id(const struct conn *c);
+// The index of the loop that has the connection.
+unsigned conn_id_loop(uint64_t id);
 // NULL where that connection is gone, or belongs to another loop.
 struct conn *conn_find(const struct client_context *cx, uint64_t id);
 // For context->conns.

@@ -32,21 +32,13 @@ static bool is_weight_of_zero(struct http_text parameter)
     return true;
 }
 
-static unsigned char specificity(struct http_text range, const char *type, const char *all_subtypes)
+static unsigned char specificity_of(struct http_text range)
 {
-    if (http_text_is(range, type))
+    if (http_text_is(range, "text/event-stream"))
         return 3;
-    if (http_text_is(range, all_subtypes))
+    if (http_text_is(range, "text/*"))
         return 2;
     return http_text_is(range, "*/*") || http_text_is(range, "*") ? 1 : 0; // "*": Java's HttpURLConnection
-}
-
-static void consider(struct http_accept_type *t, unsigned char found, bool wanted)
-{
-    if (found == 0 || found < t->specificity)
-        return;
-    t->wanted = wanted || (found == t->specificity && t->wanted);
-    t->specificity = found;
 }
 
 void http_accept_scan(struct http_accept *a, struct http_text value)
@@ -61,17 +53,15 @@ void http_accept_scan(struct http_accept *a, struct http_text value)
             continue;
         while (next_piece(&element, ';', &parameter))
             wanted = wanted && !is_weight_of_zero(parameter);
-        consider(&a->event_stream, specificity(range, "text/event-stream", "text/*"), wanted);
-        consider(&a->json, specificity(range, "application/json", "application/*"), wanted);
+        unsigned char specificity = specificity_of(range);
+        if (specificity == 0 || specificity < a->specificity)
+            continue;
+        a->wanted = wanted || (specificity == a->specificity && a->wanted);
+        a->specificity = specificity;
     }
 }
 
 bool http_accept_event_stream(const struct http_accept *a)
 {
-    return !a->any_range || a->event_stream.wanted;
-}
-
-bool http_accept_json(const struct http_accept *a)
-{
-    return !a->any_range || a->json.wanted;
+    return !a->any_range || a->wanted;
 }

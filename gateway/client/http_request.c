@@ -19,7 +19,8 @@ struct head_reader {
     struct http_request *out;
     struct http_text authority; // of a target in absolute-form
     struct http_accept accept;
-    bool content_length, body, transfer_encoding, expect, connection_close, connection_keep_alive;
+    struct http_text transfer_encoding, expect;
+    bool content_length, body, connection_close, connection_keep_alive;
 };
 
 // ---- the head as a whole
@@ -227,34 +228,6 @@ static bool on_content_length(struct head_reader *r, struct http_text value)
     return true;
 }
 
-static bool on_transfer_encoding(struct head_reader *r, struct http_text value)
-{
-    (void)value;
-    r->transfer_encoding = true;
-    return true;
-}
-
-static bool on_expect(struct head_reader *r, struct http_text value)
-{
-    (void)value;
-    r->expect = true;
-    return true;
-}
-
-static bool on_forwarded_for(struct head_reader *r, struct http_text value)
-{
-    r->out->forwarded_for = value;
-    return true;
-}
-
-static bool keep_once(struct http_text *kept, struct http_text value)
-{
-    if (kept->at != NULL)
-        return false;
-    *kept = value;
-    return true;
-}
-
 // Reads one whole field. False where it is not allowed.
 static bool on_field(void *ctx, struct http_text name, struct http_text value)
 {
@@ -267,27 +240,32 @@ static bool on_field(void *ctx, struct http_text name, struct http_text value)
         {"accept", on_accept},
         {"connection", on_connection},
         {"content-length", on_content_length},
-        {"transfer-encoding", on_transfer_encoding},
-        {"expect", on_expect},
-        {"x-forwarded-for", on_forwarded_for},
     };
     const struct {
         const char *name;
         struct http_text *kept;
-    } singles[] = {
-        {"host", &out->host},
-        {"origin", &out->origin},
-        {"cookie", &out->cookie},
-        {"last-event-id", &out->last_event_id},
-        {"authorization", &out->authorization},
-        {"access-control-request-method", &out->request_method},
+        bool repeats; // the last line counts
+    } texts[] = {
+        {"host", &out->host, false},
+        {"origin", &out->origin, false},
+        {"cookie", &out->cookie, false},
+        {"expect", &r->expect, true},
+        {"last-event-id", &out->last_event_id, false},
+        {"authorization", &out->authorization, false},
+        {"x-forwarded-for", &out->forwarded_for, true},
+        {"transfer-encoding", &r->transfer_encoding, true},
+        {"access-control-request-method", &out->request_method, false},
     };
     for (size_t i = 0; i < sizeof(readers) / sizeof(readers[0]); i++)
         if (http_text_is(name, readers[i].name))
             return readers[i].read(r, value);
-    for (size_t i = 0; i < sizeof(singles) / sizeof(singles[0]); i++)
-        if (http_text_is(name, singles[i].name))
-            return keep_once(singles[i].kept, value);
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        if (!http_text_is(name, texts[i].name))
+            continue;
+        if (texts[i].kept->at != NULL && !texts[i].repeats)
+            return false;
+        *texts[i].kept = value;
+    }
     return true;
 }
 
@@ -302,9 +280,9 @@ static int policy_status(const struct head_reader *r)
     // RFC 9112 section 3.2.2 lets the target win over Host; no honest client sends two different hosts.
     if (r->authority.at != NULL && out->host.at != NULL && !http_text_same(r->authority, out->host))
         return 400;
-    if (r->transfer_encoding)
+    if (r->transfer_encoding.at != NULL)
         return r->content_length ? 400 : 501;
-    if (r->expect)
+    if (r->expect.at != NULL)
         return 417;
     if (r->body && (out->method == HTTP_GET || out->method == HTTP_HEAD || out->method == HTTP_OPTIONS))
         return 413;
@@ -320,19 +298,15 @@ static int read_head(const char *head, size_t len, struct http_request *out)
     if (status != 0)
         return status;
     const char *after_method = out->target.at - 1;
-    switch (http_fields_read(after_method, len - (size_t)(after_method - head), on_field, &r)) {
-    case HTTP_FIELDS_BAD:
+    enum http_fields_result fields =
+        http_fields_read(after_method, len - (size_t)(after_method - head), on_field, &r);
+    if (fields == HTTP_FIELDS_BAD)
         return 400;
-    case HTTP_FIELDS_ENCODING:
-        r.transfer_encoding = true; // refused below like any other
-        break;
-    case HTTP_FIELDS_OK:
-        break;
-    }
+    if (fields == HTTP_FIELDS_ENCODING)
+        r.transfer_encoding = (struct http_text){"", 0}; // refused below like any other
     // Bodies are not read: their bytes must not be taken for a request.
     out->keep_alive = !r.connection_close && !r.body && (!out->http_1_0 || r.connection_keep_alive);
     out->accepts_event_stream = http_accept_event_stream(&r.accept);
-    out->accepts_json = http_accept_json(&r.accept);
     return policy_status(&r);
 }
 

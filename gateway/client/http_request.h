@@ -33,7 +33,6 @@ struct http_request {
         forwarded_for;
     bool accepts_event_stream; // Accept absent, or some range of it includes text/event-stream with q > 0
                                // (RFC 9110 12.5.1)
-    bool accepts_json;         // same for application/json
 };
 
 enum http_parse { HTTP_PARSE_DONE, HTTP_PARSE_MORE, HTTP_PARSE_ERROR };

@@ -1,5 +1,6 @@
 #include "gateway/client/stream.h"
 
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,9 @@
 // back.
 #define CONFIRM_TIMEOUT_MS 5000u
 #define RETRY_LINE_MAX 64
+// A page whose stream was replaced comes back this many times later than others: it replaces another one then,
+// unless it has heard `gateway:close` and given up.
+#define REPLACED_RETRIES 30u
 
 // Where the stream begins in one of its channels.
 static void stream_begins(const char *last_event_id, struct hub_name *name)
@@ -173,8 +177,10 @@ void stream_end(struct conn *c, enum close_reason reason)
     // Jitter, or all browsers come back in the same instant. The blank line: undici heeds no
     // `retry` without it.
     char retry[RETRY_LINE_MAX];
-    uint32_t ms = jitter_ms(&cx->random, cx->settings->retry_ms);
-    int len = snprintf(retry, sizeof retry, "retry: %u\n\n", ms);
+    uint64_t ms = jitter_ms(&cx->random, cx->settings->retry_ms);
+    if (reason == CLOSE_REPLACED)
+        ms *= REPLACED_RETRIES;
+    int len = snprintf(retry, sizeof retry, "retry: %" PRIu64 "\n\n", ms);
     conn_send(c, frame_from_bytes(retry, (size_t)len, true));
     if (!c->body_only)
         conn_send(c, frame_from_bytes("0\r\n\r\n", 5, false));

@@ -17,10 +17,10 @@ struct config {
     char *file, *id, *admin_listen, *path, *listen_mode, *listen_group;
     struct redis_options redis;
     struct option_list listen, anonymous, cors_origin, payload_rules, durable;
-    uint64_t workers, max_channels, max_connections;
+    uint64_t workers, max_channels, max_connections, max_per_user;
     uint64_t heartbeat_ms, retry_ms, drain_timeout_ms;
     uint64_t queue_limit, max_message, backlog_limit, replay_limit, log_buffer;
-    int pubsub, refusal, slow_client, log_level, log_format;
+    int pubsub, refusal, slow_client, user_cap_policy, log_level, log_format;
     bool check_config, print_config, version, help;
 
     // Derived from them.
@@ -36,13 +36,11 @@ struct config {
 
 enum pubsub { PUBSUB_AUTO, PUBSUB_CLASSIC, PUBSUB_SHARDED };
 enum slow_client { SLOW_CLIENT_CLOSE, SLOW_CLIENT_DROP_OLDEST };
+enum user_cap_policy { USER_CAP_REFUSE, USER_CAP_OLDEST };
 enum refusal { REFUSAL_RETRY, REFUSAL_STATUS };
 
 // The table, for --help, the manual and the tests of both.
 const struct option_table *config_options(void);
-
-// Whether `c` may stand in --id, which is written into response heads and into the labels of metrics.
-bool config_is_id_byte(char c);
 
 // Reads flags, environment and file. On failure false, and one line in `error`; nothing is left to free then.
 bool config_load(struct config *config, int argc, char **argv, char *error, size_t error_size);

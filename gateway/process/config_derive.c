@@ -1,4 +1,4 @@
-#include "gateway/process/config_derive.h"
+#include "gateway/process/config.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "common/tls.h"
 #include "gateway/client/listen_address.h"
+#include "gateway/process/config_check.h"
 #include "gateway/process/origin.h"
 #include "gateway/threads/worker.h"
 
@@ -156,7 +157,8 @@ static bool derive_redis(struct config *c, char *error, size_t error_size)
     return true;
 }
 
-bool config_derive(struct config *c, char *error, size_t error_size)
+// On failure `error` is as it was where memory ran out.
+static bool derive(struct config *c, char *error, size_t error_size)
 {
     if (!check_whole(c, error, error_size) || !derive_redis(c, error, error_size) ||
         !derive_payload(c, error, error_size) || !derive_origins(c) || !derive_name(c, error, error_size) ||
@@ -167,9 +169,30 @@ bool config_derive(struct config *c, char *error, size_t error_size)
     return true;
 }
 
-void config_derive_free(struct config *c)
+bool config_load(struct config *c, int argc, char **argv, char *error, size_t error_size)
+{
+    int first;
+    *c = (struct config){0};
+    if (!options_load(config_options(), argc, argv, c, &first, error, error_size))
+        return false;
+    if (c->help || c->version)
+        return true;
+    snprintf(error, error_size, "out of memory");
+    bool ok = true;
+    if (first < argc) {
+        snprintf(error, error_size, "\"%s\" is no option; try --help", argv[first]);
+        ok = false;
+    }
+    ok = ok && derive(c, error, error_size);
+    if (!ok)
+        config_free(c);
+    return ok;
+}
+
+void config_free(struct config *c)
 {
     tls_context_destroy(c->redis_url.tls_context);
     redis_url_deinit(&c->redis_url);
     payload_policy_deinit(&c->payload);
+    options_free(config_options(), c);
 }

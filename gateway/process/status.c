@@ -1,11 +1,22 @@
 #include "gateway/process/status.h"
 
+#include <assert.h>
+
+#include "gateway/client/conn.h"
+
 uint64_t status_count(const struct status *s, enum counter which)
 {
     uint64_t sum = counter_read(bus_counters(s->bus), which) + counter_read(s->admin, which);
     for (size_t i = 0; i < s->worker_count; i++)
         sum += counter_read(worker_counters(s->workers[i]), which);
     return sum;
+}
+
+bool status_end_stream(void *status, uint64_t id, enum close_reason reason)
+{
+    const struct status *s = status;
+    assert(conn_id_loop(id) < s->worker_count);
+    return worker_end_stream(s->workers[conn_id_loop(id)], id, reason);
 }
 
 uint64_t status_closes(const struct status *s, enum close_reason reason)

@@ -22,5 +22,7 @@ struct status {
 
 // Sum of one counter over all threads.
 uint64_t status_count(const struct status *s, enum counter which);
+// A hook of the users (client/users.h), whose `ctx` is the status.
+bool status_end_stream(void *status, uint64_t id, enum close_reason reason);
 // Connections ended for `reason`.
 uint64_t status_closes(const struct status *s, enum close_reason reason);

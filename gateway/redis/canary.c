@@ -39,14 +39,6 @@ struct canary {
     bool proven;
 };
 
-static void set_proven(struct canary *c, bool proven)
-{
-    if (c->proven == proven)
-        return;
-    c->proven = proven;
-    c->settings.on_proven(c->settings.ctx, proven);
-}
-
 static void canary_send(struct canary *c)
 {
     char number[24];
@@ -55,7 +47,7 @@ static void canary_send(struct canary *c)
     snprintf(number, sizeof number, "%" PRIu64, ++c->number);
     const char *publish[] = {c->settings.sharded ? "SPUBLISH" : "PUBLISH", c->channel, number};
     c->taken = false;
-    c->heard_before = c->settings.heard(c->settings.ctx);
+    c->heard_before = *c->settings.heard;
     c->awaited = redis_conn_send(c->conn, 3, publish, NULL);
     if (c->awaited)
         counter_add(c->settings.counters, COUNTER_CANARIES_SENT, 1);
@@ -72,12 +64,12 @@ static void on_verdict(void *ctx)
         c->missed++;
     if (c->awaited && c->taken)
         c->unheard++;
-    bool silent = c->settings.heard(c->settings.ctx) == c->heard_before;
+    bool silent = *c->settings.heard == c->heard_before;
     if (c->missed >= MISSED_MAX) {
         if (c->proven)
             log_error("redis", "%u canaries in a row did not come back: delivery is not proven, not ready",
                       c->missed);
-        set_proven(c, false);
+        c->proven = false;
     }
     assert(c->unheard <= c->missed);
     if (c->unheard >= (silent ? MISSED_MAX : LATE_MAX)) {
@@ -185,15 +177,17 @@ const char *canary_channel(const struct canary *c)
     return c->channel;
 }
 
-void canary_listen(struct canary *c)
+void canary_listen(void *canary)
 {
+    struct canary *c = canary;
     c->listening = true;
     c->missed = c->unheard = 0;
     canary_send(c);
 }
 
-void canary_back(struct canary *c, const char *payload, size_t len)
+void canary_back(void *canary, const char *payload, size_t len)
 {
+    struct canary *c = canary;
     char number[24];
     int n = snprintf(number, sizeof number, "%" PRIu64, c->number);
     if (len != (size_t)n || memcmp(payload, number, len) != 0)
@@ -201,17 +195,18 @@ void canary_back(struct canary *c, const char *payload, size_t len)
     counter_add(c->settings.counters, COUNTER_CANARIES_BACK, 1);
     c->awaited = false;
     c->missed = c->unheard = 0;
-    set_proven(c, true);
+    c->proven = true;
 }
 
 void canary_lost(struct canary *c)
 {
     c->listening = c->awaited = false;
-    set_proven(c, false);
+    c->proven = false;
 }
 
-void canary_unheard(struct canary *c)
+void canary_unheard(void *canary)
 {
+    struct canary *c = canary;
     c->listening = c->awaited = false;
 }
 

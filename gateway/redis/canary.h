@@ -19,13 +19,10 @@ struct canary_settings {
     struct counters *counters;   // borrowed
     bool sharded;                // SPUBLISH, on a channel of `slot`
     uint16_t slot;
-    // Delivery became proven, or is no longer: two numbers in a row did not come back.
-    void (*on_proven)(void *ctx, bool proven);
     // Redis took the numbers, and the subscriber did not receive them: 2 in a row, or 8 where it received
     // other messages meanwhile.
     void (*on_deaf)(void *ctx);
-    // Counts the messages that the subscriber has received so far, of any channel.
-    uint64_t (*heard)(void *ctx);
+    const uint64_t *heard; // borrowed: messages that the subscriber has received so far, of any channel
     void *ctx;
 };
 
@@ -35,15 +32,18 @@ void canary_destroy(struct canary *c);
 
 // The channel that the subscriber must subscribe to; terminated, valid until canary_move.
 const char *canary_channel(const struct canary *c);
-// The subscriber is subscribed to the channel (again): publishes the next number at once.
-void canary_listen(struct canary *c);
-// The subscriber received a message of the channel.
-void canary_back(struct canary *c, const char *payload, size_t len);
+// The callbacks of the channel: `canary` is a struct canary. The subscriber is subscribed (again): publishes the
+// next number at once.
+void canary_listen(void *canary);
+// The subscriber received a message.
+void canary_back(void *canary, const char *payload, size_t len);
+// The subscriber was unsubscribed; its connection is still open.
+void canary_unheard(void *canary);
+
 // The channel's slot has left the node: takes a channel of `slot`, to which the subscriber must subscribe.
 // Delivery stays proven until numbers are missed.
 void canary_move(struct canary *c, uint16_t slot);
-// The subscriber was unsubscribed from the channel; its connection is still open.
-void canary_unheard(struct canary *c);
 // The subscriber's connection is lost: delivery is not proven.
 void canary_lost(struct canary *c);
+// No two numbers in a row did not come back.
 bool canary_is_proven(const struct canary *c);

@@ -58,6 +58,11 @@ struct history {
     uint64_t told_lost_ms;
 };
 
+static struct channel_ref channel_of(const struct request *r)
+{
+    return channel_ref(r->channel, r->len);
+}
+
 static struct request *request_of(const struct command *c)
 {
     return container_of(c, struct request, command);
@@ -140,7 +145,7 @@ static void on_last_answer(void *ctx, struct command *c, const struct command_an
     struct history_tail tail = {0};
     tail.has_history =
         reply && (reply->elements == 0 || history_entry_event_id(reply->element[0], &tail.last, &tail.epoch));
-    h->settings.on_last(h->settings.ctx, r->number, r->channel, r->len, &tail);
+    h->settings.on_last(h->settings.ctx, r->number, channel_of(r), &tail);
     free(r);
 }
 
@@ -148,7 +153,7 @@ static bool on_is_awaited(void *ctx, const struct command *c)
 {
     const struct history *h = ctx;
     const struct request *r = request_of(c);
-    return h->settings.is_awaited(h->settings.ctx, r->number, r->channel, r->len);
+    return h->settings.is_awaited(h->settings.ctx, r->number, channel_of(r));
 }
 
 static const struct command_kind last_kind = {
@@ -165,7 +170,7 @@ static void count_dropped(struct history *h, const struct request *r, enum count
     if (dropped == COUNTER_COUNT)
         return;
     if (dropped != COUNTER_FOREIGN_ENTRIES) {
-        h->settings.on_dropped(h->settings.ctx, dropped, r->channel, r->len);
+        h->settings.on_dropped(h->settings.ctx, dropped, channel_of(r));
         return;
     }
     counter_add(h->settings.counters, COUNTER_FOREIGN_ENTRIES, 1);
@@ -181,7 +186,6 @@ static void count_dropped(struct history *h, const struct request *r, enum count
 static void read_entries(struct history *h, const struct request *r, const redisReply *reply,
                          struct history_page *page, struct frame **frames)
 {
-    const struct channel_ref channel = channel_ref(r->channel, r->len);
     struct event_id before = {0};
     // A single page does not have the entry at query.from, which may be gone: only a page with that entry
     // shows where the history ends.
@@ -190,7 +194,7 @@ static void read_entries(struct history *h, const struct request *r, const redis
     for (size_t i = 0; i < reply->elements && i < HISTORY_PAGE_ENTRIES_MAX; i++) {
         enum counter dropped;
         struct frame *f =
-            history_entry_frame(reply->element[i], channel, h->settings.max_message, before, &dropped);
+            history_entry_frame(reply->element[i], channel_of(r), h->settings.max_message, before, &dropped);
         if (!f) {
             page->at_end = false;
             return;
@@ -215,7 +219,7 @@ static void on_page_answer(void *ctx, struct command *c, const struct command_an
     // Entries that were left out have no size of their own.
     size_t mean = reply && reply->elements > 0 ? answer->bytes / reply->elements : 0;
     page.largest = mean > page.largest ? mean : page.largest;
-    h->settings.on_page(h->settings.ctx, r->page.worker, r->channel, r->len, &page);
+    h->settings.on_page(h->settings.ctx, r->page.worker, channel_of(r), &page);
     free(r);
 }
 
@@ -264,8 +268,7 @@ static void on_refused(void *ctx, const struct command *c, const char *error)
 static struct commands *on_route(void *ctx, const struct command *c)
 {
     struct history *h = ctx;
-    const struct request *r = request_of(c);
-    struct history *owner = h->settings.owner(h->settings.ctx, r->channel, r->len);
+    struct history *owner = h->settings.owner(h->settings.ctx, channel_of(request_of(c)));
     return owner ? owner->commands : NULL;
 }
 
@@ -315,7 +318,7 @@ struct history *history_create(struct ev_loop *loop, const struct history_settin
         return NULL;
     }
     function_loader_init(&h->loader, h->commands);
-    history_probe_init(&h->probe, loop, h->commands, settings->on_working, settings->ctx);
+    history_probe_init(&h->probe, loop, h->commands);
     return h;
 }
 
@@ -329,27 +332,27 @@ void history_destroy(struct history *h)
 }
 
 // `request` is copied, and gets the channel.
-static bool ask(struct history *h, const struct request *request, const char *channel, size_t len)
+static bool ask(struct history *h, const struct request *request, struct channel_ref channel)
 {
-    assert(len <= CHANNEL_NAME_MAX);
-    struct request *r = malloc(sizeof *r + len);
+    assert(channel.len <= CHANNEL_NAME_MAX);
+    struct request *r = malloc(sizeof *r + channel.len);
     if (!r)
         return false;
     *r = *request;
-    r->len = len;
-    memcpy(r->channel, channel, len);
+    r->len = channel.len;
+    memcpy(r->channel, channel.name, channel.len);
     if (commands_add(h->commands, &r->command))
         return true;
     free(r);
     return false;
 }
 
-bool history_ask_last(struct history *h, uint64_t query, const char *channel, size_t len)
+bool history_ask_last(struct history *h, uint64_t query, struct channel_ref channel)
 {
-    return ask(h, &(struct request){.command.kind = &last_kind, .number = query}, channel, len);
+    return ask(h, &(struct request){.command.kind = &last_kind, .number = query}, channel);
 }
 
-bool history_ask_page(struct history *h, unsigned worker, const char *channel, size_t len,
+bool history_ask_page(struct history *h, unsigned worker, struct channel_ref channel,
                       const struct history_query *query)
 {
     assert(query->entries >= HISTORY_PAGE_ENTRIES_MIN && query->entries <= HISTORY_PAGE_ENTRIES_MAX);
@@ -357,17 +360,12 @@ bool history_ask_page(struct history *h, unsigned worker, const char *channel, s
                               .page = {.worker = worker,
                                        .query = *query,
                                        .single = h->single && query->entries == HISTORY_PAGE_ENTRIES_MIN}};
-    return ask(h, &r, channel, len);
+    return ask(h, &r, channel);
 }
 
 void history_reconnect(struct history *h)
 {
     commands_reconnect(h->commands, "the subscriber's was lost");
-}
-
-bool history_is_working(const struct history *h)
-{
-    return h->probe.working;
 }
 
 const char *history_fault(const struct history *h)

@@ -21,7 +21,6 @@ bool history_send_last(struct redis_conn *conn, const char *channel, size_t len)
 
 static void set_working(struct history_probe *p, bool working)
 {
-    bool changed = p->working != working;
     ev_timer_stop(p->loop, &p->away);
     p->working = working;
     if (working)
@@ -31,8 +30,6 @@ static void set_working(struct history_probe *p, bool working)
     else if (!working && !p->told)
         log_warn("redis", "histories cannot be read: %s", history_probe_fault(p));
     p->told = !working;
-    if (changed && p->on_working)
-        p->on_working(p->ctx);
 }
 
 static void on_away(struct ev_loop *loop, ev_timer *w, int events)
@@ -95,10 +92,9 @@ static void ask(struct history_probe *p)
     p->asked = p->asked || commands_add(p->queue, &p->command);
 }
 
-void history_probe_init(struct history_probe *p, struct ev_loop *loop, struct commands *queue,
-                        void (*on_working)(void *ctx), void *ctx)
+void history_probe_init(struct history_probe *p, struct ev_loop *loop, struct commands *queue)
 {
-    *p = (struct history_probe){.loop = loop, .queue = queue, .on_working = on_working, .ctx = ctx};
+    *p = (struct history_probe){.loop = loop, .queue = queue};
     p->channel_len = (size_t)snprintf(p->channel, sizeof p->channel, "sse:probe");
     ev_timer_init(&p->away, on_away, 0., AWAY_S);
     p->away.data = p;

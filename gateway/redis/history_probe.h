@@ -20,13 +20,10 @@ struct history_probe {
     char fault[160]; // why the server does not answer while connected; empty: no reason is known
     ev_timer away;   // runs while `working`, but not connected, or connected and not answered yet
     bool told;       // it was logged that the server does not answer
-    void (*on_working)(void *ctx); // `working` has changed; may be NULL
-    void *ctx;
 };
 
 // Not working yet. The probe is of class 0 of `queue`, which must be destroyed before the probe.
-void history_probe_init(struct history_probe *p, struct ev_loop *loop, struct commands *queue,
-                        void (*on_working)(void *ctx), void *ctx);
+void history_probe_init(struct history_probe *p, struct ev_loop *loop, struct commands *queue);
 void history_probe_deinit(struct history_probe *p);
 
 void history_probe_connected(struct history_probe *p);

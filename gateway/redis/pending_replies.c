@@ -44,13 +44,13 @@ static bool grow(struct pending_replies *u)
     return true;
 }
 
-bool pending_replies_add(struct pending_replies *u, enum asked what, uint32_t replies)
+bool pending_replies_add(struct pending_replies *u, const struct pending_command *command)
 {
-    assert(what != ASKED_NOTHING && replies > 0);
+    assert(command->what != ASKED_NOTHING && command->replies > 0);
     if (u->count == u->capacity && !grow(u))
         return false;
     u->count++;
-    *at(u, u->count - 1) = (struct pending_command){what, replies};
+    *at(u, u->count - 1) = *command;
     return true;
 }
 
@@ -66,11 +66,11 @@ void pending_replies_reply(struct pending_replies *u, enum asked what)
         drop(u, 1);
 }
 
-enum asked pending_replies_error(struct pending_replies *u)
+struct pending_command pending_replies_error(struct pending_replies *u)
 {
     if (u->count == 0)
-        return ASKED_NOTHING;
-    enum asked what = at(u, 0)->what;
+        return (struct pending_command){ASKED_NOTHING, 0, 0};
+    struct pending_command command = *at(u, 0);
     drop(u, 1);
-    return what;
+    return command;
 }

@@ -8,9 +8,7 @@
 #include "common/log.h"
 #include "common/pattern.h"
 #include "gateway/redis/cluster_slots.h"
-#include "gateway/redis/pending_replies.h"
 
-#define BATCH_MAX 512
 #define BULK_MIN 1024u
 #define PUSH_ELEMENTS 3u // kind, channel, and a payload or a number
 
@@ -22,9 +20,9 @@ struct redis_pubsub {
     // The push that is being read: ["message", channel, payload] or ["subscribe", channel, count], or the
     // same with an s before them where Pub/Sub is sharded.
     enum push_kind kind;
-    char channel[CHANNEL_NAME_MAX];
-    size_t channel_len; // 0: longer than any channel of this process
-    char error[256];    // of an error reply, else empty
+    char name[CHANNEL_NAME_MAX];
+    struct channel_ref channel; // `len` 0: longer than any channel of this process
+    char error[256];            // of an error reply, else empty
     struct pending_replies pending_replies;
     bool told_refused; // it was logged that Redis refused a command other than SUBSCRIBE
 };
@@ -48,12 +46,12 @@ static enum push_kind kind_of(const struct redis_pubsub *p, const char *text, si
 
 static void read_payload(struct redis_pubsub *p, const char *text, size_t len)
 {
-    if (p->kind != PUSH_MESSAGE || p->channel_len == 0)
+    if (p->kind != PUSH_MESSAGE || p->channel.len == 0)
         return;
     if (len > p->settings.max_message)
-        p->settings.on_too_large(p->settings.ctx, p->channel, p->channel_len, len);
+        p->settings.on_too_large(p->settings.ctx, p->channel, len);
     else
-        p->settings.on_message(p->settings.ctx, p->channel, p->channel_len, text, len);
+        p->settings.on_message(p->settings.ctx, p->channel, text, len);
 }
 
 static void answered(struct redis_pubsub *p, enum asked what)
@@ -80,12 +78,12 @@ static void *create_string(const redisReadTask *task, char *text, size_t len)
         p->kind = kind_of(p, text, len);
         if (p->kind == PUSH_PONG)
             answered(p, ASKED_PING);
-        p->channel_len = 0;
+        p->channel.len = 0;
         break;
     case 1:
-        if (len <= sizeof p->channel) {
-            memcpy(p->channel, text, len);
-            p->channel_len = len;
+        if (len <= sizeof p->name) {
+            memcpy(p->name, text, len);
+            p->channel = channel_ref(p->name, len);
         }
         break;
     case 2:
@@ -105,12 +103,12 @@ static void *create_integer(const redisReadTask *task, long long value)
         return p;
     if (p->kind == PUSH_UNSUBSCRIBE) {
         answered(p, ASKED_UNSUBSCRIBE);
-        if (p->channel_len > 0 && p->settings.on_unsubscribed)
-            p->settings.on_unsubscribed(p->settings.ctx, p->channel, p->channel_len);
+        if (p->channel.len > 0 && p->settings.on_unsubscribed)
+            p->settings.on_unsubscribed(p->settings.ctx, p->channel);
     } else if (p->kind == PUSH_SUBSCRIBE) {
         answered(p, ASKED_SUBSCRIBE);
-        if (p->channel_len > 0)
-            p->settings.on_subscribed(p->settings.ctx, p->channel, p->channel_len);
+        if (p->channel.len > 0)
+            p->settings.on_subscribed(p->settings.ctx, p->channel);
     }
     return p;
 }
@@ -147,19 +145,19 @@ static const redisReplyObjectFunctions functions = {
 // PING shows as well as PONG that the server lives. Neither affects a channel.
 static void refused(struct redis_pubsub *p)
 {
-    enum asked what = pending_replies_error(&p->pending_replies);
-    if (what == ASKED_SUBSCRIBE) {
-        p->settings.on_error(p->settings.ctx, p->error);
+    const struct pending_command command = pending_replies_error(&p->pending_replies);
+    if (command.what == ASKED_SUBSCRIBE) {
+        p->settings.on_refused(p->settings.ctx, command.batch, command.replies, p->error);
         return;
     }
     // The slot of the channel to be unsubscribed has left the node already.
-    if (what == ASKED_UNSUBSCRIBE && cluster_error_passes(p->error))
+    if (command.what == ASKED_UNSUBSCRIBE && cluster_error_passes(p->error))
         return;
     if (!p->told_refused)
         log_warn("redis", "Redis refuses %s to the subscriber: %s",
-                 what == ASKED_UNSUBSCRIBE ? "UNSUBSCRIBE"
-                 : what == ASKED_PING      ? "PING"
-                                           : "something",
+                 command.what == ASKED_UNSUBSCRIBE ? "UNSUBSCRIBE"
+                 : command.what == ASKED_PING      ? "PING"
+                                                   : "something",
                  p->error);
     p->told_refused = true;
 }
@@ -177,15 +175,15 @@ static bool on_reply(void *ctx, void *reply)
 static void on_ping(void *ctx)
 {
     struct redis_pubsub *p = ctx;
-    if (!pending_replies_add(&p->pending_replies, ASKED_PING, 1))
+    if (!pending_replies_add(&p->pending_replies, &(struct pending_command){ASKED_PING, 1, 0}))
         redis_conn_replace(p->conn, "out of memory");
 }
 
 static void on_skipped(void *ctx, size_t len)
 {
     struct redis_pubsub *p = ctx;
-    if (p->kind == PUSH_MESSAGE && p->channel_len > 0)
-        p->settings.on_too_large(p->settings.ctx, p->channel, p->channel_len, len);
+    if (p->kind == PUSH_MESSAGE && p->channel.len > 0)
+        p->settings.on_too_large(p->settings.ctx, p->channel, len);
 }
 
 static void on_ready(void *ctx)
@@ -241,43 +239,21 @@ void redis_pubsub_destroy(struct redis_pubsub *p)
     free(p);
 }
 
-bool redis_pubsub_is_ready(const struct redis_pubsub *p)
+struct redis_conn *redis_pubsub_conn(const struct redis_pubsub *p)
 {
-    return redis_conn_is_ready(p->conn);
+    return p->conn;
 }
 
-bool redis_pubsub_command(struct redis_pubsub *p, const char *command, const char *const *names,
-                          const size_t *lens, size_t count)
+bool redis_pubsub_command(struct redis_pubsub *p, enum asked what, const char *const *names,
+                          const size_t *lens, size_t count, uint32_t batch)
 {
-    assert(count > 0);
-    const char *argv[BATCH_MAX + 1] = {command};
-    size_t argl[BATCH_MAX + 1] = {strlen(command)};
-    enum asked what = strstr(command, "UNSUBSCRIBE") ? ASKED_UNSUBSCRIBE : ASKED_SUBSCRIBE;
-    while (count > 0) {
-        size_t n = count < BATCH_MAX ? count : BATCH_MAX;
-        memcpy(argv + 1, names, n * sizeof *argv);
-        memcpy(argl + 1, lens, n * sizeof *argl);
-        if (!redis_conn_send(p->conn, (int)n + 1, argv, argl) ||
-            !pending_replies_add(&p->pending_replies, what, (uint32_t)n))
-            return false;
-        names += n;
-        lens += n;
-        count -= n;
-    }
-    return true;
-}
-
-const char *redis_pubsub_fault(const struct redis_pubsub *p)
-{
-    return redis_conn_fault(p->conn);
-}
-
-void redis_pubsub_read(struct redis_pubsub *p)
-{
-    redis_conn_read(p->conn);
-}
-
-void redis_pubsub_replace(struct redis_pubsub *p, const char *why)
-{
-    redis_conn_replace(p->conn, why);
+    static const char *const verbs[] = {"SUBSCRIBE", "UNSUBSCRIBE", "SSUBSCRIBE", "SUNSUBSCRIBE"};
+    const char *verb = verbs[(what == ASKED_UNSUBSCRIBE) + 2 * p->settings.sharded];
+    const char *argv[REDIS_PUBSUB_BATCH_MAX + 1] = {verb};
+    size_t argl[REDIS_PUBSUB_BATCH_MAX + 1] = {strlen(verb)};
+    assert(count > 0 && count <= REDIS_PUBSUB_BATCH_MAX);
+    memcpy(argv + 1, names, count * sizeof *argv);
+    memcpy(argl + 1, lens, count * sizeof *argl);
+    return redis_conn_send(p->conn, (int)count + 1, argv, argl) &&
+           pending_replies_add(&p->pending_replies, &(struct pending_command){what, (uint32_t)count, batch});
 }

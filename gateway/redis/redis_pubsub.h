@@ -5,7 +5,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "common/channel_ref.h"
+#include "gateway/redis/pending_replies.h"
 #include "gateway/redis/redis_conn.h"
+
+#define REDIS_PUBSUB_BATCH_MAX 256u // channels of one command
 
 struct redis_pubsub;
 
@@ -18,13 +22,13 @@ struct redis_pubsub_settings {
     // The strings are valid during the call only, and not terminated.
     void (*on_ready)(void *ctx);
     void (*on_down)(void *ctx);
-    void (*on_message)(void *ctx, const char *channel, size_t channel_len, const char *payload, size_t len);
-    void (*on_too_large)(void *ctx, const char *channel, size_t channel_len, size_t len);
-    void (*on_subscribed)(void *ctx, const char *channel, size_t channel_len);
+    void (*on_message)(void *ctx, struct channel_ref channel, const char *payload, size_t len);
+    void (*on_too_large)(void *ctx, struct channel_ref channel, size_t len);
+    void (*on_subscribed)(void *ctx, struct channel_ref channel);
     // By UNSUBSCRIBE, or because the slot has left the node; may be NULL.
-    void (*on_unsubscribed)(void *ctx, const char *channel, size_t channel_len);
-    // Redis refused the oldest SUBSCRIBE that is not answered yet. Refusals of other commands are logged.
-    void (*on_error)(void *ctx, const char *text);
+    void (*on_unsubscribed)(void *ctx, struct channel_ref channel);
+    // Redis refused the SUBSCRIBE of that batch, for `count` channels. Refusals of other commands are logged.
+    void (*on_refused)(void *ctx, uint32_t batch, size_t count, const char *error);
     void *ctx;
 };
 
@@ -32,14 +36,9 @@ struct redis_pubsub_settings {
 struct redis_pubsub *redis_pubsub_create(struct ev_loop *loop, const struct redis_pubsub_settings *settings);
 void redis_pubsub_destroy(struct redis_pubsub *p);
 
-bool redis_pubsub_is_ready(const struct redis_pubsub *p);
-// "SUBSCRIBE" or "UNSUBSCRIBE" (with an S before it where Pub/Sub is sharded) for `count` names, which are of
-// one slot on a cluster. False when not ready or out of memory.
-bool redis_pubsub_command(struct redis_pubsub *p, const char *command, const char *const *names,
-                          const size_t *lens, size_t count);
-// As redis_conn_fault.
-const char *redis_pubsub_fault(const struct redis_pubsub *p);
-// Reads the socket now, without waiting for the loop to report it readable.
-void redis_pubsub_read(struct redis_pubsub *p);
-// Closes the connection and makes a new one. `why` is for the log.
-void redis_pubsub_replace(struct redis_pubsub *p, const char *why);
+// Its connection, to be read, replaced and asked for its state.
+struct redis_conn *redis_pubsub_conn(const struct redis_pubsub *p);
+// SUBSCRIBE or UNSUBSCRIBE for up to REDIS_PUBSUB_BATCH_MAX names, which are of one slot on a cluster. `batch`
+// comes back by on_refused. False when not ready or out of memory.
+bool redis_pubsub_command(struct redis_pubsub *p, enum asked what, const char *const *names,
+                          const size_t *lens, size_t count, uint32_t batch);

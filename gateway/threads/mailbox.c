@@ -258,8 +258,8 @@ static void start_watchers(struct mailbox *box)
     ev_check_start(box->loop, &box->after_wait);
 }
 
-static struct mailbox *create(struct ev_loop *loop, size_t frame_limit, const struct mailbox_hooks *hooks,
-                              bool local)
+struct mailbox *mailbox_create(struct ev_loop *loop, bool local, size_t frame_limit,
+                               const struct mailbox_hooks *hooks)
 {
     struct mailbox *box = calloc(1, sizeof *box);
     if (!box)
@@ -277,17 +277,6 @@ static struct mailbox *create(struct ev_loop *loop, size_t frame_limit, const st
     }
     start_watchers(box);
     return box;
-}
-
-struct mailbox *mailbox_create(struct ev_loop *loop, size_t frame_limit, const struct mailbox_hooks *hooks)
-{
-    return create(loop, frame_limit, hooks, false);
-}
-
-struct mailbox *mailbox_create_local(struct ev_loop *loop, size_t frame_limit,
-                                     const struct mailbox_hooks *hooks)
-{
-    return create(loop, frame_limit, hooks, true);
 }
 
 void mailbox_destroy(struct mailbox *box)

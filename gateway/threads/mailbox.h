@@ -59,6 +59,8 @@ void page_mail_free(struct page_mail *page);
     /* main -> any */                                                                                        \
     X(DRAIN, NOTHING)                                                                                        \
     X(STOP, NOTHING)                                                                                         \
+    /* any -> worker */                                                                                      \
+    X(END, NOTHING) /* the stream of connection `conn` is to end for `reason` */                             \
     /* worker -> main */                                                                                     \
     X(EMPTY, NOTHING) /* worker `from` drains and has no connection left */
 
@@ -70,13 +72,15 @@ enum mail_kind {
 };
 
 struct mail {
-    uint16_t kind; // enum mail_kind
-    uint16_t from; // worker
+    uint16_t kind;   // enum mail_kind
+    uint16_t from;   // worker
+    uint16_t reason; // END: enum close_reason
     union {
         struct frame *frame;
         struct channel_mail *channel;
         struct page_mail *page;
         uint32_t number; // PAGE_LOST: of the history_query; 0: of any
+        uint64_t conn;   // END: its conn_id
     };
 };
 
@@ -92,12 +96,11 @@ struct mailbox_hooks {
     void *ctx;
 };
 
-// Delivers on `loop`'s thread. `frame_limit`: bytes of frames that may wait. NULL when out of memory.
-struct mailbox *mailbox_create(struct ev_loop *loop, size_t frame_limit, const struct mailbox_hooks *hooks);
-// The same, for posters that run on `loop`'s thread, too. Mails are delivered before the loop waits again,
-// never from within mailbox_post; when a batch has taken long, the loop looks at its sockets in between.
-struct mailbox *mailbox_create_local(struct ev_loop *loop, size_t frame_limit,
-                                     const struct mailbox_hooks *hooks);
+// Delivers on `loop`'s thread. `frame_limit`: bytes of frames that may wait. NULL when out of memory. `local`:
+// posters run on `loop`'s thread, too. Mails are delivered before the loop waits again then, never from within
+// mailbox_post; when a batch has taken long, the loop looks at its sockets in between.
+struct mailbox *mailbox_create(struct ev_loop *loop, bool local, size_t frame_limit,
+                               const struct mailbox_hooks *hooks);
 // On the receiver's thread, or when it has ended. Frees what was not received. `box` may be NULL.
 void mailbox_destroy(struct mailbox *box);
 

@@ -144,6 +144,9 @@ static void on_mail(void *ctx, const struct mail *mail, bool more)
     case MAIL_DRAIN:
         worker_drain(w);
         break;
+    case MAIL_END:
+        client_loop_end_stream(&w->clients, mail->conn, (enum close_reason)mail->reason);
+        break;
     case MAIL_STOP:
         ev_break(w->loop, EVBREAK_ALL);
         break;
@@ -192,9 +195,9 @@ struct worker *worker_create(const struct worker_settings *settings)
     if (!w->loop)
         goto fail;
     const struct mailbox_hooks hooks = {.on_mail = on_mail, .on_batch_end = on_batch_end, .ctx = w};
-    w->inbox = mailbox_create(w->loop, settings->backlog_limit, &hooks);
+    w->inbox = mailbox_create(w->loop, false, settings->backlog_limit, &hooks);
     w->bus_inbox =
-        settings->shares_loop ? mailbox_create_local(w->loop, settings->backlog_limit, &hooks) : w->inbox;
+        settings->shares_loop ? mailbox_create(w->loop, true, settings->backlog_limit, &hooks) : w->inbox;
     const struct client_loop_setup clients = {.index = settings->index,
                                               .loop = w->loop,
                                               .settings = settings->client,
@@ -250,6 +253,12 @@ bool worker_start(struct worker *w, struct mailbox *bus, struct mailbox *main)
     snprintf(name, sizeof name, "worker %u", w->settings.index);
     w->running = thread_start(&w->thread, name, worker_run, w);
     return w->running;
+}
+
+bool worker_end_stream(struct worker *w, uint64_t id, enum close_reason reason)
+{
+    const struct mail mail = {.kind = MAIL_END, .reason = (uint16_t)reason, .conn = id};
+    return mailbox_post(w->inbox, &mail);
 }
 
 struct mailbox *worker_mailbox(struct worker *w)

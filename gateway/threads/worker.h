@@ -35,6 +35,9 @@ bool worker_start(struct worker *w, struct mailbox *bus, struct mailbox *main);
 struct mailbox *worker_mailbox(struct worker *w);
 // Where the bus posts. Where it shares the loop, a local box.
 struct mailbox *worker_bus_mailbox(struct worker *w);
+// Has the stream of connection `id`, which is one of this worker's, end for `reason` (no effect where it has
+// ended). Any thread. False when out of memory.
+bool worker_end_stream(struct worker *w, uint64_t id, enum close_reason reason);
 // For the bus to run in; the worker's until worker_destroy.
 struct ev_loop *worker_loop(struct worker *w);
 // Ends the thread and waits for it. Its mailboxes may still be posted to until the bus has stopped, too.

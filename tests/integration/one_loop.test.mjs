@@ -89,9 +89,14 @@ test('a flood that the clients cannot take is dropped and announced; Redis is dr
     const reconnects = await gateway.metric('redis_connects_total');
     const flood = Array.from({ length: 1000 }, (_, i) => ['wide', `${i}${' '.repeat(900)}`]);
     const floods = 80; // together more than twice what Redis keeps for one subscriber (32 MB)
-    for (let i = 0; i < floods; i++) await redis.publishAll(flood);
+    for (let i = 0; i < floods; i++) {
+        await redis.publishAll(flood);
+        // Redis cuts off a subscriber that has no processor for a second, too: that is the machine, and not what is promised.
+        await until('room at Redis', async () => (await redis.queuedForSubscribers()) < 8 << 20, { ms: 60000, every: 5 });
+    }
     await until('all that was published', async () => (await gateway.metric('messages_received_total')) >= floods * flood.length, { ms: 60000 });
-    assert.ok((await gateway.metric('messages_dropped_total', { reason: 'backlog' })) > 0);
+    // Read though the clients have not taken it: most of it is dropped, which delivers none of it.
+    assert.ok((await gateway.metric('messages_dropped_total', { reason: 'backlog' })) > (floods * flood.length) / 2);
     await until('the loss to be announced', async () => (await gateway.metric('gaps_total')) > 0, { ms: 60000 });
     assert.equal(await gateway.metric('redis_connects_total'), reconnects, 'Redis has cut nobody off');
     await until('ready', async () => (await gateway.metric('ready')) === 1);

@@ -4,22 +4,21 @@ import '../lib/plain_build.mjs';
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import fs from 'node:fs';
 import path from 'node:path';
 import { before, test } from 'node:test';
-import { BUILD, GATEWAY } from '../lib/paths.mjs';
+import { buildPlain, Calls } from '../lib/calls.mjs';
+import { GATEWAY } from '../lib/paths.mjs';
 import { freePort } from '../lib/ports.mjs';
 import { scopeOf } from '../lib/scope.mjs';
 import { within } from '../lib/wait.mjs';
-import { buildPlain } from '../lib/work.mjs';
 
-before(() => buildPlain('fail_malloc'));
+before(() => buildPlain());
 
 /** Starts a gateway whose allocation number `nth` fails, and ends it once it runs. */
 async function startFailing(scope, args, nth) {
-    const report = path.join(scope.folder, `report-${nth}`);
-    const env = { LD_PRELOAD: path.join(BUILD, 'tests/fail_malloc.so'), FAIL_MALLOC: String(nth), FAIL_REPORT: report };
-    const child = spawn(GATEWAY, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'ignore', 'pipe'] });
+    const calls = new Calls(path.join(scope.folder, `calls-${nth}`), { fail: 'malloc', error: 12, nth, leaks: true });
+    calls.arm();
+    const child = spawn(GATEWAY, args, { env: { ...process.env, ...calls.env }, stdio: ['ignore', 'ignore', 'pipe'] });
     scope.defer(() => child.kill('SIGKILL'));
     let log = '';
     child.stderr.on('data', (text) => {
@@ -27,8 +26,7 @@ async function startFailing(scope, args, nth) {
         if (/sse-gateway \S+, id /.test(log)) child.kill('SIGTERM');
     });
     const [code, signal] = await within(20000, `the end after allocation ${nth}`, once(child, 'close'));
-    const [calls, left] = signal ? [] : fs.readFileSync(report, 'utf8').split(' ').map(Number);
-    return { code, signal, calls, left, log };
+    return { code, signal, calls: calls.counted, left: calls.left, log };
 }
 
 test('a start that memory runs out for: it runs and drains all the same, or says so, exits and has given everything back', async (t) => {

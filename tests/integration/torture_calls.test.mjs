@@ -2,21 +2,21 @@
 
 import '../lib/plain_build.mjs';
 import assert from 'node:assert/strict';
+import path from 'node:path';
 import { before, test } from 'node:test';
+import { buildPlain, Calls } from '../lib/calls.mjs';
 import { Gateway } from '../lib/gateway.mjs';
 import { Redis } from '../lib/redis.mjs';
 import { scopeOf } from '../lib/scope.mjs';
 import { Stream } from '../lib/stream.mjs';
 import { until } from '../lib/wait.mjs';
-import { buildPlain } from '../lib/work.mjs';
 import { casesOf, inLanes } from '../torture/lanes.mjs';
-import { failing } from '../torture/scenario.mjs';
 
 const LANES = 4;
 const ENOMEM = 12;
 const ENOSPC = 28;
 
-before(() => buildPlain('fail_call'));
+before(() => buildPlain());
 
 /** Runs the cases, which `plan(run)` resolves to, and holds each verdict. `reached`: the call that is to fail must have been made. */
 async function torture(t, plan, { reached = true } = {}) {
@@ -64,11 +64,11 @@ test('a wake-up that is lost: the thread that it was meant for finds its mail al
 test('a channel that there was no memory to leave is left with its next message', async (t) => {
     const scope = scopeOf(t);
     const redis = await Redis.start(scope);
-    const { control, env } = failing(scope.folder, { call: 'malloc', error: ENOMEM, nth: 1, place: 'conn_destroy' });
-    const gateway = await Gateway.start(scope, { redis, env });
+    const calls = new Calls(path.join(scope.folder, 'calls'), { fail: 'malloc', error: ENOMEM, nth: 1, place: 'conn_destroy' });
+    const gateway = await Gateway.start(scope, { redis, env: calls.env });
     const stream = await Stream.open(gateway.port, '/stream?channel=left');
     await redis.subscribed('left', 1);
-    control.arm();
+    calls.arm();
     stream.close();
     await gateway.process.logged(/channel left is released with its next message/);
     await redis.publish('left', 'the next message');

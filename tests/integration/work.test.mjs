@@ -4,11 +4,12 @@
 import '../lib/plain_build.mjs';
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
+import { buildPlain } from '../lib/calls.mjs';
 import { Crowd, descriptorsAllowed } from '../lib/crowd.mjs';
 import { scopeOf } from '../lib/scope.mjs';
 import { startTier } from '../lib/tier.mjs';
 import { sleep, until } from '../lib/wait.mjs';
-import { buildPlain, counting, ownMemory, show } from '../lib/work.mjs';
+import { counting, ownMemory, show } from '../lib/work.mjs';
 
 const WORKERS = 2;
 // Beside the work that is counted, each second brings a canary, a few ticks of every loop, now and then a PING.

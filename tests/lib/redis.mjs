@@ -92,6 +92,12 @@ export class Redis {
         await until(`${count} subscribers of ${channel}`, async () => (await this.numsub(channel)).get(channel) === count, options);
     }
 
+    /** Bytes that Redis keeps for its subscribers, all together. */
+    async queuedForSubscribers() {
+        const clients = await this.cli(['CLIENT', 'LIST', 'TYPE', 'pubsub']);
+        return [...clients.matchAll(/ omem=(\d+)/g)].reduce((sum, [, bytes]) => sum + Number(bytes), 0);
+    }
+
     /** Publishes [channel, payload] pairs over one connection, pipelined, in order; resolves when all are done. */
     publishAll(pairs, ms = 60000, verb = 'PUBLISH') {
         return within(ms, `${pairs.length} messages published`, new Promise((resolve, reject) => {

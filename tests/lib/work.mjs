@@ -1,15 +1,10 @@
-// A gateway whose work is counted: its system calls and allocations (count_calls.c), and its memory.
+// A gateway whose work is counted: its system calls and allocations (calls.c), and its memory.
 
 import fs from 'node:fs';
 import path from 'node:path';
-import { command } from './command.mjs';
-import { BUILD, ROOT } from './paths.mjs';
+import { Calls } from './calls.mjs';
 import { tempFolder } from './temp.mjs';
 import { sleep } from './wait.mjs';
-
-const LIBRARY = path.join(BUILD, 'tests/count_calls.so');
-const RECORD = 32; // bytes: a name, filled up with zeros, and a count
-const NAME = 24;
 
 export const KINDS = {
     write: ['send', 'sendto', 'sendmsg', 'sendmmsg', 'writev'], // to sockets; wake-ups of threads are write()
@@ -19,34 +14,13 @@ export const KINDS = {
         'shutdown', 'setsockopt', 'ioctl', 'close'],
 };
 
-/** Builds what is measured, and what is loaded into it. */
-export async function buildPlain(library = 'count_calls') {
-    const env = { MAKEFLAGS: '', MAKELEVEL: '', MFLAGS: '', SANITIZER: '' };
-    const { code, out, err } = await command('make', ['-C', ROOT, 'BUILD=build', 'all', `build/tests/${library}.so`], { env, ms: 300000 });
-    if (code !== 0) throw new Error(`make: ${out}${err}`);
-}
-
 /** For Gateway.start: { env } that makes it count, and what reads the counts. */
 export function counting(scope) {
-    const file = path.join(tempFolder(scope, 'calls'), 'calls');
-    return { env: { LD_PRELOAD: LIBRARY, COUNT_CALLS: file }, calls: new Calls(file) };
+    const calls = new Work(path.join(tempFolder(scope, 'calls'), 'calls'));
+    return { env: calls.env, calls };
 }
 
-class Calls {
-    constructor(file) {
-        this.file = file;
-    }
-
-    now() {
-        const bytes = fs.readFileSync(this.file);
-        const calls = {};
-        for (let at = 0; at < bytes.length; at += RECORD) {
-            const name = bytes.toString('latin1', at, bytes.indexOf(0, at));
-            calls[name] = Number(bytes.readBigUInt64LE(at + NAME));
-        }
-        return calls;
-    }
-
+class Work extends Calls {
     /** What `work` (awaited) made the gateway call, by function and in sum by kind. */
     async during(work) {
         const before = this.now();
@@ -63,7 +37,7 @@ class Calls {
         for (let before = this.now(), after; ; before = after) {
             await sleep(60);
             after = this.now();
-            if (Object.keys(after).reduce((sum, name) => sum + after[name] - before[name], 0) < 50) return;
+            if (KINDS.system.reduce((sum, name) => sum + after[name] - before[name], 0) < 50) return;
         }
     }
 }

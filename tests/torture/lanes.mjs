@@ -1,5 +1,6 @@
 // Cases that run beside each other: each lane has a Redis of its own, since a case kills connections.
 
+import { Authority } from '../lib/certificates.mjs';
 import { connect, load } from '../lib/durable.mjs';
 import { Redis } from '../lib/redis.mjs';
 import { CALLS, runCase } from './scenario.mjs';
@@ -21,21 +22,25 @@ export async function casesOf(run, call, workers, { from, to, times = 1, places 
         for (const place of places) {
             const { calls, faults } = await run({ call, nth: 0, workers: workerCount, place });
             if (faults.length > 0) throw new Error(`${call}: where nothing fails: ${faults.join('; ')}`);
-            for (const error of Object.values(CALLS[call].errors))
+            if (CALLS[call].trickle) cases.push({ call, nth: 0, workers: workerCount });
+            for (const error of Object.values(CALLS[call].errors ?? {}))
                 for (const nth of numbers(calls, { from, to, most: CALLS[call].most })) cases.push({ call, error, nth, times, workers: workerCount, place });
         }
     }
     return cases;
 }
 
-/** `plan(run)` resolves to cases, which run in `count` lanes; `tell` is called with each result. */
-export async function inLanes(scope, count, plan, tell) {
-    const servers = await Promise.all(Array.from({ length: count }, async () => {
-        const redis = await Redis.start(scope);
-        const client = connect(scope, redis);
-        await load(client);
-        return { redis, client };
-    }));
+async function startServer(scope, tls) {
+    const ca = tls && (await Authority.create(scope));
+    const redis = await Redis.start(scope, { secure: tls && { ca, ...(await ca.sign('redis')) } });
+    const client = connect(scope, redis);
+    await load(client);
+    return { redis, client, args: tls ? ['--redis-ca', ca.cert] : [] };
+}
+
+/** `plan(run)` resolves to cases, which run in `count` lanes; `tell` is called with each result. `tls`: to Redis. */
+export async function inLanes(scope, count, plan, tell, { tls = false } = {}) {
+    const servers = await Promise.all(Array.from({ length: count }, () => startServer(scope, tls)));
     const cases = await plan((one) => runCase(scope, servers[0], one));
     await Promise.all(servers.map(async (server) => {
         for (let one; (one = cases.shift()); ) tell(await runCase(scope, server, one));

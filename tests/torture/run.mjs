@@ -57,7 +57,7 @@ try {
             if (result.faults.length === 0) return;
             failed++;
             console.log(`FAIL ${result.name}: ${result.faults.join('\n    ')}\n${lines(result.trace)}`);
-        });
+        }, CALLS[call]);
         console.log(`${call}: ${JSON.stringify(kinds)}`);
     }
 } finally {

@@ -1,12 +1,11 @@
 // One gateway of which one call fails: streams on plain and durable channels, a resume, killed connections to Redis, SIGTERM.
 // What its clients saw is judged: durable events once and in order or a gap, no silent stream, an end in time.
 
-import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
+import { Calls } from '../lib/calls.mjs';
 import { FORMS } from '../lib/durable.mjs';
 import { Gateway } from '../lib/gateway.mjs';
-import { BUILD, GATEWAY } from '../lib/paths.mjs';
 import { sleep, until } from '../lib/wait.mjs';
 import { Source } from './source.mjs';
 
@@ -14,8 +13,8 @@ const EVENTS = 20;
 const SETTLE_MS = 15000; // a refused stream has waited 5 s before it comes back, and pages are asked for again after a second
 const END_MS = 8000;
 
-/** Calls and the errors with which each of them is to fail. `from`: the moment from which calls
- * are counted; `most`: how many of them a sweep takes, if not all. */
+/** Calls and the errors with which each of them is to fail. `from`: the moment from which calls are counted; `most`: how many of
+ * them a sweep takes, if not all; `tls`: the gateway speaks TLS with Redis. `trickle`: nothing fails, and bytes come one by one. */
 export const CALLS = {
     malloc: { errors: { ENOMEM: 12 }, from: 'ready' },
     epoll_ctl: { errors: { ENOMEM: 12, ENOSPC: 28 }, from: 'start' },
@@ -33,32 +32,19 @@ export const CALLS = {
     pthread_create: { errors: { EAGAIN: 11 }, from: 'start' },
     open: { errors: { EMFILE: 24 }, most: 20, from: 'start' },
     getrandom: { errors: { EINTR: 4, ENOSYS: 38 }, from: 'start' },
+    eventfd: { errors: { EMFILE: 24, ENOMEM: 12 }, from: 'start' },
+    ioctl: { errors: { ENOTTY: 25 }, most: 20, from: 'ready' },
+    read: { errors: { ECONNRESET: 104, EINTR: 4, EAGAIN: 11 }, most: 60, from: 'ready', tls: true },
+    write: { errors: { EPIPE: 32, EINTR: 4, EAGAIN: 11 }, most: 60, from: 'ready', tls: true },
+    SSL_new: { errors: { ENOMEM: 12 }, from: 'start', tls: true },
+    SSL_do_handshake: { errors: { ENOMEM: 12, ECONNRESET: 104 }, from: 'start', tls: true },
+    SSL_read_ex: { errors: { ENOMEM: 12, ECONNRESET: 104 }, most: 60, from: 'start', tls: true },
+    SSL_write_ex: { errors: { ENOMEM: 12, EPIPE: 32 }, most: 60, from: 'start', tls: true },
+    SSL_shutdown: { errors: { ENOMEM: 12 }, from: 'start', tls: true },
+    tls_malloc: { call: 'malloc', errors: { ENOMEM: 12 }, from: 'ready', tls: true },
+    trickle: { trickle: true, from: 'start' },
+    tls_trickle: { trickle: true, from: 'start', tls: true },
 };
-
-/** The file by which a test and tests/lib/fail_call.c talk. */
-class Control {
-    constructor(file, { nth, error, times = 1 }) {
-        this.file = file;
-        this.words = new BigUint64Array([0n, BigInt(nth), BigInt(error), 0n, BigInt(times)]);
-        fs.writeFileSync(file, this.words);
-    }
-
-    arm() {
-        const fd = fs.openSync(this.file, 'r+');
-        fs.writeSync(fd, new BigUint64Array([1n]), 0, 8, 0);
-        fs.closeSync(fd);
-    }
-
-    get calls() {
-        const bytes = fs.readFileSync(this.file);
-        return Number(bytes.readBigUInt64LE(24));
-    }
-
-    /** Who made the call that failed, innermost first: lines of "file offset name". */
-    get trace() {
-        return fs.existsSync(`${this.file}.trace`) ? fs.readFileSync(`${this.file}.trace`, 'utf8') : '';
-    }
-}
 
 class Scenario {
     faults = [];
@@ -128,6 +114,16 @@ class Scenario {
         await this.settle();
     }
 
+    /** Each stream has one descriptor, and everything else as many as at the start. */
+    async descriptors(atStart) {
+        const wanted = atStart + this.sources.length;
+        await until(`${wanted} descriptors`, () => {
+            const held = descriptorsOf(this.gateway);
+            if (held === wanted) return true;
+            throw new Error(String(held));
+        }, { ms: SETTLE_MS, every: 50 });
+    }
+
     async drain() {
         for (const source of this.sources) source.leave();
         this.gateway.terminate();
@@ -142,6 +138,18 @@ class Scenario {
     }
 }
 
+const descriptorsOf = (gateway) => fs.readdirSync(`/proc/${gateway.process.pid}/fd`).length;
+
+/** When what asked whether it is ready has been closed. */
+async function descriptorsAtRest(gateway) {
+    const counts = [];
+    await until('descriptors at rest', () => {
+        counts.push(descriptorsOf(gateway));
+        return counts.length > 3 && new Set(counts.slice(-3)).size === 1;
+    }, { every: 20 });
+    return counts.at(-1);
+}
+
 // libev's own end, where it cannot allocate; and a start that says why there is none.
 function isDocumentedEnd(process, armed) {
     const { code, signal } = process.end;
@@ -149,47 +157,35 @@ function isDocumentedEnd(process, armed) {
     return code === 1 && /"level":"error"/.test(process.log()) && (!armed || /cannot be woken/.test(process.log()));
 }
 
-/** Addresses of a function of the gateway: of one that the compiler has left as it stands in the source. */
-function placeOf(name) {
-    const lines = execFileSync('nm', ['-S', GATEWAY]).toString().split('\n').filter((l) => / [tT] /.test(l) && l.endsWith(` ${name}`));
-    if (lines.length !== 1) throw new Error(`the gateway has ${lines.length} functions ${name}`);
-    const [line] = lines;
-    const [from, size] = line.split(' ').slice(0, 2).map((word) => BigInt(`0x${word}`));
-    return `${from.toString(16)} ${(from + size).toString(16)}`;
-}
-
-/** What makes a gateway's call fail: { control, env }. `control.arm()` begins to count. */
-export function failing(folder, { call, place, ...which }) {
-    const control = new Control(path.join(folder, 'control'), which);
-    const env = { LD_PRELOAD: path.join(BUILD, 'tests/fail_call.so'), FAIL_CALL: call, FAIL_CONTROL: control.file, ...(place && { FAIL_PLACE: placeOf(place) }) };
-    return { control, env };
-}
-
 /**
- * Runs one case. `server`: { redis, client } with the function library. `call`: a name of CALLS; `nth` 0: nothing fails; `times`: calls in a row that fail.
+ * Runs one case. `server`: { redis, client, args } with the function library, and what the gateway needs to reach it. `call`: a name of CALLS; `nth` 0: nothing fails; `times`: calls in a row that fail.
  * `place`: the function from within which it is made, if that matters.
  * Resolves to { calls, faults, end, trace, diary }: `end` is 'documented' where the gateway ended as it says that it would.
  */
 export async function runCase(scope, server, { call, error = 0, nth, times = 1, workers, place }) {
+    const { call: fail = call, trickle, from } = CALLS[call];
     const name = `${call}-${error}-${nth}-${workers}${place ? `-${place}` : ''}`;
     const folder = fs.mkdtempSync(path.join(scope.folder, `${name}-`));
-    const { control, env } = failing(folder, { call, error, nth, times, place });
-    if (CALLS[call].from === 'start') control.arm();
+    const control = new Calls(path.join(folder, 'calls'), { fail, trickle, error, nth, times, place, leaks: true });
+    if (from === 'start') control.arm();
     const own = { folder, undo: [], defer(f) { this.undo.push(f); } };
-    const args = ['--retry', '100ms', '--drain-timeout', '3s', '--log-level', 'debug'];
-    const redisUrl = `redis://localhost:${server.redis.port}`; // a name, which has to be looked up
-    const gateway = await Gateway.start(own, { redisUrl, env, args, workers, ready: false });
+    const args = ['--retry', '100ms', '--drain-timeout', '3s', '--log-level', 'debug', ...server.args];
+    const redisUrl = server.redis.url.replace('127.0.0.1', 'localhost'); // a name, which has to be looked up
+    const gateway = await Gateway.start(own, { redisUrl, env: control.env, args, workers, ready: false });
     const { process } = gateway;
-    const scenario = new Scenario(name, { ...server, gateway });
+    const scenario = new Scenario(path.basename(folder), { ...server, gateway });
     let end = 'drained';
     let started = false;
     try {
         await process.ready('is ready', () => gateway.ready(), { ms: 20000 });
         started = true;
+        const atStart = await descriptorsAtRest(gateway);
         for (let i = 1; i <= 3; i++) await Promise.all([scenario.publish('d1'), scenario.publish('d2')]);
         control.arm();
         await Promise.race([scenario.run(), process.ended.then((how) => Promise.reject(new Error(`it ended with ${how.signal ?? how.code}`)))]);
+        await scenario.descriptors(atStart);
         await scenario.drain();
+        if (control.left > 0) scenario.faults.push(`${control.left} bytes are left`);
     } catch (failure) {
         if (!process.running && isDocumentedEnd(process, started)) end = 'documented';
         else scenario.faults.push(failure.message);
@@ -197,7 +193,7 @@ export async function runCase(scope, server, { call, error = 0, nth, times = 1, 
     await scenario.close();
     if (process.running) process.signal('SIGKILL');
     await process.ended;
-    const result = { name, nth, calls: control.calls, faults: end === 'documented' ? [] : scenario.faults, end, trace: control.trace };
+    const result = { name, nth, calls: control.counted, faults: end === 'documented' ? [] : scenario.faults, end, trace: control.trace };
     if (result.faults.length > 0) fs.writeFileSync(path.join(folder, 'diary'), scenario.sources.map((s) => `${s.path}\n  ${s.diary.join('\n  ')}\n`).join(''));
     else fs.rmSync(folder, { recursive: true });
     return result;

@@ -91,6 +91,16 @@ static const char *batch(size_t max)
     return text;
 }
 
+// The node refuses the oldest batch that it has not answered.
+static struct bus_channel *refuse_oldest(void)
+{
+    const struct bus_channel *first = TAILQ_FIRST(&node.in_state[CHANNEL_SENT]), *c;
+    size_t count = 0;
+    TAILQ_FOREACH(c, &node.in_state[CHANNEL_SENT], in_state)
+    count += c->batch == first->batch;
+    return first ? node_channels_refuse(&node, first->batch, count) : NULL;
+}
+
 // The same for what is unsubscribed.
 static const char *expired(uint64_t now_ms, size_t max)
 {
@@ -222,7 +232,7 @@ TEST(a_channel_is_not_unsubscribed_before_redis_has_answered)
     want(0, "b");
     ck_assert_str_eq(batch(16), "b");
     unwant(0, "b", 200);
-    ck_assert_ptr_eq(node_channels_refuse_oldest(&node), find("a"));
+    ck_assert_ptr_eq(refuse_oldest(), find("a"));
     ck_assert_str_eq(expired(200, 16), "a");
     ck_assert_ptr_eq(confirm("b"), find("b"));
     ck_assert_str_eq(expired(200, 16), "b");
@@ -251,7 +261,7 @@ TEST(a_channel_that_is_refused_alone_is_denied)
 {
     struct bus_channel *a = want(0, "a");
     batch(16);
-    ck_assert_ptr_eq(node_channels_refuse_oldest(&node), a);
+    ck_assert_ptr_eq(refuse_oldest(), a);
     ck_assert_int_eq(a->state, CHANNEL_DENIED);
     ck_assert_str_eq(batch(16), "");
     ck_assert_ptr_null(confirm("a"));
@@ -263,14 +273,14 @@ TEST(a_refused_batch_is_sent_again_one_by_one)
     ck_assert_str_eq(batch(16), "a b c");
     want(0, "d"), want(0, "e");
     ck_assert_str_eq(batch(16), "d e");
-    ck_assert_ptr_null(node_channels_refuse_oldest(&node));
+    ck_assert_ptr_null(refuse_oldest());
     ck_assert_str_eq(batch(16), "a");
     ck_assert_str_eq(batch(16), "b");
     ck_assert_str_eq(batch(16), "c");
     ck_assert_str_eq(batch(16), "");
     // The answers, in the order of the commands.
     confirm("d"), confirm("e"), confirm("a");
-    ck_assert_ptr_eq(node_channels_refuse_oldest(&node), find("b"));
+    ck_assert_ptr_eq(refuse_oldest(), find("b"));
     confirm("c");
     ck_assert_int_eq(find("a")->state, CHANNEL_ACTIVE);
     ck_assert_int_eq(find("b")->state, CHANNEL_DENIED);
@@ -282,7 +292,7 @@ TEST(what_goes_alone_does_not_travel_with_new_channels)
     want(0, "a"), want(0, "b");
     batch(16);
     want(0, "c");
-    node_channels_refuse_oldest(&node);
+    refuse_oldest();
     want(0, "d");
     ck_assert_str_eq(batch(16), "c");
     ck_assert_str_eq(batch(16), "a");
@@ -292,9 +302,9 @@ TEST(what_goes_alone_does_not_travel_with_new_channels)
 
 TEST(a_refusal_that_nothing_waits_for_has_no_effect)
 {
-    ck_assert_ptr_null(node_channels_refuse_oldest(&node));
+    ck_assert_ptr_null(refuse_oldest());
     activate("a");
-    ck_assert_ptr_null(node_channels_refuse_oldest(&node));
+    ck_assert_ptr_null(refuse_oldest());
     ck_assert_int_eq(find("a")->state, CHANNEL_ACTIVE);
 }
 
@@ -302,7 +312,7 @@ static void deny(const char *name)
 {
     want(0, name);
     ck_assert_str_eq(batch(1), name);
-    ck_assert_ptr_eq(node_channels_refuse_oldest(&node), find(name));
+    ck_assert_ptr_eq(refuse_oldest(), find(name));
 }
 
 // Else each new stream of a forbidden channel would cost Redis a command.
@@ -325,7 +335,7 @@ TEST(denied_channels_are_tried_again_one_by_one_when_it_is_time)
     ck_assert_str_eq(batch(16), "d");
     confirm("c");
     ck_assert_ptr_nonnull(confirm("a")); // rights have been given meanwhile
-    ck_assert_ptr_eq(node_channels_refuse_oldest(&node), find("b"));
+    ck_assert_ptr_eq(refuse_oldest(), find("b"));
     ck_assert_int_eq(find("a")->state, CHANNEL_ACTIVE);
     ck_assert_int_eq(find("b")->state, CHANNEL_DENIED);
 }
@@ -344,10 +354,10 @@ TEST(after_a_reset_all_that_is_wanted_is_fresh_in_one_batch)
     activate("a");
     want(0, "b"), want(0, "c");
     batch(16);
-    node_channels_refuse_oldest(&node); // b and c are to go alone
+    refuse_oldest(); // b and c are to go alone
     want(0, "d");
     ck_assert_str_eq(batch(1), "b");
-    node_channels_refuse_oldest(&node); // b is denied
+    refuse_oldest(); // b is denied
     node_channels_reset(&node);
     ck_assert_uint_eq(strlen(batch(16)), strlen("a b c d"));
     ck_assert_ptr_nonnull(confirm("a"));
@@ -461,12 +471,13 @@ TEST(what_a_node_sends_elsewhere_waits_until_it_is_tried_again)
     want_in_slot(0, "a", 7), want_in_slot(0, "b", 7), want_in_slot(0, "c", 9);
     ck_assert_str_eq(batch(16), "a b");
     ck_assert_str_eq(batch(16), "c");
-    node_channels_batch_moved(&node, 9); // the error names its slot
+    uint32_t of_a = find("a")->batch;
+    node_channels_batch_moved(&node, find("c")->batch);
     ck_assert_int_eq(find("c")->state, CHANNEL_MOVED);
-    node_channels_batch_moved(&node, -1); // one that names none: the oldest
+    node_channels_batch_moved(&node, of_a);
     ck_assert_int_eq(find("a")->state, CHANNEL_MOVED);
     ck_assert_int_eq(find("b")->state, CHANNEL_MOVED);
-    node_channels_batch_moved(&node, -1);
+    node_channels_batch_moved(&node, of_a);
     ck_assert_str_eq(batch(16), "");
     node_channels_retry_moved(&node);
     ck_assert_str_eq(batch(16), "c");
@@ -474,11 +485,11 @@ TEST(what_a_node_sends_elsewhere_waits_until_it_is_tried_again)
     ck_assert(!confirm("a")->was_active);
 }
 
-TEST(an_error_for_a_slot_that_nothing_waits_for_has_no_effect)
+TEST(an_error_for_a_batch_that_nothing_waits_for_has_no_effect)
 {
     want_in_slot(0, "a", 7);
     ck_assert_str_eq(batch(16), "a");
-    node_channels_batch_moved(&node, 8);
+    node_channels_batch_moved(&node, find("a")->batch + 1);
     ck_assert_int_eq(find("a")->state, CHANNEL_SENT);
 }
 
@@ -521,8 +532,8 @@ TEST(a_channel_moves_to_another_node_with_all_who_want_it)
     struct bus_channel *a = find("a"), *b = find("b");
     channel_move(&all, a, &other);
     channel_move(&all, b, &other);
-    ck_assert_ptr_null(node_channels_refuse_oldest(&node)); // nothing of it is left behind
-    ck_assert_ptr_null(confirm("b"));                       // nor does the old node confirm it
+    ck_assert_ptr_null(refuse_oldest()); // nothing of it is left behind
+    ck_assert_ptr_null(confirm("b"));    // nor does the old node confirm it
     ck_assert_uint_eq(channels_bytes(&all), before);
     ck_assert_ptr_eq(find("a"), a);
     ck_assert_uint_eq(a->workers, 1u | 1u << 5);
@@ -587,4 +598,31 @@ TEST(memory_is_accounted_for_and_given_back)
     unwant(0, "b", 1);
     node_channels_reset(&node);
     ck_assert_uint_eq(channels_bytes(&all), map_bytes(&all.map));
+}
+
+// A slot may leave a node between the SUBSCRIBE and its refusal.
+TEST(a_refusal_of_a_channel_that_has_left_the_node_hits_no_other)
+{
+    struct bus_channel *a = want(0, "a");
+    ck_assert_str_eq(batch(16), "a");
+    uint32_t of_a = a->batch;
+    struct bus_channel *b = want(0, "b");
+    ck_assert_str_eq(batch(16), "b");
+    channel_move(&all, a, NULL);
+    ck_assert_ptr_null(node_channels_refuse(&node, of_a, 1));
+    node_channels_batch_moved(&node, of_a);
+    ck_assert_int_eq(b->state, CHANNEL_SENT);
+    ck_assert_ptr_eq(confirm("b"), b);
+}
+
+// It may be the other one that an ACL forbids.
+TEST(what_is_left_of_a_refused_batch_is_sent_again)
+{
+    struct bus_channel *a = want(0, "a"), *b = want(0, "b");
+    ck_assert_str_eq(batch(16), "a b");
+    uint32_t both = a->batch;
+    channel_move(&all, a, NULL);
+    ck_assert_ptr_null(node_channels_refuse(&node, both, 2));
+    ck_assert_str_eq(batch(16), "b");
+    ck_assert_ptr_eq(node_channels_refuse(&node, b->batch, 1), b);
 }

@@ -198,13 +198,13 @@ static void step_confirm(void)
 
 static void step_refuse(void)
 {
-    struct bus_channel *refused = node_channels_refuse_oldest(&node);
     if (sent.count == 0) {
-        CHECK(refused == NULL);
+        CHECK(node_channels_refuse(&node, batches, 1) == NULL);
         return;
     }
     uint32_t batch = model[sent.items[0]].batch;
     bool single = sent.count == 1 || model[sent.items[1]].batch != batch;
+    struct bus_channel *refused = node_channels_refuse(&node, batch, single ? 1 : 2);
     CHECK((refused != NULL) == single);
     while (sent.count > 0 && model[sent.items[0]].batch == batch) {
         size_t c = sent.items[0];
@@ -308,6 +308,7 @@ TEST_LOOP(behaves_as_a_table_and_three_lists_do, 0, 4)
 // refused whole where one of its channels is forbidden (as Redis does with ACLs).
 struct command {
     size_t channels[BATCH], count;
+    uint32_t batch;
 };
 
 static struct command queue[STEPS];
@@ -321,6 +322,7 @@ static void redis_send(void)
     command->count = node_channels_take_batch(&node, taken, BATCH);
     for (size_t i = 0; i < command->count; i++)
         command->channels[i] = number_of(taken[i]);
+    command->batch = command->count > 0 ? taken[0]->batch : 0;
     queue_tail += command->count > 0;
 }
 
@@ -333,7 +335,7 @@ static void redis_answer(void)
     for (size_t i = 0; i < command->count; i++)
         refused |= forbidden[command->channels[i]];
     if (refused) {
-        struct bus_channel *alone = node_channels_refuse_oldest(&node);
+        struct bus_channel *alone = node_channels_refuse(&node, command->batch, command->count);
         CHECK(!alone || forbidden[number_of(alone)]);
         return;
     }

@@ -69,7 +69,7 @@ static void setup(void)
     ck_assert(map_seed());
     loop = ev_loop_new(0);
     ck_assert_ptr_nonnull(loop);
-    box = mailbox_create(loop, ROOM, &(struct mailbox_hooks){.on_mail = on_mail});
+    box = mailbox_create(loop, false, ROOM, &(struct mailbox_hooks){.on_mail = on_mail});
     ck_assert_ptr_nonnull(box);
     boxes[0] = box;
     channels_init(&all);
@@ -175,9 +175,9 @@ TEST(a_second_loss_with_nothing_delivered_in_between_is_told_when_it_is_time)
         delivery_lost(delivery, COUNTER_DROPPED_TOO_LARGE, channel("a"), 1);
     ck_assert_str_eq(hear(), "");
     ck_assert(delivery->gaps_due);
-    delivery_tell_due(delivery, channel("a"), 0);
+    delivery_tell_due(delivery, channel("a"));
     ck_assert_str_eq(hear(), "gap:a");
-    delivery_tell_due(delivery, channel("a"), 0);
+    delivery_tell_due(delivery, channel("a"));
     ck_assert_str_eq(hear(), "");
 }
 
@@ -192,10 +192,10 @@ TEST(a_full_outbox_goes_out_within_the_turn)
 TEST(news_of_a_channel_keep_their_place_behind_messages)
 {
     message("a1");
-    delivery_confirm(delivery, 0, channel("a"), &(struct history_tail){0});
+    delivery_confirm(delivery, 1, channel("a"), &(struct history_tail){0});
     message("b2");
-    delivery_gap(delivery, channel("a"), 0);
-    delivery_gap(delivery, channel("a"), 0);
+    delivery_gap(delivery, channel("a"));
+    delivery_gap(delivery, channel("a"));
     message("b3");
     delivery_unconfirm(delivery);
     ck_assert_str_eq(hear(), "a1 confirmed:a b2 gap:a b3 down");
@@ -208,7 +208,7 @@ TEST(losses_found_while_a_gap_is_told_are_told_too)
     message("a3");
     message("a4"); // lost
     message("b5"); // lost
-    delivery_gap(delivery, channel("a"), 0);
+    delivery_gap(delivery, channel("a"));
     ck_assert_uint_eq(dropped(), 2);
     ck_assert_str_eq(hear(), "a1 b2 a3 gap:a gap:b");
 }
@@ -218,11 +218,11 @@ TEST(what_is_lost_after_a_new_subscription_is_another_loss)
     message("a1");
     message("a2");
     message("a3");
-    delivery_gap(delivery, channel("a"), 0);
-    delivery_resubscribed(delivery, channel("a"), 0);
+    delivery_gap(delivery, channel("a"));
+    delivery_resubscribed(delivery, 1, channel("a"));
     message("a4"); // lost
     delivery_flush(delivery);
-    delivery_resubscribed(delivery, channel("a"), 0); // there may be new streams since the last time
+    delivery_resubscribed(delivery, 1, channel("a")); // there may be new streams since the last time
     ck_assert_str_eq(hear(), "a1 a2 a3 gap:a anew:a gap:a anew:a");
 }
 

@@ -1,5 +1,5 @@
 // How far the history of a channel has got, read from a real redis-server for several workers. The test plays
-// the path, which subscribes, and the workers; between resume and the server stands a relay that holds
+// the node, which subscribes, and the workers; between it and the server stands a relay that holds
 // answers back, so that much can happen between a query's answer and its arrival.
 #include "gateway/bus/resume.h"
 
@@ -24,13 +24,12 @@ static struct redis_server server;
 static redisContext *publisher;
 static struct relay relay;
 static struct channels all;
-static struct node_channels node;
+static struct node node, other;
 static struct bus_env env;
 static struct counters counters;
 static struct payload_policy policy;
 static struct delivery *delivery;
-static struct resume *resume;
-static struct resume *home; // who reads the histories by now
+static struct node *home; // that reads the histories by now
 
 static struct worker_heard {
     struct mailbox *box;
@@ -65,8 +64,8 @@ static void open_workers(void)
 {
     static struct mailbox *boxes[WORKERS];
     for (size_t w = 0; w < WORKERS; w++) {
-        workers[w].box = boxes[w] =
-            mailbox_create(loop, 1 << 20, &(struct mailbox_hooks){.on_mail = on_mail, .ctx = &workers[w]});
+        workers[w].box = boxes[w] = mailbox_create(
+            loop, false, 1 << 20, &(struct mailbox_hooks){.on_mail = on_mail, .ctx = &workers[w]});
         ck_assert_ptr_nonnull(boxes[w]);
     }
     delivery = calloc(1, sizeof *delivery);
@@ -78,19 +77,23 @@ static void open_workers(void)
                                   .worker_count = WORKERS};
 }
 
-static struct resume *on_home(void *ctx, const char *channel, size_t len)
+static struct node *on_home(const struct cluster *cl, struct channel_ref channel)
 {
-    (void)ctx, (void)channel;
-    ck_assert_uint_eq(len, 1);
+    (void)cl;
+    ck_assert_uint_eq(channel.len, 1);
     return home;
 }
 
-static struct resume *open_resume(const struct redis_url *url)
+static void open_node(struct node *n, const struct redis_url *url)
 {
-    const struct resume_settings settings = {.env = &env, .url = url, .owner = on_home};
-    struct resume *r = resume_create(&settings);
-    ck_assert_ptr_nonnull(r);
-    return r;
+    *n = (struct node){.env = &env, .url = url};
+    ck_assert(resume_open(n));
+}
+
+static void open_other(void)
+{
+    open_node(&other, &server.url);
+    home = &other;
 }
 
 static void setup(void)
@@ -109,7 +112,6 @@ static void setup(void)
     relay_start(&relay, loop, socket, server.socket, 65536);
     static const char *const durable[] = {"a", "z"};
     channels_init(&all);
-    node_channels_init(&node, &all);
     open_workers();
     env = (struct bus_env){.loop = loop,
                            .channels = &all,
@@ -118,13 +120,16 @@ static void setup(void)
                            .client_name = "a-gateway",
                            .max_message = 1024,
                            .durable = durable,
-                           .durable_count = 2};
-    home = resume = open_resume(&url);
+                           .durable_count = 2,
+                           .owner = on_home};
+    home = &node;
+    open_node(&node, &url);
+    node_channels_init(&node.channels, &all);
 }
 
 static void teardown(void)
 {
-    resume_destroy(resume);
+    history_destroy(node.history);
     for (size_t w = 0; w < WORKERS; w++)
         mailbox_destroy(workers[w].box);
     free(delivery);
@@ -144,7 +149,7 @@ static struct bus_channel *come(unsigned worker, const char *channel)
     struct bus_channel *i = channels_want(&all, worker, ref, 0);
     ck_assert_ptr_nonnull(i);
     if (!i->node)
-        channel_move(&all, i, &node);
+        channel_move(&all, i, &node.channels);
     return i;
 }
 
@@ -158,19 +163,19 @@ static void leave(unsigned worker)
 static void subscribe(void)
 {
     struct bus_channel *batch[4];
-    size_t n = node_channels_take_batch(&node, batch, 4);
+    size_t n = node_channels_take_batch(&node.channels, batch, 4);
     for (size_t k = 0; k < n; k++) {
         const struct channel_ref ref = channel_ref_of(&batch[k]->entry);
-        struct bus_channel *i = node_channels_confirm(&node, ref);
+        struct bus_channel *i = node_channels_confirm(&node.channels, ref);
         ck_assert_ptr_nonnull(i);
-        resume_confirm(resume, i);
+        resume_confirm(&node, i);
     }
 }
 
 // A worker comes to the channel that is subscribed, or wants to hear once more.
 static void come_later(unsigned worker)
 {
-    resume_confirm_workers(resume, UINT64_C(1) << worker, come(worker, "a"));
+    resume_confirm_workers(&node, UINT64_C(1) << worker, come(worker, "a"));
 }
 
 // How many queries have been asked and answered by Redis.
@@ -220,7 +225,7 @@ static const char *heard(unsigned w)
     unsigned markers = workers[0].markers + 1;
     struct bus_channel *z = come(0, "z");
     if (z->state == CHANNEL_ACTIVE)
-        resume_confirm(resume, z);
+        resume_confirm(&node, z);
     else
         subscribe();
     loop_wait(loop, has_marker, &markers);
@@ -322,7 +327,7 @@ TEST(an_answer_of_before_a_resubscription_is_not_taken)
 {
     ask_and_hold();
     come_later(1);
-    node_channels_reset(&node);
+    node_channels_reset(&node.channels);
     publish();
     subscribe();
     release_answers();
@@ -335,7 +340,7 @@ TEST(an_answer_of_before_a_resubscription_is_not_taken)
 TEST(an_answer_that_comes_before_the_resubscription_is_not_taken)
 {
     ask_and_hold();
-    node_channels_reset(&node);
+    node_channels_reset(&node.channels);
     release_answers();
     loop_wait(loop, is_unasked, come(0, "a"));
     ck_assert_str_eq(workers[0].words, "");
@@ -349,7 +354,7 @@ TEST(a_new_connection_asks_anew_what_the_old_one_has_not_answered)
 {
     ask_and_hold();
     publish();
-    resume_reconnect(resume);
+    history_reconnect(node.history);
     wait_heard(0);
     ck_assert_str_eq(heard(0), "2");
 }
@@ -359,9 +364,9 @@ TEST(what_a_node_that_goes_has_not_answered_is_answered_by_the_one_that_has_the_
     ask_and_hold();
     publish();
     come_later(1);
-    home = open_resume(&server.url);
-    resume_destroy(resume);
-    resume = home;
+    open_other();
+    history_destroy(node.history);
+    node.history = other.history;
     wait_heard(0);
     wait_heard(1);
     ck_assert_str_eq(heard(0), "2");
@@ -370,7 +375,7 @@ TEST(what_a_node_that_goes_has_not_answered_is_answered_by_the_one_that_has_the_
 
 TEST(a_question_waits_while_nobody_has_the_channel_and_goes_to_who_has_it_then)
 {
-    struct resume *first = resume;
+    struct history *first = node.history;
     publish();
     hold_answers();
     home = NULL;
@@ -379,13 +384,14 @@ TEST(a_question_waits_while_nobody_has_the_channel_and_goes_to_who_has_it_then)
     subscribe();
     leave(1);
     release_answers();
-    home = resume = open_resume(&server.url);
+    open_other();
+    node.history = other.history;
     wait_heard(0);
     ck_assert_str_eq(heard(0), "1");
     ck_assert_str_eq(heard(1), "");
     home = NULL; // nobody reads for the one that goes
-    resume_destroy(first);
-    home = resume;
+    history_destroy(first);
+    home = &other;
 }
 
 TEST(who_has_left_is_not_told)
@@ -418,7 +424,7 @@ TEST(a_channel_that_nobody_wants_any_more_when_the_answer_comes_is_none)
 {
     ask_and_hold();
     leave(0);
-    node_channels_reset(&node); // what lingers is forgotten
+    node_channels_reset(&node.channels); // what lingers is forgotten
     ck_assert_ptr_null(channels_find(&all, (struct channel_ref){"a", 1, map_hash("a", 1)}));
     release_answers();
     ck_assert_str_eq(heard(0), "");
@@ -469,7 +475,7 @@ TEST(a_channel_that_is_not_durable_is_confirmed_without_a_question)
     come(0, "b");
     come(1, "b");
     subscribe();
-    resume_confirm_workers(resume, UINT64_C(1) << 2, come(2, "b"));
+    resume_confirm_workers(&node, UINT64_C(1) << 2, come(2, "b"));
     ck_assert_uint_eq(env.position_queries, 0);
     for (unsigned w = 0; w < WORKERS; w++)
         wait_heard(w);

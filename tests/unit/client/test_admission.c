@@ -284,5 +284,5 @@ TEST(an_exit_frees_what_is_pending)
 
 TEST(a_connection_takes_no_more_memory_for_what_may_be_pending)
 {
-    ck_assert_uint_le(sizeof(struct conn), 136);
+    ck_assert_uint_le(sizeof(struct conn), 152); // what a block of malloc of 160 bytes has room for
 }

@@ -45,7 +45,7 @@ TEST_EACH(a_stream_is_open_where_each_of_its_channels_is, wants)
         c->len = strlen(*name);
         memcpy(c->name, *name, c->len + 1);
     }
-    int status = auth_check(wants[_i].settings, &want, detail, sizeof detail);
+    int status = auth_check(wants[_i].settings, NULL, &want, detail, sizeof detail);
     if (!wants[_i].refused) {
         ck_assert_int_eq(status, 0);
         return;

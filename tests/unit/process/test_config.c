@@ -99,6 +99,8 @@ static const struct {
     {"anonymous", "*", "a", "b:*"},
     {"cors-origin", "*", "https://a.example", "http://localhost:3000"},
     {"max-connections", "1", "2", "100000000"},
+    {"max-connections-per-user", "1", "2", "1000000"},
+    {"user-cap-policy", "oldest", "refuse", "oldest"},
     {"max-channels", "1", "2", "1024"},
     {"queue-limit", "1", "1023", "1GiB"},
     {"slow-client", "drop-oldest", "close", "drop-oldest"},

@@ -28,35 +28,33 @@ static uint64_t test_clock_ms(void)
     return now_ms;
 }
 
-static bool test_is_awaited(void *ctx, uint64_t query, const char *channel, size_t len)
+static bool test_is_awaited(void *ctx, uint64_t query, struct channel_ref channel)
 {
     (void)ctx;
-    ck_assert_uint_eq(len, 1);
-    ck_assert_int_eq(channel[0], 'a');
+    ck_assert_uint_eq(channel.len, 1);
+    ck_assert_int_eq(channel.name[0], 'a');
     return query <= AWAITED && awaited[query];
 }
 
-static void on_last(void *ctx, uint64_t query, const char *channel, size_t len,
-                    const struct history_tail *tail)
+static void on_last(void *ctx, uint64_t query, struct channel_ref channel, const struct history_tail *tail)
 {
-    (void)ctx, (void)channel, (void)len;
+    (void)ctx, (void)channel;
     ck_assert_uint_le(query, AWAITED);
     ck_assert(awaited[query] && tail->has_history);
     awaited[query] = false;
     lasts++;
 }
 
-static void on_page(void *ctx, unsigned worker, const char *channel, size_t len,
-                    const struct history_page *page)
+static void on_page(void *ctx, unsigned worker, struct channel_ref channel, const struct history_page *page)
 {
-    (void)ctx, (void)worker, (void)channel, (void)len;
+    (void)ctx, (void)worker, (void)channel;
     ck_assert(!page->failed);
     pages++;
 }
 
-static void on_dropped(void *ctx, enum counter reason, const char *channel, size_t len)
+static void on_dropped(void *ctx, enum counter reason, struct channel_ref channel)
 {
-    (void)ctx, (void)reason, (void)channel, (void)len;
+    (void)ctx, (void)reason, (void)channel;
 }
 
 static void test_looking(struct ev_loop *l, ev_timer *w, int events)
@@ -98,13 +96,13 @@ TESTS_WITH(.setup_once = scratch_setup, .teardown_once = scratch_teardown, .setu
 
 static void ask_for_last(uint64_t query)
 {
-    ck_assert(history_ask_last(history, query, "a", 1));
+    ck_assert(history_ask_last(history, query, channel_ref("a", 1)));
 }
 
 static void ask_for_page(uint32_t number)
 {
     const struct history_query query = {.number = number, .entries = 16};
-    ck_assert(history_ask_page(history, 0, "a", 1, &query));
+    ck_assert(history_ask_page(history, 0, channel_ref("a", 1), &query));
 }
 
 static size_t count(enum class class)

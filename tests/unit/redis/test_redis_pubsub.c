@@ -28,6 +28,7 @@ static redisContext *publisher;
 static struct buf heard;
 static unsigned ready, down, subscribed, messages, errors;
 static char last_error[256];
+static uint32_t last_batch, refused_batch;
 
 static void on_ready(void *ctx)
 {
@@ -41,34 +42,36 @@ static void on_down(void *ctx)
     down++;
 }
 
-static void on_message(void *ctx, const char *channel, size_t channel_len, const char *payload, size_t len)
+static void on_message(void *ctx, struct channel_ref channel, const char *payload, size_t len)
 {
     (void)ctx;
     messages++;
-    if (!buf_printf(&heard, "message %.*s %zu:", (int)channel_len, channel, len) ||
+    if (!buf_printf(&heard, "message %.*s %zu:", (int)channel.len, channel.name, len) ||
         !buf_append(&heard, payload, len) || !buf_append(&heard, "\n", 1))
         ck_abort_msg("out of memory");
 }
 
-static void on_too_large(void *ctx, const char *channel, size_t channel_len, size_t len)
+static void on_too_large(void *ctx, struct channel_ref channel, size_t len)
 {
     (void)ctx;
     messages++;
-    if (!buf_printf(&heard, "too large %.*s %zu\n", (int)channel_len, channel, len))
+    if (!buf_printf(&heard, "too large %.*s %zu\n", (int)channel.len, channel.name, len))
         ck_abort_msg("out of memory");
 }
 
-static void on_subscribed(void *ctx, const char *channel, size_t channel_len)
+static void on_subscribed(void *ctx, struct channel_ref channel)
 {
-    (void)ctx, (void)channel, (void)channel_len;
+    (void)ctx, (void)channel;
     subscribed++;
 }
 
-static void on_error(void *ctx, const char *text)
+static void on_refused(void *ctx, uint32_t batch, size_t count, const char *error)
 {
     (void)ctx;
+    ck_assert_uint_eq(count, 1);
+    refused_batch = batch;
     errors++;
-    snprintf(last_error, sizeof last_error, "%s", text);
+    snprintf(last_error, sizeof last_error, "%s", error);
 }
 
 static void setup(void)
@@ -100,20 +103,20 @@ static void open_pubsub(size_t max_message)
                                              .on_message = on_message,
                                              .on_too_large = on_too_large,
                                              .on_subscribed = on_subscribed,
-                                             .on_error = on_error};
+                                             .on_refused = on_refused};
     pubsub = redis_pubsub_create(loop, &settings);
     ck_assert_ptr_nonnull(pubsub);
 }
 
-static void command(const char *verb, const char *channel)
+static void command(enum asked what, const char *channel)
 {
     size_t len = strlen(channel);
-    ck_assert(redis_pubsub_command(pubsub, verb, &channel, &len, 1));
+    ck_assert(redis_pubsub_command(pubsub, what, &channel, &len, 1, ++last_batch));
 }
 
 static void subscribe(const char *channel)
 {
-    command("SUBSCRIBE", channel);
+    command(ASKED_SUBSCRIBE, channel);
     loop_wait_count(loop, &subscribed, subscribed + 1);
 }
 
@@ -170,7 +173,7 @@ TEST(messages_come_while_subscribed_and_no_longer)
     ck_assert_int_eq(publish("news", "early", 5), 0);
     subscribe("news");
     ck_assert_int_eq(publish("news", "now", 3), 1);
-    command("UNSUBSCRIBE", "news");
+    command(ASKED_UNSUBSCRIBE, "news");
     subscribe("other"); // answered after the UNSUBSCRIBE
     ck_assert_int_eq(publish("news", "late", 4), 0);
     ck_assert_int_eq(publish("other", "last", 4), 1);
@@ -304,9 +307,9 @@ TEST(a_flood_arrives_whole_and_in_order)
     buf_free(&expected);
 }
 
-TEST(more_channels_than_one_command_takes_are_all_subscribed)
+TEST(as_many_channels_as_one_command_takes_are_all_subscribed)
 {
-    enum { COUNT = 1500 };
+    enum { COUNT = REDIS_PUBSUB_BATCH_MAX };
     static char text[COUNT][16];
     const char *names[COUNT];
     size_t lens[COUNT];
@@ -315,10 +318,10 @@ TEST(more_channels_than_one_command_takes_are_all_subscribed)
         lens[i] = (size_t)snprintf(text[i], sizeof text[i], "c:%zu", i);
     }
     begin(NULL, 1024);
-    ck_assert(redis_pubsub_command(pubsub, "SUBSCRIBE", names, lens, COUNT));
+    ck_assert(redis_pubsub_command(pubsub, ASKED_SUBSCRIBE, names, lens, COUNT, 1));
     loop_wait_count(loop, &subscribed, COUNT);
     ck_assert_int_eq(redis_info(publisher, "pubsub_channels"), COUNT);
-    ck_assert_int_eq(publish("c:0", "x", 1) + publish("c:749", "x", 1) + publish("c:1499", "x", 1), 3);
+    ck_assert_int_eq(publish("c:0", "x", 1) + publish("c:127", "x", 1) + publish("c:255", "x", 1), 3);
     loop_wait_count(loop, &messages, 3);
 }
 
@@ -328,17 +331,17 @@ TEST(nothing_can_be_sent_before_the_connection_is_ready)
     size_t len = 4;
     redis_server_start(&server, NULL);
     open_pubsub(1024);
-    ck_assert(!redis_pubsub_is_ready(pubsub));
-    ck_assert(!redis_pubsub_command(pubsub, "SUBSCRIBE", &name, &len, 1));
+    ck_assert(!redis_conn_is_ready(redis_pubsub_conn(pubsub)));
+    ck_assert(!redis_pubsub_command(pubsub, ASKED_SUBSCRIBE, &name, &len, 1, 1));
     loop_wait_count(loop, &ready, 1);
-    ck_assert(redis_pubsub_is_ready(pubsub));
+    ck_assert(redis_conn_is_ready(redis_pubsub_conn(pubsub)));
 }
 
 TEST(a_forbidden_channel_is_an_error_and_the_connection_goes_on)
 {
     begin(NULL, 1024);
     redis_do(publisher, "ACL SETUSER default resetchannels &news");
-    command("SUBSCRIBE", "secret");
+    command(ASKED_SUBSCRIBE, "secret");
     loop_wait_count(loop, &errors, 1);
     ck_assert_ptr_nonnull(strstr(last_error, "NOPERM"));
     subscribe("news");
@@ -366,15 +369,17 @@ TEST(what_is_refused_beside_a_subscription_denies_no_channel)
     log_capture_start();
     subscribe("kept"), subscribe("left");
     redis_do(publisher, "ACL SETUSER default -unsubscribe -ping resetchannels &kept &left &news");
-    command("UNSUBSCRIBE", "left");
-    command("SUBSCRIBE", "secret");
-    command("UNSUBSCRIBE", "left");
+    command(ASKED_UNSUBSCRIBE, "left");
+    command(ASKED_SUBSCRIBE, "secret");
+    uint32_t batch = last_batch;
+    command(ASKED_UNSUBSCRIBE, "left");
     subscribe("news");
     ck_assert_uint_eq(errors, 1); // of "secret" alone
+    ck_assert_uint_eq(refused_batch, batch);
     ck_assert_uint_eq(log_capture_count("Redis refuses UNSUBSCRIBE to the subscriber: NOPERM"), 1);
     // Silent long enough for a PING, whose refusal comes before the answer to what follows it.
     loop_wait(loop, was_pinged, NULL);
-    command("SUBSCRIBE", "secret");
+    command(ASKED_SUBSCRIBE, "secret");
     subscribe("news");
     ck_assert_uint_eq(errors, 2);
     ck_assert_int_eq(publish("kept", "x", 1) + publish("news", "y", 1), 2);
@@ -389,7 +394,7 @@ TEST(a_channel_with_too_long_a_name_is_not_heard)
     memset(name, 'n', sizeof name - 1);
     name[sizeof name - 1] = '\0';
     begin(NULL, 1024);
-    command("SUBSCRIBE", name);
+    command(ASKED_SUBSCRIBE, name);
     subscribe("news");
     ck_assert_int_eq(publish("news", "a", 1) + publish(name, "b", 1) + publish("news", "c", 1), 3);
     subscribe(name + 1); // just short enough
@@ -480,7 +485,7 @@ TEST(a_killed_server_is_told_and_found_again)
     redisFree(publisher);
     redis_server_kill(&server);
     loop_wait_count(loop, &down, 1);
-    ck_assert(!redis_pubsub_is_ready(pubsub));
+    ck_assert(!redis_conn_is_ready(redis_pubsub_conn(pubsub)));
     ck_assert_uint_eq(ready, 1);
     redis_server_start(&server, NULL);
     loop_wait_count(loop, &ready, 2);
@@ -523,7 +528,7 @@ TEST_LOOP(half_a_message_is_forgotten_with_its_connection, 0, 2)
         relay.piece = cut;
         ck_assert_int_eq(publish("news", payload, len), 1);
         loop_wait_count(loop, &relay.pieces, before + 2); // so the first has been read
-        redis_pubsub_replace(pubsub, "a test");
+        redis_conn_replace(redis_pubsub_conn(pubsub), "a test");
         buf_clear(&heard); // that the large one is too large may be known already
         relay.piece = 1000;
         loop_wait_count(loop, &ready, ready + 1);
@@ -538,8 +543,8 @@ TEST_LOOP(half_a_message_is_forgotten_with_its_connection, 0, 2)
 TEST(commands_are_lost_with_their_connection)
 {
     begin(NULL, 1024);
-    command("SUBSCRIBE", "news");
-    redis_pubsub_replace(pubsub, "a test"); // in the same turn: nothing has been sent
+    command(ASKED_SUBSCRIBE, "news");
+    redis_conn_replace(redis_pubsub_conn(pubsub), "a test"); // in the same turn: nothing has been sent
     loop_wait_count(loop, &ready, 2);
     subscribe("other");
     ck_assert_uint_eq(subscribed, 1);
@@ -549,10 +554,10 @@ TEST(commands_are_lost_with_their_connection)
 TEST(a_connection_that_is_replaced_is_told_as_down_and_ready)
 {
     begin(NULL, 1024);
-    redis_pubsub_replace(pubsub, "a test");
+    redis_conn_replace(redis_pubsub_conn(pubsub), "a test");
     ck_assert_uint_eq(down, 1);
-    ck_assert(!redis_pubsub_is_ready(pubsub));
-    redis_pubsub_replace(pubsub, "a test"); // there is none to replace
+    ck_assert(!redis_conn_is_ready(redis_pubsub_conn(pubsub)));
+    redis_conn_replace(redis_pubsub_conn(pubsub), "a test"); // there is none to replace
     ck_assert_uint_eq(down, 1);
     loop_wait_count(loop, &ready, 2);
 }

@@ -75,8 +75,7 @@ enum { SHARED, LOCAL, KINDS };
 static void create(int kind, size_t frame_limit)
 {
     const struct mailbox_hooks hooks = {.on_mail = on_mail, .on_batch_end = on_batch_end, .ctx = &box};
-    box = kind == LOCAL ? mailbox_create_local(loop, frame_limit, &hooks)
-                        : mailbox_create(loop, frame_limit, &hooks);
+    box = mailbox_create(loop, kind == LOCAL, frame_limit, &hooks);
     ck_assert_ptr_nonnull(box);
 }
 

@@ -1,118 +1,14 @@
-#include "gateway/process/config.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "common/pattern.h"
 #include "gateway/client/listen_address.h"
-#include "gateway/process/config_derive.h"
-#include "gateway/process/origin.h"
+#include "gateway/process/config.h"
+#include "gateway/process/config_check.h"
 #include "gateway/threads/worker.h"
 
 static const char *const pubsubs[] = {"auto", "classic", "sharded", NULL};
 static const char *const slow_clients[] = {"close", "drop-oldest", NULL};
 static const char *const refusals[] = {"retry", "status", NULL};
+static const char *const user_cap_policies[] = {"refuse", "oldest", NULL};
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
 static const char *const log_formats[] = {"text", "json", NULL};
-
-static bool check_pattern(const char *text, char *error, size_t error_size)
-{
-    if (pattern_valid(text))
-        return true;
-    snprintf(error, error_size, "is no channel pattern; write for example news or public:*");
-    return false;
-}
-
-// "off" is not taken as a pattern: it means that no channel has a history.
-static bool check_durable(const char *text, char *error, size_t error_size)
-{
-    return strcmp(text, "off") == 0 || check_pattern(text, error, error_size);
-}
-
-static bool check_payload(const char *text, char *error, size_t error_size)
-{
-    struct payload_rule rule;
-    if (!payload_rule_parse(text, &rule, error, error_size))
-        return false;
-    free(rule.pattern);
-    return true;
-}
-
-static bool check_listen_mode(const char *text, char *error, size_t error_size)
-{
-    mode_t mode;
-    snprintf(error, error_size, "is no mode of a file; write for example 0660");
-    return listen_access_mode(text, &mode);
-}
-
-static bool check_listen_group(const char *text, char *error, size_t error_size)
-{
-    gid_t group;
-    snprintf(error, error_size, "is no group that this machine knows");
-    return listen_access_group(text, &group);
-}
-
-static bool check_admin_listen(const char *text, char *error, size_t error_size)
-{
-    return strcmp(text, "off") == 0 || listen_address_check(text, error, error_size);
-}
-
-static bool check_origin(const char *text, char *error, size_t error_size)
-{
-    char normal[ORIGIN_SIZE];
-    return origin_normalise(text, normal, error, error_size);
-}
-
-// Pages of the gateway's own, which streams at their path or below it would hide.
-static bool is_page(const char *path)
-{
-    static const char *const pages[] = {"/health", "/metrics", "/dashboard"};
-    for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
-        size_t len = strlen(pages[i]);
-        if (strncmp(path, pages[i], len) == 0 && (path[len] == '\0' || path[len] == '/'))
-            return true;
-    }
-    return false;
-}
-
-// Browsers write other bytes than these with a %, and leave out what is "." or "..", so that streams at such
-// a path would never be found.
-static bool check_path(const char *text, char *error, size_t error_size)
-{
-    size_t len = strlen(text);
-    bool ok = len >= 2 && text[0] == '/' && text[len - 1] != '/' && !strpbrk(text, "?#%\"<>\\^`{|}");
-    for (const char *at = text; *at; at++) {
-        size_t dots = *at == '/' ? strspn(at + 1, ".") : 0;
-        ok = ok && *at > ' ' && *at <= '~' &&
-             !((dots == 1 || dots == 2) && (at[1 + dots] == '/' || at[1 + dots] == '\0'));
-    }
-    if (ok && is_page(text))
-        snprintf(error, error_size,
-                 "is where the gateway has pages of its own (/health, /metrics, /dashboard); write for "
-                 "example /stream");
-    else if (!ok)
-        snprintf(error, error_size, "is no path for streams; write for example /stream");
-    return ok && !is_page(text);
-}
-
-bool config_is_id_byte(char c)
-{
-    return c > ' ' && c <= '~' && c != '"' && c != '\\';
-}
-
-static bool check_id(const char *text, char *error, size_t error_size)
-{
-    size_t len = strlen(text);
-    for (size_t i = 0; i < len; i++)
-        if (!config_is_id_byte(text[i]))
-            len = 0;
-    if (len >= 1 && len <= 128)
-        return true;
-    snprintf(error, error_size,
-             "is no id; use 1 to 128 printable ASCII characters without blanks and quotes");
-    return false;
-}
 
 #define AT(field) .offset = offsetof(struct config, field)
 
@@ -150,7 +46,7 @@ static const struct option_spec specs[] = {
      .type = OPTION_STRING,
      AT(id),
      .default_note = "host:port",
-     .check = check_id,
+     .check = config_check_id,
      .help = "Name of this gateway in logs, metrics and X-SSE-Gateway"},
     {.name = "workers",
      .argument = "N",
@@ -174,14 +70,14 @@ static const struct option_spec specs[] = {
      .type = OPTION_STRING,
      AT(admin_listen),
      .default_text = "127.0.0.1:9180",
-     .check = check_admin_listen,
+     .check = config_check_admin_listen,
      .help = "Where metrics are served; off for nowhere"},
     {.name = "listen-mode",
      .argument = "MODE",
      .type = OPTION_STRING,
      AT(listen_mode),
      .default_text = "0660",
-     .check = check_listen_mode,
+     .check = config_check_listen_mode,
      .help =
          "Mode of the files of unix sockets, of both options above, in octal digits: who may write to one "
          "may connect"},
@@ -190,14 +86,14 @@ static const struct option_spec specs[] = {
      .type = OPTION_STRING,
      AT(listen_group),
      .default_note = "that of the process",
-     .check = check_listen_group,
+     .check = config_check_listen_group,
      .help = "Group of these files, for example that of a proxy"},
     {.name = "path",
      .argument = "PATH",
      .type = OPTION_STRING,
      AT(path),
      .default_text = "/stream",
-     .check = check_path,
+     .check = config_check_path,
      .help = "Path of the event streams"},
 
     REDIS_OPTIONS(config, redis),
@@ -220,7 +116,7 @@ static const struct option_spec specs[] = {
      .argument = "RULE",
      .type = OPTION_LIST,
      AT(payload_rules),
-     .check = check_payload,
+     .check = config_check_payload,
      .default_note = "auto",
      .help = "What payloads may be: auto, text (everything is data) or envelope (nothing else is let in), or "
              "PATTERN=MODE for "
@@ -229,7 +125,7 @@ static const struct option_spec specs[] = {
      .argument = "PATTERN",
      .type = OPTION_LIST,
      AT(durable),
-     .check = check_durable,
+     .check = config_check_durable,
      .default_note = "any, once it has a history",
      .help = "Channels that have a history (see sse-publish --durable), * at the end of a pattern; "
              "repeatable, or off. Their streams get an id before the first event, so that not even that one "
@@ -259,13 +155,13 @@ static const struct option_spec specs[] = {
      .group = "Access",
      .type = OPTION_LIST,
      AT(anonymous),
-     .check = check_pattern,
+     .check = config_check_pattern,
      .help = "Channels open to all, * at the end of a pattern; repeatable"},
     {.name = "cors-origin",
      .argument = "ORIGIN",
      .type = OPTION_LIST,
      AT(cors_origin),
-     .check = check_origin,
+     .check = config_check_origin,
      .help = "Origin whose pages may read streams, or * for all without credentials; repeatable"},
 
     {.name = "max-connections",
@@ -277,6 +173,21 @@ static const struct option_spec specs[] = {
      .min = 1,
      .max = 100000000,
      .help = "Streams that the gateway holds; more are refused (see --refusal)"},
+    {.name = "max-connections-per-user",
+     .argument = "N",
+     .type = OPTION_UINT,
+     AT(max_per_user),
+     .default_text = "0",
+     .max = 100000000,
+     .help = "Streams that one subject may have on this gateway, 0 for any number; anonymous streams do not "
+             "count"},
+    {.name = "user-cap-policy",
+     .argument = "KIND",
+     .type = OPTION_ENUM,
+     AT(user_cap_policy),
+     .default_text = "refuse",
+     .names = user_cap_policies,
+     .help = "At that cap: refuse the new stream, or end the oldest one, with gateway:close (replaced)"},
     {.name = "max-channels",
      .argument = "N",
      .type = OPTION_UINT,
@@ -376,30 +287,4 @@ static const struct option_table table = {
 const struct option_table *config_options(void)
 {
     return &table;
-}
-
-bool config_load(struct config *c, int argc, char **argv, char *error, size_t error_size)
-{
-    int first;
-    *c = (struct config){0};
-    if (!options_load(&table, argc, argv, c, &first, error, error_size))
-        return false;
-    if (c->help || c->version)
-        return true;
-    snprintf(error, error_size, "out of memory");
-    bool ok = true;
-    if (first < argc) {
-        snprintf(error, error_size, "\"%s\" is no option; try --help", argv[first]);
-        ok = false;
-    }
-    ok = ok && config_derive(c, error, error_size);
-    if (!ok)
-        config_free(c);
-    return ok;
-}
-
-void config_free(struct config *c)
-{
-    config_derive_free(c);
-    options_free(&table, c);
 }

@@ -1,0 +1,256 @@
+#include "gateway/client/users.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "common/container_of.h"
+#include "common/map.h"
+#include "common/memory.h"
+
+#define BUCKETS_MIN 64u // a power of two
+
+struct user;
+
+// A stream under one key. In two lists: those of the key, and those whose ids share a bucket.
+struct place {
+    TAILQ_ENTRY(place) in_user;
+    struct place *next_in_bucket;
+    struct user *user;
+    uint64_t id;
+};
+
+struct user {
+    struct map_entry entry;     // in `by_key`
+    TAILQ_HEAD(, place) places; // oldest first; never empty
+    size_t count;
+    char key[];
+};
+
+struct users {
+    struct users_hooks hooks;
+    pthread_mutex_t lock; // guards what follows
+    struct map by_key;
+    struct place **buckets; // by the low bits of the id, which count up
+    size_t bucket_count, place_count, user_bytes;
+};
+
+struct users *users_create(const struct users_hooks *hooks)
+{
+    struct users *u = calloc(1, sizeof *u);
+    struct place **buckets = calloc(BUCKETS_MIN, sizeof *buckets);
+    if (!u || !buckets || pthread_mutex_init(&u->lock, NULL) != 0) {
+        free(buckets);
+        free(u);
+        return NULL;
+    }
+    u->hooks = *hooks;
+    u->buckets = buckets;
+    u->bucket_count = BUCKETS_MIN;
+    map_init(&u->by_key);
+    return u;
+}
+
+void users_destroy(struct users *u)
+{
+    if (!u)
+        return;
+    assert(u->place_count == 0 && u->by_key.count == 0);
+    pthread_mutex_destroy(&u->lock);
+    map_deinit(&u->by_key);
+    free(u->buckets);
+    free(u);
+}
+
+static struct place **bucket_of(const struct users *u, uint64_t id)
+{
+    return &u->buckets[id & (u->bucket_count - 1)];
+}
+
+// Without memory the buckets stay as few as they are, and the lists in them get longer.
+static void resize_buckets(struct users *u, size_t count)
+{
+    struct place **buckets = calloc(count, sizeof *buckets), **old = u->buckets;
+    size_t old_count = u->bucket_count;
+    if (!buckets)
+        return;
+    u->buckets = buckets;
+    u->bucket_count = count;
+    for (size_t i = 0; i < old_count; i++) {
+        for (struct place *p = old[i], *next; p; p = next) {
+            struct place **to = bucket_of(u, p->id);
+            next = p->next_in_bucket;
+            p->next_in_bucket = *to;
+            *to = p;
+        }
+    }
+    free(old);
+}
+
+static size_t user_block(const struct user *user)
+{
+    return memory_block(sizeof *user + user->entry.len + 1);
+}
+
+static struct user *user_find(const struct users *u, const char *key)
+{
+    size_t len = strlen(key);
+    struct map_entry *e = map_find(&u->by_key, map_hash(key, len), key, len);
+    return e ? container_of(e, struct user, entry) : NULL;
+}
+
+static struct user *user_add(struct users *u, const char *key)
+{
+    size_t len = strlen(key);
+    assert(len <= USERS_KEY_MAX);
+    struct user *user = malloc(sizeof *user + len + 1);
+    if (!user)
+        return NULL;
+    memcpy(user->key, key, len + 1);
+    user->entry = (struct map_entry){.hash = map_hash(key, len), .key = user->key, .len = (uint32_t)len};
+    TAILQ_INIT(&user->places);
+    user->count = 0;
+    if (!map_insert(&u->by_key, &user->entry)) {
+        free(user);
+        return NULL;
+    }
+    u->user_bytes += user_block(user);
+    return user;
+}
+
+static void user_free_if_empty(struct users *u, struct user *user)
+{
+    if (user->count > 0)
+        return;
+    u->user_bytes -= user_block(user);
+    map_remove(&u->by_key, &user->entry);
+    free(user);
+}
+
+// Takes the place that `*at` points to out of both lists.
+static void place_remove(struct users *u, struct place **at)
+{
+    struct place *p = *at;
+    struct user *user = p->user;
+    *at = p->next_in_bucket;
+    TAILQ_REMOVE(&user->places, p, in_user);
+    user->count--;
+    u->place_count--;
+    free(p);
+    user_free_if_empty(u, user);
+}
+
+static void place_add(struct users *u, struct user *user, struct place *p)
+{
+    if (u->place_count >= u->bucket_count)
+        resize_buckets(u, u->bucket_count * 2);
+    struct place **bucket = bucket_of(u, p->id);
+    p->next_in_bucket = *bucket;
+    *bucket = p;
+    p->user = user;
+    TAILQ_INSERT_TAIL(&user->places, p, in_user);
+    user->count++;
+    u->place_count++;
+}
+
+// The oldest stream of `user` is to end, and does not count any more. False where it could not be told.
+static bool replace_oldest(struct users *u, struct user *user)
+{
+    struct place *oldest = TAILQ_FIRST(&user->places);
+    if (!u->hooks.end(u->hooks.ctx, oldest->id, CLOSE_REPLACED))
+        return false;
+    struct place **at = bucket_of(u, oldest->id);
+    while (*at != oldest)
+        at = &(*at)->next_in_bucket;
+    place_remove(u, at);
+    return true;
+}
+
+// Under the lock.
+static enum users_verdict enter(struct users *u, const char *key, uint64_t id, const struct users_cap *cap)
+{
+    struct user *user = user_find(u, key);
+    bool is_full = user && cap->max > 0 && user->count >= cap->max;
+    if (is_full && !cap->replace_oldest)
+        return USERS_FULL;
+    struct place *p = malloc(sizeof *p);
+    if (!p)
+        return USERS_NO_MEMORY;
+    *p = (struct place){.id = id};
+    if (!user)
+        user = user_add(u, key);
+    if (!user) {
+        free(p);
+        return USERS_NO_MEMORY;
+    }
+    place_add(u, user, p);
+    if (!is_full || replace_oldest(u, user))
+        return USERS_ENTERED;
+    place_remove(u, bucket_of(u, id)); // the newest stands first in its bucket
+    return USERS_NO_MEMORY;
+}
+
+enum users_verdict users_enter(struct users *u, const char *key, uint64_t id, const struct users_cap *cap)
+{
+    pthread_mutex_lock(&u->lock);
+    enum users_verdict verdict = enter(u, key, id, cap);
+    pthread_mutex_unlock(&u->lock);
+    return verdict;
+}
+
+void users_leave(struct users *u, uint64_t id)
+{
+    pthread_mutex_lock(&u->lock);
+    for (struct place **at = bucket_of(u, id); *at;) {
+        if ((*at)->id == id)
+            place_remove(u, at);
+        else
+            at = &(*at)->next_in_bucket;
+    }
+    if (u->bucket_count > BUCKETS_MIN && u->place_count * 8 < u->bucket_count)
+        resize_buckets(u, u->bucket_count / 2);
+    pthread_mutex_unlock(&u->lock);
+}
+
+size_t users_each(struct users *u, const char *key, void (*on_id)(void *ctx, uint64_t id), void *ctx)
+{
+    pthread_mutex_lock(&u->lock);
+    const struct user *user = user_find(u, key);
+    size_t count = user ? user->count : 0;
+    struct place *p;
+    if (user)
+        TAILQ_FOREACH(p, &user->places, in_user)
+    on_id(ctx, p->id);
+    pthread_mutex_unlock(&u->lock);
+    return count;
+}
+
+struct ending {
+    const struct users_hooks *hooks;
+    enum close_reason reason;
+    bool no_memory;
+};
+
+static void end_one(void *ctx, uint64_t id)
+{
+    struct ending *e = ctx;
+    e->no_memory |= !e->hooks->end(e->hooks->ctx, id, e->reason);
+}
+
+long users_end(struct users *u, const char *key, enum close_reason reason)
+{
+    struct ending e = {.hooks = &u->hooks, .reason = reason};
+    size_t count = users_each(u, key, end_one, &e);
+    return e.no_memory ? -1 : (long)count;
+}
+
+size_t users_bytes(struct users *u)
+{
+    pthread_mutex_lock(&u->lock);
+    size_t bytes = memory_block(sizeof *u) + u->bucket_count * sizeof *u->buckets + map_bytes(&u->by_key) +
+                   u->user_bytes + u->place_count * memory_block(sizeof(struct place));
+    pthread_mutex_unlock(&u->lock);
+    return bytes;
+}

@@ -1,0 +1,54 @@
+// The open streams of the whole process by what they have in common: a subject, a token, an address. Caps count
+// them, and a revocation ends them. Any thread may call all of it; it is touched when a stream is admitted and
+// when it ends, never while it is open.
+//
+//      "sub:ann"          -> streams 7, 12, 31      in the order in which they came
+//      "jti:a81c"         -> stream  12
+//      "ip:20010db800010002" -> streams 12, 31
+//
+// A key is any text of at most USERS_KEY_MAX bytes. A stream stands under several keys, and leaves all at once.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "gateway/client/close_reason.h"
+
+#define USERS_KEY_MAX 300
+
+struct users;
+
+struct users_hooks {
+    // Has the stream `id` end, later and on its own thread (never from within the call). False where there was
+    // no memory to say so. Called with the table locked: it must not call the table.
+    bool (*end)(void *ctx, uint64_t id, enum close_reason reason);
+    void *ctx;
+};
+
+struct users_cap {
+    uint64_t max;        // streams of one key; 0: any number
+    bool replace_oldest; // at `max` the oldest stream ends (CLOSE_REPLACED); else the new one is refused
+};
+
+enum users_verdict { USERS_ENTERED, USERS_FULL, USERS_NO_MEMORY };
+
+// NULL when out of memory.
+struct users *users_create(const struct users_hooks *hooks);
+// Every stream must have left. May be NULL.
+void users_destroy(struct users *u);
+
+// The stream `id` (conn_id) enters under `key`; what it has entered before stays. USERS_NO_MEMORY: nothing has
+// changed, and the stream must be refused.
+enum users_verdict users_enter(struct users *u, const char *key, uint64_t id, const struct users_cap *cap);
+// The stream `id` leaves all its keys; no effect where it has none, or was replaced.
+void users_leave(struct users *u, uint64_t id);
+
+// Calls `on_id` for each stream of `key`, oldest first, with the table locked: it must not call the table.
+// Returns how many there are.
+size_t users_each(struct users *u, const char *key, void (*on_id)(void *ctx, uint64_t id), void *ctx);
+// Has every stream of `key` end for `reason`. They leave when they have ended. Returns how many there are, or -1
+// where there was no memory to tell one of them: call again later.
+long users_end(struct users *u, const char *key, enum close_reason reason);
+// Bytes that the table takes.
+size_t users_bytes(struct users *u);
