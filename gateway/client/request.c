@@ -4,6 +4,7 @@
 
 #include "gateway/client/admission.h"
 #include "gateway/client/answer.h"
+#include "gateway/client/cors.h"
 
 #define DETAIL_MAX 256
 
@@ -98,6 +99,9 @@ static void request_route(struct conn *c, const struct http_request *req)
         answer_not_allowed(c, req, r);
     else if (req->method == HTTP_OPTIONS)
         answer_options(c, req, r);
+    else if (r->handle && cors_is_cross_site(&cx->policy, req))
+        answer_problem(c, req, 403,
+                       "Cookies are not taken from a page of another origin, unless --cors-origin names it.");
     else if (r->handle)
         r->handle(c, req, r);
     else
