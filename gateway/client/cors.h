@@ -4,7 +4,8 @@
 
 #include <stdbool.h>
 
-#include "gateway/client/http_response.h"
+#include "gateway/client/http_policy.h"
+#include "gateway/client/http_request.h"
 
 // True where --cors-origin is "*": any page may read, and none with credentials.
 bool cors_allows_any(const struct http_policy *p);
