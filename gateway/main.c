@@ -13,6 +13,8 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/map.h"
+#include "gateway/auth/authenticator.h"
+#include "gateway/client/connect_rate.h"
 #include "gateway/client/listen_address.h"
 #include "gateway/process/admin.h"
 #include "gateway/process/capacity.h"
@@ -21,6 +23,7 @@
 #include "gateway/process/fatal.h"
 #include "gateway/process/health.h"
 #include "gateway/process/pages.h"
+#include "gateway/process/sandbox.h"
 
 #define EXIT_USAGE 2
 // Milliseconds that the exit waits until the log is written; more after a failure at the start, whose reason
@@ -35,6 +38,7 @@ struct gateway {
     struct replay_budget replay_budget;
     struct client_settings client;
     struct users *users;
+    struct connect_rate *connect_rate; // NULL: off
     struct status status;
     struct counters counters; // of the main thread
     struct ev_loop *loop;
@@ -100,6 +104,14 @@ static bool bind_all(struct gateway *g)
     return true;
 }
 
+static bool has_socket_files(const struct gateway *g)
+{
+    bool has = g->admin_listen.has_file;
+    for (size_t i = 0; i < LISTEN_MAX; i++)
+        has = has || g->listen[i].has_file;
+    return has;
+}
+
 static void remove_socket_files(struct gateway *g)
 {
     for (size_t i = 0; i < LISTEN_MAX; i++)
@@ -120,6 +132,11 @@ static void on_mail(void *ctx, const struct mail *mail, bool more)
         drain_worker_empty(&g->drain);
 }
 
+static const char *off_is_none(const char *value)
+{
+    return strcmp(value, "off") == 0 ? NULL : value;
+}
+
 static void fill_settings(struct gateway *g)
 {
     const struct config *c = &g->config;
@@ -131,6 +148,9 @@ static void fill_settings(struct gateway *g)
                    .cors_origin_count = c->cors_origin.count},
         .anonymous = (const char *const *)c->anonymous.items,
         .anonymous_count = c->anonymous.count,
+        .authenticator = c->authenticator,
+        .token_cookie = off_is_none(c->token_cookie),
+        .token_query = off_is_none(c->token_query),
         .max_channels = c->max_channels,
         .heartbeat_ms = (uint32_t)c->heartbeat_ms,
         .retry_ms = (uint32_t)c->retry_ms,
@@ -140,6 +160,10 @@ static void fill_settings(struct gateway *g)
         .drop_oldest = c->slow_client == SLOW_CLIENT_DROP_OLDEST,
         .users = g->users,
         .user_cap = {.max = c->max_per_user, .replace_oldest = c->user_cap_policy == USER_CAP_OLDEST},
+        .address_cap = {.max = c->max_per_ip},
+        .connect_rate = g->connect_rate,
+        .trusted = c->trusted,
+        .vouched = {.channels = c->channels_header, .subject = c->subject_header},
         .refuse_with_status = c->refusal == REFUSAL_STATUS,
         .head_timeout_ms = HEAD_TIMEOUT_MS,
         .keep_alive_ms = KEEP_ALIVE_MS,
@@ -174,7 +198,7 @@ static bool create_bus(struct gateway *g)
     struct bus_settings settings = {
         .loop = g->config.workers == 1 ? worker_loop(g->workers[0]) : NULL,
         .redis = &g->config.redis_url,
-        .sharded = g->config.sharded,
+        .sharded = g->config.redis_url.sharded,
         .client_name = "sse-gateway",
         .max_message = g->config.max_message,
         .payload = g->config.payload,
@@ -192,10 +216,24 @@ static void on_read_redis(void *ctx)
     bus_read(ctx);
 }
 
+static bool create_connect_rate(struct gateway *g)
+{
+    const struct config *c = &g->config;
+    if (c->connect_rate == 0)
+        return true;
+    g->connect_rate = connect_rate_create((uint32_t)c->connect_rate,
+                                          (uint32_t)(c->connect_burst ? c->connect_burst : c->connect_rate));
+    return g->connect_rate != NULL;
+}
+
 static bool gateway_setup(struct gateway *g)
 {
     const struct users_hooks users = {.end = status_end_stream, .ctx = &g->status};
     g->users = users_create(&users);
+    if (!create_connect_rate(g)) {
+        log_error("main", "cannot start: out of memory");
+        return false;
+    }
     fill_settings(g);
     g->status.id = g->config.name;
     g->status.workers = g->workers;
@@ -210,9 +248,22 @@ static bool gateway_setup(struct gateway *g)
         return false;
     }
     g->status.bus = g->bus;
+    if (g->config.authenticator && !authenticator_start(g->config.authenticator)) {
+        log_error("main", "cannot start a thread that fetches the keys of --jwks");
+        return false;
+    }
     if (g->config.workers == 1)
         worker_set_read_redis(g->workers[0], on_read_redis, g->bus);
     return true;
+}
+
+static bool enter_sandbox(const struct gateway *g)
+{
+    char error[512];
+    if (!g->config.seccomp || sandbox_enter(has_socket_files(g), error, sizeof error))
+        return true;
+    log_error("main", "%s", error);
+    return false;
 }
 
 static bool gateway_start(struct gateway *g)
@@ -221,6 +272,8 @@ static bool gateway_start(struct gateway *g)
         log_error("main", "cannot start: out of memory or descriptors");
         return false;
     }
+    if (!enter_sandbox(g))
+        return false;
     bool ok = bus_start(g->bus);
     for (size_t i = 0; ok && i < g->config.workers; i++)
         ok = worker_start(g->workers[i], bus_mailbox(g->bus), g->inbox);
@@ -243,6 +296,7 @@ static void gateway_teardown(struct gateway *g)
         worker_destroy(g->workers[i]);
     g->status.worker_count = 0;
     users_destroy(g->users);
+    connect_rate_destroy(g->connect_rate);
     mailbox_destroy(g->inbox);
     drain_unwatch(&g->drain);
     if (g->loop)
@@ -273,6 +327,7 @@ static int gateway_serve(struct gateway *g)
 {
     log_setup((enum log_level)g->config.log_level, (enum log_format)g->config.log_format, g->config.name);
     drain_ignore_signals();
+    sandbox_keep_privileges();
     fatal_setup();
     if (!log_start(g->config.log_buffer)) {
         log_error("main", "cannot start: out of memory or threads for the log");

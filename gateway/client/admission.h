@@ -17,7 +17,7 @@ enum admission_verdict { ADMISSION_GRANTED, ADMISSION_DENIED, ADMISSION_PENDING 
 struct admission {
     struct conn *conn;
     const struct http_request
-        *req; // method, http_1_0, origin, authorization, cookie, forwarded_for; no others
+        *req; // method, http_1_0, origin, authorization, cookie; others before any step was pending
     const struct stream_request *want;
     unsigned step; // index of the step that runs
     // Written by a step that denies.
@@ -31,9 +31,12 @@ struct admission_step {
     bool of_head; // asked for HEAD, too, which gets the head that GET would get
 };
 
-// The gateway's: tokens, readiness, limits, the cap of the user, joining the hub. A table ends with a row of zeros;
+// The gateway's: where the client comes from, and how often; tokens, readiness, limits, the caps of the user and the
+// address, joining the hub. A table ends with a row of zeros;
 // client_settings.admission names another one.
 extern const struct admission_step admission_steps[];
+enum admission_verdict admission_address(struct admission *a);
+enum admission_verdict admission_rate(struct admission *a);
 enum admission_verdict admission_auth(struct admission *a);
 enum admission_verdict admission_readiness(struct admission *a);
 enum admission_verdict admission_limits(struct admission *a);

@@ -294,13 +294,18 @@ static void make_room(struct client_context *cx, const struct conn *newest)
     }
 }
 
-void client_loop_add(struct client_loop *l, int fd, const struct listen_attributes *from)
+void client_loop_add(struct client_loop *l, int fd, const struct listen_attributes *from,
+                     const struct peer_address *peer)
 {
     struct client_context *cx = &l->context;
     counter_add(cx->counters, COUNTER_SOCKETS_ACCEPTED, 1);
     struct conn *c = calloc(1, sizeof *c);
-    uint64_t serial = c ? id_table_add(&cx->conns, c) : 0;
+    if (c && peer && (c->peer = calloc(1, sizeof *c->peer)))
+        c->peer->socket = *peer;
+    uint64_t serial = c && (!peer || c->peer) ? id_table_add(&cx->conns, c) : 0;
     if (serial == 0) {
+        if (c)
+            free(c->peer);
         free(c);
         (void)close(fd);
         conn_count_end(cx, CLOSE_OUT_OF_MEMORY);

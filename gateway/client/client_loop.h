@@ -36,7 +36,9 @@ bool client_loop_enable_streams(struct client_loop *l, const struct hub_events *
 void client_loop_deinit(struct client_loop *l);
 
 // Takes over a connected socket (non-blocking, close-on-exec) that came by a listener with these attributes.
-void client_loop_add(struct client_loop *l, int fd, const struct listen_attributes *from);
+// `peer`: its other end (borrowed); NULL where client_settings_need_peers() is false.
+void client_loop_add(struct client_loop *l, int fd, const struct listen_attributes *from,
+                     const struct peer_address *peer);
 
 // Hands `f` (taken) to the streams of its channel. A frame alone is written at once; where `more` follow
 // before client_loop_flush, each stream gets what is its own in one write.
