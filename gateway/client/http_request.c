@@ -1,6 +1,7 @@
 #include "gateway/client/http_request.h"
 
 #include <assert.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "gateway/client/http_accept.h"
@@ -220,11 +221,14 @@ static bool on_content_length(struct head_reader *r, struct http_text value)
     if (r->content_length || value.len == 0)
         return false;
     r->content_length = true;
+    int64_t length = 0;
     for (size_t i = 0; i < value.len; i++) {
-        if (!http_is_digit(value.at[i]))
+        // Some servers count in 63 bits, others in 64: they would disagree on where the body ends.
+        if (!http_is_digit(value.at[i]) || __builtin_mul_overflow(length, 10, &length) ||
+            __builtin_add_overflow(length, value.at[i] - '0', &length))
             return false;
-        r->body |= value.at[i] != '0';
     }
+    r->body = length > 0;
     return true;
 }
 

@@ -222,6 +222,9 @@ static const struct {
     {400, TEXT("POST / HTTP/1.1\r\n" H "Content-Length: 0x5\r\n\r\n")},
     {400, TEXT("POST / HTTP/1.1\r\n" H "Content-Length:\r\n\r\n")},
     {400, TEXT("POST / HTTP/1.1\r\n" H "Content-Length: 99999999999999999999999\r\n\r\n")},
+    {400, TEXT("POST / HTTP/1.1\r\n" H "Content-Length: 9223372036854775808\r\n\r\n")}, // 2^63
+    {200, TEXT("POST / HTTP/1.1\r\n" H "Content-Length: 9223372036854775807\r\n\r\n")},
+    {200, TEXT("POST / HTTP/1.1\r\n" H "Content-Length: 00000000000000000000000000005\r\n\r\n")},
     {400, TEXT("POST / HTTP/1.1\r\n" H "Content-Length : 5\r\n\r\n")},
     {501, TEXT("GET / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n")},
     {501, TEXT("POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n")},
