@@ -70,7 +70,7 @@ else
   Q       := @
 endif
 
-.PHONY: all run test chaos torture test-unit unit-programs fuzz fuzz-programs bench bench-publish bench-programs install uninstall format lint clean help
+.PHONY: all run test chaos torture test-unit unit-programs fuzz fuzz-programs run-fuzz-programs bench bench-publish bench-programs install uninstall format lint clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -132,29 +132,23 @@ $(BUILD)/tests/%.so: tests/lib/%.c
 	$(SAY) LD $@
 	$(Q)$(CC) -D_GNU_SOURCE -std=c11 -O2 -g $(WARN) -fPIC -shared -o $@ $<
 
-# tests/fuzz/fuzz_MODULE.c becomes one libFuzzer program each. All of them share FUZZ_SECONDS. What they learn stays in
-# build/fuzz/corpus, so that the next run begins where this one ended; a crash is left in build/fuzz/crash-MODULE-*.
-FUZZ_SECONDS ?= 60
-FUZZ_SRC     := $(wildcard tests/fuzz/fuzz_*.c)
-FUZZ_BIN     := $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(FUZZ_SRC))
-FUZZ_SHARE   := $(shell echo $$(($(FUZZ_SECONDS) / $(or $(words $(FUZZ_SRC)),1) + 1)))
+# tests/fuzz/fuzz_MODULE.c becomes one libFuzzer program each, and tests/run-fuzz runs them: TIME seconds each. A new fuzzer
+# needs seeds in tests/fuzz/corpus/MODULE, and may have words in tests/fuzz/MODULE.dict.
+FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(FUZZ_SRC))
 
 $(BUILD)/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(LIB)
 	$(SAY) LD $@
 	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
 
 fuzz-programs: $(FUZZ_BIN)
-	@for program in $^; do \
-	  name=$${program##*/fuzz_}; log=$(BUILD)/$$name.log; seeds=tests/fuzz/corpus/$$name; mkdir -p $(BUILD)/corpus/$$name; \
-	  [ -d $$seeds ] || seeds=; \
-	  $$program -max_total_time=$(FUZZ_SHARE) -artifact_prefix=$(BUILD)/crash-$$name- -print_final_stats=1 \
-	    $(BUILD)/corpus/$$name $$seeds >$$log 2>&1 || { cat $$log; echo "fuzz_$$name failed, see above"; exit 1; }; \
-	  sed -n "s/^stat::number_of_executed_units: */fuzz_$$name: no failure in $(FUZZ_SHARE) s, inputs tried: /p" $$log; \
-	done
+
+run-fuzz-programs: $(FUZZ_BIN)
+	@tests/run-fuzz $(or $(TIME),60) $^
 
 fuzz:
-	@command -v clang >/dev/null || { echo 'make fuzz needs clang (Debian: apt-get install clang)' >&2; exit 1; }
-	@$(MAKE) --no-print-directory SANITIZER=fuzz fuzz-programs
+	@sh deploy/local/dependencies build fuzz
+	@$(MAKE) --no-print-directory SANITIZER=fuzz run-fuzz-programs
 
 # The one way to a fresh machine: both install what Debian packages they miss, then build and do their work.
 run:
@@ -248,7 +242,7 @@ help:
 	  'make bench-publish   durable events a second in Redis beside plain PUBLISH' \
 	  'make chaos       TIME=60 SEED=random SHAPE=single|sentinel|cluster: faults of all kinds, and what clients saw of them' \
 	  'make torture     ONLY=malloc,send: one call fails, everything else works, and what clients saw of it' \
-  'make fuzz        FUZZ_SECONDS=60: every fuzzer for so long' \
+	  'make fuzz        TIME=60: every fuzzer for that many seconds' \
 	  'make clean       takes build/ away' \
 	  'SANITIZER=address or thread with any of them: built under build/SANITIZER; V=1: whole commands'
 

@@ -227,8 +227,9 @@ bool client_loop_init(struct client_loop *l, const struct client_loop_setup *set
     id_table_init(&cx->conns, conn_serial);
     TAILQ_INIT(&cx->streamless);
     cx->routes[0] = request_stream_route(cx->settings);
+    cx->routes[1] = request_server_route();
     if (cx->settings->ticket_keys)
-        cx->routes[1] = ticket_route();
+        cx->routes[2] = ticket_route();
     cx->random = jitter_seed();
     cx->now_ms = clock_monotonic_ms();
     cx->policy = cx->settings->policy;

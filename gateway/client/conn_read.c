@@ -9,9 +9,9 @@
 #include "gateway/client/conn_tls.h"
 #include "gateway/client/request.h"
 
-// Bytes that the client of a stream may send, though nothing is expected of it: after more the stream is
-// ended, so that the gateway does not read for ever.
-#define NOISE_MAX 65536u
+// Bytes that the client of a stream may send behind its request, though nothing is expected of it: after more
+// the stream is ended, so that the gateway does not read for ever.
+#define NOISE_MAX 4096u
 
 static void start_head_deadline(struct conn *c)
 {
@@ -49,6 +49,15 @@ static bool head_keep(struct conn *c, const char *bytes, size_t len, const struc
 
 // A record of a TLS handshake (RFC 8446 section 5.1).
 #define TLS_HANDSHAKE_BYTE 0x16
+// Before the stream is open there is no room for a sum: there the bound is one of each read, and of the time.
+static void ignore_bytes(struct conn *c, size_t n)
+{
+    bool is_stream = c->state == CONN_STREAM;
+    if (is_stream)
+        c->discarded += n;
+    if ((is_stream ? c->discarded : n) > NOISE_MAX && c->state <= CONN_STREAM)
+        conn_close(c, CLOSE_NOISY);
+}
 
 // The first bytes of a head.
 static void begin_head(struct conn *c, char *bytes, size_t len)
@@ -61,6 +70,8 @@ static void begin_head(struct conn *c, char *bytes, size_t len)
     // From here on runs the deadline for the whole head: further bytes do not extend it.
     start_head_deadline(c);
     size_t used = take_requests(c, bytes, &len, &scan);
+    if (c->state != CONN_HEAD)
+        ignore_bytes(c, len - used);
     if (c->state != CONN_HEAD || used == len)
         return;
     if (used > 0)
@@ -83,7 +94,9 @@ static void go_on_with_head(struct conn *c, char *bytes, size_t len)
         c->head = head;
         return;
     }
-    if (c->state == CONN_HEAD && used < head->bytes.len) // the rest is less than one read
+    if (c->state != CONN_HEAD)
+        ignore_bytes(c, head->bytes.len - used);
+    else if (used < head->bytes.len) // the rest is less than one read
         begin_head(c, head->bytes.data + used, head->bytes.len - used);
     conn_head_free(head);
 }
@@ -93,7 +106,8 @@ static void take(struct conn *c, char *bytes, size_t len)
 {
     if (c->state == CONN_HEAD)
         (c->head ? go_on_with_head : begin_head)(c, bytes, len);
-    // In other states they are thrown away: a deadline, or NOISE_MAX, bounds how many.
+    else // of a connection that ends, all: a deadline bounds for how long
+        ignore_bytes(c, len);
 }
 
 // The first bytes of a connection to a listener with TLS are an HTTP method.
@@ -114,6 +128,10 @@ static void take_encrypted(struct conn *c, const char *bytes, size_t len)
     char plain[TLS_RECORD_MAX];
     size_t n;
     if (c->state == CONN_FINISHING || c->state == CONN_LINGER)
+        return;
+    if (c->state == CONN_STREAM)
+        ignore_bytes(c, 1); // records may be without bytes, such as those that change keys
+    if (c->state == CONN_CLOSED)
         return;
     if (c->state != CONN_HANDSHAKE)
         conn_tls_feed(c, bytes, len);
@@ -144,8 +162,6 @@ void conn_read(struct conn *c)
         return;
     if (n <= 0)
         read_end(c, n < 0 && conn_is_lost(errno) ? CLOSE_REAPED : CLOSE_CLIENT_GONE);
-    else if (c->state == CONN_STREAM && (c->discarded += (uint64_t)n) > NOISE_MAX)
-        conn_close(c, CLOSE_NOISY);
     else if (is_plain_http(c, bytes))
         refuse_plain_http(c);
     else if (conn_tls_is_on(c))

@@ -1,6 +1,7 @@
 #include "gateway/client/http_request.h"
 
 #include <assert.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "gateway/client/http_accept.h"
@@ -88,6 +89,7 @@ static enum http_parse scan_head(char *head, size_t *len, size_t start, struct h
     size_t i = scan->scanned;
     assert(scan->line <= i && i <= *len);
     for (; i < *len && i < HTTP_HEAD_MAX + scan->id_len; i++) {
+        scan->scanned = i;
         if (!byte_allowed(head, i, scan->in_id))
             return HTTP_PARSE_ERROR;
         if (scan->in_id && !is_id_end(head[i])) {
@@ -219,11 +221,14 @@ static bool on_content_length(struct head_reader *r, struct http_text value)
     if (r->content_length || value.len == 0)
         return false;
     r->content_length = true;
+    int64_t length = 0;
     for (size_t i = 0; i < value.len; i++) {
-        if (!http_is_digit(value.at[i]))
+        // Some servers count in 63 bits, others in 64: they would disagree on where the body ends.
+        if (!http_is_digit(value.at[i]) || __builtin_mul_overflow(length, 10, &length) ||
+            __builtin_add_overflow(length, value.at[i] - '0', &length))
             return false;
-        r->body |= value.at[i] != '0';
     }
+    r->body = length > 0;
     return true;
 }
 
@@ -344,7 +349,8 @@ enum http_parse http_request_parse(char *head, size_t *len, struct http_scan *sc
         return HTTP_PARSE_DONE;
     if (*status == PARSE_MORE)
         return HTTP_PARSE_MORE;
-    out->origin = http_request_origin(head, *len);
+    // Not from bytes that nothing was decided by: they may have come in this read, or be on their way.
+    out->origin = http_request_origin(head, scan->scanned);
     return HTTP_PARSE_ERROR;
 }
 

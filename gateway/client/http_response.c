@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "gateway/client/cors.h"
+
 // Appends to the caller's buffer; after the first piece that does not fit, the whole is void.
 struct writer {
     char *out;
@@ -85,39 +87,21 @@ const char *http_reason(int status)
     return "Unknown";
 }
 
-static bool any_origin(const struct http_policy *p)
-{
-    return p->cors_origin_count == 1 && strcmp(p->cors_origins[0], "*") == 0;
-}
-
-// The configured origin that the request names, byte for byte; NULL where there is none. Answers carry this
-// one, so that no byte of the request ever gets into a head.
-static const char *allowed_origin(const struct http_policy *p, const struct http_request *req)
-{
-    if (any_origin(p))
-        return "*";
-    if (req->origin.at == NULL)
-        return NULL;
-    for (size_t i = 0; i < p->cors_origin_count; i++)
-        if (strlen(p->cors_origins[i]) == req->origin.len &&
-            memcmp(p->cors_origins[i], req->origin.at, req->origin.len) == 0)
-            return p->cors_origins[i];
-    return NULL;
-}
-
 // Fetch standard 3.3. `Vary` also where the origin does not match: a cache must not give that answer to an
 // origin that does.
 static void put_cors(struct writer *w, const struct http_policy *p, const struct http_request *req)
 {
     if (p->cors_origin_count == 0)
         return;
-    const char *origin = allowed_origin(p, req);
-    if (!any_origin(p))
+    struct http_text origin = cors_allowed_origin(p, req->origin);
+    if (!cors_allows_any(p))
         put_field(w, "Vary", "Origin");
-    if (origin == NULL)
+    if (origin.at == NULL)
         return;
-    put_field(w, "Access-Control-Allow-Origin", origin);
-    if (!any_origin(p))
+    put(w, "Access-Control-Allow-Origin: ");
+    put_bytes(w, origin.at, origin.len);
+    put(w, "\r\n");
+    if (!cors_allows_any(p))
         put_field(w, "Access-Control-Allow-Credentials", "true");
     put_field(w, "Access-Control-Expose-Headers", "X-SSE-Gateway");
 }
@@ -242,12 +226,13 @@ size_t http_preflight(const struct http_policy *p, const struct http_request *re
     struct writer w = begin(p, req, 204, out, size);
     put_field(&w, "Allow", allow);
     bool preflight = req->origin.at != NULL && req->request_method.at != NULL;
-    if (preflight && allowed_origin(p, req) != NULL)
-        put(&w, "Access-Control-Allow-Methods: GET, HEAD\r\n"
-                "Access-Control-Allow-Headers: Accept, Authorization, Cache-Control, Content-Type, "
+    if (preflight && cors_allowed_origin(p, req->origin).at != NULL) {
+        put_field(&w, "Access-Control-Allow-Methods", allow);
+        put(&w, "Access-Control-Allow-Headers: Accept, Authorization, Cache-Control, Content-Type, "
                 "Last-Event-ID, "
                 "traceparent, tracestate, X-Requested-With\r\n"
                 "Access-Control-Max-Age: 7200\r\n");
+    }
     put_field(&w, "Cache-Control", "no-store");
     put_connection(&w, false);
     put(&w, "\r\n");

@@ -6,22 +6,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "gateway/client/http_policy.h"
 #include "gateway/client/http_request.h"
 
 // Bytes of the longest head, with a gateway_id of 128, an origin of 300 and a challenge.
 #define HTTP_RESPONSE_HEAD_MAX 1536
 #define HTTP_PROBLEM_MAX (HTTP_RESPONSE_HEAD_MAX + 1024)
-
-// The fields that all answers carry, and the origins that may read the answers. Made once from the options;
-// all strings are borrowed.
-struct http_policy {
-    const char *gateway_id;          // X-SSE-Gateway; header-safe
-    const char *const *cors_origins; // exact origins, or "*" as the only one; header-safe
-    size_t cors_origin_count;
-    // Date of every answer (RFC 9110 section 6.6.1), made by http_date; the owner of the text renews it once
-    // a second, on the thread that uses the policy. NULL: no Date.
-    const char *date;
-};
 
 // Each of these writes one answer to `req` into out[size], and returns its length; 0 where it does not fit.
 // All follow `p`. Of `req` count the method, the version and what CORS asks about: a request that was refused

@@ -5,6 +5,7 @@
 
 #include "gateway/client/admission.h"
 #include "gateway/client/answer.h"
+#include "gateway/client/cors.h"
 
 #define DETAIL_MAX 256
 
@@ -23,12 +24,7 @@ static void request_stream(struct conn *c, const struct http_request *req, const
     struct client_context *cx = conn_context(c);
     struct stream_request *want = &cx->request;
     char detail[DETAIL_MAX];
-    if (req->method == HTTP_OPTIONS) {
-        char allow[ROUTE_ALLOW_MAX];
-        route_allow(r, allow);
-        answer_scratch(c, http_preflight(&cx->policy, req, allow, cx->scratch, SCRATCH_SIZE), CLOSE_ANSWERED);
-        return;
-    }
+    (void)r; // the path says it all
     if (!req->accepts_event_stream) {
         answer_problem(c, req, 406, "This is text/event-stream, which the Accept header excludes.");
         return;
@@ -38,6 +34,21 @@ static void request_stream(struct conn *c, const struct http_request *req, const
         answer_problem(c, req, status, detail);
     else
         admission_begin(c, req, want);
+}
+
+static void answer_options(struct conn *c, const struct http_request *req, const struct route *r)
+{
+    struct client_context *cx = conn_context(c);
+    char allow[ROUTE_ALLOW_MAX];
+    route_allow(r, allow);
+    answer_scratch(c, http_preflight(&cx->policy, req, allow, cx->scratch, SCRATCH_SIZE), CLOSE_ANSWERED);
+}
+
+struct route request_server_route(void)
+{
+    return (struct route){.path = "*",
+                          .methods = ROUTE_PAGE_METHODS | ROUTE_METHOD(HTTP_OPTIONS),
+                          .roles = LISTENER_PUBLIC | LISTENER_ADMIN};
 }
 
 struct route request_stream_route(const struct client_settings *settings)
@@ -85,6 +96,11 @@ static void request_route(struct conn *c, const struct http_request *req)
         answer_problem(c, req, 404, "There is nothing at this path.");
     else if (!route_allows(r, req->method))
         answer_not_allowed(c, req, r);
+    else if (req->method == HTTP_OPTIONS)
+        answer_options(c, req, r);
+    else if (r->handle && cors_is_cross_site(&cx->policy, req))
+        answer_problem(c, req, 403,
+                       "Cookies are not taken from a page of another origin, unless --cors-origin names it.");
     else if (r->handle)
         r->handle(c, req, r);
     else

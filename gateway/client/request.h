@@ -8,6 +8,9 @@
 // another request may follow (HEAD).
 size_t request_read(struct conn *c, char *bytes, size_t *len, struct http_scan *scan);
 
+// The row of "*", the server itself, which OPTIONS alone may name (RFC 9110 section 9.3.7): the methods of all
+// paths.
+struct route request_server_route(void);
 // The row of the stream's path.
 struct route request_stream_route(const struct client_settings *settings);
 

@@ -259,7 +259,8 @@ static const struct option_spec specs[] = {
      .type = OPTION_LIST,
      AT(cors_origin),
      .check = config_check_origin,
-     .help = "Origin whose pages may read streams, or * for all without credentials; repeatable"},
+     .help = "Origin whose pages may read streams, or https://*.example.com, or * for all without "
+             "credentials; repeatable"},
 
     {.name = "trusted-proxy",
      .argument = "CIDR",

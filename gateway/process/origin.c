@@ -72,18 +72,30 @@ static bool take_host(struct origin *o, const char *text, size_t len, char *erro
             return refuse(error, error_size,
                           "has a host that is not ASCII; browsers send it as xn--.., so write that: for "
                           "example https://xn--bcher-kva.example");
-    if (memchr(text, '*', len))
-        return refuse(error, error_size,
-                      "has a * in it, which matches nothing; write each origin, or * alone for all");
+    size_t star = len > 2 && memcmp(text, "*.", 2) == 0 ? 2 : 0; // bytes of it
+    const char *name = o->host + star;
+    if (memchr(text + star, '*', len - star))
+        return refuse(
+            error, error_size,
+            "has a * that matches nothing; write each origin, or https://*.example.com for all hosts below "
+            "example.com, or * alone for all");
     if (!copy_lower(o->host, HOST_MAX, text, len))
         return refuse(error, error_size, "is no origin; write for example https://app.example.com");
     bool ok = o->host[0] == '[' ? normalise_v6(o->host, sizeof o->host)
-                                : o->host[strspn(o->host, "abcdefghijklmnopqrstuvwxyz0123456789-._")] == '\0';
-    if (!ok || is_bad_v4(o->host))
+                                : name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-._")] == '\0';
+    struct in_addr address;
+    if (!ok || is_bad_v4(name) || (star && inet_pton(AF_INET, name, &address) == 1))
         return refuse(
             error, error_size,
             "has a host that is neither a name nor an address; write for example https://app.example.com, "
             "http://127.0.0.1:3000 or http://[::1]:3000");
+    // Below a top-level domain anybody may have a host.
+    const char *dot = strchr(name, '.');
+    if (star && (!dot || dot == name || dot[1] == '\0') && strcmp(name, "localhost") != 0)
+        return refuse(
+            error, error_size,
+            "has a * for all hosts of a top-level domain; write at least two labels behind it, for example "
+            "https://*.example.com");
     return true;
 }
 

@@ -109,11 +109,12 @@ static void check_request(const struct verdict *v, size_t len)
     const struct http_request *req = &v->req;
     const char *bytes = v->bytes;
     CHECK(v->head_len > 0 && v->head_len <= len);
-    const struct http_text texts[] = {
-        req->target,        req->path,          req->query,  req->host,           req->accept, req->origin,
-        req->last_event_id, req->authorization, req->cookie, req->request_method, req->fields};
+    const struct http_text texts[] = {req->target, req->path,          req->query,         req->host,
+                                      req->accept, req->origin,        req->last_event_id, req->authorization,
+                                      req->cookie, req->request_method};
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         check_inside(texts[i], bytes, v->head_len);
+    CHECK(req->fields.at > bytes && req->fields.at + req->fields.len == bytes + v->head_len);
     check_unambiguous(req, bytes, v->head_len);
 
     struct stream_request stream;
@@ -133,6 +134,7 @@ static void check_bytes(const char *bytes, size_t len, size_t step)
         CHECK(once.status == pieces.status);
         const struct http_text origin = once.req.origin;
         CHECK(origin.at == NULL || (origin.at >= once.bytes && origin.at + origin.len <= once.bytes + len));
+        CHECK((origin.at == NULL) == (pieces.req.origin.at == NULL) && origin.len == pieces.req.origin.len);
         check_status(once.status);
     } else if (once.result == HTTP_PARSE_DONE) {
         CHECK(once.head_len == pieces.head_len);

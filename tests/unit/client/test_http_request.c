@@ -222,6 +222,9 @@ static const struct {
     {400, TEXT("POST / HTTP/1.1\r\n" H "Content-Length: 0x5\r\n\r\n")},
     {400, TEXT("POST / HTTP/1.1\r\n" H "Content-Length:\r\n\r\n")},
     {400, TEXT("POST / HTTP/1.1\r\n" H "Content-Length: 99999999999999999999999\r\n\r\n")},
+    {400, TEXT("POST / HTTP/1.1\r\n" H "Content-Length: 9223372036854775808\r\n\r\n")}, // 2^63
+    {200, TEXT("POST / HTTP/1.1\r\n" H "Content-Length: 9223372036854775807\r\n\r\n")},
+    {200, TEXT("POST / HTTP/1.1\r\n" H "Content-Length: 00000000000000000000000000005\r\n\r\n")},
     {400, TEXT("POST / HTTP/1.1\r\n" H "Content-Length : 5\r\n\r\n")},
     {501, TEXT("GET / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n")},
     {501, TEXT("POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n")},
@@ -245,6 +248,87 @@ static const struct {
 TEST_EACH(requests_are_taken_or_refused, requests)
 {
     check_status(requests[_i].text, requests[_i].len, requests[_i].want);
+}
+
+// ---- any cut
+
+// The same in two pieces, of which the first has `cut` bytes.
+static struct parsed parse_cut(const char *text, size_t len, size_t cut)
+{
+    struct parsed p = {.bytes = malloc(len)};
+    ck_assert_ptr_nonnull(p.bytes);
+    struct http_scan scan = {0};
+    size_t have = cut;
+    memcpy(p.bytes, text, cut);
+    p.result = http_request_parse(p.bytes, &have, &scan, &p.req, &p.head_len, &p.status);
+    if (p.result == HTTP_PARSE_MORE) {
+        memcpy(p.bytes + have, text + cut, len - cut);
+        have += len - cut;
+        p.result = http_request_parse(p.bytes, &have, &scan, &p.req, &p.head_len, &p.status);
+    }
+    return p;
+}
+
+static void check_same_text(struct http_text a, struct http_text b, const char *text, size_t cut)
+{
+    ck_assert_msg(
+        (a.at != NULL) == (b.at != NULL) && a.len == b.len && (a.len == 0 || memcmp(a.at, b.at, a.len) == 0),
+        "cut at byte %zu: \"%.*s\", not \"%.*s\" of:\n%s", cut, (int)b.len, b.at, (int)a.len, a.at, text);
+}
+
+static void check_every_cut(const char *text, size_t len)
+{
+    struct parsed whole = parse(text, len);
+    for (size_t cut = 0; cut < len; cut++) {
+        struct parsed p = parse_cut(text, len, cut);
+        const struct http_request *a = &whole.req, *b = &p.req;
+        ck_assert_msg(p.result == whole.result && p.status == whole.status,
+                      "cut at byte %zu: %d, not %d for:\n%s", cut, p.status, whole.status, text);
+        ck_assert(p.result != HTTP_PARSE_DONE || p.head_len == whole.head_len);
+        ck_assert(a->method == b->method && a->http_1_0 == b->http_1_0 && a->keep_alive == b->keep_alive &&
+                  a->accepts_event_stream == b->accepts_event_stream);
+        check_same_text(a->origin, b->origin, text, cut); // of refused ones, too
+        if (p.result == HTTP_PARSE_DONE) {
+            check_same_text(a->target, b->target, text, cut);
+            check_same_text(a->path, b->path, text, cut);
+            check_same_text(a->query, b->query, text, cut);
+            check_same_text(a->host, b->host, text, cut);
+            check_same_text(a->accept, b->accept, text, cut);
+            check_same_text(a->last_event_id, b->last_event_id, text, cut);
+            check_same_text(a->authorization, b->authorization, text, cut);
+            check_same_text(a->cookie, b->cookie, text, cut);
+            check_same_text(a->request_method, b->request_method, text, cut);
+        }
+        free(p.bytes);
+    }
+    free(whole.bytes);
+}
+
+TEST_EACH(a_request_that_is_cut_anywhere_is_read_the_same, requests)
+{
+    check_every_cut(requests[_i].text, requests[_i].len);
+}
+
+// With a field in front and behind, so that a head which is refused halfway has an origin before or behind that.
+TEST_LOOP(a_request_of_a_page_that_is_cut_anywhere_is_read_the_same, 0,
+          2 * (int)(sizeof requests / sizeof *requests))
+{
+    static const char origin[] = "Origin: https://app.example\r\n";
+    const char *text = requests[_i / 2].text, *end = text + requests[_i / 2].len;
+    const char *first = memchr(text, '\n', requests[_i / 2].len), *last = NULL;
+    for (const char *at = text; at + 4 <= end && !last; at++)
+        if (memcmp(at, "\r\n\r\n", 4) == 0)
+            last = at + 1;
+    const char *where = _i % 2 == 0 ? first : last;
+    if (!where)
+        return;
+    char changed[512];
+    size_t before = (size_t)(where + 1 - text), after = (size_t)(end - where - 1);
+    ck_assert_uint_lt(before + sizeof origin + after, sizeof changed);
+    memcpy(changed, text, before);
+    memcpy(changed + before, origin, sizeof origin - 1);
+    memcpy(changed + before + sizeof origin - 1, where + 1, after);
+    check_every_cut(changed, before + sizeof origin - 1 + after);
 }
 
 TEST(every_part_is_found)
@@ -577,6 +661,7 @@ static const struct {
 TEST_EACH(an_odd_last_event_id_changes_nothing_for_the_rest_of_the_head, ids)
 {
     check_status(ids[_i].text, ids[_i].len, ids[_i].want);
+    check_every_cut(ids[_i].text, ids[_i].len);
 }
 
 // ---- the origin of a request that is refused
@@ -614,9 +699,13 @@ TEST(a_refused_request_has_its_origin_and_its_method_and_nothing_else)
     ck_assert_int_eq(p.req.method, HTTP_HEAD);
     check_text(p.req.origin, "https://a");
     free(p.bytes);
-    p = parse(TEXT("FOO@ /x HTTP/1.1\r\nOrigin: https://a\r\n"));
+    p = parse(TEXT("PUT /x HTTP/1.1\r\nOrigin: https://a\r\n Y"));
     ck_assert_int_eq(p.status, 400);
     ck_assert_int_eq(p.req.method, HTTP_GET);
     check_text(p.req.origin, "https://a");
+    free(p.bytes);
+    p = parse(TEXT("FOO@ /x HTTP/1.1\r\nOrigin: https://a\r\n")); // refused before its fields are read
+    ck_assert_int_eq(p.status, 400);
+    check_text(p.req.origin, NULL);
     free(p.bytes);
 }

@@ -314,7 +314,7 @@ TEST(preflight)
     size_t n = http_preflight(&exact, &req, "GET, HEAD, OPTIONS", out, HTTP_RESPONSE_HEAD_MAX);
     check_has(n, "HTTP/1.1 204 No Content\r\n");
     check_has(n, "\r\nAllow: GET, HEAD, OPTIONS\r\n");
-    check_has(n, "\r\nAccess-Control-Allow-Methods: GET, HEAD\r\n");
+    check_has(n, "\r\nAccess-Control-Allow-Methods: GET, HEAD, OPTIONS\r\n");
     check_has(n, "\r\nAccess-Control-Allow-Headers: Accept, Authorization, Cache-Control, Content-Type, "
                  "Last-Event-ID, "
                  "traceparent, tracestate, X-Requested-With\r\n");

@@ -112,7 +112,7 @@ void client_get(struct client *c, const char *target, const char *headers)
     client_send(c, head, (size_t)len);
 }
 
-static void client_read(struct client *c)
+void client_read(struct client *c)
 {
     ssize_t n = recv(c->fd, c->answer + c->len, sizeof c->answer - 1 - c->len, 0);
     if (n > 0)

@@ -39,6 +39,8 @@ void client_connect(struct client_world *w, struct client *c);
 void client_send(struct client *c, const char *bytes, size_t len);
 // GET, on HTTP/1.1, with `headers` ("" or whole lines with CRLF).
 void client_get(struct client *c, const char *target, const char *headers);
+// Takes what has come to `answer`.
+void client_read(struct client *c);
 // Runs the loop until the answer holds `text`; fails where that does not come.
 void client_wait_for(struct client_world *w, struct client *c, const char *text);
 // Runs the loop until the gateway has ended the connection.

@@ -102,8 +102,15 @@ static const struct {
     {"cors-origin", "https://app.example.com/",
      "\"https://app.example.com/\" has more than scheme, host and port; write https://app.example.com"},
     {"cors-origin", "https://*.example.com/x",
-     "\"https://*.example.com/x\" has a * in it, which matches nothing; write each origin, or * alone for "
-     "all"},
+     "\"https://*.example.com/x\" has more than scheme, host and port; write https://*.example.com"},
+    {"cors-origin", "https://a.*.example.com",
+     "\"https://a.*.example.com\" has a * that matches nothing; write each origin, or https://*.example.com "
+     "for "
+     "all hosts below example.com, or * alone for all"},
+    {"cors-origin", "https://*.com",
+     "\"https://*.com\" has a * for all hosts of a top-level domain; write at least two labels behind it, "
+     "for "
+     "example https://*.example.com"},
     {"max-connections", "0", "\"0\" is too small; the least is 1"},
     {"max-channels", "1025", "\"1025\" is too large; the most is 1024"},
     {"queue-limit", "0", "\"0\" is too small; the least is 1"},

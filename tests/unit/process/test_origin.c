@@ -30,6 +30,10 @@ static const struct {
     {"chrome-extension://abcdefgh", "chrome-extension://abcdefgh"},
     {"capacitor://localhost", "capacitor://localhost"},
     {"http://a_b.example", "http://a_b.example"},
+    {"https://*.example.com", "https://*.example.com"},
+    {"HTTPS://*.Example.COM:443", "https://*.example.com"},
+    {"https://*.a.example.com:8443", "https://*.a.example.com:8443"},
+    {"http://*.localhost:3000", "http://*.localhost:3000"},
 };
 
 TEST_EACH(an_origin_is_written_as_browsers_send_it, good)
@@ -57,8 +61,18 @@ static const struct {
     {"https://a.example/x", "write https://a.example"},
     {"https://a.example?x", "write https://a.example"},
     {"https://a.example#x", "write https://a.example"},
-    {"https://*.example.com", "write each origin"},
     {"https://*", "write each origin"},
+    {"https://*.*.example.com", "write each origin"},
+    {"https://a.*.example.com", "write each origin"},
+    {"https://*a.example.com", "write each origin"},
+    {"https://*.com", "at least two labels"},
+    {"https://*.com.", "at least two labels"},
+    {"https://*..com", "at least two labels"},
+    {"https://*.", "write each origin"},
+    {"https://*.127.0.0.1", "neither a name nor an address"},
+    {"https://*.1", "neither a name nor an address"},
+    {"https://*.[::1]", "neither a name nor an address"},
+    {"https://*.example.com/", "write https://*.example.com"},
     {"https://b\xc3\xbc"
      "cher.example",
      "xn--"},

@@ -1,0 +1,98 @@
+#include "gateway/client/cors.h"
+
+#include <string.h>
+
+#define ORIGIN_MAX 300 // as HTTP_RESPONSE_HEAD_MAX has it
+
+bool cors_allows_any(const struct http_policy *p)
+{
+    return p->cors_origin_count == 1 && strcmp(p->cors_origins[0], "*") == 0;
+}
+
+static bool is_label_byte(char c)
+{
+    return (c >= 'a' && c <= 'z') || http_is_digit(c) || c == '-' || c == '_';
+}
+
+// One label or more, as browsers write them: "a", "a.b".
+static bool are_labels(const char *at, size_t len)
+{
+    bool in_label = false;
+    for (size_t i = 0; i < len; i++) {
+        if (at[i] == '.' ? !in_label : !is_label_byte(at[i]))
+            return false;
+        in_label = at[i] != '.';
+    }
+    return in_label;
+}
+
+// `pattern`: an origin, in which "*" may stand for the labels in front of a host's name.
+static bool matches(const char *pattern, struct http_text origin)
+{
+    const char *star = strchr(pattern, '*');
+    size_t before = star != NULL ? (size_t)(star - pattern) : strlen(pattern);
+    size_t after = star != NULL ? strlen(star + 1) : 0;
+    if (origin.len < before + after || memcmp(origin.at, pattern, before) != 0)
+        return false;
+    if (star == NULL)
+        return origin.len == before;
+    return origin.len <= ORIGIN_MAX && memcmp(origin.at + origin.len - after, star + 1, after) == 0 &&
+           are_labels(origin.at + before, origin.len - before - after);
+}
+
+static bool is_listed(const struct http_policy *p, struct http_text origin)
+{
+    for (size_t i = 0; i < p->cors_origin_count; i++)
+        if (matches(p->cors_origins[i], origin))
+            return true;
+    return false;
+}
+
+struct http_text cors_allowed_origin(const struct http_policy *p, struct http_text origin)
+{
+    if (cors_allows_any(p))
+        return (struct http_text){"*", 1};
+    return origin.at != NULL && is_listed(p, origin) ? origin : (struct http_text){NULL, 0};
+}
+
+struct authority {
+    struct http_text name, port; // without ':'
+};
+
+static struct authority split_authority(struct http_text text)
+{
+    size_t len = text.len;
+    while (len > 0 && http_is_digit(text.at[len - 1]))
+        len--;
+    if (len == 0 || text.at[len - 1] != ':')
+        return (struct authority){.name = text};
+    return (struct authority){.name = {text.at, len - 1}, .port = {text.at + len, text.len - len}};
+}
+
+static bool has_prefix(struct http_text *text, const char *prefix)
+{
+    size_t len = strlen(prefix);
+    if (text->len < len || memcmp(text->at, prefix, len) != 0)
+        return false;
+    *text = (struct http_text){text->at + len, text->len - len};
+    return true;
+}
+
+// Whatever the scheme of the origin: TLS may end at a proxy, of which the gateway knows nothing.
+static bool is_own_host(struct http_text origin, struct http_text host)
+{
+    const char *port = has_prefix(&origin, "https://") ? "443" : has_prefix(&origin, "http://") ? "80" : NULL;
+    if (port == NULL || host.at == NULL)
+        return false;
+    struct authority theirs = split_authority(origin), ours = split_authority(host);
+    if (theirs.port.len == 0)
+        theirs.port = (struct http_text){port, strlen(port)};
+    return http_text_same(theirs.name, ours.name) &&
+           (ours.port.len == 0 || http_text_same(theirs.port, ours.port));
+}
+
+bool cors_is_cross_site(const struct http_policy *p, const struct http_request *req)
+{
+    return req->cookie.at != NULL && req->origin.at != NULL && !is_own_host(req->origin, req->host) &&
+           (cors_allows_any(p) || !is_listed(p, req->origin));
+}

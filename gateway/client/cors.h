@@ -1,0 +1,20 @@
+// Which pages of other origins may read the gateway's answers (Fetch standard, "CORS protocol"), and which
+// requests a browser sends for them with the cookies of its user. Pure.
+#pragma once
+
+#include <stdbool.h>
+
+#include "gateway/client/http_policy.h"
+#include "gateway/client/http_request.h"
+
+// True where --cors-origin is "*": any page may read, and none with credentials.
+bool cors_allows_any(const struct http_policy *p);
+
+// What Access-Control-Allow-Origin says to a request from `origin`; absent where that is not allowed. Safe in a head, also
+// where it is borrowed from `origin`: one that "https://*.example.com" allows.
+struct http_text cors_allowed_origin(const struct http_policy *p, struct http_text origin);
+
+// True for a request with cookies from a page that is neither of the host which the request names nor allowed by name: the
+// page has the user's browser send it, and must not get what the cookies open. "*" allows nobody by name. A Host without a
+// port is compared by its name alone, since proxies often leave the port out.
+bool cors_is_cross_site(const struct http_policy *p, const struct http_request *req);

@@ -1,0 +1,239 @@
+// What a client gets depends on the bytes that it sends, never on how the network has cut them; and what it sends behind
+// its request is borne up to a bound.
+#include "gateway/client/conn_read.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/unit/lib/client_world.h"
+#include "tests/unit/lib/loop.h"
+#include "tests/unit/lib/unit_main.h"
+
+static const char *const origins[] = {"https://app.example"};
+static struct client_world world;
+static struct client client;
+
+static void setup(void)
+{
+    client_world_init(&world);
+    world.settings.policy.cors_origins = origins;
+    world.settings.policy.cors_origin_count = 1;
+    client_world_start(&world);
+}
+
+static void teardown(void)
+{
+    client_world_stop(&world);
+}
+
+TESTS_WITH(.setup = setup, .teardown = teardown, .timeout_s = 60);
+
+static void turn(void)
+{
+    ev_run(world.loop, EVRUN_NOWAIT);
+}
+
+// ---- any cut
+
+#define H "Host: h\r\n"
+#define O "Origin: https://app.example\r\n"
+
+static const char *const requests[] = {
+    "GET /stream?channel=open1 HTTP/1.1\r\n" H O "\r\n",
+    "GET /stream?channel=open1 HTTP/1.0\r\n\r\n",
+    "GET http://h/stream?channel=open1 HTTP/1.1\r\n" H "\r\n",
+    "GET /stream?channel=open1 HTTP/1.1\r\n" H "\r\nbytes that nobody asked for",
+    "GET /stream?channel=open1 HTTP/1.1\r\nLast-Event-ID: \x01odd\r\n" H "\r\n",
+    "HEAD /stream?channel=open1 HTTP/1.1\r\n" H "\r\n",
+    "GET /page HTTP/1.1\r\n" H "\r\nGET /nothing HTTP/1.1\r\n" H "\r\n",
+    "\r\nGET /page HTTP/1.1\r\n" H "Connection: close\r\n\r\nGET /page HTTP/1.1\r\n" H "\r\n",
+    "GET /page HTTP/1.1\r\n" H "\r\n\r\n\r\nGET /stream?channel=open1 HTTP/1.1\r\n" H "\r\n",
+    "OPTIONS * HTTP/1.1\r\n" H "\r\n",
+    "OPTIONS /stream HTTP/1.1\r\n" H O "Access-Control-Request-Method: GET\r\n\r\n",
+    "POST /stream HTTP/1.1\r\n" H O "Content-Length: 5\r\n\r\nGET /",
+    "GET /stream?channel=closed HTTP/1.1\r\n" H O "\r\n",
+    "GET /stream HTTP/1.1\r\n" H "Accept: text/html\r\n\r\n",
+    "GET /stream?channel=open1 HTTP/1.1\r\n" H O "Content-Length: 5\r\n\r\nhello",
+    "GET /stream?channel=open1 HTTP/1.1\r\n" H O "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "GET /stream?channel=open1 HTTP/1.1\r\n" O "\r\n",
+    "GET /page HTTP/1.1\r\n" H O "X: a\r\n b\r\n\r\n",
+    "GET /page HTTP/1.1\r\n" H "X: a\r\n b\r\n" O "\r\n",
+    "G@T /page HTTP/1.1\r\n" H O "\r\n",
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZ / HTTP/1.1\r\n" H O "\r\n",
+    "GET /page HTTP/1.1\n" H O "\r\n",
+    "GET /page HTTP/3.0\r\n" H O "\r\n",
+    "\r\n\r\n\r\nGET /page HTTP/1.1\r\n" H O "\r\n",
+    "GET /page HTTP/1.1\r\n" H "\r\nG@T / HTTP/1.1\r\n" H "\r\n",
+};
+
+// The answer without the lines that name the time.
+static const char *undated(const struct client *c)
+{
+    static char text[CLIENT_ANSWER_MAX];
+    char *end = text;
+    for (const char *line = c->answer, *next; *line; line = next) {
+        next = strchr(line, '\n') ? strchr(line, '\n') + 1 : line + strlen(line);
+        if (strncmp(line, "Date: ", 6) != 0)
+            end = stpncpy(end, line, (size_t)(next - line));
+    }
+    *end = '\0';
+    return text;
+}
+
+struct expected {
+    struct client *client;
+    const char *answer;
+};
+
+static bool is_answered(void *ctx)
+{
+    const struct expected *e = ctx;
+    client_read(e->client);
+    return strcmp(undated(e->client), e->answer) == 0;
+}
+
+// Sends the first `cut` bytes, later the rest, and leaves the connection as soon as there is an answer to both.
+static void send_cut(const char *request, size_t cut)
+{
+    client_connect(&world, &client);
+    client_send(&client, request, cut);
+    turn();
+    client_send(&client, request + cut, strlen(request) - cut);
+    turn();
+    client_world_confirm(&world, "open1");
+    for (int i = 0; i < 3; i++)
+        turn();
+}
+
+static void leave(void)
+{
+    client_close(&client);
+    // A turn ends its connections when the next one begins: there is nothing to sleep for.
+    for (int i = 0; i < 10 && world.clients.context.conns.count > 0; i++)
+        turn();
+    client_world_wait_empty(&world);
+}
+
+TEST_EACH(a_request_that_is_cut_anywhere_gets_the_same_answer, requests)
+{
+    static char answer[CLIENT_ANSWER_MAX];
+    const char *request = requests[_i];
+    send_cut(request, strlen(request));
+    client_read(&client);
+    strcpy(answer, undated(&client));
+    ck_assert_msg(strncmp(answer, "HTTP/1.1 ", 9) == 0, "no answer to %s", request);
+    leave();
+    for (size_t cut = 1; cut < strlen(request); cut++) {
+        send_cut(request, cut);
+        struct expected e = {.client = &client, .answer = answer};
+        ck_assert_msg(loop_run_until(world.loop, is_answered, &e),
+                      "cut at byte %zu of:\n%s\ncame:\n%s\nnot:\n%s", cut, request, undated(&client), answer);
+        leave();
+    }
+}
+
+TEST(options_of_the_server_itself_says_its_methods)
+{
+    client_connect(&world, &client);
+    client_send(&client, "OPTIONS * HTTP/1.1\r\n" H "\r\n", 31);
+    client_wait_for(&world, &client, "HTTP/1.1 204 No Content\r\n");
+    client_wait_for(&world, &client, "\r\nAllow: GET, HEAD, OPTIONS\r\n");
+    client_wait_for_end(&world, &client);
+    leave();
+}
+
+// ---- behind the request
+
+#define NOISE_MAX 4096
+
+static bool is_noisy(void *ctx)
+{
+    return client_loop_closes(ctx, CLOSE_NOISY) > 0;
+}
+
+static void open_stream(const char *request, size_t len)
+{
+    client_connect(&world, &client);
+    client_send(&client, request, len);
+    turn();
+    client_world_confirm(&world, "open1");
+    client_wait_for(&world, &client, "retry: 2000\n");
+}
+
+// `step`: bytes of one read.
+static void make_noise(size_t bytes, size_t step)
+{
+    static const char noise[NOISE_MAX + 1];
+    for (size_t n; bytes > 0; bytes -= n) {
+        n = bytes < step ? bytes : step;
+        client_send(&client, noise, n);
+        turn();
+    }
+}
+
+static const size_t steps[] = {1, 100, NOISE_MAX + 1};
+
+TEST_EACH(four_kib_behind_a_request_are_ignored_and_a_byte_more_ends_the_stream, steps)
+{
+    static const char request[] = "GET /stream?channel=open1 HTTP/1.1\r\n" H "\r\n";
+    open_stream(request, sizeof request - 1);
+    make_noise(NOISE_MAX, steps[_i]);
+    ck_assert_int_eq(client_world_conn(&world)->state, CONN_STREAM);
+    ck_assert(!is_noisy(&world.clients));
+    make_noise(1, 1);
+    loop_wait(world.loop, is_noisy, &world.clients);
+    client_wait_for_end(&world, &client);
+    leave();
+}
+
+TEST(more_than_four_kib_before_the_stream_is_open_end_the_connection)
+{
+    static const char request[] = "GET /stream?channel=open1 HTTP/1.1\r\n" H "\r\n";
+    client_connect(&world, &client);
+    client_send(&client, request, sizeof request - 1);
+    turn();
+    ck_assert_int_eq(client_world_conn(&world)->state, CONN_WAITING);
+    make_noise(NOISE_MAX + 1, NOISE_MAX + 1);
+    loop_wait(world.loop, is_noisy, &world.clients);
+    leave();
+}
+
+// ---- the deadline of a head
+
+struct drip {
+    ev_timer timer;
+    unsigned sent;
+};
+
+static void on_drip(struct ev_loop *loop, ev_timer *w, int events)
+{
+    static const char head[] = "GET /page HTTP/1.1\r\nX: ";
+    (void)events;
+    struct drip *d = (struct drip *)w;
+    if (client.is_over || strstr(client.answer, "HTTP/1.1 408")) {
+        ev_timer_stop(loop, w);
+        return;
+    }
+    client_send(&client, d->sent < sizeof head - 1 ? head + d->sent : "y", 1);
+    d->sent++;
+}
+
+TEST_LOOP(a_head_that_trickles_in_has_an_absolute_deadline, 0, 2)
+{
+    struct drip drip = {0};
+    world.settings.head_timeout_ms = 1000;
+    client_connect(&world, &client);
+    if (_i == 1) { // behind another request, too
+        client_get(&client, "/page", "");
+        client_wait_for(&world, &client, "a page");
+    }
+    ev_timer_init(&drip.timer, on_drip, 0, 0.02);
+    ev_timer_start(world.loop, &drip.timer);
+    ev_tstamp begin = ev_time();
+    client_wait_for(&world, &client, "HTTP/1.1 408");
+    ev_tstamp took = ev_time() - begin;
+    ck_assert_msg(took >= 0.9 && took < 3, "after %.1f s, %u bytes", took, drip.sent);
+    ck_assert_uint_gt(drip.sent, 30);
+    ev_timer_stop(world.loop, &drip.timer);
+    leave();
+}
