@@ -40,7 +40,7 @@ test('an IPv6 address counts as its /64, and an IPv4 address by an IPv6 socket a
     const scope = scopeOf(t);
     const six = await freePort();
     const { gateway } = await startTier(scope, { args: ['--listen', `[::]:${six}`, '--max-connections-per-ip', '1', '--trusted-proxy', '::1', '--refusal', 'status'] });
-    const by = (address) => ({ host: '::1', headers: { 'X-Forwarded-For': address } });
+    const by = (address) => ({ host: '::1', headers: { Host: 'a', 'X-Forwarded-For': address } });
     await openStream(scope, six, PATH, by('2001:db8:0:1::1'));
     assert.equal(await isRefused(scope, six, by('2001:db8:0:1:ffff::2')), 'status');
     await openStream(scope, six, PATH, by('2001:db8:0:2::1'));
