@@ -67,6 +67,7 @@ struct client_context {
     bool coalesce;                 // more frames follow in this turn: collect them, and write once
     uint64_t now_ms;               // of this turn: precise enough for heartbeats, and no clock call per write
     uint64_t random;               // state for jitter
+    uint64_t proxy_log_after_ms;   // when the log may be told of another bad PROXY header
     unsigned writes;               // since read_redis was called
     void (*read_redis)(void *ctx); // NULL: another thread reads. Posts mails and calls nothing of this loop's
     void *read_redis_ctx;

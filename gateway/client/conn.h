@@ -1,5 +1,7 @@
 // One client connection, from accept to close.
 //
+//      PROXY (--proxy-protocol) --its header--> HEAD
+//
 //      HEAD --stream's request--> ADMITTING --joined--> WAITING --Redis confirmed--> STREAM
 //       |                            |                     |                            |
 //       | page, error                | problem, refusal    | refusal                    | end
@@ -19,6 +21,7 @@
 #include "gateway/client/peer_address.h"
 
 enum conn_state {
+    CONN_PROXY,
     CONN_HEAD,
     CONN_ADMITTING,
     CONN_WAITING,
@@ -59,7 +62,7 @@ struct conn {
     struct outq *queue;          // NULL: nothing waits
     struct principal *principal; // owned; NULL: anonymous, or not asked yet
     union {
-        struct conn_head *head;      // HEAD: or NULL
+        struct conn_head *head;      // PROXY, HEAD: or NULL
         struct admission *admission; // ADMITTING: while a step is pending; or NULL
         char *origin;                // WAITING: the Origin header, for the answer; or NULL
         uint64_t discarded;          // STREAM: bytes the client sent although nothing more is read

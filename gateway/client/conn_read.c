@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include "gateway/client/conn_proxy.h"
 #include "gateway/client/request.h"
 
 // Bytes that the client of a stream may send, though nothing is expected of it: after more the stream is
@@ -80,6 +81,10 @@ static void go_on_with_head(struct conn *c, char *bytes, size_t len)
 
 void conn_read(struct conn *c)
 {
+    if (c->state == CONN_PROXY)
+        conn_proxy_read(c);
+    if (c->state == CONN_PROXY || c->state == CONN_CLOSED)
+        return;
     char bytes[HTTP_HEAD_MAX];
     ssize_t n = recv(c->io.fd, bytes, sizeof bytes, 0);
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))

@@ -105,6 +105,7 @@ static const struct {
     {"connect-rate", "1", "2", "1000000"},
     {"connect-burst", "1", "2", "1000000"},
     {"trusted-proxy", "10.0.0.0/8", "unix", "2001:db8::/32"},
+    {"proxy-protocol", "v1", "v2", "any"},
     {"channels-header", "X-A", "X-B", "x_c"},
     {"subject-header", "X-A", "X-B", "x_c"},
     {"max-channels", "1", "2", "1024"},
