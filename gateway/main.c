@@ -13,6 +13,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/map.h"
+#include "gateway/auth/authenticator.h"
 #include "gateway/client/connect_rate.h"
 #include "gateway/client/listen_address.h"
 #include "gateway/process/admin.h"
@@ -22,6 +23,7 @@
 #include "gateway/process/fatal.h"
 #include "gateway/process/health.h"
 #include "gateway/process/pages.h"
+#include "gateway/process/sandbox.h"
 
 #define EXIT_USAGE 2
 // Milliseconds that the exit waits until the log is written; more after a failure at the start, whose reason
@@ -102,6 +104,14 @@ static bool bind_all(struct gateway *g)
     return true;
 }
 
+static bool has_socket_files(const struct gateway *g)
+{
+    bool has = g->admin_listen.has_file;
+    for (size_t i = 0; i < LISTEN_MAX; i++)
+        has = has || g->listen[i].has_file;
+    return has;
+}
+
 static void remove_socket_files(struct gateway *g)
 {
     for (size_t i = 0; i < LISTEN_MAX; i++)
@@ -122,6 +132,11 @@ static void on_mail(void *ctx, const struct mail *mail, bool more)
         drain_worker_empty(&g->drain);
 }
 
+static const char *off_is_none(const char *value)
+{
+    return strcmp(value, "off") == 0 ? NULL : value;
+}
+
 static void fill_settings(struct gateway *g)
 {
     const struct config *c = &g->config;
@@ -133,6 +148,9 @@ static void fill_settings(struct gateway *g)
                    .cors_origin_count = c->cors_origin.count},
         .anonymous = (const char *const *)c->anonymous.items,
         .anonymous_count = c->anonymous.count,
+        .authenticator = c->authenticator,
+        .token_cookie = off_is_none(c->token_cookie),
+        .token_query = off_is_none(c->token_query),
         .max_channels = c->max_channels,
         .heartbeat_ms = (uint32_t)c->heartbeat_ms,
         .retry_ms = (uint32_t)c->retry_ms,
@@ -181,7 +199,7 @@ static bool create_bus(struct gateway *g)
     struct bus_settings settings = {
         .loop = g->config.workers == 1 ? worker_loop(g->workers[0]) : NULL,
         .redis = &g->config.redis_url,
-        .sharded = g->config.sharded,
+        .sharded = g->config.redis_url.sharded,
         .client_name = "sse-gateway",
         .max_message = g->config.max_message,
         .payload = g->config.payload,
@@ -231,9 +249,22 @@ static bool gateway_setup(struct gateway *g)
         return false;
     }
     g->status.bus = g->bus;
+    if (g->config.authenticator && !authenticator_start(g->config.authenticator)) {
+        log_error("main", "cannot start a thread that fetches the keys of --jwks");
+        return false;
+    }
     if (g->config.workers == 1)
         worker_set_read_redis(g->workers[0], on_read_redis, g->bus);
     return true;
+}
+
+static bool enter_sandbox(const struct gateway *g)
+{
+    char error[512];
+    if (!g->config.seccomp || sandbox_enter(has_socket_files(g), error, sizeof error))
+        return true;
+    log_error("main", "%s", error);
+    return false;
 }
 
 static bool gateway_start(struct gateway *g)
@@ -242,6 +273,8 @@ static bool gateway_start(struct gateway *g)
         log_error("main", "cannot start: out of memory or descriptors");
         return false;
     }
+    if (!enter_sandbox(g))
+        return false;
     bool ok = bus_start(g->bus);
     for (size_t i = 0; ok && i < g->config.workers; i++)
         ok = worker_start(g->workers[i], bus_mailbox(g->bus), g->inbox);
@@ -295,6 +328,7 @@ static int gateway_serve(struct gateway *g)
 {
     log_setup((enum log_level)g->config.log_level, (enum log_format)g->config.log_format, g->config.name);
     drain_ignore_signals();
+    sandbox_keep_privileges();
     fatal_setup();
     if (!log_start(g->config.log_buffer)) {
         log_error("main", "cannot start: out of memory or threads for the log");

@@ -201,17 +201,16 @@ static enum exit_status publish(struct run *run)
         .retry_ms = run->fields.retry_ms,
         .keep = settings->keep == OPTION_UNSET ? 0 : settings->keep,
         .keep_for_ms = settings->keep_for == OPTION_UNSET ? 0 : settings->keep_for,
-        .pubsub = settings->pubsub == PUBSUB_CLASSIC   ? "classic"
-                  : settings->pubsub == PUBSUB_SHARDED ? "sharded"
-                                                       : NULL,
+        .pubsub = settings->redis.pubsub == PUBSUB_CLASSIC   ? "classic"
+                  : settings->redis.pubsub == PUBSUB_SHARDED ? "sharded"
+                                                             : NULL,
     };
     const struct publisher_settings publisher = {
         .target = &run->target,
         .channel = run->channel,
         .durable = settings->durable ? &durable : NULL,
         // As gateways do, which listen to the shard that has the channel.
-        .is_sharded = settings->pubsub == PUBSUB_SHARDED ||
-                      (settings->pubsub == PUBSUB_AUTO && run->url.kind == REDIS_URL_CLUSTER),
+        .is_sharded = run->url.sharded,
     };
     enum exit_status status;
 

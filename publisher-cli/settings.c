@@ -1,20 +1,9 @@
 #include "publisher-cli/settings.h"
 
-static const char *const pubsubs[] = {"auto", "classic", "sharded", NULL};
-
 #define AT(member) .offset = offsetof(struct settings, member)
 static const struct option_spec specs[] = {
     REDIS_OPTIONS(settings, redis),
-    {.name = "pubsub",
-     .argument = "KIND",
-     .type = OPTION_ENUM,
-     AT(pubsub),
-     .default_text = "auto",
-     .names = pubsubs,
-     .help = "What the gateways' --pubsub is: classic (PUBLISH), sharded (SPUBLISH), or auto: sharded on a "
-             "cluster"},
     {.name = "timeout",
-     .argument = "TIME",
      .type = OPTION_DURATION,
      AT(timeout),
      .default_text = "5s",
@@ -48,7 +37,6 @@ static const struct option_spec specs[] = {
      AT(durable),
      .help = "Keep the event in its channel's history, so that a client that was away gets it later"},
     {.name = "keep",
-     .argument = "N",
      .type = OPTION_UINT,
      .properties = OPTION_COMMAND_LINE,
      AT(keep),
@@ -57,7 +45,6 @@ static const struct option_spec specs[] = {
      .default_note = "1000",
      .help = "How many events of the channel to keep"},
     {.name = "keep-for",
-     .argument = "TIME",
      .type = OPTION_DURATION,
      .properties = OPTION_COMMAND_LINE,
      AT(keep_for),
@@ -77,7 +64,6 @@ static const struct option_spec specs[] = {
      AT(lines),
      .help = "Each line of standard input is one event, sent as soon as it is read"},
     {.name = "max-message",
-     .argument = "SIZE",
      .type = OPTION_SIZE,
      AT(max_message),
      .default_text = "1MiB",

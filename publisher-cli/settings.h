@@ -8,13 +8,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-// Kinds of Pub/Sub, as the gateways' own option has them.
-enum pubsub { PUBSUB_AUTO, PUBSUB_CLASSIC, PUBSUB_SHARDED };
-
 struct settings {
     struct redis_options redis;
     char *event, *id;
-    int pubsub; // enum pubsub
     uint64_t max_message, timeout;
     uint64_t retry, keep, keep_for; // may be OPTION_UNSET
     bool durable, install, lines, json, help, version;

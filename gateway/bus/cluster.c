@@ -220,7 +220,7 @@ static void on_map(void *ctx, const struct cluster_slots *slots, size_t moved)
     else if (moved > 0)
         log_info("cluster", "%zu slots have another owner than before", moved);
     for (size_t i = 0; i < cl->count; i++)
-        node_channels_retry_moved(&cl->nodes[i]->channels);
+        node_channels_retry(&cl->nodes[i]->channels, CHANNEL_MOVED);
     if (moved == 0 && !cl->incomplete)
         return;
     assign(cl, slots);
@@ -268,7 +268,7 @@ static void tick_node(struct node *n, bool retry_denied)
     subscriptions_end_expired(n);
     resume_retry(n);
     if (retry_denied)
-        node_channels_retry_denied(&n->channels);
+        node_channels_retry(&n->channels, CHANNEL_DENIED);
 }
 
 void cluster_tick(struct cluster *cl)
@@ -282,7 +282,7 @@ void cluster_tick(struct cluster *cl)
     tell_gaps_due(cl);
     if (!cl->map)
         return;
-    if (!proven || cl->incomplete || cl->env->channels->unowned_count > 0)
+    if (!proven || cl->incomplete || !TAILQ_EMPTY(&cl->env->channels->unowned))
         cluster_map_refresh(cl->map, NULL);
     if (is_classic_cluster(cl) && !proven)
         rebalance(cl);

@@ -70,7 +70,7 @@ static void topology_changed(struct node *n, const char *error)
     if (n->env->cluster)
         n->env->on_topology_changed(n->env->cluster, n, error);
     else
-        node_channels_retry_moved(&n->channels); // there is no other node
+        node_channels_retry(&n->channels, CHANNEL_MOVED); // there is no other node
 }
 
 // The channel is unsubscribed. Without an UNSUBSCRIBE that means that its slot has left the node. Its streams
@@ -78,12 +78,12 @@ static void topology_changed(struct node *n, const char *error)
 static void on_unsubscribed(void *ctx, struct channel_ref channel)
 {
     struct node *n = ctx;
-    struct bus_channel *c;
-    if (!node_channels_unsubscribed(&n->channels, channel, &c))
+    struct bus_channel *c = node_channels_unsubscribed(&n->channels, channel);
+    if (!c)
         return;
-    if (c && c->handler)
+    if (c->handler)
         c->handler->on_unsubscribed(c->handler_ctx);
-    else if (c)
+    else
         delivery_unconfirm_channel(n->env->delivery, c);
     topology_changed(n, NULL);
 }

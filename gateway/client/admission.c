@@ -106,7 +106,8 @@ static bool is_from_trusted(const struct conn *c)
 // by which that has decided already. Writes a->status where the client is denied.
 static enum admission_verdict identify(struct admission *a)
 {
-    const struct client_settings *settings = conn_context(a->conn)->settings;
+    const struct client_context *cx = conn_context(a->conn);
+    const struct client_settings *settings = cx->settings;
     struct conn *c = a->conn;
     struct vouched_error error;
     switch (is_from_trusted(c) ? vouched_identify(&settings->vouched, a->req->fields, &c->principal, &error)
@@ -120,8 +121,12 @@ static enum admission_verdict identify(struct admission *a)
     case VOUCHED_NOTHING:
         break;
     }
-    a->status = auth_identify(settings, a->req, &c->principal, a->detail, sizeof a->detail);
-    return a->status ? ADMISSION_DENIED : ADMISSION_GRANTED;
+    a->status = auth_identify(settings, cx->counters, a->req, &c->principal, a->detail, sizeof a->detail);
+    if (a->status == AUTH_TRY_AGAIN)
+        a->status = 0;
+    else if (a->status == 0)
+        return ADMISSION_GRANTED;
+    return ADMISSION_DENIED;
 }
 
 enum admission_verdict admission_auth(struct admission *a)

@@ -13,6 +13,7 @@
 #include "gateway/fanout/replay_budget.h"
 
 struct admission_step;
+struct authenticator;
 struct connect_rate;
 
 struct client_settings {
@@ -20,7 +21,10 @@ struct client_settings {
     struct http_policy policy;
     const char *const *anonymous; // patterns of channels that need no token
     size_t anonymous_count;
-    size_t max_channels; // of one stream
+    struct authenticator *authenticator; // shared by all loops; NULL: no token is known
+    const char *token_cookie;            // where a token may be, too; NULL: nowhere
+    const char *token_query;             // likewise, a parameter of the query
+    size_t max_channels;                 // of one stream
     uint32_t heartbeat_ms, retry_ms;
     size_t queue_limit;                  // bytes queued for one stream
     struct replay_budget *replay_budget; // shared by all loops

@@ -16,20 +16,22 @@
 struct config {
     // Filled by the option table.
     char *file, *id, *admin_listen, *path, *listen_mode, *listen_group;
+    char *jwt_secret_file, *jwks, *jwks_ca, *jwt_issuer, *channels_claim, *token_cookie, *token_query;
     struct redis_options redis;
+    struct option_list jwt_keys, jwt_audiences, jwt_algorithms, grants;
     char *channels_header, *subject_header;
     struct option_list trusted_proxy, listen, anonymous, cors_origin, payload_rules, durable;
     uint64_t workers, max_channels, max_connections, max_per_user, max_per_ip, connect_rate, connect_burst;
     uint64_t heartbeat_ms, retry_ms, drain_timeout_ms;
     uint64_t queue_limit, max_message, backlog_limit, replay_limit, log_buffer;
-    int pubsub, refusal, slow_client, user_cap_policy, proxy_protocol, log_level, log_format;
-    bool check_config, print_config, version, help;
+    int refusal, slow_client, user_cap_policy, proxy_protocol, log_level, log_format;
+    bool seccomp, check_config, print_config, version, help;
 
     // Derived from them.
     char name[300]; // --id, or host:port
     struct listen_access listen_access;
     struct redis_url redis_url;
-    bool sharded; // Pub/Sub is, by --pubsub and what --redis names
+    struct authenticator *authenticator; // NULL: no key of tokens is configured
     struct payload_policy payload;
     struct peer_ranges trusted;          // of --trusted-proxy
     const char *const *durable_patterns; // of --durable, or of all channels
@@ -37,7 +39,6 @@ struct config {
     bool durable_named;                  // --durable names patterns
 };
 
-enum pubsub { PUBSUB_AUTO, PUBSUB_CLASSIC, PUBSUB_SHARDED };
 enum slow_client { SLOW_CLIENT_CLOSE, SLOW_CLIENT_DROP_OLDEST };
 enum user_cap_policy { USER_CAP_REFUSE, USER_CAP_OLDEST };
 enum refusal { REFUSAL_RETRY, REFUSAL_STATUS };

@@ -5,11 +5,14 @@
 #include <string.h>
 
 #include "common/pattern.h"
+#include "gateway/auth/jwt_algorithm.h"
 #include "gateway/client/http_text.h"
 #include "gateway/client/listen_address.h"
 #include "gateway/client/peer_address.h"
 #include "gateway/fanout/message.h"
 #include "gateway/process/origin.h"
+
+#define TOKEN_NAME_MAX 128
 
 bool config_check_pattern(const char *text, char *error, size_t error_size)
 {
@@ -107,6 +110,33 @@ bool config_check_path(const char *text, char *error, size_t error_size)
     else if (!ok)
         snprintf(error, error_size, "is no path for streams; write for example /stream");
     return ok && !is_page(text);
+}
+
+bool config_check_algorithms(const char *text, char *error, size_t error_size)
+{
+    unsigned ignored = 0;
+    snprintf(error, error_size, "is no algorithm of tokens; write for example ES256 or RS256,EdDSA");
+    return jwt_algorithms_add(text, &ignored);
+}
+
+// A token of RFC 9110, as the name of a cookie is.
+bool config_check_cookie(const char *text, char *error, size_t error_size)
+{
+    bool ok = text[0] != '\0' && strlen(text) <= TOKEN_NAME_MAX;
+    for (const char *at = text; *at; at++)
+        ok = ok && http_is_token(*at);
+    snprintf(error, error_size, "is no name of a cookie");
+    return ok;
+}
+
+bool config_check_query(const char *text, char *error, size_t error_size)
+{
+    static const char *const taken[] = {"channel", "last_event_id", "lastEventId", "control", "ticket"};
+    bool ok = config_check_cookie(text, error, error_size);
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
+        ok = ok && strcmp(text, taken[i]) != 0;
+    snprintf(error, error_size, "is no name for a parameter; write for example access_token");
+    return ok;
 }
 
 bool config_is_id_byte(char c)

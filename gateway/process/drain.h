@@ -30,7 +30,7 @@ void drain_ignore_signals(void);
 // descriptors.
 bool drain_watch(struct drain *d, struct ev_loop *loop, struct status *status, struct worker **workers,
                  uint64_t timeout_ms);
-// Stops watching, before the loop is destroyed; signals are ignored from then on. No effect where drain_watch
+// Stops watching, before the loop is destroyed; signals stay blocked from then on. No effect where drain_watch
 // was not called or failed.
 void drain_unwatch(struct drain *d);
 // A worker has no connection left.

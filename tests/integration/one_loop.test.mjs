@@ -4,11 +4,12 @@
 import '../lib/plain_build.mjs';
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
+import { buildPlain } from '../lib/calls.mjs';
 import { Crowd, descriptorsAllowed } from '../lib/crowd.mjs';
 import { scopeOf } from '../lib/scope.mjs';
 import { startTier } from '../lib/tier.mjs';
 import { until } from '../lib/wait.mjs';
-import { buildPlain, counting, show } from '../lib/work.mjs';
+import { counting, show } from '../lib/work.mjs';
 
 const BESIDE = 60; // calls for canaries and ticks while the work is counted
 
