@@ -133,7 +133,8 @@ $(BUILD)/tests/%.so: tests/lib/%.c
 	$(Q)$(CC) -D_GNU_SOURCE -std=c11 -O2 -g $(WARN) -fPIC -shared -o $@ $<
 
 # tests/fuzz/fuzz_MODULE.c becomes one libFuzzer program each. All of them share FUZZ_SECONDS. What they learn stays in
-# build/fuzz/corpus, so that the next run begins where this one ended; a crash is left in build/fuzz/crash-MODULE-*.
+# build/fuzz/corpus, beside the examples of tests/fuzz/corpus, so that the next run begins where this one ended; a crash is
+# left in build/fuzz/crash-MODULE-*.
 FUZZ_SECONDS ?= 60
 FUZZ_SRC     := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_BIN     := $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(FUZZ_SRC))
@@ -147,7 +148,7 @@ fuzz-programs: $(FUZZ_BIN)
 	@for program in $^; do \
 	  name=$${program##*/fuzz_}; log=$(BUILD)/$$name.log; mkdir -p $(BUILD)/corpus/$$name; \
 	  $$program -max_total_time=$(FUZZ_SHARE) -artifact_prefix=$(BUILD)/crash-$$name- -print_final_stats=1 \
-	    $(BUILD)/corpus/$$name >$$log 2>&1 || { cat $$log; echo "fuzz_$$name failed, see above"; exit 1; }; \
+	    $(BUILD)/corpus/$$name $$(find tests/fuzz/corpus -type d -name $$name) >$$log 2>&1 || { cat $$log; echo "fuzz_$$name failed, see above"; exit 1; }; \
 	  sed -n "s/^stat::number_of_executed_units: */fuzz_$$name: no failure in $(FUZZ_SHARE) s, inputs tried: /p" $$log; \
 	done
 
