@@ -15,6 +15,7 @@
 struct admission_step;
 struct authenticator;
 struct connect_rate;
+struct ticket_keys;
 
 struct client_settings {
     const char *stream_path;
@@ -40,6 +41,8 @@ struct client_settings {
     enum proxy_version proxy_protocol; // of public listeners
     struct peer_ranges trusted;        // proxies that are believed
     struct vouched_headers vouched;
+    struct ticket_keys *ticket_keys;        // NULL: there are no tickets
+    bool revocation;                        // Redis is asked whether a token is revoked; needs `users`
     const struct admission_step *admission; // NULL: admission_steps
 };
 
