@@ -23,8 +23,8 @@ struct place {
 };
 
 struct user {
-    struct map_entry entry;     // in `by_key`
-    TAILQ_HEAD(, place) places; // oldest first; never empty
+    struct map_entry entry;               // in `by_key`
+    TAILQ_HEAD(place_list, place) places; // oldest first; never empty
     size_t count;
     char key[];
 };
