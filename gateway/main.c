@@ -168,6 +168,7 @@ static void fill_settings(struct gateway *g)
         .user_cap = {.max = c->max_per_user, .replace_oldest = c->user_cap_policy == USER_CAP_OLDEST},
         .address_cap = {.max = c->max_per_ip},
         .connect_rate = g->connect_rate,
+        .proxy_protocol = (enum proxy_version)c->proxy_protocol,
         .trusted = c->trusted,
         .vouched = {.channels = c->channels_header, .subject = c->subject_header},
         .refuse_with_status = c->refusal == REFUSAL_STATUS,

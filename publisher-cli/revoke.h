@@ -21,4 +21,4 @@ const char *revoke_problem(const struct revocation *revocation);
 // False on failure; `*key_is_set` says whether new streams are refused nevertheless. `receivers` gets how many
 // connections of gateways got the message.
 bool revoke_send(const struct redis_target *target, const struct revocation *revocation, bool *key_is_set,
-            uint64_t *receivers, struct failure *failure);
+                 uint64_t *receivers, struct failure *failure);

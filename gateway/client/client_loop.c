@@ -12,6 +12,7 @@
 #include "gateway/client/admission_asks.h"
 #include "gateway/client/answer.h"
 #include "gateway/client/conn.h"
+#include "gateway/client/conn_proxy.h"
 #include "gateway/client/conn_read.h"
 #include "gateway/client/conn_tls.h"
 #include "gateway/client/request.h"
@@ -53,6 +54,7 @@ static bool is_excused(struct conn *c)
         if (c->state != CONN_CLOSED && !wheel_is_set(&c->deadline))
             conn_set_deadline(c, LATE_GRACE_MS);
         break;
+    case CONN_PROXY:
     case CONN_HEAD:
     case CONN_LINGER:
         conn_read(c);
@@ -80,6 +82,9 @@ static void on_deadline(struct wheel_entry *e, void *ctx)
     if (l->is_late && is_excused(c))
         return;
     switch ((enum conn_state)c->state) {
+    case CONN_PROXY:
+        conn_proxy_timeout(c);
+        break;
     case CONN_HANDSHAKE:
         conn_tls_count_timeout(c);
         conn_close(c, CLOSE_HEAD_TIMEOUT);
@@ -336,8 +341,8 @@ void client_loop_add(struct client_loop *l, int fd, const struct listen_attribut
     ev_io_init(&c->io, on_io, fd, EV_READ);
     c->io.data = cx;
     c->is_tls = from->tls;
-    c->state = from->tls ? CONN_HANDSHAKE : CONN_HEAD;
     c->is_admin = from->role == LISTENER_ADMIN;
+    c->state = peer && cx->settings->proxy_protocol != PROXY_OFF ? CONN_PROXY : conn_after_proxy(c);
     c->deadline.owner = (uint32_t)cx->now_ms;
     c->reason = CLOSE_HEAD_TIMEOUT;
     conn_enter_streamless(c);
@@ -345,8 +350,11 @@ void client_loop_add(struct client_loop *l, int fd, const struct listen_attribut
     counter_add(cx->counters, COUNTER_SOCKETS_OPEN, 1);
     conn_set_deadline(c, cx->draining ? DRAIN_IDLE_MS : cx->settings->head_timeout_ms);
     ev_io_start(cx->loop, &c->io);
+    if (c->state == CONN_PROXY)
+        conn_proxy_begin(c);
     // The request is usually there already: one wake-up less.
-    conn_read(c);
+    if (c->state != CONN_CLOSED)
+        conn_read(c);
 }
 
 void client_loop_deliver(struct client_loop *l, struct frame *f, bool more)
@@ -398,7 +406,7 @@ void client_loop_drain(struct client_loop *l)
     size_t cursor = 0;
     for (struct conn *c; (c = id_table_next(&cx->conns, &cursor));) {
         admission_end(c, CLOSE_DRAIN, DRAINING);
-        if (c->state == CONN_HANDSHAKE || c->state == CONN_HEAD)
+        if (c->state <= CONN_HEAD)
             conn_set_deadline(c, DRAIN_IDLE_MS);
     }
 }

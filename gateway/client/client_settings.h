@@ -7,6 +7,7 @@
 
 #include "gateway/client/http_response.h"
 #include "gateway/client/peer_address.h"
+#include "gateway/client/proxy_protocol.h"
 #include "gateway/client/users.h"
 #include "gateway/client/vouched.h"
 #include "gateway/fanout/replay_budget.h"
@@ -39,6 +40,7 @@ struct client_settings {
     struct users_cap user_cap; // of streams with one subject
     struct users_cap address_cap;      // of streams from one address
     struct connect_rate *connect_rate; // shared by all loops; NULL: off
+    enum proxy_version proxy_protocol; // of public listeners
     struct peer_ranges trusted;        // proxies that are believed
     struct vouched_headers vouched;
     struct ticket_keys *ticket_keys;        // NULL: there are no tickets
@@ -49,5 +51,6 @@ struct client_settings {
 // Whether an option asks where connections come from.
 static inline bool client_settings_need_peers(const struct client_settings *s)
 {
-    return s->address_cap.max > 0 || s->connect_rate || s->trusted.count > 0;
+    return s->address_cap.max > 0 || s->connect_rate || s->trusted.count > 0 ||
+           s->proxy_protocol != PROXY_OFF;
 }

@@ -16,6 +16,7 @@
     X(REFUSED, "refused")                                                                                    \
     X(IDLE, "idle")                                                                                          \
     X(EVICTED, "evicted")                                                                                    \
+    X(PROXY_HEADER, "proxy_header")                                                                          \
     X(HEAD_TIMEOUT, "head_timeout")                                                                          \
     X(HANDSHAKE_FAILED, "handshake_failed")                                                                  \
     X(NOISY, "noisy")                                                                                        \

@@ -136,6 +136,7 @@ static bool is_legal_move(enum conn_state from, enum conn_state to)
 {
 #define TO(state) (1u << (state))
     static const unsigned legal[] = {
+        [CONN_PROXY] = TO(CONN_HANDSHAKE) | TO(CONN_HEAD) | TO(CONN_CLOSED),
         [CONN_HANDSHAKE] = TO(CONN_HEAD) | TO(CONN_FINISHING) | TO(CONN_CLOSED),
         [CONN_HEAD] = TO(CONN_ADMITTING) | TO(CONN_FINISHING) | TO(CONN_CLOSED),
         [CONN_ADMITTING] = TO(CONN_WAITING) | TO(CONN_FINISHING) | TO(CONN_CLOSED),
@@ -163,7 +164,7 @@ void conn_set_state(struct conn *c, enum conn_state next)
     assert(is_legal_move(c->state, next));
     if (next >= CONN_FINISHING)
         leave_users(c);
-    if (c->state == CONN_HEAD)
+    if (c->state == CONN_PROXY || c->state == CONN_HEAD)
         conn_head_free(c->head);
     else if (c->state == CONN_ADMITTING)
         free(c->admission);

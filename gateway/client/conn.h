@@ -1,6 +1,7 @@
 // One client connection, from accept to close.
 //
-//      HANDSHAKE (TLS only) --done--> HEAD
+//      PROXY (--proxy-protocol) --its header--> HANDSHAKE (TLS only) --done--> HEAD
+//
 //      HEAD --stream's request--> ADMITTING --joined--> WAITING --Redis confirmed--> STREAM
 //       |                            |                     |                            |
 //       | page, error                | problem, refusal    | refusal                    | end
@@ -21,6 +22,7 @@
 #include "gateway/client/peer_address.h"
 
 enum conn_state {
+    CONN_PROXY,
     CONN_HANDSHAKE,
     CONN_HEAD,
     CONN_ADMITTING,
@@ -62,7 +64,7 @@ struct conn {
     struct outq *queue;          // NULL: nothing waits
     struct principal *principal; // owned; NULL: anonymous, or not asked yet
     union {
-        struct conn_head *head;      // HEAD: or NULL
+        struct conn_head *head;      // PROXY, HEAD: or NULL
         struct admission *admission; // ADMITTING: while a step is pending; or NULL
         char *origin;                // WAITING: the Origin header, for the answer; or NULL
         uint64_t discarded;          // STREAM: bytes the client sent although nothing more is read
@@ -103,6 +105,11 @@ void conn_destroy(struct conn *c);
 // The one place where a state changes, by a line of the drawing above. Frees what belongs to the state that
 // is left; the union is zero in the next one.
 void conn_set_state(struct conn *c, enum conn_state next);
+// The first state of a connection, or the next one where that is PROXY.
+static inline enum conn_state conn_after_proxy(const struct conn *c)
+{
+    return c->is_tls ? CONN_HANDSHAKE : CONN_HEAD;
+}
 // Frees a head, which may be NULL.
 void conn_head_free(struct conn_head *head);
 // A new connection: the last one of those without a stream to be evicted.

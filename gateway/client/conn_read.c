@@ -7,6 +7,7 @@
 #include "common/log.h"
 #include "gateway/client/answer.h"
 #include "gateway/client/conn_tls.h"
+#include "gateway/client/conn_proxy.h"
 #include "gateway/client/request.h"
 
 // Bytes that the client of a stream may send behind its request, though nothing is expected of it: after more
@@ -154,6 +155,10 @@ static void read_end(struct conn *c, enum close_reason reason)
 
 void conn_read(struct conn *c)
 {
+    if (c->state == CONN_PROXY)
+        conn_proxy_read(c);
+    if (c->state == CONN_PROXY || c->state == CONN_CLOSED)
+        return;
     char bytes[HTTP_HEAD_MAX];
     if (c->state == CONN_HANDSHAKE && conn_tls_must_wait(c))
         return;

@@ -88,25 +88,48 @@ static void walk_x_forwarded_for(struct walk *w, struct http_text value)
     }
 }
 
-// The value of the one parameter `for` of an element, without its quotes. False where there is none, or two.
+// Whether `t` is a quoted-string (RFC 9110 section 5.6.4), and nothing else.
+static bool is_quoted(struct http_text t)
+{
+    size_t i = 1;
+    if (t.len < 2 || t.at[0] != '"')
+        return false;
+    while (i < t.len && t.at[i] != '"')
+        i += t.at[i] == '\\' ? 2 : 1;
+    return i == t.len - 1;
+}
+
+static bool is_token(struct http_text t)
+{
+    for (size_t i = 0; i < t.len; i++)
+        if (!http_is_token(t.at[i]))
+            return false;
+    return t.len > 0;
+}
+
+// The value of the one parameter `for` of an element, without its quotes. False where there is none, or two, or
+// anything that breaks the grammar: a client that leaves a quote open would swallow what the proxy appends.
 static bool parameter_for(struct http_text element, struct http_text *node)
 {
     struct http_text pair;
     bool found = false;
     while (next_part(&element, ';', &pair)) {
         const char *equals = pair.len ? memchr(pair.at, '=', pair.len) : NULL;
-        if (!equals || !http_text_is((struct http_text){pair.at, (size_t)(equals - pair.at)}, "for"))
+        if (!equals)
+            return false;
+        struct http_text name = {pair.at, (size_t)(equals - pair.at)};
+        struct http_text value = {equals + 1, pair.len - name.len - 1};
+        bool quoted = is_quoted(value);
+        if (!is_token(name) || (!quoted && !is_token(value)))
+            return false;
+        if (!http_text_is(name, "for"))
             continue;
-        *node = (struct http_text){equals + 1, pair.len - (size_t)(equals - pair.at) - 1};
         if (found)
             return false;
         found = true;
+        // No address has a byte that needs a backslash: what has one is no address.
+        *node = quoted ? (struct http_text){value.at + 1, value.len - 2} : value;
     }
-    // No address has a byte that needs a backslash: what has one is no address.
-    if (found && node->len >= 2 && node->at[0] == '"' && node->at[node->len - 1] == '"')
-        *node = (struct http_text){node->at + 1, node->len - 2};
-    else if (found && memchr(node->at, ':', node->len))
-        return false; // a port, or IPv6, is quoted (RFC 7239 section 4)
     return found;
 }
 

@@ -23,8 +23,8 @@ struct place {
 };
 
 struct user {
-    struct map_entry entry;     // in `by_key`
-    TAILQ_HEAD(, place) places; // oldest first; never empty
+    struct map_entry entry;               // in `by_key`
+    TAILQ_HEAD(place_list, place) places; // oldest first; never empty
     size_t count;
     char key[];
 };
@@ -219,10 +219,8 @@ size_t users_each(struct users *u, const char *key, void (*on_id)(void *ctx, uin
     pthread_mutex_lock(&u->lock);
     const struct user *user = user_find(u, key);
     size_t count = user ? user->count : 0;
-    struct place *p;
-    if (user)
-        TAILQ_FOREACH(p, &user->places, in_user)
-    on_id(ctx, p->id);
+    for (const struct place *p = user ? TAILQ_FIRST(&user->places) : NULL; p; p = TAILQ_NEXT(p, in_user))
+        on_id(ctx, p->id);
     pthread_mutex_unlock(&u->lock);
     return count;
 }

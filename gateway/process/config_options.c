@@ -9,6 +9,7 @@
 static const char *const revocations[] = {"off", "on", NULL};
 static const char *const slow_clients[] = {"close", "drop-oldest", NULL};
 static const char *const refusals[] = {"retry", "status", NULL};
+static const char *const proxy_protocols[] = {"off", "v1", "v2", "any", NULL};
 static const char *const user_cap_policies[] = {"refuse", "oldest", NULL};
 
 #define AT(field) .offset = offsetof(struct config, field)
@@ -270,6 +271,15 @@ static const struct option_spec specs[] = {
      .help =
          "Address or range of a proxy whose X-Forwarded-For, Forwarded, and headers below are believed, or "
          "unix for all unix sockets; repeatable"},
+    {.name = "proxy-protocol",
+     .argument = "KIND",
+     .type = OPTION_ENUM,
+     AT(proxy_protocol),
+     .default_text = "off",
+     .names = proxy_protocols,
+     .help =
+         "PROXY header that every connection to --listen must begin with: v1, v2 or any; off for none. With "
+         "--trusted-proxy, from those addresses only"},
     {.name = "channels-header",
      .type = OPTION_STRING,
      AT(channels_header),

@@ -95,6 +95,13 @@ static const struct {
     {"Forwarded: host=\"a,for=6.6.6.6\";for=1.1.1.1\r\n", "1.1.1.1"},
     {"Forwarded: host=\"a;for=6.6.6.6\";for=1.1.1.1\r\n", "1.1.1.1"},
     {"Forwarded: host=\"a\\\";for=6.6.6.6;x=\";for=1.1.1.1\r\n", "1.1.1.1"},
+    {"Forwarded: for=6.6.6.6;host=\", for=1.1.1.1\r\n", "10.0.0.9"},
+    {"Forwarded: for=6.6.6.6;host=\", for=\"1.1.1.1:80\"\r\n", "10.0.0.9"},
+    {"Forwarded: for=6.6.6.6;x=\", for=\"1.1.1.1:80\";host=\"a\\\"b\"\r\n", "10.0.0.9"},
+    {"Forwarded: for=6.6.6.6;host=\"\\, for=1.1.1.1\r\n", "10.0.0.9"},
+    {"Forwarded: for=6.6.6.6;\r\n", "10.0.0.9"},
+    {"Forwarded: for=6.6.6.6;x\r\n", "10.0.0.9"},
+    {"Forwarded: for=6.6.6.6;x=a b\r\n", "10.0.0.9"},
     // Both headers: the proxy writes one of them, and which one nobody knows.
     {"X-Forwarded-For: 1.1.1.1\r\nForwarded: for=1.1.1.1\r\n", "1.1.1.1"},
     {"X-Forwarded-For: 1.1.1.1\r\nForwarded: for=6.6.6.6\r\n", "10.0.0.9"},

@@ -112,6 +112,13 @@ static const struct {
     {"max-connections", "1", "2", "100000000"},
     {"max-connections-per-user", "1", "2", "1000000"},
     {"user-cap-policy", "oldest", "refuse", "oldest"},
+    {"max-connections-per-ip", "1", "2", "1000000"},
+    {"connect-rate", "1", "2", "1000000"},
+    {"connect-burst", "1", "2", "1000000"},
+    {"trusted-proxy", "10.0.0.0/8", "unix", "2001:db8::/32"},
+    {"proxy-protocol", "v1", "v2", "any"},
+    {"channels-header", "X-A", "X-B", "x_c"},
+    {"subject-header", "X-A", "X-B", "x_c"},
     {"max-channels", "1", "2", "1024"},
     {"queue-limit", "1", "1023", "1GiB"},
     {"slow-client", "drop-oldest", "close", "drop-oldest"},
@@ -165,6 +172,10 @@ static void give(const char *name, const char *flag, const char *environment, co
         argument("--anonymous=news");
     if (strcmp(name, "redis-sentinel-password-file") == 0)
         argument("--redis=redis+sentinel://h/main"); // it would be refused without
+    if (strstr(name, "-header"))
+        argument("--trusted-proxy=10.0.0.1"); // likewise
+    if (strcmp(name, "connect-burst") == 0)
+        argument("--connect-rate=1"); // likewise
     if (flag) {
         snprintf(texts[0], sizeof *texts, "--%s=%s", name, value_of(flag));
         argument(texts[0]);

@@ -44,10 +44,12 @@ TESTS_WITH(.setup_once = scratch_setup, .teardown_once = scratch_teardown, .setu
 #define NO_SIZE " is not a size; write for example 4096, 256KiB or 1MiB"
 #define NO_NUMBER " is not a whole number; write for example 64"
 #define NO_ORIGIN " is no origin; write for example https://app.example.com"
+#define NO_RANGE " is no address or range of addresses; write for example 10.0.0.0/8, 2001:db8::7 or unix"
 #define NO_ID " is no id; use 1 to 128 printable ASCII characters without blanks and quotes"
 #define NO_RULE " is not auto, text, envelope or PATTERN=MODE; write for example chat:*=text"
 #define IS_PAGE                                                                                              \
-    " is where the gateway has pages of its own (/health, /metrics, /dashboard, /ticket); write for example /stream"
+    " is where the gateway has pages of its own (/health, /metrics, /dashboard, /ticket); write for "        \
+    "example /stream"
 #define NO_PASSWORD                                                                                          \
     "--redis: there is a user but no password; write it redis://USER:PASSWORD@HOST, or give "                \
     "--redis-password-file; a password alone is written redis://:PASSWORD@HOST"
@@ -96,6 +98,10 @@ static const struct {
     {"backlog-limit", "1023KiB", "\"1023KiB\" is too small; the least is 1MiB"},
     {"replay-limit", "1023KiB", "\"1023KiB\" is too small; the least is 1MiB"},
     {"durable", "user:{", "\"user:{\" is no channel pattern; write for example news or public:*"},
+    {"trusted-proxy", "10.0.0.1/8", "\"10.0.0.1/8\"" NO_RANGE},
+    {"trusted-proxy", "proxy.example.com", "\"proxy.example.com\"" NO_RANGE},
+    {"channels-header", "X Channels",
+     "\"X Channels\" is no name of a header; write for example X-SSE-Channels"},
     {"anonymous", "a b", "\"a b\" is no channel pattern; write for example news or public:*"},
     {"anonymous", "*:news", "\"*:news\" is no channel pattern; write for example news or public:*"},
     {"cors-origin", "app.example.com", "\"app.example.com\"" NO_ORIGIN},
@@ -162,6 +168,11 @@ static const struct {
      "nobody could subscribe to anything: open channels to all with --anonymous PATTERN (for example "
      "--anonymous "
      "'public:*'), or to tokens with --jwt-secret-file, --jwt-key or --jwks"},
+    {{"--anonymous=a", "--subject-header=X-User", NULL},
+     "--subject-header: nobody is believed: name the proxy with --trusted-proxy"},
+    {{"--channels-header=X-Channels", NULL},
+     "--channels-header: nobody is believed: name the proxy with --trusted-proxy"},
+    {{"--anonymous=a", "--connect-burst=5", NULL}, "--connect-burst: give --connect-rate, too"},
     {{"--anonymous=a", "--listen=", NULL}, "--listen: give 1 to 16 addresses"},
     {{"--anonymous=a", "--cors-origin=*", "--cors-origin=https://a", NULL},
      "--cors-origin: * stands alone or not at all"},
