@@ -2,6 +2,8 @@
 // 2.3 and 2.4, which are about encrypted tokens: those are refused.
 #include "gateway/auth/authenticator.h"
 
+#include <errno.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -596,6 +598,32 @@ TEST(a_token_of_more_than_8192_characters_is_refused)
     memset(text, ' ', 7000);
     (void)snprintf(text + 7000, sizeof text - 7000, "%s", GOOD);
     ck_assert_int_eq(check_secret(HS256, text), TOKEN_MALFORMED);
+}
+
+// ---- memory
+
+static long allocations_left;
+
+static void *scarce(size_t size)
+{
+    if (allocations_left-- > 0)
+        return malloc(size);
+    errno = ENOMEM;
+    return NULL;
+}
+
+// A token that is good must not be called bad: a browser would give up for good.
+TEST_LOOP(where_memory_is_short_a_token_is_not_called_bad, 0, 60)
+{
+    begin_secret();
+    const char *token = token_make("{\"alg\":\"HS256\",\"typ\":\"JWT\"}",
+                                   "{\"sub\":\"42\",\"exp\":1800000060,\"channels\":[\"a\",\"b\"]}",
+                                   SIGN_HS256, NULL, TOKEN_SECRET);
+    allocations_left = _i;
+    json_set_alloc_funcs(scarce, free);
+    enum token_verdict verdict = check(token);
+    json_set_alloc_funcs(malloc, free);
+    ck_assert_int_eq(verdict, allocations_left >= 0 ? TOKEN_ACCEPTED : TOKEN_NO_MEMORY);
 }
 
 // ---- keys
