@@ -34,7 +34,7 @@ const plan = [
     often: quick ? 1 : 3, size: { streams: 5000, rate: 5000, messages: quick ? 10000 : 25000 } },
   { name: 'own_20000', run: scenarios.ownChannels, who: [...both, twoWorkers],
     often: quick ? 1 : 3, size: { streams: 5000, rate: 20000, messages: quick ? 20000 : 100000 } },
-  { name: 'accept', run: scenarios.accept, who: [gateway(), gateway({ tokens: true })], often: quick ? 1 : 3, size: { streams: quick ? 2000 : 10000 } },
+  { name: 'accept', run: scenarios.accept, who: [gateway(), gateway({ tokens: true }), gateway({ tokens: true, revocation: false })], often: quick ? 1 : 3, size: { streams: quick ? 2000 : 10000 } },
   { name: 'ingest', run: scenarios.ingest, who: both, size: { messages: quick ? 300000 : 1000000 } },
   { name: 'workers_2', run: scenarios.oneChannel, who: [gateway({ workers: 1, core: '0,1' }), gateway({ workers: 2, core: '0,1' })],
     size: quick ? { streams: 2000, messages: 30, rate: 20 } : { streams: 10000, messages: 100, rate: 4 } },
