@@ -48,10 +48,13 @@ static void teardown(void)
 
 TESTS_WITH(.setup_once = setup_once, .teardown_once = scratch_teardown, .setup = setup, .teardown = teardown);
 
-// Returns the path; static for each name that is used.
+// Returns the path, which lasts for the test.
 static const char *file(const char *name, const char *content)
 {
-    char *path = strdup(scratch_path(name));
+    static char paths[8][256];
+    static unsigned next;
+    char *path = paths[next++ % 8];
+    snprintf(path, sizeof paths[0], "%s", scratch_path(name));
     FILE *f = fopen(path, "w");
     ck_assert_ptr_nonnull(f);
     ck_assert_int_ge(fputs(content, f), 0);
