@@ -1,5 +1,6 @@
 #include "gateway/auth/authenticator.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -117,9 +118,12 @@ static enum token_verdict verify_with(const struct key_set *set, const struct jw
 {
     const struct jwt_key *keys[KEY_SET_TRIES];
     size_t count = key_set_find(set, jwt->kid, jwt->algorithm, keys, knows_id);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         if (jwt_key_verify(keys[i], jwt))
             return TOKEN_ACCEPTED;
+        if (errno == ENOMEM)
+            return TOKEN_NO_MEMORY;
+    }
     *knows_id = *knows_id || jwt->kid[0] == '\0';
     return count > 0 ? TOKEN_SIGNATURE : *knows_id ? TOKEN_ALGORITHM : TOKEN_UNKNOWN_KEY;
 }
@@ -130,7 +134,8 @@ static enum token_verdict verify_fetched(struct jwks_fetch *fetch, const struct 
     struct key_set *set = jwks_fetch_keys(fetch);
     enum token_verdict verdict = set ? verify_with(set, jwt, &knows_id) : TOKEN_UNKNOWN_KEY;
     key_set_release(set);
-    if (verdict != TOKEN_ACCEPTED && !knows_id && jwks_fetch_await(fetch, jwt->kid))
+    if (verdict != TOKEN_ACCEPTED && verdict != TOKEN_NO_MEMORY && !knows_id &&
+        jwks_fetch_await(fetch, jwt->kid))
         return TOKEN_KEY_AWAITED;
     return verdict;
 }
@@ -144,7 +149,9 @@ static enum token_verdict verify(struct authenticator *a, const struct jwt *jwt)
     enum token_verdict verdict = verify_with(files, jwt, &knows_id);
     key_set_release(files);
     // No fetched key is symmetric.
-    return verdict == TOKEN_ACCEPTED || !a->fetch || is_symmetric ? verdict : verify_fetched(a->fetch, jwt);
+    return verdict == TOKEN_ACCEPTED || verdict == TOKEN_NO_MEMORY || !a->fetch || is_symmetric
+               ? verdict
+               : verify_fetched(a->fetch, jwt);
 }
 
 enum token_verdict authenticator_check(struct authenticator *a, const char *token, size_t len, int64_t now_s,
@@ -158,7 +165,7 @@ enum token_verdict authenticator_check(struct authenticator *a, const char *toke
         return verdict;
     json_t *claims = jwt_claims(&jwt);
     if (!claims)
-        return TOKEN_MALFORMED;
+        return errno == ENOMEM ? TOKEN_NO_MEMORY : TOKEN_MALFORMED;
     verdict = token_claims_check(claims, &a->settings.policy, now_s, who);
     json_decref(claims);
     return verdict;

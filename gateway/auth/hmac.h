@@ -14,6 +14,6 @@ size_t hmac_size(enum hmac_hash hash);
 // Writes the code of `data` into `out`, which has room for hmac_size(hash). False when out of memory.
 bool hmac_sign(enum hmac_hash hash, const void *key, size_t key_len, const void *data, size_t len,
                unsigned char *out);
-// True where `code` is the whole code of `data`.
+// True where `code` is the whole code of `data`. Else errno is EINVAL, or ENOMEM when out of memory.
 bool hmac_verify(enum hmac_hash hash, const void *key, size_t key_len, const void *data, size_t len,
                  const unsigned char *code, size_t code_len);

@@ -1,6 +1,7 @@
 #include "gateway/auth/https_get.h"
 
 #include <curl/curl.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,17 +41,25 @@ static int on_progress(void *ctx, curl_off_t a, curl_off_t b, curl_off_t c, curl
     return t->get->is_stopping(t->get->ctx);
 }
 
-// -1 where Cache-Control has no max-age.
-static int64_t max_age(CURL *curl)
+int64_t https_max_age(const char *cache_control)
+{
+    static const char name[] = "max-age=";
+    const char *at = strcasestr(cache_control, name);
+    if (!at || (at > cache_control && !strchr(" ,\t", at[-1])))
+        return -1;
+    at += sizeof name - 1;
+    if (*at < '0' || *at > '9')
+        return -1;
+    errno = 0;
+    long long seconds = strtoll(at, NULL, 10);
+    return errno == 0 ? seconds : INT64_MAX;
+}
+
+static int64_t max_age_of(CURL *curl)
 {
     struct curl_header *header;
-    if (curl_easy_header(curl, "cache-control", 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
-        return -1;
-    const char *at = strcasestr(header->value, "max-age=");
-    if (!at || at[8] < '0' || at[8] > '9' || (at > header->value && !strchr(" ,\t", at[-1])))
-        return -1;
-    return (int64_t)strtoul(at + 8, NULL, 10) &
-           INT64_MAX; // too large is the largest, which the caller bounds
+    bool found = curl_easy_header(curl, "cache-control", 0, CURLH_HEADER, -1, &header) == CURLHE_OK;
+    return found ? https_max_age(header->value) : -1;
 }
 
 static bool set_options(CURL *curl, struct transfer *t, char *reason)
@@ -89,7 +98,7 @@ bool https_get(const struct https_get *get, struct https_answer *answer, char *e
         else if (!ok)
             snprintf(error, error_size, "the status is %ld", status);
         if (ok)
-            answer->max_age_s = max_age(curl);
+            answer->max_age_s = max_age_of(curl);
     }
     curl_easy_cleanup(curl);
     return ok;

@@ -1,5 +1,6 @@
 #include "gateway/auth/json_strict.h"
 
+#include <errno.h>
 #include <stdbool.h>
 
 // Counts brackets outside of strings before anything is allocated: the parser recurses once for each of them.
@@ -26,13 +27,15 @@ static bool is_shallow(const char *text, size_t len, unsigned depth_max)
 
 json_t *json_strict_object(const char *text, size_t len, unsigned depth_max)
 {
-    json_error_t ignored;
-    if (!is_shallow(text, len, depth_max))
-        return NULL;
-    json_t *value = json_loadb(text, len, JSON_REJECT_DUPLICATES, &ignored);
+    json_error_t ignored; // it calls some failures of malloc a syntax error; errno says which are
+    errno = 0;
+    json_t *value =
+        is_shallow(text, len, depth_max) ? json_loadb(text, len, JSON_REJECT_DUPLICATES, &ignored) : NULL;
     if (json_is_object(value))
         return value;
+    int failure = !value && errno == ENOMEM ? ENOMEM : EINVAL;
     json_decref(value);
+    errno = failure;
     return NULL;
 }
 

@@ -5,7 +5,7 @@
 #include <jansson.h>
 #include <stddef.h>
 
-// NULL where the text is not as above, or out of memory. The caller releases the object.
+// NULL with errno EINVAL where the text is not as above, ENOMEM when out of memory. The caller releases the object.
 json_t *json_strict_object(const char *text, size_t len, unsigned depth_max);
 // The text of a string value, NULL for any other value; `value` may be NULL.
 const char *json_strict_text(const json_t *value);

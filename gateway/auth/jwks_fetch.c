@@ -74,13 +74,13 @@ static bool is_stopping(void *ctx)
     return atomic_load(&f->stopping);
 }
 
-// The time until the next fetch, as the answer says, within bounds.
-static uint32_t refresh_after(const struct https_answer *answer)
+uint32_t jwks_refresh_ms(int64_t max_age_s)
 {
-    if (answer->max_age_s < 0)
+    if (max_age_s < 0)
         return REFRESH_MS;
-    int64_t ms = answer->max_age_s < REFRESH_MAX_MS / 1000 ? answer->max_age_s * 1000 : REFRESH_MAX_MS;
-    return ms < REFRESH_MIN_MS ? REFRESH_MIN_MS : (uint32_t)ms;
+    if (max_age_s > REFRESH_MAX_MS / 1000)
+        return REFRESH_MAX_MS;
+    return max_age_s < REFRESH_MIN_MS / 1000 ? REFRESH_MIN_MS : (uint32_t)max_age_s * 1000;
 }
 
 // Without the lock. NULL with the reason in `error`.
@@ -99,7 +99,7 @@ static struct key_set *fetch_keys(struct jwks_fetch *f, uint32_t *next_in_ms, ch
             key_set_release(set);
             set = NULL;
         }
-        *next_in_ms = refresh_after(&answer);
+        *next_in_ms = jwks_refresh_ms(answer.max_age_s);
     }
     buf_free(&answer.body);
     return set;

@@ -26,6 +26,10 @@ void jwks_fetch_refresh(struct jwks_fetch *f);
 // succeeded that began after the id was first asked for: the key may come yet.
 bool jwks_fetch_await(struct jwks_fetch *f, const char *kid);
 
+// Milliseconds until the next fetch after an answer that may be kept for `max_age_s` (-1: it does not say): 1 minute to
+// 24 hours, else 10 minutes.
+uint32_t jwks_refresh_ms(int64_t max_age_s);
+
 // For metrics and logs.
 struct jwks_fetch_state {
     bool has_fetched;     // the keys are there

@@ -1,5 +1,6 @@
 #include "gateway/auth/jwt.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <string.h>
 #include <strings.h>
@@ -7,11 +8,12 @@
 #include "gateway/auth/base64url.h"
 #include "gateway/auth/json_strict.h"
 
-// Decodes and parses; `len` is at most JWT_MAX.
+// Decodes and parses. NULL with errno EINVAL or ENOMEM.
 static json_t *read_object(const char *text, size_t len)
 {
     unsigned char bytes[BASE64URL_BYTES(JWT_MAX)];
     size_t n;
+    errno = EINVAL;
     if (len > JWT_MAX || !base64url_decode(text, len, bytes, &n))
         return NULL;
     return json_strict_object((const char *)bytes, n, JWT_DEPTH_MAX);
@@ -82,7 +84,7 @@ enum token_verdict jwt_split(const char *token, size_t len, struct jwt *out)
         return TOKEN_MALFORMED;
     json_t *header = read_object(token, header_len);
     if (!header)
-        return TOKEN_MALFORMED;
+        return errno == ENOMEM ? TOKEN_NO_MEMORY : TOKEN_MALFORMED;
     enum token_verdict verdict = read_header(header, out);
     json_decref(header);
     return verdict;

@@ -1,5 +1,6 @@
 // Verifying by the algorithm that a key is for (RFC 7518 section 3, RFC 8037 section 3.1): jwt_key_verify.
 #include <assert.h>
+#include <errno.h>
 #include <openssl/ecdsa.h>
 #include <openssl/err.h>
 #include <openssl/rsa.h>
@@ -28,9 +29,12 @@ static bool verify_public(const struct jwt_key *key, const struct jwt *jwt, cons
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     EVP_PKEY_CTX *options = NULL; // the context's
     const EVP_MD *hash = jwt->algorithm == JWT_EdDSA ? NULL : EVP_sha256();
-    bool ok = ctx && EVP_DigestVerifyInit(ctx, &options, hash, NULL, key->pkey) == 1 &&
-              set_padding(options, jwt->algorithm) &&
+    // Nothing but memory lets the beginning fail: key and algorithm go together.
+    bool begun = ctx && EVP_DigestVerifyInit(ctx, &options, hash, NULL, key->pkey) == 1 &&
+                 set_padding(options, jwt->algorithm);
+    bool ok = begun &&
               EVP_DigestVerify(ctx, signature, len, (const unsigned char *)jwt->text, jwt->signed_len) == 1;
+    errno = !begun || ERR_GET_REASON(ERR_peek_last_error()) == ERR_R_MALLOC_FAILURE ? ENOMEM : EINVAL;
     EVP_MD_CTX_free(ctx);
     ERR_clear_error();
     return ok;
@@ -66,6 +70,11 @@ bool jwt_key_verify(const struct jwt_key *key, const struct jwt *jwt)
                            jwt->signature, jwt->signature_len);
     if (jwt->algorithm != JWT_ES256)
         return verify_public(key, jwt, jwt->signature, jwt->signature_len);
-    size_t len = jwt->signature_len == ES256_SIGNATURE ? es256_der(jwt->signature, der) : 0;
+    errno = EINVAL;
+    if (jwt->signature_len != ES256_SIGNATURE)
+        return false;
+    size_t len = es256_der(jwt->signature, der);
+    if (len == 0)
+        errno = ENOMEM;
     return len && verify_public(key, jwt, der, len);
 }

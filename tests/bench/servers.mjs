@@ -50,10 +50,10 @@ function token(secret) {
   return `${signed}.${createHmac('sha256', secret).update(signed).digest('base64url')}`;
 }
 
-// `tokens`: each stream has one, and no channel is open without.
-export function gateway({ workers = 1, core, tokens = false, args = [], load = [] } = {}) {
+// `tokens`: each stream has one, and no channel is open without. `revocation: false`: Redis is not asked about each.
+export function gateway({ workers = 1, core, tokens = false, revocation = true, args = [], load = [] } = {}) {
   return {
-    name: tokens ? 'gateway, tokens' : workers === 1 ? 'gateway' : `gateway, ${workers} workers`,
+    name: tokens ? `gateway, tokens${revocation ? '' : ', --revocation off'}` : workers === 1 ? 'gateway' : `gateway, ${workers} workers`,
     about: 'sse-gateway',
     async start(context) {
       const port = await freePort();
@@ -61,7 +61,7 @@ export function gateway({ workers = 1, core, tokens = false, args = [], load = [
       const secret = 'a secret of the bench that has more than 32 bytes';
       const file = join(context.folder, 'secret');
       if (tokens) writeFileSync(file, secret);
-      const child = start(core ?? context.core, [join(root, 'build/sse-gateway'), ...(tokens ? ['--jwt-secret-file', file] : ['--anonymous', '*']), '--id', 'bench',
+      const child = start(core ?? context.core, [join(root, 'build/sse-gateway'), ...(tokens ? ['--jwt-secret-file', file, '--revocation', revocation ? 'on' : 'off'] : ['--anonymous', '*']), '--id', 'bench',
         '--listen', `127.0.0.1:${port}`, '--admin-listen', `127.0.0.1:${admin}`, '--workers', String(workers),
         '--redis', `redis://127.0.0.1:${context.redisPort}`, '--heartbeat', '15s', '--log-level', 'warn', ...args],
       { log: context.log('gateway') });

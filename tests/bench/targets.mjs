@@ -61,6 +61,8 @@ function rows(results) {
     ['idle TLS stream', 'own memory', 12288, 'B', typical(results, 'tls', 'gateway, TLS', 'bytes_per_stream')],
     ['accepting', 'CPU per stream over the floor', 1.5, 'x', ratio(results, 'one_channel', 'accept_us')],
     ['accepting with an HS256 token', 'CPU per stream over one without', 1.5, 'x', ratio(results, 'accept', 'accept_us', 'gateway', 'accept_us', 'gateway, tokens')],
+    ['accepting with an HS256 token, --revocation off', 'CPU per stream over one without', 1.5, 'x',
+      ratio(results, 'accept', 'accept_us', 'gateway', 'accept_us', 'gateway, tokens, --revocation off')],
     ['ingest', 'time for all that Redis takes, over the floor', 1.1, 'x', ratio(results, 'ingest', 'seconds')],
     ['all streams resume 256 events of 1 KiB', 'memory beyond that of idle streams, over the ring of 1 MiB', 2, 'x',
       typical(results, 'resume', 'gateway', 'memory_growth') / (1 << 20)],

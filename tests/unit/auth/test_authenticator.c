@@ -2,6 +2,8 @@
 // 2.3 and 2.4, which are about encrypted tokens: those are refused.
 #include "gateway/auth/authenticator.h"
 
+#include <errno.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,10 +48,13 @@ static void teardown(void)
 
 TESTS_WITH(.setup_once = setup_once, .teardown_once = scratch_teardown, .setup = setup, .teardown = teardown);
 
-// Returns the path; static for each name that is used.
+// Returns the path, which lasts for the test.
 static const char *file(const char *name, const char *content)
 {
-    char *path = strdup(scratch_path(name));
+    static char paths[8][256];
+    static unsigned next;
+    char *path = paths[next++ % 8];
+    snprintf(path, sizeof paths[0], "%s", scratch_path(name));
     FILE *f = fopen(path, "w");
     ck_assert_ptr_nonnull(f);
     ck_assert_int_ge(fputs(content, f), 0);
@@ -596,6 +601,32 @@ TEST(a_token_of_more_than_8192_characters_is_refused)
     memset(text, ' ', 7000);
     (void)snprintf(text + 7000, sizeof text - 7000, "%s", GOOD);
     ck_assert_int_eq(check_secret(HS256, text), TOKEN_MALFORMED);
+}
+
+// ---- memory
+
+static long allocations_left;
+
+static void *scarce(size_t size)
+{
+    if (allocations_left-- > 0)
+        return malloc(size);
+    errno = ENOMEM;
+    return NULL;
+}
+
+// A token that is good must not be called bad: a browser would give up for good.
+TEST_LOOP(where_memory_is_short_a_token_is_not_called_bad, 0, 60)
+{
+    begin_secret();
+    const char *token = token_make("{\"alg\":\"HS256\",\"typ\":\"JWT\"}",
+                                   "{\"sub\":\"42\",\"exp\":1800000060,\"channels\":[\"a\",\"b\"]}",
+                                   SIGN_HS256, NULL, TOKEN_SECRET);
+    allocations_left = _i;
+    json_set_alloc_funcs(scarce, free);
+    enum token_verdict verdict = check(token);
+    json_set_alloc_funcs(malloc, free);
+    ck_assert_int_eq(verdict, allocations_left >= 0 ? TOKEN_ACCEPTED : TOKEN_NO_MEMORY);
 }
 
 // ---- keys

@@ -32,3 +32,27 @@ TEST(nobody_may_have_nothing)
     ck_assert(!principal_may(NULL, "news", 4));
     principal_destroy(p);
 }
+
+TEST(a_principal_ends_where_its_token_expires_whatever_the_clock_does_later)
+{
+    struct principal p = {.expires_s = 1060};
+    principal_admit(&p, 1000, 5000);
+    ck_assert_uint_eq(principal_lasts_ms(&p, 5000), 60000);
+    ck_assert_uint_eq(principal_lasts_ms(&p, 64999), 1);
+    ck_assert_uint_eq(principal_lasts_ms(&p, 65000), 0);
+    ck_assert_uint_eq(principal_lasts_ms(&p, 99999), 0);
+    principal_admit(&p, 1060, 5000);
+    ck_assert_uint_eq(principal_lasts_ms(&p, 5000), 0);
+    p.expires_s = 253402300799;
+    principal_admit(&p, 0, 5000);
+    ck_assert_uint_eq(principal_lasts_ms(&p, 5000), PRINCIPAL_FAR_MS);
+}
+
+TEST(one_without_an_end_lasts)
+{
+    struct principal p = {0};
+    principal_admit(&p, 1000, 5000);
+    principal_admit(NULL, 1000, 5000);
+    ck_assert_uint_eq(principal_lasts_ms(&p, UINT64_MAX), PRINCIPAL_FAR_MS);
+    ck_assert_uint_eq(principal_lasts_ms(NULL, UINT64_MAX), PRINCIPAL_FAR_MS);
+}

@@ -343,3 +343,19 @@ TEST(dates)
     http_date(INT64_MAX, date); // no such year: some text, no crash
     http_date(INT64_MIN, date);
 }
+
+TEST(a_challenge_says_what_was_wrong_in_bytes_that_it_may_have)
+{
+    struct http_problem what = {.status = 401, .bearer_error = "", .detail = "A token."};
+    check_has(write_problem(&plain, &nobody, what, HTTP_PROBLEM_MAX),
+              "\r\nWWW-Authenticate: Bearer realm=\"sse\"\r\n");
+    what.bearer_error = "invalid_token";
+    what.detail = "a\"b\\c\r\nX: y\xff";
+    check_has(write_problem(&plain, &nobody, what, HTTP_PROBLEM_MAX),
+              "Bearer realm=\"sse\", error=\"invalid_token\", error_description=\"a?b?c??X: y?\"\r\n");
+    what.status = 403;
+    what.bearer_error = "insufficient_scope";
+    check_has(write_problem(&plain, &nobody, what, HTTP_PROBLEM_MAX), "error=\"insufficient_scope\"");
+    what.bearer_error = NULL;
+    check_has_not(write_problem(&plain, &nobody, what, HTTP_PROBLEM_MAX), "WWW-Authenticate");
+}
