@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/memory.h"
+
 #define KEY_MAX 32
 #define IV_SIZE 12
 #define TAG_SIZE 16
@@ -135,6 +137,11 @@ void tls_records_destroy(struct tls_records *r)
     if (r)
         explicit_bzero(r, sizeof *r);
     free(r);
+}
+
+size_t tls_records_bytes(void)
+{
+    return memory_block(sizeof(struct tls_records));
 }
 
 // The cipher with the key, and the nonce of the next record (RFC 8446 section 5.3), which is used up.

@@ -15,7 +15,7 @@
 #define TLS_SECRET_MAX 48u
 
 // Records that one key encrypts, of 2^24.5 that it may (RFC 8446 section 5.5).
-#define TLS_RECORDS_PER_KEY (UINT64_C(1) << 23)
+#define TLS_RECORDS_PER_KEY (UINT64_C(1) << 20)
 
 // Content types (RFC 8446 section 5.1).
 enum { TLS_TYPE_ALERT = 21, TLS_TYPE_HANDSHAKE = 22, TLS_TYPE_DATA = 23 };
@@ -33,6 +33,8 @@ struct tls_records *tls_records_create(struct tls_crypt *crypt, uint16_t suite,
                                        const unsigned char *client_secret, const unsigned char *server_secret,
                                        uint64_t sent);
 void tls_records_destroy(struct tls_records *r); // may be NULL
+// Memory that one takes.
+size_t tls_records_bytes(void);
 
 // Encrypts `len` bytes (at most 16,384) as one record of `type` into `out`, which has room for
 // TLS_RECORD_OVERHEAD more. Returns its length; 0 where that failed.

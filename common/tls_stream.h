@@ -60,6 +60,8 @@ ssize_t tls_stream_write(struct tls_stream *t, const char *bytes, size_t len);
 // Encrypts the close_notify and sends it, once. False: the connection is lost.
 bool tls_stream_shutdown(struct tls_stream *t);
 
+// Memory that a connection takes while nothing waits: an estimate where OpenSSL has it.
+size_t tls_stream_bytes(const struct tls_stream *t);
 // Encrypted bytes that wait for the socket.
 size_t tls_stream_waiting(const struct tls_stream *t);
 // Sends them. 0 when nothing waits any more; TRANSPORT_WAIT_WRITE, TRANSPORT_LOST.

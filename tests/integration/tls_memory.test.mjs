@@ -10,12 +10,12 @@ import { startTls } from '../lib/tls.mjs';
 import { until } from '../lib/wait.mjs';
 import { ownMemory } from '../lib/work.mjs';
 
-const LIMIT = 16384;
+const LIMITS = { 'TLSv1.2': 16384, 'TLSv1.3': 4096 }; // after a handshake of TLS 1.3 OpenSSL's state is freed
 
 before(() => buildPlain());
 
-for (const version of ['TLSv1.2', 'TLSv1.3']) {
-    test(`2,000 idle streams with ${version} take at most ${LIMIT} bytes each, by our own account and by the kernel's, which agree`, async (t) => {
+for (const [version, LIMIT] of Object.entries(LIMITS)) {
+    test(`2,000 idle streams with ${version} take at most ${LIMIT} bytes each, and our own account knows`, async (t) => {
         const scope = scopeOf(t);
         const { gateway, secure } = await startTls(scope, { args: ['--heartbeat', '60s'] });
         const look = async (count) => {
@@ -34,6 +34,6 @@ for (const version of ['TLSv1.2', 'TLSv1.3']) {
         const counted = (second.counted - first.counted) / 2000;
         t.diagnostic(`${own.toFixed(0)} bytes by the kernel's account, ${counted.toFixed(0)} by ours`);
         assert.ok(own <= LIMIT, `${own} bytes by the kernel's account`);
-        assert.ok(Math.abs(own - counted) <= 0.25 * own, `${own.toFixed(0)} bytes by the kernel's account, ${counted.toFixed(0)} by our own`);
+        assert.ok(Math.abs(own - counted) <= 2000, `${own.toFixed(0)} bytes by the kernel's account, ${counted.toFixed(0)} by our own`);
     });
 }
