@@ -11,7 +11,7 @@ SANITIZER ?=
 BUILD     ?= build$(addprefix /,$(SANITIZER))
 VERSION   := 0.1.0
 
-PKGS      := hiredis openssl jansson libxxhash
+PKGS      := hiredis openssl jansson libxxhash libcurl libseccomp
 WARN      := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wformat=2 -Wvla
 HARDEN    := -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE
 HARDEN_LD := -pie -Wl,-z,relro,-z,now -Wl,-z,noexecstack

@@ -21,8 +21,8 @@
 #define LIMIT_LINES 20u
 #define LIMIT_PERIOD_MS 10000u
 
-static const char *const level_names[] = {"debug", "info", "warn", "error"};
-static const char *const format_names[] = {"text", "json"};
+const char *const log_level_names[] = {"debug", "info", "warn", "error", NULL};
+const char *const log_format_names[] = {"text", "json", NULL};
 
 // Standard error is one per process, and so is this. Only the level may change once threads run.
 static _Atomic int current_level = LOG_LEVEL_INFO;
@@ -33,11 +33,21 @@ static uint64_t limit_lines = LIMIT_LINES, limit_period_ms = LIMIT_PERIOD_MS;
 static pthread_mutex_t sites_lock = PTHREAD_MUTEX_INITIALIZER; // guards every site, and the list
 static struct log_site *sites;                                 // the sites that have left out lines
 
-// True for what a terminal or a line based reader would act on: C0, DEL and C1 (U+0080 to U+009F).
-static bool is_control(const char *s)
+// The character of `len` bytes at `s`.
+static uint32_t code_point(const char *s, size_t len)
 {
-    unsigned char first = (unsigned char)s[0];
-    return first < 0x20 || first == 0x7F || (first == 0xC2 && (unsigned char)s[1] < 0xA0);
+    uint32_t code = (unsigned char)s[0] & (len == 1 ? 0x7Fu : 0xFFu >> (len + 1));
+    for (size_t i = 1; i < len; i++)
+        code = code << 6 | ((unsigned char)s[i] & 0x3Fu);
+    return code;
+}
+
+// True for what a terminal or a line based reader would act on: C0, DEL and C1, ends of lines (U+2028 and
+// U+2029), and marks that turn the direction of text, which can hide what follows them.
+static bool is_control(uint32_t code)
+{
+    return code < 0x20 || (code >= 0x7F && code < 0xA0) || code == 0x200E || code == 0x200F ||
+           (code >= 0x2028 && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069);
 }
 
 static size_t escape_byte(char byte, char out[5])
@@ -69,7 +79,7 @@ static void escape_text(const char *in, char *out, size_t size)
         char escaped[5];
         const char *piece = in;
         size_t piece_len = len;
-        if (len == 0 || is_control(in)) {
+        if (len == 0 || is_control(code_point(in, len))) {
             len = 1;
             piece = escaped;
             piece_len = escape_byte(*in, escaped);
@@ -101,7 +111,7 @@ static void format_now(char out[32])
 
 static size_t format_text(char *line, const char *now, int level, const char *module, const char *message)
 {
-    int n = snprintf(line, LOG_LINE_MAX, "%s %-5s %s: %s", now, level_names[level], module, message);
+    int n = snprintf(line, LOG_LINE_MAX, "%s %-5s %s: %s", now, log_level_names[level], module, message);
     return n < 0 ? 0 : (size_t)n < LOG_LINE_MAX - 1 ? (size_t)n : LOG_LINE_MAX - 1;
 }
 
@@ -109,8 +119,8 @@ static size_t format_text(char *line, const char *now, int level, const char *mo
 static size_t format_json(char *line, const char *now, int level, const char *module, const char *message)
 {
     size_t len;
-    json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:s}", "ts", now, "level", level_names[level], "module",
-                               module, "id", current_id, "msg", message);
+    json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:s}", "ts", now, "level", log_level_names[level],
+                               "module", module, "id", current_id, "msg", message);
     if (!object)
         return 0;
     len = json_dumpb(object, line, LOG_LINE_MAX - 1, JSON_COMPACT);
@@ -273,31 +283,4 @@ bool log_stop(uint32_t timeout_ms)
 uint64_t log_dropped(void)
 {
     return log_writer_dropped();
-}
-
-static int name_index(const char *name, const char *const *names, int count)
-{
-    for (int i = 0; i < count; i++) {
-        if (strcmp(name, names[i]) == 0)
-            return i;
-    }
-    return -1;
-}
-
-bool log_level_from_name(const char *name, enum log_level *level)
-{
-    int i = name_index(name, level_names, sizeof level_names / sizeof *level_names);
-    if (i < 0)
-        return false;
-    *level = (enum log_level)i;
-    return true;
-}
-
-bool log_format_from_name(const char *name, enum log_format *format)
-{
-    int i = name_index(name, format_names, sizeof format_names / sizeof *format_names);
-    if (i < 0)
-        return false;
-    *format = (enum log_format)i;
-    return true;
 }

@@ -15,6 +15,8 @@
 
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR };
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
+// In the order of the enums; NULL at the end.
+extern const char *const log_level_names[], *const log_format_names[];
 
 #define LOG_EXAMPLE_SIZE 120
 
@@ -63,7 +65,3 @@ void log_at(struct log_site *site, enum log_level level, const char *module, con
 #define log_info(...) LOG_LIMITED(LOG_LEVEL_INFO, __VA_ARGS__)
 #define log_warn(...) LOG_LIMITED(LOG_LEVEL_WARN, __VA_ARGS__)
 #define log_error(...) LOG_LIMITED(LOG_LEVEL_ERROR, __VA_ARGS__)
-
-// "debug", "info", "warn", "error"; "text", "json". False when the name is not known.
-bool log_level_from_name(const char *name, enum log_level *level);
-bool log_format_from_name(const char *name, enum log_format *format);

@@ -27,6 +27,14 @@ static const struct unit *units_of(enum option_type type)
     return type == OPTION_DURATION ? duration_units : type == OPTION_SIZE ? size_units : plain_units;
 }
 
+const char *option_value_argument(const struct option_spec *spec)
+{
+    static const char *const usual[] = {
+        [OPTION_STRING] = "TEXT",   [OPTION_LIST] = "TEXT", [OPTION_UINT] = "N",   [OPTION_SIZE] = "SIZE",
+        [OPTION_DURATION] = "TIME", [OPTION_FLOAT] = "X",   [OPTION_ENUM] = "KIND"};
+    return spec->argument ? spec->argument : usual[spec->type];
+}
+
 void option_value_init(const struct option_spec *spec, void *values)
 {
     void *value = option_value_at(spec, values);

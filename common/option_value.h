@@ -15,6 +15,9 @@ static inline void *option_value_at(const struct option_spec *spec, const void *
     return (char *)values + spec->offset;
 }
 
+// What stands for the value in --help; NULL for a flag.
+const char *option_value_argument(const struct option_spec *spec);
+
 // Sets the value to "not given" without freeing what it was.
 void option_value_init(const struct option_spec *spec, void *values);
 

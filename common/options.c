@@ -252,7 +252,7 @@ static bool refuse_unknown(struct loading *loading, const char *text, int letter
 static bool refuse_missing(struct loading *loading, const struct option_spec *spec)
 {
     snprintf(loading->error, loading->error_size, "--%s needs a value: --%s %s", spec->name, spec->name,
-             spec->argument);
+             option_value_argument(spec));
     return false;
 }
 

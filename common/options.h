@@ -42,7 +42,7 @@ enum option_property {
 struct option_spec {
     const char *name;     // "max-channels"
     char letter;          // 'h' for -h; 0 for none
-    const char *argument; // "ADDR:PORT"; NULL for a flag
+    const char *argument; // "ADDR:PORT"; NULL: what option_value_argument says of the type
     const char *group;    // heading in --help; NULL: the group of the option before
     enum option_type type;
     unsigned properties;      // of enum option_property

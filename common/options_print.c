@@ -60,10 +60,11 @@ static void compose_help(const struct option_spec *spec, char out[HELP_TEXT_MAX]
 static void print_option(const struct option_spec *spec, FILE *out)
 {
     struct wrapped w = {.out = out, .indent = HELP_INDENT};
+    const char *argument = option_value_argument(spec);
     char text[HELP_TEXT_MAX], letter[] = "-x, ";
     letter[1] = spec->letter;
     w.column = (size_t)fprintf(out, "  %s--%s%s%s", spec->letter ? letter : "", spec->name,
-                               spec->argument ? " " : "", spec->argument ? spec->argument : "");
+                               argument ? " " : "", argument ? argument : "");
     if (w.column + 2 > HELP_INDENT) {
         fputc('\n', out);
         w.column = 0;

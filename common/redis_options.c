@@ -4,6 +4,8 @@
 
 #include "common/secret_file.h"
 
+const char *const redis_pubsub_names[] = {"auto", "classic", "sharded", NULL};
+
 bool redis_options_check_url(const char *text, char *error, size_t error_size)
 {
     struct redis_url url;
@@ -65,6 +67,8 @@ bool redis_options_url(const struct redis_options *o, struct redis_url *url, cha
 {
     if (!redis_url_parse(o->url, url, error, error_size)) // out of memory: it was checked before
         return false;
+    url->sharded =
+        o->pubsub == PUBSUB_SHARDED || (o->pubsub == PUBSUB_AUTO && url->kind == REDIS_URL_CLUSTER);
     url->tls_files = (struct tls_files){o->ca, o->cert, o->key};
     return check_sentinels(o, url, error, error_size) && check_tls(o, url, error, error_size) &&
            read_password("redis-password-file", o->password_file, &url->password, error, error_size) &&

@@ -31,6 +31,7 @@ struct redis_url {
     char *password;                  // NULL where not given
     unsigned db;                     // 0 where not given; always 0 on a cluster
     bool tls;                        // rediss: to every server, and to sentinels
+    bool sharded;                    // Pub/Sub is; not part of the text: for the parser's caller to set
     struct tls_files tls_files;      // not part of the text: for the parser's caller to set
     // Made of these files, for many connections to share; NULL where each makes its own. Borrowed.
     struct tls_context *tls_context;

@@ -13,6 +13,8 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/map.h"
+#include "gateway/auth/authenticator.h"
+#include "gateway/client/connect_rate.h"
 #include "gateway/client/listen_address.h"
 #include "gateway/process/admin.h"
 #include "gateway/process/capacity.h"
@@ -22,6 +24,7 @@
 #include "gateway/process/fatal.h"
 #include "gateway/process/health.h"
 #include "gateway/process/pages.h"
+#include "gateway/process/sandbox.h"
 
 #define EXIT_USAGE 2
 // Milliseconds that the exit waits until the log is written; more after a failure at the start, whose reason
@@ -36,6 +39,7 @@ struct gateway {
     struct replay_budget replay_budget;
     struct client_settings client;
     struct users *users;
+    struct connect_rate *connect_rate; // NULL: off
     struct status status;
     struct counters counters; // of the main thread
     struct ev_loop *loop;
@@ -60,8 +64,10 @@ static int usage_error(const char *error)
 static bool set_capacity(struct gateway *g)
 {
     const struct config *c = &g->config;
-    const struct capacity_needs needs = {
-        .workers = c->workers, .listeners = c->listen.count, .redis = c->redis_url.kind};
+    const struct capacity_needs needs = {.workers = c->workers,
+                                         .listeners = c->listen.count,
+                                         .redis = c->redis_url.kind,
+                                         .asks = c->revokes || c->ticket_keys};
     struct capacity capacity;
     char error[512];
     if (capacity_share(capacity_raise_limit(), capacity_reserved(&needs), c->max_connections, &capacity,
@@ -101,6 +107,14 @@ static bool bind_all(struct gateway *g)
     return true;
 }
 
+static bool has_socket_files(const struct gateway *g)
+{
+    bool has = g->admin_listen.has_file;
+    for (size_t i = 0; i < LISTEN_MAX; i++)
+        has = has || g->listen[i].has_file;
+    return has;
+}
+
 static void remove_socket_files(struct gateway *g)
 {
     for (size_t i = 0; i < LISTEN_MAX; i++)
@@ -121,6 +135,11 @@ static void on_mail(void *ctx, const struct mail *mail, bool more)
         drain_worker_empty(&g->drain);
 }
 
+static const char *off_is_none(const char *value)
+{
+    return strcmp(value, "off") == 0 ? NULL : value;
+}
+
 static void fill_settings(struct gateway *g)
 {
     const struct config *c = &g->config;
@@ -132,6 +151,11 @@ static void fill_settings(struct gateway *g)
                    .cors_origin_count = c->cors_origin.count},
         .anonymous = (const char *const *)c->anonymous.items,
         .anonymous_count = c->anonymous.count,
+        .authenticator = c->authenticator,
+        .ticket_keys = c->ticket_keys,
+        .revocation = c->revokes,
+        .token_cookie = off_is_none(c->token_cookie),
+        .token_query = off_is_none(c->token_query),
         .max_channels = c->max_channels,
         .heartbeat_ms = (uint32_t)c->heartbeat_ms,
         .retry_ms = (uint32_t)c->retry_ms,
@@ -141,6 +165,10 @@ static void fill_settings(struct gateway *g)
         .drop_oldest = c->slow_client == SLOW_CLIENT_DROP_OLDEST,
         .users = g->users,
         .user_cap = {.max = c->max_per_user, .replace_oldest = c->user_cap_policy == USER_CAP_OLDEST},
+        .address_cap = {.max = c->max_per_ip},
+        .connect_rate = g->connect_rate,
+        .trusted = c->trusted,
+        .vouched = {.channels = c->channels_header, .subject = c->subject_header},
         .refuse_with_status = c->refusal == REFUSAL_STATUS,
         .tls = c->tls,
         .head_timeout_ms = HEAD_TIMEOUT_MS,
@@ -176,12 +204,14 @@ static bool create_bus(struct gateway *g)
     struct bus_settings settings = {
         .loop = g->config.workers == 1 ? worker_loop(g->workers[0]) : NULL,
         .redis = &g->config.redis_url,
-        .sharded = g->config.sharded,
+        .sharded = g->config.redis_url.sharded,
         .client_name = "sse-gateway",
         .max_message = g->config.max_message,
         .payload = g->config.payload,
         .durable = g->config.durable_patterns,
         .durable_count = g->config.durable_count,
+        .asks = g->config.revokes || g->config.ticket_keys,
+        .revokes = g->config.revokes,
         .workers = g->worker_boxes,
         .worker_count = g->config.workers,
     };
@@ -194,10 +224,24 @@ static void on_read_redis(void *ctx)
     bus_read(ctx);
 }
 
+static bool create_connect_rate(struct gateway *g)
+{
+    const struct config *c = &g->config;
+    if (c->connect_rate == 0)
+        return true;
+    g->connect_rate = connect_rate_create((uint32_t)c->connect_rate,
+                                          (uint32_t)(c->connect_burst ? c->connect_burst : c->connect_rate));
+    return g->connect_rate != NULL;
+}
+
 static bool gateway_setup(struct gateway *g)
 {
     const struct users_hooks users = {.end = status_end_stream, .ctx = &g->status};
     g->users = users_create(&users);
+    if (!create_connect_rate(g)) {
+        log_error("main", "cannot start: out of memory");
+        return false;
+    }
     fill_settings(g);
     g->status.id = g->config.name;
     g->status.workers = g->workers;
@@ -213,6 +257,10 @@ static bool gateway_setup(struct gateway *g)
         return false;
     }
     g->status.bus = g->bus;
+    if (g->config.authenticator && !authenticator_start(g->config.authenticator)) {
+        log_error("main", "cannot start a thread that fetches the keys of --jwks");
+        return false;
+    }
     if (g->config.workers == 1)
         worker_set_read_redis(g->workers[0], on_read_redis, g->bus);
     return true;
@@ -224,12 +272,23 @@ static void on_reload(void *ctx)
     certificates_reload(g->config.tls);
 }
 
+static bool enter_sandbox(const struct gateway *g)
+{
+    char error[512];
+    if (!g->config.seccomp || sandbox_enter(has_socket_files(g), error, sizeof error))
+        return true;
+    log_error("main", "%s", error);
+    return false;
+}
+
 static bool gateway_start(struct gateway *g)
 {
     if (!drain_watch(&g->drain, g->loop, &g->status, g->workers, g->config.drain_timeout_ms)) {
         log_error("main", "cannot start: out of memory or descriptors");
         return false;
     }
+    if (!enter_sandbox(g))
+        return false;
     if (g->config.tls) {
         certificates_warn(g->config.tls);
         drain_set_reload(&g->drain, on_reload, g);
@@ -256,6 +315,7 @@ static void gateway_teardown(struct gateway *g)
         worker_destroy(g->workers[i]);
     g->status.worker_count = 0;
     users_destroy(g->users);
+    connect_rate_destroy(g->connect_rate);
     mailbox_destroy(g->inbox);
     drain_unwatch(&g->drain);
     if (g->loop)
@@ -286,6 +346,7 @@ static int gateway_serve(struct gateway *g)
 {
     log_setup((enum log_level)g->config.log_level, (enum log_format)g->config.log_format, g->config.name);
     drain_ignore_signals();
+    sandbox_keep_privileges();
     fatal_setup();
     if (!log_start(g->config.log_buffer)) {
         log_error("main", "cannot start: out of memory or threads for the log");

@@ -14,7 +14,7 @@ static bool check_field(const char *option, const char *value, struct failure *f
     if (value && strpbrk(value, "\r\n"))
         return failure_set(failure, "--%s: the value has a line break, which this field cannot carry",
                            option);
-    if (value && utf8_valid_length(value, strlen(value)) != strlen(value))
+    if (value && !utf8_text_valid(value, strlen(value)))
         return failure_set(failure, "--%s: the value is not UTF-8 text", option);
     return true;
 }
@@ -85,7 +85,7 @@ const char *message_undeliverable(struct span data)
 {
     if (memchr(data.bytes, '\0', data.len))
         return "it holds a NUL byte";
-    if (utf8_valid_length(data.bytes, data.len) != data.len)
+    if (!utf8_text_valid(data.bytes, data.len))
         return "it is not UTF-8 text";
     return NULL;
 }

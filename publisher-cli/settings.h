@@ -8,15 +8,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-// Kinds of Pub/Sub, as the gateways' own option has them.
-enum pubsub { PUBSUB_AUTO, PUBSUB_CLASSIC, PUBSUB_SHARDED };
-
 struct settings {
     struct redis_options redis;
-    char *event, *id;
-    int pubsub; // enum pubsub
+    char *event, *id, *revoke_subject, *revoke_token;
     uint64_t max_message, timeout;
     uint64_t retry, keep, keep_for; // may be OPTION_UNSET
+    uint64_t revoke_for, until;     // likewise
     bool durable, install, lines, json, help, version;
 };
 

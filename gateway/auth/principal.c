@@ -44,6 +44,21 @@ void principal_destroy(struct principal *p)
     free(p);
 }
 
+void principal_admit(struct principal *p, int64_t now_s, uint64_t now_ms)
+{
+    if (p && p->expires_s)
+        p->ends_ms = p->expires_s > now_s ? now_ms + (uint64_t)(p->expires_s - now_s) * 1000 : now_ms;
+}
+
+uint32_t principal_lasts_ms(const struct principal *p, uint64_t now_ms)
+{
+    if (!p || !p->expires_s)
+        return PRINCIPAL_FAR_MS;
+    if (p->ends_ms <= now_ms)
+        return 0;
+    return p->ends_ms - now_ms < PRINCIPAL_FAR_MS ? (uint32_t)(p->ends_ms - now_ms) : PRINCIPAL_FAR_MS;
+}
+
 bool principal_may(const struct principal *p, const char *channel, size_t len)
 {
     for (size_t i = 0; p && i < p->pattern_count; i++)

@@ -46,15 +46,21 @@ static void leave_list(struct channels *all, struct bus_channel *c)
 {
     assert((c->node == NULL) == (c->state == CHANNEL_UNOWNED));
     TAILQ_REMOVE(list_of(all, c), c, in_state);
-    all->unowned_count -= c->node == NULL;
     all->active_count -= counts_as_active(c);
 }
 
+// Internal channels stand behind all others that are FRESH.
 static void enter_list(struct channels *all, struct bus_channel *c)
 {
+    struct channel_list *list = list_of(all, c);
+    struct bus_channel *before = TAILQ_LAST(list, channel_list);
     assert((c->node == NULL) == (c->state == CHANNEL_UNOWNED));
-    TAILQ_INSERT_TAIL(list_of(all, c), c, in_state);
-    all->unowned_count += c->node == NULL;
+    while (before && before->handler && !c->handler && c->state == CHANNEL_FRESH)
+        before = TAILQ_PREV(before, channel_list, in_state);
+    if (before)
+        TAILQ_INSERT_AFTER(list, before, c, in_state);
+    else
+        TAILQ_INSERT_HEAD(list, c, in_state);
     all->active_count += counts_as_active(c);
 }
 
@@ -107,16 +113,22 @@ static void set_lingering(struct bus_channel *c, bool lingering)
 }
 
 // The one place where a state changes: the state is the list that the channel stands in.
+static void relink(struct channels *all, struct bus_channel *c, struct node_channels *node,
+                   enum channel_state state)
+{
+    leave_list(all, c);
+    c->was_active |= c->state == CHANNEL_ACTIVE;
+    c->batch = 0;
+    c->node = node;
+    c->state = (uint8_t)state;
+    enter_list(all, c);
+}
+
 static void channel_set_state(struct bus_channel *c, enum channel_state state)
 {
     assert(c->node && is_legal((enum channel_state)c->state, state));
     bool was_listed = is_listed(c);
-    leave_list(c->node->all, c);
-    c->was_active |= c->state == CHANNEL_ACTIVE && state != CHANNEL_ACTIVE;
-    if (state != CHANNEL_SENT)
-        c->batch = 0;
-    c->state = (uint8_t)state;
-    enter_list(c->node->all, c);
+    relink(c->node->all, c, c->node, state);
     list_linger(c, was_listed);
 }
 
@@ -207,12 +219,7 @@ void channels_unwant(struct channels *all, unsigned worker, struct channel_ref r
 void channel_move(struct channels *all, struct bus_channel *c, struct node_channels *to)
 {
     assert(!c->lingering);
-    leave_list(all, c);
-    c->was_active |= c->state == CHANNEL_ACTIVE;
-    c->batch = 0;
-    c->node = to;
-    c->state = to ? CHANNEL_FRESH : CHANNEL_UNOWNED;
-    enter_list(all, c);
+    relink(all, c, to, to ? CHANNEL_FRESH : CHANNEL_UNOWNED);
 }
 
 void node_channels_init(struct node_channels *n, struct channels *all)
@@ -310,32 +317,24 @@ void node_channels_batch_moved(struct node_channels *n, uint32_t batch)
     }
 }
 
-bool node_channels_unsubscribed(struct node_channels *n, struct channel_ref ref, struct bus_channel **out)
+struct bus_channel *node_channels_unsubscribed(struct node_channels *n, struct channel_ref ref)
 {
     struct bus_channel *c = find_at(n, ref, CHANNEL_ACTIVE);
-    *out = NULL;
-    if (!c)
-        return false;
-    if (c->lingering) {
+    if (c && c->lingering) {
         channels_forget(n->all, c);
-        return true;
+        return NULL;
     }
-    channel_set_state(c, CHANNEL_MOVED);
-    *out = c;
-    return true;
+    if (c)
+        channel_set_state(c, CHANNEL_MOVED);
+    return c;
 }
 
-void node_channels_retry_moved(struct node_channels *n)
+void node_channels_retry(struct node_channels *n, enum channel_state state)
 {
-    for (struct bus_channel *c; (c = first_in(n, CHANNEL_MOVED));)
+    assert(state == CHANNEL_MOVED || state == CHANNEL_DENIED);
+    for (struct bus_channel *c; (c = first_in(n, state));) {
         channel_set_state(c, CHANNEL_FRESH);
-}
-
-void node_channels_retry_denied(struct node_channels *n)
-{
-    for (struct bus_channel *c; (c = first_in(n, CHANNEL_DENIED));) {
-        channel_set_state(c, CHANNEL_FRESH);
-        c->batch = 1; // it is sent alone
+        c->batch = state == CHANNEL_DENIED; // it is sent alone
     }
 }
 
@@ -367,32 +366,19 @@ void node_channels_sort_fresh(struct node_channels *n)
     free(array);
 }
 
-static void reset_channel(struct bus_channel *c)
+static void reset_channel(void *ctx, struct bus_channel *c)
 {
     if (c->lingering)
-        channels_forget(c->node->all, c);
+        channels_forget(ctx, c);
+    else if (c->state == CHANNEL_FRESH)
+        c->batch = 0;
     else
         channel_set_state(c, CHANNEL_FRESH);
 }
 
 void node_channels_reset(struct node_channels *n)
 {
-    static const enum channel_state states[] = {CHANNEL_SENT, CHANNEL_ACTIVE, CHANNEL_DENIED, CHANNEL_MOVED};
-    for (struct bus_channel *c; (c = TAILQ_FIRST(&n->lingering));)
-        channels_forget(n->all, c); // NOLINT(clang-analyzer-unix.Malloc): likewise
-    for (size_t i = 0; i < sizeof states / sizeof *states; i++)
-        for (struct bus_channel *c; (c = first_in(n, states[i]));)
-            reset_channel(c);
-    struct channel_list *fresh = &n->in_state[CHANNEL_FRESH], internal = TAILQ_HEAD_INITIALIZER(internal);
-    for (struct bus_channel *c = TAILQ_FIRST(fresh), *next; c; c = next) {
-        next = TAILQ_NEXT(c, in_state);
-        c->batch = 0;
-        if (!c->handler)
-            continue;
-        TAILQ_REMOVE(fresh, c, in_state);
-        TAILQ_INSERT_TAIL(&internal, c, in_state);
-    }
-    TAILQ_CONCAT(fresh, &internal, in_state);
+    node_channels_each(n, reset_channel, n->all);
 }
 
 size_t node_channels_take_expired(struct node_channels *n, uint64_t now_ms, struct bus_channel **out,

@@ -39,6 +39,7 @@ struct channel_handler {
     void (*on_message)(void *ctx, const char *payload, size_t len);
     void (*on_subscribed)(void *ctx);
     void (*on_unsubscribed)(void *ctx); // by the server; the connection is still open
+    bool of_node;                       // the channel stays at its node, whatever the slots are
 };
 
 // The resume position query of a channel (bus/resume.h): how far its history has got.
@@ -76,7 +77,6 @@ TAILQ_HEAD(channel_list, bus_channel);
 struct channels {
     struct map map;
     struct channel_list unowned;
-    size_t unowned_count;
     size_t active_count; // ACTIVE channels of workers, at all nodes
     size_t bytes;        // of all but the map
 };
@@ -131,12 +131,10 @@ struct bus_channel *node_channels_refuse(struct node_channels *n, uint32_t batch
 // The node refused the batch, since its slot is elsewhere or is moving: its channels are MOVED.
 void node_channels_batch_moved(struct node_channels *n, uint32_t batch);
 // The node unsubscribed an ACTIVE channel unasked, since its slot has left: the channel is MOVED, or freed
-// where it lingered. False where the channel was not ACTIVE at this node; `*out` gets the channel, NULL where
-// it is freed.
-bool node_channels_unsubscribed(struct node_channels *n, struct channel_ref ref, struct bus_channel **out);
+// where it lingered (NULL then, and where the channel was not ACTIVE at this node).
+struct bus_channel *node_channels_unsubscribed(struct node_channels *n, struct channel_ref ref);
 // MOVED, or DENIED, channels are FRESH again, to be tried once more.
-void node_channels_retry_moved(struct node_channels *n);
-void node_channels_retry_denied(struct node_channels *n);
+void node_channels_retry(struct node_channels *n, enum channel_state state);
 // Orders FRESH channels by slot, so that those of one slot share a command, internal ones last: when a canary
 // message arrives, the channels before it are subscribed as well. Without memory for that the order stays as
 // it was.

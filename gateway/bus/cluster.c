@@ -6,6 +6,7 @@
 #include "common/clock.h"
 #include "common/jitter.h"
 #include "common/log.h"
+#include "gateway/bus/questions.h"
 #include "gateway/bus/resume.h"
 #include "gateway/bus/subscriptions.h"
 #include "gateway/redis/cluster_map.h"
@@ -167,8 +168,8 @@ static void move_to_owner(void *ctx, struct bus_channel *c)
 {
     const struct cluster *cl = ctx;
     struct node *n = subscriber_of(cl, c->slot);
-    if (c->handler)
-        return; // the canary's channel stays at its node
+    if (c->handler && c->handler->of_node)
+        return;
     if (n)
         node_take_channel(n, c);
     else
@@ -220,7 +221,7 @@ static void on_map(void *ctx, const struct cluster_slots *slots, size_t moved)
     else if (moved > 0)
         log_info("cluster", "%zu slots have another owner than before", moved);
     for (size_t i = 0; i < cl->count; i++)
-        node_channels_retry_moved(&cl->nodes[i]->channels);
+        node_channels_retry(&cl->nodes[i]->channels, CHANNEL_MOVED);
     if (moved == 0 && !cl->incomplete)
         return;
     assign(cl, slots);
@@ -268,7 +269,7 @@ static void tick_node(struct node *n, bool retry_denied)
     subscriptions_end_expired(n);
     resume_retry(n);
     if (retry_denied)
-        node_channels_retry_denied(&n->channels);
+        node_channels_retry(&n->channels, CHANNEL_DENIED);
 }
 
 void cluster_tick(struct cluster *cl)
@@ -282,7 +283,7 @@ void cluster_tick(struct cluster *cl)
     tell_gaps_due(cl);
     if (!cl->map)
         return;
-    if (!proven || cl->incomplete || cl->env->channels->unowned_count > 0)
+    if (!proven || cl->incomplete || !TAILQ_EMPTY(&cl->env->channels->unowned))
         cluster_map_refresh(cl->map, NULL);
     if (is_classic_cluster(cl) && !proven)
         rebalance(cl);
@@ -368,6 +369,24 @@ bool cluster_history(struct cluster *cl, unsigned worker, struct channel_ref cha
         return !n->history || history_ask_page(n->history, worker, channel, query);
     delivery_page_lost(cl->env->delivery, worker, query->number);
     return true;
+}
+
+void cluster_ask(struct cluster *cl, unsigned worker, struct question *q)
+{
+    if (cl->env->asks && cl->count > 0)
+        questions_ask(cl->nodes[0]->questions, worker, q);
+    else
+        questions_tell(cl->env, worker, q);
+}
+
+bool cluster_listen(struct cluster *cl, const char *name, const struct channel_handler *handler, void *ctx)
+{
+    const struct channel_ref ref = channel_ref(name, strlen(name));
+    struct bus_channel *c =
+        channels_add_internal(cl->env->channels, ref, slot_of(cl, ref.name, ref.len), handler, ctx);
+    if (c)
+        move_to_owner(cl, c);
+    return c != NULL;
 }
 
 void cluster_read(struct cluster *cl)

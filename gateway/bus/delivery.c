@@ -3,8 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/map.h"
+
+// A sender of bad messages must not fill the log.
+#define DROP_LOG_EVERY_MS 60000u
 
 // For each worker whose bit is set: `rest &= rest - 1` clears the lowest bit.
 static size_t first_worker(uint64_t rest)
@@ -23,8 +27,13 @@ void delivery_drop(struct delivery *d, enum counter reason, struct channel_ref c
         [COUNTER_DROPPED_MEMORY] = "out of memory",
     };
     counter_add(d->counters, reason, 1);
-    log_warn("delivery", "dropped a message of %zu bytes on channel %.*s: %s", len, (int)channel.len,
-             channel.name, why[reason]);
+    uint64_t now = clock_monotonic_ms();
+    if (d->drop_logged_at[reason] && now - d->drop_logged_at[reason] < DROP_LOG_EVERY_MS)
+        return;
+    d->drop_logged_at[reason] = now;
+    log_warn("delivery",
+             "dropped a message of %zu bytes on channel %.*s: %s (more of this kind are counted, not logged)",
+             len, (int)channel.len, channel.name, why[reason]);
 }
 
 // A mail for the worker could not be posted. At the next tick delivery_resync tells it that no channel is

@@ -33,11 +33,12 @@ struct delivery {
     uint64_t subscribe_seq[WORKERS_MAX]; // of each worker: the last one that came; confirmations echo it
     bool gaps_due;                       // a channel has gap_due since the last tick
     uint64_t out_of_sync;                // a bit for each worker that missed a mail for want of memory
+    uint64_t drop_logged_at[COUNTER_COUNT];
 };
 
 // A message of a channel that is wanted.
 void delivery_message(struct delivery *d, struct bus_channel *c, const char *payload, size_t len);
-// Counts and logs a message that is not delivered.
+// Counts a message that is not delivered, and logs the first of its kind now and then.
 void delivery_drop(struct delivery *d, enum counter reason, struct channel_ref channel, size_t len);
 // The same for a message that should have been delivered; each worker of the channel is told of the gap.
 void delivery_lost(struct delivery *d, enum counter reason, struct bus_channel *c, size_t len);

@@ -1,12 +1,16 @@
 #include "gateway/client/admission.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "gateway/client/answer.h"
 #include "gateway/client/auth.h"
+#include "gateway/client/connect_rate.h"
+#include "gateway/client/forwarded.h"
 #include "gateway/client/stream.h"
 
 // A pending step waits for a round trip to Redis, or to a server of keys: a client waits for it as long as
@@ -37,8 +41,7 @@ static void keep_request(struct parked *p, const struct http_request *from, char
     p->req = (struct http_request){.method = from->method, .http_1_0 = from->http_1_0};
     room = keep_text(&p->req.origin, from->origin, room);
     room = keep_text(&p->req.authorization, from->authorization, room);
-    room = keep_text(&p->req.cookie, from->cookie, room);
-    (void)keep_text(&p->req.forwarded_for, from->forwarded_for, room); // the last one
+    (void)keep_text(&p->req.cookie, from->cookie, room); // the last one
     p->admission.req = &p->req;
 }
 
@@ -47,7 +50,7 @@ static struct parked *park(const struct admission *a)
 {
     const struct http_request *req = a->req;
     size_t channels = a->want->channel_count * sizeof *a->want->channels;
-    size_t texts = req->origin.len + req->authorization.len + req->cookie.len + req->forwarded_for.len;
+    size_t texts = req->origin.len + req->authorization.len + req->cookie.len;
     struct parked *p = malloc(sizeof *p + channels + texts);
     if (!p)
         return NULL;
@@ -68,14 +71,72 @@ static enum admission_verdict deny(struct admission *a, int status, const char *
     return ADMISSION_DENIED;
 }
 
+enum admission_verdict admission_address(struct admission *a)
+{
+    struct conn_peer *peer = a->conn->peer;
+    if (peer)
+        peer->client =
+            forwarded_client(&conn_context(a->conn)->settings->trusted, &peer->socket, a->req->fields);
+    return ADMISSION_GRANTED;
+}
+
+// What caps by address count together; 0: this connection has no address.
+static uint64_t address_key(const struct conn *c)
+{
+    return c->peer ? peer_address_key(&c->peer->client) : 0;
+}
+
+enum admission_verdict admission_rate(struct admission *a)
+{
+    const struct client_context *cx = conn_context(a->conn);
+    uint64_t key = address_key(a->conn);
+    if (!cx->settings->connect_rate || key == 0 ||
+        connect_rate_take(cx->settings->connect_rate, key, clock_monotonic_ms()))
+        return ADMISSION_GRANTED;
+    counter_add(cx->counters, COUNTER_REFUSED_RATE, 1);
+    return deny(a, 429, "New streams come too fast from this address.");
+}
+
+static bool is_from_trusted(const struct conn *c)
+{
+    return c->peer && peer_ranges_have(&conn_context(c)->settings->trusted, &c->peer->socket);
+}
+
+// What a trusted proxy vouches for counts before a token, which is not even read then: it may be the application's own,
+// by which that has decided already. Writes a->status where the client is denied.
+static enum admission_verdict identify(struct admission *a)
+{
+    const struct client_context *cx = conn_context(a->conn);
+    const struct client_settings *settings = cx->settings;
+    struct conn *c = a->conn;
+    if (c->principal) // by a ticket
+        return ADMISSION_GRANTED;
+    struct vouched_error error;
+    switch (is_from_trusted(c) ? vouched_identify(&settings->vouched, a->req->fields, &c->principal, &error)
+                               : VOUCHED_NOTHING) {
+    case VOUCHED:
+        return ADMISSION_GRANTED;
+    case VOUCHED_BAD:
+        return deny(a, error.status, error.detail);
+    case VOUCHED_NO_MEMORY:
+        return deny(a, 0, BUSY);
+    case VOUCHED_NOTHING:
+        break;
+    }
+    a->status = auth_identify(settings, cx->counters, a->req, &c->principal, a->detail, sizeof a->detail);
+    if (a->status == AUTH_TRY_AGAIN)
+        a->status = 0;
+    else if (a->status == 0)
+        return ADMISSION_GRANTED;
+    return ADMISSION_DENIED;
+}
+
 enum admission_verdict admission_auth(struct admission *a)
 {
     const struct client_settings *settings = conn_context(a->conn)->settings;
-    struct conn *c = a->conn;
-    assert(!c->principal);
-    a->status = auth_identify(settings, a->req, &c->principal, a->detail, sizeof a->detail);
-    if (!a->status)
-        a->status = auth_check(settings, c->principal, a->want, a->detail, sizeof a->detail);
+    if (identify(a) == ADMISSION_DENIED)
+        return ADMISSION_DENIED;
+    a->status = auth_check(settings, a->conn->principal, a->want, a->detail, sizeof a->detail);
     return a->status ? ADMISSION_DENIED : ADMISSION_GRANTED;
 }
 
@@ -83,30 +144,43 @@ enum admission_verdict admission_readiness(struct admission *a)
 {
     const struct client_context *cx = conn_context(a->conn);
     const char *why = cx->draining ? DRAINING : cx->hooks.refuse(cx->hooks.ctx);
-    return why ? deny(a, 0, why) : ADMISSION_GRANTED;
+    if (!why)
+        return ADMISSION_GRANTED;
+    counter_add(cx->counters, COUNTER_REFUSED_NOT_READY, 1);
+    return deny(a, 0, why);
 }
 
 enum admission_verdict admission_limits(struct admission *a)
 {
-    if (!limits_enter(conn_context(a->conn)->limits))
+    struct client_context *cx = conn_context(a->conn);
+    if (!limits_enter(cx->limits)) {
+        counter_add(cx->counters, COUNTER_REFUSED_FULL, 1);
         return deny(a, 0, "This gateway is full; another one will serve you.");
+    }
     a->conn->has_place = true;
     return ADMISSION_GRANTED;
 }
 
-// Enters under a key of the users table. `text` is NULL where the principal has none.
-static enum admission_verdict enter_users(struct admission *a, const char *prefix, const char *text,
-                                          const struct users_cap *cap)
+// What a stream enters the users table under.
+struct users_row {
+    const char *prefix, *text; // NULL: nothing to enter
+    const struct users_cap *cap;
+    enum counter refused;
+    const char *why;
+};
+
+static enum admission_verdict enter_users(struct admission *a, const struct users_row *row)
 {
     struct conn *c = a->conn;
     char key[USERS_KEY_MAX + 1];
-    if (!text)
+    if (!row->text)
         return ADMISSION_GRANTED;
-    if ((size_t)snprintf(key, sizeof key, "%s:%s", prefix, text) >= sizeof key)
+    if ((size_t)snprintf(key, sizeof key, "%s:%s", row->prefix, row->text) >= sizeof key)
         return deny(a, 403, "The subject or the id of the token is too long.");
-    switch (users_enter(conn_context(c)->settings->users, key, conn_id(c), cap)) {
+    switch (users_enter(conn_context(c)->settings->users, key, conn_id(c), row->cap)) {
     case USERS_FULL:
-        return deny(a, 429, "This user has too many streams.");
+        counter_add(conn_context(c)->counters, row->refused, 1);
+        return deny(a, 429, row->why);
     case USERS_NO_MEMORY:
         return deny(a, 0, BUSY);
     case USERS_ENTERED:
@@ -118,12 +192,32 @@ static enum admission_verdict enter_users(struct admission *a, const char *prefi
 
 enum admission_verdict admission_user(struct admission *a)
 {
+    static const struct users_cap any = {.max = 0};
     const struct client_settings *settings = conn_context(a->conn)->settings;
     const struct principal *who = a->conn->principal;
-    if (!who || !settings->users)
+    uint64_t address = settings->address_cap.max > 0 ? address_key(a->conn) : 0;
+    if (!settings->users)
         return ADMISSION_GRANTED;
-    enum admission_verdict verdict = enter_users(a, "jti", who->token_id, &(struct users_cap){.max = 0});
-    return verdict == ADMISSION_GRANTED ? enter_users(a, "sub", who->subject, &settings->user_cap) : verdict;
+    char address_text[17];
+    snprintf(address_text, sizeof address_text, "%016" PRIx64, address);
+    const struct users_row rows[] = {
+        {.prefix = "ip",
+         .text = address ? address_text : NULL,
+         .cap = &settings->address_cap,
+         .refused = COUNTER_REFUSED_ADDRESS,
+         .why = "This address has too many streams."},
+        {.prefix = "jti", .text = who ? who->token_id : NULL, .cap = &any},
+        // The last one: whoever is refused by another has replaced no stream.
+        {.prefix = "sub",
+         .text = who ? who->subject : NULL,
+         .cap = &settings->user_cap,
+         .refused = COUNTER_REFUSED_USER,
+         .why = "This user has too many streams."},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (enter_users(a, &rows[i]) == ADMISSION_DENIED)
+            return ADMISSION_DENIED;
+    return ADMISSION_GRANTED;
 }
 
 enum admission_verdict admission_join(struct admission *a)
@@ -134,10 +228,15 @@ enum admission_verdict admission_join(struct admission *a)
 }
 
 const struct admission_step admission_steps[] = {
+    {.check = admission_address, .of_head = true},
+    {.check = admission_rate},
+    {.check = admission_ticket, .of_head = true},
     {.check = admission_auth, .of_head = true},
     {.check = admission_readiness},
     {.check = admission_limits},
     {.check = admission_user},
+    {.check = admission_spend_ticket},
+    {.check = admission_revocation},
     {.check = admission_join},
     {0},
 };
@@ -228,4 +327,14 @@ void admission_refuse(struct conn *c, const char *why)
     assert(a && a->conn == c);
     answer_refusal(c, a->req, why);
     free(a);
+}
+
+void admission_end(struct conn *c, enum close_reason reason, const char *why)
+{
+    if (c->state == CONN_STREAM)
+        stream_end(c, reason);
+    else if (c->state == CONN_WAITING)
+        stream_refuse(c, why);
+    else if (c->state == CONN_ADMITTING && c->admission)
+        admission_refuse(c, why);
 }

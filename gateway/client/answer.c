@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "common/jitter.h"
+#include "gateway/client/auth.h"
 
 #define RETRY_AFTER_S 2u
 
@@ -21,7 +22,9 @@ static void send_problem(struct conn *c, const struct http_request *req, const s
 
 void answer_problem(struct conn *c, const struct http_request *req, int status, const char *detail)
 {
-    send_problem(c, req, &(struct http_problem){.status = status, .detail = detail}, CLOSE_BAD_REQUEST);
+    const char *error = auth_error(conn_context(c)->settings, c->principal, req, status);
+    const struct http_problem problem = {.status = status, .detail = detail, .bearer_error = error};
+    send_problem(c, req, &problem, CLOSE_BAD_REQUEST);
 }
 
 void answer_not_allowed(struct conn *c, const struct http_request *req, const struct route *r)
@@ -61,6 +64,12 @@ static void refuse(struct conn *c, const struct http_request *req, int status, c
         send_problem(c, req, &problem, CLOSE_REFUSED);
     else
         refuse_with_retry(c, req);
+}
+
+void answer_unavailable(struct conn *c, const struct http_request *req, const char *why)
+{
+    const struct http_problem problem = {.status = 503, .detail = why, .retry_after_s = RETRY_AFTER_S};
+    send_problem(c, req, &problem, CLOSE_REFUSED);
 }
 
 void answer_refusal(struct conn *c, const struct http_request *req, const char *why)

@@ -9,13 +9,16 @@
 #include "common/jitter.h"
 #include "common/memory.h"
 #include "gateway/client/admission.h"
+#include "gateway/client/admission_asks.h"
 #include "gateway/client/answer.h"
 #include "gateway/client/conn.h"
 #include "gateway/client/conn_read.h"
 #include "gateway/client/conn_tls.h"
 #include "gateway/client/request.h"
+#include "gateway/client/revocation.h"
 #include "gateway/client/slow_client.h"
 #include "gateway/client/stream.h"
+#include "gateway/client/ticket_request.h"
 
 // A tick that comes more than this after the one before it shows that the loop was slow, not the clients.
 #define LATE_MS 1000u
@@ -102,9 +105,9 @@ static void on_deadline(struct wheel_entry *e, void *ctx)
 
 static size_t client_bytes(const struct client_context *cx)
 {
-    return cx->conns.count * (memory_block(sizeof(struct conn)) + EV_BYTES_PER_FD) +
-           cx->tls_bytes + id_table_bytes(&cx->conns) +
-           cx->outqs.total * memory_block(sizeof(struct outq)) + (cx->hub ? hub_bytes(cx->hub) : 0);
+    return cx->conns.count * (memory_block(sizeof(struct conn)) + EV_BYTES_PER_FD) + cx->tls_bytes +
+           id_table_bytes(&cx->conns) + cx->outqs.total * memory_block(sizeof(struct outq)) +
+           (cx->hub ? hub_bytes(cx->hub) : 0);
 }
 
 static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
@@ -118,6 +121,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
     http_date((int64_t)ev_now(loop), cx->date);
     wheel_advance(&cx->wheel, cx->now_ms, on_deadline, l);
     outq_pool_trim(&cx->outqs);
+    revocation_tick(cx);
     if (cx->hub)
         hub_tick(cx->hub, cx->now_ms);
     counter_set(cx->counters, COUNTER_CONNECTION_BYTES, client_bytes(cx));
@@ -220,6 +224,8 @@ bool client_loop_init(struct client_loop *l, const struct client_loop_setup *set
     id_table_init(&cx->conns, conn_serial);
     TAILQ_INIT(&cx->streamless);
     cx->routes[0] = request_stream_route(cx->settings);
+    if (cx->settings->ticket_keys)
+        cx->routes[1] = ticket_route();
     cx->random = jitter_seed();
     cx->now_ms = clock_monotonic_ms();
     cx->policy = cx->settings->policy;
@@ -305,13 +311,18 @@ static void make_room(struct client_context *cx, const struct conn *newest)
     }
 }
 
-void client_loop_add(struct client_loop *l, int fd, const struct listen_attributes *from)
+void client_loop_add(struct client_loop *l, int fd, const struct listen_attributes *from,
+                     const struct peer_address *peer)
 {
     struct client_context *cx = &l->context;
     counter_add(cx->counters, COUNTER_SOCKETS_ACCEPTED, 1);
     struct conn *c = calloc(1, from->tls ? sizeof(struct conn_tls) : sizeof *c);
-    uint64_t serial = c ? id_table_add(&cx->conns, c) : 0;
+    if (c && peer && (c->peer = calloc(1, sizeof *c->peer)))
+        c->peer->socket = *peer;
+    uint64_t serial = c && (!peer || c->peer) ? id_table_add(&cx->conns, c) : 0;
     if (serial == 0) {
+        if (c)
+            free(c->peer);
         free(c);
         (void)close(fd);
         conn_count_end(cx, CLOSE_OUT_OF_MEMORY);
@@ -352,22 +363,28 @@ void client_loop_flush(struct client_loop *l)
         ev_idle_start(l->context.loop, &l->feeding);
 }
 
-// Ends the stream of `c`, or refuses the one that it waits for. `why` is for the latter.
-static void end_stream(struct conn *c, enum close_reason reason, const char *why)
-{
-    if (c->state == CONN_STREAM)
-        stream_end(c, reason);
-    else if (c->state == CONN_WAITING)
-        stream_refuse(c, why);
-    else if (c->state == CONN_ADMITTING)
-        admission_refuse(c, why);
-}
-
 void client_loop_end_stream(struct client_loop *l, uint64_t id, enum close_reason reason)
 {
     struct conn *c = conn_find(&l->context, id);
     if (c)
-        end_stream(c, reason, "This stream was ended before it opened; try again.");
+        admission_end(c, reason, "This stream was ended before it opened; try again.");
+}
+
+void client_loop_answer(struct client_loop *l, struct question *q)
+{
+    struct client_context *cx = &l->context;
+    if (q->recheck)
+        revocation_answered(cx, q);
+    else if (q->connection)
+        admission_answered(cx, q);
+    else
+        revocation_apply(cx, q);
+    free(q);
+}
+
+void client_loop_recheck(struct client_loop *l)
+{
+    revocation_recheck(&l->context);
 }
 
 void client_loop_drain(struct client_loop *l)
@@ -376,7 +393,7 @@ void client_loop_drain(struct client_loop *l)
     cx->draining = true;
     size_t cursor = 0;
     for (struct conn *c; (c = id_table_next(&cx->conns, &cursor));) {
-        end_stream(c, CLOSE_DRAIN, DRAINING);
+        admission_end(c, CLOSE_DRAIN, DRAINING);
         if (c->state == CONN_HANDSHAKE || c->state == CONN_HEAD)
             conn_set_deadline(c, DRAIN_IDLE_MS);
     }

@@ -36,7 +36,9 @@ bool client_loop_enable_streams(struct client_loop *l, const struct hub_events *
 void client_loop_deinit(struct client_loop *l);
 
 // Takes over a connected socket (non-blocking, close-on-exec) that came by a listener with these attributes.
-void client_loop_add(struct client_loop *l, int fd, const struct listen_attributes *from);
+// `peer`: its other end (borrowed); NULL where client_settings_need_peers() is false.
+void client_loop_add(struct client_loop *l, int fd, const struct listen_attributes *from,
+                     const struct peer_address *peer);
 
 // Hands `f` (taken) to the streams of its channel. A frame alone is written at once; where `more` follow
 // before client_loop_flush, each stream gets what is its own in one write.
@@ -48,6 +50,11 @@ void client_loop_flush(struct client_loop *l);
 // Ends the stream of connection `id` with whole events, a jittered retry and a clean last chunk; where it has
 // not opened yet, refuses it. No effect on a connection that is gone.
 void client_loop_end_stream(struct client_loop *l, uint64_t id, enum close_reason reason);
+
+// The answer to a question (taken) of hooks.ask; or a revocation, which nobody asked about.
+void client_loop_answer(struct client_loop *l, struct question *q);
+// Revocations may have been lost: asks about every stream whose principal may be revoked.
+void client_loop_recheck(struct client_loop *l);
 
 // Ends every stream with whole events, its own jittered retry and a clean last chunk; from now on new
 // requests are refused.

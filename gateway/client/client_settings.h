@@ -6,10 +6,15 @@
 #include <stdint.h>
 
 #include "gateway/client/http_response.h"
+#include "gateway/client/peer_address.h"
 #include "gateway/client/users.h"
+#include "gateway/client/vouched.h"
 #include "gateway/fanout/replay_budget.h"
 
 struct admission_step;
+struct authenticator;
+struct connect_rate;
+struct ticket_keys;
 struct tls_server;
 
 struct client_settings {
@@ -17,7 +22,10 @@ struct client_settings {
     struct http_policy policy;
     const char *const *anonymous; // patterns of channels that need no token
     size_t anonymous_count;
-    size_t max_channels; // of one stream
+    struct authenticator *authenticator; // shared by all loops; NULL: no token is known
+    const char *token_cookie;            // where a token may be, too; NULL: nowhere
+    const char *token_query;             // likewise, a parameter of the query
+    size_t max_channels;                 // of one stream
     uint32_t heartbeat_ms, retry_ms;
     size_t queue_limit;                  // bytes queued for one stream
     struct replay_budget *replay_budget; // shared by all loops
@@ -29,5 +37,17 @@ struct client_settings {
     uint32_t keep_alive_ms;    // for the next request's first byte
     struct users *users;       // shared by all loops; NULL: streams have no subject, and no address is capped
     struct users_cap user_cap; // of streams with one subject
+    struct users_cap address_cap;      // of streams from one address
+    struct connect_rate *connect_rate; // shared by all loops; NULL: off
+    struct peer_ranges trusted;        // proxies that are believed
+    struct vouched_headers vouched;
+    struct ticket_keys *ticket_keys;        // NULL: there are no tickets
+    bool revocation;                        // Redis is asked whether a token is revoked; needs `users`
     const struct admission_step *admission; // NULL: admission_steps
 };
+
+// Whether an option asks where connections come from.
+static inline bool client_settings_need_peers(const struct client_settings *s)
+{
+    return s->address_cap.max > 0 || s->connect_rate || s->trusted.count > 0;
+}

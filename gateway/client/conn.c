@@ -127,6 +127,7 @@ void conn_touch(struct conn *c)
 void conn_leave_streamless(struct conn *c)
 {
     streamless_remove(c);
+    free(c->peer);
     c->subscriber = (struct subscriber){0};
     c->joined = true;
 }
@@ -201,10 +202,12 @@ void conn_destroy(struct conn *c)
 {
     struct client_context *cx = conn_context(c);
     assert(c->state == CONN_CLOSED && !c->dirty && !c->queue && !wheel_is_set(&c->deadline));
-    if (c->joined)
+    if (c->joined) {
         hub_leave(cx->hub, &c->subscriber);
-    else
+    } else {
         streamless_remove(c);
+        free(c->peer);
+    }
     if (c->has_place)
         limits_leave(cx->limits);
     if (c->is_stream)

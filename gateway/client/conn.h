@@ -18,6 +18,7 @@
 
 #include "common/buf.h"
 #include "gateway/client/client_context.h"
+#include "gateway/client/peer_address.h"
 
 enum conn_state {
     CONN_HANDSHAKE,
@@ -32,6 +33,12 @@ enum conn_state {
 
 struct admission;
 
+// Where a connection comes from. Kept until the stream is admitted, and only where an option asks for it.
+struct conn_peer {
+    struct peer_address socket; // the other end of the socket, or what its PROXY header says
+    struct peer_address client; // of the request that is being admitted: behind trusted proxies
+};
+
 // The bytes so far of a request head that comes in pieces.
 struct conn_head {
     struct buf bytes;
@@ -44,8 +51,11 @@ struct conn_head {
 struct conn {
     ev_io io; // io.data is the client_context
     union {
-        struct subscriber subscriber;    // once `joined`
-        TAILQ_ENTRY(conn) in_streamless; // until then
+        struct subscriber subscriber; // once `joined`
+        struct {                      // until then
+            TAILQ_ENTRY(conn) in_streamless;
+            struct conn_peer *peer; // owned; NULL where no option asks for addresses
+        };
     };
     struct wheel_entry deadline; // of the current state; its `owner` is last_write_ms
     struct conn *mark_next;      // in context->dirty, later in context->closing

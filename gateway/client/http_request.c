@@ -251,7 +251,6 @@ static bool on_field(void *ctx, struct http_text name, struct http_text value)
         {"expect", &r->expect, true},
         {"last-event-id", &out->last_event_id, false},
         {"authorization", &out->authorization, false},
-        {"x-forwarded-for", &out->forwarded_for, true},
         {"transfer-encoding", &r->transfer_encoding, true},
         {"access-control-request-method", &out->request_method, false},
     };
@@ -296,6 +295,7 @@ static int read_head(const char *head, size_t len, struct http_request *out)
     int status = request_line(&r, head, (size_t)(line_end - head));
     if (status != 0)
         return status;
+    out->fields = (struct http_text){line_end + 2, len - (size_t)(line_end + 2 - head)};
     const char *after_method = out->target.at - 1;
     enum http_fields_result fields =
         http_fields_read(after_method, len - (size_t)(after_method - head), on_field, &r);

@@ -27,10 +27,9 @@ struct http_request {
     struct http_text path;   // of the target, still percent-encoded
     struct http_text query;  // without '?', still percent-encoded; at NULL where there is none
     // Fields that the gateway reads, without surrounding blanks. A repeated field is 400, but for lists: all
-    // lines of Accept count in accepts_* (`accept` is the first); of X-Forwarded-For the last line is kept
-    // (the nearest proxy's).
-    struct http_text host, accept, last_event_id, origin, authorization, cookie, request_method,
-        forwarded_for;
+    // lines of Accept count in accepts_* (`accept` is the first).
+    struct http_text host, accept, last_event_id, origin, authorization, cookie, request_method;
+    struct http_text fields;   // all lines with a field, and the empty one, for http_lookup
     bool accepts_event_stream; // Accept absent, or some range of it includes text/event-stream with q > 0
                                // (RFC 9110 12.5.1)
 };

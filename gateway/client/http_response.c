@@ -201,6 +201,21 @@ static size_t problem_body(int status, const char *detail, char *out, size_t siz
     return w.len;
 }
 
+// RFC 6750 section 3. The detail stands in it as far as its bytes may, which are those of a quoted string
+// without escapes.
+static void put_challenge(struct writer *w, const struct http_problem *problem)
+{
+    put(w, "WWW-Authenticate: Bearer realm=\"sse\"");
+    if (problem->bearer_error && problem->bearer_error[0] != '\0') {
+        put_format(w, ", error=\"%s\"", problem->bearer_error);
+        put(w, ", error_description=\"");
+        for (const char *at = problem->detail ? problem->detail : ""; *at; at++)
+            put_bytes(w, *at >= ' ' && *at <= '~' && *at != '"' && *at != '\\' ? at : "?", 1);
+        put(w, "\"");
+    }
+    put(w, "\r\n");
+}
+
 size_t http_problem(const struct http_policy *p, const struct http_request *req,
                     const struct http_problem *problem, char *out, size_t size)
 {
@@ -211,8 +226,8 @@ size_t http_problem(const struct http_policy *p, const struct http_request *req,
     struct writer w = begin(p, req, problem->status, out, size);
     if (problem->allow != NULL)
         put_field(&w, "Allow", problem->allow);
-    if (problem->status == 401) // RFC 9110 section 15.5.2 wants one
-        put_field(&w, "WWW-Authenticate", "Bearer realm=\"sse\"");
+    if (problem->bearer_error || problem->status == 401) // which has one, by RFC 9110 section 15.5.2
+        put_challenge(&w, problem);
     if (problem->retry_after_s > 0)
         put_format(&w, "Retry-After: %u\r\n", problem->retry_after_s);
     put_entity(&w, "application/problem+json", body_len, false);

@@ -36,9 +36,12 @@ struct http_problem {
     const char *detail; // or NULL; may hold bytes of the client, which are escaped; cut to a body of 1 KiB
     const char *allow;  // of a 405; else NULL
     unsigned retry_after_s; // 0: no Retry-After
+    // `error` of a Bearer challenge, which then says the detail, too (RFC 6750 section 3); "": a challenge
+    // without one; NULL: none
+    const char *bearer_error;
 };
 
-// A whole final error: the head, with Connection: close (a 401 with a Bearer challenge), and an
+// A whole final error: the head, with Connection: close, and an
 // application/problem+json body {"type":"about:blank","title":..,"status":..,"detail":..}; the answer to HEAD
 // has its length alone. At most HTTP_PROBLEM_MAX bytes.
 size_t http_problem(const struct http_policy *p, const struct http_request *req,

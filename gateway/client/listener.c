@@ -52,9 +52,17 @@ static void listener_starved(struct listener *l)
 // False when no client is left to accept, or no descriptor to do it with.
 static bool listener_accept(struct listener *l)
 {
-    int fd = accept4(l->io.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    struct sockaddr_storage address;
+    socklen_t len = sizeof address;
+    bool ask =
+        l->attributes.role == LISTENER_PUBLIC && client_settings_need_peers(l->clients->context.settings);
+    int fd = accept4(l->io.fd, ask ? (struct sockaddr *)&address : NULL, ask ? &len : NULL,
+                     SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
-        client_loop_add(l->clients, fd, &l->attributes);
+        struct peer_address peer = {.family = ADDRESS_NONE};
+        if (ask)
+            peer = peer_address_of_socket((struct sockaddr *)&address);
+        client_loop_add(l->clients, fd, &l->attributes, ask ? &peer : NULL);
         return true;
     }
     switch (errno) {

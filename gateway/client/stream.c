@@ -5,8 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "common/clock.h"
 #include "common/jitter.h"
+#include "gateway/auth/principal.h"
 #include "gateway/client/answer.h"
 #include "gateway/client/slow_client.h"
 #include "gateway/fanout/cursor.h"
@@ -15,6 +18,8 @@
 // back.
 #define CONFIRM_TIMEOUT_MS 5000u
 #define RETRY_LINE_MAX 64
+// A client whose token has expired comes back at once, most likely with a new one, and misses little.
+#define EXPIRED_RETRY_MS 500u
 // A page whose stream was replaced comes back this many times later than others: it replaces another one then,
 // unless it has heard `gateway:close` and given up.
 #define REPLACED_RETRIES 30u
@@ -141,6 +146,13 @@ static struct frame *stream_head(const struct conn *c, const struct http_request
     return frame_from_bytes(cx->scratch, len + (size_t)n, false);
 }
 
+// The next heartbeat, or the end of the token where that comes first.
+static void stream_set_deadline(struct conn *c, uint32_t heartbeat_in_ms)
+{
+    uint32_t lasts = principal_lasts_ms(c->principal, clock_monotonic_ms());
+    conn_set_deadline(c, lasts < heartbeat_in_ms ? lasts : heartbeat_in_ms);
+}
+
 void stream_open(struct conn *c)
 {
     struct client_context *cx = conn_context(c);
@@ -154,7 +166,8 @@ void stream_open(struct conn *c)
     stream_send_beginning(c);
     if (c->state != CONN_STREAM)
         return;
-    conn_set_deadline(c, cx->settings->heartbeat_ms);
+    principal_admit(c->principal, (int64_t)time(NULL), clock_monotonic_ms());
+    stream_set_deadline(c, cx->settings->heartbeat_ms);
     hub_wake(cx->hub, &c->subscriber);
 }
 
@@ -177,7 +190,10 @@ void stream_end(struct conn *c, enum close_reason reason)
     // Jitter, or all browsers come back in the same instant. The blank line: undici heeds no
     // `retry` without it.
     char retry[RETRY_LINE_MAX];
-    uint64_t ms = jitter_ms(&cx->random, cx->settings->retry_ms);
+    uint32_t wait = cx->settings->retry_ms;
+    if (reason == CLOSE_EXPIRED && wait > EXPIRED_RETRY_MS)
+        wait = EXPIRED_RETRY_MS;
+    uint64_t ms = jitter_ms(&cx->random, wait);
     if (reason == CLOSE_REPLACED)
         ms *= REPLACED_RETRIES;
     int len = snprintf(retry, sizeof retry, "retry: %" PRIu64 "\n\n", ms);
@@ -225,6 +241,10 @@ void stream_heartbeat(struct conn *c)
     struct client_context *cx = conn_context(c);
     uint32_t idle = (uint32_t)cx->now_ms - c->deadline.owner;
     uint32_t every = cx->settings->heartbeat_ms;
+    if (principal_lasts_ms(c->principal, cx->now_ms) == 0) {
+        stream_end(c, CLOSE_EXPIRED);
+        return;
+    }
     // Queued bytes that still wait do the work of a heartbeat.
     if (c->queue) {
         slow_client_check_progress(c);
@@ -235,5 +255,5 @@ void stream_heartbeat(struct conn *c)
         idle = 0;
     }
     if (c->state == CONN_STREAM)
-        conn_set_deadline(c, idle < every ? every - idle : every);
+        stream_set_deadline(c, idle < every ? every - idle : every);
 }

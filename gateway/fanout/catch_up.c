@@ -110,7 +110,7 @@ bool catch_up_add(struct hub *h, struct hub_channel *c, struct subscriber *s, ui
     return true;
 }
 
-static void lagging_free(struct hub *h, struct lagging *lag)
+void catch_up_remove(struct hub *h, struct lagging *lag)
 {
     struct catch_up *cu = lag->channel->catch_up;
     assert(lag->index < cu->count && cu->lagging[lag->index] == lag);
@@ -127,11 +127,6 @@ static void lagging_free(struct hub *h, struct lagging *lag)
     leave_ready(h, lag);
     h->bytes -= memory_block(sizeof *lag);
     free(lag);
-}
-
-void catch_up_remove(struct hub *h, const struct subscription *gone)
-{
-    lagging_free(h, lagging_of(gone));
 }
 
 void catch_up_all(struct hub *h, struct hub_channel *c)
@@ -216,7 +211,7 @@ static bool give(struct hub *h, struct lagging *lag, bool gap, struct frame *nex
 static void go_live(struct hub *h, struct lagging *lag)
 {
     if (channel_add_slot(h, lag->channel, lag->subscriber, lag->subscription))
-        lagging_free(h, lag);
+        catch_up_remove(h, lag);
     else
         h->events.on_no_memory(h->events.ctx, lag->subscriber);
 }
@@ -288,19 +283,9 @@ bool catch_up_feed(struct hub *h, size_t budget)
 
 void catch_up_take_page(struct hub *h, struct hub_channel *c, const struct history_page *page)
 {
-    if (c && c->catch_up) {
-        if (pages_take(h, c->catch_up, page))
-            catch_up_wake(h, c);
-        pages_ask_waiting(h);
-        return;
-    }
-    for (size_t i = 0; i < page->count; i++)
-        frame_release(page->frames[i]);
-}
-
-void catch_up_page_lost(struct hub *h, uint32_t number)
-{
-    pages_lost(h, number);
+    if (pages_take(h, c ? c->catch_up : NULL, page))
+        catch_up_wake(h, c);
+    pages_ask_waiting(h);
 }
 
 void catch_up_tick(struct hub *h)

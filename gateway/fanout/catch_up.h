@@ -10,7 +10,7 @@
 // Makes a subscriber's subscription a lagging one, without a slot. False when out of memory.
 bool catch_up_add(struct hub *h, struct hub_channel *c, struct subscriber *s, uint32_t subscription,
                   enum lagging_mode mode, struct event_id at);
-void catch_up_remove(struct hub *h, const struct subscription *gone);
+void catch_up_remove(struct hub *h, struct lagging *lag);
 // Frees the channel's struct catch_up; no stream may lag in it.
 void catch_up_destroy(struct hub *h, struct hub_channel *c);
 // Moves all streams from their slots to the lagging ones, from the channel's last_id on. Drops the channel's
@@ -24,8 +24,6 @@ void catch_up_wake(struct hub *h, struct hub_channel *c);
 void catch_up_append(struct hub *h, struct hub_channel *c, struct frame *f);
 // The answer to on_history; `c` is NULL where the channel is gone. Takes the references of the frames.
 void catch_up_take_page(struct hub *h, struct hub_channel *c, const struct history_page *page);
-// The page with that number (0: any page) will not come.
-void catch_up_page_lost(struct hub *h, uint32_t number);
 // A lagging stream may take more.
 void catch_up_wake_one(struct hub *h, struct lagging *lag);
 // As hub_feed and hub_tick.

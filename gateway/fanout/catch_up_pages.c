@@ -179,7 +179,7 @@ static void take_frames(struct hub *h, struct catch_up *cu, const struct history
 
 bool pages_take(struct hub *h, struct catch_up *cu, const struct history_page *page)
 {
-    if (cu->page_state != PAGE_ASKED || page->query.number != cu->query.number) {
+    if (!cu || cu->page_state != PAGE_ASKED || page->query.number != cu->query.number) {
         for (size_t i = 0; i < page->count; i++)
             frame_release(page->frames[i]);
         return false;

@@ -23,9 +23,10 @@ void pages_ask(struct hub *h, struct catch_up *cu);
 void pages_ask_waiting(struct hub *h);
 // Gives up the page that was asked for: an answer that still comes is not taken.
 void pages_stop(struct hub *h, struct catch_up *cu);
-// Takes the references of the page's frames. False where it is not the one that was asked for.
+// Takes the references of the page's frames. False where it is not the one that was asked for; `cu` is NULL
+// where nothing waits for it any more.
 bool pages_take(struct hub *h, struct catch_up *cu, const struct history_page *page);
-// The page with that number (0: any page) will not come: asks again a little later.
+// As hub_page_lost.
 void pages_lost(struct hub *h, uint32_t number);
 // Called now and then: true where the next step of each lagging stream of the channel is to be decided anew.
 bool pages_tick(struct hub *h, struct catch_up *cu);

@@ -27,7 +27,25 @@
     X(TLS_FAILED_OTHER, "tls_handshake_failures_total", "reason=\"other\"", "counter", "")                   \
     X(TLS_POSTPONED, "tls_handshakes_postponed_total", "", "counter",                                        \
       "Times that a handshake waited for the next turn of its loop")                                         \
+    X(REFUSED_NOT_READY, "refusals_total", "reason=\"not_ready\"", "counter", "Streams refused for a while") \
+    X(REFUSED_FULL, "refusals_total", "reason=\"full\"", "counter", "")                                      \
+    X(REFUSED_USER, "refusals_total", "reason=\"user_cap\"", "counter", "")                                  \
+    X(REFUSED_ADDRESS, "refusals_total", "reason=\"ip_cap\"", "counter", "")                                 \
+    X(REFUSED_RATE, "refusals_total", "reason=\"connect_rate\"", "counter", "")                              \
     X(ACCEPT_PAUSES, "accept_pauses_total", "", "counter", "Times accepting paused for want of descriptors") \
+    X(TOKENS_ACCEPTED, "tokens_total", "result=\"accepted\"", "counter",                                     \
+      "Tokens looked at, by what came of them")                                                              \
+    X(TOKENS_MALFORMED, "tokens_total", "result=\"malformed\"", "counter", "")                               \
+    X(TOKENS_ALGORITHM, "tokens_total", "result=\"algorithm\"", "counter", "")                               \
+    X(TOKENS_UNKNOWN_KEY, "tokens_total", "result=\"unknown_key\"", "counter", "")                           \
+    X(TOKENS_KEY_AWAITED, "tokens_total", "result=\"key_awaited\"", "counter", "")                           \
+    X(TOKENS_SIGNATURE, "tokens_total", "result=\"signature\"", "counter", "")                               \
+    X(TOKENS_EXPIRED, "tokens_total", "result=\"expired\"", "counter", "")                                   \
+    X(TOKENS_NOT_YET, "tokens_total", "result=\"not_yet\"", "counter", "")                                   \
+    X(TOKENS_ISSUER, "tokens_total", "result=\"issuer\"", "counter", "")                                     \
+    X(TOKENS_AUDIENCE, "tokens_total", "result=\"audience\"", "counter", "")                                 \
+    X(TOKENS_CLAIMS, "tokens_total", "result=\"claims\"", "counter", "")                                     \
+    X(TOKENS_NO_MEMORY, "tokens_total", "result=\"no_memory\"", "counter", "")                               \
     X(MESSAGES_RECEIVED, "messages_received_total", "", "counter", "Messages received from Redis")           \
     X(MESSAGE_BYTES, "message_bytes_total", "", "counter", "Payload bytes received from Redis")              \
     X(DROPPED_TOO_LARGE, "messages_dropped_total", "reason=\"too_large\"", "counter", "Messages dropped")    \

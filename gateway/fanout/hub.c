@@ -6,6 +6,7 @@
 #include "common/container_of.h"
 #include "common/memory.h"
 #include "gateway/fanout/catch_up.h"
+#include "gateway/fanout/catch_up_pages.h"
 #include "gateway/fanout/cursor.h"
 
 // NULL where no stream of this hub wants it.
@@ -55,7 +56,7 @@ static void leave_channel(struct hub *h, const struct subscription *gone, bool i
 {
     struct hub_channel *c = gone->channel;
     if (gone->lagging)
-        catch_up_remove(h, gone);
+        catch_up_remove(h, lagging_of(gone));
     else
         channel_drop_slot(h, c, gone->slot);
     free_if_empty(h, c, is_told);
@@ -165,10 +166,13 @@ static bool channel_advance(struct hub *h, struct hub_channel *c, const struct f
     return true;
 }
 
-static void deliver_to_lagging(struct hub *h, struct hub_channel *c, struct frame *f)
+// The i-th subscriber of the channel, those with a slot first; NULL behind the last one.
+static struct subscriber *subscriber_at(const struct hub_channel *c, uint32_t i)
 {
-    for (uint32_t i = 0; c->catch_up && i < c->catch_up->count; i++)
-        h->events.on_frame(h->events.ctx, c->catch_up->lagging[i]->subscriber, f);
+    if (i < c->count)
+        return c->slots[i].subscriber;
+    i -= c->count;
+    return c->catch_up && i < c->catch_up->count ? c->catch_up->lagging[i]->subscriber : NULL;
 }
 
 bool hub_has_channel(const struct hub *h, struct channel_ref channel)
@@ -187,10 +191,12 @@ size_t hub_deliver(struct hub *h, struct frame *f)
         catch_up_append(h, c, f);
     } else {
         c->has_plain = c->has_plain || !f->is_gap;
-        deliver_to_lagging(h, c, f);
     }
     for (uint32_t i = 0; i < c->count; i++)
         h->events.on_frame(h->events.ctx, c->slots[i].subscriber, f);
+    struct subscriber *lagging;
+    for (uint32_t i = c->count; !f->durable && (lagging = subscriber_at(c, i)); i++)
+        h->events.on_frame(h->events.ctx, lagging, f);
     return c->count;
 }
 
@@ -234,13 +240,11 @@ void hub_confirm(struct hub *h, struct channel_ref channel, const struct history
         confirm_without_history(c);
     assert(channel_is_confirmed(c));
     catch_up_wake(h, c);
-    for (uint32_t i = 0; !was_confirmed && i < c->count; i++)
-        if (subscriber_is_ready(c->slots[i].subscriber))
-            h->events.on_ready(h->events.ctx, c->slots[i].subscriber);
-    // Lagging streams whose missed events are known; for the others that is still to be found out.
-    for (uint32_t i = 0; !was_confirmed && c->catch_up && i < c->catch_up->count; i++)
-        if (subscriber_is_ready(c->catch_up->lagging[i]->subscriber))
-            h->events.on_ready(h->events.ctx, c->catch_up->lagging[i]->subscriber);
+    // What a lagging stream has missed may still have to be found out.
+    struct subscriber *s;
+    for (uint32_t i = 0; !was_confirmed && (s = subscriber_at(c, i)); i++)
+        if (hub_is_ready(s))
+            h->events.on_ready(h->events.ctx, s);
 }
 
 static void unconfirm(struct hub_channel *c)
@@ -284,7 +288,7 @@ void hub_page(struct hub *h, struct channel_ref channel, const struct history_pa
 
 void hub_page_lost(struct hub *h, uint32_t number)
 {
-    catch_up_page_lost(h, number);
+    pages_lost(h, number);
 }
 
 void hub_wake(struct hub *h, struct subscriber *s)
@@ -308,10 +312,9 @@ void hub_tick(struct hub *h, uint64_t now_ms)
 void hub_end_streams(struct hub *h, struct channel_ref channel)
 {
     const struct hub_channel *c = find(h, channel);
-    for (uint32_t i = 0; c && i < c->count; i++)
-        h->events.on_no_memory(h->events.ctx, c->slots[i].subscriber);
-    for (uint32_t i = 0; c && c->catch_up && i < c->catch_up->count; i++)
-        h->events.on_no_memory(h->events.ctx, c->catch_up->lagging[i]->subscriber);
+    struct subscriber *s;
+    for (uint32_t i = 0; c && (s = subscriber_at(c, i)); i++)
+        h->events.on_no_memory(h->events.ctx, s);
 }
 
 // How far the client of `s` has got in its i-th channel, as far as that is known.
@@ -363,9 +366,8 @@ bool hub_is_new_to_history(const struct subscriber *s, bool even_empty)
 {
     for (uint32_t i = 0; i < s->count; i++) {
         const struct hub_channel *c = s->subscriptions[i].channel;
-        const struct lagging *lag = lagging_of(&s->subscriptions[i]);
-        bool is_new = !lag || lag->start == START_FELL_BEHIND;
-        if (is_new && channel_has_history(c) && (even_empty || !event_id_is_zero(c->last_id)))
+        if (hub_standing(s, i) == HUB_FRESH && channel_has_history(c) &&
+            (even_empty || !event_id_is_zero(c->last_id)))
             return true;
     }
     return false;

@@ -177,5 +177,5 @@ static inline struct lagging *lagging_of(const struct subscription *s)
 {
     return s->lagging ? s->channel->catch_up->lagging[s->slot] : NULL;
 }
-// True where Redis has confirmed every channel of `s`, and it is known what `s` has missed.
+// As hub_is_ready.
 bool subscriber_is_ready(const struct subscriber *s);

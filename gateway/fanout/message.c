@@ -6,6 +6,7 @@
 
 #include "common/envelope.h"
 #include "common/pattern.h"
+#include "common/utf8.h"
 #include "gateway/fanout/cursor.h"
 
 bool payload_rule_parse(const char *text, struct payload_rule *rule, char *error, size_t error_size)
@@ -79,7 +80,7 @@ static bool message_event(enum payload_mode mode, const char *payload, size_t le
         return false;
     }
     // Over the whole payload: the fields must be text, too.
-    if (!sse_text_valid(payload, len)) {
+    if (!utf8_text_valid(payload, len)) {
         *dropped = COUNTER_DROPPED_NOT_TEXT;
         return false;
     }

@@ -1,5 +1,7 @@
 #include "gateway/fanout/sse.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 // Where a line of the data ends: at the nearer of the next LF and the next CR. Each is looked for only once
@@ -35,86 +37,6 @@ static const char *line_end(struct line_scan *s, const char *line, const char **
     return stop;
 }
 
-#define ONES 0x0101010101010101u
-#define HIGHS 0x8080808080808080u
-
-static uint64_t load64(const char *p)
-{
-    uint64_t word;
-    memcpy(&word, p, sizeof(word));
-    return word;
-}
-
-// Zero where all eight bytes are in 0x01-0x7f: a byte above has its high bit set, and a zero byte borrows and
-// sets it.
-static uint64_t odd_bytes(uint64_t word)
-{
-    return (word | (word - ONES)) & HIGHS;
-}
-
-// Skips bytes of 0x01-0x7f. Stops at the end or at the first other byte.
-static const char *skip_ascii(const char *p, const char *end)
-{
-    while (end - p >= 32 && (odd_bytes(load64(p)) | odd_bytes(load64(p + 8)) | odd_bytes(load64(p + 16)) |
-                             odd_bytes(load64(p + 24))) == 0)
-        p += 32;
-    while (end - p >= 8 && odd_bytes(load64(p)) == 0)
-        p += 8;
-    while (p<end && * p> 0 && (unsigned char)*p < 0x80)
-        p++;
-    return p;
-}
-
-static bool is_tail(unsigned char byte)
-{
-    return (byte & 0xc0) == 0x80;
-}
-
-// Length of the well-formed sequence of two or more bytes at `p` (the table of RFC 3629 section 4), 0 where
-// there is none.
-static size_t sequence_length(const unsigned char *p, size_t room)
-{
-    if (p[0] >= 0xc2 && p[0] <= 0xdf)
-        return room >= 2 && is_tail(p[1]) ? 2 : 0;
-    if (p[0] >= 0xe0 && p[0] <= 0xef) {
-        unsigned char low = p[0] == 0xe0 ? 0xa0 : 0x80;  // below: overlong
-        unsigned char high = p[0] == 0xed ? 0x9f : 0xbf; // above: surrogates
-        return room >= 3 && p[1] >= low && p[1] <= high && is_tail(p[2]) ? 3 : 0;
-    }
-    if (p[0] >= 0xf0 && p[0] <= 0xf4) {
-        unsigned char low = p[0] == 0xf0 ? 0x90 : 0x80;  // below: overlong
-        unsigned char high = p[0] == 0xf4 ? 0x8f : 0xbf; // above: beyond U+10FFFF
-        return room >= 4 && p[1] >= low && p[1] <= high && is_tail(p[2]) && is_tail(p[3]) ? 4 : 0;
-    }
-    return 0;
-}
-
-bool sse_text_valid(const char *text, size_t len)
-{
-    if (len == 0)
-        return true; // `text` may be NULL
-    const char *p = text, *end = text + len;
-    while ((p = skip_ascii(p, end)) < end) {
-        // A run of other scripts stays in this loop: the search for eight ASCII bytes would fail at every
-        // character.
-        do {
-            size_t n = sequence_length((const unsigned char *)p, (size_t)(end - p));
-            if (n == 0)
-                return false;
-            p += n;
-        } while (p < end && (unsigned char)*p >= 0x80);
-    }
-    return true;
-}
-
-static size_t decimal_digits(uint32_t n)
-{
-    size_t digits = 1;
-    for (; n >= 10; n /= 10)
-        digits++;
-    return digits;
-}
-
 #define FIELD_SIZE(name) (sizeof(name) - 1 + 2 + 1) // "name", ": ", LF
 
 size_t sse_id_line_size(size_t id_len)
@@ -141,7 +63,7 @@ size_t sse_encoded_size(const struct sse_event *e)
     if (e->id != NULL)
         size += sse_id_line_size(e->id_len);
     if (e->has_retry)
-        size += FIELD_SIZE("retry") + decimal_digits(e->retry_ms);
+        size += FIELD_SIZE("retry") + (size_t)snprintf(NULL, 0, "%" PRIu32, e->retry_ms);
     if (e->data != NULL)
         size += data_size(e->data, e->data_len);
     return size;
@@ -171,11 +93,9 @@ char *sse_put_id(char *out, const char *id, size_t id_len)
 
 static char *put_retry(char *out, uint32_t ms)
 {
-    char digits[10];
-    size_t n = decimal_digits(ms);
-    for (size_t i = n; i > 0; i--, ms /= 10)
-        digits[i - 1] = (char)('0' + ms % 10);
-    return put_field(out, "retry", digits, n);
+    char digits[11];
+    int n = snprintf(digits, sizeof digits, "%" PRIu32, ms);
+    return put_field(out, "retry", digits, (size_t)n);
 }
 
 static char *put_data(char *out, const char *data, size_t len)

@@ -18,10 +18,6 @@ struct sse_event {
     size_t data_len;
 };
 
-// True where the bytes hold no NUL and are valid UTF-8 (RFC 3629: no overlong forms, no surrogates, nothing
-// above U+10FFFF). Fast on ASCII: this runs over every message.
-bool sse_text_valid(const char *text, size_t len);
-
 // Bytes of the event block, blank line included.
 size_t sse_encoded_size(const struct sse_event *e);
 

@@ -11,34 +11,42 @@
 #include "common/redis_url.h"
 #include "common/tls_server.h"
 #include "gateway/client/listen_address.h"
+#include "gateway/client/peer_address.h"
 #include "gateway/fanout/message.h"
 
 struct config {
     // Filled by the option table.
     char *file, *id, *admin_listen, *path, *listen_mode, *listen_group;
+    char *jwt_secret_file, *jwks, *jwks_ca, *jwt_issuer, *channels_claim, *token_cookie, *token_query,
+        *ticket_key_file;
     struct redis_options redis;
     char *tls_client_ca, *tls_ticket_keys;
     struct option_list tls_cert, tls_key;
-    struct option_list listen, anonymous, cors_origin, payload_rules, durable;
-    uint64_t workers, max_channels, max_connections, max_per_user;
+    struct option_list jwt_keys, jwt_audiences, jwt_algorithms, grants;
+    char *channels_header, *subject_header;
+    struct option_list trusted_proxy, listen, anonymous, cors_origin, payload_rules, durable;
+    uint64_t workers, max_channels, max_connections, max_per_user, max_per_ip, connect_rate, connect_burst;
     uint64_t heartbeat_ms, retry_ms, drain_timeout_ms;
     uint64_t queue_limit, max_message, backlog_limit, replay_limit, log_buffer;
-    int pubsub, refusal, slow_client, user_cap_policy, log_level, log_format;
-    bool check_config, print_config, version, help;
+    int revocation, refusal, slow_client, user_cap_policy, log_level, log_format;
+    bool seccomp, check_config, print_config, version, help;
 
     // Derived from them.
     char name[300]; // --id, or host:port
     struct listen_access listen_access;
     struct redis_url redis_url;
-    struct tls_server *tls; // of --tls-cert and --tls-key; NULL: the listeners speak plain HTTP
-    bool sharded;           // Pub/Sub is, by --pubsub and what --redis names
+    struct tls_server *tls;              // of --tls-cert and --tls-key; NULL: the listeners speak plain HTTP
+    struct authenticator *authenticator; // NULL: no key of tokens is configured
+    struct ticket_keys *ticket_keys;     // NULL: there are no tickets
+    bool revokes;                        // tokens may be revoked
     struct payload_policy payload;
+    struct peer_ranges trusted;          // of --trusted-proxy
     const char *const *durable_patterns; // of --durable, or of all channels
     size_t durable_count;                // 0: --durable off
     bool durable_named;                  // --durable names patterns
 };
 
-enum pubsub { PUBSUB_AUTO, PUBSUB_CLASSIC, PUBSUB_SHARDED };
+enum revocation { REVOCATION_OFF, REVOCATION_ON };
 enum slow_client { SLOW_CLIENT_CLOSE, SLOW_CLIENT_DROP_OLDEST };
 enum user_cap_policy { USER_CAP_REFUSE, USER_CAP_OLDEST };
 enum refusal { REFUSAL_RETRY, REFUSAL_STATUS };

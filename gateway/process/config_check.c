@@ -5,9 +5,14 @@
 #include <string.h>
 
 #include "common/pattern.h"
+#include "gateway/auth/jwt_algorithm.h"
+#include "gateway/client/http_text.h"
 #include "gateway/client/listen_address.h"
+#include "gateway/client/peer_address.h"
 #include "gateway/fanout/message.h"
 #include "gateway/process/origin.h"
+
+#define TOKEN_NAME_MAX 128
 
 bool config_check_pattern(const char *text, char *error, size_t error_size)
 {
@@ -57,10 +62,28 @@ bool config_check_origin(const char *text, char *error, size_t error_size)
     return origin_normalise(text, normal, error, error_size);
 }
 
+bool config_check_trusted_proxy(const char *text, char *error, size_t error_size)
+{
+    struct peer_range range;
+    snprintf(error, error_size,
+             "is no address or range of addresses; write for example 10.0.0.0/8, 2001:db8::7 or unix");
+    return peer_range_parse(&range, text);
+}
+
+bool config_check_header_name(const char *text, char *error, size_t error_size)
+{
+    size_t len = strlen(text);
+    for (size_t i = 0; i < len; i++)
+        if (!http_is_token(text[i]))
+            len = 0;
+    snprintf(error, error_size, "is no name of a header; write for example X-SSE-Channels");
+    return len > 0;
+}
+
 // Pages of the gateway's own, which streams at their path or below it would hide.
 static bool is_page(const char *path)
 {
-    static const char *const pages[] = {"/health", "/metrics", "/dashboard"};
+    static const char *const pages[] = {"/health", "/metrics", "/dashboard", "/ticket"};
     for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
         size_t len = strlen(pages[i]);
         if (strncmp(path, pages[i], len) == 0 && (path[len] == '\0' || path[len] == '/'))
@@ -81,12 +104,40 @@ bool config_check_path(const char *text, char *error, size_t error_size)
              !((dots == 1 || dots == 2) && (at[1 + dots] == '/' || at[1 + dots] == '\0'));
     }
     if (ok && is_page(text))
-        snprintf(error, error_size,
-                 "is where the gateway has pages of its own (/health, /metrics, /dashboard); write for "
-                 "example /stream");
+        snprintf(
+            error, error_size,
+            "is where the gateway has pages of its own (/health, /metrics, /dashboard, /ticket); write for "
+            "example /stream");
     else if (!ok)
         snprintf(error, error_size, "is no path for streams; write for example /stream");
     return ok && !is_page(text);
+}
+
+bool config_check_algorithms(const char *text, char *error, size_t error_size)
+{
+    unsigned ignored = 0;
+    snprintf(error, error_size, "is no algorithm of tokens; write for example ES256 or RS256,EdDSA");
+    return jwt_algorithms_add(text, &ignored);
+}
+
+// A token of RFC 9110, as the name of a cookie is.
+bool config_check_cookie(const char *text, char *error, size_t error_size)
+{
+    bool ok = text[0] != '\0' && strlen(text) <= TOKEN_NAME_MAX;
+    for (const char *at = text; *at; at++)
+        ok = ok && http_is_token(*at);
+    snprintf(error, error_size, "is no name of a cookie");
+    return ok;
+}
+
+bool config_check_query(const char *text, char *error, size_t error_size)
+{
+    static const char *const taken[] = {"channel", "last_event_id", "lastEventId", "control", "ticket"};
+    bool ok = config_check_cookie(text, error, error_size);
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
+        ok = ok && strcmp(text, taken[i]) != 0;
+    snprintf(error, error_size, "is no name for a parameter; write for example access_token");
+    return ok;
 }
 
 bool config_is_id_byte(char c)

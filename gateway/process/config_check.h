@@ -12,7 +12,12 @@ bool config_check_listen_mode(const char *text, char *error, size_t error_size);
 bool config_check_listen_group(const char *text, char *error, size_t error_size);
 bool config_check_admin_listen(const char *text, char *error, size_t error_size);
 bool config_check_origin(const char *text, char *error, size_t error_size);
+bool config_check_trusted_proxy(const char *text, char *error, size_t error_size);
+bool config_check_header_name(const char *text, char *error, size_t error_size);
 bool config_check_path(const char *text, char *error, size_t error_size);
+bool config_check_algorithms(const char *text, char *error, size_t error_size);
+bool config_check_cookie(const char *text, char *error, size_t error_size);
+bool config_check_query(const char *text, char *error, size_t error_size);
 bool config_check_id(const char *text, char *error, size_t error_size);
 
 // Whether `c` may stand in --id, which is written into response heads and into the labels of metrics.

@@ -9,6 +9,8 @@
 
 #include "common/log.h"
 #include "common/tls.h"
+#include "gateway/auth/authenticator.h"
+#include "gateway/auth/ticket_keys.h"
 #include "gateway/client/listen_address.h"
 #include "gateway/process/config_check.h"
 #include "gateway/process/origin.h"
@@ -31,6 +33,18 @@ static bool derive_payload(struct config *c, char *error, size_t error_size)
         if (!payload_rule_parse(c->payload_rules.items[i], &c->payload.rules[i], ignored, sizeof ignored))
             return false;
     }
+    return true;
+}
+
+static bool derive_trusted(struct config *c)
+{
+    struct peer_range *ranges = calloc(c->trusted_proxy.count + 1, sizeof *ranges);
+    if (!ranges)
+        return false;
+    c->trusted.items = ranges;
+    for (; c->trusted.count < c->trusted_proxy.count; c->trusted.count++)
+        (void)peer_range_parse(&ranges[c->trusted.count],
+                               c->trusted_proxy.items[c->trusted.count]); // checked
     return true;
 }
 
@@ -120,6 +134,50 @@ static bool stands_alone(const struct option_list *list, const char *word, const
     return true;
 }
 
+static bool has_keys(const struct config *c)
+{
+    return c->jwt_secret_file || c->jwt_keys.count > 0 || c->jwks;
+}
+
+static bool derive_authenticator(struct config *c, char *error, size_t error_size)
+{
+    struct authenticator_settings settings = {
+        .secret_file = c->jwt_secret_file,
+        .key_files = (const char *const *)c->jwt_keys.items,
+        .key_file_count = c->jwt_keys.count,
+        .jwks = c->jwks,
+        .jwks_ca = c->jwks_ca,
+        .algorithms = c->jwt_algorithms.count > 0 ? 0 : JWT_ALL,
+        .policy = {.issuer = c->jwt_issuer,
+                   .audiences = (const char *const *)c->jwt_audiences.items,
+                   .audience_count = c->jwt_audiences.count,
+                   .channels_claim = c->channels_claim,
+                   .grants = (const char *const *)c->grants.items,
+                   .grant_count = c->grants.count},
+    };
+    for (size_t i = 0; i < c->jwt_algorithms.count; i++)
+        if (!jwt_algorithms_add(c->jwt_algorithms.items[i], &settings.algorithms))
+            return false; // each was checked when the options were read
+    if (has_keys(c))
+        c->authenticator = authenticator_create(&settings, error, error_size);
+    return !has_keys(c) || c->authenticator;
+}
+
+static bool derive_tickets(struct config *c, char *error, size_t error_size)
+{
+    c->revokes = has_keys(c) && c->revocation == REVOCATION_ON;
+    if (!c->ticket_key_file)
+        return true;
+    if (!has_keys(c)) {
+        snprintf(error, error_size,
+                 "--ticket-key-file: a ticket is given for a token, and none can be verified; add "
+                 "--jwt-secret-file, --jwt-key or --jwks");
+        return false;
+    }
+    c->ticket_keys = ticket_keys_create(c->ticket_key_file, error, error_size);
+    return c->ticket_keys != NULL;
+}
+
 static bool check_whole(const struct config *c, char *error, size_t error_size)
 {
     if (c->listen.count == 0 || c->listen.count > LISTEN_MAX) {
@@ -129,11 +187,19 @@ static bool check_whole(const struct config *c, char *error, size_t error_size)
     if (!stands_alone(&c->cors_origin, "*", "cors-origin", error, error_size) ||
         !stands_alone(&c->durable, "off", "durable", error, error_size))
         return false;
-    if (c->anonymous.count == 0) {
+    if ((c->channels_header || c->subject_header) && c->trusted_proxy.count == 0) {
+        snprintf(error, error_size, "--%s-header: nobody is believed: name the proxy with --trusted-proxy",
+                 c->channels_header ? "channels" : "subject");
+        return false;
+    }
+    if (c->connect_burst > 0 && c->connect_rate == 0) {
+        snprintf(error, error_size, "--connect-burst: give --connect-rate, too");
+        return false;
+    }
+    if (c->anonymous.count == 0 && !has_keys(c) && !c->channels_header) {
         snprintf(error, error_size,
                  "nobody could subscribe to anything: open channels to all with --anonymous PATTERN (for "
-                 "example --anonymous "
-                 "'public:*')");
+                 "example --anonymous 'public:*'), or to tokens with --jwt-secret-file, --jwt-key or --jwks");
         return false;
     }
     return true;
@@ -153,7 +219,6 @@ static bool derive_redis(struct config *c, char *error, size_t error_size)
     struct redis_url *url = &c->redis_url;
     if (!redis_options_url(&c->redis, url, error, error_size) || !open_tls(url, error, error_size))
         return false;
-    c->sharded = c->pubsub == PUBSUB_SHARDED || (c->pubsub == PUBSUB_AUTO && url->kind == REDIS_URL_CLUSTER);
     return true;
 }
 
@@ -185,8 +250,10 @@ static bool derive_tls(struct config *c, char *error, size_t error_size)
 static bool derive(struct config *c, char *error, size_t error_size)
 {
     if (!check_whole(c, error, error_size) || !derive_redis(c, error, error_size) ||
-        !derive_payload(c, error, error_size) || !derive_origins(c) || !derive_name(c, error, error_size) ||
-        !derive_listen_access(c, error, error_size) || !derive_tls(c, error, error_size))
+        !derive_payload(c, error, error_size) || !derive_origins(c) || !derive_trusted(c) ||
+        !derive_name(c, error, error_size) || !derive_listen_access(c, error, error_size) ||
+        !derive_authenticator(c, error, error_size) || !derive_tickets(c, error, error_size) ||
+        !derive_tls(c, error, error_size))
         return false;
     derive_defaults(c);
     derive_durable(c);
@@ -216,8 +283,11 @@ bool config_load(struct config *c, int argc, char **argv, char *error, size_t er
 void config_free(struct config *c)
 {
     tls_server_destroy(c->tls);
+    ticket_keys_destroy(c->ticket_keys);
+    authenticator_destroy(c->authenticator);
     tls_context_destroy(c->redis_url.tls_context);
     redis_url_deinit(&c->redis_url);
     payload_policy_deinit(&c->payload);
+    free((void *)(uintptr_t)c->trusted.items);
     options_free(config_options(), c);
 }

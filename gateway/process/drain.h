@@ -34,7 +34,7 @@ bool drain_watch(struct drain *d, struct ev_loop *loop, struct status *status, s
                  uint64_t timeout_ms);
 // Before the loop runs.
 void drain_set_reload(struct drain *d, void (*on_reload)(void *ctx), void *ctx);
-// Stops watching, before the loop is destroyed; signals are ignored from then on. No effect where drain_watch
+// Stops watching, before the loop is destroyed; signals stay blocked from then on. No effect where drain_watch
 // was not called or failed.
 void drain_unwatch(struct drain *d);
 // A worker has no connection left.

@@ -107,11 +107,6 @@ static bool on_reply(void *ctx, void *reply)
     return true;
 }
 
-static void on_skipped(void *ctx, size_t len)
-{
-    (void)ctx, (void)len; // no reply to PUBLISH or PING is that large
-}
-
 static void on_down(void *ctx)
 {
     struct canary *c = ctx;
@@ -146,7 +141,6 @@ struct canary *canary_create(struct ev_loop *loop, const struct canary_settings 
         .limits = {.bulk = REPLY_MAX, .elements = 8, .bytes = REPLY_MAX},
         .on_ready = on_ready,
         .on_reply = on_reply,
-        .on_skipped = on_skipped,
         .on_down = on_down,
         .ctx = c,
     };

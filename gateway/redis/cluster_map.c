@@ -115,7 +115,7 @@ static void read_info(struct cluster_map *m, const char *text)
 static void accept_map(struct cluster_map *m, struct cluster_slots *slots)
 {
     assert(m->asking && slots->node_count > 0);
-    size_t moved = cluster_slots_diff(&m->slots, slots, NULL);
+    size_t moved = cluster_slots_diff(&m->slots, slots);
     cluster_slots_deinit(&m->slots);
     m->slots = *slots;
     m->epoch = m->epoch_said;
@@ -166,11 +166,6 @@ static void on_fault(void *ctx, const char *why)
         give_up(m, why);
 }
 
-static void on_skipped(void *ctx, size_t len)
-{
-    (void)ctx, (void)len; // no answer; the next node is asked when its time is over
-}
-
 static void on_down(void *ctx)
 {
     struct cluster_map *m = ctx;
@@ -206,10 +201,10 @@ static bool connect_to(struct cluster_map *m, const struct redis_address *node)
         .purpose = "cluster map",
         .client_name = m->settings.client_name,
         .quiet = true,
+        // A string that is skipped is no answer: the next node is asked when the time is over.
         .limits = {.bulk = BULK_MAX, .elements = ELEMENTS_MAX, .bytes = REPLY_MAX},
         .on_ready = on_ready,
         .on_reply = on_reply,
-        .on_skipped = on_skipped,
         .on_fault = on_fault,
         .on_down = on_down,
         .ctx = m};

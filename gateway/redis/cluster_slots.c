@@ -56,23 +56,12 @@ void cluster_slots_deinit(struct cluster_slots *s)
     cluster_slots_init(s);
 }
 
-static size_t find_node(const struct cluster_slots *s, const struct redis_address *node)
+// The index of a node, which is added where it is new. False where there is no room.
+static bool add_node(struct cluster_slots *s, const struct redis_address *node, uint16_t *index)
 {
     size_t i = 0;
     while (i < s->node_count && !redis_address_equal(&s->nodes[i], node))
         i++;
-    return i;
-}
-
-bool cluster_slots_has_node(const struct cluster_slots *s, const struct redis_address *node)
-{
-    return find_node(s, node) < s->node_count;
-}
-
-// The index of a node, which is added where it is new. False where there is no room.
-static bool add_node(struct cluster_slots *s, const struct redis_address *node, uint16_t *index)
-{
-    size_t i = find_node(s, node);
     *index = (uint16_t)i;
     if (i < s->node_count)
         return true;
@@ -147,16 +136,12 @@ const struct redis_address *cluster_slots_owner(const struct cluster_slots *s, s
     return s->owner[slot] == CLUSTER_NOBODY ? NULL : &s->nodes[s->owner[slot]];
 }
 
-size_t cluster_slots_diff(const struct cluster_slots *before, const struct cluster_slots *after,
-                          bool moved[CLUSTER_SLOTS])
+size_t cluster_slots_diff(const struct cluster_slots *before, const struct cluster_slots *after)
 {
     size_t count = 0;
     for (size_t i = 0; i < CLUSTER_SLOTS; i++) {
         const struct redis_address *a = cluster_slots_owner(before, i), *b = cluster_slots_owner(after, i);
-        bool other = a && b ? !redis_address_equal(a, b) : a != b;
-        count += other;
-        if (moved)
-            moved[i] = other;
+        count += a && b ? !redis_address_equal(a, b) : a != b;
     }
     return count;
 }

@@ -35,10 +35,8 @@ void cluster_slots_deinit(struct cluster_slots *s);
 bool cluster_slots_read(struct cluster_slots *s, const redisReply *reply, const char *host);
 // The node that owns a slot; NULL where none does.
 const struct redis_address *cluster_slots_owner(const struct cluster_slots *s, size_t slot);
-bool cluster_slots_has_node(const struct cluster_slots *s, const struct redis_address *node);
-// Counts the slots that have another owner in `after`; `moved` (may be NULL) tells which.
-size_t cluster_slots_diff(const struct cluster_slots *before, const struct cluster_slots *after,
-                          bool moved[CLUSTER_SLOTS]);
+// How many slots have another owner in `after`.
+size_t cluster_slots_diff(const struct cluster_slots *before, const struct cluster_slots *after);
 
 // "MOVED 3999 10.0.0.1:6381", the error of a node that does not own a slot.
 struct cluster_moved {

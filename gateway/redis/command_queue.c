@@ -78,7 +78,7 @@ static void forget(struct commands *q, struct command *c)
 
 void queue_answer(struct commands *q, struct command *c, const redisReply *reply)
 {
-    const struct command_answer a = {.reply = reply, .bytes = reply ? q->limit.bytes : 0};
+    const struct command_answer a = {.reply = reply, .bytes = reply ? redis_conn_reply_bytes(q->conn) : 0};
     leave(q, c);
     c->kind->answer(q->settings.ctx, c, &a);
 }
@@ -138,7 +138,7 @@ bool queue_add(struct commands *q, struct command *c)
 {
     struct command_list_class *class = queue_class(q, c);
     size_t max = q->settings.classes[c->kind->class].max;
-    assert(c->kind->send && c->kind->fits && c->kind->answer && c->kind->forget);
+    assert(c->kind->send && c->kind->answer && c->kind->forget);
     if (max > 0 && class->count >= max)
         return false;
     *c = (struct command){.kind = c->kind, .asked_ms = clock_monotonic_ms()};

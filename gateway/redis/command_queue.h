@@ -4,7 +4,6 @@
 
 #include "gateway/redis/ask_redirect.h"
 #include "gateway/redis/commands.h"
-#include "gateway/redis/reply_limit.h"
 
 #define COMMAND_DELAYS 5u
 
@@ -16,7 +15,6 @@ struct command_list_class {
 };
 
 struct commands {
-    struct reply_limit limit; // first: the connection's `ctx` is its reader's, too
     struct commands_settings settings;
     struct ev_loop *loop;
     struct redis_conn *conn;
@@ -35,7 +33,6 @@ struct commands {
     // Of an ASK redirection: the last ASKING was answered, its command was not; ASKING is denied.
     bool granted, refused;
     bool told_refused;
-    char fault[160];
 };
 
 // All lists empty; `retry` sends what is due by queue_send().

@@ -1,7 +1,6 @@
 #include "gateway/redis/commands.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,8 +18,6 @@
 #define ANSWER_PING_S 1.0
 #define ANSWER_S 10.0
 #define ANSWER_CHECK_S 0.5
-
-static_assert(offsetof(struct commands, limit) == 0, "the reader finds its limit by the queue's address");
 
 // An ASK redirection sends ASKING before each command, and that is answered, too.
 static bool send_asking(struct commands *q)
@@ -102,16 +99,9 @@ static void on_ready(void *ctx)
 {
     struct commands *q = ctx;
     assert(TAILQ_EMPTY(&q->sent));
-    q->fault[0] = '\0';
     if (q->settings.on_ready)
         q->settings.on_ready(q->settings.ctx);
     queue_send(q);
-}
-
-static void on_fault(void *ctx, const char *why)
-{
-    struct commands *q = ctx;
-    snprintf(q->fault, sizeof q->fault, "%s", why);
 }
 
 // A command that was in flight may have taken the connection down. Commands go back to the front of the
@@ -140,7 +130,6 @@ static void on_down(void *ctx)
     q->granted = false;
     q->pings = 0;
     q->sent_count = q->answered_count = 0;
-    reply_limit_reset(&q->limit);
     ev_timer_stop(q->loop, &q->answer);
     while ((c = TAILQ_LAST(&q->sent, command_list))) {
         TAILQ_REMOVE(&q->sent, c, in_list);
@@ -149,12 +138,6 @@ static void on_down(void *ctx)
     }
     if (q->settings.on_down)
         q->settings.on_down(q->settings.ctx);
-}
-
-static void on_skipped(void *ctx, size_t len)
-{
-    struct commands *q = ctx;
-    reply_limit_skipped(&q->limit, len);
 }
 
 static void on_ping(void *ctx)
@@ -171,9 +154,9 @@ static void on_answer_late(struct ev_loop *loop, ev_timer *w, int events)
     struct commands *q = w->data;
     const char *ping[] = {"PING"};
     redis_conn_read(q->conn); // the loop may be late, and the answer unread
-    if (q->limit.bytes != q->heard_bytes)
+    if (redis_conn_reply_bytes(q->conn) != q->heard_bytes)
         q->heard = ev_now(loop);
-    q->heard_bytes = q->limit.bytes;
+    q->heard_bytes = redis_conn_reply_bytes(q->conn);
     double silent = ev_now(loop) - q->heard;
     if (TAILQ_EMPTY(&q->sent))
         ev_timer_stop(loop, w);
@@ -242,7 +225,7 @@ static bool take_reply(struct commands *q, const redisReply *reply)
     if (!is_granted(q, reply))
         return q->granted;
     bool is_error = reply->type == REDIS_REPLY_ERROR;
-    if (!c || (!is_error && !c->kind->fits(c, reply)))
+    if (!c || (!is_error && !(c->kind->fits ? c->kind->fits(c, reply) : reply->type == REDIS_REPLY_ARRAY)))
         return false;
     assert(queue_class(q, c)->in_flight > 0);
     q->granted = false;
@@ -250,12 +233,10 @@ static bool take_reply(struct commands *q, const redisReply *reply)
     queue_class(q, c)->in_flight--;
     q->answered_count++;
     c->losses = 0;
-    if (is_error) {
+    if (is_error)
         take_error(q, c, reply);
-    } else {
-        redis_conn_worked(q->conn);
+    else
         queue_answer(q, c, reply);
-    }
     queue_send(q);
     return true;
 }
@@ -265,7 +246,6 @@ static bool on_reply(void *ctx, void *object)
     struct commands *q = ctx;
     q->heard = ev_now(q->loop);
     bool expected = take_reply(q, object);
-    reply_limit_reset(&q->limit);
     freeReplyObject(object);
     return expected;
 }
@@ -273,10 +253,8 @@ static bool on_reply(void *ctx, void *object)
 struct commands *commands_create(struct ev_loop *loop, const struct commands_settings *settings)
 {
     struct commands *q = calloc(1, sizeof *q);
-    if (!q || !reply_limit_init(&q->limit, settings->max_reply, settings->max_element)) {
-        free(q);
+    if (!q)
         return NULL;
-    }
     q->settings = *settings;
     queue_init(q, loop);
     ev_timer_init(&q->answer, on_answer_late, 0., ANSWER_CHECK_S);
@@ -287,12 +265,9 @@ struct commands *commands_create(struct ev_loop *loop, const struct commands_set
         .quiet = true,
         .client_name = settings->client_name,
         .limits = settings->limits,
-        .functions = &q->limit.functions,
         .on_ready = on_ready,
         .on_ping = on_ping,
         .on_reply = on_reply,
-        .on_skipped = on_skipped,
-        .on_fault = on_fault,
         .on_down = on_down,
         .ctx = q,
     };
@@ -332,7 +307,7 @@ bool commands_is_connected(const struct commands *q)
 
 const char *commands_connect_fault(const struct commands *q)
 {
-    return q->fault;
+    return redis_conn_fault(q->conn);
 }
 
 bool commands_is_idle(const struct commands *q)

@@ -20,8 +20,8 @@
 
 struct command;
 
-// An answer. A string of the reply above commands_settings.limits.bulk is a NIL; what is beyond max_reply or
-// max_element is left out, as reply_limit.h says.
+// An answer. A string of the reply above commands_settings.limits.bulk is a NIL; what is beyond limits.kept is
+// left out.
 struct command_answer {
     const redisReply *reply; // borrowed; an error among them. NULL: there will be none
     size_t bytes;            // of all strings of the reply, with those that were left out
@@ -38,7 +38,8 @@ struct command_kind {
     bool once;
     // Calls redis_conn_send() once, and returns what that returns.
     bool (*send)(const struct command *c, struct redis_conn *conn);
-    // Whether `reply`, which is no error, can be the answer. Where it cannot, the connection is replaced.
+    // Whether `reply`, which is no error, can be the answer. Where it cannot, the connection is replaced. NULL:
+    // any array can.
     bool (*fits)(const struct command *c, const redisReply *reply);
     // Whether an error is an answer. NULL: command_error_is_final.
     bool (*is_final)(const struct command *c, const char *error);
@@ -80,10 +81,7 @@ struct commands_settings {
     const char *client_name;     // borrowed
     struct counters *counters;   // borrowed
     struct command_class classes[COMMAND_CLASSES_MAX];
-    struct redis_limits
-        limits;         // of replies: a string above `bulk` is left out, the others cost the connection
-    size_t max_element; // bytes that are kept of one element of an array reply
-    size_t max_reply;   // bytes after which no further elements are kept
+    struct redis_limits limits; // of replies; one beyond `elements` or `bytes` costs the connection
     // On a cluster: the queue of the node that has the command's slot now; NULL: of none for the moment. NULL
     // where there is but one server.
     struct commands *(*route)(void *ctx, const struct command *c);
@@ -109,7 +107,7 @@ bool commands_add(struct commands *q, struct command *c);
 // Closes the connection and makes a new one, which may lead to another server. `why` is for the log.
 void commands_reconnect(struct commands *q, const char *why);
 bool commands_is_connected(const struct commands *q);
-// Why the last attempt to connect failed, in one line; empty where none has.
+// As redis_conn_fault.
 const char *commands_connect_fault(const struct commands *q);
 // No command waits or is in flight, or none can be sent: not connected, or ASKING is denied.
 bool commands_is_idle(const struct commands *q);

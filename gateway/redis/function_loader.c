@@ -6,18 +6,17 @@
 #include "common/function_library.h"
 #include "common/log.h"
 
-static bool send_version(const struct command *c, struct redis_conn *conn)
+static struct function_loader *loader_of(const struct command *c)
 {
-    (void)c;
-    const char *argv[] = {"FCALL_RO", "sse_version", "0"};
-    return redis_conn_send(conn, 3, argv, NULL);
+    return container_of(c, struct function_loader, command);
 }
 
-static bool send_load(const struct command *c, struct redis_conn *conn)
+static bool on_send(const struct command *c, struct redis_conn *conn)
 {
-    (void)c;
-    const char *argv[] = {"FUNCTION", "LOAD", "REPLACE", function_library_text};
-    return redis_conn_send(conn, 4, argv, NULL);
+    const char *version[] = {"FCALL_RO", "sse_version", "0"};
+    const char *load[] = {"FUNCTION", "LOAD", "REPLACE", function_library_text};
+    return loader_of(c)->loads ? redis_conn_send(conn, 4, load, NULL)
+                               : redis_conn_send(conn, 3, version, NULL);
 }
 
 static bool fits(const struct command *c, const redisReply *reply)
@@ -33,73 +32,58 @@ static bool is_final(const struct command *c, const char *error)
     return true;
 }
 
-static void on_load(void *ctx, struct command *c, const struct command_answer *answer)
+static void take_version(struct function_loader *l, const redisReply *reply)
 {
-    (void)ctx;
-    struct function_loader *l = container_of(c, struct function_loader, load);
-    l->asked = false;
-    if (!answer->reply)
-        return;
-    if (answer->reply->type != REDIS_REPLY_ERROR)
+    bool current = reply->type == REDIS_REPLY_INTEGER && reply->integer >= function_library_version;
+    bool denied = reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "NOPERM", 6) == 0;
+    l->loads = !current && !denied;
+    l->asked = l->loads && commands_add(l->queue, &l->command);
+}
+
+static void take_load(struct function_loader *l, const redisReply *reply)
+{
+    bool failed = reply->type == REDIS_REPLY_ERROR;
+    if (!failed)
         log_info("redis", "loaded the function library sse, version %d: FCALL sse_publish is there",
                  function_library_version);
     else if (!l->told)
         log_info("redis",
                  "the function library sse could not be loaded: %s; sse-publish --install does it, too",
-                 answer->reply->str);
-    l->told = answer->reply->type == REDIS_REPLY_ERROR;
+                 reply->str);
+    l->told = failed;
 }
 
-static void forget_load(void *ctx, struct command *c)
+static void on_answer(void *ctx, struct command *c, const struct command_answer *answer)
 {
     (void)ctx;
-    container_of(c, struct function_loader, load)->asked = false;
+    struct function_loader *l = loader_of(c);
+    l->asked = false;
+    if (answer->reply && l->loads)
+        take_load(l, answer->reply);
+    else if (answer->reply)
+        take_version(l, answer->reply);
 }
 
-static const struct command_kind load_kind = {
+static void on_forget(void *ctx, struct command *c)
+{
+    (void)ctx;
+    loader_of(c)->asked = false;
+}
+
+static const struct command_kind kind = {
     .of_connection = true,
-    .send = send_load,
+    .send = on_send,
     .fits = fits,
     .is_final = is_final,
-    .answer = on_load,
-    .forget = forget_load,
+    .answer = on_answer,
+    .forget = on_forget,
 };
-
-static void on_version(void *ctx, struct command *c, const struct command_answer *answer)
-{
-    (void)ctx;
-    struct function_loader *l = container_of(c, struct function_loader, version);
-    const redisReply *r = answer->reply;
-    bool current = r && r->type == REDIS_REPLY_INTEGER && r->integer >= function_library_version;
-    bool denied = r && r->type == REDIS_REPLY_ERROR && strncmp(r->str, "NOPERM", 6) == 0;
-    l->load.kind = &load_kind;
-    l->asked = r && !current && !denied && commands_add(l->queue, &l->load);
-}
-
-static void forget_version(void *ctx, struct command *c)
-{
-    (void)ctx;
-    container_of(c, struct function_loader, version)->asked = false;
-}
-
-static const struct command_kind version_kind = {
-    .of_connection = true,
-    .send = send_version,
-    .fits = fits,
-    .is_final = is_final,
-    .answer = on_version,
-    .forget = forget_version,
-};
-
-void function_loader_init(struct function_loader *l, struct commands *queue)
-{
-    *l = (struct function_loader){.queue = queue};
-}
 
 void function_loader_check(struct function_loader *l)
 {
     if (l->asked)
         return;
-    l->version.kind = &version_kind;
-    l->asked = commands_add(l->queue, &l->version);
+    l->command.kind = &kind;
+    l->loads = false;
+    l->asked = commands_add(l->queue, &l->command);
 }

@@ -6,13 +6,12 @@
 #include "gateway/redis/commands.h"
 
 struct function_loader {
-    struct command version, load; // one of them at a time is in `queue`
-    struct commands *queue;       // borrowed
-    bool asked;
-    bool told; // it was logged that the library could not be loaded
+    struct command command; // of class 0 of `queue`, which must be destroyed before the loader goes
+    struct commands *queue; // borrowed
+    bool loads;             // the command loads the library; else it asks for the version that is there
+    bool asked;             // the command is in `queue`
+    bool told;              // it was logged that the library could not be loaded
 };
 
-// Its commands are of class 0 of `queue`, which must be destroyed before the loader goes.
-void function_loader_init(struct function_loader *l, struct commands *queue);
 // The queue's connection is a new one: the server may be another one.
 void function_loader_check(struct function_loader *l);

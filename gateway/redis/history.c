@@ -86,12 +86,6 @@ static bool on_send_page(const struct command *c, struct redis_conn *conn)
     return redis_conn_send(conn, 6, argv, NULL);
 }
 
-static bool is_array(const struct command *c, const redisReply *reply)
-{
-    (void)c;
-    return reply->type == REDIS_REPLY_ARRAY;
-}
-
 static void on_forget(void *ctx, struct command *c)
 {
     (void)ctx;
@@ -159,7 +153,6 @@ static bool on_is_awaited(void *ctx, const struct command *c)
 static const struct command_kind last_kind = {
     .class = CLASS_LASTS,
     .send = on_send_last,
-    .fits = is_array,
     .answer = on_last_answer,
     .forget = on_forget,
     .is_awaited = on_is_awaited,
@@ -237,7 +230,6 @@ static void on_page_lost(void *ctx, struct command *c)
 static const struct command_kind page_kind = {
     .class = CLASS_PAGES,
     .send = on_send_page,
-    .fits = is_array,
     .answer = on_page_answer,
     .forget = on_forget,
     .lost = on_page_lost,
@@ -293,9 +285,9 @@ static struct commands *open_commands(struct history *h, struct ev_loop *loop)
                     [CLASS_PAGES] = {.in_flight_max = PAGES_MAX, .max = PAGES_WAITING_MAX}},
         .limits = {.bulk = max_bulk,
                    .elements = ELEMENTS_MAX,
-                   .bytes = HISTORY_PAGE_ENTRIES_MAX * (max_bulk + ENTRY_REST)},
-        .max_element = max_bulk + ENTRY_REST,
-        .max_reply = HISTORY_PAGE_BYTES,
+                   .bytes = HISTORY_PAGE_ENTRIES_MAX * (max_bulk + ENTRY_REST),
+                   .kept = HISTORY_PAGE_BYTES,
+                   .kept_element = max_bulk + ENTRY_REST},
         .route = s->owner ? on_route : NULL,
         .on_ready = on_ready,
         .on_down = on_down,
@@ -317,7 +309,7 @@ struct history *history_create(struct ev_loop *loop, const struct history_settin
         free(h);
         return NULL;
     }
-    function_loader_init(&h->loader, h->commands);
+    h->loader.queue = h->commands;
     history_probe_init(&h->probe, loop, h->commands);
     return h;
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/envelope.h"
+#include "common/utf8.h"
 #include "gateway/fanout/gap.h"
 
 static bool read_event_id(const redisReply *text, struct event_id *out)
@@ -94,7 +95,7 @@ static bool read_event(const redisReply *entry, size_t max_message, struct sse_e
     if (event->data_len > max_message)
         return false;
     *dropped = COUNTER_DROPPED_NOT_TEXT;
-    if (!sse_text_valid(event->data, event->data_len) || !sse_text_valid(event->event, event->event_len))
+    if (!utf8_text_valid(event->data, event->data_len) || !utf8_text_valid(event->event, event->event_len))
         return false;
     *dropped = COUNTER_COUNT;
     return true;

@@ -10,7 +10,7 @@
 #include "gateway/fanout/message.h"
 
 // The id of an entry of an XRANGE reply, and the life of the history that it names: 0 where it names none.
-// False where it is no entry, or was left out (reply_limit.h).
+// False where it is no entry, or was left out (redis_reader.h).
 bool history_entry_event_id(const redisReply *entry, struct event_id *at, uint64_t *epoch);
 
 // Bytes of the fields of an entry, as far as they were kept.

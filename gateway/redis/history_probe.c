@@ -49,12 +49,6 @@ static bool on_send(const struct command *c, struct redis_conn *conn)
     return history_send_last(conn, p->channel, p->channel_len);
 }
 
-static bool fits(const struct command *c, const redisReply *reply)
-{
-    (void)c;
-    return reply->type == REDIS_REPLY_ARRAY;
-}
-
 // A node that answers with an error of a cluster that changes, such as MOVED, does answer queries.
 static bool is_final(const struct command *c, const char *error)
 {
@@ -80,7 +74,6 @@ static void on_forget(void *ctx, struct command *c)
 static const struct command_kind kind = {
     .of_connection = true,
     .send = on_send,
-    .fits = fits,
     .is_final = is_final,
     .answer = on_answer,
     .forget = on_forget,

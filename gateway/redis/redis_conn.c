@@ -68,6 +68,12 @@ static void set_state(struct redis_conn *c, enum redis_conn_state state)
     c->state = state;
 }
 
+// Whether the server must say itself that it is the master (ROLE): a sentinel may name an old one.
+static bool wants_master(const struct redis_conn *c)
+{
+    return c->settings.url->kind == REDIS_URL_SENTINEL;
+}
+
 // Each reason is logged once per outage.
 static bool is_news(struct redis_conn *c, const char *why)
 {
@@ -117,7 +123,7 @@ void redis_conn_worked(struct redis_conn *c)
     c->said_count = 0;
     char address[sizeof c->link.address.host + 16] = "", at[sizeof address + 8] = "";
     redis_address_describe(&c->link.address, address, sizeof address);
-    if (redis_discovery_wants_master(c->discovery))
+    if (wants_master(c))
         snprintf(at, sizeof at, ", at %s", address);
     if (c->settings.quiet)
         log_debug("redis", "%s connection to %s is up%s", c->settings.purpose, c->where, at);
@@ -161,7 +167,7 @@ static bool greet(struct redis_conn *c)
         return false;
     if (url->db != 0 && !greet_with(c, 2, select))
         return false;
-    if (redis_discovery_wants_master(c->discovery) && !greet_with(c, 1, role))
+    if (wants_master(c) && !greet_with(c, 1, role))
         return false;
     return greet_with(c, 3, name);
 }
@@ -191,7 +197,7 @@ static bool is_about_setname(const char *error)
 static void on_greeting(struct redis_conn *c, redisReply *reply)
 {
     char why[REDIS_HOST_SIZE + 256] = "", address[REDIS_HOST_SIZE + 16];
-    bool last = c->greetings == 1, role = c->greetings == 2 && redis_discovery_wants_master(c->discovery);
+    bool last = c->greetings == 1, role = c->greetings == 2 && wants_master(c);
     redis_address_describe(&c->link.address, address, sizeof address);
     if (reply->type == REDIS_REPLY_ERROR && !(last && is_about_setname(reply->str)))
         snprintf(why, sizeof why, "Redis refuses: %.200s", reply->str);
@@ -236,7 +242,7 @@ static void on_bytes(void *ctx, const char *bytes, size_t len)
         case REDIS_READ_SKIPPED:
             if (c->state == REDIS_CONN_GREETING)
                 redis_conn_fail(c, "an answer that is too large");
-            else
+            else if (c->settings.on_skipped)
                 c->settings.on_skipped(c->settings.ctx, skipped);
             return;
         case REDIS_READ_ERROR:
@@ -365,6 +371,11 @@ void redis_conn_read(struct redis_conn *c)
 {
     if (c->state == REDIS_CONN_READY)
         redis_link_read(&c->link);
+}
+
+size_t redis_conn_reply_bytes(const struct redis_conn *c)
+{
+    return c->reader.announced;
 }
 
 const char *redis_conn_fault(const struct redis_conn *c)

@@ -28,7 +28,8 @@ struct redis_conn_settings {
     void (*on_ping)(void *ctx);
     // A whole reply. False: the reply makes no sense here; the connection is replaced.
     bool (*on_reply)(void *ctx, void *reply);
-    // A bulk string of `len` bytes, more than limits.bulk, was skipped in the reply that is being read.
+    // A bulk string of `len` bytes, more than limits.bulk, was skipped in the reply that is being read. May be
+    // NULL.
     void (*on_skipped)(void *ctx, size_t len);
     // An attempt to connect has failed, for a reason in one line; the next one follows. May be NULL.
     void (*on_fault)(void *ctx, const char *why);
@@ -55,6 +56,8 @@ void redis_conn_worked(struct redis_conn *c);
 // Why the connection was last lost or not made, in one line; empty where it has worked since. Valid until the
 // next call.
 const char *redis_conn_fault(const struct redis_conn *c);
+// Bytes of all strings of the reply that is being read or handled, with those that were skipped or left out.
+size_t redis_conn_reply_bytes(const struct redis_conn *c);
 // Reads the socket now, without waiting for the loop to report it readable. No effect when not ready.
 void redis_conn_read(struct redis_conn *c);
 // Closes the connection and makes a new one. `why` is for the log.

@@ -7,7 +7,7 @@
 
 #include "common/jitter.h"
 #include "common/log.h"
-#include "gateway/redis/lookup.h"
+#include "common/lookup.h"
 #include "gateway/redis/sentinel.h"
 
 #define LOOK_MS 5000u // up to twice that between two looks
@@ -183,9 +183,4 @@ void redis_discovery_ask(struct redis_discovery *discovery, struct redis_discove
     }
     const struct redis_address socket = {.unix_path = url->unix_path};
     client->on_address(client->ctx, url->unix_path ? &socket : &url->endpoints[0], NULL);
-}
-
-bool redis_discovery_wants_master(const struct redis_discovery *discovery)
-{
-    return discovery->sentinel != NULL;
 }

@@ -35,6 +35,3 @@ struct redis_discovery *redis_discovery_join(struct ev_loop *loop, const struct 
 void redis_discovery_leave(struct redis_discovery *discovery, struct redis_discovery_client *client);
 
 void redis_discovery_ask(struct redis_discovery *discovery, struct redis_discovery_client *client);
-
-// True where the server must say itself that it is the master (ROLE): a sentinel may name an old one.
-bool redis_discovery_wants_master(const struct redis_discovery *discovery);

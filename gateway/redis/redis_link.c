@@ -4,11 +4,12 @@
 #include <errno.h>
 #include <hiredis/hiredis.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-
-#include "gateway/redis/redis_socket.h"
+#include <sys/un.h>
+#include <unistd.h>
 
 #define READ_SIZE 16384
 // Reads per turn of the loop, so that timers and mails are handled during a flood. The socket is read again
@@ -127,6 +128,46 @@ static void connected(struct redis_link *l)
     secure_on(l);
 }
 
+// Begins to connect. The descriptor, or -1 with errno; when it becomes writable, SO_ERROR tells whether the
+// connection was made.
+static int connect_to(const struct sockaddr *sa, socklen_t len)
+{
+    int fd = socket(sa->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    int on = 1;
+    if (sa->sa_family != AF_UNIX)
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); // slower without, not wrong
+    if (connect(fd, sa, len) == 0 || errno == EINPROGRESS)
+        return fd;
+    int failure = errno;
+    (void)close(fd);
+    errno = failure;
+    return -1;
+}
+
+static int connect_unix(const char *path)
+{
+    struct sockaddr_un sa = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof sa.sun_path) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    memcpy(sa.sun_path, path, strlen(path));
+    return connect_to((struct sockaddr *)&sa, sizeof sa);
+}
+
+// Each `attempt` takes the next address.
+static int connect_tcp(const struct addrinfo *found, unsigned attempt)
+{
+    unsigned count = 1; // there is always one
+    for (const struct addrinfo *ai = found->ai_next; ai; ai = ai->ai_next)
+        count++;
+    for (unsigned skip = attempt % count; skip > 0; skip--)
+        found = found->ai_next;
+    return connect_to(found->ai_addr, found->ai_addrlen);
+}
+
 static void connecting(struct redis_link *l, int fd)
 {
     if (fd < 0) {
@@ -145,7 +186,7 @@ static void on_resolved(void *ctx, const struct addrinfo *found, const char *err
     l->lookup = NULL;
     // Too late for its attempt: then the answer is thrown away, and the next attempt asks again.
     if (l->state == REDIS_LINK_RESOLVING && found)
-        connecting(l, redis_socket_tcp(found, l->attempt++));
+        connecting(l, connect_tcp(found, l->attempt++));
     else if (l->state == REDIS_LINK_RESOLVING)
         lose(l, error);
     lookup_release(done);
@@ -172,7 +213,7 @@ void redis_link_open(struct redis_link *l, const struct redis_address *address)
     redis_link_close(l);
     l->address = *address;
     if (address->unix_path) {
-        connecting(l, redis_socket_unix(address->unix_path));
+        connecting(l, connect_unix(address->unix_path));
         return;
     }
     struct addrinfo *numeric = lookup_numeric(address->host, address->port);
@@ -180,7 +221,7 @@ void redis_link_open(struct redis_link *l, const struct redis_address *address)
         resolve(l);
         return;
     }
-    connecting(l, redis_socket_tcp(numeric, 0));
+    connecting(l, connect_tcp(numeric, 0));
     freeaddrinfo(numeric);
 }
 

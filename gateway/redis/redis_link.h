@@ -14,7 +14,7 @@
 #include "common/buf.h"
 #include "common/redis_url.h"
 #include "common/transport.h"
-#include "gateway/redis/lookup.h"
+#include "common/lookup.h"
 
 enum redis_link_state {
     REDIS_LINK_CLOSED,

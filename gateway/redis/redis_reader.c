@@ -9,6 +9,8 @@
 #define DEPTH_MAX 4
 // Bytes of a line: a status, an error, a number or a count.
 #define LINE_MAX_BYTES 65536u
+// Elements of an array that are not left out for what came before them.
+#define UNCUT_ELEMENTS 2
 
 static void *refuse(struct redis_reader *r, const char *error)
 {
@@ -31,13 +33,43 @@ static void *check_array(const redisReadTask *task, int elements)
     return r->build.createArray(task, elements);
 }
 
+// Whether a string of an array is kept.
+static bool keeps(struct redis_reader *r, const redisReadTask *task)
+{
+    const redisReadTask *element = task;
+    while (element->parent && element->parent->parent)
+        element = element->parent;
+    int index = element->parent ? (int)element->idx : 0;
+    if (index != r->element) {
+        r->element = index;
+        r->kept_element = 0;
+        r->is_cut = index >= UNCUT_ELEMENTS && r->kept >= r->limits.kept;
+    }
+    return !r->is_cut && r->kept_element < r->limits.kept_element;
+}
+
 static void *check_string(const redisReadTask *task, char *text, size_t len)
 {
     struct redis_reader *r = task->privdata;
     if (len > r->limits.bytes - r->bytes)
         return refuse(r, "an answer that is too large");
     r->bytes += len;
+    r->announced += len;
+    if (r->limits.kept > 0 && !keeps(r, task) && task->type == REDIS_REPLY_STRING) {
+        redisReadTask status = *task;
+        status.type = REDIS_REPLY_STATUS;
+        return r->build.createString(&status, text, 0);
+    }
+    r->kept += len;
+    r->kept_element += len;
     return r->build.createString(task, text, len);
+}
+
+static void begin_reply(struct redis_reader *r)
+{
+    r->elements = r->bytes = r->announced = r->kept = r->kept_element = 0;
+    r->element = -1;
+    r->is_cut = false;
 }
 
 void *redis_reader_context(const redisReadTask *task)
@@ -50,7 +82,7 @@ static bool renew(struct redis_reader *r)
 {
     if (r->hiredis)
         redisReaderFree(r->hiredis);
-    r->elements = r->bytes = 0;
+    begin_reply(r);
     r->hiredis = redisReaderCreate();
     if (!r->hiredis)
         return false;
@@ -148,6 +180,7 @@ static enum redis_read guard(struct redis_reader *r, size_t *skipped)
     if ((!last && !deep) || len > SIZE_MAX - 2 || have > len + 2 || h->len - h->pos < 4)
         return REDIS_READ_ERROR;
     r->skip = (size_t)len + 2 - have;
+    r->announced += (size_t)len;
     *skipped = (size_t)len;
     if (deep) {
         put_nil(r->hiredis);
@@ -161,7 +194,7 @@ enum redis_read redis_reader_next(struct redis_reader *r, void **reply, size_t *
 {
     *reply = NULL;
     if (r->hiredis->ridx < 0)
-        r->elements = r->bytes = 0; // a new reply
+        begin_reply(r);
     r->error = NULL;
     if (redisReaderGetReply(r->hiredis, reply) != REDIS_OK) {
         if (!r->error)

@@ -12,6 +12,12 @@ struct redis_limits {
     // an array, alone, and a nil takes its place
     size_t elements; // of all arrays of one reply
     size_t bytes;    // of all strings of one reply
+
+    // What is kept of an array reply; 0: all. Strings are left out, as empty STATUS objects, in an element beyond
+    // `kept_element` bytes of its own, and in all elements from the first one on before which there were `kept`
+    // bytes. The first two elements are not cut for the others: so a page that begins with the last entry of the
+    // page before it brings at least one new entry.
+    size_t kept, kept_element;
 };
 
 struct redis_reader {
@@ -21,8 +27,13 @@ struct redis_reader {
     bool has_functions;              // `build` is the caller's
     void *context;
     struct redis_limits limits;
-    size_t elements, bytes; // of the reply that is being read, so far
-    size_t skip;            // bytes of an oversized bulk string that are still to come
+    // Of the reply that is being read, so far.
+    size_t elements, bytes;
+    size_t announced;          // `bytes`, and those of strings that were skipped
+    size_t kept, kept_element; // bytes, of all elements and of the one that is being read
+    int element;               // its index in the outermost array
+    bool is_cut;               // it is left out
+    size_t skip;               // bytes of an oversized bulk string that are still to come
     const char *error;
 };
 

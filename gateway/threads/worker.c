@@ -66,6 +66,13 @@ static bool on_interest(void *ctx, struct channel_ref channel, uint64_t subscrib
     return false;
 }
 
+static bool on_ask(void *ctx, struct question *q)
+{
+    const struct worker *w = ctx;
+    const struct mail mail = {.kind = MAIL_ASK, .from = (uint16_t)w->settings.index, .question = q};
+    return mailbox_post(w->bus, &mail);
+}
+
 static void worker_deliver(struct worker *w, struct frame *f, bool more)
 {
     // To release a channel twice is harmless: messages may have been on their way when it was left.
@@ -87,26 +94,6 @@ static void worker_lost(struct worker *w, const struct channel_mail *m, bool is_
     client_loop_deliver(&w->clients, f, true);
 }
 
-static void worker_confirm(struct worker *w, const struct channel_mail *m)
-{
-    hub_confirm(client_loop_hub(&w->clients), channel_mail_ref(m), &m->tail);
-}
-
-static void worker_page(struct worker *w, struct page_mail *mail)
-{
-    hub_page(client_loop_hub(&w->clients), channel_mail_ref(mail->channel), &mail->page);
-    free(mail->channel);
-    free(mail);
-}
-
-static void worker_unconfirm(struct worker *w, const struct channel_mail *m)
-{
-    if (m)
-        hub_unconfirm(client_loop_hub(&w->clients), channel_mail_ref(m));
-    else
-        hub_unconfirm_all(client_loop_hub(&w->clients));
-}
-
 static void worker_drain(struct worker *w)
 {
     client_loop_drain(&w->clients);
@@ -118,19 +105,22 @@ static void worker_drain(struct worker *w)
 static void on_mail(void *ctx, const struct mail *mail, bool more)
 {
     struct worker *w = ctx;
+    struct hub *hub = client_loop_hub(&w->clients);
     switch ((enum mail_kind)mail->kind) {
     case MAIL_FRAME:
         worker_deliver(w, mail->frame, more);
         break;
     case MAIL_CONFIRMED:
-        worker_confirm(w, mail->channel);
+        hub_confirm(hub, channel_mail_ref(mail->channel), &mail->channel->tail);
         free(mail->channel);
         break;
     case MAIL_PAGE:
-        worker_page(w, mail->page);
+        hub_page(hub, channel_mail_ref(mail->page->channel), &mail->page->page);
+        free(mail->page->channel);
+        free(mail->page);
         break;
     case MAIL_PAGE_LOST:
-        hub_page_lost(client_loop_hub(&w->clients), mail->number);
+        hub_page_lost(hub, mail->number);
         break;
     case MAIL_GAP:
     case MAIL_RESUBSCRIBED:
@@ -138,8 +128,17 @@ static void on_mail(void *ctx, const struct mail *mail, bool more)
         free(mail->channel);
         break;
     case MAIL_UNCONFIRMED:
-        worker_unconfirm(w, mail->channel);
+        if (mail->channel)
+            hub_unconfirm(hub, channel_mail_ref(mail->channel));
+        else
+            hub_unconfirm_all(hub);
         free(mail->channel);
+        break;
+    case MAIL_ANSWER:
+        client_loop_answer(&w->clients, mail->question);
+        break;
+    case MAIL_RECHECK:
+        client_loop_recheck(&w->clients);
         break;
     case MAIL_DRAIN:
         worker_drain(w);
@@ -191,6 +190,8 @@ struct worker *worker_create(const struct worker_settings *settings)
     if (!w)
         return NULL;
     w->settings = *settings;
+    w->settings.hooks.ask = on_ask;
+    w->settings.hooks.ask_ctx = w;
     w->loop = ev_loop_new(EVBACKEND_EPOLL);
     if (!w->loop)
         goto fail;
@@ -201,7 +202,7 @@ struct worker *worker_create(const struct worker_settings *settings)
     const struct client_loop_setup clients = {.index = settings->index,
                                               .loop = w->loop,
                                               .settings = settings->client,
-                                              .hooks = &settings->hooks,
+                                              .hooks = &w->settings.hooks,
                                               .counters = &w->counters,
                                               .limits = settings->limits};
     const struct hub_events bus = {.on_interest = on_interest, .on_history = on_history, .ctx = w};

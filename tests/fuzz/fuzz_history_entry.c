@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "common/utf8.h"
 #include "tests/fuzz/fuzz.h"
 
 #define MAX_MESSAGE 4096
@@ -13,7 +14,7 @@ static void check(const struct frame *f, const struct event_id *at, enum counter
     CHECK(f->is_gap == (dropped != COUNTER_COUNT));
     CHECK(f->id_line_len > 0 && f->id_line_len < f->body_len);
     CHECK(f->body_at + f->body_len + SSE_CHUNK_TAIL == f->wire_len);
-    CHECK(sse_text_valid(f->wire, f->wire_len));
+    CHECK(utf8_text_valid(f->wire, f->wire_len));
     // One event: its only blank line is its end.
     const char *body = f->wire + f->body_at;
     const char *end = memmem(body, f->body_len, "\n\n", 2);

@@ -109,10 +109,9 @@ static void check_request(const struct verdict *v, size_t len)
     const struct http_request *req = &v->req;
     const char *bytes = v->bytes;
     CHECK(v->head_len > 0 && v->head_len <= len);
-    const struct http_text texts[] = {req->target,         req->path,          req->query,
-                                      req->host,           req->accept,        req->origin,
-                                      req->last_event_id,  req->authorization, req->cookie,
-                                      req->request_method, req->forwarded_for};
+    const struct http_text texts[] = {
+        req->target,        req->path,          req->query,  req->host,           req->accept, req->origin,
+        req->last_event_id, req->authorization, req->cookie, req->request_method, req->fields};
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         check_inside(texts[i], bytes, v->head_len);
     check_unambiguous(req, bytes, v->head_len);

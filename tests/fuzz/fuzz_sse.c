@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/utf8.h"
 #include "gateway/fanout/sse.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -228,7 +229,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len)
     const char *event = (const char *)input + 7, *id = event + event_len;
     memcpy(text, id + id_len, data_len);
 
-    CHECK(sse_text_valid(text, data_len) == valid_by_words((const unsigned char *)text, data_len));
+    CHECK(utf8_text_valid(text, data_len) == valid_by_words((const unsigned char *)text, data_len));
     check_chunk_head(retry);
     struct sse_event e = {.has_retry = (flags & 4) != 0, .retry_ms = retry};
     if ((flags & 1) != 0 && is_value(event, event_len)) {

@@ -10,21 +10,25 @@ import { Redis } from '../lib/redis.mjs';
 import { scopeOf } from '../lib/scope.mjs';
 import { Stream } from '../lib/stream.mjs';
 import { until } from '../lib/wait.mjs';
-import { casesOf, inLanes } from '../torture/lanes.mjs';
+import { casesOf, inLanes, sample } from '../torture/lanes.mjs';
 
 const LANES = 4;
+const SAMPLE_MS = 15000;
 const ENOMEM = 12;
 const ENOSPC = 28;
 
 before(() => buildPlain());
 
 /** Runs the cases, which `plan(run)` resolves to, and holds each verdict. `reached`: the call that is to fail must have been made. */
-async function torture(t, plan, { reached = true } = {}) {
+async function torture(t, plan, { reached = true, tls = false } = {}) {
     const problems = [];
+    let count = 0;
     await inLanes(scopeOf(t), LANES, plan, ({ name, nth, calls, faults }) => {
+        count++;
         if (faults.length > 0) problems.push(`${name}: ${faults.join('; ')}`);
         if (reached && calls < nth) problems.push(`${name}: ${calls} calls`);
-    });
+    }, { tls });
+    t.diagnostic(`${count} cases`);
     assert.deepEqual(problems, []);
 }
 
@@ -60,6 +64,17 @@ test('a descriptor that the kernel does not watch: its connection is made anew, 
 test('a wake-up that is lost: the thread that it was meant for finds its mail all the same', async (t) => {
     await torture(t, (run) => casesOf(run, 'eventfd_write', [2], { to: 6 }));
 });
+
+for (const tls of [false, true]) {
+    const way = tls ? 'TLS' : 'plain sockets';
+    test(`bytes that come and go one by one, with ${way} to Redis: slower, and nothing else`, async (t) => {
+        await torture(t, async () => [1, 2].map((workers) => ({ call: tls ? 'tls_trickle' : 'trickle', nth: 0, workers })), { tls });
+    });
+
+    test(`any call that fails, with ${way} to Redis: as many cases as there is time for`, async (t) => {
+        await torture(t, async (run) => sample(run, { tls, ms: SAMPLE_MS }), { tls, reached: false });
+    });
+}
 
 test('a channel that there was no memory to leave is left with its next message', async (t) => {
     const scope = scopeOf(t);

@@ -59,17 +59,23 @@ export class Crowd {
         this.#asked += count;
     }
 
+    /** `count` slow clients, shared among the processes: each sends a byte of a request's head `every` so many ms, comes back where it is cut. */
+    async slow(port, count, { host = '127.0.0.1', every = 2000 } = {}) {
+        const share = Math.ceil(count / this.#children.length);
+        await Promise.all(this.#children.map((child, i) => this.#ask(child, 'slow', { count: Math.max(0, Math.min(share, count - i * share)), host, port, every })));
+    }
+
     /** Closes the oldest `count` streams of each process, or all. */
     async close(count = Infinity) {
         await Promise.all(this.#children.map((child) => this.#ask(child, 'close', { count: Math.min(count, 1e9) })));
     }
 
-    /** { asked, connected, open, ended, broken, errors } in sum, and { firsts, lasts }: the first and last number that each got. */
+    /** { asked, connected, open, ended, broken, errors } and, of slow clients, { held, cuts } in sum, and { firsts, lasts }: the first and last number that each got. */
     async stats() {
         const all = await Promise.all(this.#children.map((child) => this.#ask(child, 'stats')));
-        const sum = { asked: 0, connected: 0, open: 0, ended: 0, broken: 0, firsts: [], lasts: [], errors: {} };
+        const sum = { asked: 0, connected: 0, open: 0, ended: 0, broken: 0, held: 0, cuts: 0, firsts: [], lasts: [], errors: {} };
         for (const stats of all) {
-            for (const name of ['asked', 'connected', 'open', 'ended', 'broken']) sum[name] += stats[name];
+            for (const name of ['asked', 'connected', 'open', 'ended', 'broken', 'held', 'cuts']) sum[name] += stats[name];
             sum.firsts.push(...stats.firsts);
             sum.lasts.push(...stats.lasts);
             for (const [code, n] of Object.entries(stats.errors)) sum.errors[code] = (sum.errors[code] ?? 0) + n;

@@ -38,6 +38,40 @@ class Member {
     }
 }
 
+const BACK_MS = 5000; // until a slow client that was cut comes again
+const TICKS = 20; // slices in which slow clients send their byte
+
+/** Sends a request's head byte by byte, which never ends (slowloris); comes back where it is cut. */
+class Slow {
+    cuts = 0;
+    #sent = 0;
+
+    constructor(host, port) {
+        Object.assign(this, { host, port });
+        this.#connect();
+    }
+
+    #connect() {
+        this.held = false;
+        this.#sent = 0;
+        this.socket = net.connect({ host: this.host, port: this.port }, () => (this.held = true));
+        this.socket.on('data', () => {}).on('error', () => {});
+        this.socket.on('close', () => {
+            if (this.held) this.cuts++;
+            this.held = false;
+            setTimeout(() => this.#connect(), BACK_MS);
+        });
+    }
+
+    drip() {
+        const head = 'GET /stream?channel=a HTTP/1.1\r\nHost: slow\r\nX-';
+        if (this.held) this.socket.write(head[this.#sent++] ?? 'x');
+    }
+}
+
+const slow = [];
+let tick = 0;
+
 function stats() {
     const count = (test) => members.filter(test).length;
     const errors = {};
@@ -51,6 +85,8 @@ function stats() {
         firsts: members.map((m) => m.first),
         lasts: members.map((m) => m.last),
         errors,
+        held: slow.filter((s) => s.held).length,
+        cuts: slow.reduce((sum, s) => sum + s.cuts, 0),
     };
 }
 
@@ -60,6 +96,12 @@ const commands = {
     },
     close({ count }) {
         members.splice(0, count).forEach((m) => m.socket.destroy());
+    },
+    slow({ count, host, port, every }) {
+        for (let i = 0; i < count; i++) slow.push(new Slow(host, port));
+        setInterval(() => {
+            for (let i = tick++ % TICKS; i < slow.length; i += TICKS) slow[i].drip();
+        }, every / TICKS);
     },
     stats() {},
 };

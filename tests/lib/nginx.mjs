@@ -10,8 +10,11 @@ import { Process } from './process.mjs';
 import { tempFolder } from './temp.mjs';
 
 export class Nginx {
-    /** `files`: name -> text of files that it serves beside the streams. */
-    static async start(scope, { gateways, files = {} }) {
+    /**
+     * `files`: name -> text of files that it serves beside the streams; `application`: the port of one whose sessions decide
+     * about streams; `change`: takes the configuration and returns another.
+     */
+    static async start(scope, { gateways, files = {}, application, change = (text) => text }) {
         const nginx = new Nginx();
         nginx.scope = scope;
         nginx.port = await freePort();
@@ -23,7 +26,7 @@ export class Nginx {
             fs.mkdirSync(path.dirname(file), { recursive: true });
             fs.writeFileSync(file, text);
         }
-        fs.writeFileSync(path.join(folder, 'nginx.conf'), await config(nginx.port, gateways));
+        fs.writeFileSync(path.join(folder, 'nginx.conf'), change(await config(nginx.port, gateways, application)));
         await nginx.run();
         return nginx;
     }
@@ -41,7 +44,7 @@ export class Nginx {
 }
 
 /** The configuration as it is shipped, but for errors that go to the log of the test and times to come back that it can wait for. */
-async function config(port, gateways) {
+async function config(port, gateways, application) {
     const made = await command(path.join(ROOT, 'deploy/local/nginx-conf'),
         [`127.0.0.1:${port} backlog=4096`, 'html', ...gateways.map((g) => `${g.host}:${g.port}`)], { env: { NGINX_CONNECTIONS: '8192' } });
     if (made.code !== 0) throw new Error(`deploy/local/nginx-conf: ${made.err}`);
@@ -50,10 +53,20 @@ async function config(port, gateways) {
         'types {': 'types { text/javascript js;',
         'retry: $sse_retry_seconds${sse_retry_tenths}00': 'retry: 3${sse_retry_tenths}0',
     };
+    const text = application ? withSessions(made.out, application) : made.out;
     return Object.entries(changes).reduce((text, [from, to]) => {
         if (!text.includes(from)) throw new Error(`deploy/local/nginx-conf made no "${from}"`);
         return text.replace(from, () => to);
-    }, made.out);
+    }, text);
+}
+
+/** As deploy/nginx/sse-gateway-sessions.conf says: that file in the place of the location of the streams. */
+function withSessions(text, application) {
+    const sessions = fs.readFileSync(path.join(ROOT, 'deploy/nginx/sse-gateway-sessions.conf'), 'utf8');
+    const own = sessions.replace(/127\.0\.0\.1:3000;  # site: application/, `127.0.0.1:${application};`);
+    const changed = text.replace(/ {4}location ~ \^\/stream[^]*?\n {4}\}\n/, () => own);
+    if (own === sessions || changed === text) throw new Error('deploy/nginx: no line to put the sessions in');
+    return changed;
 }
 
 /** Any answer will do: which files there are is the test's matter. */

@@ -30,6 +30,26 @@ export async function casesOf(run, call, workers, { from, to, times = 1, places 
     return cases;
 }
 
+/**
+ * For as long as `ms`: of each call that may fail the first, the second, the third, and then numbers that are spread over all that
+ * there are. `tls`: of the calls of a gateway that speaks TLS with Redis, else of all others.
+ */
+export async function* sample(run, { tls = false, ms, workers = 2 }) {
+    const { calls: allocations, made, faults } = await run({ call: tls ? 'tls_malloc' : 'malloc', nth: 0, workers });
+    if (faults.length > 0) throw new Error(`where nothing fails: ${faults.join('; ')}`);
+    const end = performance.now() + ms;
+    const totals = { ...made, malloc: allocations, eventfd_write: made.write };
+    const calls = Object.entries(CALLS).filter(([, c]) => Boolean(c.tls) === tls && !c.trickle);
+    for (let round = 1; ; round++) {
+        for (const [call, { call: fail = call, errors }] of calls) {
+            if (performance.now() >= end) return;
+            const nth = round <= 3 ? round : 1 + Math.floor(((round * 0.618) % 1) * totals[fail]);
+            const error = Object.values(errors)[round % Object.keys(errors).length];
+            yield { call, error, nth, workers: 1 + (round % workers) };
+        }
+    }
+}
+
 async function startServer(scope, tls) {
     const ca = tls && (await Authority.create(scope));
     const redis = await Redis.start(scope, { secure: tls && { ca, ...(await ca.sign('redis')) } });
@@ -38,11 +58,12 @@ async function startServer(scope, tls) {
     return { redis, client, args: tls ? ['--redis-ca', ca.cert] : [] };
 }
 
-/** `plan(run)` resolves to cases, which run in `count` lanes; `tell` is called with each result. `tls`: to Redis. */
+/** `plan(run)` resolves to cases (an iterable), which run in `count` lanes; `tell` is called with each result. `tls`: to Redis. */
 export async function inLanes(scope, count, plan, tell, { tls = false } = {}) {
     const servers = await Promise.all(Array.from({ length: count }, () => startServer(scope, tls)));
     const cases = await plan((one) => runCase(scope, servers[0], one));
+    const next = cases[Symbol.asyncIterator]?.() ?? cases[Symbol.iterator]();
     await Promise.all(servers.map(async (server) => {
-        for (let one; (one = cases.shift()); ) tell(await runCase(scope, server, one));
+        for (let one; !(one = await next.next()).done; ) tell(await runCase(scope, server, one.value));
     }));
 }

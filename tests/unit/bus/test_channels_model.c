@@ -220,7 +220,7 @@ static void step_refuse(void)
 
 static void step_retry_denied(void)
 {
-    node_channels_retry_denied(&node);
+    node_channels_retry(&node, CHANNEL_DENIED);
     for (; denied.count > 0; take_out(&denied, denied.items[0])) {
         model[denied.items[0]].state = CHANNEL_FRESH;
         model[denied.items[0]].alone = true;
@@ -380,7 +380,7 @@ TEST_LOOP(one_forbidden_channel_never_hurts_another, 0, 20)
         static void (*const steps[])(void) = {want_or_not, redis_send, redis_answer, redis_unsubscribe};
         steps[random_below(4)]();
         if (random_below(200) == 0)
-            node_channels_retry_denied(&node);
+            node_channels_retry(&node, CHANNEL_DENIED);
     }
     // Left alone, it comes to rest with every allowed channel subscribed and every other one denied.
     for (int turn = 0; turn < 100; turn++) {

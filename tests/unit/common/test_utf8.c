@@ -55,11 +55,83 @@ TEST_EACH(a_character_has_its_length, characters)
     free(text);
 }
 
-TEST(the_valid_part_ends_at_the_first_bad_byte)
+#define TEXT(s) (s), sizeof(s) - 1
+
+// Every position of a bad byte sequence among ASCII, so that each step of the fast path meets it.
+static bool valid_at(const char *bytes, size_t len, size_t offset, size_t total)
 {
-    ck_assert_uint_eq(utf8_valid_length("", 0), 0);
-    ck_assert_uint_eq(utf8_valid_length("abc", 3), 3);
-    ck_assert_uint_eq(utf8_valid_length("a\xc3\xa9z", 4), 4);
-    ck_assert_uint_eq(utf8_valid_length("a\xc3\xa9\xff", 4), 3);
-    ck_assert_uint_eq(utf8_valid_length("a\xc3\xa9", 2), 1);
+    char *text = malloc(total); // exact: reads past the end are caught
+    ck_assert_ptr_nonnull(text);
+    memset(text, 'a', total);
+    memcpy(text + offset, bytes, len);
+    bool valid = utf8_text_valid(text, total);
+    free(text);
+    return valid;
+}
+
+static void check_validity(const char *bytes, size_t len, bool want)
+{
+    for (size_t total = len; total <= 80; total++)
+        for (size_t offset = 0; offset + len <= total; offset++)
+            ck_assert_msg(valid_at(bytes, len, offset, total) == want,
+                          "first byte 0x%02x, at %zu of %zu: want %s", (unsigned char)bytes[0], offset, total,
+                          want ? "valid" : "invalid");
+}
+
+TEST(valid_text)
+{
+    static const struct {
+        const char *bytes;
+        size_t len;
+    } cases[] = {
+        {TEXT("\x01")},
+        {TEXT("\x7f")},
+        {TEXT("\xc2\x80")},
+        {TEXT("\xdf\xbf")},
+        {TEXT("\xe0\xa0\x80")},
+        {TEXT("\xed\x9f\xbf")},
+        {TEXT("\xee\x80\x80")},
+        {TEXT("\xef\xbf\xbf")},
+        {TEXT("\xf0\x90\x80\x80")},
+        {TEXT("\xf4\x8f\xbf\xbf")},
+        {TEXT("\xef\xbb\xbf")},
+        {TEXT("\xd0\xb4\xd0\xb0 \xe2\x82\xac")},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        check_validity(cases[i].bytes, cases[i].len, true);
+    ck_assert(utf8_text_valid("", 0));
+    ck_assert(utf8_text_valid(NULL, 0));
+}
+
+TEST(invalid_text)
+{
+    static const struct {
+        const char *bytes;
+        size_t len;
+    } cases[] = {
+        {TEXT("\0")},
+        {TEXT("\x80")},
+        {TEXT("\xbf")},
+        {TEXT("\xc0\x80")},
+        {TEXT("\xc1\xbf")},
+        {TEXT("\xc2")},
+        {TEXT("\xc2z")},
+        {TEXT("\xe0\x9f\xbf")},
+        {TEXT("\xe0\xa0")},
+        {TEXT("\xe1\x80")},
+        {TEXT("\xe1\x80z")},
+        {TEXT("\xed\xa0\x80")},
+        {TEXT("\xed\xbf\xbf")},
+        {TEXT("\xf0\x8f\xbf\xbf")},
+        {TEXT("\xf0\x90\x80")},
+        {TEXT("\xf4\x90\x80\x80")},
+        {TEXT("\xf5\x80\x80\x80")},
+        {TEXT("\xf8\x88\x80\x80\x80")},
+        {TEXT("\xfe")},
+        {TEXT("\xff")},
+        {TEXT("\xc3\xa4\0")},
+        {TEXT("\xc3\xa4\x80")},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        check_validity(cases[i].bytes, cases[i].len, false);
 }

@@ -98,7 +98,7 @@ void client_connect(struct client_world *w, struct client *c)
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
     *c = (struct client){.fd = fds[0]};
     const struct listen_attributes from = {.role = LISTENER_PUBLIC};
-    client_loop_add(&w->clients, fds[1], &from);
+    client_loop_add(&w->clients, fds[1], &from, w->peer);
 }
 
 void client_send(struct client *c, const char *bytes, size_t len)

@@ -14,7 +14,8 @@ struct client_world {
     struct client_settings settings; // change what matters before client_world_start
     struct counters counters;
     struct limits limits;
-    const char *refusal; // of the readiness hook: NULL lets streams in
+    const struct peer_address *peer; // where connections come from; NULL: not asked for
+    const char *refusal;             // of the readiness hook: NULL lets streams in
 };
 
 struct client {

@@ -112,8 +112,6 @@ static void setup(void)
         .counters = &counters,
         .classes = {[FEW] = {.in_flight_max = FEW_MAX}, [MANY] = {.in_flight_max = 100, .max = MANY_MAX}},
         .limits = {.bulk = 8 << 20, .elements = 1000, .bytes = 8 << 20},
-        .max_element = 8 << 20,
-        .max_reply = 8 << 20,
         .ctx = &counters,
     };
     queue = commands_create(loop, &settings);

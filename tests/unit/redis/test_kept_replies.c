@@ -1,11 +1,10 @@
-// What is kept of large replies, in whatever pieces they arrive: by the reader's bound on one string, and by
-// the limit on a whole reply.
-#include "gateway/redis/reply_limit.h"
+// What is kept of large replies, in whatever pieces they arrive: by the bound on one string, and by those on a
+// whole reply.
+#include "gateway/redis/redis_reader.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "gateway/redis/redis_reader.h"
 #include "tests/unit/lib/unit_main.h"
 
 enum { MAX_BULK = 1000, MAX = 2500, ELEMENT_MAX = 1500, PIECES_MAX = 16384 };
@@ -15,15 +14,14 @@ struct text {
     size_t len;
 };
 
-static struct reply_limit limit;
 static struct redis_reader reader;
 
 static void setup(void)
 {
     reader = (struct redis_reader){0};
-    ck_assert(reply_limit_init(&limit, MAX, ELEMENT_MAX));
-    const struct redis_limits limits = {.bulk = MAX_BULK, .elements = 1000, .bytes = 1000000};
-    ck_assert(redis_reader_reset(&reader, &limit.functions, &limit, &limits));
+    const struct redis_limits limits = {
+        .bulk = MAX_BULK, .elements = 1000, .bytes = 1000000, .kept = MAX, .kept_element = ELEMENT_MAX};
+    ck_assert(redis_reader_reset(&reader, NULL, NULL, &limits));
 }
 
 static void teardown(void)
@@ -117,9 +115,8 @@ TEST_EACH(elements_after_the_limit_are_left_out_whole, pieces)
         ck_assert_int_eq(reply->element[i]->element[0]->type, type);
         ck_assert_int_eq(value_of(reply, i)->type, type);
     }
-    ck_assert_uint_eq(limit.bytes, 5 * 994);
+    ck_assert_uint_eq(reader.announced, 5 * 994);
     freeReplyObject(reply);
-    reply_limit_reset(&limit);
     t.len = 0;
     put(&t, "*1\r\n");
     put_entry(&t, 990);

@@ -1,6 +1,9 @@
-#include "gateway/redis/lookup.h"
+#include "common/lookup.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -10,11 +13,13 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "common/clock.h"
+
 struct lookup {
     _Atomic int holders; // the loop and the thread; the last one frees
     int done;            // eventfd: written by the thread when `failure` and `found` are there
     _Atomic bool over;   // set by the thread before that, should the eventfd fail
-    int failure;         // of getaddrinfo
+    int failure, reason; // of getaddrinfo, and errno
     struct addrinfo *found;
     char service[8];
 
@@ -44,6 +49,7 @@ static void *lookup_run(void *arg)
     struct lookup *l = arg;
     const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     l->failure = getaddrinfo(l->host, l->service, &hints, &l->found);
+    l->reason = errno;
     if (l->failure != 0)
         l->found = NULL;
     atomic_store(&l->over, true);
@@ -60,6 +66,11 @@ bool lookup_is_over(const struct lookup *l)
     return atomic_load(&l->over);
 }
 
+static const char *lookup_error(const struct lookup *l)
+{
+    return l->failure == 0 ? NULL : l->failure == EAI_SYSTEM ? strerror(l->reason) : gai_strerror(l->failure);
+}
+
 static void on_readable(struct ev_loop *loop, ev_io *w, int events)
 {
     struct lookup *l = w->data;
@@ -71,7 +82,7 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int events)
     if (read(l->done, &number, sizeof number) != (ssize_t)sizeof number)
         return;
     ev_io_stop(loop, w);
-    l->on_done(l->ctx, l->found, l->failure ? gai_strerror(l->failure) : NULL);
+    l->on_done(l->ctx, l->found, lookup_error(l));
 }
 
 static bool lookup_thread(struct lookup *l)
@@ -114,7 +125,8 @@ struct lookup *lookup_start(struct ev_loop *loop, const char *host, unsigned sho
         lookup_drop(l);
         return NULL;
     }
-    ev_io_start(loop, &l->io);
+    if (loop)
+        ev_io_start(loop, &l->io);
     return l;
 }
 
@@ -122,8 +134,28 @@ void lookup_release(struct lookup *l)
 {
     if (!l)
         return;
-    ev_io_stop(l->loop, &l->io);
+    if (l->loop)
+        ev_io_stop(l->loop, &l->io);
     lookup_drop(l);
+}
+
+bool lookup_wait(struct lookup *l, uint64_t timeout_ms)
+{
+    struct pollfd done = {.fd = l->done, .events = POLLIN};
+    uint64_t until = clock_monotonic_ms() + timeout_ms, now;
+    while (!lookup_is_over(l) && (now = clock_monotonic_ms()) < until)
+        if (poll(&done, 1, until - now < INT_MAX ? (int)(until - now) : INT_MAX) < 0 && errno != EINTR)
+            break;
+    return lookup_is_over(l);
+}
+
+struct addrinfo *lookup_take(struct lookup *l, const char **error)
+{
+    struct addrinfo *found = l->found;
+    assert(!l->loop && lookup_is_over(l));
+    l->found = NULL;
+    *error = lookup_error(l);
+    return found;
 }
 
 struct addrinfo *lookup_numeric(const char *host, unsigned short port)

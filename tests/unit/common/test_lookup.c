@@ -3,7 +3,7 @@
 
 static ssize_t write_to(int fd, const void *bytes, size_t len);
 #define write write_to
-#include "gateway/redis/lookup.c"
+#include "common/lookup.c"
 #undef write
 
 #include <arpa/inet.h>

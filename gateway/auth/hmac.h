@@ -1,0 +1,19 @@
+// HMAC with SHA-2 (RFC 2104, RFC 6234), and a comparison whose time says nothing about where two values differ. Any
+// thread.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define HMAC_MAX 64
+
+enum hmac_hash { HMAC_SHA256, HMAC_SHA384, HMAC_SHA512 };
+
+// Bytes of a code: 32, 48 or 64. A key must not be shorter (RFC 7518 section 3.2).
+size_t hmac_size(enum hmac_hash hash);
+// Writes the code of `data` into `out`, which has room for hmac_size(hash). False when out of memory.
+bool hmac_sign(enum hmac_hash hash, const void *key, size_t key_len, const void *data, size_t len,
+               unsigned char *out);
+// True where `code` is the whole code of `data`.
+bool hmac_verify(enum hmac_hash hash, const void *key, size_t key_len, const void *data, size_t len,
+                 const unsigned char *code, size_t code_len);

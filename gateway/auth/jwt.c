@@ -1,0 +1,94 @@
+#include "gateway/auth/jwt.h"
+
+#include <stdbool.h>
+#include <string.h>
+#include <strings.h>
+
+#include "gateway/auth/base64url.h"
+#include "gateway/auth/json_strict.h"
+
+// Decodes and parses; `len` is at most JWT_MAX.
+static json_t *read_object(const char *text, size_t len)
+{
+    unsigned char bytes[BASE64URL_BYTES(JWT_MAX)];
+    size_t n;
+    if (len > JWT_MAX || !base64url_decode(text, len, bytes, &n))
+        return NULL;
+    return json_strict_object((const char *)bytes, n, JWT_DEPTH_MAX);
+}
+
+// Extensions that a reader must understand, and those that change what is signed.
+static bool has_extension(const json_t *header)
+{
+    static const char *const names[] = {"crit", "b64", "zip", "enc"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (json_object_get(header, names[i]))
+            return true;
+    return false;
+}
+
+// RFC 7515 section 4.1.9: without regard to case, with or without "application/".
+static bool is_type_known(const json_t *typ)
+{
+    static const char prefix[] = "application/";
+    const char *text = json_strict_text(typ);
+    if (!typ)
+        return true;
+    if (!text)
+        return false;
+    if (strncasecmp(text, prefix, sizeof prefix - 1) == 0)
+        text += sizeof prefix - 1;
+    return strcasecmp(text, "JWT") == 0 || strcasecmp(text, "at+jwt") == 0;
+}
+
+static enum token_verdict read_header(const json_t *header, struct jwt *out)
+{
+    const json_t *kid_value = json_object_get(header, "kid");
+    const char *kid = kid_value ? json_strict_text(kid_value) : "";
+    const char *algorithm = json_strict_text(json_object_get(header, "alg"));
+    if (!algorithm || !kid || strlen(kid) > JWT_KID_MAX || has_extension(header) ||
+        !is_type_known(json_object_get(header, "typ")))
+        return TOKEN_MALFORMED;
+    memcpy(out->kid, kid, strlen(kid) + 1);
+    return jwt_algorithm_find(algorithm, strlen(algorithm), &out->algorithm) ? TOKEN_ACCEPTED
+                                                                             : TOKEN_ALGORITHM;
+}
+
+// Characters up to the next dot; `len` where there is none.
+static size_t part(const char *at, size_t len)
+{
+    const char *dot = memchr(at, '.', len);
+    return dot ? (size_t)(dot - at) : len;
+}
+
+enum token_verdict jwt_split(const char *token, size_t len, struct jwt *out)
+{
+    if (len > JWT_MAX)
+        return TOKEN_MALFORMED;
+    size_t header_len = part(token, len);
+    if (header_len == len || header_len > JWT_HEADER_MAX)
+        return TOKEN_MALFORMED;
+    out->text = token;
+    out->claims = token + header_len + 1;
+    out->claims_len = part(out->claims, len - header_len - 1);
+    out->signed_len = header_len + 1 + out->claims_len;
+    if (out->signed_len == len)
+        return TOKEN_MALFORMED;
+    // A fourth dot, as encrypted tokens have, is no character of base64url.
+    const char *signature = token + out->signed_len + 1;
+    size_t signature_len = len - out->signed_len - 1;
+    if (BASE64URL_BYTES(signature_len) > sizeof out->signature ||
+        !base64url_decode(signature, signature_len, out->signature, &out->signature_len))
+        return TOKEN_MALFORMED;
+    json_t *header = read_object(token, header_len);
+    if (!header)
+        return TOKEN_MALFORMED;
+    enum token_verdict verdict = read_header(header, out);
+    json_decref(header);
+    return verdict;
+}
+
+json_t *jwt_claims(const struct jwt *jwt)
+{
+    return read_object(jwt->claims, jwt->claims_len);
+}

@@ -1,0 +1,17 @@
+// The inside of a key, for jwt_key.c, jwk.c and jwt_signature.c alone.
+#pragma once
+
+#include <openssl/evp.h>
+
+#include "gateway/auth/jwt_key.h"
+
+struct jwt_key {
+    unsigned algorithms; // a set; see jwt_algorithm.h
+    char *kid;           // or NULL
+    EVP_PKEY *public;    // NULL: a secret
+    size_t secret_len;
+    unsigned char secret[];
+};
+
+// Takes `public`, also where it fails. NULL with one line in `error` where its kind, curve or size is not allowed.
+struct jwt_key *jwt_key_from_public(EVP_PKEY *public, char *error, size_t error_size);

@@ -1,0 +1,71 @@
+// Verifying by the algorithm that a key is for (RFC 7518 section 3, RFC 8037 section 3.1): jwt_key_verify.
+#include <assert.h>
+#include <openssl/ecdsa.h>
+#include <openssl/err.h>
+#include <openssl/rsa.h>
+#include <string.h>
+
+#include "gateway/auth/hmac.h"
+#include "gateway/auth/jwt_key_private.h"
+
+#define ES256_SIGNATURE 64 // bytes: r and s
+#define ES256_DER_MAX 80
+
+static bool set_padding(EVP_PKEY_CTX *ctx, enum jwt_algorithm algorithm)
+{
+    if (algorithm == JWT_RS256)
+        return EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PADDING) == 1;
+    if (algorithm == JWT_PS256)
+        return EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PSS_PADDING) == 1 &&
+               EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, RSA_PSS_SALTLEN_DIGEST) == 1 &&
+               EVP_PKEY_CTX_set_rsa_mgf1_md(ctx, EVP_sha256()) == 1;
+    return true;
+}
+
+static bool verify_public(const struct jwt_key *key, const struct jwt *jwt, const unsigned char *signature,
+                          size_t len)
+{
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    EVP_PKEY_CTX *options = NULL; // the context's
+    const EVP_MD *hash = jwt->algorithm == JWT_EdDSA ? NULL : EVP_sha256();
+    bool ok = ctx && EVP_DigestVerifyInit(ctx, &options, hash, NULL, key->public) == 1 &&
+              set_padding(options, jwt->algorithm) &&
+              EVP_DigestVerify(ctx, signature, len, (const unsigned char *)jwt->text, jwt->signed_len) == 1;
+    EVP_MD_CTX_free(ctx);
+    ERR_clear_error();
+    return ok;
+}
+
+// RFC 7518 section 3.4: two numbers of 32 bytes, where OpenSSL wants them in DER. Returns the length of `der`, 0 where it
+// cannot be made.
+static size_t es256_der(const unsigned char *signature, unsigned char der[ES256_DER_MAX])
+{
+    const int half = ES256_SIGNATURE / 2;
+    ECDSA_SIG *pair = ECDSA_SIG_new();
+    BIGNUM *r = BN_bin2bn(signature, half, NULL), *s = BN_bin2bn(signature + half, half, NULL);
+    int len = 0;
+    if (pair && r && s && ECDSA_SIG_set0(pair, r, s) == 1) {
+        r = s = NULL; // they are the pair's
+        len = i2d_ECDSA_SIG(pair, NULL);
+        len = len > 0 && len <= ES256_DER_MAX ? i2d_ECDSA_SIG(pair, &der) : 0;
+    }
+    BN_free(r);
+    BN_free(s);
+    ECDSA_SIG_free(pair);
+    return len > 0 ? (size_t)len : 0;
+}
+
+bool jwt_key_verify(const struct jwt_key *key, const struct jwt *jwt)
+{
+    static const enum hmac_hash hashes[] = {
+        [JWT_HS256] = HMAC_SHA256, [JWT_HS384] = HMAC_SHA384, [JWT_HS512] = HMAC_SHA512};
+    unsigned char der[ES256_DER_MAX];
+    assert(key->algorithms & JWT_BIT(jwt->algorithm));
+    if (!key->public)
+        return hmac_verify(hashes[jwt->algorithm], key->secret, key->secret_len, jwt->text, jwt->signed_len,
+                           jwt->signature, jwt->signature_len);
+    if (jwt->algorithm != JWT_ES256)
+        return verify_public(key, jwt, jwt->signature, jwt->signature_len);
+    size_t len = jwt->signature_len == ES256_SIGNATURE ? es256_der(jwt->signature, der) : 0;
+    return len && verify_public(key, jwt, der, len);
+}
