@@ -7,6 +7,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+// Plain bytes of the longest record that comes (RFC 8446 section 5.1), and of the longest that is sent: with what
+// encrypting adds it fits into a buffer of 16 KiB.
+#define TLS_RECORD_MAX 16384u
+#define TLS_SENT_RECORD_MAX (TLS_RECORD_MAX - 64u)
+
 #define TLS_RECORD_HEADER 5u
 // Bytes that a record adds to its plain bytes: header, content type, tag.
 #define TLS_RECORD_OVERHEAD (TLS_RECORD_HEADER + 1u + 16u)

@@ -13,11 +13,6 @@
 #include "common/tls_server.h"
 #include "common/tls_wire.h"
 
-// Plain bytes of the longest record that comes (RFC 8446 section 5.1), and of the longest that is sent: with what
-// encrypting adds it fits into a buffer of 16 KiB.
-#define TLS_RECORD_MAX 16384u
-#define TLS_SENT_RECORD_MAX (TLS_RECORD_MAX - 64u)
-
 // X(symbol): why a handshake failed.
 #define TLS_FAILURES(X)                                                                                      \
     X(PROTOCOL)           /* no TLS 1.2 or 1.3, or no TLS at all */                                          \
