@@ -1,11 +1,13 @@
-// What an idle stream over TLS costs in memory, in the plain build.
+// Streams over TLS in the plain build: what an idle one costs in memory, and all calls that take or give one byte.
 
 import '../lib/plain_build.mjs';
 import assert from 'node:assert/strict';
+import path from 'node:path';
 import { before, test } from 'node:test';
-import { buildPlain } from '../lib/calls.mjs';
+import { buildPlain, Calls } from '../lib/calls.mjs';
 import { scopeOf } from '../lib/scope.mjs';
 import { openStreams } from '../lib/streams.mjs';
+import { tempFolder } from '../lib/temp.mjs';
 import { startTls } from '../lib/tls.mjs';
 import { until } from '../lib/wait.mjs';
 import { ownMemory } from '../lib/work.mjs';
@@ -37,3 +39,17 @@ for (const [version, LIMIT] of Object.entries(LIMITS)) {
         assert.ok(Math.abs(own - counted) <= 2000, `${own.toFixed(0)} bytes by the kernel's account, ${counted.toFixed(0)} by our own`);
     });
 }
+
+test('a gateway that reads and writes one byte a call serves streams over TLS all the same', async (t) => {
+    const scope = scopeOf(t);
+    const calls = new Calls(path.join(tempFolder(scope, 'calls'), 'calls'), { trickle: true });
+    const { redis, gateway, secure } = await startTls(scope, { env: calls.env, args: ['--heartbeat', '60s'] });
+    calls.arm();
+    const streams = await openStreams(scope, Object.keys(LIMITS).map((maxVersion) => ({ port: gateway.port, path: '/stream?channel=a', tls: { ...secure, maxVersion } })));
+    const texts = ['small', 'y'.repeat(40_000), 'last'];
+    await redis.publishAll(texts.map((text) => ['a', text]));
+    await Promise.all(streams.map((s) => s.count(texts.length, { ms: 60000 })));
+    for (const s of streams) assert.deepEqual(s.events.map((e) => e.data), texts);
+    gateway.terminate();
+    for (const s of streams) assert.equal(await s.ended(), 'clean');
+});
