@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/memory.h"
+
 #define KEY_MAX 32
 #define IV_SIZE 12
 #define TAG_SIZE 16
@@ -137,6 +139,11 @@ void tls_records_destroy(struct tls_records *r)
     free(r);
 }
 
+size_t tls_records_bytes(void)
+{
+    return memory_block(sizeof(struct tls_records));
+}
+
 // The cipher with the key, and the nonce of the next record (RFC 8446 section 5.3), which is used up.
 static EVP_CIPHER_CTX *prepare(struct tls_records *r, struct direction *d, int encrypts)
 {
@@ -164,7 +171,7 @@ size_t tls_records_seal(struct tls_records *r, uint8_t type, const void *bytes, 
     bool ok = c && EVP_EncryptUpdate(c, NULL, &n, header, sizeof header) == 1 &&
               (len == 0 || EVP_EncryptUpdate(c, at, &done, bytes, (int)len) == 1) &&
               EVP_EncryptUpdate(c, at + done, &last, &type, 1) == 1 &&
-              EVP_EncryptFinal_ex(c, at + done + last, &end) == 1 && (size_t)(done + last + end) == len + 1 &&
+              EVP_EncryptFinal_ex(c, at + done + last, &end) == 1 && done + last + end == (int)len + 1 &&
               EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_GET_TAG, TAG_SIZE, at + len + 1) == 1;
     return ok ? sizeof header + body : 0;
 }
@@ -187,7 +194,7 @@ ssize_t tls_records_open(struct tls_records *r, const unsigned char *record, siz
     bool ok = c && EVP_DecryptUpdate(c, NULL, &n, record, TLS_RECORD_HEADER) == 1 &&
               EVP_DecryptUpdate(c, out, &done, record + TLS_RECORD_HEADER, (int)inner) == 1 &&
               EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_SET_TAG, TAG_SIZE, tag) == 1 &&
-              EVP_DecryptFinal_ex(c, out + done, &end) == 1 && (size_t)(done + end) == inner;
+              EVP_DecryptFinal_ex(c, out + done, &end) == 1 && done + end == (int)inner;
     while (ok && inner > 0 && out[inner - 1] == 0) // padding
         inner--;
     if (!ok || inner == 0)

@@ -7,6 +7,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+// Plain bytes of the longest record that comes (RFC 8446 section 5.1), and of the longest that is sent: with what
+// encrypting adds it fits into a buffer of 16 KiB.
+#define TLS_RECORD_MAX 16384u
+#define TLS_SENT_RECORD_MAX (TLS_RECORD_MAX - 64u)
+
 #define TLS_RECORD_HEADER 5u
 // Bytes that a record adds to its plain bytes: header, content type, tag.
 #define TLS_RECORD_OVERHEAD (TLS_RECORD_HEADER + 1u + 16u)
@@ -15,7 +20,7 @@
 #define TLS_SECRET_MAX 48u
 
 // Records that one key encrypts, of 2^24.5 that it may (RFC 8446 section 5.5).
-#define TLS_RECORDS_PER_KEY (UINT64_C(1) << 23)
+#define TLS_RECORDS_PER_KEY (UINT64_C(1) << 20)
 
 // Content types (RFC 8446 section 5.1).
 enum { TLS_TYPE_ALERT = 21, TLS_TYPE_HANDSHAKE = 22, TLS_TYPE_DATA = 23 };
@@ -33,6 +38,8 @@ struct tls_records *tls_records_create(struct tls_crypt *crypt, uint16_t suite,
                                        const unsigned char *client_secret, const unsigned char *server_secret,
                                        uint64_t sent);
 void tls_records_destroy(struct tls_records *r); // may be NULL
+// Memory that one takes.
+size_t tls_records_bytes(void);
 
 // Encrypts `len` bytes (at most 16,384) as one record of `type` into `out`, which has room for
 // TLS_RECORD_OVERHEAD more. Returns its length; 0 where that failed.

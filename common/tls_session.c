@@ -3,7 +3,7 @@
 #include <openssl/ssl.h>
 #include <string.h>
 
-#include "common/tls_stream.h"
+#include "common/tls.h"
 
 void tls_session_deinit(struct tls_session *s)
 {

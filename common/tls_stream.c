@@ -6,8 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/memory.h"
 #include "common/tls_server_set.h"
 #include "common/tls_session.h"
+
+// Memory of OpenSSL for a connection without its buffers (docs/performance.md).
+#define OPENSSL_BYTES 14000u
 
 // What OpenSSL tells in the handshake, for the records after it.
 struct secrets {
@@ -288,6 +292,11 @@ bool tls_stream_shutdown(struct tls_stream *t)
     if (result < 0)
         (void)outcome(t, result); // keeps the reason
     return result >= 0;           // the client's own is not waited for
+}
+
+size_t tls_stream_bytes(const struct tls_stream *t)
+{
+    return memory_block(sizeof *t) + (t->ssl ? OPENSSL_BYTES : tls_records_bytes());
 }
 
 size_t tls_stream_waiting(const struct tls_stream *t)

@@ -13,11 +13,6 @@
 #include "common/tls_server.h"
 #include "common/tls_wire.h"
 
-// Plain bytes of the longest record that comes (RFC 8446 section 5.1), and of the longest that is sent: with what
-// encrypting adds it fits into a buffer of 16 KiB.
-#define TLS_RECORD_MAX 16384u
-#define TLS_SENT_RECORD_MAX (TLS_RECORD_MAX - 64u)
-
 // X(symbol): why a handshake failed.
 #define TLS_FAILURES(X)                                                                                      \
     X(PROTOCOL)           /* no TLS 1.2 or 1.3, or no TLS at all */                                          \
@@ -60,6 +55,8 @@ ssize_t tls_stream_write(struct tls_stream *t, const char *bytes, size_t len);
 // Encrypts the close_notify and sends it, once. False: the connection is lost.
 bool tls_stream_shutdown(struct tls_stream *t);
 
+// Memory that a connection takes while nothing waits: an estimate where OpenSSL has it.
+size_t tls_stream_bytes(const struct tls_stream *t);
 // Encrypted bytes that wait for the socket.
 size_t tls_stream_waiting(const struct tls_stream *t);
 // Sends them. 0 when nothing waits any more; TRANSPORT_WAIT_WRITE, TRANSPORT_LOST.

@@ -86,7 +86,7 @@ struct client_context {
     uint64_t random;               // state for jitter
     uint64_t handshakes_ns;        // time that handshakes of TLS took in this turn
     struct tls_crypt *crypt;       // made with the first encrypted connection
-    size_t tls_streams;            // connections that are encrypted
+    size_t tls_bytes;              // memory of encrypted connections
     uint64_t proxy_log_after_ms;   // when the log may be told of another bad PROXY header
     unsigned writes;               // since read_redis was called
     void (*read_redis)(void *ctx); // NULL: another thread reads. Posts mails and calls nothing of this loop's

@@ -35,8 +35,6 @@
 #define FEED_WRITE_BYTES 65536u
 // Bytes that libev's table takes per descriptor: twice sizeof(ANFD), since the table grows by doubling.
 #define EV_BYTES_PER_FD 32u
-// Memory that OpenSSL and common/tls_stream take for an encrypted connection that is idle (docs/performance.md).
-#define TLS_STREAM_BYTES 14500u
 
 static struct conn *conn_of_subscriber(struct subscriber *s)
 {
@@ -112,8 +110,8 @@ static void on_deadline(struct wheel_entry *e, void *ctx)
 
 static size_t client_bytes(const struct client_context *cx)
 {
-    return cx->conns.count * (memory_block(sizeof(struct conn)) + EV_BYTES_PER_FD) +
-           cx->tls_streams * TLS_STREAM_BYTES + id_table_bytes(&cx->conns) +
+    return cx->conns.count * (memory_block(sizeof(struct conn)) + EV_BYTES_PER_FD) + cx->tls_bytes +
+           id_table_bytes(&cx->conns) +
            (cx->outqs.lent + cx->outqs.free_count) * memory_block(sizeof(struct outq)) +
            (cx->hub ? hub_bytes(cx->hub) : 0);
 }

@@ -79,10 +79,12 @@ bool conn_tls_handshake(struct conn *c, const char *bytes, size_t len)
             conn_close(c, CLOSE_OUT_OF_MEMORY);
             return false;
         }
-        cx->tls_streams++;
+        cx->tls_bytes += tls_stream_bytes(tls->stream);
     }
+    size_t bytes_before = tls_stream_bytes(tls->stream);
     tls_stream_feed(tls->stream, bytes, len);
     ssize_t result = tls_stream_handshake(tls->stream);
+    cx->tls_bytes += tls_stream_bytes(tls->stream) - bytes_before; // less, where OpenSSL has given it up
     cx->handshakes_ns += clock_monotonic_ns() - began_ns;
     if (result == 0)
         handshake_done(c);
@@ -189,7 +191,7 @@ void conn_tls_destroy(struct conn *c)
 {
     struct conn_tls *tls = conn_tls_of(c);
     if (tls->stream)
-        conn_context(c)->tls_streams--;
+        conn_context(c)->tls_bytes -= tls_stream_bytes(tls->stream);
     tls_stream_destroy(tls->stream);
     tls->stream = NULL;
 }

@@ -56,6 +56,18 @@ test('a session is resumed by the gateway that began it, by another one with the
     }
 });
 
+test('files are read again also where --seccomp has taken system calls away', async (t) => {
+    const scope = scopeOf(t);
+    const { ca, pair, gateway } = await startTls(scope, { args: ['--seccomp'] });
+    const next = await ca.sign('next');
+    fs.writeFileSync(pair.cert, read(next.cert));
+    fs.writeFileSync(pair.key, read(next.key));
+    await reload(gateway, RELOADED);
+    const socket = await handshake(gateway.port);
+    assert.equal(socket.getPeerCertificate().subject.CN, 'next');
+    socket.destroy();
+});
+
 test('without a file the keys are those of one process, and outlive a reload', async (t) => {
     const scope = scopeOf(t);
     const { ca, pair, redis, gateway } = await startTls(scope);

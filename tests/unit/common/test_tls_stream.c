@@ -2,6 +2,7 @@
 // by one, or not at all.
 #include "common/tls_stream.h"
 
+#include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
@@ -91,7 +92,8 @@ static void teardown(void)
     tls_server_destroy(server);
 }
 
-TESTS_WITH(.setup = setup, .teardown = teardown, .setup_once = setup_once, .teardown_once = scratch_teardown);
+TESTS_WITH(.setup = setup, .teardown = teardown, .setup_once = setup_once, .teardown_once = scratch_teardown,
+           .timeout_s = 120);
 
 // Feeds what the client has sent, at most `step` bytes; false where there is nothing.
 static bool feed(size_t step)
@@ -221,6 +223,108 @@ TEST(a_client_that_asks_for_new_keys_and_reads_nothing_is_given_up)
         ck_assert_uint_le(tls_stream_waiting(ours), 65536);
     }
     ck_assert_int_eq(result, TRANSPORT_LOST);
+}
+
+// Each cipher suite of TLS 1.3, records of all sizes both ways, and both sides with new keys again and again.
+static const char *const suites[] = {"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384",
+                                     "TLS_CHACHA20_POLY1305_SHA256"};
+
+static void expect_bytes(const char *bytes, size_t len)
+{
+    static char got[TLS_RECORD_MAX];
+    size_t n = 0;
+    ck_assert_int_eq(SSL_read_ex(theirs, got, sizeof got, &n), 1);
+    ck_assert_uint_eq(n, len);
+    ck_assert_mem_eq(got, bytes, len);
+}
+
+static void receive_bytes(const char *bytes, size_t len)
+{
+    static char got[TLS_RECORD_MAX];
+    ck_assert_int_eq(SSL_write(theirs, bytes, (int)len), (int)len);
+    ssize_t n = TRANSPORT_WAIT_READ;
+    while (n == TRANSPORT_WAIT_READ) {
+        ck_assert(feed(7000)); // so that a large record comes in pieces
+        n = tls_stream_read(ours, got, sizeof got);
+    }
+    ck_assert_int_eq(n, (ssize_t)len);
+    ck_assert_mem_eq(got, bytes, len);
+}
+
+TEST_EACH(records_and_new_keys_with_each_suite, suites)
+{
+    static const size_t sizes[] = {1, 2, 15, 16, 17, 255, 256, 4096, 16319, 16320, 16384};
+    static char bytes[16384];
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (char)(i * 31);
+    ck_assert_int_eq(SSL_set_ciphersuites(theirs, suites[_i]), 1);
+    if (_i == 1)
+        ck_assert_int_eq(SSL_set_block_padding(theirs, 64), 1);
+    shake_hands(SIZE_MAX);
+    ck_assert_str_eq(SSL_get_cipher_name(theirs), suites[_i]);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        size_t sent = sizes[i] < TLS_SENT_RECORD_MAX ? sizes[i] : TLS_SENT_RECORD_MAX;
+        ck_assert_int_eq(tls_stream_write(ours, bytes, sizes[i]), (ssize_t)sent);
+        expect_bytes(bytes, sent);
+        receive_bytes(bytes, sizes[i]);
+        int kind = i % 2 ? SSL_KEY_UPDATE_REQUESTED : SSL_KEY_UPDATE_NOT_REQUESTED;
+        ck_assert_int_eq(SSL_key_update(theirs, kind), 1);
+    }
+}
+
+TEST(a_connection_of_tls_1_3_takes_little_memory)
+{
+    shake_hands(SIZE_MAX);
+    ck_assert_uint_le(tls_stream_bytes(ours), 600);
+}
+
+// What the client sends is changed on its way, or is of the wrong kind; the alert that it gets.
+static void expect_refused(char *bytes, size_t len, int alert)
+{
+    char byte;
+    tls_stream_feed(ours, bytes, len);
+    ck_assert_int_eq(tls_stream_read(ours, &byte, 1), TRANSPORT_LOST);
+    int n = SSL_read(theirs, &byte, 1);
+    ck_assert_int_eq(SSL_get_error(theirs, n), SSL_ERROR_SSL);
+    ck_assert_int_eq(ERR_GET_REASON(ERR_peek_error()), SSL_AD_REASON_OFFSET + alert);
+}
+
+TEST_LOOP(a_record_with_one_bit_changed_is_refused, 0, 24)
+{
+    char bytes[64];
+    shake_hands(SIZE_MAX);
+    ck_assert_int_eq(SSL_write(theirs, "ab", 2), 2);
+    int len = BIO_read(from_them, bytes, sizeof bytes);
+    ck_assert_int_eq(len, 24);
+    bytes[_i] = (char)(bytes[_i] ^ 1);
+    if (_i == 3 || _i == 4) // the length: another record, of which a part is missing, or which ends too early
+        return;
+    expect_refused(bytes, (size_t)len, _i < 2 ? SSL_AD_UNEXPECTED_MESSAGE : SSL_AD_BAD_RECORD_MAC);
+}
+
+TEST(a_record_that_comes_again_is_refused)
+{
+    char bytes[64], got[8];
+    shake_hands(SIZE_MAX);
+    ck_assert_int_eq(SSL_write(theirs, "ab", 2), 2);
+    int len = BIO_read(from_them, bytes, sizeof bytes);
+    tls_stream_feed(ours, bytes, (size_t)len);
+    ck_assert_int_eq(tls_stream_read(ours, got, sizeof got), 2);
+    expect_refused(bytes, (size_t)len, SSL_AD_BAD_RECORD_MAC);
+}
+
+TEST(a_record_that_is_too_long_or_not_encrypted_is_refused)
+{
+    char too_long[] = {23, 3, 3, 0x41, 0x01}; // 16,641 bytes
+    shake_hands(SIZE_MAX);
+    expect_refused(too_long, sizeof too_long, SSL_AD_UNEXPECTED_MESSAGE);
+}
+
+TEST(an_alert_that_is_not_encrypted_is_refused)
+{
+    char alert[] = {21, 3, 3, 0, 2, 1, 0};
+    shake_hands(SIZE_MAX);
+    expect_refused(alert, sizeof alert, SSL_AD_UNEXPECTED_MESSAGE);
 }
 
 TEST(what_is_no_tls_fails_with_a_reason)
