@@ -134,7 +134,6 @@ static enum admission_verdict identify(struct admission *a)
 enum admission_verdict admission_auth(struct admission *a)
 {
     const struct client_settings *settings = conn_context(a->conn)->settings;
-    assert(!a->conn->principal);
     if (identify(a) == ADMISSION_DENIED)
         return ADMISSION_DENIED;
     a->status = auth_check(settings, a->conn->principal, a->want, a->detail, sizeof a->detail);
