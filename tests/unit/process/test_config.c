@@ -110,6 +110,7 @@ static const struct {
     {"cors-origin", "*", "https://a.example", "http://localhost:3000"},
     {"max-connections", "1", "2", "100000000"},
     {"max-connections-per-user", "1", "2", "1000000"},
+    {"user-cap-scope", "gateway", "gateway", "gateway"},
     {"user-cap-policy", "oldest", "refuse", "oldest"},
     {"max-channels", "1", "2", "1024"},
     {"queue-limit", "1", "1023", "1GiB"},

@@ -1,0 +1,9 @@
+// Renews the leases of all streams of a loop, well before they expire. One thread.
+#pragma once
+
+#include "gateway/client/conn.h"
+
+// Called by each tick of the loop.
+void lease_renewal_tick(struct client_context *cx);
+// An answer to a renewal.
+void lease_renewed(struct client_context *cx, const struct question *answer);
