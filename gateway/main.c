@@ -216,7 +216,7 @@ static bool create_bus(struct gateway *g)
         .durable = g->config.durable_patterns,
         .durable_count = g->config.durable_count,
         .asks = asks(&g->config),
-        .revokes = g->config.revokes,
+        .revokes = g->config.revokes || g->config.tier_cap > 0,
         .workers = g->worker_boxes,
         .worker_count = g->config.workers,
     };

@@ -367,14 +367,16 @@ void client_loop_answer(struct client_loop *l, struct question *q)
         revocation_answered(cx, q);
     else if (q->connection)
         admission_answered(cx, q);
-    else
+    else if (cx->settings->revocation)
         revocation_apply(cx, q);
     free(q);
 }
 
 void client_loop_recheck(struct client_loop *l)
 {
-    revocation_recheck(&l->context);
+    if (l->context.settings->revocation)
+        revocation_recheck(&l->context);
+    lease_renewal_begin(&l->context);
 }
 
 void client_loop_drain(struct client_loop *l)

@@ -13,6 +13,12 @@ static int ask(struct client_context *cx, const struct conn *c, uint32_t walk)
 
 static const struct walk_kind renewal = {.ask = ask, .every_ms = LEASE_RENEW_MS};
 
+void lease_renewal_begin(struct client_context *cx)
+{
+    if (cx->settings->tier_cap > 0)
+        walk_begin(cx, &cx->lease_walk, &renewal);
+}
+
 void lease_renewal_tick(struct client_context *cx)
 {
     struct walk *w = &cx->lease_walk;

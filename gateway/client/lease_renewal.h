@@ -3,6 +3,8 @@
 
 #include "gateway/client/conn.h"
 
+// Redis may have lost leases: renews all of them now.
+void lease_renewal_begin(struct client_context *cx);
 // Called by each tick of the loop.
 void lease_renewal_tick(struct client_context *cx);
 // An answer to a renewal.

@@ -4,7 +4,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bearer, Keys } from '../lib/bearer.mjs';
+import { command } from '../lib/command.mjs';
 import { Gateway } from '../lib/gateway.mjs';
+import { GATEWAY } from '../lib/paths.mjs';
 import { RedisCluster } from '../lib/redis_cluster.mjs';
 import { scopeOf } from '../lib/scope.mjs';
 import { Stream } from '../lib/stream.mjs';
@@ -83,4 +85,18 @@ test('leases are renewed: a Redis that has lost them has those of all open strea
     await redis.run();
     await until('the leases of all open streams', async () => (await leases(redis)) === 3, { ms: 40000 });
     assert.equal((await open(scope, gateways[0], keys.token('ann'))).status, 429);
+    await redis.cli(['DEL', 'sse:lease:ann']); // and no gateway notices
+    await until('the next renewal', async () => (await leases(redis)) === 3, { ms: 30000, every: 200 });
+});
+
+test('a cap for the tier wants a number, and is for new streams to be refused', async (t) => {
+    const scope = scopeOf(t);
+    const folder = new Keys(scope);
+    for (const [args, problem] of [
+        [['--user-cap-scope', 'tier'], /say how many/],
+        [[...ARGS, '--user-cap-policy', 'oldest'], /oldest is for the scope of one gateway/],
+    ]) {
+        const run = await command(GATEWAY, ['--check-config', ...folder.args, ...args]);
+        assert.deepEqual([run.code, problem.test(run.err)], [2, true], run.err);
+    }
 });
