@@ -101,7 +101,7 @@ static bool tell(const struct redis_target *target, const struct revocation *rev
 }
 
 bool revoke_send(const struct redis_target *target, const struct revocation *revocation, bool *key_is_set,
-            uint64_t *receivers, struct failure *failure)
+                 uint64_t *receivers, struct failure *failure)
 {
     char key[REVOKE_NAME_MAX + 32], now[24], seconds[24], text[REVOKE_NAME_MAX + 32];
     const char *kind = revocation->subject ? "sub" : "jti", *name = name_of(revocation);
