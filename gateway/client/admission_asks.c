@@ -64,6 +64,12 @@ static void take_lease(struct client_context *cx, struct conn *c, const struct q
         (void)lease_ask(cx, QUESTION_RELEASE, q->connection, q->texts[0], 0); // else it expires
 }
 
+static void refuse_user(struct client_context *cx, uint64_t id)
+{
+    counter_add(cx->counters, COUNTER_REFUSED_USER, 1);
+    admission_continue(cx, id, ADMISSION_DENIED, 429, "This user has too many streams.");
+}
+
 void admission_answered(struct client_context *cx, const struct question *q)
 {
     struct conn *c = conn_find(cx, q->connection);
@@ -75,7 +81,7 @@ void admission_answered(struct client_context *cx, const struct question *q)
     if (!q->is_answered)
         admission_continue(cx, q->connection, ADMISSION_DENIED, 0, UNKNOWN);
     else if (q->kind == QUESTION_LEASE && !is_leased)
-        admission_continue(cx, q->connection, ADMISSION_DENIED, 429, "This user has too many streams.");
+        refuse_user(cx, q->connection);
     else if (q->kind == QUESTION_SPEND && q->numbers[0] == 0)
         admission_continue(cx, q->connection, ADMISSION_DENIED, 401, "This ticket was used already.");
     else if (q->kind == QUESTION_REVOKED && revocation_refuses(c->principal, q))
