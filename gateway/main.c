@@ -62,13 +62,17 @@ static int usage_error(const char *error)
     return EXIT_USAGE;
 }
 
+// Whether a step of admission asks Redis.
+static bool asks(const struct config *c)
+{
+    return c->revokes || c->ticket_keys || c->tier_cap > 0;
+}
+
 static bool set_capacity(struct gateway *g)
 {
     const struct config *c = &g->config;
-    const struct capacity_needs needs = {.workers = c->workers,
-                                         .listeners = c->listen.count,
-                                         .redis = c->redis_url.kind,
-                                         .asks = c->revokes || c->ticket_keys};
+    const struct capacity_needs needs = {
+        .workers = c->workers, .listeners = c->listen.count, .redis = c->redis_url.kind, .asks = asks(c)};
     struct capacity capacity;
     char error[512];
     if (capacity_share(capacity_raise_limit(), capacity_reserved(&needs), c->max_connections, &capacity,
@@ -155,6 +159,8 @@ static void fill_settings(struct gateway *g)
         .authenticator = c->authenticator,
         .ticket_keys = c->ticket_keys,
         .revocation = c->revokes,
+        .tier_cap = c->tier_cap,
+        .lease_owner = c->lease_owner,
         .token_cookie = off_is_none(c->token_cookie),
         .token_query = off_is_none(c->token_query),
         .max_channels = c->max_channels,
@@ -212,8 +218,8 @@ static bool create_bus(struct gateway *g)
         .payload = g->config.payload,
         .durable = g->config.durable_patterns,
         .durable_count = g->config.durable_count,
-        .asks = g->config.revokes || g->config.ticket_keys,
-        .revokes = g->config.revokes,
+        .asks = asks(&g->config),
+        .revokes = g->config.revokes || g->config.tier_cap > 0,
         .workers = g->worker_boxes,
         .worker_count = g->config.workers,
     };

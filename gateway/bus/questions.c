@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,6 +48,9 @@ struct inquiry {
 static const char *const prefixes[][QUESTION_TEXTS] = {
     [QUESTION_REVOKED] = {"sse:revoked:sub:", "sse:revoked:jti:"},
     [QUESTION_SPEND] = {"sse:ticket:", NULL},
+    [QUESTION_LEASE] = {"sse:lease:", NULL},
+    [QUESTION_RENEW] = {"sse:lease:", NULL},
+    [QUESTION_RELEASE] = {"sse:lease:", NULL},
 };
 
 static struct part *part_of(const struct command *c)
@@ -88,6 +92,49 @@ static bool send_spend(const struct command *c, struct redis_conn *conn)
     snprintf(seconds, sizeof seconds, "%u", (unsigned)p->inquiry->question->seconds);
     const char *argv[] = {"SET", p->key, "1", "NX", "EX", seconds};
     return redis_conn_send(conn, 6, argv, NULL);
+}
+
+// The clock is Redis', so that those of gateways may differ. ARGV: milliseconds, member, and how many there may be.
+#define SCRIPT_NOW                                                                                           \
+    "local t = redis.call('TIME') local now = t[1] * 1000 + math.floor(t[2] / 1000) "                        \
+    "redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now) "
+#define SCRIPT_ADD                                                                                           \
+    "redis.call('ZADD', KEYS[1], now + ARGV[1], ARGV[2]) redis.call('PEXPIRE', KEYS[1], ARGV[1]) return 1"
+
+static bool send_script(const struct command *c, struct redis_conn *conn, const char *script)
+{
+    const struct part *p = part_of(c);
+    const struct question *q = p->inquiry->question;
+    char ms[16], most[24];
+    snprintf(ms, sizeof ms, "%u", (unsigned)q->seconds * 1000u);
+    snprintf(most, sizeof most, "%" PRId64, q->numbers[0]);
+    const char *argv[] = {"EVAL", script, "1", p->key, ms, q->texts[1], most};
+    return redis_conn_send(conn, 7, argv, NULL);
+}
+
+static bool send_lease(const struct command *c, struct redis_conn *conn)
+{
+    static const char script[] =
+        SCRIPT_NOW "if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[3]) then return 0 end " SCRIPT_ADD;
+    return send_script(c, conn, script);
+}
+
+static bool send_renew(const struct command *c, struct redis_conn *conn)
+{
+    return send_script(c, conn, SCRIPT_NOW SCRIPT_ADD);
+}
+
+static bool send_release(const struct command *c, struct redis_conn *conn)
+{
+    const struct part *p = part_of(c);
+    const char *argv[] = {"ZREM", p->key, p->inquiry->question->texts[1]};
+    return redis_conn_send(conn, 3, argv, NULL);
+}
+
+static bool is_number(const struct command *c, const redisReply *reply)
+{
+    (void)c;
+    return reply->type == REDIS_REPLY_INTEGER;
 }
 
 static bool is_text(const struct command *c, const redisReply *reply)
@@ -136,8 +183,9 @@ static void on_answer(void *ctx, struct command *c, const struct command_answer 
         tell_error(qs, p->key, reply->str);
     bool answered = reply && reply->type != REDIS_REPLY_ERROR;
     if (answered)
-        *number =
-            reply->type == REDIS_REPLY_STRING ? read_time(reply->str) : reply->type == REDIS_REPLY_STATUS;
+        *number = reply->type == REDIS_REPLY_INTEGER  ? reply->integer
+                  : reply->type == REDIS_REPLY_STRING ? read_time(reply->str)
+                                                      : reply->type == REDIS_REPLY_STATUS;
     part_done(qs, p, answered);
 }
 
@@ -167,6 +215,24 @@ static const struct command_kind kinds[] = {
                         .is_final = is_final,
                         .answer = on_answer,
                         .forget = on_forget},
+    [QUESTION_LEASE] = {.once = true,
+                        .send = send_lease,
+                        .fits = is_number,
+                        .is_final = is_final,
+                        .answer = on_answer,
+                        .forget = on_forget},
+    [QUESTION_RENEW] = {.once = true,
+                        .send = send_renew,
+                        .fits = is_number,
+                        .is_final = is_final,
+                        .answer = on_answer,
+                        .forget = on_forget},
+    [QUESTION_RELEASE] = {.once = true,
+                          .send = send_release,
+                          .fits = is_number,
+                          .is_final = is_final,
+                          .answer = on_answer,
+                          .forget = on_forget},
 };
 
 static struct commands *on_route(void *ctx, const struct command *c)
@@ -221,7 +287,8 @@ static struct inquiry *inquiry_create(struct question *q)
 {
     size_t size = 0;
     for (unsigned i = 0; i < QUESTION_TEXTS; i++)
-        size += q->texts[i] ? strlen(prefixes[q->kind][i]) + strlen(q->texts[i]) + 1 : 0;
+        size +=
+            prefixes[q->kind][i] && q->texts[i] ? strlen(prefixes[q->kind][i]) + strlen(q->texts[i]) + 1 : 0;
     struct inquiry *a = malloc(sizeof *a + size);
     if (!a)
         return NULL;
@@ -230,7 +297,7 @@ static struct inquiry *inquiry_create(struct question *q)
     for (unsigned i = 0; i < QUESTION_TEXTS; i++) {
         struct part *p = &a->parts[i];
         *p = (struct part){.command.kind = &kinds[q->kind], .inquiry = a, .index = i};
-        if (!q->texts[i])
+        if (!prefixes[q->kind][i] || !q->texts[i])
             continue;
         p->key = room;
         room = stpcpy(stpcpy(room, prefixes[q->kind][i]), q->texts[i]) + 1;

@@ -235,6 +235,7 @@ const struct admission_step admission_steps[] = {
     {.check = admission_readiness},
     {.check = admission_limits},
     {.check = admission_user},
+    {.check = admission_tier},
     {.check = admission_spend_ticket},
     {.check = admission_revocation},
     {.check = admission_join},

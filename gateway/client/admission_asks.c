@@ -5,6 +5,7 @@
 
 #include "gateway/auth/principal.h"
 #include "gateway/auth/ticket.h"
+#include "gateway/client/lease.h"
 #include "gateway/client/revocation.h"
 
 #define UNKNOWN "Redis could not be asked about this stream; try again."
@@ -41,13 +42,46 @@ enum admission_verdict admission_revocation(struct admission *a)
     return ask(a, &q);
 }
 
+enum admission_verdict admission_tier(struct admission *a)
+{
+    struct client_context *cx = conn_context(a->conn);
+    const struct principal *who = a->conn->principal;
+    if (cx->settings->tier_cap == 0 || !who || !who->subject)
+        return ADMISSION_GRANTED;
+    if (lease_ask(cx, QUESTION_LEASE, conn_id(a->conn), who->subject, 0))
+        return ADMISSION_PENDING;
+    a->status = 0;
+    snprintf(a->detail, sizeof a->detail, UNKNOWN);
+    return ADMISSION_DENIED;
+}
+
+// The stream has a lease, or it is not there any more to have one.
+static void take_lease(struct client_context *cx, struct conn *c, const struct question *q)
+{
+    if (c && c->state == CONN_ADMITTING)
+        c->has_lease = true;
+    else
+        (void)lease_ask(cx, QUESTION_RELEASE, q->connection, q->texts[0], 0); // else it expires
+}
+
+static void refuse_user(struct client_context *cx, uint64_t id)
+{
+    counter_add(cx->counters, COUNTER_REFUSED_USER, 1);
+    admission_continue(cx, id, ADMISSION_DENIED, 429, "This user has too many streams.");
+}
+
 void admission_answered(struct client_context *cx, const struct question *q)
 {
-    const struct conn *c = conn_find(cx, q->connection);
-    if (!c)
+    struct conn *c = conn_find(cx, q->connection);
+    bool is_leased = q->kind == QUESTION_LEASE && q->is_answered && q->numbers[0] == 1;
+    if (is_leased)
+        take_lease(cx, c, q);
+    if (!c || q->kind == QUESTION_RELEASE)
         return;
     if (!q->is_answered)
         admission_continue(cx, q->connection, ADMISSION_DENIED, 0, UNKNOWN);
+    else if (q->kind == QUESTION_LEASE && !is_leased)
+        refuse_user(cx, q->connection);
     else if (q->kind == QUESTION_SPEND && q->numbers[0] == 0)
         admission_continue(cx, q->connection, ADMISSION_DENIED, 401, "This ticket was used already.");
     else if (q->kind == QUESTION_REVOKED && revocation_refuses(c->principal, q))

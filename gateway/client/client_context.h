@@ -42,8 +42,8 @@ struct client_hooks {
     void *ctx; // of `refuse` and of the pages
 };
 
-// A walk over all connections that asks whether their principals are revoked (revocation.h).
-struct recheck {
+// A walk over all connections that asks Redis about each (walk.h).
+struct walk {
     size_t cursor;     // of context->conns
     uint32_t number;   // of this walk
     unsigned asked;    // questions without an answer
@@ -70,7 +70,7 @@ struct client_context {
     struct limits *limits;
     _Atomic uint64_t closes[CLOSE_REASON_COUNT]; // connections ended, by reason; read by any thread
 
-    struct recheck recheck;
+    struct walk recheck, lease_walk; // of revocation.h and lease_renewal.h
     struct wheel wheel;
     struct outq_pool outqs;
     struct stream_request request; // scratch of the one request that is being read

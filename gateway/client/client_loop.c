@@ -15,6 +15,7 @@
 #include "gateway/client/conn_proxy.h"
 #include "gateway/client/conn_read.h"
 #include "gateway/client/conn_tls.h"
+#include "gateway/client/lease_renewal.h"
 #include "gateway/client/request.h"
 #include "gateway/client/revocation.h"
 #include "gateway/client/slow_client.h"
@@ -128,6 +129,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
     wheel_advance(&cx->wheel, cx->now_ms, on_deadline, l);
     outq_pool_trim(&cx->outqs);
     revocation_tick(cx);
+    lease_renewal_tick(cx);
     if (cx->hub)
         hub_tick(cx->hub, cx->now_ms);
     counter_set(cx->counters, COUNTER_CONNECTION_BYTES, client_bytes(cx));
@@ -383,18 +385,22 @@ void client_loop_end_stream(struct client_loop *l, uint64_t id, enum close_reaso
 void client_loop_answer(struct client_loop *l, struct question *q)
 {
     struct client_context *cx = &l->context;
-    if (q->recheck)
+    if (q->walk && q->kind == QUESTION_RENEW)
+        lease_renewed(cx, q);
+    else if (q->walk)
         revocation_answered(cx, q);
     else if (q->connection)
         admission_answered(cx, q);
-    else
+    else if (cx->settings->revocation)
         revocation_apply(cx, q);
     free(q);
 }
 
 void client_loop_recheck(struct client_loop *l)
 {
-    revocation_recheck(&l->context);
+    if (l->context.settings->revocation)
+        revocation_recheck(&l->context);
+    lease_renewal_begin(&l->context);
 }
 
 void client_loop_drain(struct client_loop *l)

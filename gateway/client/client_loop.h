@@ -53,7 +53,8 @@ void client_loop_end_stream(struct client_loop *l, uint64_t id, enum close_reaso
 
 // The answer to a question (taken) of hooks.ask; or a revocation, which nobody asked about.
 void client_loop_answer(struct client_loop *l, struct question *q);
-// Revocations may have been lost: asks about every stream whose principal may be revoked.
+// The connection to Redis was lost, and revocations and leases may have been: asks about every stream whose principal
+// may be revoked, and renews all leases.
 void client_loop_recheck(struct client_loop *l);
 
 // Ends every stream with whole events, its own jittered retry and a clean last chunk; from now on new

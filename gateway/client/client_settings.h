@@ -44,6 +44,8 @@ struct client_settings {
     struct peer_ranges trusted;        // proxies that are believed
     struct vouched_headers vouched;
     struct ticket_keys *ticket_keys;        // NULL: there are no tickets
+    uint64_t tier_cap;                      // streams of one subject at all gateways; 0: any number
+    const char *lease_owner;                // names this process in the whole tier
     bool revocation;                        // Redis is asked whether a token is revoked; needs `users`
     const struct admission_step *admission; // NULL: admission_steps
 };

@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "gateway/auth/principal.h"
 #include "gateway/client/conn_tls.h"
+#include "gateway/client/lease.h"
 
 #define IOV_MAX_PER_WRITE 64
 // Time limits for the flush of a connection that ends: in all, and without progress.
@@ -159,11 +160,21 @@ static void leave_users(struct conn *c)
     c->in_users = false;
 }
 
+// Where there is no memory to say so, the lease expires.
+static void leave_tier(struct conn *c)
+{
+    if (c->has_lease)
+        (void)lease_ask(conn_context(c), QUESTION_RELEASE, conn_id(c), c->principal->subject, 0);
+    c->has_lease = false;
+}
+
 void conn_set_state(struct conn *c, enum conn_state next)
 {
     assert(is_legal_move(c->state, next));
     if (next >= CONN_FINISHING)
         leave_users(c);
+    if (next >= CONN_FINISHING)
+        leave_tier(c);
     if (c->state == CONN_PROXY || c->state == CONN_HEAD)
         conn_head_free(c->head);
     else if (c->state == CONN_ADMITTING)

@@ -78,6 +78,7 @@ struct conn {
     bool body_only : 1; // HTTP/1.0
     bool control : 1;   // wants gateway:open on any stream, and gateway:close
     bool has_place : 1; // counts in the limits
+    bool has_lease : 1; // of the tier's cap; lease.h
     bool in_users : 1;  // stands in settings->users
     bool joined : 1;    // is in the hub, until the connection is freed
     bool is_admin : 1;  // came by an admin listener

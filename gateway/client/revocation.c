@@ -7,12 +7,8 @@
 #include "gateway/auth/principal.h"
 #include "gateway/client/admission.h"
 #include "gateway/client/users.h"
+#include "gateway/client/walk.h"
 
-// Questions of a recheck that Redis has not answered: far below what the bus takes, which streams that are admitted
-// need, too.
-#define RECHECK_ASKED 64u
-#define RECHECK_RETRY_MS 1000u  // after a question that could not be answered
-#define RECHECK_SILENT_MS 5000u // without an answer, which was lost for want of memory then
 #define ENDED "This token was revoked."
 
 bool revocation_question(const struct conn *c, struct question *out)
@@ -86,70 +82,34 @@ void revocation_apply(struct client_context *cx, const struct question *news)
         revocation_recheck(cx);
 }
 
-static void stop(struct recheck *r, uint64_t again_at_ms)
-{
-    r->running = false;
-    r->again_at_ms = again_at_ms;
-}
-
-static bool ask(struct client_context *cx, const struct conn *c)
+static int ask(struct client_context *cx, const struct conn *c, uint32_t walk)
 {
     struct question question;
     if ((c->state != CONN_STREAM && c->state != CONN_WAITING) || !revocation_question(c, &question))
-        return true;
-    question.recheck = cx->recheck.number;
+        return 0;
+    question.walk = walk;
     struct question *q = question_create(&question);
-    if (q && cx->hooks.ask(cx->hooks.ask_ctx, q)) {
-        cx->recheck.asked++;
-        return true;
-    }
+    if (q && cx->hooks.ask(cx->hooks.ask_ctx, q))
+        return 1;
     free(q);
-    return false;
+    return -1;
 }
 
-// Connections that come meanwhile are asked about when they are admitted. The table may grow: then some are asked
-// about twice, and none is left out.
-static void ask_more(struct client_context *cx)
-{
-    struct recheck *r = &cx->recheck;
-    while (r->running && r->asked < RECHECK_ASKED) {
-        const struct conn *c = id_table_next(&cx->conns, &r->cursor);
-        if (!c && r->asked > 0)
-            return;
-        if (!c)
-            stop(r, 0);
-        else if (!ask(cx, c))
-            stop(r, cx->now_ms + RECHECK_RETRY_MS);
-    }
-}
+static const struct walk_kind recheck = {.ask = ask};
 
 void revocation_recheck(struct client_context *cx)
 {
-    uint32_t number = cx->recheck.number + 1;
-    cx->recheck = (struct recheck){.running = true, .number = number ? number : 1, .heard_ms = cx->now_ms};
-    ask_more(cx);
+    walk_begin(cx, &cx->recheck, &recheck);
 }
 
 void revocation_answered(struct client_context *cx, const struct question *answer)
 {
-    struct recheck *r = &cx->recheck;
     if (answer->is_answered)
         end_if_refused(conn_find(cx, answer->connection), answer);
-    if (!r->running || answer->recheck != r->number)
-        return;
-    r->asked--;
-    r->heard_ms = cx->now_ms;
-    if (answer->is_answered)
-        ask_more(cx);
-    else
-        stop(r, cx->now_ms + RECHECK_RETRY_MS);
+    walk_answered(cx, &cx->recheck, &recheck, answer);
 }
 
 void revocation_tick(struct client_context *cx)
 {
-    struct recheck *r = &cx->recheck;
-    bool is_silent = r->running && cx->now_ms >= r->heard_ms + RECHECK_SILENT_MS;
-    bool is_due = !r->running && r->again_at_ms != 0 && cx->now_ms >= r->again_at_ms;
-    if (is_silent || is_due)
-        revocation_recheck(cx);
+    walk_tick(cx, &cx->recheck, &recheck);
 }

@@ -16,6 +16,12 @@ enum question_kind {
     // Spends the ticket with the nonce texts[0], which Redis remembers for `seconds`: numbers[0] is 1 where it
     // was not spent before, else 0.
     QUESTION_SPEND,
+    // Leases of the subject texts[0]; texts[1] names the one of this stream, for `seconds`. LEASE: numbers[0], the
+    // number of leases that there may be, becomes 1 where the stream has one now, else 0. RENEW makes it anew where it
+    // has expired. RELEASE ends it.
+    QUESTION_LEASE,
+    QUESTION_RENEW,
+    QUESTION_RELEASE,
 };
 
 struct question {
@@ -23,8 +29,7 @@ struct question {
     uint8_t kind;        // enum question_kind
     // Without it the answer is not known: Redis is away, or denies the command, or too much is asked at once.
     bool is_answered;
-    uint32_t
-        recheck; // for the worker: the number of the recheck of open streams; 0: it is about an admission
+    uint32_t walk; // for the worker: the number of its walk over open streams; 0: it is about an admission
     uint32_t seconds;
     int64_t numbers[QUESTION_TEXTS];
     const char *texts[QUESTION_TEXTS]; // in `room`; NULL: none

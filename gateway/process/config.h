@@ -28,7 +28,7 @@ struct config {
     uint64_t workers, max_channels, max_connections, max_per_user, max_per_ip, connect_rate, connect_burst;
     uint64_t heartbeat_ms, retry_ms, drain_timeout_ms;
     uint64_t queue_limit, max_message, backlog_limit, replay_limit, log_buffer;
-    int revocation, refusal, slow_client, user_cap_policy, proxy_protocol, log_level, log_format;
+    int revocation, refusal, slow_client, user_cap_policy, user_cap_scope, proxy_protocol, log_level, log_format;
     bool seccomp, check_config, print_config, version, help;
 
     // Derived from them.
@@ -37,6 +37,8 @@ struct config {
     struct redis_url redis_url;
     struct authenticator *authenticator; // NULL: no key of tokens is configured
     struct ticket_keys *ticket_keys;     // NULL: there are no tickets
+    uint64_t tier_cap;                   // of streams of a user, by leases; 0: none
+    char lease_owner[33];                // names this process among all others
     bool revokes;                        // users and tokens may be revoked
     struct tls_server *tls;              // of --tls-cert and --tls-key; NULL: the listeners speak plain HTTP
     struct payload_policy payload;
@@ -48,6 +50,7 @@ struct config {
 
 enum revocation { REVOCATION_OFF, REVOCATION_ON };
 enum slow_client { SLOW_CLIENT_CLOSE, SLOW_CLIENT_DROP_OLDEST };
+enum user_cap_scope { USER_CAP_GATEWAY, USER_CAP_TIER };
 enum user_cap_policy { USER_CAP_REFUSE, USER_CAP_OLDEST };
 enum refusal { REFUSAL_RETRY, REFUSAL_STATUS };
 

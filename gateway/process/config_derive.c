@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -163,6 +164,27 @@ static bool derive_authenticator(struct config *c, char *error, size_t error_siz
     return !has_keys(c) || c->authenticator;
 }
 
+static bool derive_tier_cap(struct config *c, char *error, size_t error_size)
+{
+    unsigned char bytes[16];
+    if (c->user_cap_scope != USER_CAP_TIER)
+        return true;
+    if (c->max_per_user == 0 || c->user_cap_policy == USER_CAP_OLDEST) {
+        snprintf(error, error_size, "--user-cap-scope tier: %s",
+                 c->max_per_user == 0 ? "say how many streams with --max-connections-per-user"
+                                      : "--user-cap-policy oldest is for the scope of one gateway");
+        return false;
+    }
+    if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes) {
+        snprintf(error, error_size, "--user-cap-scope tier: there are no random numbers");
+        return false;
+    }
+    for (size_t i = 0; i < sizeof bytes; i++)
+        snprintf(c->lease_owner + 2 * i, 3, "%02x", bytes[i]);
+    c->tier_cap = c->max_per_user;
+    return true;
+}
+
 static bool derive_tickets(struct config *c, char *error, size_t error_size)
 {
     c->revokes = (has_keys(c) || c->channels_header) && c->revocation == REVOCATION_ON;
@@ -251,7 +273,7 @@ static bool derive(struct config *c, char *error, size_t error_size)
         !derive_payload(c, error, error_size) || !derive_origins(c) || !derive_trusted(c) ||
         !derive_name(c, error, error_size) || !derive_listen_access(c, error, error_size) ||
         !derive_tls(c, error, error_size) || !derive_authenticator(c, error, error_size) ||
-        !derive_tickets(c, error, error_size))
+        !derive_tickets(c, error, error_size) || !derive_tier_cap(c, error, error_size))
         return false;
     derive_defaults(c);
     derive_durable(c);

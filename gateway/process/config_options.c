@@ -10,6 +10,7 @@ static const char *const revocations[] = {"off", "on", NULL};
 static const char *const slow_clients[] = {"close", "drop-oldest", NULL};
 static const char *const refusals[] = {"retry", "status", NULL};
 static const char *const proxy_protocols[] = {"off", "v1", "v2", "any", NULL};
+static const char *const user_cap_scopes[] = {"gateway", "tier", NULL};
 static const char *const user_cap_policies[] = {"refuse", "oldest", NULL};
 
 #define AT(field) .offset = offsetof(struct config, field)
@@ -307,6 +308,13 @@ static const struct option_spec specs[] = {
      .max = 100000000,
      .help = "Streams that one subject may have on this gateway, 0 for any number; anonymous streams do not "
              "count"},
+    {.name = "user-cap-scope",
+     .argument = "KIND",
+     .type = OPTION_ENUM,
+     AT(user_cap_scope),
+     .default_text = "gateway",
+     .names = user_cap_scopes,
+     .help = "Where that cap counts: at each gateway, or once for the whole tier, by leases in Redis"},
     {.name = "user-cap-policy",
      .type = OPTION_ENUM,
      AT(user_cap_policy),

@@ -111,6 +111,7 @@ static const struct {
     {"cors-origin", "*", "https://a.example", "http://localhost:3000"},
     {"max-connections", "1", "2", "100000000"},
     {"max-connections-per-user", "1", "2", "1000000"},
+    {"user-cap-scope", "gateway", "gateway", "gateway"},
     {"user-cap-policy", "oldest", "refuse", "oldest"},
     {"max-connections-per-ip", "1", "2", "1000000"},
     {"connect-rate", "1", "2", "1000000"},
