@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway/auth/json_strict.h"
 #include "gateway/auth/jwks_fetch.h"
 #include "gateway/auth/jwt.h"
 #include "gateway/auth/key_set.h"
@@ -65,6 +66,7 @@ struct authenticator *authenticator_create(const struct authenticator_settings *
         snprintf(error, error_size, "out of memory");
         return NULL;
     }
+    json_strict_setup();
     a->settings = *settings;
     (void)pthread_mutex_init(&a->lock, NULL); // cannot fail without attributes (pthread_mutex_init(3))
     const char *url = is_url(settings->jwks) ? settings->jwks : NULL;
@@ -118,11 +120,11 @@ static enum token_verdict verify_with(const struct key_set *set, const struct jw
 {
     const struct jwt_key *keys[KEY_SET_TRIES];
     size_t count = key_set_find(set, jwt->kid, jwt->algorithm, keys, knows_id);
-    for (size_t i = 0; i < count; i++)
-        if (jwt_key_verify(keys[i], jwt))
-            return TOKEN_ACCEPTED;
+    enum token_verdict verdict = TOKEN_SIGNATURE;
+    for (size_t i = 0; i < count && verdict == TOKEN_SIGNATURE; i++)
+        verdict = jwt_key_verify(keys[i], jwt);
     *knows_id = *knows_id || jwt->kid[0] == '\0';
-    return count > 0 ? TOKEN_SIGNATURE : *knows_id ? TOKEN_ALGORITHM : TOKEN_UNKNOWN_KEY;
+    return count > 0 ? verdict : *knows_id ? TOKEN_ALGORITHM : TOKEN_UNKNOWN_KEY;
 }
 
 static enum token_verdict verify_fetched(struct jwks_fetch *fetch, const struct jwt *jwt)
@@ -145,7 +147,9 @@ static enum token_verdict verify(struct authenticator *a, const struct jwt *jwt)
     enum token_verdict verdict = verify_with(files, jwt, &knows_id);
     key_set_release(files);
     // No fetched key is symmetric.
-    return verdict == TOKEN_ACCEPTED || !a->fetch || is_symmetric ? verdict : verify_fetched(a->fetch, jwt);
+    return verdict == TOKEN_ACCEPTED || verdict == TOKEN_NO_MEMORY || !a->fetch || is_symmetric
+               ? verdict
+               : verify_fetched(a->fetch, jwt);
 }
 
 enum token_verdict authenticator_check(struct authenticator *a, const char *token, size_t len, int64_t now_s,
@@ -157,9 +161,9 @@ enum token_verdict authenticator_check(struct authenticator *a, const char *toke
         verdict = verify(a, &jwt);
     if (verdict != TOKEN_ACCEPTED)
         return verdict;
-    json_t *claims = jwt_claims(&jwt);
+    json_t *claims = jwt_claims(&jwt, &verdict);
     if (!claims)
-        return TOKEN_MALFORMED;
+        return verdict;
     verdict = token_claims_check(claims, &a->settings.policy, now_s, who);
     json_decref(claims);
     return verdict;

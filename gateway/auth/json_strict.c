@@ -1,6 +1,20 @@
 #include "gateway/auth/json_strict.h"
 
-#include <stdbool.h>
+#include <stdlib.h>
+
+static _Thread_local bool ran_out; // of memory, since the parser began
+
+static void *on_allocate(size_t size)
+{
+    void *block = malloc(size);
+    ran_out = ran_out || !block;
+    return block;
+}
+
+void json_strict_setup(void)
+{
+    json_set_alloc_funcs(on_allocate, free);
+}
 
 // Counts brackets outside of strings before anything is allocated: the parser recurses once for each of them.
 static bool is_shallow(const char *text, size_t len, unsigned depth_max)
@@ -24,12 +38,14 @@ static bool is_shallow(const char *text, size_t len, unsigned depth_max)
     return true;
 }
 
-json_t *json_strict_object(const char *text, size_t len, unsigned depth_max)
+json_t *json_strict_object(const char *text, size_t len, unsigned depth_max, bool *no_memory)
 {
     json_error_t ignored;
     if (!is_shallow(text, len, depth_max))
         return NULL;
+    ran_out = false;
     json_t *value = json_loadb(text, len, JSON_REJECT_DUPLICATES, &ignored);
+    *no_memory = !value && ran_out;
     if (json_is_object(value))
         return value;
     json_decref(value);

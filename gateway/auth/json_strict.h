@@ -3,9 +3,13 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
-// NULL where the text is not as above, or out of memory. The caller releases the object.
-json_t *json_strict_object(const char *text, size_t len, unsigned depth_max);
+// NULL where the text is not as above, or out of memory, which sets `*no_memory`. The caller releases the object.
+json_t *json_strict_object(const char *text, size_t len, unsigned depth_max, bool *no_memory);
+// Has jansson allocate by functions that notice when memory runs out, which it does not always say. Before other threads
+// start.
+void json_strict_setup(void);
 // The text of a string value, NULL for any other value; `value` may be NULL.
 const char *json_strict_text(const json_t *value);

@@ -25,9 +25,10 @@ struct jwt {
     char kid[JWT_KID_MAX + 1];    // terminated; "" where the header has none
 };
 
-// Splits `token` and reads its header. ACCEPTED, MALFORMED or ALGORITHM (one that is not known here, "none" among them).
+// Splits `token` and reads its header. ACCEPTED, MALFORMED, NO_MEMORY or ALGORITHM (one that is not known here, "none" among them).
 // A header with `crit`, `b64`, `zip` or `enc`, or with a `typ` other than JWT and at+jwt, is MALFORMED; keys and addresses
 // of keys in it (`jwk`, `jku`, `x5c`, `x5u`) are never used.
 enum token_verdict jwt_split(const char *token, size_t len, struct jwt *out);
-// Reads the claims, once the signature is verified. NULL where they are no strict JSON object, or out of memory.
-json_t *jwt_claims(const struct jwt *jwt);
+// Reads the claims, once the signature is verified. NULL where they are no strict JSON object, or out of memory:
+// `*verdict` is MALFORMED or NO_MEMORY then.
+json_t *jwt_claims(const struct jwt *jwt, enum token_verdict *verdict);
