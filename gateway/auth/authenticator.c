@@ -122,7 +122,7 @@ static enum token_verdict verify_with(const struct key_set *set, const struct jw
     size_t count = key_set_find(set, jwt->kid, jwt->algorithm, keys, knows_id);
     enum token_verdict verdict = TOKEN_SIGNATURE;
     for (size_t i = 0; i < count && verdict == TOKEN_SIGNATURE; i++)
-        verdict = jwt_key_verify(keys[i], jwt);
+        verdict = jwt_key_check(keys[i], jwt);
     *knows_id = *knows_id || jwt->kid[0] == '\0';
     return count > 0 ? verdict : *knows_id ? TOKEN_ALGORITHM : TOKEN_UNKNOWN_KEY;
 }
@@ -161,9 +161,9 @@ enum token_verdict authenticator_check(struct authenticator *a, const char *toke
         verdict = verify(a, &jwt);
     if (verdict != TOKEN_ACCEPTED)
         return verdict;
-    json_t *claims = jwt_claims(&jwt, &verdict);
+    json_t *claims = jwt_claims(&jwt);
     if (!claims)
-        return verdict;
+        return json_strict_ran_out() ? TOKEN_NO_MEMORY : TOKEN_MALFORMED;
     verdict = token_claims_check(claims, &a->settings.policy, now_s, who);
     json_decref(claims);
     return verdict;

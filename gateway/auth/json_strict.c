@@ -38,18 +38,24 @@ static bool is_shallow(const char *text, size_t len, unsigned depth_max)
     return true;
 }
 
-json_t *json_strict_object(const char *text, size_t len, unsigned depth_max, bool *no_memory)
+json_t *json_strict_object(const char *text, size_t len, unsigned depth_max)
 {
     json_error_t ignored;
+    ran_out = false;
     if (!is_shallow(text, len, depth_max))
         return NULL;
-    ran_out = false;
     json_t *value = json_loadb(text, len, JSON_REJECT_DUPLICATES, &ignored);
-    *no_memory = !value && ran_out;
     if (json_is_object(value))
         return value;
     json_decref(value);
     return NULL;
+}
+
+bool json_strict_ran_out(void)
+{
+    bool did = ran_out;
+    ran_out = false;
+    return did;
 }
 
 const char *json_strict_text(const json_t *value)

@@ -6,8 +6,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-// NULL where the text is not as above, or out of memory, which sets `*no_memory`. The caller releases the object.
-json_t *json_strict_object(const char *text, size_t len, unsigned depth_max, bool *no_memory);
+// NULL where the text is not as above, or out of memory. The caller releases the object.
+json_t *json_strict_object(const char *text, size_t len, unsigned depth_max);
+// Whether it was for want of memory that this thread's last json_strict_object returned NULL; true once.
+bool json_strict_ran_out(void);
 // Has jansson allocate by functions that notice when memory runs out, which it does not always say. Before other threads
 // start.
 void json_strict_setup(void);

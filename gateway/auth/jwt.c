@@ -7,18 +7,14 @@
 #include "gateway/auth/base64url.h"
 #include "gateway/auth/json_strict.h"
 
-// Decodes and parses; `len` is at most JWT_MAX. Where it returns NULL it sets `*verdict`.
-static json_t *read_object(const char *text, size_t len, enum token_verdict *verdict)
+// Decodes and parses; `len` is at most JWT_MAX.
+static json_t *read_object(const char *text, size_t len)
 {
     unsigned char bytes[BASE64URL_BYTES(JWT_MAX)];
     size_t n;
-    bool no_memory = false;
-    json_t *object = NULL;
-    if (len <= JWT_MAX && base64url_decode(text, len, bytes, &n))
-        object = json_strict_object((const char *)bytes, n, JWT_DEPTH_MAX, &no_memory);
-    if (!object)
-        *verdict = no_memory ? TOKEN_NO_MEMORY : TOKEN_MALFORMED;
-    return object;
+    if (len > JWT_MAX || !base64url_decode(text, len, bytes, &n))
+        return NULL;
+    return json_strict_object((const char *)bytes, n, JWT_DEPTH_MAX);
 }
 
 // Extensions that a reader must understand, and those that change what is signed.
@@ -84,16 +80,15 @@ enum token_verdict jwt_split(const char *token, size_t len, struct jwt *out)
     if (BASE64URL_BYTES(signature_len) > sizeof out->signature ||
         !base64url_decode(signature, signature_len, out->signature, &out->signature_len))
         return TOKEN_MALFORMED;
-    enum token_verdict verdict;
-    json_t *header = read_object(token, header_len, &verdict);
+    json_t *header = read_object(token, header_len);
     if (!header)
-        return verdict;
-    verdict = read_header(header, out);
+        return json_strict_ran_out() ? TOKEN_NO_MEMORY : TOKEN_MALFORMED;
+    enum token_verdict verdict = read_header(header, out);
     json_decref(header);
     return verdict;
 }
 
-json_t *jwt_claims(const struct jwt *jwt, enum token_verdict *verdict)
+json_t *jwt_claims(const struct jwt *jwt)
 {
-    return read_object(jwt->claims, jwt->claims_len, verdict);
+    return read_object(jwt->claims, jwt->claims_len);
 }

@@ -29,6 +29,6 @@ struct jwt {
 // A header with `crit`, `b64`, `zip` or `enc`, or with a `typ` other than JWT and at+jwt, is MALFORMED; keys and addresses
 // of keys in it (`jwk`, `jku`, `x5c`, `x5u`) are never used.
 enum token_verdict jwt_split(const char *token, size_t len, struct jwt *out);
-// Reads the claims, once the signature is verified. NULL where they are no strict JSON object, or out of memory:
-// `*verdict` is MALFORMED or NO_MEMORY then.
-json_t *jwt_claims(const struct jwt *jwt, enum token_verdict *verdict);
+// Reads the claims, once the signature is verified. NULL where they are no strict JSON object, or out of memory
+// (json_strict_ran_out).
+json_t *jwt_claims(const struct jwt *jwt);

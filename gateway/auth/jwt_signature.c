@@ -1,4 +1,4 @@
-// Verifying by the algorithm that a key is for (RFC 7518 section 3, RFC 8037 section 3.1): jwt_key_verify.
+// Verifying by the algorithm that a key is for (RFC 7518 section 3, RFC 8037 section 3.1): jwt_key_check.
 #include <assert.h>
 #include <openssl/crypto.h>
 #include <openssl/ecdsa.h>
@@ -82,7 +82,7 @@ static enum token_verdict verify_secret(const struct jwt_key *key, const struct 
     return same ? TOKEN_ACCEPTED : TOKEN_SIGNATURE;
 }
 
-enum token_verdict jwt_key_verify(const struct jwt_key *key, const struct jwt *jwt)
+enum token_verdict jwt_key_check(const struct jwt_key *key, const struct jwt *jwt)
 {
     unsigned char der[ES256_DER_MAX];
     assert(key->algorithms & JWT_BIT(jwt->algorithm));
@@ -102,6 +102,6 @@ void jwt_key_use_once(const struct jwt_key *key)
         const struct jwt none = {
             .text = "", .algorithm = (enum jwt_algorithm)i, .signature_len = ES256_SIGNATURE};
         if (key->algorithms & JWT_BIT(i))
-            (void)jwt_key_verify(key, &none);
+            (void)jwt_key_check(key, &none);
     }
 }

@@ -54,8 +54,8 @@ bool key_set_add(struct key_set *set, struct jwt_key *key)
 bool key_set_add_jwks(struct key_set *set, const char *text, size_t len, bool secrets, char *error,
                       size_t error_size)
 {
-    bool no_memory = false;
-    json_t *object = json_strict_object(text, len, DEPTH_MAX, &no_memory);
+    json_t *object = json_strict_object(text, len, DEPTH_MAX);
+    bool no_memory = !object && json_strict_ran_out();
     const json_t *members = json_object_get(object, "keys");
     size_t before = set->count, count = json_array_size(members);
     char reason[REASON_MAX] = "it is empty";
