@@ -118,14 +118,11 @@ static enum token_verdict verify_with(const struct key_set *set, const struct jw
 {
     const struct jwt_key *keys[KEY_SET_TRIES];
     size_t count = key_set_find(set, jwt->kid, jwt->algorithm, keys, knows_id);
-    for (size_t i = 0; i < count; i++) {
-        if (jwt_key_verify(keys[i], jwt))
-            return TOKEN_ACCEPTED;
-        if (errno == ENOMEM)
-            return TOKEN_NO_MEMORY;
-    }
+    enum token_verdict verdict = TOKEN_SIGNATURE;
+    for (size_t i = 0; i < count && verdict == TOKEN_SIGNATURE; i++)
+        verdict = jwt_key_check(keys[i], jwt);
     *knows_id = *knows_id || jwt->kid[0] == '\0';
-    return count > 0 ? TOKEN_SIGNATURE : *knows_id ? TOKEN_ALGORITHM : TOKEN_UNKNOWN_KEY;
+    return count > 0 ? verdict : *knows_id ? TOKEN_ALGORITHM : TOKEN_UNKNOWN_KEY;
 }
 
 static enum token_verdict verify_fetched(struct jwks_fetch *fetch, const struct jwt *jwt)

@@ -29,12 +29,10 @@ bool hmac_verify(enum hmac_hash hash, const void *key, size_t key_len, const voi
                  const unsigned char *code, size_t code_len)
 {
     unsigned char own[HMAC_MAX];
-    errno = EINVAL;
-    if (code_len != hmac_size(hash))
-        return false;
     if (!hmac_sign(hash, key, key_len, data, len, own)) {
         errno = ENOMEM;
         return false;
     }
-    return CRYPTO_memcmp(own, code, code_len) == 0;
+    errno = EINVAL;
+    return code_len == hmac_size(hash) && CRYPTO_memcmp(own, code, code_len) == 0;
 }

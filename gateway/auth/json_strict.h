@@ -3,6 +3,7 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 // NULL with errno EINVAL where the text is not as above, ENOMEM when out of memory. The caller releases the object.

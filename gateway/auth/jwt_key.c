@@ -30,6 +30,7 @@ struct jwt_key *jwt_key_from_secret(const void *secret, size_t len, char *error,
         key->algorithms |= JWT_BIT(JWT_HS512);
     memcpy(key->secret, secret, len);
     key->secret_len = len;
+    jwt_key_use_once(key);
     return key;
 }
 
@@ -84,6 +85,7 @@ struct jwt_key *jwt_key_from_public(EVP_PKEY *pkey, char *error, size_t error_si
     }
     key->algorithms = algorithms;
     key->pkey = pkey;
+    jwt_key_use_once(key);
     return key;
 }
 

@@ -26,6 +26,5 @@ void jwt_key_destroy(struct jwt_key *key); // may be NULL
 
 const char *jwt_key_id(const struct jwt_key *key); // NULL where it has none
 unsigned jwt_key_algorithms(const struct jwt_key *key);
-// Whether the signature of `jwt` is by this key, whose algorithms must have the token's. False with errno EINVAL
-// where it is not, ENOMEM when out of memory.
-bool jwt_key_verify(const struct jwt_key *key, const struct jwt *jwt);
+// Whether the signature of `jwt` is by this key, whose algorithms must have the token's: ACCEPTED, SIGNATURE or NO_MEMORY.
+enum token_verdict jwt_key_check(const struct jwt_key *key, const struct jwt *jwt);

@@ -13,5 +13,9 @@ struct jwt_key {
     unsigned char secret[];
 };
 
+// OpenSSL looks for an algorithm at its first use, and remembers for ever what it found: where memory runs out just then,
+// that there is none (or it crashes). Each key is used once when it is made, before clients depend on it.
+void jwt_key_use_once(const struct jwt_key *key);
+
 // Takes `pkey`, also where it fails. NULL with one line in `error` where its kind, curve or size is not allowed.
 struct jwt_key *jwt_key_from_public(EVP_PKEY *pkey, char *error, size_t error_size);

@@ -1,4 +1,4 @@
-// Verifying by the algorithm that a key is for (RFC 7518 section 3, RFC 8037 section 3.1): jwt_key_verify.
+// Verifying by the algorithm that a key is for (RFC 7518 section 3, RFC 8037 section 3.1): jwt_key_check.
 #include <assert.h>
 #include <errno.h>
 #include <openssl/ecdsa.h>
@@ -23,21 +23,31 @@ static bool set_padding(EVP_PKEY_CTX *ctx, enum jwt_algorithm algorithm)
     return true;
 }
 
-static bool verify_public(const struct jwt_key *key, const struct jwt *jwt, const unsigned char *signature,
-                          size_t len)
+static bool ran_out_of_memory(void)
+{
+    for (unsigned long code; (code = ERR_get_error()) != 0;)
+        if (ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE)
+            return true;
+    return false;
+}
+
+static enum token_verdict verify_public(const struct jwt_key *key, const struct jwt *jwt,
+                                        const unsigned char *signature, size_t len)
 {
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     EVP_PKEY_CTX *options = NULL; // the context's
     const EVP_MD *hash = jwt->algorithm == JWT_EdDSA ? NULL : EVP_sha256();
-    // Nothing but memory lets the beginning fail: key and algorithm go together.
-    bool begun = ctx && EVP_DigestVerifyInit(ctx, &options, hash, NULL, key->pkey) == 1 &&
-                 set_padding(options, jwt->algorithm);
-    bool ok = begun &&
-              EVP_DigestVerify(ctx, signature, len, (const unsigned char *)jwt->text, jwt->signed_len) == 1;
-    errno = !begun || ERR_GET_REASON(ERR_peek_last_error()) == ERR_R_MALLOC_FAILURE ? ENOMEM : EINVAL;
+    enum token_verdict verdict = TOKEN_NO_MEMORY; // no key that was read fails for another reason
+    ERR_clear_error();
+    if (ctx && EVP_DigestVerifyInit(ctx, &options, hash, NULL, key->pkey) == 1 &&
+        set_padding(options, jwt->algorithm)) {
+        const unsigned char *text = (const unsigned char *)jwt->text;
+        bool ok = EVP_DigestVerify(ctx, signature, len, text, jwt->signed_len) == 1;
+        verdict = ok ? TOKEN_ACCEPTED : ran_out_of_memory() ? TOKEN_NO_MEMORY : TOKEN_SIGNATURE;
+    }
     EVP_MD_CTX_free(ctx);
     ERR_clear_error();
-    return ok;
+    return verdict;
 }
 
 // RFC 7518 section 3.4: two numbers of 32 bytes, where OpenSSL wants them in DER. Returns the length of `der`, 0 where it
@@ -59,22 +69,37 @@ static size_t es256_der(const unsigned char *signature, unsigned char der[ES256_
     return len > 0 ? (size_t)len : 0;
 }
 
-bool jwt_key_verify(const struct jwt_key *key, const struct jwt *jwt)
+static enum token_verdict verify_secret(const struct jwt_key *key, const struct jwt *jwt)
 {
-    static const enum hmac_hash hashes[] = {
-        [JWT_HS256] = HMAC_SHA256, [JWT_HS384] = HMAC_SHA384, [JWT_HS512] = HMAC_SHA512};
+    enum hmac_hash hash = jwt->algorithm == JWT_HS256   ? HMAC_SHA256
+                          : jwt->algorithm == JWT_HS384 ? HMAC_SHA384
+                                                        : HMAC_SHA512;
+    if (hmac_verify(hash, key->secret, key->secret_len, jwt->text, jwt->signed_len, jwt->signature,
+                    jwt->signature_len))
+        return TOKEN_ACCEPTED;
+    return errno == ENOMEM ? TOKEN_NO_MEMORY : TOKEN_SIGNATURE;
+}
+
+enum token_verdict jwt_key_check(const struct jwt_key *key, const struct jwt *jwt)
+{
     unsigned char der[ES256_DER_MAX];
     assert(key->algorithms & JWT_BIT(jwt->algorithm));
     if (!key->pkey)
-        return hmac_verify(hashes[jwt->algorithm], key->secret, key->secret_len, jwt->text, jwt->signed_len,
-                           jwt->signature, jwt->signature_len);
+        return verify_secret(key, jwt);
     if (jwt->algorithm != JWT_ES256)
         return verify_public(key, jwt, jwt->signature, jwt->signature_len);
-    errno = EINVAL;
     if (jwt->signature_len != ES256_SIGNATURE)
-        return false;
+        return TOKEN_SIGNATURE;
     size_t len = es256_der(jwt->signature, der);
-    if (len == 0)
-        errno = ENOMEM;
-    return len && verify_public(key, jwt, der, len);
+    return len ? verify_public(key, jwt, der, len) : TOKEN_NO_MEMORY;
+}
+
+void jwt_key_use_once(const struct jwt_key *key)
+{
+    for (unsigned i = 0; i < JWT_ALGORITHM_COUNT; i++) {
+        const struct jwt none = {
+            .text = "", .algorithm = (enum jwt_algorithm)i, .signature_len = ES256_SIGNATURE};
+        if (key->algorithms & JWT_BIT(i))
+            (void)jwt_key_check(key, &none);
+    }
 }

@@ -55,6 +55,7 @@ bool key_set_add_jwks(struct key_set *set, const char *text, size_t len, bool se
                       size_t error_size)
 {
     json_t *object = json_strict_object(text, len, DEPTH_MAX);
+    bool no_memory = !object && errno == ENOMEM;
     const json_t *members = json_object_get(object, "keys");
     size_t before = set->count, count = json_array_size(members);
     char reason[REASON_MAX] = "it is empty";
@@ -63,7 +64,9 @@ bool key_set_add_jwks(struct key_set *set, const char *text, size_t len, bool se
             set->skipped++;
     bool is_set = json_is_array(members);
     json_decref(object);
-    if (!is_set)
+    if (no_memory)
+        snprintf(error, error_size, "out of memory");
+    else if (!is_set)
         snprintf(error, error_size, "it is no JWK Set: {\"keys\":[..]}, strict JSON");
     else if (set->count == before)
         snprintf(error, error_size, "no key of its %zu can be used; the last one: %s", count, reason);

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "gateway/auth/hmac.h"
+
 #define KEYS_MAX 8u
 #define KEY_MAX 512u // bytes of a line
 
@@ -84,7 +86,9 @@ struct ticket_keys *ticket_keys_create(const char *file, char *error, size_t err
     }
     k->file = file;
     k->list = read_file(file, error, error_size);
-    if (k->list)
+    // OpenSSL looks for an algorithm at its first use, and where memory runs out then it never finds it again.
+    unsigned char code[HMAC_MAX];
+    if (k->list && hmac_sign(HMAC_SHA256, "", 0, "", 0, code))
         return k;
     ticket_keys_destroy(k);
     return NULL;

@@ -28,7 +28,8 @@ struct config {
     uint64_t workers, max_channels, max_connections, max_per_user, max_per_ip, connect_rate, connect_burst;
     uint64_t heartbeat_ms, retry_ms, drain_timeout_ms;
     uint64_t queue_limit, max_message, backlog_limit, replay_limit, log_buffer;
-    int revocation, refusal, slow_client, user_cap_policy, user_cap_scope, proxy_protocol, log_level, log_format;
+    int revocation, refusal, slow_client, user_cap_policy, user_cap_scope, proxy_protocol, log_level,
+        log_format;
     bool seccomp, check_config, print_config, version, help;
 
     // Derived from them.

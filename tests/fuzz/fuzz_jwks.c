@@ -14,7 +14,7 @@ static void check_set(struct key_set *set, bool secrets)
         for (unsigned a = 0; a < JWT_ALGORITHM_COUNT; a++) {
             jwt.algorithm = (enum jwt_algorithm)a;
             if (algorithms & JWT_BIT(a))
-                CHECK(!jwt_key_verify(set->keys[i], &jwt)); // a signature of 0
+                CHECK(jwt_key_check(set->keys[i], &jwt) != TOKEN_ACCEPTED); // a signature of 0
         }
     }
 }

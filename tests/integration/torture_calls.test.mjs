@@ -50,6 +50,11 @@ test('an allocation that fails in a stream: it ends, and its client comes back t
         .flatMap((place) => within(place, { workers: [2] })));
 });
 
+test('an allocation that fails while a token is checked: its client is told to come back, and is let in then', async (t) => {
+    await torture(t, async () => ['hmac_sign', 'json_strict_object', 'principal_create']
+        .flatMap((place) => within(place, { call: 'tokens_malloc', nth: [1, 2], workers: [2] })), { shape: 'tokens' });
+});
+
 test('an allocation, or twenty in a row, that fail anywhere else: a few of them, spread over a whole run', async (t) => {
     await torture(t, async (run) => {
         const { calls } = await run({ call: 'malloc', nth: 0, workers: 2 });
