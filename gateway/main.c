@@ -18,6 +18,7 @@
 #include "gateway/client/listen_address.h"
 #include "gateway/process/admin.h"
 #include "gateway/process/capacity.h"
+#include "gateway/process/certificates.h"
 #include "gateway/process/config.h"
 #include "gateway/process/drain.h"
 #include "gateway/process/fatal.h"
@@ -90,9 +91,9 @@ static bool bind_all(struct gateway *g)
             return false;
         }
         for (size_t w = 0; w < c->workers; w++)
-            g->worker_sockets[w][i] =
-                (struct listen_socket){.fd = g->listen_fds[i][w], .attributes = {.role = LISTENER_PUBLIC}};
-        log_info("listener", "streams at http://%s%s", g->listen[i].bound, c->path);
+            g->worker_sockets[w][i] = (struct listen_socket){
+                .fd = g->listen_fds[i][w], .attributes = {.role = LISTENER_PUBLIC, .tls = c->tls != NULL}};
+        log_info("listener", "streams at %s://%s%s", c->tls ? "https" : "http", g->listen[i].bound, c->path);
     }
     g->admin_fd = -1;
     if (strcmp(c->admin_listen, "off") == 0)
@@ -169,6 +170,7 @@ static void fill_settings(struct gateway *g)
         .trusted = c->trusted,
         .vouched = {.channels = c->channels_header, .subject = c->subject_header},
         .refuse_with_status = c->refusal == REFUSAL_STATUS,
+        .tls = c->tls,
         .head_timeout_ms = HEAD_TIMEOUT_MS,
         .keep_alive_ms = KEEP_ALIVE_MS,
     };
@@ -244,6 +246,7 @@ static bool gateway_setup(struct gateway *g)
     g->status.id = g->config.name;
     g->status.workers = g->workers;
     g->status.admin = &g->counters;
+    g->status.tls = g->config.tls;
     g->status.started_at = clock_monotonic_ms();
     g->loop = ev_default_loop(EVBACKEND_EPOLL);
     const struct mailbox_hooks hooks = {.on_mail = on_mail, .ctx = g};
@@ -263,6 +266,12 @@ static bool gateway_setup(struct gateway *g)
     return true;
 }
 
+static void on_reload(void *ctx)
+{
+    struct gateway *g = ctx;
+    certificates_reload(g->config.tls);
+}
+
 static bool enter_sandbox(const struct gateway *g)
 {
     char error[512];
@@ -280,6 +289,10 @@ static bool gateway_start(struct gateway *g)
     }
     if (!enter_sandbox(g))
         return false;
+    if (g->config.tls) {
+        certificates_warn(g->config.tls);
+        drain_set_reload(&g->drain, on_reload, g);
+    }
     bool ok = bus_start(g->bus);
     for (size_t i = 0; ok && i < g->config.workers; i++)
         ok = worker_start(g->workers[i], bus_mailbox(g->bus), g->inbox);

@@ -84,6 +84,9 @@ struct client_context {
     bool coalesce;                 // more frames follow in this turn: collect them, and write once
     uint64_t now_ms;               // of this turn: precise enough for heartbeats, and no clock call per write
     uint64_t random;               // state for jitter
+    uint64_t handshakes_ns;        // time that handshakes of TLS took in this turn
+    struct tls_crypt *crypt;       // made with the first encrypted connection
+    size_t tls_bytes;              // memory of encrypted connections
     unsigned writes;               // since read_redis was called
     void (*read_redis)(void *ctx); // NULL: another thread reads. Posts mails and calls nothing of this loop's
     void *read_redis_ctx;

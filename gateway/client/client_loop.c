@@ -13,6 +13,7 @@
 #include "gateway/client/answer.h"
 #include "gateway/client/conn.h"
 #include "gateway/client/conn_read.h"
+#include "gateway/client/conn_tls.h"
 #include "gateway/client/request.h"
 #include "gateway/client/revocation.h"
 #include "gateway/client/slow_client.h"
@@ -45,6 +46,11 @@ static struct conn *conn_of_subscriber(struct subscriber *s)
 static bool is_excused(struct conn *c)
 {
     switch ((enum conn_state)c->state) {
+    case CONN_HANDSHAKE:
+        conn_read(c);
+        if (c->state != CONN_CLOSED && !wheel_is_set(&c->deadline))
+            conn_set_deadline(c, LATE_GRACE_MS);
+        break;
     case CONN_HEAD:
     case CONN_LINGER:
         conn_read(c);
@@ -72,6 +78,10 @@ static void on_deadline(struct wheel_entry *e, void *ctx)
     if (l->is_late && is_excused(c))
         return;
     switch ((enum conn_state)c->state) {
+    case CONN_HANDSHAKE:
+        conn_tls_count_timeout(c);
+        conn_close(c, CLOSE_HEAD_TIMEOUT);
+        break;
     case CONN_HEAD:
         request_timeout(c);
         break;
@@ -95,7 +105,7 @@ static void on_deadline(struct wheel_entry *e, void *ctx)
 
 static size_t client_bytes(const struct client_context *cx)
 {
-    return cx->conns.count * (memory_block(sizeof(struct conn)) + EV_BYTES_PER_FD) +
+    return cx->conns.count * (memory_block(sizeof(struct conn)) + EV_BYTES_PER_FD) + cx->tls_bytes +
            id_table_bytes(&cx->conns) + cx->outqs.total * memory_block(sizeof(struct outq)) +
            (cx->hub ? hub_bytes(cx->hub) : 0);
 }
@@ -155,6 +165,7 @@ static void on_end_of_turn(struct ev_loop *loop, ev_prepare *w, int events)
     (void)loop, (void)events;
     struct client_loop *l = w->data;
     l->context.now_ms = clock_monotonic_ms();
+    l->context.handshakes_ns = 0;
     client_loop_flush(l);
     if (l->context.hub)
         feed_lagging(l);
@@ -271,6 +282,7 @@ void client_loop_deinit(struct client_loop *l)
     outq_pool_deinit(&cx->outqs);
     stream_request_deinit(&cx->request);
     frame_release(cx->heartbeat);
+    tls_crypt_destroy(cx->crypt);
     free(cx->scratch);
 }
 
@@ -304,7 +316,7 @@ void client_loop_add(struct client_loop *l, int fd, const struct listen_attribut
 {
     struct client_context *cx = &l->context;
     counter_add(cx->counters, COUNTER_SOCKETS_ACCEPTED, 1);
-    struct conn *c = calloc(1, sizeof *c);
+    struct conn *c = calloc(1, from->tls ? sizeof(struct conn_tls) : sizeof *c);
     if (c && peer && (c->peer = calloc(1, sizeof *c->peer)))
         c->peer->socket = *peer;
     uint64_t serial = c && (!peer || c->peer) ? id_table_add(&cx->conns, c) : 0;
@@ -319,6 +331,8 @@ void client_loop_add(struct client_loop *l, int fd, const struct listen_attribut
     c->serial = serial & ((UINT64_C(1) << CONN_SERIAL_BITS) - 1);
     ev_io_init(&c->io, on_io, fd, EV_READ);
     c->io.data = cx;
+    c->is_tls = from->tls;
+    c->state = from->tls ? CONN_HANDSHAKE : CONN_HEAD;
     c->is_admin = from->role == LISTENER_ADMIN;
     c->deadline.owner = (uint32_t)cx->now_ms;
     c->reason = CLOSE_HEAD_TIMEOUT;
@@ -380,7 +394,7 @@ void client_loop_drain(struct client_loop *l)
     size_t cursor = 0;
     for (struct conn *c; (c = id_table_next(&cx->conns, &cursor));) {
         admission_end(c, CLOSE_DRAIN, DRAINING);
-        if (c->state == CONN_HEAD)
+        if (c->state == CONN_HANDSHAKE || c->state == CONN_HEAD)
             conn_set_deadline(c, DRAIN_IDLE_MS);
     }
 }

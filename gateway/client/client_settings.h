@@ -15,6 +15,7 @@ struct admission_step;
 struct authenticator;
 struct connect_rate;
 struct ticket_keys;
+struct tls_server;
 
 struct client_settings {
     const char *stream_path;
@@ -31,6 +32,7 @@ struct client_settings {
     bool durable_named;                  // --durable says which channels have a history, if only later
     bool drop_oldest;                    // --slow-client
     bool refuse_with_status;
+    struct tls_server *tls;    // of listeners that have it; NULL where none has
     uint32_t head_timeout_ms;  // for a whole request head, from the accept or the first byte of it on
     uint32_t keep_alive_ms;    // for the next request's first byte
     struct users *users;       // shared by all loops; NULL: streams have no subject, and no address is capped

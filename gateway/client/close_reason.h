@@ -17,6 +17,7 @@
     X(IDLE, "idle")                                                                                          \
     X(EVICTED, "evicted")                                                                                    \
     X(HEAD_TIMEOUT, "head_timeout")                                                                          \
+    X(HANDSHAKE_FAILED, "handshake_failed")                                                                  \
     X(NOISY, "noisy")                                                                                        \
     X(OUT_OF_MEMORY, "out_of_memory")                                                                        \
     X(STOPPED, "stopped")

@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "gateway/auth/principal.h"
+#include "gateway/client/conn_tls.h"
 
 #define IOV_MAX_PER_WRITE 64
 // Time limits for the flush of a connection that ends: in all, and without progress.
@@ -135,6 +136,7 @@ static bool is_legal_move(enum conn_state from, enum conn_state to)
 {
 #define TO(state) (1u << (state))
     static const unsigned legal[] = {
+        [CONN_HANDSHAKE] = TO(CONN_HEAD) | TO(CONN_FINISHING) | TO(CONN_CLOSED),
         [CONN_HEAD] = TO(CONN_ADMITTING) | TO(CONN_FINISHING) | TO(CONN_CLOSED),
         [CONN_ADMITTING] = TO(CONN_WAITING) | TO(CONN_FINISHING) | TO(CONN_CLOSED),
         [CONN_WAITING] = TO(CONN_STREAM) | TO(CONN_FINISHING) | TO(CONN_CLOSED),
@@ -216,6 +218,8 @@ void conn_destroy(struct conn *c)
     counter_add(cx->counters, COUNTER_SOCKETS_OPEN, -1);
     (void)close(c->io.fd); // on Linux the descriptor is gone even where close reports an error
     id_table_remove(&cx->conns, c);
+    if (c->is_tls)
+        conn_tls_destroy(c);
     principal_destroy(c->principal);
     free(c);
 }
@@ -231,18 +235,6 @@ void conn_finish(struct conn *c, enum close_reason reason)
     conn_mark_dirty(c);
 }
 
-// All is written. Closing now could make the kernel answer unread input with RST, which destroys what the
-// peer has not read yet (RFC 9112 section 9.6): so half-close, and wait for the peer.
-static void conn_linger(struct conn *c)
-{
-    if (shutdown(c->io.fd, SHUT_WR) != 0) {
-        conn_close(c, CLOSE_WRITE_FAILED);
-        return;
-    }
-    conn_set_state(c, CONN_LINGER);
-    conn_set_deadline(c, LINGER_TIMEOUT_MS);
-}
-
 static void conn_blocked(struct conn *c)
 {
     assert(c->state != CONN_CLOSED);
@@ -251,6 +243,25 @@ static void conn_blocked(struct conn *c)
     c->blocked = true;
     counter_add(conn_context(c)->counters, COUNTER_WRITES_BLOCKED, 1);
     conn_watch(c, EV_READ | EV_WRITE);
+}
+
+// All is written. Closing now could make the kernel answer unread input with RST, which destroys what the
+// peer has not read yet (RFC 9112 section 9.6): so half-close, and wait for the peer.
+static void conn_linger(struct conn *c)
+{
+    int said = c->is_tls ? conn_tls_shutdown(c) : 1;
+    if (said == 0) {
+        conn_blocked(c);
+        return;
+    }
+    if (said < 0 || shutdown(c->io.fd, SHUT_WR) != 0) {
+        conn_close(c, CLOSE_WRITE_FAILED);
+        return;
+    }
+    if (c->is_tls)
+        conn_tls_destroy(c);
+    conn_set_state(c, CONN_LINGER);
+    conn_set_deadline(c, LINGER_TIMEOUT_MS);
 }
 
 static void conn_written(struct conn *c)
@@ -273,19 +284,31 @@ bool conn_is_lost(int failure)
     return failure == ETIMEDOUT || failure == EHOSTUNREACH || failure == ENETUNREACH || failure == ENETDOWN;
 }
 
-// One system call. Returns the bytes that the socket took; where it took none, the connection is blocked or
-// closed.
-static size_t conn_write(struct conn *c, struct iovec *iov, int count)
+static ssize_t send_plain(struct conn *c, struct iovec *iov, int count)
 {
-    struct client_context *cx = conn_context(c);
     struct msghdr msg = {.msg_iov = iov, .msg_iovlen = (size_t)count};
     ssize_t n;
     do {
         // For a single piece send() is the cheaper call.
         n = count == 1 ? send(c->io.fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL)
                        : sendmsg(c->io.fd, &msg, MSG_NOSIGNAL);
-        counter_add(cx->counters, COUNTER_WRITES, 1);
+        counter_add(conn_context(c)->counters, COUNTER_WRITES, 1);
     } while (n < 0 && errno == EINTR);
+    return n;
+}
+
+static void conn_lost(struct conn *c, int failure)
+{
+    conn_close(c, conn_is_lost(failure) ? CLOSE_REAPED : CLOSE_WRITE_FAILED);
+}
+
+// One system call. Returns the bytes that the socket took, or that wait encrypted; where it took none, the
+// connection is blocked or closed.
+static size_t conn_write(struct conn *c, struct iovec *iov, int count)
+{
+    struct client_context *cx = conn_context(c);
+    bool tls = conn_tls_is_on(c);
+    ssize_t n = tls ? conn_tls_write(c, iov, count) : send_plain(c, iov, count);
     int failure = errno;
     if (cx->read_redis && ++cx->writes % WRITES_BETWEEN_READS == 0)
         cx->read_redis(cx->read_redis_ctx);
@@ -294,13 +317,26 @@ static size_t conn_write(struct conn *c, struct iovec *iov, int count)
         c->deadline.owner = (uint32_t)cx->now_ms;
         if (c->state == CONN_FINISHING && c->give_up_ms > cx->now_ms + FINISH_TIMEOUT_MS)
             conn_set_deadline(c, FINISH_TIMEOUT_MS);
+        if (tls && conn_tls_waiting(c) > 0)
+            conn_blocked(c);
         return (size_t)n;
     }
     if (failure == EAGAIN || failure == EWOULDBLOCK)
         conn_blocked(c);
     else
-        conn_close(c, conn_is_lost(failure) ? CLOSE_REAPED : CLOSE_WRITE_FAILED);
+        conn_lost(c, failure);
     return 0;
+}
+
+// False where bytes wait that are encrypted: the connection is blocked, or closed.
+static bool is_flushed(struct conn *c)
+{
+    int flushed = conn_tls_is_on(c) ? conn_tls_flush(c) : 1;
+    if (flushed == 0)
+        conn_blocked(c);
+    else if (flushed < 0)
+        conn_lost(c, errno);
+    return flushed > 0;
 }
 
 void conn_flush(struct conn *c)
@@ -313,7 +349,7 @@ void conn_flush(struct conn *c)
         outq_consume(c->queue, n);
         counter_add(conn_context(c)->counters, COUNTER_QUEUED_BYTES, -(int64_t)n);
     }
-    if (c->state != CONN_CLOSED)
+    if (c->state != CONN_CLOSED && is_flushed(c))
         conn_written(c);
 }
 

@@ -1,12 +1,14 @@
 // One client connection, from accept to close.
 //
+//      HANDSHAKE (TLS only) --done--> HEAD
 //      HEAD --stream's request--> ADMITTING --joined--> WAITING --Redis confirmed--> STREAM
 //       |                            |                     |                            |
 //       | page, error                | problem, refusal    | refusal                    | end
 //       v                            v                     v                            v
 //      FINISHING (what is queued goes out, then FIN) --> LINGER (until the peer's FIN) --> CLOSED
 //
-// A page that keeps the connection alive leaves it in HEAD. Each state may go to CLOSED at once.
+// A page that keeps the connection alive leaves it in HEAD. Each state may go to CLOSED at once; HANDSHAKE goes
+// to FINISHING where the client sent plain HTTP, which is answered.
 #pragma once
 
 #include <ev.h>
@@ -19,6 +21,7 @@
 #include "gateway/client/peer_address.h"
 
 enum conn_state {
+    CONN_HANDSHAKE,
     CONN_HEAD,
     CONN_ADMITTING,
     CONN_WAITING,
@@ -43,7 +46,7 @@ struct conn_head {
 };
 
 // The budget of an idle stream is in docs/performance.md: think before you add a field.
-#define CONN_SERIAL_BITS 46 // at 30,000 new connections a second: 74 years
+#define CONN_SERIAL_BITS 45 // at 30,000 new connections a second: 37 years
 
 struct conn {
     ev_io io; // io.data is the client_context
@@ -77,6 +80,7 @@ struct conn {
     bool joined : 1;    // is in the hub, until the connection is freed
     bool is_admin : 1;  // came by an admin listener
     bool is_stream : 1; // was counted as an open stream
+    bool is_tls : 1;    // came by a listener with TLS: this is a conn_tls
 };
 
 // Queues `f` for the end of the turn, and takes the caller's reference. No effect on a connection that is

@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include "common/log.h"
+#include "gateway/client/answer.h"
+#include "gateway/client/conn_tls.h"
 #include "gateway/client/request.h"
 
 // Bytes that the client of a stream may send, though nothing is expected of it: after more the stream is
@@ -44,10 +47,17 @@ static bool head_keep(struct conn *c, const char *bytes, size_t len, const struc
     return true;
 }
 
+// A record of a TLS handshake (RFC 8446 section 5.1).
+#define TLS_HANDSHAKE_BYTE 0x16
+
 // The first bytes of a head.
 static void begin_head(struct conn *c, char *bytes, size_t len)
 {
     struct http_scan scan = {0};
+    if (bytes[0] == TLS_HANDSHAKE_BYTE && !c->is_tls) // which is no request: 400
+        log_warn("listener",
+                 "a client speaks TLS to a port without TLS: it should use http://, or the gateway "
+                 "--tls-cert and --tls-key");
     // From here on runs the deadline for the whole head: further bytes do not extend it.
     start_head_deadline(c);
     size_t used = take_requests(c, bytes, &len, &scan);
@@ -78,20 +88,68 @@ static void go_on_with_head(struct conn *c, char *bytes, size_t len)
     conn_head_free(head);
 }
 
+// Plain bytes.
+static void take(struct conn *c, char *bytes, size_t len)
+{
+    if (c->state == CONN_HEAD)
+        (c->head ? go_on_with_head : begin_head)(c, bytes, len);
+    // In other states they are thrown away: a deadline, or NOISE_MAX, bounds how many.
+}
+
+// The first bytes of a connection to a listener with TLS are an HTTP method.
+static bool is_plain_http(const struct conn *c, const char *bytes)
+{
+    return c->state == CONN_HANDSHAKE && !conn_tls_is_begun(c) && bytes[0] >= 'A' && bytes[0] <= 'Z';
+}
+
+static void refuse_plain_http(struct conn *c)
+{
+    const struct http_request req = {0};
+    conn_tls_give_up(c);
+    answer_problem(c, &req, 400, "This port speaks TLS: use https:// in the place of http://.");
+}
+
+static void take_encrypted(struct conn *c, const char *bytes, size_t len)
+{
+    char plain[TLS_RECORD_MAX];
+    size_t n;
+    if (c->state == CONN_FINISHING || c->state == CONN_LINGER)
+        return;
+    if (c->state != CONN_HANDSHAKE)
+        conn_tls_feed(c, bytes, len);
+    else if (!conn_tls_handshake(c, bytes, len))
+        goto end;
+    while (c->state < CONN_FINISHING && (n = conn_tls_read(c, plain, sizeof plain)) > 0)
+        take(c, plain, n);
+end:
+    conn_tls_end_feed(c);
+    if (c->state != CONN_CLOSED && conn_tls_waiting(c) > 0)
+        conn_flush(c);
+}
+
+static void read_end(struct conn *c, enum close_reason reason)
+{
+    if (c->state == CONN_HANDSHAKE)
+        conn_tls_count_gone(c);
+    conn_close(c, reason);
+}
+
 void conn_read(struct conn *c)
 {
     char bytes[HTTP_HEAD_MAX];
+    if (c->state == CONN_HANDSHAKE && conn_tls_must_wait(c))
+        return;
     ssize_t n = recv(c->io.fd, bytes, sizeof bytes, 0);
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
         return;
-    if (n <= 0) {
-        conn_close(c, n < 0 && conn_is_lost(errno) ? CLOSE_REAPED : CLOSE_CLIENT_GONE);
-    } else if (c->state == CONN_HEAD) {
-        (c->head ? go_on_with_head : begin_head)(c, bytes, (size_t)n);
-    } else if (c->state == CONN_STREAM) {
-        c->discarded += (uint64_t)n;
-        if (c->discarded > NOISE_MAX)
-            conn_close(c, CLOSE_NOISY);
-    }
-    // In other states it is thrown away: a deadline bounds for how long.
+    if (n <= 0)
+        read_end(c, n < 0 && conn_is_lost(errno) ? CLOSE_REAPED : CLOSE_CLIENT_GONE);
+    else if (c->state == CONN_STREAM && (c->discarded += (uint64_t)n) > NOISE_MAX)
+        conn_close(c, CLOSE_NOISY);
+    else if (is_plain_http(c, bytes))
+        refuse_plain_http(c);
+    else if (conn_tls_is_on(c))
+        take_encrypted(c, bytes, (size_t)n);
+    else
+        take(c, bytes, (size_t)n);
 }

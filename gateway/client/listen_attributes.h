@@ -2,12 +2,15 @@
 // of any thread.
 #pragma once
 
+#include <stdbool.h>
+
 #define LISTEN_BACKLOG 4096 // connections that the kernel lets wait at one socket
 
 enum listener_role { LISTENER_PUBLIC = 1, LISTENER_ADMIN = 2 }; // bits: a route may be of both
 
 struct listen_attributes {
     enum listener_role role;
+    bool tls; // client_settings.tls is there
 };
 
 // A listening socket with its attributes.

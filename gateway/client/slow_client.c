@@ -3,6 +3,7 @@
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
 
+#include "gateway/client/conn_tls.h"
 #include "gateway/fanout/gap.h"
 
 // Bytes that a client must take per heartbeat interval while more wait for it.
@@ -67,7 +68,8 @@ bool slow_client_check(struct conn *c)
 static uint64_t in_flight(const struct conn *c)
 {
     int bytes;
-    return ioctl(c->io.fd, SIOCOUTQ, &bytes) == 0 && bytes > 0 ? (uint64_t)bytes : 0;
+    uint64_t encrypted = c->is_tls ? conn_tls_waiting(c) : 0;
+    return encrypted + (ioctl(c->io.fd, SIOCOUTQ, &bytes) == 0 && bytes > 0 ? (uint64_t)bytes : 0);
 }
 
 void slow_client_check_progress(struct conn *c)

@@ -11,6 +11,22 @@
     X(STREAMS_OPENED, "connections_total", "", "counter", "Event streams opened since the start")            \
     X(SOCKETS_ACCEPTED, "sockets_accepted_total", "", "counter", "Client connections accepted")              \
     X(SOCKETS_OPEN, "sockets", "", "gauge", "Client connections of any kind that are open")                  \
+    X(TLS_FULL, "tls_handshakes_total", "kind=\"full\"", "counter", "TLS handshakes that were completed")    \
+    X(TLS_RESUMED, "tls_handshakes_total", "kind=\"resumed\"", "counter", "")                                \
+    X(TLS_FAILED_PROTOCOL, "tls_handshake_failures_total", "reason=\"protocol\"", "counter",                 \
+      "TLS handshakes that failed")                                                                          \
+    X(TLS_FAILED_CIPHER, "tls_handshake_failures_total", "reason=\"no_common_cipher\"", "counter", "")       \
+    X(TLS_FAILED_ALPN, "tls_handshake_failures_total", "reason=\"no_common_application_protocol\"",          \
+      "counter", "")                                                                                         \
+    X(TLS_FAILED_CLIENT_CERTIFICATE, "tls_handshake_failures_total", "reason=\"client_certificate\"",        \
+      "counter", "")                                                                                         \
+    X(TLS_FAILED_ALERT, "tls_handshake_failures_total", "reason=\"refused_by_client\"", "counter", "")       \
+    X(TLS_FAILED_PLAIN_HTTP, "tls_handshake_failures_total", "reason=\"plain_http\"", "counter", "")         \
+    X(TLS_FAILED_TIMEOUT, "tls_handshake_failures_total", "reason=\"timeout\"", "counter", "")               \
+    X(TLS_FAILED_GONE, "tls_handshake_failures_total", "reason=\"client_gone\"", "counter", "")              \
+    X(TLS_FAILED_OTHER, "tls_handshake_failures_total", "reason=\"other\"", "counter", "")                   \
+    X(TLS_POSTPONED, "tls_handshakes_postponed_total", "", "counter",                                        \
+      "Times that a handshake waited for the next turn of its loop")                                         \
     X(REFUSED_NOT_READY, "refusals_total", "reason=\"not_ready\"", "counter", "Streams refused for a while") \
     X(REFUSED_FULL, "refusals_total", "reason=\"full\"", "counter", "")                                      \
     X(REFUSED_USER, "refusals_total", "reason=\"user_cap\"", "counter", "")                                  \

@@ -9,6 +9,7 @@
 #include "common/options.h"
 #include "common/redis_options.h"
 #include "common/redis_url.h"
+#include "common/tls_server.h"
 #include "gateway/client/listen_address.h"
 #include "gateway/client/peer_address.h"
 #include "gateway/fanout/message.h"
@@ -19,6 +20,8 @@ struct config {
     char *jwt_secret_file, *jwks, *jwks_ca, *jwt_issuer, *channels_claim, *token_cookie, *token_query,
         *ticket_key_file;
     struct redis_options redis;
+    char *tls_client_ca, *tls_ticket_keys;
+    struct option_list tls_cert, tls_key;
     struct option_list jwt_keys, jwt_audiences, jwt_algorithms, grants;
     char *channels_header, *subject_header;
     struct option_list trusted_proxy, listen, anonymous, cors_origin, payload_rules, durable;
@@ -32,6 +35,7 @@ struct config {
     char name[300]; // --id, or host:port
     struct listen_access listen_access;
     struct redis_url redis_url;
+    struct tls_server *tls;              // of --tls-cert and --tls-key; NULL: the listeners speak plain HTTP
     struct authenticator *authenticator; // NULL: no key of tokens is configured
     struct ticket_keys *ticket_keys;     // NULL: there are no tickets
     bool revokes;                        // tokens may be revoked

@@ -222,13 +222,38 @@ static bool derive_redis(struct config *c, char *error, size_t error_size)
     return true;
 }
 
+static bool derive_tls(struct config *c, char *error, size_t error_size)
+{
+    const struct tls_server_files files = {.certs = (const char *const *)c->tls_cert.items,
+                                           .keys = (const char *const *)c->tls_key.items,
+                                           .count = c->tls_cert.count,
+                                           .client_ca = c->tls_client_ca,
+                                           .ticket_keys = c->tls_ticket_keys};
+    if (c->tls_cert.count != c->tls_key.count) {
+        snprintf(error, error_size,
+                 "--tls-cert and --tls-key are pairs: %zu certificates and %zu keys are given",
+                 c->tls_cert.count, c->tls_key.count);
+        return false;
+    }
+    if (files.count == 0) {
+        bool alone = c->tls_client_ca || c->tls_ticket_keys;
+        if (alone)
+            snprintf(error, error_size, "--%s needs --tls-cert and --tls-key",
+                     c->tls_client_ca ? "tls-client-ca" : "tls-ticket-keys");
+        return !alone;
+    }
+    c->tls = tls_server_create(&files, error, error_size);
+    return c->tls != NULL;
+}
+
 // On failure `error` is as it was where memory ran out.
 static bool derive(struct config *c, char *error, size_t error_size)
 {
     if (!check_whole(c, error, error_size) || !derive_redis(c, error, error_size) ||
         !derive_payload(c, error, error_size) || !derive_origins(c) || !derive_trusted(c) ||
         !derive_name(c, error, error_size) || !derive_listen_access(c, error, error_size) ||
-        !derive_authenticator(c, error, error_size) || !derive_tickets(c, error, error_size))
+        !derive_authenticator(c, error, error_size) || !derive_tickets(c, error, error_size) ||
+        !derive_tls(c, error, error_size))
         return false;
     derive_defaults(c);
     derive_durable(c);
@@ -257,6 +282,7 @@ bool config_load(struct config *c, int argc, char **argv, char *error, size_t er
 
 void config_free(struct config *c)
 {
+    tls_server_destroy(c->tls);
     ticket_keys_destroy(c->ticket_keys);
     authenticator_destroy(c->authenticator);
     tls_context_destroy(c->redis_url.tls_context);

@@ -100,6 +100,32 @@ static const struct option_spec specs[] = {
      .check = config_check_path,
      .help = "Path of the event streams"},
 
+    {.name = "tls-cert",
+     .argument = "FILE",
+     .group = "TLS",
+     .type = OPTION_LIST,
+     AT(tls_cert),
+     .help =
+         "Clients connect by HTTPS: certificate (PEM), with those that lead to its CA; repeatable, the one "
+         "whose names have what a client asks for counts, or the first"},
+    {.name = "tls-key",
+     .argument = "FILE",
+     .type = OPTION_LIST,
+     AT(tls_key),
+     .help = "Private key (PEM) of the --tls-cert in the same place; repeatable"},
+    {.name = "tls-client-ca",
+     .argument = "FILE",
+     .type = OPTION_STRING,
+     AT(tls_client_ca),
+     .help = "CAs (PEM) one of which must vouch for the certificate that each client has to show then"},
+    {.name = "tls-ticket-keys",
+     .argument = "FILE",
+     .type = OPTION_STRING,
+     AT(tls_ticket_keys),
+     .default_note = "random ones of this process",
+     .help = "Keys of session tickets, a line of 128 hexadecimal digits each, for gateways that resume each "
+             "other's sessions: the first encrypts, all decrypt"},
+
     REDIS_OPTIONS(config, redis),
     {.name = "max-message",
      .type = OPTION_SIZE,

@@ -62,8 +62,10 @@ static void drain_signal(struct drain *d, uint32_t number)
     while (i < SIGNALS - 1 && (uint32_t)signals[i].number != number)
         i++;
     const char *name = signals[i].name;
-    if (!signals[i].ends) {
-        log_warn("drain", "%s is ignored: this version reloads nothing; restart to change options", name);
+    if (signals[i].number == SIGHUP && d->on_reload) {
+        d->on_reload(d->reload_ctx);
+    } else if (!signals[i].ends) {
+        log_warn("drain", "%s is ignored: there is nothing to reload; restart to change options", name);
     } else if (!atomic_load(&d->status->draining)) {
         drain_begin(d, name);
     } else {
@@ -155,6 +157,12 @@ bool drain_watch(struct drain *d, struct ev_loop *loop, struct status *status, s
     d->signals.data = d->look.data = d->timeout.data = d->tell_again.data = d;
     ev_io_start(loop, &d->signals);
     return true;
+}
+
+void drain_set_reload(struct drain *d, void (*on_reload)(void *ctx), void *ctx)
+{
+    d->on_reload = on_reload;
+    d->reload_ctx = ctx;
 }
 
 void drain_unwatch(struct drain *d)

@@ -53,6 +53,31 @@ static bool print_closes(struct buf *b, const struct status *s)
     return ok;
 }
 
+// A path may hold any byte; in a label a quote, a backslash and a line feed are escaped, and control bytes are
+// left out.
+static bool print_label(struct buf *b, const char *text)
+{
+    bool ok = true;
+    for (; ok && *text; text++) {
+        if (*text == '"' || *text == '\\')
+            ok = buf_append(b, "\\", 1);
+        if ((unsigned char)*text >= ' ')
+            ok = ok && buf_append(b, text, 1);
+    }
+    return ok;
+}
+
+static bool print_certificates(struct buf *b, const struct status *s)
+{
+    struct tls_certificate c;
+    bool ok = !s->tls || print_head(b, "tls_certificate_expiry_timestamp_seconds", "gauge",
+                                    "When a certificate expires, in seconds since 1970");
+    for (size_t i = 0; ok && s->tls && tls_server_certificate(s->tls, i, &c); i++)
+        ok = buf_printf(b, PREFIX "tls_certificate_expiry_timestamp_seconds{file=\"") &&
+             print_label(b, c.file) && buf_printf(b, "\"} %" PRId64 "\n", c.expires_at);
+    return ok;
+}
+
 static bool print_gauge(struct buf *b, const char *name, const char *help, uint64_t value)
 {
     return print_head(b, name, "gauge", help) && buf_printf(b, PREFIX "%s %" PRIu64 "\n", name, value);
@@ -93,7 +118,8 @@ void metrics_prometheus(void *status, const struct http_request *req, struct pag
     const struct status *s = status;
     (void)req;
     struct buf b = {0};
-    bool ok = print_counters(&b, s) && print_closes(&b, s) && print_process(&b, s);
+    bool ok =
+        print_counters(&b, s) && print_closes(&b, s) && print_certificates(&b, s) && print_process(&b, s);
     if (!ok)
         buf_free(&b); // an answer without a body is out of memory to the connection
     out->status = 200;

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/tls_server.h"
 #include "gateway/bus/bus.h"
 #include "gateway/threads/worker.h"
 
@@ -14,6 +15,7 @@ struct status {
     struct worker *const *workers;
     size_t worker_count;
     struct bus *bus;
+    struct tls_server *tls;       // NULL for none
     const struct counters *admin; // counters of the main thread
     struct limits limits;         // of all workers
     uint64_t started_at;          // monotonic milliseconds

@@ -1,7 +1,7 @@
 // The load: one process that holds many event streams, publishes to Redis, and checks every delivery.
 //
 //      load --port P --redis-port R --streams N --channels C [--first F] [--stride S] [--each E]
-//      [--path /stream?channel=] [--sources S] [--post PATH] [--prefix NAME]
+//      [--path /stream?channel=] [--sources S] [--post PATH] [--prefix NAME] [--tls 1]
 //
 // --post publishes with HTTP POST to PATH of the server itself, for a peer that has a protocol of its own
 // with Redis. Stream i listens to E channels, of which the one numbered k is NAME:(F + (i * E + k) * S) % C;
@@ -199,7 +199,7 @@ static void command_reconnect(struct load *l)
 static void usage(void)
 {
     fputs("usage: load --port P --redis-port R --streams N --channels C [--first F] [--stride S] [--each E] "
-          "[--path P] [--sources S] [--post P] [--prefix NAME]\n",
+          "[--path P] [--sources S] [--post P] [--prefix NAME] [--tls 1]\n",
           stderr);
     exit(2);
 }
@@ -219,6 +219,7 @@ static void read_arguments(struct load *l, int argc, char **argv)
         {"--stride", &l->stride, NULL},
         {"--each", &l->channels_each, NULL},
         {"--sources", &l->sources, NULL},
+        {"--tls", &l->tls, NULL},
         {"--path", NULL, &l->path},
         {"--post", NULL, &l->post},
         {"--prefix", NULL, &l->prefix},
@@ -277,6 +278,8 @@ int main(int argc, char **argv)
     // A message is due to the microsecond: no slack of 50 us in epoll_pwait2.
     if (!l->streams || !l->sent || l->epoll < 0 || prctl(PR_SET_TIMERSLACK, 1) != 0)
         load_die("start");
+    if (l->tls && !(l->context = SSL_CTX_new(TLS_client_method())))
+        load_die("TLS");
     connect_publisher(l);
     setvbuf(stdout, NULL, _IOLBF, 0);
     char line[256];

@@ -2,6 +2,7 @@
 // run that both belong to (load.c). One thread; whatever fails ends the process.
 #pragma once
 
+#include <openssl/ssl.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -20,6 +21,7 @@
 
 struct stream {
     int fd;
+    SSL *tls;      // NULL: plain
     uint32_t next; // sequence number expected of its one channel
     uint8_t carry_len;
     char carry[CARRY_MAX];
@@ -28,6 +30,8 @@ struct stream {
 struct load {
     uint32_t port, redis_port;
     const char *path, *post, *prefix;
+    uint32_t tls; // 1: streams come by TLS
+    SSL_CTX *context;
     uint32_t stream_count, channel_count, channels_each, first, stride, sources;
     int epoll, redis;
     struct stream *streams;

@@ -1,5 +1,6 @@
 // The streams of the load: opened, read, and every message in them checked.
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -72,11 +73,21 @@ static void scan(struct load *l, struct stream *s, char *bytes, size_t len)
     memcpy(s->carry, at, rest);
 }
 
+// As recv() without waiting.
+static ssize_t receive(struct stream *s, char *bytes, size_t size)
+{
+    if (!s->tls)
+        return recv(s->fd, bytes, size, MSG_DONTWAIT);
+    int n = SSL_read(s->tls, bytes, (int)size);
+    errno = n <= 0 && SSL_get_error(s->tls, n) == SSL_ERROR_WANT_READ ? EAGAIN : EPROTO;
+    return n > 0 ? n : -1;
+}
+
 static void on_readable(struct load *l, struct stream *s)
 {
     char bytes[CARRY_MAX + READ_SIZE];
     memcpy(bytes, s->carry, s->carry_len);
-    ssize_t n = recv(s->fd, bytes + s->carry_len, READ_SIZE, MSG_DONTWAIT);
+    ssize_t n = receive(s, bytes + s->carry_len, READ_SIZE);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n <= 0) {
@@ -85,6 +96,8 @@ static void on_readable(struct load *l, struct stream *s)
         return;
     }
     scan(l, s, bytes, s->carry_len + (size_t)n);
+    if (s->tls && SSL_has_pending(s->tls)) // it does not make the socket readable
+        on_readable(l, s);
 }
 
 void load_turn(struct load *l, uint64_t wait_ns)
@@ -103,6 +116,19 @@ uint32_t load_channel(const struct load *l, uint32_t i, uint32_t k)
     return (uint32_t)((l->first + ((uint64_t)i * l->channels_each + k) * l->stride) % l->channel_count);
 }
 
+static void send_request(struct load *l, struct stream *s, const struct buf *request)
+{
+    if (!l->tls) {
+        if (send(s->fd, request->data, request->len, MSG_NOSIGNAL) != (ssize_t)request->len)
+            load_die("send");
+        return;
+    }
+    s->tls = SSL_new(l->context);
+    if (!s->tls || SSL_set_fd(s->tls, s->fd) != 1 || SSL_connect(s->tls) != 1 ||
+        SSL_write(s->tls, request->data, (int)request->len) != (int)request->len)
+        load_die("TLS");
+}
+
 void load_request(struct load *l, uint32_t i, const char *more)
 {
     struct stream *s = &l->streams[i];
@@ -113,8 +139,7 @@ void load_request(struct load *l, uint32_t i, const char *more)
     if (!ok || !buf_printf(&request, "%s HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n\r\n", more))
         load_die("out of memory");
     s->fd = load_connect(1 + i % l->sources, (uint16_t)l->port);
-    if (send(s->fd, request.data, request.len, MSG_NOSIGNAL) != (ssize_t)request.len)
-        load_die("send");
+    send_request(l, s, &request);
     buf_free(&request);
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = s};
     if (epoll_ctl(l->epoll, EPOLL_CTL_ADD, s->fd, &event) != 0)
@@ -127,7 +152,11 @@ void load_open_stream(struct load *l, uint32_t i)
 {
     char answer[2048];
     load_request(l, i, "");
-    ssize_t n = recv(l->streams[i].fd, answer, sizeof answer - 1, 0);
+    struct stream *s = &l->streams[i];
+    ssize_t n =
+        s->tls ? SSL_read(s->tls, answer, sizeof answer - 1) : recv(s->fd, answer, sizeof answer - 1, 0);
+    if (s->tls && fcntl(s->fd, F_SETFL, O_NONBLOCK) != 0)
+        load_die("fcntl");
     if (n < 12 || memcmp(answer + 9, "200", 3) != 0) {
         fprintf(stderr, "load: stream %u was not opened: %.*s\n", i, n > 0 ? (int)n : 0, answer);
         exit(1);

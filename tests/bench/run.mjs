@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { freePort, stop } from './process.mjs';
-import { gateway, peers, startRedis } from './servers.mjs';
+import { gateway, peers, startRedis, tlsPeers } from './servers.mjs';
 import * as scenarios from './scenarios.mjs';
 import { judge, table } from './targets.mjs';
 import { plot } from './plot.mjs';
@@ -34,6 +34,8 @@ const plan = [
     often: quick ? 1 : 3, size: { streams: 5000, rate: 5000, messages: quick ? 10000 : 25000 } },
   { name: 'own_20000', run: scenarios.ownChannels, who: [...both, twoWorkers],
     often: quick ? 1 : 3, size: { streams: 5000, rate: 20000, messages: quick ? 20000 : 100000 } },
+  { name: 'tls', run: scenarios.overTls, who: tlsPeers, often: quick ? 1 : 3,
+    size: quick ? { streams: 1000, messages: 60, rate: 10 } : { streams: 5000, messages: 100, rate: 4 } },
   { name: 'ingest', run: scenarios.ingest, who: both, size: { messages: quick ? 300000 : 1000000 } },
   { name: 'workers_2', run: scenarios.oneChannel, who: [gateway({ workers: 1, core: '0,1' }), gateway({ workers: 2, core: '0,1' })],
     size: quick ? { streams: 2000, messages: 30, rate: 20 } : { streams: 10000, messages: 100, rate: 4 } },

@@ -12,6 +12,7 @@ async function withServer(server, context, body) {
     return await body(running);
   } finally {
     await stop(running.child);
+    for (const other of running.behind ?? []) await stop(other);
   }
 }
 
@@ -92,6 +93,21 @@ export async function idle(server, context, { streams, seconds }) {
     const held = await measured(running, load, `hold ${seconds}`);
     return { core_share: held.cpu / 1e6 / seconds, closed: held.closed, streams };
   }));
+}
+
+// Streams over TLS, one channel to all: memory, handshakes and deliveries.
+export async function overTls(server, context, { streams, messages, rate }) {
+  return withServer(server, context, async (running) => {
+    const empty = ownBytes(running.child.pid);
+    return withLoad(running, context, { streams, channels: 1 }, async (load) => {
+      const opened = await measured(running, load, 'open');
+      await load.ask('hold 1');
+      const bytes = (ownBytes(running.child.pid) - empty) / streams;
+      await load.ask('publish 3 10 1 100'); // warms up
+      return { accept_us: opened.cpu / streams, bytes_per_stream: bytes,
+        ...deliveries(await measured(running, load, `publish ${messages} ${rate} 1 100`)) };
+    });
+  });
 }
 
 // All that one Redis can publish, with the gateway subscribed, and without (`publish` of a channel nobody listens to).

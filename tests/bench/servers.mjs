@@ -1,5 +1,6 @@
 // The servers that are measured. Each: { name, about, start(context) -> { child, port, load: [arguments for the load] } }.
 // `context` has core, redisPort, folder, log(name).
+import { execFileSync } from 'node:child_process';
 import { connect } from 'node:net';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -39,7 +40,7 @@ const floor = {
   },
 };
 
-export function gateway({ workers = 1, core } = {}) {
+export function gateway({ workers = 1, core, args = [], load = [] } = {}) {
   return {
     name: workers === 1 ? 'gateway' : `gateway, ${workers} workers`,
     about: 'sse-gateway',
@@ -48,10 +49,10 @@ export function gateway({ workers = 1, core } = {}) {
       const admin = await freePort();
       const child = start(core ?? context.core, [join(root, 'build/sse-gateway'), '--anonymous', '*', '--id', 'bench',
         '--listen', `127.0.0.1:${port}`, '--admin-listen', `127.0.0.1:${admin}`, '--workers', String(workers),
-        '--redis', `redis://127.0.0.1:${context.redisPort}`, '--heartbeat', '15s', '--log-level', 'warn'],
+        '--redis', `redis://127.0.0.1:${context.redisPort}`, '--heartbeat', '15s', '--log-level', 'warn', ...args],
       { log: context.log('gateway') });
       await waitFor('the gateway ready', async () => (await fetch(`http://127.0.0.1:${admin}/health/ready`)).ok);
-      return { child, port, admin, load: [] };
+      return { child, port, admin, load };
     },
   };
 }
@@ -110,6 +111,64 @@ function node(name, about, script) {
     },
   };
 }
+
+// A certificate for this run, made once: { cert, key }.
+function certificate(context) {
+  const [cert, key] = ['tls.crt', 'tls.key'].map((file) => join(context.folder, file));
+  if (!existsSync(cert))
+    execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', key, '-out', cert,
+      '-subj', '/CN=localhost', '-days', '2'], { stdio: 'ignore' });
+  return { cert, key };
+}
+
+const OVER_TLS = ['--tls', '1'];
+
+const gatewayTls = {
+  name: 'gateway, TLS',
+  about: 'sse-gateway with --tls-cert',
+  start(context) {
+    const { cert, key } = certificate(context);
+    return gateway({ args: ['--tls-cert', cert, '--tls-key', key], load: OVER_TLS }).start(context);
+  },
+};
+
+// Only NGINX is measured: the gateway behind it is on the core of the load.
+const nginxTls = {
+  name: 'NGINX, TLS',
+  about: 'NGINX that ends TLS before a gateway',
+  async start(context) {
+    const behind = await gateway({ core: context.loadCore }).start(context);
+    const port = await freePort();
+    const prefix = join(context.folder, 'nginx-tls');
+    const { cert, key } = certificate(context);
+    mkdirSync(join(prefix, 'temp'), { recursive: true });
+    writeFileSync(join(prefix, 'nginx.conf'), `
+daemon off;
+worker_processes 1;
+worker_rlimit_nofile 20000;
+pid ${prefix}/nginx.pid;
+error_log ${context.log('nginx-tls')} error;
+events { worker_connections 19000; }
+http {
+  access_log off;
+  client_body_temp_path ${prefix}/temp; proxy_temp_path ${prefix}/temp; fastcgi_temp_path ${prefix}/temp;
+  uwsgi_temp_path ${prefix}/temp; scgi_temp_path ${prefix}/temp;
+  server {
+    listen 127.0.0.1:${port} ssl backlog=4096;
+    ssl_certificate ${cert}; ssl_certificate_key ${key};
+    ssl_protocols TLSv1.2 TLSv1.3;
+    location / { proxy_pass http://127.0.0.1:${behind.port}; proxy_http_version 1.1; proxy_set_header Connection "";
+                 proxy_buffering off; proxy_read_timeout 1h; }
+  }
+}
+`);
+    const child = start(context.core, ['nginx', '-p', prefix, '-c', join(prefix, 'nginx.conf')], { log: context.log('nginx-tls') });
+    await listening('NGINX', child, port);
+    return { child, port, load: OVER_TLS, behind: [behind.child] };
+  },
+};
+
+export const tlsPeers = [gatewayTls, nginxTls];
 
 export const peers = [
   floor,

@@ -93,7 +93,7 @@ export async function openFirefoxPage(scope, url) {
     const [, address] = await firefox.ready('listens', () => firefox.log().match(/WebDriver BiDi listening on (\S+)/), { ms: ANSWER_MS });
     const session = await connect(`${address}/session`);
     scope.defer(() => session.socket.close());
-    await session.send('session.new', { capabilities: {} });
+    await session.send('session.new', { capabilities: { alwaysMatch: { acceptInsecureCerts: true } } });
     const { context } = await session.send('browsingContext.create', { type: 'tab' });
     const page = new Page(session, context);
     await page.goto(url);

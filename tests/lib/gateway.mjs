@@ -1,6 +1,8 @@
 // One sse-gateway under test.
 
+import fs from 'node:fs';
 import http from 'node:http';
+import https from 'node:https';
 import { GATEWAY } from './paths.mjs';
 import { freePort } from './ports.mjs';
 import { parseMetrics } from './metrics.mjs';
@@ -17,10 +19,12 @@ export class Gateway {
     /**
      * Starts a gateway on free ports, with --anonymous '*' unless `anonymous` says otherwise, and waits until it is ready
      * (`ready: 'live'`: until it is live; `ready: false`: not at all). `netns`: the namespace that it runs in, if not this one;
-     * `names`: the host names that it knows, if not this machine's.
+     * `names`: the host names that it knows, if not this machine's; `tls`: { cert, key, ca }: clients connect by TLS.
      */
-    static async start(scope, { redis, redisUrl, id, args = [], anonymous = ['*'], ready = true, env = {}, port, adminPort, netns, names, workers = Number(process.env.SSE_WORKERS ?? 2), stderr } = {}) {
+    static async start(scope, { redis, redisUrl, id, args = [], anonymous = ['*'], ready = true, env = {}, port, adminPort, netns, names, tls, workers = Number(process.env.SSE_WORKERS ?? 2), stderr } = {}) {
         const gateway = new Gateway();
+        gateway.ca = tls && fs.readFileSync(tls.ca);
+        if (tls) args = ['--tls-cert', tls.cert, '--tls-key', tls.key, ...args];
         gateway.port = port ?? (await freePort());
         gateway.adminPort = adminPort ?? (await freePort());
         gateway.host = netns?.there ?? '127.0.0.1';
@@ -36,7 +40,9 @@ export class Gateway {
 
     get(path, { port = this.port, headers = {}, ms = 5000 } = {}) {
         return new Promise((resolve, reject) => {
-            const request = http.get({ host: this.host, port, path, headers, agent: false, timeout: ms }, (response) => {
+            const secure = this.ca && port === this.port;
+            const options = { host: this.host, port, path, headers, agent: false, timeout: ms, ...(secure && { ca: this.ca, ...this.clientTls }) };
+            const request = (secure ? https : http).get(options, (response) => {
                 let body = '';
                 response.setEncoding('utf8');
                 response.on('data', (text) => (body += text));

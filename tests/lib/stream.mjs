@@ -2,6 +2,7 @@
 // stream are checked, not repaired.
 
 import net from 'node:net';
+import tls from 'node:tls';
 import { ChunkedDecoder } from './chunked.mjs';
 import { SseDecoder } from './sse_decoder.mjs';
 import { until, within } from './wait.mjs';
@@ -27,7 +28,7 @@ export class Stream {
     #chunk = [];
 
     /**
-     * Connects and asks for `path`. `keep`: keep chunks and body. `onEvent`: takes the events instead of the list.
+     * Connects and asks for `path`. `keep`: keep chunks and body. `tls`: options of tls.connect, for TLS. `onEvent`: takes the events instead of the list.
      * Resolves when the head of the answer is there.
      */
     static async open(port, path, { headers = {}, host = '127.0.0.1', ms = 30000, ...options } = {}) {
@@ -46,7 +47,8 @@ export class Stream {
         this.answered = new Promise((resolve, reject) => Object.assign(this, { resolve, reject }));
         this.closed = new Promise((resolve) => (this.onClosed = resolve));
         this.answered.catch(() => {});
-        const socket = (this.socket = net.connect({ port, host, noDelay: true }, () => socket.write(request)));
+        const connect = this.tls ? tls.connect : net.connect;
+        const socket = (this.socket = connect({ port, host, noDelay: true, ...this.tls }, () => socket.write(request)));
         socket.on('data', (bytes) => this.#take(bytes));
         socket.on('end', () => this.#ended());
         socket.on('error', (error) => this.#ended(error));

@@ -120,8 +120,9 @@ enum { OPTIONS = sizeof options / sizeof *options };
 // Not by environment and file.
 static const char *const command_line_only[] = {"config", "check-config", "print-config", "version", "help"};
 
-// These need certificates: tests/integration/redis_tls.test.mjs makes some.
-static const char *const of_tls[] = {"redis-ca", "redis-cert", "redis-key"};
+// These need certificates: tests/integration/redis_tls.test.mjs and tls.test.mjs make some.
+static const char *const of_tls[] = {"redis-ca", "redis-cert",    "redis-key",      "tls-cert",
+                                     "tls-key",  "tls-client-ca", "tls-ticket-keys"};
 
 TEST(every_option_is_in_this_test)
 {

@@ -47,7 +47,8 @@ TESTS_WITH(.setup_once = scratch_setup, .teardown_once = scratch_teardown, .setu
 #define NO_ID " is no id; use 1 to 128 printable ASCII characters without blanks and quotes"
 #define NO_RULE " is not auto, text, envelope or PATTERN=MODE; write for example chat:*=text"
 #define IS_PAGE                                                                                              \
-    " is where the gateway has pages of its own (/health, /metrics, /dashboard, /ticket); write for example /stream"
+    " is where the gateway has pages of its own (/health, /metrics, /dashboard, /ticket); write for "        \
+    "example /stream"
 #define NO_PASSWORD                                                                                          \
     "--redis: there is a user but no password; write it redis://USER:PASSWORD@HOST, or give "                \
     "--redis-password-file; a password alone is written redis://:PASSWORD@HOST"
@@ -198,6 +199,12 @@ static const struct {
      "--redis-key: --redis-cert and --redis-key belong together"},
     {{"--anonymous=a", "--redis=rediss://h", "--redis-cert=/nonexistent", "--redis-key=/x"},
      "--redis-cert: cannot use /nonexistent: No such file or directory"},
+    {{"--anonymous=a", "--tls-cert=/x", NULL},
+     "--tls-cert and --tls-key are pairs: 1 certificates and 0 keys are given"},
+    {{"--anonymous=a", "--tls-client-ca=/x", NULL}, "--tls-client-ca needs --tls-cert and --tls-key"},
+    {{"--anonymous=a", "--tls-ticket-keys=/x", NULL}, "--tls-ticket-keys needs --tls-cert and --tls-key"},
+    {{"--anonymous=a", "--tls-cert=/nonexistent", "--tls-key=/x"},
+     "--tls-cert: cannot use /nonexistent: No such file or directory"},
 };
 
 TEST_EACH(what_cannot_be_is_said_in_one_line, lines)

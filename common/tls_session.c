@@ -1,0 +1,158 @@
+#include "common/tls_session.h"
+
+#include <openssl/ssl.h>
+#include <string.h>
+
+#include "common/tls.h"
+
+void tls_session_deinit(struct tls_session *s)
+{
+    tls_records_destroy(s->records);
+    buf_free(&s->partial);
+    *s = (struct tls_session){0};
+}
+
+static bool send_record(struct tls_session *s, struct tls_wire *w, uint8_t type, const void *bytes,
+                        size_t len)
+{
+    unsigned char record[TLS_SENT_RECORD_MAX + TLS_RECORD_OVERHEAD];
+    size_t n = tls_records_seal(s->records, type, bytes, len, record);
+    return n > 0 && tls_wire_send(w, record, n);
+}
+
+static bool send_key_update(struct tls_session *s, struct tls_wire *w)
+{
+    static const unsigned char update[] = {SSL3_MT_KEY_UPDATE, 0, 0, 1, SSL_KEY_UPDATE_NOT_REQUESTED};
+    return send_record(s, w, TLS_TYPE_HANDSHAKE, update, sizeof update) &&
+           tls_records_update_sent(s->records);
+}
+
+// Tells the client (RFC 8446 section 6.2), if it can be told.
+static ssize_t fail(struct tls_session *s, struct tls_wire *w, unsigned char alert)
+{
+    const unsigned char text[] = {SSL3_AL_FATAL, alert};
+    (void)send_record(s, w, TLS_TYPE_ALERT, text, sizeof text); // the connection ends all the same
+    return TRANSPORT_LOST;
+}
+
+// A key update (RFC 8446 section 4.6.3), which stands alone in its record. There is nothing else that a client
+// may send here.
+static ssize_t take_handshake(struct tls_session *s, struct tls_wire *w, const unsigned char *bytes,
+                              size_t len)
+{
+    static const unsigned char update[] = {SSL3_MT_KEY_UPDATE, 0, 0, 1};
+    if (len != sizeof update + 1 || memcmp(bytes, update, sizeof update) != 0)
+        return fail(s, w, SSL_AD_UNEXPECTED_MESSAGE);
+    if (bytes[sizeof update] > SSL_KEY_UPDATE_REQUESTED)
+        return fail(s, w, SSL_AD_ILLEGAL_PARAMETER);
+    bool ok = tls_records_update_received(s->records);
+    if (ok && bytes[sizeof update] == SSL_KEY_UPDATE_REQUESTED)
+        ok = send_key_update(s, w);
+    return ok ? 0 : TRANSPORT_LOST;
+}
+
+static ssize_t take_alert(struct tls_session *s, struct tls_wire *w, const unsigned char *bytes, size_t len)
+{
+    if (len != 2)
+        return fail(s, w, SSL_AD_DECODE_ERROR);
+    if (bytes[1] == SSL_AD_USER_CANCELLED)
+        return 0;
+    return bytes[1] == SSL_AD_CLOSE_NOTIFY ? TRANSPORT_END : TRANSPORT_LOST;
+}
+
+// A whole record. Plain bytes that it has for the caller, maybe none; or TRANSPORT_END, TRANSPORT_LOST.
+static ssize_t take_record(struct tls_session *s, struct tls_wire *w, const unsigned char *record, char *out,
+                           size_t size)
+{
+    unsigned char plain[TLS_RECORD_BODY_MAX];
+    uint8_t type;
+    size_t len = (size_t)record[3] << 8 | record[4];
+    ssize_t n = tls_records_open(s->records, record, len, plain, &type);
+    if (n < 0)
+        return fail(s, w, SSL_AD_BAD_RECORD_MAC);
+    if ((size_t)n > TLS_RECORD_MAX || (type == TLS_TYPE_DATA && (size_t)n > size))
+        return fail(s, w, SSL_AD_RECORD_OVERFLOW);
+    switch (type) {
+    case TLS_TYPE_DATA:
+        memcpy(out, plain, (size_t)n);
+        return n;
+    case TLS_TYPE_HANDSHAKE:
+        return take_handshake(s, w, plain, (size_t)n);
+    case TLS_TYPE_ALERT:
+        return take_alert(s, w, plain, (size_t)n);
+    default:
+        return fail(s, w, SSL_AD_UNEXPECTED_MESSAGE);
+    }
+}
+
+// Takes bytes until `partial` has `len`. 0 then; TRANSPORT_WAIT_READ, TRANSPORT_LOST.
+static ssize_t collect(struct tls_session *s, struct tls_wire *w, size_t len)
+{
+    size_t missing = len > s->partial.len ? len - s->partial.len : 0;
+    size_t n = missing < w->fed_len ? missing : w->fed_len;
+    if (!buf_append(&s->partial, w->fed, n))
+        return TRANSPORT_LOST;
+    w->fed += n;
+    w->fed_len -= n;
+    return n == missing ? 0 : TRANSPORT_WAIT_READ;
+}
+
+// Where the next record begins, and how long it is in all; its header has come. 0 where it is none that may come.
+static size_t record_size(const unsigned char *header)
+{
+    size_t len = (size_t)header[3] << 8 | header[4];
+    return header[0] == TLS_TYPE_DATA && header[1] == 3 && len <= TLS_RECORD_BODY_MAX
+               ? TLS_RECORD_HEADER + len
+               : 0;
+}
+
+// The next whole record, in place where all of it was fed at once. TRANSPORT_WAIT_READ, TRANSPORT_LOST, or 0.
+static ssize_t next_record(struct tls_session *s, struct tls_wire *w, const unsigned char **record)
+{
+    bool in_place = s->partial.len == 0 && w->fed_len >= TLS_RECORD_HEADER;
+    ssize_t result = in_place ? 0 : collect(s, w, TLS_RECORD_HEADER);
+    if (result != 0)
+        return result;
+    *record = (const unsigned char *)(in_place ? w->fed : s->partial.data);
+    size_t size = record_size(*record);
+    if (size == 0)
+        return fail(s, w, SSL_AD_UNEXPECTED_MESSAGE);
+    if (in_place && w->fed_len >= size) {
+        w->fed += size;
+        w->fed_len -= size;
+        return 0;
+    }
+    result = collect(s, w, size);
+    *record = (const unsigned char *)s->partial.data;
+    return result;
+}
+
+ssize_t tls_session_read(struct tls_session *s, struct tls_wire *w, char *bytes, size_t size)
+{
+    ssize_t result = 0;
+    while (result == 0) {
+        const unsigned char *record;
+        result = next_record(s, w, &record);
+        if (result != 0)
+            break;
+        result = take_record(s, w, record, bytes, size);
+        buf_free(&s->partial);
+    }
+    return result;
+}
+
+ssize_t tls_session_write(struct tls_session *s, struct tls_wire *w, const char *bytes, size_t len)
+{
+    size_t n = len < TLS_SENT_RECORD_MAX ? len : TLS_SENT_RECORD_MAX;
+    if (tls_records_is_worn(s->records) && !send_key_update(s, w))
+        return TRANSPORT_LOST;
+    return send_record(s, w, TLS_TYPE_DATA, bytes, n) ? (ssize_t)n : TRANSPORT_LOST;
+}
+
+bool tls_session_shutdown(struct tls_session *s, struct tls_wire *w)
+{
+    static const unsigned char text[] = {SSL3_AL_WARNING, SSL_AD_CLOSE_NOTIFY};
+    bool ok = s->said_end || send_record(s, w, TLS_TYPE_ALERT, text, sizeof text);
+    s->said_end = true;
+    return ok;
+}

@@ -1,0 +1,169 @@
+// Records between two ends that share secrets, and a connection whose key has encrypted enough. What OpenSSL says
+// to them is in test_tls_stream.c.
+#include "common/tls_session.h"
+
+#include <string.h>
+
+#include "common/tls.h"
+
+#include "tests/unit/lib/unit_main.h"
+
+#define AES_128 0x1301
+
+static struct tls_crypt *crypt;
+static struct tls_records *client;
+static struct tls_session server;
+static struct tls_wire wire;
+static unsigned char sent[4096];
+static size_t sent_len;
+static const unsigned char secret_a[TLS_SECRET_MAX] = "a", secret_b[TLS_SECRET_MAX] = "b";
+
+static ssize_t on_send(void *ctx, const char *bytes, size_t len)
+{
+    (void)ctx;
+    ck_assert_uint_le(sent_len + len, sizeof sent);
+    memcpy(sent + sent_len, bytes, len);
+    sent_len += len;
+    return (ssize_t)len;
+}
+
+static void setup(void)
+{
+    crypt = tls_crypt_create();
+    ck_assert_ptr_nonnull(crypt);
+    client = tls_records_create(crypt, AES_128, secret_b, secret_a, 0);
+    server = (struct tls_session){.records = tls_records_create(crypt, AES_128, secret_a, secret_b, 0)};
+    ck_assert(client && server.records);
+    wire = (struct tls_wire){.send = on_send};
+    sent_len = 0;
+}
+
+static void teardown(void)
+{
+    tls_session_deinit(&server);
+    tls_records_destroy(client);
+    tls_crypt_destroy(crypt);
+    buf_free(&wire.waiting);
+}
+
+TESTS_WITH(.setup = setup, .teardown = teardown);
+
+// What the client reads of the record at sent[*at]; its type goes to `type`.
+static size_t open_next(size_t *at, unsigned char *out, uint8_t *type)
+{
+    size_t len = (size_t)sent[*at + 3] << 8 | sent[*at + 4];
+    ssize_t n = tls_records_open(client, sent + *at, len, out, type);
+    ck_assert_int_ge(n, 0);
+    *at += TLS_RECORD_HEADER + len;
+    return (size_t)n;
+}
+
+TEST(a_suite_that_is_not_known_has_no_records)
+{
+    ck_assert_ptr_null(tls_records_create(crypt, 0x1304, secret_a, secret_b, 0));
+    ck_assert_ptr_null(tls_records_create(crypt, 0xc02b, secret_a, secret_b, 0));
+}
+
+TEST(no_record_looks_like_the_one_before_it)
+{
+    ck_assert_int_eq(tls_session_write(&server, &wire, "same", 4), 4);
+    size_t len = sent_len;
+    ck_assert_int_eq(tls_session_write(&server, &wire, "same", 4), 4);
+    ck_assert_uint_eq(sent_len, 2 * len);
+    ck_assert_mem_ne(sent + TLS_RECORD_HEADER, sent + len + TLS_RECORD_HEADER, len - TLS_RECORD_HEADER);
+}
+
+TEST(a_key_that_has_encrypted_enough_is_replaced_before_the_next_record)
+{
+    unsigned char out[64];
+    uint8_t type;
+    size_t at = 0;
+    tls_records_destroy(server.records);
+    server.records = tls_records_create(crypt, AES_128, secret_a, secret_b, TLS_RECORDS_PER_KEY - 1);
+    ck_assert(!tls_records_is_worn(server.records));
+    ck_assert_int_eq(tls_session_write(&server, &wire, "last", 4), 4);
+    ck_assert(tls_records_is_worn(server.records));
+    sent_len = 0;
+    ck_assert_int_eq(tls_session_write(&server, &wire, "next", 4), 4);
+    ck_assert(!tls_records_is_worn(server.records));
+    // The key update stands under the old key, and the record behind it under the new one, which begins anew.
+    ck_assert_uint_gt(sent_len, 2 * TLS_RECORD_OVERHEAD);
+    at = TLS_RECORD_OVERHEAD + 5;
+    ck_assert(tls_records_update_received(client));
+    ck_assert_uint_eq(open_next(&at, out, &type), 4);
+    ck_assert_mem_eq(out, "next", 4);
+    ck_assert_uint_eq(type, TLS_TYPE_DATA);
+    ck_assert_uint_eq(at, sent_len);
+}
+
+static ssize_t receive(uint8_t type, const void *bytes, size_t len, char *out, size_t size)
+{
+    unsigned char record[256];
+    size_t n = tls_records_seal(client, type, bytes, len, record);
+    ck_assert_uint_gt(n, 0);
+    wire.fed = (const char *)record;
+    wire.fed_len = n;
+    return tls_session_read(&server, &wire, out, size);
+}
+
+TEST(data_that_is_empty_says_nothing)
+{
+    char out[8];
+    ck_assert_int_eq(receive(TLS_TYPE_DATA, "", 0, out, sizeof out), TRANSPORT_WAIT_READ);
+    ck_assert_int_eq(receive(TLS_TYPE_DATA, "abc", 3, out, sizeof out), 3);
+}
+
+// type, what it holds, its length, what the server makes of it, the alert it answers with (0: none)
+static const struct {
+    uint8_t type;
+    const char *bytes;
+    size_t len;
+    ssize_t result;
+    unsigned char alert;
+} odd[] = {
+    {TLS_TYPE_ALERT, "\x01\x00", 2, TRANSPORT_END, 0},       // close_notify
+    {TLS_TYPE_ALERT, "\x01\x5a", 2, TRANSPORT_WAIT_READ, 0}, // user_canceled
+    {TLS_TYPE_ALERT, "\x02\x28", 2, TRANSPORT_LOST, 0},      // handshake_failure
+    {TLS_TYPE_ALERT, "\x01", 1, TRANSPORT_LOST, 50},         // decode_error
+    {TLS_TYPE_ALERT, "\x01\x00\x01\x00", 4, TRANSPORT_LOST, 50},
+    {TLS_TYPE_HANDSHAKE, "\x18\x00\x00\x01\x02", 5, TRANSPORT_LOST, 47}, // a key update of no kind
+    {TLS_TYPE_HANDSHAKE, "\x18\x00\x00\x01", 4, TRANSPORT_LOST, 10},     // half a key update
+    {TLS_TYPE_HANDSHAKE, "\x01\x00\x00\x00", 4, TRANSPORT_LOST, 10},     // ClientHello: a renegotiation
+    {TLS_TYPE_HANDSHAKE, "", 0, TRANSPORT_LOST, 10},
+    {20, "\x01", 1, TRANSPORT_LOST, 10}, // ChangeCipherSpec
+    {0, "", 0, TRANSPORT_LOST, 20},      // padding alone
+};
+
+TEST_EACH(what_else_a_client_may_send_and_what_not, odd)
+{
+    unsigned char out[64];
+    uint8_t type;
+    size_t at = 0;
+    ck_assert_int_eq(receive(odd[_i].type, odd[_i].bytes, odd[_i].len, (char *)out, sizeof out),
+                     odd[_i].result);
+    ck_assert_uint_eq(sent_len > 0, odd[_i].alert > 0);
+    if (sent_len == 0)
+        return;
+    ck_assert_uint_eq(open_next(&at, out, &type), 2);
+    ck_assert_uint_eq(type, TLS_TYPE_ALERT);
+    ck_assert_uint_eq(out[0], 2);
+    ck_assert_uint_eq(out[1], odd[_i].alert);
+}
+
+TEST(a_key_update_that_asks_for_one_gets_one)
+{
+    unsigned char out[64];
+    uint8_t type;
+    size_t at = 0;
+    ck_assert_int_eq(receive(TLS_TYPE_HANDSHAKE, "\x18\x00\x00\x01\x01", 5, (char *)out, sizeof out),
+                     TRANSPORT_WAIT_READ);
+    ck_assert(tls_records_update_sent(client));
+    ck_assert_uint_eq(open_next(&at, out, &type), 5);
+    ck_assert_uint_eq(type, TLS_TYPE_HANDSHAKE);
+    ck_assert_mem_eq(out, "\x18\x00\x00\x01\x00", 5);
+    ck_assert(tls_records_update_received(client));
+    ck_assert_int_eq(receive(TLS_TYPE_DATA, "abc", 3, (char *)out, sizeof out), 3);
+    ck_assert_int_eq(tls_session_write(&server, &wire, "def", 3), 3);
+    ck_assert_uint_eq(open_next(&at, out, &type), 3);
+    ck_assert_mem_eq(out, "def", 3);
+}
