@@ -70,7 +70,10 @@ test('a wake-up that is lost: the thread that it was meant for finds its mail al
     await torture(t, (run) => casesOf(run, 'eventfd_write', [2], { to: 6 }));
 });
 
-const SHAPES = [[undefined, 'plain sockets', 'trickle'], ['redis-tls', 'TLS to Redis', 'tls_trickle'], ['tokens', 'tokens', 'tokens_trickle']];
+const SHAPES = [
+    [undefined, 'plain sockets', 'trickle'], ['redis-tls', 'TLS to Redis', 'tls_trickle'], ['tokens', 'tokens', 'tokens_trickle'],
+    ['tls', 'TLS to clients', 'clients_trickle'],
+];
 for (const [shape, what, trickle] of SHAPES) {
     test(`bytes that come and go one by one, with ${what}: slower, and nothing else`, async (t) => {
         await torture(t, async () => [1, 2].map((workers) => ({ call: trickle, nth: 0, workers })), { shape });

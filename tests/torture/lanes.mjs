@@ -38,7 +38,7 @@ export async function casesOf(run, call, workers, { from, to, times = 1, places 
  * there are. `shape`: of the calls that CALLS has for that; undefined: of all others.
  */
 export async function* sample(run, { shape, ms, workers = 2 }) {
-    const { calls: allocations, made, faults } = await run({ call: { 'redis-tls': 'tls_malloc', tokens: 'tokens_malloc' }[shape] ?? 'malloc', nth: 0, workers });
+    const { calls: allocations, made, faults } = await run({ call: { 'redis-tls': 'tls_malloc', tokens: 'tokens_malloc', tls: 'clients_malloc' }[shape] ?? 'malloc', nth: 0, workers });
     if (faults.length > 0) throw new Error(`where nothing fails: ${faults.join('; ')}`);
     const end = performance.now() + ms;
     const totals = { ...made, malloc: allocations, eventfd_write: made.write };
@@ -60,12 +60,17 @@ function token(secret) {
     return `${signed}.${crypto.createHmac('sha256', secret).update(signed).digest('base64url')}`;
 }
 
-/** { redis, client } with the function library, and what a gateway of that shape is given: { args, anonymous }, its clients: { headers }. */
+/** { redis, client } with the function library, and what a gateway of that shape is given: { args, anonymous, tls }, its clients: { headers, clientTls }. */
 async function startServer(scope, shape) {
-    const ca = shape === 'redis-tls' && (await Authority.create(scope));
-    const redis = await Redis.start(scope, { secure: ca && { ca, ...(await ca.sign('redis')) } });
+    const ca = shape?.includes('tls') && (await Authority.create(scope));
+    const pair = ca && (await ca.sign('localhost'));
+    const redis = await Redis.start(scope, { secure: shape === 'redis-tls' && { ca, ...pair } });
     const client = connect(scope, redis);
     await load(client);
+    if (shape?.startsWith('tls')) {
+        const clientTls = { ca: fs.readFileSync(ca.cert), ...(shape === 'tls1.2' && { maxVersion: 'TLSv1.2' }) };
+        return { redis, client, args: [], tls: { ...pair, ca: ca.cert }, clientTls };
+    }
     if (shape !== 'tokens') return { redis, client, args: ca ? ['--redis-ca', ca.cert] : [] };
     const secret = crypto.randomBytes(32).toString('hex');
     const file = path.join(scope.folder, `secret-${redis.port}`);

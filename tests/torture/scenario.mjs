@@ -44,7 +44,16 @@ export const CALLS = {
     tokens_send: { call: 'send', errors: { EPIPE: 32, EAGAIN: 11 }, most: 20, from: 'ready', shape: 'tokens' },
     tokens_sendmsg: { call: 'sendmsg', errors: { ECONNRESET: 104, EAGAIN: 11 }, most: 20, from: 'ready', shape: 'tokens' },
     tokens_recv: { call: 'recv', errors: { ECONNRESET: 104, ENOMEM: 12 }, most: 20, from: 'ready', shape: 'tokens' },
+    clients_recv: { call: 'recv', errors: { ECONNRESET: 104, EINTR: 4, EAGAIN: 11, ENOMEM: 12 }, most: 60, from: 'ready', shape: 'tls' },
+    clients_send: { call: 'send', errors: { EPIPE: 32, EINTR: 4, EAGAIN: 11, ENOBUFS: 105 }, most: 60, from: 'ready', shape: 'tls' },
+    clients_SSL_new: { call: 'SSL_new', errors: { ENOMEM: 12 }, from: 'ready', shape: 'tls' },
+    clients_SSL_do_handshake: { call: 'SSL_do_handshake', errors: { ENOMEM: 12, ECONNRESET: 104 }, from: 'ready', shape: 'tls' },
+    clients_SSL_read_ex: { call: 'SSL_read_ex', errors: { ENOMEM: 12, ECONNRESET: 104 }, most: 60, from: 'ready', shape: 'tls1.2' },
+    clients_SSL_write_ex: { call: 'SSL_write_ex', errors: { ENOMEM: 12, EPIPE: 32 }, most: 60, from: 'ready', shape: 'tls1.2' },
+    clients_SSL_shutdown: { call: 'SSL_shutdown', errors: { ENOMEM: 12, EPIPE: 32 }, from: 'ready', shape: 'tls1.2' },
+    clients_malloc: { call: 'malloc', errors: { ENOMEM: 12 }, most: 500, from: 'ready', shape: 'tls' },
     trickle: { trickle: true, from: 'start' },
+    clients_trickle: { trickle: true, from: 'start', shape: 'tls' },
     tokens_trickle: { trickle: true, from: 'start', shape: 'tokens' },
     tls_trickle: { trickle: true, from: 'start', shape: 'redis-tls' },
 };
@@ -54,13 +63,13 @@ class Scenario {
     sources = [];
     published = new Map(); // channel -> how many
 
-    constructor(name, { redis, client, headers, gateway }) {
-        Object.assign(this, { redis, client, headers, gateway });
+    constructor(name, { redis, client, headers, clientTls, gateway }) {
+        Object.assign(this, { redis, client, headers, clientTls, gateway });
         this.channels = { d1: `d1:${name}`, d2: `d2:${name}`, p1: `p1:${name}`, p2: `p2:${name}` };
     }
 
     open(settings) {
-        const source = new Source(this.gateway.port, { ...settings, headers: this.headers }).start();
+        const source = new Source(this.gateway.port, { ...settings, headers: this.headers, tls: this.clientTls }).start();
         this.sources.push(source);
         return source;
     }
@@ -174,7 +183,7 @@ export async function runCase(scope, server, { call, error = 0, nth, times = 1, 
     const own = { folder, undo: [], defer(f) { this.undo.push(f); } };
     const args = ['--retry', '100ms', '--drain-timeout', '3s', '--log-level', 'debug', ...server.args];
     const redisUrl = server.redis.url.replace('127.0.0.1', 'localhost'); // a name, which has to be looked up
-    const gateway = await Gateway.start(own, { redisUrl, env: control.env, args, anonymous: server.anonymous, workers, ready: false });
+    const gateway = await Gateway.start(own, { redisUrl, env: control.env, args, anonymous: server.anonymous, workers, ready: false, tls: server.tls });
     const { process } = gateway;
     const scenario = new Scenario(path.basename(folder), { ...server, gateway });
     let end = 'drained';

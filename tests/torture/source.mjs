@@ -21,9 +21,9 @@ export class Source {
     #began = false;
     #retry = FIRST_RETRY_MS;
 
-    /** `durable` and `plain`: its channels. `query`: what its URL has beside them; `headers`: lines of its head. */
-    constructor(port, { durable = [], plain = [], query = '', headers = '' }) {
-        Object.assign(this, { port, durable, plain, headers });
+    /** `durable` and `plain`: its channels. `query`: what its URL has beside them; `headers`: lines of its head; `tls`: options of tls.connect, for TLS. */
+    constructor(port, { durable = [], plain = [], query = '', headers = '', tls }) {
+        Object.assign(this, { port, durable, plain, headers, tls });
         this.channels = [...durable, ...plain];
         this.path = `/stream?${this.channels.map((c) => `channel=${c}`).join('&')}${query}`;
     }
@@ -58,7 +58,7 @@ export class Source {
     }
 
     async #connect() {
-        const stream = (this.stream = new Stream());
+        const stream = (this.stream = Object.assign(new Stream(), { tls: this.tls }));
         stream.onEvent = (event) => this.#take(event);
         stream.onFault = (error) => {
             this.#fault(`a broken stream: ${error.message}`);
