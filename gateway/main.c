@@ -63,8 +63,10 @@ static int usage_error(const char *error)
 static bool set_capacity(struct gateway *g)
 {
     const struct config *c = &g->config;
-    const struct capacity_needs needs = {
-        .workers = c->workers, .listeners = c->listen.count, .redis = c->redis_url.kind};
+    const struct capacity_needs needs = {.workers = c->workers,
+                                         .listeners = c->listen.count,
+                                         .redis = c->redis_url.kind,
+                                         .asks = c->revokes || c->ticket_keys};
     struct capacity capacity;
     char error[512];
     if (capacity_share(capacity_raise_limit(), capacity_reserved(&needs), c->max_connections, &capacity,
@@ -149,6 +151,8 @@ static void fill_settings(struct gateway *g)
         .anonymous = (const char *const *)c->anonymous.items,
         .anonymous_count = c->anonymous.count,
         .authenticator = c->authenticator,
+        .ticket_keys = c->ticket_keys,
+        .revocation = c->revokes,
         .token_cookie = off_is_none(c->token_cookie),
         .token_query = off_is_none(c->token_query),
         .max_channels = c->max_channels,
@@ -204,6 +208,8 @@ static bool create_bus(struct gateway *g)
         .payload = g->config.payload,
         .durable = g->config.durable_patterns,
         .durable_count = g->config.durable_count,
+        .asks = g->config.revokes || g->config.ticket_keys,
+        .revokes = g->config.revokes,
         .workers = g->worker_boxes,
         .worker_count = g->config.workers,
     };

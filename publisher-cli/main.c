@@ -7,6 +7,7 @@
 #include "publisher-cli/message.h"
 #include "publisher-cli/publish.h"
 #include "publisher-cli/report.h"
+#include "publisher-cli/revoke.h"
 #include "publisher-cli/settings.h"
 
 #include <errno.h>
@@ -15,6 +16,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum exit_status { EXIT_PUBLISHED = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };
@@ -260,6 +262,37 @@ static enum exit_status install(const struct settings *settings)
     return status;
 }
 
+#define REVOKE_FOR_S 86400
+
+static enum exit_status run_revocation(const struct settings *settings)
+{
+    struct run run = {.settings = settings};
+    uint64_t now = (uint64_t)time(NULL), receivers = 0;
+    bool is_target = derive_target(&run), key_is_set = false;
+    struct revocation revocation = {.subject = settings->revoke_subject,
+                                    .token = settings->revoke_token,
+                                    .for_s = REVOKE_FOR_S,
+                                    .is_sharded = run.url.sharded};
+    enum exit_status status = EXIT_PUBLISHED;
+    if (settings->revoke_for != OPTION_UNSET)
+        revocation.for_s = (settings->revoke_for + 999) / 1000;
+    if (settings->until != OPTION_UNSET)
+        revocation.for_s = settings->until > now ? settings->until - now : 0;
+    const char *problem = revocation.for_s == 0 ? "--until: that time is past" : revoke_problem(&revocation);
+    if (!is_target || problem)
+        status = fail(EXIT_USAGE, is_target ? problem : run.failure.text);
+    else if (!revoke_send(&run.target, &revocation, &key_is_set, &receivers, &run.failure))
+        status = fail(EXIT_REFUSED, run.failure.text);
+    else
+        report_revocation(settings, revocation.subject ? revocation.subject : revocation.token,
+                          now + revocation.for_s, receivers);
+    if (key_is_set && status == EXIT_REFUSED)
+        fprintf(stderr, "sse-publish: new streams are refused, but gateways were not told to end the open "
+                        "ones; try again\n");
+    redis_url_deinit(&run.url);
+    return status;
+}
+
 static enum exit_status run_with(const struct settings *settings, int argc, char **argv)
 {
     struct run run = {.settings = settings,
@@ -272,6 +305,8 @@ static enum exit_status run_with(const struct settings *settings, int argc, char
         return fail(EXIT_USAGE, problem);
     if (settings->install)
         return install(settings);
+    if (settings->revoke_subject || settings->revoke_token)
+        return run_revocation(settings);
     run.channel = argv[0];
     run.data = argc == 2 && strcmp(argv[1], "-") != 0 ? argv[1] : NULL;
     problem = channel_problem(run.channel);

@@ -90,6 +90,23 @@ void report_install(const struct settings *settings, const char *server, enum in
                version > function_library_version ? ", and is newer than this sse-publish" : "");
 }
 
+void report_revocation(const struct settings *settings, const char *name, uint64_t until_s,
+                       uint64_t receivers)
+{
+    if (settings->json)
+        printf("{\"%s\":\"", settings->revoke_subject ? "subject" : "token");
+    for (const char *at = name; *at; at++) {
+        if (settings->json && (unsigned char)*at < 0x20)
+            printf("\\u%04x", (unsigned)*at);
+        else
+            printf(settings->json && (*at == '"' || *at == '\\') ? "\\%c" : "%c", *at);
+    }
+    if (settings->json)
+        printf("\",\"until\":%" PRIu64 ",\"receivers\":%" PRIu64 "}\n", until_s, receivers);
+    else
+        printf(": revoked until %" PRIu64 ", %" PRIu64 " gateway%s\n", until_s, receivers, plural(receivers));
+}
+
 // Messages that Redis may have taken must be looked up by a person: sent again, they might be there twice.
 void report_failure(const struct settings *settings, const char *reason,
                     const struct publisher_totals *totals)

@@ -12,6 +12,10 @@ void report_lines(const struct settings *settings, const char *channel,
 void report_install(const struct settings *settings, const char *server, enum install_result result,
                     long long version);
 
+// `name` of a user or a token is refused until `until_s` (Unix time).
+void report_revocation(const struct settings *settings, const char *name, uint64_t until_s,
+                       uint64_t receivers);
+
 // `reason` in one line, with the event or the lines that it is about.
 void report_failure(const struct settings *settings, const char *reason,
                     const struct publisher_totals *totals);

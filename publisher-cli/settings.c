@@ -57,6 +57,37 @@ static const struct option_spec specs[] = {
      .properties = OPTION_COMMAND_LINE,
      AT(install),
      .help = "Load the functions for durable events into Redis, where they are missing or older, and exit"},
+    {.name = "revoke-subject",
+     .argument = "SUB",
+     .group = "Revoking",
+     .type = OPTION_STRING,
+     .properties = OPTION_COMMAND_LINE,
+     AT(revoke_subject),
+     .help =
+         "End the open streams of this user (the claim sub of its tokens), refuse the tokens that it has by "
+         "now, and exit"},
+    {.name = "revoke-token",
+     .argument = "JTI",
+     .type = OPTION_STRING,
+     .properties = OPTION_COMMAND_LINE,
+     AT(revoke_token),
+     .help = "The same for one token (its claim jti)"},
+    {.name = "for",
+     .argument = "TIME",
+     .type = OPTION_DURATION,
+     .properties = OPTION_COMMAND_LINE,
+     AT(revoke_for),
+     .min = 1000,
+     .max = UINT64_C(1000000000000),
+     .default_note = "24h",
+     .help = "How long they are refused: no less than tokens last"},
+    {.name = "until",
+     .argument = "UNIXTIME",
+     .type = OPTION_UINT,
+     .properties = OPTION_COMMAND_LINE,
+     AT(until),
+     .max = UINT64_C(100000000000),
+     .help = "Until when they are refused, in place of --for"},
     {.name = "lines",
      .group = "Input and output",
      .type = OPTION_FLAG,
@@ -109,8 +140,23 @@ static bool publishes(const struct settings *settings)
            settings->keep_for != OPTION_UNSET;
 }
 
+static const char *revoke_problem_of(const struct settings *settings, int argc)
+{
+    if (argc > 0 || publishes(settings) || settings->install)
+        return "--revoke-subject and --revoke-token publish nothing; use them alone";
+    if (settings->revoke_subject && settings->revoke_token)
+        return "--revoke-subject and --revoke-token: one at a time";
+    if (settings->revoke_for != OPTION_UNSET && settings->until != OPTION_UNSET)
+        return "--for and --until: one of the two";
+    return NULL;
+}
+
 const char *settings_problem(const struct settings *settings, int argc)
 {
+    if (settings->revoke_subject || settings->revoke_token)
+        return revoke_problem_of(settings, argc);
+    if (settings->revoke_for != OPTION_UNSET || settings->until != OPTION_UNSET)
+        return "--for and --until are for --revoke-subject and --revoke-token";
     if (settings->install)
         return argc > 0 || publishes(settings) ? "--install publishes nothing; use it alone" : NULL;
     if (argc == 0)

@@ -10,9 +10,10 @@
 
 struct settings {
     struct redis_options redis;
-    char *event, *id;
+    char *event, *id, *revoke_subject, *revoke_token;
     uint64_t max_message, timeout;
     uint64_t retry, keep, keep_for; // may be OPTION_UNSET
+    uint64_t revoke_for, until;     // likewise
     bool durable, install, lines, json, help, version;
 };
 

@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "gateway/bus/bus_env.h"
 #include "gateway/bus/cluster.h"
+#include "gateway/bus/revocation.h"
 #include "gateway/threads/thread.h"
 
 #define TICK_S 1.0
@@ -22,6 +23,7 @@ struct bus {
     struct ev_loop *loop;
     struct mailbox *inbox;
     struct cluster *cluster;
+    struct revocation revocation;
     struct counters counters;
     struct channel_mails waiting; // mails that wait for memory, in the order of posting
     ev_prepare end_of_turn;
@@ -95,6 +97,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
     counter_set(&b->counters, COUNTER_CONNECTION_BYTES, channels_bytes(&b->channels));
     retry_waiting(b);
     cluster_tick(b->cluster);
+    revocation_retry(&b->revocation);
     atomic_store_explicit(&b->alive_at, clock_monotonic_ms(), memory_order_relaxed);
 }
 
@@ -119,6 +122,9 @@ static void on_mail(void *ctx, const struct mail *mail, bool more)
     case MAIL_UNWANTED:
     case MAIL_HISTORY:
         on_channel_mail(b, mail);
+        break;
+    case MAIL_ASK:
+        cluster_ask(b->cluster, mail->from, mail->question);
         break;
     case MAIL_STOP:
         ev_break(b->loop, EVBREAK_ALL);
@@ -146,9 +152,12 @@ static bool bus_open_redis(struct bus *b)
                               .max_message = s->max_message,
                               .sharded = s->sharded,
                               .durable = s->durable,
-                              .durable_count = s->durable_count};
+                              .durable_count = s->durable_count,
+                              .asks = s->asks};
+    b->revocation = (struct revocation){.env = &b->env};
     b->cluster = cluster_create(&b->env);
-    return b->cluster != NULL;
+    return b->cluster && (!s->revokes || cluster_listen(b->cluster, REVOCATION_CHANNEL, &revocation_handler,
+                                                        &b->revocation));
 }
 
 static bool bus_open_loop(struct bus *b)

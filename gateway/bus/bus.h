@@ -27,6 +27,8 @@ struct bus_settings {
     struct payload_policy payload; // borrowed rules
     const char *const *durable;    // borrowed: patterns of channels that may have a history
     size_t durable_count;
+    bool asks;                      // workers may post MAIL_ASK
+    bool revokes;                   // revocations are listened to, and told by MAIL_ANSWER and MAIL_RECHECK
     struct mailbox *const *workers; // borrowed; where frames go, by index
     size_t worker_count;
 };
@@ -35,7 +37,7 @@ struct bus_settings {
 struct bus *bus_create(const struct bus_settings *settings);
 // False where the thread cannot be created. No effect where the bus runs in a worker's loop.
 bool bus_start(struct bus *b);
-// Where workers post: MAIL_WANTED, MAIL_UNWANTED, MAIL_HISTORY. Any thread; in a worker's loop, that
+// Where workers post: MAIL_WANTED, MAIL_UNWANTED, MAIL_HISTORY, MAIL_ASK. Any thread; in a worker's loop, that
 // worker's.
 struct mailbox *bus_mailbox(struct bus *b);
 // Reads the connections to Redis now, without waiting for the loop to report them readable; posts mails and

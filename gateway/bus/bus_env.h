@@ -26,6 +26,7 @@ struct bus_env {
     bool sharded;                // sharded Pub/Sub
     const char *const *durable;  // patterns of channels that may have a history
     size_t durable_count;
+    bool asks; // workers may ask questions (questions.h)
 
     // Of a cluster; NULL where there is one server.
     struct cluster *cluster;

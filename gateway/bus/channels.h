@@ -39,6 +39,7 @@ struct channel_handler {
     void (*on_message)(void *ctx, const char *payload, size_t len);
     void (*on_subscribed)(void *ctx);
     void (*on_unsubscribed)(void *ctx); // by the server; the connection is still open
+    bool of_node;                       // the channel stays at its node, whatever the slots are
 };
 
 // The resume position query of a channel (bus/resume.h): how far its history has got.

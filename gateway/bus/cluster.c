@@ -6,6 +6,7 @@
 #include "common/clock.h"
 #include "common/jitter.h"
 #include "common/log.h"
+#include "gateway/bus/questions.h"
 #include "gateway/bus/resume.h"
 #include "gateway/bus/subscriptions.h"
 #include "gateway/redis/cluster_map.h"
@@ -167,8 +168,8 @@ static void move_to_owner(void *ctx, struct bus_channel *c)
 {
     const struct cluster *cl = ctx;
     struct node *n = subscriber_of(cl, c->slot);
-    if (c->handler)
-        return; // the canary's channel stays at its node
+    if (c->handler && c->handler->of_node)
+        return;
     if (n)
         node_take_channel(n, c);
     else
@@ -368,6 +369,24 @@ bool cluster_history(struct cluster *cl, unsigned worker, struct channel_ref cha
         return !n->history || history_ask_page(n->history, worker, channel, query);
     delivery_page_lost(cl->env->delivery, worker, query->number);
     return true;
+}
+
+void cluster_ask(struct cluster *cl, unsigned worker, struct question *q)
+{
+    if (cl->env->asks && cl->count > 0)
+        questions_ask(cl->nodes[0]->questions, worker, q);
+    else
+        questions_tell(cl->env, worker, q);
+}
+
+bool cluster_listen(struct cluster *cl, const char *name, const struct channel_handler *handler, void *ctx)
+{
+    const struct channel_ref ref = channel_ref(name, strlen(name));
+    struct bus_channel *c =
+        channels_add_internal(cl->env->channels, ref, slot_of(cl, ref.name, ref.len), handler, ctx);
+    if (c)
+        move_to_owner(cl, c);
+    return c != NULL;
 }
 
 void cluster_read(struct cluster *cl)

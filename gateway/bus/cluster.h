@@ -25,6 +25,12 @@ void cluster_unwant(struct cluster *cl, unsigned worker, struct channel_ref chan
 bool cluster_history(struct cluster *cl, unsigned worker, struct channel_ref channel,
                      const struct history_query *query);
 
+// Takes `q` of worker `worker`: MAIL_ANSWER follows (questions.h).
+void cluster_ask(struct cluster *cl, unsigned worker, struct question *q);
+// Subscribes an internal channel, whose messages come to `handler` (static). Once, before the loop runs. False
+// when out of memory.
+bool cluster_listen(struct cluster *cl, const char *name, const struct channel_handler *handler, void *ctx);
+
 // Reads the subscribers' connections now, without waiting for the loop to report them readable.
 void cluster_read(struct cluster *cl);
 // At the end of a turn: FRESH channels go to Redis in few commands.

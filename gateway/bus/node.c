@@ -5,6 +5,7 @@
 
 #include "common/container_of.h"
 #include "common/log.h"
+#include "gateway/bus/questions.h"
 #include "gateway/bus/resume.h"
 #include "gateway/bus/subscriptions.h"
 #include "gateway/redis/cluster_map.h"
@@ -105,6 +106,9 @@ static void on_refused(void *ctx, uint32_t batch, size_t count, const char *erro
     if (!denied->handler)
         log_warn("redis", "cannot subscribe to %.*s: %s; its new streams are refused until Redis allows it",
                  (int)denied->entry.len, denied->name, error);
+    else if (!denied->handler->of_node)
+        log_error("redis", "cannot subscribe to %.*s: %s; revoked users keep their open streams",
+                  (int)denied->entry.len, denied->name, error);
     denied->told_denied = true;
 }
 
@@ -136,6 +140,8 @@ static void on_down(void *ctx)
     canary_lost(n->canary);
     if (n->history)
         history_reconnect(n->history);
+    if (n->questions)
+        questions_reconnect(n->questions);
     if (n->env->cluster)
         node_channels_each(&n->channels, unconfirm_if_active, n->env->delivery);
     else
@@ -181,8 +187,10 @@ void node_give_up_channel(struct bus_channel *c)
 
 static bool add_canary_channel(struct node *n)
 {
-    static const struct channel_handler handler = {
-        .on_message = canary_back, .on_subscribed = canary_listen, .on_unsubscribed = canary_unheard};
+    static const struct channel_handler handler = {.on_message = canary_back,
+                                                   .on_subscribed = canary_listen,
+                                                   .on_unsubscribed = canary_unheard,
+                                                   .of_node = true};
     const char *name = canary_channel(n->canary);
     const struct channel_ref ref = channel_ref(name, strlen(name));
     uint16_t slot = n->env->sharded ? cluster_slot(name, ref.len) : 0;
@@ -258,7 +266,8 @@ struct node *node_create(struct bus_env *env, const struct redis_address *at, ui
     n->url = at ? &n->url_in_cluster : env->url;
     node_channels_init(&n->channels, env->channels);
     if ((!at || cluster_node_url(env->url, at, &n->url_in_cluster)) && resume_open(n) &&
-        (n->pubsub = open_pubsub(n)) && (n->canary = open_canary(n, canary_slot)) && add_canary_channel(n))
+        (!env->asks || (n->questions = questions_create(n))) && (n->pubsub = open_pubsub(n)) &&
+        (n->canary = open_canary(n, canary_slot)) && add_canary_channel(n))
         return n;
     node_destroy(n);
     return NULL;
@@ -283,6 +292,7 @@ void node_destroy(struct node *n)
     redis_pubsub_destroy(n->pubsub);
     canary_destroy(n->canary);
     history_destroy(n->history);
+    questions_destroy(n->questions);
     redis_url_deinit(&n->url_in_cluster);
     free(n);
 }

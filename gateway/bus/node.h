@@ -12,6 +12,8 @@
 #include "gateway/redis/history.h"
 #include "gateway/redis/redis_pubsub.h"
 
+struct questions;
+
 struct node {
     struct bus_env *env;             // borrowed
     struct node_channels channels;   // that are subscribed here, or will be
@@ -21,9 +23,10 @@ struct node {
     struct redis_pubsub *pubsub;
     struct canary *canary;
     struct bus_channel *canary_channel;
-    struct history *history; // NULL: no channel may have any
-    uint64_t messages;       // received from the server, of any channel
-    bool connected;          // counted in redis_connected
+    struct history *history;     // NULL: no channel may have any
+    struct questions *questions; // NULL: workers ask none
+    uint64_t messages;           // received from the server, of any channel
+    bool connected;              // counted in redis_connected
 };
 
 // `at` is the address of a node of a cluster, whose canary is on a channel of `canary_slot`; NULL: there is one

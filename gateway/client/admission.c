@@ -109,6 +109,8 @@ static enum admission_verdict identify(struct admission *a)
     const struct client_context *cx = conn_context(a->conn);
     const struct client_settings *settings = cx->settings;
     struct conn *c = a->conn;
+    if (c->principal) // by a ticket
+        return ADMISSION_GRANTED;
     struct vouched_error error;
     switch (is_from_trusted(c) ? vouched_identify(&settings->vouched, a->req->fields, &c->principal, &error)
                                : VOUCHED_NOTHING) {
@@ -132,7 +134,6 @@ static enum admission_verdict identify(struct admission *a)
 enum admission_verdict admission_auth(struct admission *a)
 {
     const struct client_settings *settings = conn_context(a->conn)->settings;
-    assert(!a->conn->principal);
     if (identify(a) == ADMISSION_DENIED)
         return ADMISSION_DENIED;
     a->status = auth_check(settings, a->conn->principal, a->want, a->detail, sizeof a->detail);
@@ -229,10 +230,13 @@ enum admission_verdict admission_join(struct admission *a)
 const struct admission_step admission_steps[] = {
     {.check = admission_address, .of_head = true},
     {.check = admission_rate},
+    {.check = admission_ticket, .of_head = true},
     {.check = admission_auth, .of_head = true},
     {.check = admission_readiness},
     {.check = admission_limits},
     {.check = admission_user},
+    {.check = admission_spend_ticket},
+    {.check = admission_revocation},
     {.check = admission_join},
     {0},
 };
@@ -323,4 +327,14 @@ void admission_refuse(struct conn *c, const char *why)
     assert(a && a->conn == c);
     answer_refusal(c, a->req, why);
     free(a);
+}
+
+void admission_end(struct conn *c, enum close_reason reason, const char *why)
+{
+    if (c->state == CONN_STREAM)
+        stream_end(c, reason);
+    else if (c->state == CONN_WAITING)
+        stream_refuse(c, why);
+    else if (c->state == CONN_ADMITTING && c->admission)
+        admission_refuse(c, why);
 }

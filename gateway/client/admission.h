@@ -7,6 +7,7 @@
 // For a pending step it is copied, and freed when the state is left.
 #pragma once
 
+#include "gateway/auth/ticket.h"
 #include "gateway/client/conn.h"
 
 #define ADMISSION_DETAIL_MAX 256
@@ -19,7 +20,8 @@ struct admission {
     const struct http_request
         *req; // method, http_1_0, origin, authorization, cookie; others before any step was pending
     const struct stream_request *want;
-    unsigned step; // index of the step that runs
+    unsigned step;                    // index of the step that runs
+    char nonce[2 * TICKET_NONCE + 1]; // of the ticket that the request has; "": none
     // Written by a step that denies.
     // Of a final error; or a refusal that may pass: 0, or 429 where a cap of one user or address is reached.
     int status;
@@ -37,10 +39,19 @@ struct admission_step {
 extern const struct admission_step admission_steps[];
 enum admission_verdict admission_address(struct admission *a);
 enum admission_verdict admission_rate(struct admission *a);
+// Reads ?ticket=: the connection gets the principal of its token, and admission_spend_ticket the nonce. Before
+// admission_auth, which looks for no token then.
+enum admission_verdict admission_ticket(struct admission *a); // in ticket_request.c
 enum admission_verdict admission_auth(struct admission *a);
 enum admission_verdict admission_readiness(struct admission *a);
 enum admission_verdict admission_limits(struct admission *a);
 enum admission_verdict admission_user(struct admission *a);
+// Spends the ticket of the request, in Redis. A ticket that was spent is final (401): the page has to get a new
+// one. Where Redis does not answer the stream is refused, and the ticket may be good for another attempt.
+enum admission_verdict admission_spend_ticket(struct admission *a); // in admission_asks.c
+// Asks Redis whether the token was revoked. After admission_user: what is published from the question on finds
+// the connection there.
+enum admission_verdict admission_revocation(struct admission *a); // likewise
 enum admission_verdict admission_join(struct admission *a);
 
 // `c` asks for a stream, by a request that was checked. Leaves HEAD.
@@ -50,5 +61,7 @@ void admission_begin(struct conn *c, const struct http_request *req, const struc
 // it any more.
 void admission_continue(struct client_context *cx, uint64_t id, enum admission_verdict verdict, int status,
                         const char *detail);
+// Ends the stream of `c`, or refuses the one that it waits for. `why` is for the latter.
+void admission_end(struct conn *c, enum close_reason reason, const char *why);
 // A step is pending, and will not be waited for: refuses (`why` is one short sentence).
 void admission_refuse(struct conn *c, const char *why);

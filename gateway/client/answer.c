@@ -66,6 +66,12 @@ static void refuse(struct conn *c, const struct http_request *req, int status, c
         refuse_with_retry(c, req);
 }
 
+void answer_unavailable(struct conn *c, const struct http_request *req, const char *why)
+{
+    const struct http_problem problem = {.status = 503, .detail = why, .retry_after_s = RETRY_AFTER_S};
+    send_problem(c, req, &problem, CLOSE_REFUSED);
+}
+
 void answer_refusal(struct conn *c, const struct http_request *req, const char *why)
 {
     refuse(c, req, 503, why);

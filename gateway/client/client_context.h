@@ -24,6 +24,7 @@
 #include "gateway/client/wheel.h"
 #include "gateway/fanout/counters.h"
 #include "gateway/fanout/hub.h"
+#include "gateway/fanout/question.h"
 
 struct conn;
 TAILQ_HEAD(conn_list, conn);
@@ -34,7 +35,21 @@ struct client_hooks {
     // pass).
     const char *(*refuse)(void *ctx);
     const struct route *pages; // borrowed; NULL for none
-    void *ctx;                 // of `refuse` and of the pages
+    // Asks Redis; client_loop_answer follows. Takes `q`; false when out of memory: it stays the caller's. NULL
+    // where no step of admission asks.
+    bool (*ask)(void *ctx, struct question *q);
+    void *ask_ctx;
+    void *ctx; // of `refuse` and of the pages
+};
+
+// A walk over all connections that asks whether their principals are revoked (revocation.h).
+struct recheck {
+    size_t cursor;     // of context->conns
+    uint32_t number;   // of this walk
+    unsigned asked;    // questions without an answer
+    bool running;      // else it is over, or begins anew at `again_at_ms`
+    uint64_t heard_ms; // when the last answer came
+    uint64_t again_at_ms;
 };
 
 // Writes to clients in one turn after which a loop that also holds the connection to Redis reads that
@@ -49,12 +64,13 @@ struct client_context {
     char date[HTTP_DATE_SIZE];
     struct client_hooks hooks;
     struct route
-        routes[3];   // the streams' path, which is no page, the server itself, and the row that ends a table
+        routes[4];   // the paths of streams and tickets, the server itself, and the row that ends a table
     struct hub *hub; // NULL: no streams here (the admin listener)
     struct counters *counters;
     struct limits *limits;
     _Atomic uint64_t closes[CLOSE_REASON_COUNT]; // connections ended, by reason; read by any thread
 
+    struct recheck recheck;
     struct wheel wheel;
     struct outq_pool outqs;
     struct stream_request request; // scratch of the one request that is being read

@@ -9,12 +9,15 @@
 #include "common/jitter.h"
 #include "common/memory.h"
 #include "gateway/client/admission.h"
+#include "gateway/client/admission_asks.h"
 #include "gateway/client/answer.h"
 #include "gateway/client/conn.h"
 #include "gateway/client/conn_read.h"
 #include "gateway/client/request.h"
+#include "gateway/client/revocation.h"
 #include "gateway/client/slow_client.h"
 #include "gateway/client/stream.h"
+#include "gateway/client/ticket_request.h"
 
 // A tick that comes more than this after the one before it shows that the loop was slow, not the clients.
 #define LATE_MS 1000u
@@ -108,6 +111,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
     http_date((int64_t)ev_now(loop), cx->date);
     wheel_advance(&cx->wheel, cx->now_ms, on_deadline, l);
     outq_pool_trim(&cx->outqs);
+    revocation_tick(cx);
     if (cx->hub)
         hub_tick(cx->hub, cx->now_ms);
     counter_set(cx->counters, COUNTER_CONNECTION_BYTES, client_bytes(cx));
@@ -210,6 +214,8 @@ bool client_loop_init(struct client_loop *l, const struct client_loop_setup *set
     TAILQ_INIT(&cx->streamless);
     cx->routes[0] = request_stream_route(cx->settings);
     cx->routes[1] = request_server_route();
+    if (cx->settings->ticket_keys)
+        cx->routes[2] = ticket_route();
     cx->random = jitter_seed();
     cx->now_ms = clock_monotonic_ms();
     cx->policy = cx->settings->policy;
@@ -344,22 +350,28 @@ void client_loop_flush(struct client_loop *l)
         ev_idle_start(l->context.loop, &l->feeding);
 }
 
-// Ends the stream of `c`, or refuses the one that it waits for. `why` is for the latter.
-static void end_stream(struct conn *c, enum close_reason reason, const char *why)
-{
-    if (c->state == CONN_STREAM)
-        stream_end(c, reason);
-    else if (c->state == CONN_WAITING)
-        stream_refuse(c, why);
-    else if (c->state == CONN_ADMITTING)
-        admission_refuse(c, why);
-}
-
 void client_loop_end_stream(struct client_loop *l, uint64_t id, enum close_reason reason)
 {
     struct conn *c = conn_find(&l->context, id);
     if (c)
-        end_stream(c, reason, "This stream was ended before it opened; try again.");
+        admission_end(c, reason, "This stream was ended before it opened; try again.");
+}
+
+void client_loop_answer(struct client_loop *l, struct question *q)
+{
+    struct client_context *cx = &l->context;
+    if (q->recheck)
+        revocation_answered(cx, q);
+    else if (q->connection)
+        admission_answered(cx, q);
+    else
+        revocation_apply(cx, q);
+    free(q);
+}
+
+void client_loop_recheck(struct client_loop *l)
+{
+    revocation_recheck(&l->context);
 }
 
 void client_loop_drain(struct client_loop *l)
@@ -368,7 +380,7 @@ void client_loop_drain(struct client_loop *l)
     cx->draining = true;
     size_t cursor = 0;
     for (struct conn *c; (c = id_table_next(&cx->conns, &cursor));) {
-        end_stream(c, CLOSE_DRAIN, DRAINING);
+        admission_end(c, CLOSE_DRAIN, DRAINING);
         if (c->state == CONN_HEAD)
             conn_set_deadline(c, DRAIN_IDLE_MS);
     }

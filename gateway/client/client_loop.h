@@ -51,6 +51,11 @@ void client_loop_flush(struct client_loop *l);
 // not opened yet, refuses it. No effect on a connection that is gone.
 void client_loop_end_stream(struct client_loop *l, uint64_t id, enum close_reason reason);
 
+// The answer to a question (taken) of hooks.ask; or a revocation, which nobody asked about.
+void client_loop_answer(struct client_loop *l, struct question *q);
+// Revocations may have been lost: asks about every stream whose principal may be revoked.
+void client_loop_recheck(struct client_loop *l);
+
 // Ends every stream with whole events, its own jittered retry and a clean last chunk; from now on new
 // requests are refused.
 void client_loop_drain(struct client_loop *l);

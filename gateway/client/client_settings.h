@@ -14,6 +14,7 @@
 struct admission_step;
 struct authenticator;
 struct connect_rate;
+struct ticket_keys;
 
 struct client_settings {
     const char *stream_path;
@@ -38,6 +39,8 @@ struct client_settings {
     struct connect_rate *connect_rate; // shared by all loops; NULL: off
     struct peer_ranges trusted;        // proxies that are believed
     struct vouched_headers vouched;
+    struct ticket_keys *ticket_keys;        // NULL: there are no tickets
+    bool revocation;                        // Redis is asked whether a token is revoked; needs `users`
     const struct admission_step *admission; // NULL: admission_steps
 };
 

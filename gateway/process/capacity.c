@@ -13,6 +13,8 @@
 #define OTHERS 32u
 // Subscriber, canary, history, and a history at another node while a slot moves.
 #define NODE_CONNECTIONS 4u
+// Where workers ask questions: these, and those at another node while a slot moves.
+#define NODE_QUESTIONS 2u
 // A cluster's size is not known at the start. A larger one takes places of streams.
 #define CLUSTER_NODES 64u
 #define DISCOVERY 1u // a sentinel, or a node that is asked for the map of slots
@@ -28,7 +30,7 @@
 uint64_t capacity_reserved(const struct capacity_needs *needs)
 {
     uint64_t nodes = needs->redis == REDIS_URL_CLUSTER ? CLUSTER_NODES : 1;
-    uint64_t connections = nodes * NODE_CONNECTIONS + DISCOVERY;
+    uint64_t connections = nodes * (NODE_CONNECTIONS + (needs->asks ? NODE_QUESTIONS : 0)) + DISCOVERY;
     uint64_t lookups = connections < LOOKUPS_MAX ? connections : LOOKUPS_MAX;
     uint64_t main = LOOP + LISTENER, bus = LOOP + connections + lookups * LOOKUP;
     return STANDARD_STREAMS + OTHERS + main + bus + needs->workers * (LOOP + needs->listeners * LISTENER);

@@ -12,6 +12,7 @@
 struct capacity_needs {
     uint64_t workers, listeners;
     enum redis_url_kind redis;
+    bool asks; // workers ask questions (bus/questions.h)
 };
 
 // Descriptors to keep for loops, listeners, the log, the admin listener, Redis and look-ups of names. Pure.

@@ -16,7 +16,8 @@
 struct config {
     // Filled by the option table.
     char *file, *id, *admin_listen, *path, *listen_mode, *listen_group;
-    char *jwt_secret_file, *jwks, *jwks_ca, *jwt_issuer, *channels_claim, *token_cookie, *token_query;
+    char *jwt_secret_file, *jwks, *jwks_ca, *jwt_issuer, *channels_claim, *token_cookie, *token_query,
+        *ticket_key_file;
     struct redis_options redis;
     struct option_list jwt_keys, jwt_audiences, jwt_algorithms, grants;
     char *channels_header, *subject_header;
@@ -24,7 +25,7 @@ struct config {
     uint64_t workers, max_channels, max_connections, max_per_user, max_per_ip, connect_rate, connect_burst;
     uint64_t heartbeat_ms, retry_ms, drain_timeout_ms;
     uint64_t queue_limit, max_message, backlog_limit, replay_limit, log_buffer;
-    int refusal, slow_client, user_cap_policy, log_level, log_format;
+    int revocation, refusal, slow_client, user_cap_policy, log_level, log_format;
     bool seccomp, check_config, print_config, version, help;
 
     // Derived from them.
@@ -32,6 +33,8 @@ struct config {
     struct listen_access listen_access;
     struct redis_url redis_url;
     struct authenticator *authenticator; // NULL: no key of tokens is configured
+    struct ticket_keys *ticket_keys;     // NULL: there are no tickets
+    bool revokes;                        // tokens may be revoked
     struct payload_policy payload;
     struct peer_ranges trusted;          // of --trusted-proxy
     const char *const *durable_patterns; // of --durable, or of all channels
@@ -39,6 +42,7 @@ struct config {
     bool durable_named;                  // --durable names patterns
 };
 
+enum revocation { REVOCATION_OFF, REVOCATION_ON };
 enum slow_client { SLOW_CLIENT_CLOSE, SLOW_CLIENT_DROP_OLDEST };
 enum user_cap_policy { USER_CAP_REFUSE, USER_CAP_OLDEST };
 enum refusal { REFUSAL_RETRY, REFUSAL_STATUS };

@@ -83,7 +83,7 @@ bool config_check_header_name(const char *text, char *error, size_t error_size)
 // Pages of the gateway's own, which streams at their path or below it would hide.
 static bool is_page(const char *path)
 {
-    static const char *const pages[] = {"/health", "/metrics", "/dashboard"};
+    static const char *const pages[] = {"/health", "/metrics", "/dashboard", "/ticket"};
     for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
         size_t len = strlen(pages[i]);
         if (strncmp(path, pages[i], len) == 0 && (path[len] == '\0' || path[len] == '/'))
@@ -104,9 +104,10 @@ bool config_check_path(const char *text, char *error, size_t error_size)
              !((dots == 1 || dots == 2) && (at[1 + dots] == '/' || at[1 + dots] == '\0'));
     }
     if (ok && is_page(text))
-        snprintf(error, error_size,
-                 "is where the gateway has pages of its own (/health, /metrics, /dashboard); write for "
-                 "example /stream");
+        snprintf(
+            error, error_size,
+            "is where the gateway has pages of its own (/health, /metrics, /dashboard, /ticket); write for "
+            "example /stream");
     else if (!ok)
         snprintf(error, error_size, "is no path for streams; write for example /stream");
     return ok && !is_page(text);

@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "common/tls.h"
 #include "gateway/auth/authenticator.h"
+#include "gateway/auth/ticket_keys.h"
 #include "gateway/client/listen_address.h"
 #include "gateway/process/config_check.h"
 #include "gateway/process/origin.h"
@@ -162,6 +163,21 @@ static bool derive_authenticator(struct config *c, char *error, size_t error_siz
     return !has_keys(c) || c->authenticator;
 }
 
+static bool derive_tickets(struct config *c, char *error, size_t error_size)
+{
+    c->revokes = has_keys(c) && c->revocation == REVOCATION_ON;
+    if (!c->ticket_key_file)
+        return true;
+    if (!has_keys(c)) {
+        snprintf(error, error_size,
+                 "--ticket-key-file: a ticket is given for a token, and none can be verified; add "
+                 "--jwt-secret-file, --jwt-key or --jwks");
+        return false;
+    }
+    c->ticket_keys = ticket_keys_create(c->ticket_key_file, error, error_size);
+    return c->ticket_keys != NULL;
+}
+
 static bool check_whole(const struct config *c, char *error, size_t error_size)
 {
     if (c->listen.count == 0 || c->listen.count > LISTEN_MAX) {
@@ -212,7 +228,7 @@ static bool derive(struct config *c, char *error, size_t error_size)
     if (!check_whole(c, error, error_size) || !derive_redis(c, error, error_size) ||
         !derive_payload(c, error, error_size) || !derive_origins(c) || !derive_trusted(c) ||
         !derive_name(c, error, error_size) || !derive_listen_access(c, error, error_size) ||
-        !derive_authenticator(c, error, error_size))
+        !derive_authenticator(c, error, error_size) || !derive_tickets(c, error, error_size))
         return false;
     derive_defaults(c);
     derive_durable(c);
@@ -241,6 +257,7 @@ bool config_load(struct config *c, int argc, char **argv, char *error, size_t er
 
 void config_free(struct config *c)
 {
+    ticket_keys_destroy(c->ticket_keys);
     authenticator_destroy(c->authenticator);
     tls_context_destroy(c->redis_url.tls_context);
     redis_url_deinit(&c->redis_url);

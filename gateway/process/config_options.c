@@ -6,6 +6,7 @@
 #include "gateway/process/config_check.h"
 #include "gateway/threads/worker.h"
 
+static const char *const revocations[] = {"off", "on", NULL};
 static const char *const slow_clients[] = {"close", "drop-oldest", NULL};
 static const char *const refusals[] = {"retry", "status", NULL};
 static const char *const user_cap_policies[] = {"refuse", "oldest", NULL};
@@ -217,6 +218,22 @@ static const struct option_spec specs[] = {
      .default_text = "off",
      .check = config_check_query,
      .help = "Parameter of the query in which a token may be, too; off for none"},
+    {.name = "revocation",
+     .argument = "WHETHER",
+     .type = OPTION_ENUM,
+     AT(revocation),
+     .default_text = "on",
+     .names = revocations,
+     .help =
+         "Whether users and tokens can be revoked (see sse-publish --revoke-subject): on asks Redis about "
+         "the token of each new stream; off"},
+    {.name = "ticket-key-file",
+     .argument = "FILE",
+     .type = OPTION_STRING,
+     AT(ticket_key_file),
+     .help =
+         "Keys that sign one-time tickets (POST /ticket), the same for all gateways; one in each line, of "
+         "32 bytes or more: the first signs, all verify"},
     {.name = "cors-origin",
      .argument = "ORIGIN",
      .type = OPTION_LIST,

@@ -53,7 +53,13 @@ struct mailbox {
     bool is_working;       // mails are being handed over
 };
 
-enum mail_payload { MAIL_CARRIES_NOTHING, MAIL_CARRIES_FRAME, MAIL_CARRIES_CHANNEL, MAIL_CARRIES_PAGE };
+enum mail_payload {
+    MAIL_CARRIES_NOTHING,
+    MAIL_CARRIES_FRAME,
+    MAIL_CARRIES_CHANNEL,
+    MAIL_CARRIES_PAGE,
+    MAIL_CARRIES_QUESTION
+};
 
 static enum mail_payload mail_payload(const struct mail *m)
 {
@@ -101,6 +107,9 @@ static void mails_release(const struct mail_array *a, size_t from)
             break;
         case MAIL_CARRIES_PAGE:
             page_mail_free(a->mails[i].page);
+            break;
+        case MAIL_CARRIES_QUESTION:
+            free(a->mails[i].question);
             break;
         case MAIL_CARRIES_NOTHING:
             break;
@@ -332,9 +341,8 @@ static bool mail_accept(struct mailbox *box, const struct mail *mail)
     size_t bytes = mail->kind == MAIL_FRAME ? mail->frame->wire_len : 0;
     if (!has_room(box, bytes))
         return false;
-    // In a storm of streams with new channels, those beyond WANTED_MAX are refused, so that the array stays
-    // bounded.
-    if (mail->kind == MAIL_WANTED && box->in.count >= WANTED_MAX)
+    // In a storm of new streams, those beyond WANTED_MAX are refused, so that the array stays bounded.
+    if ((mail->kind == MAIL_WANTED || mail->kind == MAIL_ASK) && box->in.count >= WANTED_MAX)
         return false;
     if (!mail_append(&box->in, mail))
         return false;

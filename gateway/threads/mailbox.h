@@ -12,6 +12,7 @@
 #include "common/channel_ref.h"
 #include "gateway/fanout/frame.h"
 #include "gateway/fanout/history_page.h"
+#include "gateway/fanout/question.h"
 
 // The channel that a mail is about, with the values that its kind of mail carries. Owned by the mail, then by
 // the receiver, which frees it.
@@ -52,10 +53,13 @@ void page_mail_free(struct page_mail *page);
     X(RESUBSCRIBED, CHANNEL) /* messages of the channel may have been lost: CONFIRMED follows */             \
     X(PAGE, PAGE)            /* what HISTORY asked for */                                                    \
     X(PAGE_LOST, NOTHING)    /* the page with that number was lost on the way here, for want of memory */    \
+    X(ANSWER, QUESTION)      /* to ASK; or a revocation, which nobody asked about */                         \
+    X(RECHECK, NOTHING)      /* revocations were lost on the way here: ask about every stream */             \
     /* worker -> bus */                                                                                      \
     X(WANTED, CHANNEL)   /* the channel's first stream on worker `from` */                                   \
     X(UNWANTED, CHANNEL) /* its last stream left */                                                          \
     X(HISTORY, CHANNEL)  /* a page of the channel's history is wanted */                                     \
+    X(ASK, QUESTION)     /* a question to Redis; ANSWER follows */                                           \
     /* main -> any */                                                                                        \
     X(DRAIN, NOTHING)                                                                                        \
     X(STOP, NOTHING)                                                                                         \
@@ -79,6 +83,7 @@ struct mail {
         struct frame *frame;
         struct channel_mail *channel;
         struct page_mail *page;
+        struct question *question;
         uint32_t number; // PAGE_LOST: of the history_query; 0: of any
         uint64_t conn;   // END: its conn_id
     };

@@ -66,6 +66,13 @@ static bool on_interest(void *ctx, struct channel_ref channel, uint64_t subscrib
     return false;
 }
 
+static bool on_ask(void *ctx, struct question *q)
+{
+    const struct worker *w = ctx;
+    const struct mail mail = {.kind = MAIL_ASK, .from = (uint16_t)w->settings.index, .question = q};
+    return mailbox_post(w->bus, &mail);
+}
+
 static void worker_deliver(struct worker *w, struct frame *f, bool more)
 {
     // To release a channel twice is harmless: messages may have been on their way when it was left.
@@ -127,6 +134,12 @@ static void on_mail(void *ctx, const struct mail *mail, bool more)
             hub_unconfirm_all(hub);
         free(mail->channel);
         break;
+    case MAIL_ANSWER:
+        client_loop_answer(&w->clients, mail->question);
+        break;
+    case MAIL_RECHECK:
+        client_loop_recheck(&w->clients);
+        break;
     case MAIL_DRAIN:
         worker_drain(w);
         break;
@@ -177,6 +190,8 @@ struct worker *worker_create(const struct worker_settings *settings)
     if (!w)
         return NULL;
     w->settings = *settings;
+    w->settings.hooks.ask = on_ask;
+    w->settings.hooks.ask_ctx = w;
     w->loop = ev_loop_new(EVBACKEND_EPOLL);
     if (!w->loop)
         goto fail;
@@ -187,7 +202,7 @@ struct worker *worker_create(const struct worker_settings *settings)
     const struct client_loop_setup clients = {.index = settings->index,
                                               .loop = w->loop,
                                               .settings = settings->client,
-                                              .hooks = &settings->hooks,
+                                              .hooks = &w->settings.hooks,
                                               .counters = &w->counters,
                                               .limits = settings->limits};
     const struct hub_events bus = {.on_interest = on_interest, .on_history = on_history, .ctx = w};

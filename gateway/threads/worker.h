@@ -14,7 +14,7 @@ struct worker;
 struct worker_settings {
     unsigned index; // below WORKERS_MAX
     const struct client_settings *client;
-    struct client_hooks hooks;
+    struct client_hooks hooks;                  // but for `ask`, which is the worker's
     struct limits *limits;                      // shared by all workers
     size_t backlog_limit;                       // bytes of frames that may wait for this worker
     bool shares_loop;                           // the bus runs in this worker's loop
@@ -28,7 +28,7 @@ struct worker *worker_create(const struct worker_settings *settings);
 // The bus runs in this worker's loop: `read_redis` reads the connections to Redis, and posts mails only.
 // Before worker_start.
 void worker_set_read_redis(struct worker *w, void (*read_redis)(void *ctx), void *ctx);
-// Starts the thread. MAIL_WANTED, MAIL_UNWANTED and MAIL_HISTORY go to `bus`, MAIL_EMPTY to `main`. False
+// Starts the thread. MAIL_WANTED, MAIL_UNWANTED, MAIL_HISTORY and MAIL_ASK go to `bus`, MAIL_EMPTY to `main`. False
 // where the thread cannot be created.
 bool worker_start(struct worker *w, struct mailbox *bus, struct mailbox *main);
 // Where main posts: MAIL_DRAIN, MAIL_STOP. Any thread.

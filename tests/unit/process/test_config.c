@@ -98,6 +98,7 @@ static const struct {
     {"durable", "off", "user:*", "orders"},
     {"replay-limit", "1MiB", "2MiB", "64GiB"},
     {"anonymous", "*", "a", "b:*"},
+    {"revocation", "off", "on", "off"},
     {"cors-origin", "*", "https://a.example", "http://localhost:3000"},
     {"max-connections", "1", "2", "100000000"},
     {"max-connections-per-user", "1", "2", "1000000"},

@@ -1,0 +1,268 @@
+#include "gateway/bus/questions.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/container_of.h"
+#include "common/log.h"
+#include "gateway/redis/cluster_slots.h"
+#include "gateway/redis/commands.h"
+
+// Commands of one node that are not answered. All of them may be in flight, so that none waits for a connection
+// that is lost, to be executed when nobody awaits its answer any more.
+#define IN_FLIGHT_MAX 4096u
+#define ELEMENTS_MAX 4u
+#define TEXT_MAX 256u // bytes of one answer
+#define TELL_MS 60000u
+#define NUMBER_LAST "31" // index of the last byte that is read of a number
+
+struct questions {
+    const struct node *node;
+    struct commands *commands;
+    uint64_t told_ms; // of the last error that was logged; 0: none
+};
+
+// A command for one text of a question.
+struct part {
+    struct command command;
+    struct inquiry *inquiry;
+    unsigned index;
+    size_t len;
+    char *key;
+};
+
+// A question and its commands: one block, with the keys behind them.
+struct inquiry {
+    struct question *question;
+    unsigned worker, open; // commands without an answer
+    bool failed;
+    struct part parts[QUESTION_TEXTS];
+    char room[];
+};
+
+static const char *const prefixes[][QUESTION_TEXTS] = {
+    [QUESTION_REVOKED] = {"sse:revoked:sub:", "sse:revoked:jti:"},
+    [QUESTION_SPEND] = {"sse:ticket:", NULL},
+};
+
+static struct part *part_of(const struct command *c)
+{
+    return container_of(c, struct part, command);
+}
+
+void questions_tell(const struct bus_env *env, unsigned worker, struct question *q)
+{
+    const struct mail mail = {.kind = MAIL_ANSWER, .question = q};
+    if (!mailbox_post(env->delivery->workers[worker], &mail))
+        free(q); // out of memory: what the connection waits for does not come in time
+}
+
+// One command less is awaited.
+static void part_done(const struct questions *qs, struct part *p, bool answered)
+{
+    struct inquiry *a = p->inquiry;
+    assert(a->open > 0);
+    a->failed = a->failed || !answered;
+    if (--a->open > 0)
+        return;
+    a->question->is_answered = !a->failed;
+    questions_tell(qs->node->env, a->worker, a->question);
+    free(a);
+}
+
+static bool send_get(const struct command *c, struct redis_conn *conn)
+{
+    const struct part *p = part_of(c);
+    const char *argv[] = {"GETRANGE", p->key, "0", NUMBER_LAST}; // bounded, whatever stands there
+    return redis_conn_send(conn, 4, argv, NULL);
+}
+
+static bool send_spend(const struct command *c, struct redis_conn *conn)
+{
+    const struct part *p = part_of(c);
+    char seconds[16];
+    snprintf(seconds, sizeof seconds, "%u", (unsigned)p->inquiry->question->seconds);
+    const char *argv[] = {"SET", p->key, "1", "NX", "EX", seconds};
+    return redis_conn_send(conn, 6, argv, NULL);
+}
+
+static bool is_text(const struct command *c, const redisReply *reply)
+{
+    (void)c;
+    return reply->type == REDIS_REPLY_STRING;
+}
+
+static bool is_status(const struct command *c, const redisReply *reply)
+{
+    (void)c;
+    return reply->type == REDIS_REPLY_STATUS || reply->type == REDIS_REPLY_NIL;
+}
+
+// A time that cannot be read revokes whatever was issued.
+static int64_t read_time(const char *text)
+{
+    char *end;
+    errno = 0;
+    long long time = strtoll(text, &end, 10);
+    if (*text == '\0')
+        return 0;
+    return *end == '\0' && errno == 0 && time >= 0 ? time : INT64_MAX;
+}
+
+static void tell_error(struct questions *qs, const char *key, const char *error)
+{
+    uint64_t now_ms = clock_monotonic_ms();
+    counter_add(qs->node->env->counters, COUNTER_REDIS_ERRORS, 1);
+    if (qs->told_ms != 0 && now_ms - qs->told_ms < TELL_MS)
+        return;
+    qs->told_ms = now_ms;
+    // The rest of the key names a user or a ticket.
+    const char *name = strrchr(key, ':') ? strchr(key + strlen("sse:"), ':') : NULL;
+    log_error("redis", "cannot ask for %.*s*: %s; streams that need the answer are refused",
+              name ? (int)(name + 1 - key) : 0, key, error);
+}
+
+static void on_answer(void *ctx, struct command *c, const struct command_answer *answer)
+{
+    struct questions *qs = ctx;
+    struct part *p = part_of(c);
+    const redisReply *reply = answer->reply;
+    int64_t *number = &p->inquiry->question->numbers[p->index];
+    if (reply && reply->type == REDIS_REPLY_ERROR)
+        tell_error(qs, p->key, reply->str);
+    bool answered = reply && reply->type != REDIS_REPLY_ERROR;
+    if (answered)
+        *number =
+            reply->type == REDIS_REPLY_STRING ? read_time(reply->str) : reply->type == REDIS_REPLY_STATUS;
+    part_done(qs, p, answered);
+}
+
+static void on_forget(void *ctx, struct command *c)
+{
+    part_done(ctx, part_of(c), false);
+}
+
+// An error about slots says where to ask; after any other one the question is asked anew by the client, if at
+// all.
+static bool is_final(const struct command *c, const char *error)
+{
+    (void)c;
+    return !cluster_error_passes(error) || strncmp(error, "CLUSTERDOWN", 11) == 0;
+}
+
+static const struct command_kind kinds[] = {
+    [QUESTION_REVOKED] = {.once = true,
+                          .send = send_get,
+                          .fits = is_text,
+                          .is_final = is_final,
+                          .answer = on_answer,
+                          .forget = on_forget},
+    [QUESTION_SPEND] = {.once = true,
+                        .send = send_spend,
+                        .fits = is_status,
+                        .is_final = is_final,
+                        .answer = on_answer,
+                        .forget = on_forget},
+};
+
+static struct commands *on_route(void *ctx, const struct command *c)
+{
+    const struct questions *qs = ctx;
+    const struct part *p = part_of(c);
+    const struct bus_env *env = qs->node->env;
+    const struct node *owner = env->owner(env->cluster, channel_ref(p->key, p->len));
+    return owner ? owner->questions->commands : NULL;
+}
+
+static void on_moved(void *ctx, const char *error)
+{
+    const struct questions *qs = ctx;
+    qs->node->env->on_topology_changed(qs->node->env->cluster, qs->node, error);
+}
+
+struct questions *questions_create(struct node *n)
+{
+    const struct bus_env *env = n->env;
+    struct questions *qs = calloc(1, sizeof *qs);
+    if (!qs)
+        return NULL;
+    qs->node = n;
+    const struct commands_settings commands = {
+        .url = n->url,
+        .purpose = "questions",
+        .client_name = env->client_name,
+        .counters = env->counters,
+        .classes = {{.in_flight_max = IN_FLIGHT_MAX, .max = IN_FLIGHT_MAX}},
+        .limits = {.bulk = TEXT_MAX, .elements = ELEMENTS_MAX, .bytes = ELEMENTS_MAX * TEXT_MAX},
+        .route = env->owner ? on_route : NULL,
+        .on_moved = env->on_topology_changed ? on_moved : NULL,
+        .ctx = qs,
+    };
+    qs->commands = commands_create(env->loop, &commands);
+    if (qs->commands)
+        return qs;
+    free(qs);
+    return NULL;
+}
+
+void questions_destroy(struct questions *qs)
+{
+    if (!qs)
+        return;
+    commands_destroy(qs->commands);
+    free(qs);
+}
+
+static struct inquiry *inquiry_create(struct question *q)
+{
+    size_t size = 0;
+    for (unsigned i = 0; i < QUESTION_TEXTS; i++)
+        size += q->texts[i] ? strlen(prefixes[q->kind][i]) + strlen(q->texts[i]) + 1 : 0;
+    struct inquiry *a = malloc(sizeof *a + size);
+    if (!a)
+        return NULL;
+    *a = (struct inquiry){.question = q};
+    char *room = a->room;
+    for (unsigned i = 0; i < QUESTION_TEXTS; i++) {
+        struct part *p = &a->parts[i];
+        *p = (struct part){.command.kind = &kinds[q->kind], .inquiry = a, .index = i};
+        if (!q->texts[i])
+            continue;
+        p->key = room;
+        room = stpcpy(stpcpy(room, prefixes[q->kind][i]), q->texts[i]) + 1;
+        p->len = (size_t)(room - 1 - p->key);
+        a->open++;
+    }
+    return a;
+}
+
+void questions_ask(struct questions *qs, unsigned worker, struct question *q)
+{
+    struct inquiry *a = inquiry_create(q);
+    if (!a) {
+        questions_tell(qs->node->env, worker, q);
+        return;
+    }
+    assert(a->open > 0);
+    a->worker = worker;
+    // `a` is freed with its last part.
+    struct part *parts[QUESTION_TEXTS];
+    unsigned count = 0;
+    for (unsigned i = 0; i < QUESTION_TEXTS; i++)
+        if (a->parts[i].key)
+            parts[count++] = &a->parts[i];
+    for (unsigned i = 0; i < count; i++) {
+        struct commands *to = qs->node->env->owner ? on_route(qs, &parts[i]->command) : qs->commands;
+        if (!to || !commands_is_connected(to) || !commands_add(to, &parts[i]->command))
+            part_done(qs, parts[i], false);
+    }
+}
+
+void questions_reconnect(struct questions *qs)
+{
+    commands_reconnect(qs->commands, "the subscriber's was lost");
+}

@@ -1,0 +1,77 @@
+#include "gateway/bus/revocation.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "gateway/fanout/question.h"
+
+static void tell(struct revocation *r, size_t worker, const struct question *news)
+{
+    struct question *q = question_create(news);
+    const struct mail mail = {.kind = MAIL_ANSWER, .question = q};
+    if (q && mailbox_post(r->env->delivery->workers[worker], &mail))
+        return;
+    free(q);
+    r->recheck_due |= UINT64_C(1) << worker;
+}
+
+// "sub 1790000000 alice" or "jti 1790000000 a81f": what was issued up to that Unix time is refused. False where
+// `text`, which is cut up, is something else.
+static bool parse(char *text, struct question *out)
+{
+    static const char *const kinds[QUESTION_TEXTS] = {"sub ", "jti "};
+    *out = (struct question){.kind = QUESTION_REVOKED, .is_answered = true};
+    for (unsigned i = 0; i < QUESTION_TEXTS; i++) {
+        if (strncmp(text, kinds[i], 4) != 0)
+            continue;
+        char *end;
+        errno = 0;
+        long long time = strtoll(text + 4, &end, 10);
+        if (errno != 0 || end == text + 4 || *end != ' ' || end[1] == '\0' || time <= 0)
+            return false;
+        out->numbers[i] = time;
+        out->texts[i] = end + 1;
+        return true;
+    }
+    return false;
+}
+
+static void on_message(void *ctx, const char *payload, size_t len)
+{
+    struct revocation *r = ctx;
+    char *text = strndup(payload, len);
+    struct question news;
+    if (text && parse(text, &news))
+        for (size_t w = 0; w < r->env->delivery->worker_count; w++)
+            tell(r, w, &news);
+    else if (text)
+        log_warn("redis", "a message at " REVOCATION_CHANNEL " was not understood, and revokes nothing");
+    else
+        r->recheck_due = UINT64_MAX;
+    free(text);
+}
+
+static void on_subscribed(void *ctx)
+{
+    struct revocation *r = ctx;
+    r->recheck_due = UINT64_MAX;
+    revocation_retry(r);
+}
+
+static void on_unsubscribed(void *ctx)
+{
+    (void)ctx; // it is subscribed anew
+}
+
+const struct channel_handler revocation_handler = {
+    .on_message = on_message, .on_subscribed = on_subscribed, .on_unsubscribed = on_unsubscribed};
+
+void revocation_retry(struct revocation *r)
+{
+    const struct mail mail = {.kind = MAIL_RECHECK};
+    for (size_t w = 0; w < r->env->delivery->worker_count; w++)
+        if ((r->recheck_due & UINT64_C(1) << w) && mailbox_post(r->env->delivery->workers[w], &mail))
+            r->recheck_due &= ~(UINT64_C(1) << w);
+}

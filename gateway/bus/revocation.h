@@ -1,0 +1,21 @@
+// Revocations as they are published at REVOCATION_CHANNEL (docs/protocol.md, "Revoking"): each is told to all
+// workers. What was published while the channel was not subscribed is found by MAIL_RECHECK. The bus' thread
+// alone.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "gateway/bus/bus_env.h"
+
+#define REVOCATION_CHANNEL "__sse:revoke"
+
+struct revocation {
+    struct bus_env *env;
+    uint64_t recheck_due; // a bit for each worker that could not be told, for want of memory
+};
+
+extern const struct channel_handler revocation_handler; // its context is a struct revocation
+
+// Tells workers what they missed. Called now and then.
+void revocation_retry(struct revocation *r);

@@ -1,0 +1,115 @@
+#include "publisher-cli/revoke.h"
+
+#include "common/clock.h"
+#include "publisher-cli/discovery.h"
+
+#include <hiredis/hiredis.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define CHANNEL "__sse:revoke"
+#define RETRY_MS 20 // where the node that has the key cannot be reached, or says "later"
+
+static const char *name_of(const struct revocation *revocation)
+{
+    return revocation->subject ? revocation->subject : revocation->token;
+}
+
+const char *revoke_problem(const struct revocation *revocation)
+{
+    const char *name = name_of(revocation);
+    if (name[0] == '\0')
+        return "the subject or the id of the token is empty";
+    if (strlen(name) > REVOKE_NAME_MAX)
+        return "the subject or the id of the token is too long; gateways let in 296 bytes";
+    return NULL;
+}
+
+static struct redisReply *ask_elsewhere(const struct redis_target *target, const struct connection *from,
+                                        const struct redisReply *reply, const char *const *words,
+                                        struct failure *failure)
+{
+    struct connection *there = discovery_follow(target, from, reply, failure);
+    struct redisReply *asking =
+        there ? connection_ask(there, (const char *[]){"ASKING", NULL}, failure) : NULL;
+    struct redisReply *answer = asking ? connection_ask(there, words, failure) : NULL;
+    freeReplyObject(asking);
+    connection_close(there);
+    return answer;
+}
+
+static bool take(const struct connection *connection, struct redisReply *reply, struct failure *failure)
+{
+    bool ok = reply->type == REDIS_REPLY_STATUS;
+    bool is_denied = reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "NOPERM", 6) == 0;
+    if (!ok)
+        (void)connection_refused(
+            connection, reply->type == REDIS_REPLY_ERROR ? reply->str : "its answer makes no sense",
+            is_denied ? "; the ACL of this user must allow it: +set and ~sse:revoked:*" : NULL, failure);
+    freeReplyObject(reply);
+    return ok;
+}
+
+// Sets the key at the server that has it: SET may be done twice, so it is tried for as long as one answer may take.
+static bool set_key(const struct redis_target *target, const char *const *words, struct failure *failure)
+{
+    uint64_t deadline = clock_monotonic_ms() + target->timeout_ms;
+    struct connection *connection = discovery_open(target, failure);
+    while (connection) {
+        struct redisReply *reply = connection_ask(connection, words, failure);
+        enum redirection redirection = reply ? discovery_redirection(reply) : REDIRECTION_LATER;
+        if (redirection == REDIRECTION_ASK) {
+            struct redisReply *answer = ask_elsewhere(target, connection, reply, words, failure);
+            freeReplyObject(reply);
+            reply = answer;
+            redirection = reply ? discovery_redirection(reply) : REDIRECTION_LATER;
+        }
+        bool is_late = clock_monotonic_ms() >= deadline;
+        if (reply && (redirection == REDIRECTION_NONE || is_late)) {
+            bool ok = take(connection, reply, failure);
+            connection_close(connection);
+            return ok;
+        }
+        struct connection *next =
+            redirection == REDIRECTION_MOVED ? discovery_follow(target, connection, reply, failure) : NULL;
+        freeReplyObject(reply);
+        connection_close(connection);
+        if (!next && is_late)
+            return false;
+        if (!next)
+            (void)poll(NULL, 0, RETRY_MS);
+        connection = next ? next : discovery_open(target, failure);
+    }
+    return false;
+}
+
+static bool tell(const struct redis_target *target, const struct revocation *revocation, const char *text,
+                 uint64_t *receivers, struct failure *failure)
+{
+    const struct publisher_settings settings = {
+        .target = target, .channel = CHANNEL, .is_sharded = revocation->is_sharded};
+    struct publisher *publisher = publisher_create(&settings, failure);
+    bool ok = publisher && publisher_send(publisher, (struct span){text, strlen(text)}, failure) &&
+              publisher_flush(publisher, failure);
+    if (ok)
+        *receivers = publisher_totals(publisher).receivers_max;
+    publisher_destroy(publisher);
+    return ok;
+}
+
+bool revoke_send(const struct redis_target *target, const struct revocation *revocation, bool *key_is_set,
+                 uint64_t *receivers, struct failure *failure)
+{
+    char key[REVOKE_NAME_MAX + 32], now[24], seconds[24], text[REVOKE_NAME_MAX + 32];
+    const char *kind = revocation->subject ? "sub" : "jti", *name = name_of(revocation);
+    const char *words[] = {"SET", key, now, "EX", seconds, NULL};
+    snprintf(key, sizeof key, "sse:revoked:%s:%s", kind, name);
+    snprintf(now, sizeof now, "%" PRId64, (int64_t)time(NULL));
+    snprintf(seconds, sizeof seconds, "%" PRIu64, revocation->for_s);
+    snprintf(text, sizeof text, "%s %s %s", kind, now, name);
+    *key_is_set = set_key(target, words, failure);
+    return *key_is_set && tell(target, revocation, text, receivers, failure);
+}
