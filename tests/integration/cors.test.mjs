@@ -45,8 +45,6 @@ test('a preflight says the methods of its path, and what fetch clients send, for
     assert.ok(Number(headers['access-control-max-age']) >= 600);
 });
 
-const foreign = { Host: 'gw.test', Origin: 'https://evil.example', Cookie: 'session=1' };
-
 test('cookies from a page of a foreign origin are 403, before anything is subscribed to', async () => {
     for (const origin of ['https://evil.example', 'https://gw.test.evil', 'http://gw.test:8080', 'null']) {
         const fields = [`Origin: ${origin}`, 'Cookie: session=1'];
@@ -58,15 +56,16 @@ test('cookies from a page of a foreign origin are 403, before anything is subscr
     assert.equal(await gateway.metric('subscriptions'), 0);
 });
 
-test('cookies from a page of the same host, of an allowed origin, or of no page are fine', async (t) => {
-    for (const headers of [{ Origin: 'https://gw.test' }, { Origin: 'http://gw.test:80' }, { Origin: 'https://app.example' }, { Origin: 'https://x.example.com' }, {}]) {
-        const stream = await openStream(scopeOf({ ...t, name: `${t.name} ${headers.Origin}`, after: (f) => t.after(f) }), gateway.port, '/stream?channel=open', { headers: { ...foreign, Origin: undefined, ...headers } });
-        assert.equal(stream.status, 200, JSON.stringify(headers));
-    }
-});
+for (const origin of ['https://gw.test', 'http://gw.test', 'https://app.example', 'https://x.example.com', undefined]) {
+    test(`cookies from a page of ${origin ?? 'no other origin'} open a stream`, async (t) => {
+        const headers = { Host: 'gw.test', Cookie: 'session=1', ...(origin && { Origin: origin }) };
+        const stream = await openStream(scopeOf(t), gateway.port, '/stream?channel=open', { headers });
+        assert.equal(stream.status, 200);
+    });
+}
 
 test('a foreign origin without cookies opens what is open to all', async (t) => {
-    const stream = await openStream(scopeOf(t), gateway.port, '/stream?channel=open', { headers: { ...foreign, Cookie: undefined } });
+    const stream = await openStream(scopeOf(t), gateway.port, '/stream?channel=open', { headers: { Host: 'gw.test', Origin: 'https://evil.example' } });
     assert.equal(stream.status, 200);
     assert.equal(stream.headers['access-control-allow-origin'], undefined);
 });
