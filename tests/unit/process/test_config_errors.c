@@ -47,7 +47,8 @@ TESTS_WITH(.setup_once = scratch_setup, .teardown_once = scratch_teardown, .setu
 #define NO_ID " is no id; use 1 to 128 printable ASCII characters without blanks and quotes"
 #define NO_RULE " is not auto, text, envelope or PATTERN=MODE; write for example chat:*=text"
 #define IS_PAGE                                                                                              \
-    " is where the gateway has pages of its own (/health, /metrics, /dashboard, /ticket); write for example /stream"
+    " is where the gateway has pages of its own (/health, /metrics, /dashboard, /ticket); write for "        \
+    "example /stream"
 #define NO_PASSWORD                                                                                          \
     "--redis: there is a user but no password; write it redis://USER:PASSWORD@HOST, or give "                \
     "--redis-password-file; a password alone is written redis://:PASSWORD@HOST"
