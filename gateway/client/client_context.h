@@ -63,8 +63,8 @@ struct client_context {
     struct http_policy policy; // of the settings, with the date below
     char date[HTTP_DATE_SIZE];
     struct client_hooks hooks;
-    struct route routes
-        [4]; // the paths of streams and tickets, and the server itself, which are no pages; the row that ends a table
+    // The paths of streams and tickets, the server itself, and the row that ends a table.
+    struct route routes[4];
     struct hub *hub; // NULL: no streams here (the admin listener)
     struct counters *counters;
     struct limits *limits;

@@ -111,12 +111,7 @@ static void request_ticket(struct conn *c, const struct http_request *req, const
 {
     struct client_context *cx = conn_context(c);
     char detail[ADMISSION_DETAIL_MAX];
-    if (req->method == HTTP_OPTIONS) {
-        char allow[ROUTE_ALLOW_MAX];
-        route_allow(r, allow);
-        answer_scratch(c, http_preflight(&cx->policy, req, allow, cx->scratch, SCRATCH_SIZE), CLOSE_ANSWERED);
-        return;
-    }
+    (void)r; // the path says it all
     int status = auth_identify(cx->settings, cx->counters, req, &c->principal, detail, sizeof detail);
     if (status == AUTH_TRY_AGAIN)
         answer_unavailable(c, req, detail);
