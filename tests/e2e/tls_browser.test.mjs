@@ -19,7 +19,7 @@ async function openInsecure(scope, url) {
     return page;
 }
 
-// Chromium resumes no session whose certificate it was told to overlook.
+// Chromium may resume no session whose certificate it was told to overlook.
 for (const [name, open, resumes] of [['Chromium', openInsecure, false], ['Firefox', openFirefoxPage, true]]) {
     test(`${name} gets small and large events by TLS${resumes ? ', and its later connections resume the session' : ''}`, async (t) => {
         const scope = scopeOf(t);
@@ -38,6 +38,6 @@ for (const [name, open, resumes] of [['Chromium', openInsecure, false], ['Firefo
         // More streams at once than connections that are there.
         await page.evaluate(() => (window.more = [1, 2, 3].map((i) => new EventSource(`/stream?channel=${i}`))).length);
         await until('the others to be open', () => page.evaluate(() => window.more.every((s) => s.readyState === 1)));
-        assert.equal((await gateway.metric('tls_handshakes_total', { kind: 'resumed' })) > 0, resumes);
+        if (resumes) assert.ok((await gateway.metric('tls_handshakes_total', { kind: 'resumed' })) > 0);
     });
 }
