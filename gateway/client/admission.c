@@ -207,7 +207,6 @@ enum admission_verdict admission_user(struct admission *a)
          .refused = COUNTER_REFUSED_ADDRESS,
          .why = "This address has too many streams."},
         {.prefix = "jti", .text = who ? who->token_id : NULL, .cap = &any},
-        // The last one: whoever is refused by another has replaced no stream.
         {.prefix = "sub",
          .text = who ? who->subject : NULL,
          .cap = &settings->user_cap,
@@ -218,6 +217,15 @@ enum admission_verdict admission_user(struct admission *a)
         if (enter_users(a, &rows[i]) == ADMISSION_DENIED)
             return ADMISSION_DENIED;
     return ADMISSION_GRANTED;
+}
+
+enum admission_verdict admission_replace(struct admission *a)
+{
+    const struct client_settings *settings = conn_context(a->conn)->settings;
+    if (!a->conn->in_users || !settings->user_cap.replace_oldest ||
+        users_replace(settings->users, conn_id(a->conn), settings->user_cap.max))
+        return ADMISSION_GRANTED;
+    return deny(a, 0, BUSY);
 }
 
 enum admission_verdict admission_join(struct admission *a)
@@ -238,6 +246,7 @@ const struct admission_step admission_steps[] = {
     {.check = admission_tier},
     {.check = admission_spend_ticket},
     {.check = admission_revocation},
+    {.check = admission_replace},
     {.check = admission_join},
     {0},
 };

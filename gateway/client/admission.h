@@ -55,6 +55,9 @@ enum admission_verdict admission_spend_ticket(struct admission *a); // in admiss
 // Asks Redis whether the token was revoked. After admission_user: what is published from the question on finds
 // the connection there.
 enum admission_verdict admission_revocation(struct admission *a); // likewise
+// Has the user's oldest stream make way (--user-cap-policy oldest). After every step that asks: a token that was revoked,
+// or a ticket that was spent, ends no stream of its user.
+enum admission_verdict admission_replace(struct admission *a);
 enum admission_verdict admission_join(struct admission *a);
 
 // `c` asks for a stream, by a request that was checked. Leaves HEAD.

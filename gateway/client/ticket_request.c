@@ -53,13 +53,24 @@ enum admission_verdict admission_ticket(struct admission *a)
     return ADMISSION_GRANTED;
 }
 
+// Whether the query names channels, or tries to: the ticket must not grant more than the client meant to ask for.
+static bool names_channels(const struct http_request *req)
+{
+    char buf[HTTP_TARGET_MAX];
+    struct http_text rest = req->query, name, value;
+    int more;
+    while ((more = http_query_next(&rest, buf, sizeof buf, &name, &value)) > 0)
+        if (name.len == strlen("channel") && memcmp(name.at, "channel", name.len) == 0)
+            return true;
+    return more < 0;
+}
+
 // What the ticket lets in: the channels that are asked for, else what the token grants. Returns 0 or a status.
 static int narrow(struct client_context *cx, const struct http_request *req, struct principal *who,
                   const char **patterns, char *detail, size_t detail_size)
 {
     struct stream_request *want = &cx->request;
-    char buf[HTTP_TARGET_MAX];
-    if (!parameter(req, "channel", buf).at)
+    if (!names_channels(req))
         return 0;
     int status = stream_request_parse(want, req, detail, detail_size);
     if (status == 0)

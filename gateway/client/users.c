@@ -19,13 +19,14 @@ struct place {
     TAILQ_ENTRY(place) in_user;
     struct place *next_in_bucket;
     struct user *user;
-    uint64_t id;
+    uint64_t id : 63;
+    uint64_t counts : 1; // for the cap
 };
 
 struct user {
     struct map_entry entry;               // in `by_key`
     TAILQ_HEAD(place_list, place) places; // oldest first; never empty
-    size_t count;
+    size_t count, counted;                // places, and those that count for the cap
     char key[];
 };
 
@@ -111,7 +112,7 @@ static struct user *user_add(struct users *u, const char *key)
     memcpy(user->key, key, len + 1);
     user->entry = (struct map_entry){.hash = map_hash(key, len), .key = user->key, .len = (uint32_t)len};
     TAILQ_INIT(&user->places);
-    user->count = 0;
+    user->count = user->counted = 0;
     if (!map_insert(&u->by_key, &user->entry)) {
         free(user);
         return NULL;
@@ -137,6 +138,7 @@ static void place_remove(struct users *u, struct place **at)
     *at = p->next_in_bucket;
     TAILQ_REMOVE(&user->places, p, in_user);
     user->count--;
+    user->counted -= p->counts;
     u->place_count--;
     free(p);
     user_free_if_empty(u, user);
@@ -152,13 +154,16 @@ static void place_add(struct users *u, struct user *user, struct place *p)
     p->user = user;
     TAILQ_INSERT_TAIL(&user->places, p, in_user);
     user->count++;
+    user->counted += p->counts;
     u->place_count++;
 }
 
-// The oldest stream of `user` is to end, and does not count any more. False where it could not be told.
+// The oldest stream of `user` that counts is to end, and does not count any more. False where it could not be told.
 static bool replace_oldest(struct users *u, struct user *user)
 {
     struct place *oldest = TAILQ_FIRST(&user->places);
+    while (!oldest->counts)
+        oldest = TAILQ_NEXT(oldest, in_user);
     if (!u->hooks.end(u->hooks.ctx, oldest->id, CLOSE_REPLACED))
         return false;
     struct place **at = bucket_of(u, oldest->id);
@@ -172,13 +177,13 @@ static bool replace_oldest(struct users *u, struct user *user)
 static enum users_verdict enter(struct users *u, const char *key, uint64_t id, const struct users_cap *cap)
 {
     struct user *user = user_find(u, key);
-    bool is_full = user && cap->max > 0 && user->count >= cap->max;
-    if (is_full && !cap->replace_oldest)
+    if (user && cap->max > 0 && !cap->replace_oldest && user->counted >= cap->max)
         return USERS_FULL;
     struct place *p = malloc(sizeof *p);
     if (!p)
         return USERS_NO_MEMORY;
-    *p = (struct place){.id = id};
+    assert(id >> 63 == 0);
+    *p = (struct place){.id = id & ~(UINT64_C(1) << 63), .counts = !cap->replace_oldest};
     if (!user)
         user = user_add(u, key);
     if (!user) {
@@ -186,10 +191,7 @@ static enum users_verdict enter(struct users *u, const char *key, uint64_t id, c
         return USERS_NO_MEMORY;
     }
     place_add(u, user, p);
-    if (!is_full || replace_oldest(u, user))
-        return USERS_ENTERED;
-    place_remove(u, bucket_of(u, id)); // the newest stands first in its bucket
-    return USERS_NO_MEMORY;
+    return USERS_ENTERED;
 }
 
 enum users_verdict users_enter(struct users *u, const char *key, uint64_t id, const struct users_cap *cap)
@@ -198,6 +200,30 @@ enum users_verdict users_enter(struct users *u, const char *key, uint64_t id, co
     enum users_verdict verdict = enter(u, key, id, cap);
     pthread_mutex_unlock(&u->lock);
     return verdict;
+}
+
+// Under the lock. False where the oldest could not be told.
+static bool replace(struct users *u, struct place *p, uint64_t max)
+{
+    struct user *user = p->user;
+    if (max > 0 && user->counted >= max && !replace_oldest(u, user))
+        return false;
+    p->counts = 1;
+    user->counted++;
+    return true;
+}
+
+bool users_replace(struct users *u, uint64_t id, uint64_t max)
+{
+    bool ok = true;
+    pthread_mutex_lock(&u->lock);
+    struct place *p = *bucket_of(u, id);
+    while (p && (p->id != id || p->counts))
+        p = p->next_in_bucket;
+    if (p)
+        ok = replace(u, p, max);
+    pthread_mutex_unlock(&u->lock);
+    return ok;
 }
 
 void users_leave(struct users *u, uint64_t id)

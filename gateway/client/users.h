@@ -28,7 +28,7 @@ struct users_hooks {
 
 struct users_cap {
     uint64_t max;        // streams of one key; 0: any number
-    bool replace_oldest; // at `max` the oldest stream ends (CLOSE_REPLACED); else the new one is refused
+    bool replace_oldest; // at `max` the oldest stream ends (users_replace); else the new one is refused
 };
 
 enum users_verdict { USERS_ENTERED, USERS_FULL, USERS_NO_MEMORY };
@@ -41,6 +41,11 @@ void users_destroy(struct users *u);
 // The stream `id` (conn_id) enters under `key`; what it has entered before stays. USERS_NO_MEMORY: nothing has
 // changed, and the stream must be refused.
 enum users_verdict users_enter(struct users *u, const char *key, uint64_t id, const struct users_cap *cap);
+// The stream `id` counts from here on under the key that it has entered with `replace_oldest`; where `max` streams do
+// already, the oldest of them ends (CLOSE_REPLACED) and leaves that key. No effect where it has entered none. Apart from
+// entering, so that a stream that is refused later has replaced none. False where there was no memory to tell the
+// oldest: the stream must be refused.
+bool users_replace(struct users *u, uint64_t id, uint64_t max);
 // The stream `id` leaves all its keys; no effect where it has none, or was replaced.
 void users_leave(struct users *u, uint64_t id);
 

@@ -187,7 +187,7 @@ static bool derive_tier_cap(struct config *c, char *error, size_t error_size)
 
 static bool derive_tickets(struct config *c, char *error, size_t error_size)
 {
-    c->revokes = (has_keys(c) || c->channels_header) && c->revocation == REVOCATION_ON;
+    c->revokes = (has_keys(c) || c->channels_header || c->subject_header) && c->revocation == REVOCATION_ON;
     if (!c->ticket_key_file)
         return true;
     if (!has_keys(c)) {

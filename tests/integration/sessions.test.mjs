@@ -2,6 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { command } from '../lib/command.mjs';
+import { PUBLISH } from '../lib/paths.mjs';
 import { exchange } from '../lib/raw_http.mjs';
 import { scopeOf } from '../lib/scope.mjs';
 import { SessionApp } from '../lib/session_app.mjs';
@@ -98,6 +100,17 @@ test('with --user-cap-policy oldest the new stream opens and the oldest ends wit
     await Promise.all(streams.slice(6).map((s) => s.count(2)));
     await gateway.metricIs('closes_total', 6, { labels: { reason: 'replaced' } });
     await gateway.metricIs('connections', 2);
+});
+
+test('a user whom --subject-header alone names can be revoked', async (t) => {
+    const scope = scopeOf(t);
+    const { redis, gateway } = await startTier(scope, { anonymous: ['news'], args: ['--trusted-proxy', '127.0.0.1', '--subject-header', 'X-SSE-Subject'] });
+    const stream = await openStream(scope, gateway.port, '/stream?channel=news&control=1', { headers: { 'X-SSE-Subject': 'ann' } });
+    await stream.count(1);
+    const run = await command(PUBLISH, ['--redis', redis.url, '--revoke-subject', 'ann', '--for', '1h']);
+    assert.match(run.out, /, 1 gateways?\n$/);
+    assert.equal(await stream.ended(), 'clean');
+    assert.equal(stream.events.at(-1).data, '{"reason":"revoked"}');
 });
 
 test('while the application is away streams are told to come back, and none is let in', async (t) => {

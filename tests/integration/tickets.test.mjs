@@ -5,7 +5,9 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { bearer, Keys, now, post, ticketOf } from '../lib/bearer.mjs';
+import { command } from '../lib/command.mjs';
 import { Gateway } from '../lib/gateway.mjs';
+import { PUBLISH } from '../lib/paths.mjs';
 import { Redis } from '../lib/redis.mjs';
 import { RedisCluster } from '../lib/redis_cluster.mjs';
 import { scopeOf } from '../lib/scope.mjs';
@@ -72,7 +74,8 @@ test('POST /ticket wants a token, says how long the ticket is good, and is store
     assert.equal((await post(gateway, '/ticket', { headers: bearer(`${token}x`) })).status, 401);
     assert.equal((await post(gateway, '/ticket', { headers: bearer(keys.token('ann', { exp: now() - 120 })) })).status, 401);
     assert.equal((await post(gateway, '/ticket?channel=user:bob', { headers: bearer(token) })).status, 403);
-    assert.equal((await post(gateway, '/ticket?channel=__x', { headers: bearer(token) })).status, 400);
+    for (const bad of ['channel=__x', 'channel=%zz', 'channel=%00', 'channel'])
+        assert.equal((await post(gateway, `/ticket?${bad}`, { headers: bearer(token) })).status, 400, bad);
     assert.equal((await post(gateway, '/ticket', { headers: bearer(token), body: '{"a":1}' })).status, 200);
     const get = await gateway.get('/ticket');
     assert.deepEqual([get.status, get.headers.allow], [405, 'OPTIONS, POST']);
@@ -90,6 +93,22 @@ test('a text that is no ticket is refused for good, and without keys there are n
         assert.equal((await gateway.get(pathOf('user:ann', bad))).status, 401, bad);
     const other = await Gateway.start(scope, { redis, anonymous: ['*'] });
     assert.equal((await post(other, '/ticket', { headers: bearer(keys.token('ann')) })).status, 404);
+});
+
+test('with --user-cap-policy oldest a ticket that was spent, or a token that was revoked, ends no stream of its user', async (t) => {
+    const scope = scopeOf(t);
+    const { keys, redis, gateway } = await start(scope, { args: ['--max-connections-per-user', '1', '--user-cap-policy', 'oldest'] });
+    const revoked = keys.token('ann', { jti: 'stolen', iat: now() - 60 });
+    assert.equal((await command(PUBLISH, ['--redis', redis.url, '--revoke-token', 'stolen', '--for', '1h'])).code, 0);
+    const ticket = await ticketOf(gateway, keys.token('ann'));
+    const stream = await openStream(scope, gateway.port, pathOf('user:ann', ticket));
+    await stream.count(1);
+    assert.equal(await statusOf(scope, gateway, pathOf('user:ann', ticket)), 401);
+    assert.equal((await gateway.get('/stream?channel=user:ann', { headers: bearer(revoked) })).status, 401);
+    await redis.publish('user:ann', 'x');
+    assert.equal((await stream.count(2))[1].data, 'x');
+    assert.equal(await statusOf(scope, gateway, pathOf('user:ann', await ticketOf(gateway, keys.token('ann')))), 200);
+    assert.equal(await stream.ended(), 'clean');
 });
 
 test('while Redis is away a ticket is refused for a while and not spent', async (t) => {

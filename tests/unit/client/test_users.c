@@ -58,6 +58,8 @@ static const char *streams_of(const char *key)
 static void enter(const char *key, uint64_t id, const struct users_cap *cap)
 {
     ck_assert_int_eq(users_enter(users, key, id, cap), USERS_ENTERED);
+    if (cap->replace_oldest)
+        ck_assert(users_replace(users, id, cap->max));
 }
 
 static void leave(uint64_t first, uint64_t last)
@@ -133,9 +135,28 @@ TEST(where_the_oldest_cannot_be_told_the_new_one_is_refused_and_all_is_as_before
     for (uint64_t id = 1; id <= 3; id++)
         enter("sub:ann", id, &newest_three);
     no_memory_to_tell = true;
-    ck_assert_int_eq(users_enter(users, "sub:ann", 4, &newest_three), USERS_NO_MEMORY);
+    ck_assert_int_eq(users_enter(users, "sub:ann", 4, &newest_three), USERS_ENTERED);
+    ck_assert(!users_replace(users, 4, newest_three.max));
+    users_leave(users, 4);
     ck_assert_str_eq(streams_of("sub:ann"), "1 2 3 ");
     leave(1, 3);
+}
+
+TEST(a_stream_that_is_refused_after_it_has_entered_has_replaced_none)
+{
+    for (uint64_t id = 1; id <= 3; id++)
+        enter("sub:ann", id, &newest_three);
+    ck_assert_int_eq(users_enter(users, "ip:1", 4, &any), USERS_ENTERED);
+    ck_assert_int_eq(users_enter(users, "sub:ann", 4, &newest_three), USERS_ENTERED);
+    ck_assert_str_eq(streams_of("sub:ann"), "1 2 3 4 "); // found by a revocation meanwhile
+    ck_assert_int_eq(users_enter(users, "sub:ann", 5, &newest_three), USERS_ENTERED);
+    ck_assert(users_replace(users, 5, newest_three.max));
+    ck_assert_str_eq(told, "1:replaced "); // one, whoever else waits
+    users_leave(users, 4);
+    ck_assert_str_eq(streams_of("sub:ann"), "2 3 5 ");
+    ck_assert(users_replace(users, 5, newest_three.max)); // no effect
+    leave(2, 5);
+    ck_assert_str_eq(told, "1:replaced ");
 }
 
 TEST(a_revocation_tells_every_stream_of_the_key)
