@@ -100,9 +100,11 @@ static bool expand_label(const struct suite *s, const unsigned char *secret, con
 
 static bool derive_keys(const struct suite *s, struct direction *d)
 {
-    d->next = 0;
-    return expand_label(s, d->secret, "key", d->key, s->key_size) &&
-           expand_label(s, d->secret, "iv", d->iv, IV_SIZE);
+    bool ok = expand_label(s, d->secret, "key", d->key, s->key_size) &&
+              expand_label(s, d->secret, "iv", d->iv, IV_SIZE);
+    if (ok)
+        d->next = 0; // not before: an old key must not see a number twice
+    return ok;
 }
 
 static bool update(const struct suite *s, struct direction *d)
@@ -197,8 +199,11 @@ ssize_t tls_records_open(struct tls_records *r, const unsigned char *record, siz
               EVP_DecryptFinal_ex(c, out + done, &end) == 1 && done + end == (int)inner;
     while (ok && inner > 0 && out[inner - 1] == 0) // padding
         inner--;
-    if (!ok || inner == 0)
+    if (!ok)
         return -1;
+    *type = 0;
+    if (inner == 0)
+        return 0;
     *type = out[inner - 1];
     return (ssize_t)inner - 1;
 }

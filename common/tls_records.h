@@ -48,8 +48,8 @@ size_t tls_records_seal(struct tls_records *r, uint8_t type, const void *bytes, 
 // True where the key of tls_records_seal has encrypted enough.
 bool tls_records_is_worn(const struct tls_records *r);
 // Decrypts a whole record (`record`: its header and `len` bytes behind that) into `out`, which has room for
-// `len`. Returns the number of plain bytes, and their type; -1 where the record is not the next one of this
-// connection.
+// `len`. Returns the number of plain bytes, and their type, which is 0 where there is padding alone; -1 where the
+// record is not the next one of this connection.
 ssize_t tls_records_open(struct tls_records *r, const unsigned char *record, size_t len, unsigned char *out,
                          uint8_t *type);
 // The next key (RFC 8446 section 7.2) for records that are sent, or that come. False where that failed.

@@ -5,6 +5,9 @@
 
 #include "common/tls.h"
 
+// Records without data that one read may hold: each key update costs more time than the bytes that it is made of.
+#define QUIET_RECORDS_MAX 32u
+
 void tls_session_deinit(struct tls_session *s)
 {
     tls_records_destroy(s->records);
@@ -23,6 +26,7 @@ static bool send_record(struct tls_session *s, struct tls_wire *w, uint8_t type,
 static bool send_key_update(struct tls_session *s, struct tls_wire *w)
 {
     static const unsigned char update[] = {SSL3_MT_KEY_UPDATE, 0, 0, 1, SSL_KEY_UPDATE_NOT_REQUESTED};
+    s->owes_update = false;
     return send_record(s, w, TLS_TYPE_HANDSHAKE, update, sizeof update) &&
            tls_records_update_sent(s->records);
 }
@@ -45,10 +49,9 @@ static ssize_t take_handshake(struct tls_session *s, struct tls_wire *w, const u
         return fail(s, w, SSL_AD_UNEXPECTED_MESSAGE);
     if (bytes[sizeof update] > SSL_KEY_UPDATE_REQUESTED)
         return fail(s, w, SSL_AD_ILLEGAL_PARAMETER);
-    bool ok = tls_records_update_received(s->records);
-    if (ok && bytes[sizeof update] == SSL_KEY_UPDATE_REQUESTED)
-        ok = send_key_update(s, w);
-    return ok ? 0 : TRANSPORT_LOST;
+    if (bytes[sizeof update] == SSL_KEY_UPDATE_REQUESTED)
+        s->owes_update = true;
+    return tls_records_update_received(s->records) ? 0 : TRANSPORT_LOST;
 }
 
 static ssize_t take_alert(struct tls_session *s, struct tls_wire *w, const unsigned char *bytes, size_t len)
@@ -65,11 +68,12 @@ static ssize_t take_record(struct tls_session *s, struct tls_wire *w, const unsi
                            size_t size)
 {
     unsigned char plain[TLS_RECORD_BODY_MAX];
-    uint8_t type;
+    uint8_t type = 0;
     size_t len = (size_t)record[3] << 8 | record[4];
     ssize_t n = tls_records_open(s->records, record, len, plain, &type);
     if (n < 0)
         return fail(s, w, SSL_AD_BAD_RECORD_MAC);
+    // Bytes of padding alone (section 5.4) come here as type 0.
     if ((size_t)n > TLS_RECORD_MAX || (type == TLS_TYPE_DATA && (size_t)n > size))
         return fail(s, w, SSL_AD_RECORD_OVERFLOW);
     switch (type) {
@@ -97,13 +101,15 @@ static ssize_t collect(struct tls_session *s, struct tls_wire *w, size_t len)
     return n == missing ? 0 : TRANSPORT_WAIT_READ;
 }
 
-// Where the next record begins, and how long it is in all; its header has come. 0 where it is none that may come.
-static size_t record_size(const unsigned char *header)
+// How long the record with that header is in all; or TRANSPORT_LOST, where none like it may come.
+static ssize_t record_size(struct tls_session *s, struct tls_wire *w, const unsigned char *header)
 {
     size_t len = (size_t)header[3] << 8 | header[4];
-    return header[0] == TLS_TYPE_DATA && header[1] == 3 && len <= TLS_RECORD_BODY_MAX
-               ? TLS_RECORD_HEADER + len
-               : 0;
+    if (header[0] != TLS_TYPE_DATA || header[1] != 3)
+        return fail(s, w, SSL_AD_UNEXPECTED_MESSAGE);
+    if (len > TLS_RECORD_BODY_MAX)
+        return fail(s, w, SSL_AD_RECORD_OVERFLOW);
+    return (ssize_t)(TLS_RECORD_HEADER + len);
 }
 
 // The next whole record, in place where all of it was fed at once. TRANSPORT_WAIT_READ, TRANSPORT_LOST, or 0.
@@ -114,9 +120,10 @@ static ssize_t next_record(struct tls_session *s, struct tls_wire *w, const unsi
     if (result != 0)
         return result;
     *record = (const unsigned char *)(in_place ? w->fed : s->partial.data);
-    size_t size = record_size(*record);
-    if (size == 0)
-        return fail(s, w, SSL_AD_UNEXPECTED_MESSAGE);
+    ssize_t whole = record_size(s, w, *record);
+    if (whole < 0)
+        return whole;
+    size_t size = (size_t)whole;
     if (in_place && w->fed_len >= size) {
         w->fed += size;
         w->fed_len -= size;
@@ -130,12 +137,13 @@ static ssize_t next_record(struct tls_session *s, struct tls_wire *w, const unsi
 ssize_t tls_session_read(struct tls_session *s, struct tls_wire *w, char *bytes, size_t size)
 {
     ssize_t result = 0;
-    while (result == 0) {
+    for (unsigned n = 0; result == 0; n++) {
         const unsigned char *record;
         result = next_record(s, w, &record);
         if (result != 0)
             break;
-        result = take_record(s, w, record, bytes, size);
+        result = n < QUIET_RECORDS_MAX ? take_record(s, w, record, bytes, size)
+                                       : fail(s, w, SSL_AD_UNEXPECTED_MESSAGE);
         buf_free(&s->partial);
     }
     return result;
@@ -144,7 +152,7 @@ ssize_t tls_session_read(struct tls_session *s, struct tls_wire *w, char *bytes,
 ssize_t tls_session_write(struct tls_session *s, struct tls_wire *w, const char *bytes, size_t len)
 {
     size_t n = len < TLS_SENT_RECORD_MAX ? len : TLS_SENT_RECORD_MAX;
-    if (tls_records_is_worn(s->records) && !send_key_update(s, w))
+    if ((s->owes_update || tls_records_is_worn(s->records)) && !send_key_update(s, w))
         return TRANSPORT_LOST;
     return send_record(s, w, TLS_TYPE_DATA, bytes, n) ? (ssize_t)n : TRANSPORT_LOST;
 }

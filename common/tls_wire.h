@@ -8,8 +8,8 @@
 
 #include "common/buf.h"
 
-// Bytes that may wait: a record, and the answers to a client that asks for new keys over and over while it reads
-// nothing.
+// Bytes that may wait: a flight of a handshake, or a record with a key update before it and an alert behind it; for TLS
+// 1.2 also the alerts that answer a client that asks for renegotiations and reads nothing.
 #define TLS_WAITING_MAX 65536u
 
 // Bytes of `bytes` that were taken; 0: none for now; -1: the connection is lost.

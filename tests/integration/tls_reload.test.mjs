@@ -103,6 +103,26 @@ test('a session that began with a client certificate is not resumed where the CA
     }
 });
 
+test('a session that began with a client certificate is not resumed for longer by resuming it', async (t) => {
+    const scope = scopeOf(t);
+    const clients = await Authority.create(scope, 'clients');
+    const { gateway } = await startTls(scope, { args: ['--tls-client-ca', clients.cert], ready: false });
+    const me = await clients.sign('me', { names: ['DNS:me'] });
+    const own = { cert: read(me.cert), key: read(me.key) };
+    gateway.clientTls = own;
+    await gateway.process.ready('is ready', () => gateway.ready());
+    for (const version of VERSIONS) {
+        const old = await session(gateway.port, { ...version, ...own });
+        const socket = await handshake(gateway.port, { session: old, ...version });
+        let tickets = 0;
+        socket.on('session', () => tickets++);
+        await ask(socket); // the ticket of a handshake would come before the answer
+        assert.ok(socket.isSessionReused());
+        assert.equal(tickets, 0, version.maxVersion);
+        socket.destroy();
+    }
+});
+
 test('SIGHUP: new connections get the new certificate, open streams go on; files that cannot be used change nothing', async (t) => {
     const scope = scopeOf(t);
     const { ca, pair, redis, gateway, secure } = await startTls(scope);

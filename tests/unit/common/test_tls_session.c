@@ -131,7 +131,7 @@ static const struct {
     {TLS_TYPE_HANDSHAKE, "\x01\x00\x00\x00", 4, TRANSPORT_LOST, 10},     // ClientHello: a renegotiation
     {TLS_TYPE_HANDSHAKE, "", 0, TRANSPORT_LOST, 10},
     {20, "\x01", 1, TRANSPORT_LOST, 10}, // ChangeCipherSpec
-    {0, "", 0, TRANSPORT_LOST, 20},      // padding alone
+    {0, "", 0, TRANSPORT_LOST, 10},      // padding alone
 };
 
 TEST_EACH(what_else_a_client_may_send_and_what_not, odd)
@@ -150,20 +150,66 @@ TEST_EACH(what_else_a_client_may_send_and_what_not, odd)
     ck_assert_uint_eq(out[1], odd[_i].alert);
 }
 
-TEST(a_key_update_that_asks_for_one_gets_one)
+TEST(key_updates_that_ask_for_one_get_one_before_the_next_data)
 {
     unsigned char out[64];
     uint8_t type;
     size_t at = 0;
-    ck_assert_int_eq(receive(TLS_TYPE_HANDSHAKE, "\x18\x00\x00\x01\x01", 5, (char *)out, sizeof out),
-                     TRANSPORT_WAIT_READ);
-    ck_assert(tls_records_update_sent(client));
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(receive(TLS_TYPE_HANDSHAKE, "\x18\x00\x00\x01\x01", 5, (char *)out, sizeof out),
+                         TRANSPORT_WAIT_READ);
+        ck_assert(tls_records_update_sent(client));
+    }
+    ck_assert_uint_eq(sent_len, 0);
+    ck_assert_int_eq(receive(TLS_TYPE_DATA, "abc", 3, (char *)out, sizeof out), 3);
+    ck_assert_int_eq(tls_session_write(&server, &wire, "def", 3), 3);
     ck_assert_uint_eq(open_next(&at, out, &type), 5);
     ck_assert_uint_eq(type, TLS_TYPE_HANDSHAKE);
     ck_assert_mem_eq(out, "\x18\x00\x00\x01\x00", 5);
     ck_assert(tls_records_update_received(client));
-    ck_assert_int_eq(receive(TLS_TYPE_DATA, "abc", 3, (char *)out, sizeof out), 3);
-    ck_assert_int_eq(tls_session_write(&server, &wire, "def", 3), 3);
     ck_assert_uint_eq(open_next(&at, out, &type), 3);
     ck_assert_mem_eq(out, "def", 3);
+    ck_assert_int_eq(tls_session_write(&server, &wire, "ghi", 3), 3);
+    ck_assert_uint_eq(open_next(&at, out, &type), 3);
+    ck_assert_uint_eq(at, sent_len);
+}
+
+TEST(a_read_full_of_records_without_data_ends_the_connection)
+{
+    unsigned char records[100 * (TLS_RECORD_OVERHEAD + 5)];
+    char out[8];
+    for (int count = 32; count <= 33; count++) {
+        size_t len = 0;
+        for (int i = 0; i < count; i++) {
+            len += tls_records_seal(client, TLS_TYPE_HANDSHAKE, "\x18\x00\x00\x01\x00", 5, records + len);
+            ck_assert(tls_records_update_sent(client));
+        }
+        wire.fed = (const char *)records;
+        wire.fed_len = len;
+        ck_assert_int_eq(tls_session_read(&server, &wire, out, sizeof out),
+                         count == 32 ? TRANSPORT_WAIT_READ : TRANSPORT_LOST);
+    }
+}
+
+// What the server makes of a header, and the alert that it answers with.
+static const struct {
+    unsigned char header[TLS_RECORD_HEADER];
+    unsigned char alert;
+} headers[] = {
+    {{TLS_TYPE_DATA, 3, 3, 0x41, 0x01}, 22},      // record_overflow
+    {{TLS_TYPE_HANDSHAKE, 3, 3, 0x00, 0x20}, 10}, // not encrypted: unexpected_message
+    {{20, 3, 3, 0x00, 0x01}, 10},                 // ChangeCipherSpec
+};
+
+TEST_EACH(a_header_that_may_not_come_is_answered_with_the_alert_that_says_so, headers)
+{
+    unsigned char out[64];
+    uint8_t type;
+    size_t at = 0;
+    wire.fed = (const char *)headers[_i].header;
+    wire.fed_len = TLS_RECORD_HEADER;
+    ck_assert_int_eq(tls_session_read(&server, &wire, (char *)out, sizeof out), TRANSPORT_LOST);
+    ck_assert_uint_eq(open_next(&at, out, &type), 2);
+    ck_assert_uint_eq(type, TLS_TYPE_ALERT);
+    ck_assert_uint_eq(out[1], headers[_i].alert);
 }
