@@ -207,10 +207,9 @@ enum admission_verdict admission_user(struct admission *a)
          .refused = COUNTER_REFUSED_ADDRESS,
          .why = "This address has too many streams."},
         {.prefix = "jti", .text = who ? who->token_id : NULL, .cap = &any},
-        // The last one: whoever is refused by another has replaced no stream.
         {.prefix = "sub",
          .text = who ? who->subject : NULL,
-         .cap = &settings->user_cap,
+         .cap = settings->user_cap.replace_oldest ? &any : &settings->user_cap,
          .refused = COUNTER_REFUSED_USER,
          .why = "This user has too many streams."},
     };
@@ -218,6 +217,18 @@ enum admission_verdict admission_user(struct admission *a)
         if (enter_users(a, &rows[i]) == ADMISSION_DENIED)
             return ADMISSION_DENIED;
     return ADMISSION_GRANTED;
+}
+
+enum admission_verdict admission_newest(struct admission *a)
+{
+    const struct client_settings *settings = conn_context(a->conn)->settings;
+    const struct principal *who = a->conn->principal;
+    if (!settings->users || !settings->user_cap.replace_oldest || settings->user_cap.max == 0)
+        return ADMISSION_GRANTED;
+    // Not the key of admission_user, where streams stand, too, that are not admitted yet.
+    return enter_users(
+        a,
+        &(struct users_row){.prefix = "new", .text = who ? who->subject : NULL, .cap = &settings->user_cap});
 }
 
 enum admission_verdict admission_join(struct admission *a)
@@ -238,6 +249,8 @@ const struct admission_step admission_steps[] = {
     {.check = admission_tier},
     {.check = admission_spend_ticket},
     {.check = admission_revocation},
+    {.check = admission_newest},
+    {.check = admission_tier_newest},
     {.check = admission_join},
     {0},
 };

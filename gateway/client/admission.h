@@ -46,12 +46,16 @@ enum admission_verdict admission_auth(struct admission *a);
 enum admission_verdict admission_readiness(struct admission *a);
 enum admission_verdict admission_limits(struct admission *a);
 enum admission_verdict admission_user(struct admission *a);
-// Takes a lease of the tier's cap per user, in Redis: before the ticket, which is not spent by a stream that is
+// Takes a lease of the tier's cap per user, in Redis, where the new stream is refused at the cap: before the ticket, which is not spent by a stream that is
 // refused.
 enum admission_verdict admission_tier(struct admission *a); // in admission_asks.c
 // Spends the ticket of the request, in Redis. A ticket that was spent is final (401): the page has to get a new
 // one. Where Redis does not answer the stream is refused, and the ticket may be good for another attempt.
 enum admission_verdict admission_spend_ticket(struct admission *a); // in admission_asks.c
+// Where the newest stream wins: the oldest one of the user ends. Behind all that may refuse this one, so that neither
+// a ticket that was spent nor a token that was revoked ends a stream.
+enum admission_verdict admission_newest(struct admission *a);      // at a cap of this gateway
+enum admission_verdict admission_tier_newest(struct admission *a); // at that of the tier; in admission_asks.c
 // Asks Redis whether the token was revoked. After admission_user: what is published from the question on finds
 // the connection there.
 enum admission_verdict admission_revocation(struct admission *a); // likewise
