@@ -148,6 +148,7 @@ static const char *off_is_none(const char *value)
 static void fill_settings(struct gateway *g)
 {
     const struct config *c = &g->config;
+    bool replaces = c->user_cap_policy == USER_CAP_OLDEST;
     g->replay_budget.limit = c->replay_limit;
     g->client = (struct client_settings){
         .stream_path = c->path,
@@ -160,6 +161,7 @@ static void fill_settings(struct gateway *g)
         .ticket_keys = c->ticket_keys,
         .revocation = c->revokes,
         .tier_cap = c->tier_cap,
+        .tier_replaces = replaces,
         .lease_owner = c->lease_owner,
         .token_cookie = off_is_none(c->token_cookie),
         .token_query = off_is_none(c->token_query),
@@ -171,7 +173,8 @@ static void fill_settings(struct gateway *g)
         .durable_named = c->durable_named,
         .drop_oldest = c->slow_client == SLOW_CLIENT_DROP_OLDEST,
         .users = g->users,
-        .user_cap = {.max = c->max_per_user, .replace_oldest = c->user_cap_policy == USER_CAP_OLDEST},
+        // Which stream is the oldest in the tier is known in Redis alone.
+        .user_cap = {.max = replaces && c->tier_cap > 0 ? 0 : c->max_per_user, .replace_oldest = replaces},
         .address_cap = {.max = c->max_per_ip},
         .connect_rate = g->connect_rate,
         .proxy_protocol = (enum proxy_version)c->proxy_protocol,
@@ -220,6 +223,7 @@ static bool create_bus(struct gateway *g)
         .durable_count = g->config.durable_count,
         .asks = asks(&g->config),
         .revokes = g->config.revokes || g->config.tier_cap > 0,
+        .lease_owner = g->config.tier_cap > 0 ? g->config.lease_owner : NULL,
         .workers = g->worker_boxes,
         .worker_count = g->config.workers,
     };

@@ -154,7 +154,7 @@ static bool bus_open_redis(struct bus *b)
                               .durable = s->durable,
                               .durable_count = s->durable_count,
                               .asks = s->asks};
-    b->revocation = (struct revocation){.env = &b->env};
+    b->revocation = (struct revocation){.env = &b->env, .lease_owner = s->lease_owner};
     b->cluster = cluster_create(&b->env);
     return b->cluster && (!s->revokes || cluster_listen(b->cluster, REVOCATION_CHANNEL, &revocation_handler,
                                                         &b->revocation));

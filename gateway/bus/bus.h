@@ -29,6 +29,7 @@ struct bus_settings {
     size_t durable_count;
     bool asks;                      // workers may post MAIL_ASK
     bool revokes;                   // revocations are listened to, and told by MAIL_ANSWER and MAIL_RECHECK
+    const char *lease_owner;        // borrowed: of this process; NULL: it takes no leases
     struct mailbox *const *workers; // borrowed; where frames go, by index
     size_t worker_count;
 };

@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "common/container_of.h"
 #include "common/log.h"
+#include "gateway/bus/revocation.h"
 #include "gateway/redis/cluster_slots.h"
 #include "gateway/redis/commands.h"
 
@@ -40,7 +41,7 @@ struct part {
 struct inquiry {
     struct question *question;
     unsigned worker, open; // commands without an answer
-    bool failed;
+    bool failed, is_sharded;
     struct part parts[QUESTION_TEXTS];
     char room[];
 };
@@ -51,6 +52,7 @@ static const char *const prefixes[][QUESTION_TEXTS] = {
     [QUESTION_LEASE] = {"sse:lease:", NULL},
     [QUESTION_RENEW] = {"sse:lease:", NULL},
     [QUESTION_RELEASE] = {"sse:lease:", NULL},
+    [QUESTION_PUBLISH] = {"", NULL},
 };
 
 static struct part *part_of(const struct command *c)
@@ -74,7 +76,10 @@ static void part_done(const struct questions *qs, struct part *p, bool answered)
     if (--a->open > 0)
         return;
     a->question->is_answered = !a->failed;
-    questions_tell(qs->node->env, a->worker, a->question);
+    if (a->question->kind == QUESTION_PUBLISH)
+        free(a->question);
+    else
+        questions_tell(qs->node->env, a->worker, a->question);
     free(a);
 }
 
@@ -112,22 +117,52 @@ static bool send_script(const struct command *c, struct redis_conn *conn, const 
     return redis_conn_send(conn, 7, argv, NULL);
 }
 
+// Where the newest streams have the leases, each has a second member, its name behind '<', whose score is negative and
+// grows from lease to lease: scores of leases say when they end, and a renewal changes them.
+#define SCRIPT_NEWEST                                                                                        \
+    "local k, m = KEYS[1], ARGV[2] "                                                                         \
+    "local t = redis.call('TIME') local now = t[1] * 1000 + math.floor(t[2] / 1000) "                        \
+    "for _, gone in ipairs(redis.call('ZRANGEBYSCORE', k, '(0', now)) do "                                   \
+    "redis.call('ZREM', k, gone, '<' .. gone) end "                                                          \
+    "local all = redis.call('ZCOUNT', k, '(0', '+inf') "                                                     \
+    "local function add() "                                                                                  \
+    "local last = redis.call('ZREVRANGEBYSCORE', k, '(0', '-inf', 'WITHSCORES', 'LIMIT', 0, 1)[2] "          \
+    "redis.call('ZADD', k, 'NX', last and last + 1 or -4503599627370496, '<' .. m) "                         \
+    "redis.call('ZADD', k, now + ARGV[1], m) redis.call('PEXPIRE', k, ARGV[1]) end "
+
 static bool send_lease(const struct command *c, struct redis_conn *conn)
 {
     static const char script[] =
         SCRIPT_NOW "if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[3]) then return 0 end " SCRIPT_ADD;
-    return send_script(c, conn, script);
+    static const char newest[] =
+        SCRIPT_NEWEST "add() if all < tonumber(ARGV[3]) then return 1 end "
+                      "local oldest = redis.call('ZRANGEBYSCORE', k, '-inf', '(0', 'LIMIT', 0, 1)[1]:sub(2) "
+                      "redis.call('ZREM', k, oldest, '<' .. oldest) return oldest";
+    return send_script(c, conn, part_of(c)->inquiry->question->replaces ? newest : script);
 }
 
 static bool send_renew(const struct command *c, struct redis_conn *conn)
 {
-    return send_script(c, conn, SCRIPT_NOW SCRIPT_ADD);
+    static const char newest[] =
+        SCRIPT_NEWEST "if all >= tonumber(ARGV[3]) and not redis.call('ZSCORE', k, m) then return 0 end "
+                      "add() return 1";
+    return send_script(c, conn, part_of(c)->inquiry->question->replaces ? newest : SCRIPT_NOW SCRIPT_ADD);
 }
 
 static bool send_release(const struct command *c, struct redis_conn *conn)
 {
     const struct part *p = part_of(c);
-    const char *argv[] = {"ZREM", p->key, p->inquiry->question->texts[1]};
+    char place[64];
+    snprintf(place, sizeof place, "<%s", p->inquiry->question->texts[1]);
+    const char *argv[] = {"ZREM", p->key, p->inquiry->question->texts[1], place};
+    return redis_conn_send(conn, 4, argv, NULL);
+}
+
+static bool send_publish(const struct command *c, struct redis_conn *conn)
+{
+    const struct part *p = part_of(c);
+    const struct inquiry *a = p->inquiry;
+    const char *argv[] = {a->is_sharded ? "SPUBLISH" : "PUBLISH", p->key, a->question->texts[1]};
     return redis_conn_send(conn, 3, argv, NULL);
 }
 
@@ -135,6 +170,12 @@ static bool is_number(const struct command *c, const redisReply *reply)
 {
     (void)c;
     return reply->type == REDIS_REPLY_INTEGER;
+}
+
+static bool is_number_or_text(const struct command *c, const redisReply *reply)
+{
+    (void)c;
+    return reply->type == REDIS_REPLY_INTEGER || reply->type == REDIS_REPLY_STRING;
 }
 
 static bool is_text(const struct command *c, const redisReply *reply)
@@ -173,6 +214,17 @@ static void tell_error(struct questions *qs, const char *key, const char *error)
               name ? (int)(name + 1 - key) : 0, key, error);
 }
 
+// The lease `name` has ended for a newer one. Where its gateway does not hear of it, it does not get a renewal.
+static void tell_replaced(struct questions *qs, unsigned worker, const char *name)
+{
+    char text[96];
+    snprintf(text, sizeof text, REVOCATION_REPLACED "%s", name);
+    struct question *q =
+        question_create(&(struct question){.kind = QUESTION_PUBLISH, .texts = {REVOCATION_CHANNEL, text}});
+    if (q)
+        questions_ask(qs, worker, q);
+}
+
 static void on_answer(void *ctx, struct command *c, const struct command_answer *answer)
 {
     struct questions *qs = ctx;
@@ -182,10 +234,16 @@ static void on_answer(void *ctx, struct command *c, const struct command_answer 
     if (reply && reply->type == REDIS_REPLY_ERROR)
         tell_error(qs, p->key, reply->str);
     bool answered = reply && reply->type != REDIS_REPLY_ERROR;
-    if (answered)
+    bool is_replacing =
+        answered && p->inquiry->question->kind == QUESTION_LEASE && reply->type == REDIS_REPLY_STRING;
+    if (is_replacing) {
+        *number = 1;
+        tell_replaced(qs, p->inquiry->worker, reply->str);
+    } else if (answered) {
         *number = reply->type == REDIS_REPLY_INTEGER  ? reply->integer
                   : reply->type == REDIS_REPLY_STRING ? read_time(reply->str)
                                                       : reply->type == REDIS_REPLY_STATUS;
+    }
     part_done(qs, p, answered);
 }
 
@@ -217,7 +275,7 @@ static const struct command_kind kinds[] = {
                         .forget = on_forget},
     [QUESTION_LEASE] = {.once = true,
                         .send = send_lease,
-                        .fits = is_number,
+                        .fits = is_number_or_text,
                         .is_final = is_final,
                         .answer = on_answer,
                         .forget = on_forget},
@@ -229,6 +287,12 @@ static const struct command_kind kinds[] = {
                         .forget = on_forget},
     [QUESTION_RELEASE] = {.once = true,
                           .send = send_release,
+                          .fits = is_number,
+                          .is_final = is_final,
+                          .answer = on_answer,
+                          .forget = on_forget},
+    [QUESTION_PUBLISH] = {.once = true,
+                          .send = send_publish,
                           .fits = is_number,
                           .is_final = is_final,
                           .answer = on_answer,
@@ -310,12 +374,15 @@ static struct inquiry *inquiry_create(struct question *q)
 void questions_ask(struct questions *qs, unsigned worker, struct question *q)
 {
     struct inquiry *a = inquiry_create(q);
-    if (!a) {
+    if (!a && q->kind == QUESTION_PUBLISH)
+        free(q);
+    else if (!a)
         questions_tell(qs->node->env, worker, q);
+    if (!a)
         return;
-    }
     assert(a->open > 0);
     a->worker = worker;
+    a->is_sharded = qs->node->env->sharded;
     // `a` is freed with its last part.
     struct part *parts[QUESTION_TEXTS];
     unsigned count = 0;

@@ -38,18 +38,34 @@ static bool parse(char *text, struct question *out)
     return false;
 }
 
+// "replaced OWNER:ID", in hexadecimal digits. False where `text` is something else, or another process' lease.
+static bool parse_replaced(const struct revocation *r, const char *text, struct question *out)
+{
+    size_t owner_len = r->lease_owner ? strlen(r->lease_owner) : 0;
+    const char *name = text + strlen(REVOCATION_REPLACED);
+    if (owner_len == 0 || strncmp(name, r->lease_owner, owner_len) != 0 || name[owner_len] != ':')
+        return false;
+    char *end;
+    *out = (struct question){.kind = QUESTION_RENEW, .is_answered = true};
+    out->connection = strtoull(name + owner_len + 1, &end, 16);
+    return *end == '\0' && out->connection != 0;
+}
+
 static void on_message(void *ctx, const char *payload, size_t len)
 {
     struct revocation *r = ctx;
     char *text = strndup(payload, len);
     struct question news;
-    if (text && parse(text, &news))
-        for (size_t w = 0; w < r->env->delivery->worker_count; w++)
-            tell(r, w, &news);
-    else if (text)
-        log_warn("redis", "a message at " REVOCATION_CHANNEL " was not understood, and revokes nothing");
-    else
+    if (!text) {
         r->recheck_due = UINT64_MAX;
+        return;
+    }
+    bool is_lease = strncmp(text, REVOCATION_REPLACED, strlen(REVOCATION_REPLACED)) == 0;
+    bool is_news = is_lease ? parse_replaced(r, text, &news) : parse(text, &news);
+    for (size_t w = 0; is_news && w < r->env->delivery->worker_count; w++)
+        tell(r, w, &news);
+    if (!is_news && !is_lease)
+        log_warn("redis", "a message at " REVOCATION_CHANNEL " was not understood, and revokes nothing");
     free(text);
 }
 

@@ -1,4 +1,4 @@
-// Revocations as they are published at REVOCATION_CHANNEL (docs/protocol.md, "Revoking"): each is told to all
+// Revocations, and leases that were replaced, as they are published at REVOCATION_CHANNEL (docs/protocol.md, "Revoking"): each is told to all
 // workers. What was published while the channel was not subscribed is found by MAIL_RECHECK. The bus' thread
 // alone.
 #pragma once
@@ -9,9 +9,12 @@
 #include "gateway/bus/bus_env.h"
 
 #define REVOCATION_CHANNEL "__sse:revoke"
+#define REVOCATION_REPLACED "replaced " // and the name of a lease, which has ended for a newer one
 
 struct revocation {
     struct bus_env *env;
+    const char
+        *lease_owner;     // borrowed: before the ':' in names of leases of this process; NULL: it takes none
     uint64_t recheck_due; // a bit for each worker that could not be told, for want of memory
 };
 

@@ -247,6 +247,7 @@ const struct admission_step admission_steps[] = {
     {.check = admission_spend_ticket},
     {.check = admission_revocation},
     {.check = admission_replace},
+    {.check = admission_tier_newest},
     {.check = admission_join},
     {0},
 };

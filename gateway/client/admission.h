@@ -46,7 +46,7 @@ enum admission_verdict admission_auth(struct admission *a);
 enum admission_verdict admission_readiness(struct admission *a);
 enum admission_verdict admission_limits(struct admission *a);
 enum admission_verdict admission_user(struct admission *a);
-// Takes a lease of the tier's cap per user, in Redis: before the ticket, which is not spent by a stream that is
+// Takes a lease of the tier's cap per user, in Redis, where the new stream is refused at the cap: before the ticket, which is not spent by a stream that is
 // refused.
 enum admission_verdict admission_tier(struct admission *a); // in admission_asks.c
 // Spends the ticket of the request, in Redis. A ticket that was spent is final (401): the page has to get a new
@@ -55,9 +55,10 @@ enum admission_verdict admission_spend_ticket(struct admission *a); // in admiss
 // Asks Redis whether the token was revoked. After admission_user: what is published from the question on finds
 // the connection there.
 enum admission_verdict admission_revocation(struct admission *a); // likewise
-// Has the user's oldest stream make way (--user-cap-policy oldest). After every step that asks: a token that was revoked,
-// or a ticket that was spent, ends no stream of its user.
-enum admission_verdict admission_replace(struct admission *a);
+// Has the user's oldest stream make way (--user-cap-policy oldest). After every step that may refuse: a token that was
+// revoked, or a ticket that was spent, ends no stream of its user.
+enum admission_verdict admission_replace(struct admission *a);     // at the cap of this gateway
+enum admission_verdict admission_tier_newest(struct admission *a); // at that of the tier; in admission_asks.c
 enum admission_verdict admission_join(struct admission *a);
 
 // `c` asks for a stream, by a request that was checked. Leaves HEAD.

@@ -42,7 +42,7 @@ enum admission_verdict admission_revocation(struct admission *a)
     return ask(a, &q);
 }
 
-enum admission_verdict admission_tier(struct admission *a)
+static enum admission_verdict ask_for_lease(struct admission *a)
 {
     struct client_context *cx = conn_context(a->conn);
     const struct principal *who = a->conn->principal;
@@ -53,6 +53,16 @@ enum admission_verdict admission_tier(struct admission *a)
     a->status = 0;
     snprintf(a->detail, sizeof a->detail, UNKNOWN);
     return ADMISSION_DENIED;
+}
+
+enum admission_verdict admission_tier(struct admission *a)
+{
+    return conn_context(a->conn)->settings->tier_replaces ? ADMISSION_GRANTED : ask_for_lease(a);
+}
+
+enum admission_verdict admission_tier_newest(struct admission *a)
+{
+    return conn_context(a->conn)->settings->tier_replaces ? ask_for_lease(a) : ADMISSION_GRANTED;
 }
 
 // The stream has a lease, or it is not there any more to have one.

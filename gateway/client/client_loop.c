@@ -385,7 +385,7 @@ void client_loop_end_stream(struct client_loop *l, uint64_t id, enum close_reaso
 void client_loop_answer(struct client_loop *l, struct question *q)
 {
     struct client_context *cx = &l->context;
-    if (q->walk && q->kind == QUESTION_RENEW)
+    if (q->kind == QUESTION_RENEW)
         lease_renewed(cx, q);
     else if (q->walk)
         revocation_answered(cx, q);

@@ -45,6 +45,7 @@ struct client_settings {
     struct vouched_headers vouched;
     struct ticket_keys *ticket_keys;        // NULL: there are no tickets
     uint64_t tier_cap;                      // streams of one subject at all gateways; 0: any number
+    bool tier_replaces;                     // at that cap the oldest stream ends; else the new one is refused
     const char *lease_owner;                // names this process in the whole tier
     bool revocation;                        // Redis is asked whether a token is revoked; needs `users`
     const struct admission_step *admission; // NULL: admission_steps

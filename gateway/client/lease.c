@@ -12,6 +12,7 @@ bool lease_ask(struct client_context *cx, enum question_kind kind, uint64_t id, 
     struct question *q = question_create(&(struct question){.kind = (uint8_t)kind,
                                                             .connection = id,
                                                             .walk = walk,
+                                                            .replaces = cx->settings->tier_replaces,
                                                             .seconds = LEASE_S,
                                                             .numbers = {(int64_t)cx->settings->tier_cap},
                                                             .texts = {subject, member}});

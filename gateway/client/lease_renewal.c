@@ -1,6 +1,7 @@
 #include "gateway/client/lease_renewal.h"
 
 #include "gateway/auth/principal.h"
+#include "gateway/client/admission.h"
 #include "gateway/client/lease.h"
 #include "gateway/client/walk.h"
 
@@ -31,5 +32,8 @@ void lease_renewal_tick(struct client_context *cx)
 
 void lease_renewed(struct client_context *cx, const struct question *answer)
 {
+    struct conn *c = conn_find(cx, answer->connection);
+    if (c && answer->is_answered && answer->numbers[0] == 0)
+        admission_end(c, CLOSE_REPLACED, "A newer stream of this user has opened; try again.");
     walk_answered(cx, &cx->lease_walk, &renewal, answer);
 }

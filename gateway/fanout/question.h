@@ -16,12 +16,16 @@ enum question_kind {
     // Spends the ticket with the nonce texts[0], which Redis remembers for `seconds`: numbers[0] is 1 where it
     // was not spent before, else 0.
     QUESTION_SPEND,
-    // Leases of the subject texts[0]; texts[1] names the one of this stream, for `seconds`. LEASE: numbers[0], the
-    // number of leases that there may be, becomes 1 where the stream has one now, else 0. RENEW makes it anew where it
-    // has expired. RELEASE ends it.
+    // Leases of the subject texts[0]; texts[1] names the one of this stream, for `seconds`. numbers[0], the number of
+    // leases that there may be, becomes 1 where the stream has one now, else 0. LEASE: where all are taken there is
+    // none, or with `replaces` the oldest one ends, and its gateway is told by the bus. RENEW makes a lease anew that
+    // has expired; with `replaces` not where all are taken. RELEASE ends it. An answer to RENEW that nobody asked for
+    // (walk 0) tells that the lease of `connection` has ended.
     QUESTION_LEASE,
     QUESTION_RENEW,
     QUESTION_RELEASE,
+    // Publishes texts[1] at the channel texts[0]. Of the bus itself: no answer is told.
+    QUESTION_PUBLISH,
 };
 
 struct question {
@@ -29,6 +33,7 @@ struct question {
     uint8_t kind;        // enum question_kind
     // Without it the answer is not known: Redis is away, or denies the command, or too much is asked at once.
     bool is_answered;
+    bool replaces; // LEASE, RENEW: the newest streams have the leases
     uint32_t walk; // for the worker: the number of its walk over open streams; 0: it is about an admission
     uint32_t seconds;
     int64_t numbers[QUESTION_TEXTS];

@@ -169,10 +169,9 @@ static bool derive_tier_cap(struct config *c, char *error, size_t error_size)
     unsigned char bytes[16];
     if (c->user_cap_scope != USER_CAP_TIER)
         return true;
-    if (c->max_per_user == 0 || c->user_cap_policy == USER_CAP_OLDEST) {
-        snprintf(error, error_size, "--user-cap-scope tier: %s",
-                 c->max_per_user == 0 ? "say how many streams with --max-connections-per-user"
-                                      : "--user-cap-policy oldest is for the scope of one gateway");
+    if (c->max_per_user == 0) {
+        snprintf(error, error_size,
+                 "--user-cap-scope tier: say how many streams with --max-connections-per-user");
         return false;
     }
     if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes) {

@@ -134,6 +134,61 @@ TEST(a_ticket_is_spent_once_and_remembered_as_long_as_it_is_said)
     redisFree(admin);
 }
 
+static int64_t lease(enum question_kind kind, const char *name, bool replaces, int64_t most)
+{
+    unsigned before = count;
+    struct question *q = question_create(&(struct question){.kind = (uint8_t)kind,
+                                                            .connection = 7,
+                                                            .seconds = 30,
+                                                            .replaces = replaces,
+                                                            .numbers = {most},
+                                                            .texts = {"ann", name}});
+    ck_assert_ptr_nonnull(q);
+    questions_ask(questions, 0, q);
+    loop_wait_count(loop, &count, before + 1);
+    ck_assert(answers[before]->is_answered);
+    return answers[before]->numbers[0];
+}
+
+TEST(at_the_cap_a_lease_is_refused_and_a_renewal_that_redis_has_lost_is_not)
+{
+    loop_wait(loop, is_connected, NULL);
+    ck_assert_int_eq(lease(QUESTION_LEASE, "g:1", false, 2), 1);
+    ck_assert_int_eq(lease(QUESTION_LEASE, "g:2", false, 2), 1);
+    ck_assert_int_eq(lease(QUESTION_LEASE, "g:3", false, 2), 0);
+    ck_assert_int_eq(lease(QUESTION_RENEW, "g:3", false, 2), 1);
+    ck_assert_int_eq(lease(QUESTION_RELEASE, "g:1", false, 2), 1);
+}
+
+TEST(the_oldest_lease_ends_for_a_newer_one_and_its_name_is_published)
+{
+    redisContext *admin = redis_server_connect(&server), *listener = redis_server_connect(&server);
+    loop_wait(loop, is_connected, NULL);
+    freeReplyObject(redisCommand(listener, "SUBSCRIBE __sse:revoke"));
+    ck_assert_int_eq(lease(QUESTION_LEASE, "g:1", true, 2), 1);
+    ck_assert_int_eq(lease(QUESTION_LEASE, "g:2", true, 2), 1);
+    ck_assert_int_eq(lease(QUESTION_RENEW, "g:1", true, 2), 1); // stays the oldest
+    ck_assert_int_eq(lease(QUESTION_LEASE, "h:1", true, 2), 1);
+    ck_assert_int_eq(lease(QUESTION_RENEW, "g:1", true, 2), 0);
+    ck_assert_int_eq(lease(QUESTION_RENEW, "g:2", true, 2), 1);
+    redisReply *heard;
+    ck_assert_int_eq(redisGetReply(listener, (void **)&heard), REDIS_OK);
+    ck_assert_str_eq(heard->element[2]->str, "replaced g:1");
+    freeReplyObject(heard);
+    ck_assert_int_eq(redis_do(admin, "ZCARD sse:lease:ann"), 4);
+    (void)lease(QUESTION_RELEASE, "g:2", true, 2);
+    ck_assert_int_eq(lease(QUESTION_RENEW, "g:1", true, 2), 1); // there is a place
+    redis_do(admin, "ZADD sse:lease:ann 1 h:1");                // as if it had expired
+    ck_assert_int_eq(lease(QUESTION_LEASE, "g:4", true, 2), 1);
+    ck_assert_int_eq(lease(QUESTION_RENEW, "g:1", true, 2), 1);
+    ck_assert_int_eq(redis_do(admin, "ZCARD sse:lease:ann"), 4);
+    (void)lease(QUESTION_RELEASE, "g:1", true, 2);
+    (void)lease(QUESTION_RELEASE, "g:4", true, 2);
+    ck_assert_int_eq(redis_do(admin, "EXISTS sse:lease:ann"), 0);
+    redisFree(listener);
+    redisFree(admin);
+}
+
 TEST(while_redis_is_away_a_question_comes_back_at_once_and_its_command_is_not_executed_later)
 {
     loop_wait(loop, is_connected, NULL);
