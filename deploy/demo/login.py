@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The login of `make run ARGS=--auth`: what an application of your own does for its users, as small as it can be.
+"""The login of `make run ARGS="--auth"`: what an application of your own does for its users, as small as it can be.
 
     login.py PORT SECRET-FILE
 
