@@ -42,9 +42,13 @@ static enum admission_verdict deny_who_wants_closed(struct admission *a)
 }
 
 static const struct admission_step steps[] = {
-    {.check = identify},       {.check = admission_limits},
-    {.check = admission_user}, {.check = deny_who_wants_closed},
-    {.check = admission_join}, {0},
+    {.check = identify},
+    {.check = admission_limits},
+    {.check = admission_user},
+    {.check = deny_who_wants_closed},
+    {.check = admission_replace},
+    {.check = admission_join},
+    {0},
 };
 
 static void setup(void)
