@@ -15,6 +15,7 @@
 struct admission_step;
 struct authenticator;
 struct connect_rate;
+struct revocations;
 struct ticket_keys;
 struct tls_server;
 
@@ -47,6 +48,7 @@ struct client_settings {
     uint64_t tier_cap;                      // streams of one subject at all gateways; 0: any number
     const char *lease_owner;                // names this process in the whole tier
     bool revocation;                        // Redis is asked whether a token is revoked; needs `users`
+    const struct revocations *revocations;  // who may be revoked; NULL: Redis is asked about every token
     const struct admission_step *admission; // NULL: admission_steps
 };
 
