@@ -8,43 +8,11 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { openPage, startChromium } from '../lib/chromium.mjs';
 import { command } from '../lib/command.mjs';
-import { BUILD, PUBLISH, ROOT } from '../lib/paths.mjs';
-import { freePorts } from '../lib/ports.mjs';
-import { Process, sanitizerReport } from '../lib/process.mjs';
+import { ENV, RUN, SANITIZER, somePorts, startRun } from '../lib/make_run.mjs';
+import { PUBLISH, ROOT } from '../lib/paths.mjs';
 import { scopeOf } from '../lib/scope.mjs';
 import { countBy, openStreams } from '../lib/streams.mjs';
 import { until } from '../lib/wait.mjs';
-
-const RUN = path.join(ROOT, 'deploy/local/run');
-const SANITIZER = ['address', 'thread'].find((name) => BUILD === path.join(ROOT, 'build', name)) ?? '';
-const ENV = { SANITIZER, TERM: 'dumb', ASAN_OPTIONS: 'detect_leaks=1' };
-
-/** Three neighbouring ports for gateways, three for their metrics, one each for NGINX and Redis; and the options that say so. */
-async function somePorts() {
-    const [port, redis, gateway, , , admin] = await freePorts(8);
-    return { port, redis, gateway, admin, args: ['--port', port, '--redis-port', redis, '--gateway-port', gateway, '--admin-port', admin].map(String) };
-}
-
-async function startRun(scope, ports) {
-    const folder = path.join(ROOT, 'run', String(ports.port));
-    scope.defer(() => keepLogs(scope, folder)); // once it has ended
-    const run = new Process(scope, `run-${ports.port}`, RUN, ports.args, { env: ENV });
-    await run.ready('greets', () => run.log().includes(`http://127.0.0.1:${ports.port}`) && run.log().includes('sse-publish'), { ms: 120000 });
-    return run;
-}
-
-/** Puts the logs of its programs among those of the test, and looks into them for what a sanitizer reported. */
-function keepLogs(scope, folder) {
-    const reports = [];
-    for (const name of fs.existsSync(`${folder}/log`) ? fs.readdirSync(`${folder}/log`) : []) {
-        const text = fs.readFileSync(path.join(folder, 'log', name), 'utf8');
-        fs.writeFileSync(path.join(scope.folder, `${path.basename(folder)}-${name}`), text);
-        const report = sanitizerReport(text);
-        if (report) reports.push(`${name}: ${report}`);
-    }
-    fs.rmSync(folder, { recursive: true, force: true });
-    if (reports.length > 0) throw new Error(reports.join('\n'));
-}
 
 /** The processes that have this folder in their command line or are in it. */
 function processesIn(folder) {
