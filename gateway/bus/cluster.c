@@ -72,8 +72,8 @@ const char *cluster_fault(const struct cluster *cl)
 static void on_topology_changed(struct cluster *cl, const struct node *n, const char *error)
 {
     struct cluster_moved moved;
-    revocations_forget(cl->env->revocations);
     const struct redis_address *at = n->connected ? &n->url->endpoints[0] : NULL;
+    revocations_forget(cl->env->revocations);
     if (error && at && cluster_moved_parse(error, at->host, &moved))
         at = &moved.to;
     cluster_map_refresh(cl->map, at);
@@ -381,9 +381,10 @@ bool cluster_listen(struct cluster *cl, const char *name, const struct channel_h
 
 bool cluster_each_master(struct cluster *cl, bool (*visit)(void *ctx, const struct node *n), void *ctx)
 {
-    bool ok = cl->count > 0;
-    for (size_t i = 0; ok && i < CLUSTER_SLOTS; i++)
-        ok = cl->owner[i] != NULL;
+    size_t owned = 0;
+    for (size_t i = 0; i < cl->count; i++)
+        owned += cl->nodes[i]->slots;
+    bool ok = owned == CLUSTER_SLOTS;
     for (size_t i = 0; ok && i < cl->count; i++)
         ok = visit(ctx, cl->nodes[i]);
     return ok;

@@ -14,6 +14,7 @@
 #include "gateway/redis/commands.h"
 
 #define PREFIX "sse:revoked:"
+#define PATTERN "sse:revoked:*"
 #define STEP "1000" // keys of any name that Redis looks at for one command
 #define CURSOR_MAX 24u
 #define RETRY_MS 60000u
@@ -54,7 +55,7 @@ static void walk_end(struct walk *w, const char *fault)
 static bool send_scan(const struct command *c, struct redis_conn *conn)
 {
     const struct walk *w = container_of(c, struct walk, command);
-    const char *argv[] = {"SCAN", w->cursor, "MATCH", PREFIX "*", "COUNT", STEP};
+    const char *argv[] = {"SCAN", w->cursor, "MATCH", PATTERN, "COUNT", STEP};
     return redis_conn_send(conn, 6, argv, NULL);
 }
 

@@ -78,11 +78,11 @@ bool revocations_is_whole(const struct revocations *r)
 
 bool revocations_excludes(const struct revocations *r, const char *const *texts)
 {
-    uint64_t load = r->load;
+    uint64_t load = atomic_load(&r->load);
     bool found = r->whole != load;
     for (unsigned i = 0; i < QUESTION_TEXTS && !found; i++) {
         uint64_t bit = texts[i] ? bit_of(i, texts[i], strlen(texts[i])) : 0;
         found = texts[i] && (r->words[bit / WORD_BITS] >> bit % WORD_BITS & 1);
     }
-    return !found && r->load == load;
+    return !found && atomic_load(&r->load) == load;
 }
