@@ -16,6 +16,7 @@
 #include "gateway/auth/authenticator.h"
 #include "gateway/client/connect_rate.h"
 #include "gateway/client/listen_address.h"
+#include "gateway/fanout/revocations.h"
 #include "gateway/process/admin.h"
 #include "gateway/process/capacity.h"
 #include "gateway/process/certificates.h"
@@ -40,6 +41,7 @@ struct gateway {
     struct replay_budget replay_budget;
     struct client_settings client;
     struct users *users;
+    struct revocations *revocations;   // NULL: nothing can be revoked
     struct connect_rate *connect_rate; // NULL: off
     struct status status;
     struct counters counters; // of the main thread
@@ -160,6 +162,7 @@ static void fill_settings(struct gateway *g)
         .authenticator = c->authenticator,
         .ticket_keys = c->ticket_keys,
         .revocation = c->revokes,
+        .revocations = g->revocations,
         .tier_cap = c->tier_cap,
         .tier_replaces = replaces,
         .lease_owner = c->lease_owner,
@@ -224,6 +227,7 @@ static bool create_bus(struct gateway *g)
         .asks = asks(&g->config),
         .revokes = g->config.revokes || g->config.tier_cap > 0,
         .lease_owner = g->config.tier_cap > 0 ? g->config.lease_owner : NULL,
+        .revocations = g->revocations,
         .workers = g->worker_boxes,
         .worker_count = g->config.workers,
     };
@@ -250,7 +254,8 @@ static bool gateway_setup(struct gateway *g)
 {
     const struct users_hooks users = {.end = status_end_stream, .ctx = &g->status};
     g->users = users_create(&users);
-    if (!create_connect_rate(g)) {
+    g->revocations = g->config.revokes ? revocations_create() : NULL;
+    if (!create_connect_rate(g) || (g->config.revokes && !g->revocations)) {
         log_error("main", "cannot start: out of memory");
         return false;
     }
@@ -334,6 +339,7 @@ static void gateway_teardown(struct gateway *g)
         worker_destroy(g->workers[i]);
     g->status.worker_count = 0;
     users_destroy(g->users);
+    revocations_destroy(g->revocations);
     connect_rate_destroy(g->connect_rate);
     mailbox_destroy(g->inbox);
     drain_unwatch(&g->drain);

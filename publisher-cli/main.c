@@ -288,8 +288,9 @@ static enum exit_status run_revocation(const struct settings *settings)
         report_revocation(settings, revocation.subject ? revocation.subject : revocation.token,
                           now + revocation.for_s, receivers);
     if (key_is_set && status == EXIT_REFUSED)
-        fprintf(stderr, "sse-publish: new streams are refused, but gateways were not told to end the open "
-                        "ones; try again\n");
+        fprintf(stderr,
+                "sse-publish: the key is set, but gateways were not told: open streams stay, and new ones "
+                "are refused within an hour; try again\n");
     redis_url_deinit(&run.url);
     return status;
 }

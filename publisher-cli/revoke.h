@@ -18,7 +18,7 @@ struct revocation {
 
 // NULL, or what is wrong with the name of the user or token.
 const char *revoke_problem(const struct revocation *revocation);
-// False on failure; `*key_is_set` says whether new streams are refused nevertheless. `receivers` gets how many
+// False on failure; `*key_is_set` says whether gateways will find the revocation nevertheless. `receivers` gets how many
 // connections of gateways got the message.
 bool revoke_send(const struct redis_target *target, const struct revocation *revocation, bool *key_is_set,
                  uint64_t *receivers, struct failure *failure);

@@ -153,9 +153,11 @@ static bool bus_open_redis(struct bus *b)
                               .sharded = s->sharded,
                               .durable = s->durable,
                               .durable_count = s->durable_count,
-                              .asks = s->asks};
+                              .asks = s->asks,
+                              .revocations = s->revocations};
     b->revocation = (struct revocation){.env = &b->env, .lease_owner = s->lease_owner};
     b->cluster = cluster_create(&b->env);
+    b->revocation.scan = (struct revocation_scan){.env = &b->env, .cluster = b->cluster};
     return b->cluster && (!s->revokes || cluster_listen(b->cluster, REVOCATION_CHANNEL, &revocation_handler,
                                                         &b->revocation));
 }

@@ -27,10 +27,11 @@ struct bus_settings {
     struct payload_policy payload; // borrowed rules
     const char *const *durable;    // borrowed: patterns of channels that may have a history
     size_t durable_count;
-    bool asks;                      // workers may post MAIL_ASK
-    bool revokes;                   // revocations are listened to, and told by MAIL_ANSWER and MAIL_RECHECK
-    const char *lease_owner;        // borrowed: of this process; NULL: it takes no leases
-    struct mailbox *const *workers; // borrowed; where frames go, by index
+    bool asks;                       // workers may post MAIL_ASK
+    bool revokes;                    // revocations are listened to, and told by MAIL_ANSWER and MAIL_RECHECK
+    struct revocations *revocations; // borrowed: loaded where `revokes`; NULL: workers ask about every token
+    const char *lease_owner;         // borrowed: of this process; NULL: it takes no leases
+    struct mailbox *const *workers;  // borrowed; where frames go, by index
     size_t worker_count;
 };
 

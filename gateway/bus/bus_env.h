@@ -26,7 +26,8 @@ struct bus_env {
     bool sharded;                // sharded Pub/Sub
     const char *const *durable;  // patterns of channels that may have a history
     size_t durable_count;
-    bool asks; // workers may ask questions (questions.h)
+    bool asks;                       // workers may ask questions (questions.h)
+    struct revocations *revocations; // NULL: revocations are not loaded
 
     // Of a cluster; NULL where there is one server.
     struct cluster *cluster;

@@ -9,6 +9,7 @@
 #include "gateway/bus/questions.h"
 #include "gateway/bus/resume.h"
 #include "gateway/bus/subscriptions.h"
+#include "gateway/fanout/revocations.h"
 #include "gateway/redis/cluster_map.h"
 #include "gateway/redis/cluster_slots.h"
 
@@ -72,6 +73,7 @@ static void on_topology_changed(struct cluster *cl, const struct node *n, const 
 {
     struct cluster_moved moved;
     const struct redis_address *at = n->connected ? &n->url->endpoints[0] : NULL;
+    revocations_forget(cl->env->revocations);
     if (error && at && cluster_moved_parse(error, at->host, &moved))
         at = &moved.to;
     cluster_map_refresh(cl->map, at);
@@ -199,6 +201,7 @@ static void destroy_unused(struct cluster *cl)
 // Moves every channel to the node that owns its slot.
 static void rebalance(struct cluster *cl)
 {
+    revocations_forget(cl->env->revocations); // keys have moved, or the channel does
     choose(cl);
     move_unowned(cl);
     for (size_t i = 0; i < cl->count; i++)
@@ -374,6 +377,17 @@ bool cluster_listen(struct cluster *cl, const char *name, const struct channel_h
     if (c)
         move_to_owner(cl, c);
     return c != NULL;
+}
+
+bool cluster_each_master(struct cluster *cl, bool (*visit)(void *ctx, const struct node *n), void *ctx)
+{
+    size_t owned = 0;
+    for (size_t i = 0; i < cl->count; i++)
+        owned += cl->nodes[i]->slots;
+    bool ok = owned == CLUSTER_SLOTS;
+    for (size_t i = 0; ok && i < cl->count; i++)
+        ok = visit(ctx, cl->nodes[i]);
+    return ok;
 }
 
 void cluster_read(struct cluster *cl)

@@ -31,6 +31,9 @@ void cluster_ask(struct cluster *cl, unsigned worker, struct question *q);
 // when out of memory.
 bool cluster_listen(struct cluster *cl, const char *name, const struct channel_handler *handler, void *ctx);
 
+// Calls `visit` for each node, until it returns false. False then, and where some keys are at no node that is known.
+bool cluster_each_master(struct cluster *cl, bool (*visit)(void *ctx, const struct node *n), void *ctx);
+
 // Reads the subscribers' connections now, without waiting for the loop to report them readable.
 void cluster_read(struct cluster *cl);
 // At the end of a turn: FRESH channels go to Redis in few commands.

@@ -8,6 +8,7 @@
 #include "gateway/bus/questions.h"
 #include "gateway/bus/resume.h"
 #include "gateway/bus/subscriptions.h"
+#include "gateway/fanout/revocations.h"
 #include "gateway/redis/cluster_map.h"
 #include "gateway/redis/cluster_slots.h"
 
@@ -68,6 +69,7 @@ static void on_subscribed(void *ctx, struct channel_ref channel)
 
 static void topology_changed(struct node *n, const char *error)
 {
+    revocations_forget(n->env->revocations);
     if (n->env->cluster)
         n->env->on_topology_changed(n->env->cluster, n, error);
     else

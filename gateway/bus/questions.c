@@ -17,8 +17,10 @@
 // Commands of one node that are not answered. All of them may be in flight, so that none waits for a connection
 // that is lost, to be executed when nobody awaits its answer any more.
 #define IN_FLIGHT_MAX 4096u
-#define ELEMENTS_MAX 4u
-#define TEXT_MAX 256u // bytes of one answer
+// Of one reply. The keys of a SCAN are the largest: names that are longer than those of any token are left out.
+#define TEXT_MAX 512u
+#define ELEMENTS_MAX 65536u
+#define BYTES_MAX (16u << 20)
 #define TELL_MS 60000u
 #define NUMBER_LAST "31" // index of the last byte that is read of a number
 
@@ -327,7 +329,7 @@ struct questions *questions_create(struct node *n)
         .client_name = env->client_name,
         .counters = env->counters,
         .classes = {{.in_flight_max = IN_FLIGHT_MAX, .max = IN_FLIGHT_MAX}},
-        .limits = {.bulk = TEXT_MAX, .elements = ELEMENTS_MAX, .bytes = ELEMENTS_MAX * TEXT_MAX},
+        .limits = {.bulk = TEXT_MAX, .elements = ELEMENTS_MAX, .bytes = BYTES_MAX},
         .route = env->owner ? on_route : NULL,
         .on_moved = env->on_topology_changed ? on_moved : NULL,
         .ctx = qs,
@@ -394,6 +396,12 @@ void questions_ask(struct questions *qs, unsigned worker, struct question *q)
         if (!to || !commands_is_connected(to) || !commands_add(to, &parts[i]->command))
             part_done(qs, parts[i], false);
     }
+}
+
+bool questions_add(struct questions *qs, struct command *c)
+{
+    assert(c->kind->of_connection);
+    return commands_add(qs->commands, c);
 }
 
 void questions_reconnect(struct questions *qs)

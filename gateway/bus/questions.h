@@ -10,6 +10,7 @@
 #include "gateway/bus/node.h"
 #include "gateway/fanout/question.h"
 
+struct command;
 struct questions;
 
 // Begins to connect to the server of `n` (borrowed). NULL when out of memory.
@@ -22,6 +23,8 @@ void questions_destroy(struct questions *qs);
 void questions_ask(struct questions *qs, unsigned worker, struct question *q);
 // Takes `q`, and sends it back: without an answer, unless q->is_answered.
 void questions_tell(const struct bus_env *env, unsigned worker, struct question *q);
+// Adds a command of another module, of_connection. False where too much is asked at once: it stays the caller's.
+bool questions_add(struct questions *qs, struct command *c);
 // Why nothing can be asked, in one line without the address; empty where it can.
 const char *questions_fault(const struct questions *qs);
 // The subscriber's connection is a new one, which may lead to another server.

@@ -6,6 +6,7 @@
 
 #include "common/log.h"
 #include "gateway/fanout/question.h"
+#include "gateway/fanout/revocations.h"
 
 static void tell(struct revocation *r, size_t worker, const struct question *news)
 {
@@ -51,17 +52,27 @@ static bool parse_replaced(const struct revocation *r, const char *text, struct 
     return *end == '\0' && out->connection != 0;
 }
 
+static void remember(struct revocations *known, const struct question *news)
+{
+    for (unsigned i = 0; known && i < QUESTION_TEXTS; i++)
+        if (news->texts[i])
+            revocations_add(known, i, news->texts[i], strlen(news->texts[i]));
+}
+
 static void on_message(void *ctx, const char *payload, size_t len)
 {
     struct revocation *r = ctx;
     char *text = strndup(payload, len);
     struct question news;
     if (!text) {
+        revocations_forget(r->env->revocations);
         r->recheck_due = UINT64_MAX;
         return;
     }
     bool is_lease = strncmp(text, REVOCATION_REPLACED, strlen(REVOCATION_REPLACED)) == 0;
     bool is_news = is_lease ? parse_replaced(r, text, &news) : parse(text, &news);
+    if (is_news && !is_lease)
+        remember(r->env->revocations, &news);
     for (size_t w = 0; is_news && w < r->env->delivery->worker_count; w++)
         tell(r, w, &news);
     if (!is_news && !is_lease)
@@ -73,6 +84,7 @@ static void on_subscribed(void *ctx)
 {
     struct revocation *r = ctx;
     r->recheck_due = UINT64_MAX;
+    revocations_forget(r->env->revocations);
     revocation_retry(r);
 }
 
@@ -87,6 +99,9 @@ const struct channel_handler revocation_handler = {
 void revocation_retry(struct revocation *r)
 {
     const struct mail mail = {.kind = MAIL_RECHECK};
+    const struct bus_channel *c =
+        channels_find(r->env->channels, channel_ref(REVOCATION_CHANNEL, strlen(REVOCATION_CHANNEL)));
+    revocation_scan_tick(&r->scan, c && c->state == CHANNEL_ACTIVE);
     for (size_t w = 0; w < r->env->delivery->worker_count; w++)
         if ((r->recheck_due & UINT64_C(1) << w) && mailbox_post(r->env->delivery->workers[w], &mail))
             r->recheck_due &= ~(UINT64_C(1) << w);

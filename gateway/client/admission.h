@@ -52,8 +52,8 @@ enum admission_verdict admission_tier(struct admission *a); // in admission_asks
 // Spends the ticket of the request, in Redis. A ticket that was spent is final (401): the page has to get a new
 // one. Where Redis does not answer the stream is refused, and the ticket may be good for another attempt.
 enum admission_verdict admission_spend_ticket(struct admission *a); // in admission_asks.c
-// Asks Redis whether the token was revoked. After admission_user: what is published from the question on finds
-// the connection there.
+// Asks Redis whether the token was revoked, unless it is known that it is not. After admission_user: what is published
+// from then on finds the connection there.
 enum admission_verdict admission_revocation(struct admission *a); // likewise
 // Has the user's oldest stream make way (--user-cap-policy oldest). After every step that may refuse: a token that was
 // revoked, or a ticket that was spent, ends no stream of its user.

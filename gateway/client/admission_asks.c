@@ -7,6 +7,7 @@
 #include "gateway/auth/ticket.h"
 #include "gateway/client/lease.h"
 #include "gateway/client/revocation.h"
+#include "gateway/fanout/revocations.h"
 
 #define UNKNOWN "Redis could not be asked about this stream; try again."
 
@@ -36,8 +37,10 @@ enum admission_verdict admission_spend_ticket(struct admission *a)
 enum admission_verdict admission_revocation(struct admission *a)
 {
     const struct conn *c = a->conn;
+    const struct client_settings *s = conn_context(c)->settings;
     struct question q;
-    if (!conn_context(c)->settings->revocation || !revocation_question(c, &q))
+    if (!s->revocation || !revocation_question(c, &q) ||
+        (s->revocations && revocations_excludes(s->revocations, q.texts)))
         return ADMISSION_GRANTED;
     return ask(a, &q);
 }

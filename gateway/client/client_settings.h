@@ -15,6 +15,7 @@
 struct admission_step;
 struct authenticator;
 struct connect_rate;
+struct revocations;
 struct ticket_keys;
 struct tls_server;
 
@@ -48,6 +49,7 @@ struct client_settings {
     bool tier_replaces;                     // at that cap the oldest stream ends; else the new one is refused
     const char *lease_owner;                // names this process in the whole tier
     bool revocation;                        // Redis is asked whether a token is revoked; needs `users`
+    const struct revocations *revocations;  // who may be revoked; NULL: Redis is asked about every token
     const struct admission_step *admission; // NULL: admission_steps
 };
 

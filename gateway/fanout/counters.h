@@ -75,6 +75,8 @@
     X(REDIS_CONNECTS, "redis_connects_total", "", "counter", "Connections made to Redis")                    \
     X(REDIS_CONNECTED, "redis_connected", "", "gauge", "Subscriber connections to Redis that are up")        \
     X(REDIS_ERRORS, "redis_errors_total", "", "counter", "Error replies from Redis")                         \
+    X(REVOCATIONS_KNOWN, "revocations_known", "", "gauge",                                                   \
+      "1 while new streams with tokens need no question about revocations")                                  \
     X(CANARIES_SENT, "canaries_sent_total", "", "counter", "Canary messages published")                      \
     X(CANARIES_BACK, "canaries_received_total", "", "counter", "Canary messages that came back")
 

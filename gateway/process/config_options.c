@@ -247,8 +247,8 @@ static const struct option_spec specs[] = {
      .default_text = "on",
      .names = revocations,
      .help =
-         "Whether users and tokens can be revoked (see sse-publish --revoke-subject): on asks Redis about "
-         "the token of each new stream; off"},
+         "Whether users and tokens can be revoked (see sse-publish --revoke-subject): on loads from Redis "
+         "what is revoked, and listens to what will be; off"},
     {.name = "ticket-key-file",
      .argument = "FILE",
      .type = OPTION_STRING,

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
+import { bearer, Keys } from '../lib/bearer.mjs';
 import { command } from '../lib/command.mjs';
 import { connect, FORMS, load } from '../lib/durable.mjs';
 import { Gateway } from '../lib/gateway.mjs';
@@ -136,6 +137,24 @@ test('without the right to read histories durable events arrive like any others,
     await publish('2');
     await back.count(2);
     assert.deepEqual(back.events.map((e) => (e.type === 'gateway:gap' ? 'gap' : e.data)), ['gap', '2']);
+});
+
+test('with the rights that docs/security.md adds for tokens, a gateway loads what is revoked, and asks about it', async (t) => {
+    const scope = scopeOf(t);
+    const keys = new Keys(scope);
+    const redis = await Redis.start(scope);
+    const page = fs.readFileSync(path.join(ROOT, 'docs/security.md'), 'utf8');
+    const more = /^\| tokens \| `([^`]+)` more/m.exec(page)[1].split(' ');
+    await redis.cli(['ACL', 'SETUSER', 'gateway', ...recommended(), ...more, '&user:*']);
+    await redis.cli(['SET', 'sse:revoked:sub:ann', '9999999999']);
+    const gateway = await Gateway.start(scope, { redisUrl: `redis://gateway:secret@127.0.0.1:${redis.port}`, anonymous: [], args: [...keys.args, '--durable', 'off'] });
+    await gateway.metricIs('revocations_known', 1);
+    for (const [user, status] of [['ann', 401], ['bob', 200]]) {
+        const stream = await Stream.open(gateway.port, `/stream?channel=user:${user}`, { headers: bearer(keys.token(user)) });
+        stream.close();
+        assert.equal(stream.status, status);
+    }
+    assert.equal(await gateway.metric('redis_errors_total'), 0);
 });
 
 /** The rights of docs/protocol.md for Redis 6.2 and KeyDB, which are fewer than others know: of the gateway and of a publisher. */

@@ -7,7 +7,7 @@ import { bearer, Keys, now } from '../lib/bearer.mjs';
 import { command } from '../lib/command.mjs';
 import { Gateway } from '../lib/gateway.mjs';
 import { PUBLISH } from '../lib/paths.mjs';
-import { RedisCluster } from '../lib/redis_cluster.mjs';
+import { RedisCluster, slotOf } from '../lib/redis_cluster.mjs';
 import { Redis } from '../lib/redis.mjs';
 import { scopeOf } from '../lib/scope.mjs';
 import { Stream } from '../lib/stream.mjs';
@@ -18,8 +18,15 @@ const OLD = () => now() - 60; // issued a minute ago
 
 async function start(scope, options = {}) {
     const keys = new Keys(scope);
-    return { keys, ...(await startTier(scope, { anonymous: ['open'], ...options, args: [...keys.args.slice(0, 2), ...(options.args ?? [])] })) };
+    const tier = { keys, ...(await startTier(scope, { anonymous: ['open'], ...options, args: [...keys.args.slice(0, 2), ...(options.args ?? [])] })) };
+    if (!options.args) await Promise.all(tier.gateways.map(knows));
+    return tier;
 }
+
+/** The gateway has loaded what is revoked. */
+const knows = (gateway) => gateway.metricIs('revocations_known', 1, { ms: 15000 });
+
+const wasAsked = async (redis) => /getrange/.test(await redis.cli(['INFO', 'commandstats']));
 
 async function open(scope, gateway, token, channel) {
     const stream = await Stream.open(gateway.port, `/stream?control=1&channel=${channel}`, { headers: token ? bearer(token) : {} });
@@ -131,6 +138,64 @@ test('a revocation that was published while gateways were cut off ends streams a
     await redis.publish('user:bob', 'x');
     await other.count(2);
     assert.ok(many.every((stream) => stream.open));
+    await Promise.all(gateways.map(knows));
+    for (const gateway of gateways) assert.equal(await statusOf(gateway, ann, 'user:ann'), 401);
+});
+
+test('what was revoked before the gateway started is refused, whatever else there is, and tokens that are not revoked cost no question', async (t) => {
+    const scope = scopeOf(t);
+    const keys = new Keys(scope);
+    const redis = await Redis.start(scope);
+    const time = String(now());
+    const others = Array.from({ length: 30000 }, (_, i) => `SET other:${i} x\n`).join('');
+    await redis.cli([], { input: `${others}SET sse:revoked:sub:ann ${time}\nSET sse:revoked:jti:t1 ${time}\nSET sse:revoked:sub:${'x'.repeat(9000)} 1\nSET sse:revoked:other 1\n` });
+    const gateway = await Gateway.start(scope, { redis, anonymous: [], args: keys.args });
+    await knows(gateway);
+    const bob = (claims) => statusOf(gateway, keys.token('bob', { iat: OLD(), ...claims }), 'user:bob');
+    assert.deepEqual([await bob(), await bob({ jti: 't2' }), await wasAsked(redis)], [200, 200, false]);
+    assert.equal(await bob({ jti: 't1' }), 401);
+    assert.equal(await statusOf(gateway, keys.token('ann', { iat: OLD() }), 'user:ann'), 401);
+    assert.equal(await statusOf(gateway, keys.token('ann', { iat: now() + 2 }), 'user:ann'), 200);
+    assert.equal(await gateway.metric('redis_errors_total'), 0);
+});
+
+test('a revocation that is taken back with DEL refuses nobody any more', async (t) => {
+    const scope = scopeOf(t);
+    const { keys, redis, gateway } = await start(scope);
+    const ann = keys.token('ann', { iat: OLD() });
+    assert.equal((await revoke(redis.url, '--revoke-subject', 'ann')).code, 0);
+    assert.equal(await statusOf(gateway, ann, 'user:ann'), 401);
+    await redis.cli(['DEL', 'sse:revoked:sub:ann']);
+    assert.equal(await statusOf(gateway, ann, 'user:ann'), 200);
+});
+
+test('while the channel of revocations is not heard, Redis is asked about each token', async (t) => {
+    const scope = scopeOf(t);
+    const { keys, redis, gateway } = await start(scope);
+    const ann = keys.token('ann', { iat: OLD() });
+    assert.deepEqual([await statusOf(gateway, ann, 'user:ann'), await wasAsked(redis)], [200, false]);
+    await redis.cli(['ACL', 'SETUSER', 'default', 'resetchannels', '&user:*', '&sse:canary:*']); // Redis drops the connection
+    await gateway.process.logged(/cannot subscribe to __sse:revoke: NOPERM/);
+    await gateway.metricIs('revocations_known', 0);
+    await redis.cli(['SET', 'sse:revoked:sub:ann', String(now())]);
+    await until('a gateway that is ready', async () => (await statusOf(gateway, keys.token('bob'), 'user:bob')) === 200);
+    assert.equal(await statusOf(gateway, ann, 'user:ann'), 401);
+    await redis.cli(['ACL', 'SETUSER', 'default', 'allchannels']);
+    await knows(gateway);
+    assert.equal(await statusOf(gateway, ann, 'user:ann'), 401);
+});
+
+test('where an ACL denies SCAN, Redis is asked about each token, and the log says so once', async (t) => {
+    const scope = scopeOf(t);
+    const keys = new Keys(scope);
+    const redis = await Redis.start(scope);
+    await redis.cli(['ACL', 'SETUSER', 'gw', 'on', '>secret', '+@all', '-scan', '~*', '&*']);
+    const gateway = await Gateway.start(scope, { redisUrl: `redis://gw:secret@127.0.0.1:${redis.port}`, anonymous: [], args: keys.args });
+    await gateway.process.logged(/cannot load what is revoked: NOPERM/);
+    assert.equal((await revoke(redis.url, '--revoke-subject', 'ann')).code, 0);
+    assert.equal(await statusOf(gateway, keys.token('ann', { iat: OLD() }), 'user:ann'), 401);
+    assert.equal(await statusOf(gateway, keys.token('bob'), 'user:bob'), 200);
+    assert.deepEqual([await wasAsked(redis), await gateway.metric('revocations_known')], [true, 0]);
 });
 
 test('with --revocation off Redis is not asked, and nobody listens', async (t) => {
@@ -141,14 +206,14 @@ test('with --revocation off Redis is not asked, and nobody listens', async (t) =
     const run = await revoke(redis.url, '--revoke-subject', 'ann');
     assert.match(run.out, / 0 gateways\n$/);
     assert.equal(await statusOf(gateway, token, 'user:ann'), 200);
-    assert.ok(!/getrange/.test(await redis.cli(['INFO', 'commandstats'])));
+    assert.ok(!/getrange|scan/.test(await redis.cli(['INFO', 'commandstats'])));
 });
 
 test('streams without a token cost no question', async (t) => {
     const scope = scopeOf(t);
     const { redis, gateway } = await start(scope);
     await open(scope, gateway, null, 'open');
-    assert.ok(!/getrange/.test(await redis.cli(['INFO', 'commandstats'])));
+    assert.equal(await wasAsked(redis), false);
 });
 
 for (const pubsub of ['sharded', 'classic']) {
@@ -157,6 +222,7 @@ for (const pubsub of ['sharded', 'classic']) {
         const keys = new Keys(scope);
         const cluster = await RedisCluster.start(scope);
         const gateways = await Promise.all([1, 2].map(() => Gateway.start(scope, { redisUrl: cluster.url, anonymous: [], args: [...keys.args, '--pubsub', pubsub] })));
+        await Promise.all(gateways.map(knows));
         for (const name of ['a', 'b', 'c', 'd']) {
             const token = keys.token(name, { iat: OLD(), jti: `t-${name}` });
             const streams = await Promise.all(gateways.map((gateway) => open(scope, gateway, token, `user:${name}`)));
@@ -168,6 +234,28 @@ for (const pubsub of ['sharded', 'classic']) {
         }
     });
 }
+
+test('on a cluster gateways load what is revoked from all masters, and anew when slots move', async (t) => {
+    const scope = scopeOf(t);
+    const keys = new Keys(scope);
+    const cluster = await RedisCluster.start(scope);
+    const names = Array.from({ length: 12 }, (_, i) => `old${i}`);
+    for (const name of names) {
+        const key = `sse:revoked:sub:${name}`;
+        await (await cluster.ownerOf(slotOf(key))).cli(['SET', key, String(now())]);
+    }
+    const gateway = await Gateway.start(scope, { redisUrl: cluster.url, anonymous: [], args: keys.args });
+    const statuses = () => Promise.all([...names, 'new'].map((name) => statusOf(gateway, keys.token(name, { iat: OLD() }), `user:${name}`)));
+    const expected = [...names.map(() => 401), 200];
+    await knows(gateway);
+    assert.deepEqual(await statuses(), expected);
+    const slot = slotOf('sse:revoked:sub:old0');
+    const from = await cluster.ownerOf(slot);
+    await cluster.moveSlot(slot, cluster.masters.find((node) => node !== from));
+    assert.deepEqual(await statuses(), expected);
+    await knows(gateway);
+    assert.deepEqual(await statuses(), expected);
+});
 
 test('where an ACL denies what revoking needs, streams with tokens are refused and the log says why', async (t) => {
     const scope = scopeOf(t);
@@ -202,5 +290,5 @@ test('sse-publish says what is wrong with a revocation', async (t) => {
     await redis.cli(['ACL', 'SETUSER', 'p', '+set', 'resetchannels']);
     const deaf = await revoke(`redis://p:secret@127.0.0.1:${redis.port}`, '--revoke-subject', 'a');
     assert.equal(deaf.code, 1);
-    assert.match(deaf.err, /new streams are refused, but/);
+    assert.match(deaf.err, /the key is set, but gateways were not told/);
 });
