@@ -10,7 +10,6 @@
 #include "common/clock.h"
 #include "common/container_of.h"
 #include "common/log.h"
-#include "gateway/bus/revocation.h"
 #include "gateway/redis/cluster_slots.h"
 #include "gateway/redis/commands.h"
 

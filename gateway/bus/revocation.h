@@ -10,9 +10,6 @@
 
 #include "gateway/bus/revocation_scan.h"
 
-#define REVOCATION_CHANNEL "__sse:revoke"
-#define REVOCATION_REPLACED "replaced " // and the name of a lease, which has ended for a newer one
-
 struct revocation {
     struct bus_env *env;
     struct revocation_scan scan;

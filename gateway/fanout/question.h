@@ -9,6 +9,10 @@
 
 #define QUESTION_TEXTS 2u
 
+// Where revocations are published, and with REVOCATION_REPLACED the name of a lease that has ended for a newer one.
+#define REVOCATION_CHANNEL "__sse:revoke"
+#define REVOCATION_REPLACED "replaced "
+
 enum question_kind {
     // Since when tokens of the subject texts[0], and with the id texts[1], are refused: numbers[] are the Unix
     // times up to which such tokens were issued; 0: they are not refused.
