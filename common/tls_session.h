@@ -11,7 +11,7 @@
 struct tls_session {
     struct tls_records *records; // owned; NULL: OpenSSL has the connection
     struct buf partial;          // begin of a record that has not come as a whole
-    bool owes_update; // the client asked for a key update: it goes before the next data
+    bool owes_update;            // the client asked for a key update: it goes before the next data
     bool said_end;
 };
 
