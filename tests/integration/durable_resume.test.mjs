@@ -143,6 +143,7 @@ test('gateway:open says of each channel whether it is fresh, resumed or has a ga
     await publishAll('a', 1, 1);
     for (let i = 1; i <= 4; i++) await publish('b', `b ${i}`);
     const { lastEventId } = await read(scope, gateway, query(['a', 'b'], 'earliest'), 5);
+    await until('the client to be gone', async () => (await gateway.metric('connections')) === 0); // else its events are still at hand
     for (let i = 5; i <= 9; i++) await publish('b', `b ${i}`, '', '', 'maxlen', '2');
     const back = await openStream(scope, gateway.port, `${query(['a', 'b', 'c'], lastEventId)}&control=1`);
     await back.count(4);

@@ -166,9 +166,11 @@ for (const scopeOfCap of ['gateway', 'tier']) {
         const stolen = keys.token('ann', { jti: 'stolen' });
         const { status } = await Stream.open(gateway.port, `/stream?channel=user:ann&ticket=${ticket}`).then((stream) => (stream.close(), stream));
         assert.equal(status, 200);
+        await redis.cli(['SET', 'sse:revoked:jti:stolen', '9000000000']);
+        await redis.cli(['PUBLISH', '__sse:revoke', 'jti 9000000000 stolen']);
+        await until('the revocation to be known', () => open(scope, gateway, stolen).then((stream) => (stream.close(), stream.status === 401)));
         const streams = [];
         for (let i = 0; i < 3; i++) streams.push(await open(scope, gateway, keys.token('ann', { jti: `t${i}` })));
-        await redis.cli(['SET', 'sse:revoked:jti:stolen', '9000000000']);
         for (let i = 0; i < 6; i++) {
             assert.equal((await gateway.get(`/stream?channel=user:ann&ticket=${ticket}`)).status, 401);
             assert.equal((await open(scope, gateway, stolen)).status, 401);

@@ -212,7 +212,7 @@ static void *come_and_go(void *ctx)
 
 TEST(threads_come_and_go_at_once)
 {
-    uint64_t bases[4];
+    uint64_t bases[4], entered = 0;
     pthread_t threads[4];
     for (size_t i = 0; i < 4; i++) {
         bases[i] = (uint64_t)i << 46;
@@ -220,6 +220,7 @@ TEST(threads_come_and_go_at_once)
     }
     for (size_t i = 0; i < 4; i++) {
         ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
-        ck_assert_uint_gt(bases[i], 0);
+        entered += bases[i]; // one thread alone may have found the others in all three places
     }
+    ck_assert_uint_gt(entered, 0);
 }
