@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gateway/auth/base64url.h"
+#include "common/base64url.h"
 #include "gateway/auth/json_strict.h"
 #include "gateway/auth/jwt_key_private.h"
 

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "gateway/auth/base64url.h"
+#include "common/base64url.h"
 #include "gateway/auth/json_strict.h"
 
 // Decodes and parses. NULL with errno EINVAL or ENOMEM.

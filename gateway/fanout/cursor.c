@@ -4,6 +4,8 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "common/base64url.h"
+
 #define CHECK_SIZE 3u
 #define HEAD_SIZE (CHECK_SIZE + 1u)
 #define BYTES_MAX (CURSOR_MAX / 4u * 3u)
@@ -15,8 +17,6 @@
 #define FLAGS_VERSION 0x20u // in the high bits, so that another form can follow
 #define FLAG_CUT 0x01u      // some channels are left out that the client had
 #define FLAG_LONG 0x02u     // there are long entries
-
-static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 uint64_t cursor_hash(const char *channel, size_t len)
 {
@@ -66,49 +66,6 @@ static uint64_t get_big_endian(const uint8_t *in, unsigned bytes)
     for (unsigned i = 0; i < bytes; i++)
         value = value << 8 | in[i];
     return value;
-}
-
-static size_t put_text(const uint8_t *bytes, size_t len, char *out)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < len; i += 3) {
-        size_t have = len - i < 3 ? len - i : 3;
-        uint32_t word = (uint32_t)bytes[i] << 16;
-        word |= have > 1 ? (uint32_t)bytes[i + 1] << 8 : 0;
-        word |= have > 2 ? bytes[i + 2] : 0;
-        for (size_t k = 0; k <= have; k++)
-            out[n++] = alphabet[word >> (18 - 6 * k) & 63];
-    }
-    return n;
-}
-
-static int value_of(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '-' ? 62 : c == '_' ? 63 : -1;
-}
-
-// The bytes that the text stands for; 0 where it is none.
-static size_t get_text(const char *text, size_t len, uint8_t *out)
-{
-    if (len > CURSOR_MAX || len % 4 == 1)
-        return 0;
-    uint32_t word = 0;
-    size_t n = 0;
-    for (size_t i = 0; i < len; i++) {
-        int value = value_of(text[i]);
-        if (value < 0)
-            return 0;
-        word = word << 6 | (uint32_t)value;
-        if (i % 4 > 0)
-            out[n++] = (uint8_t)(word >> (6 - 2 * (i % 4)));
-    }
-    return n;
 }
 
 // Which entries share their short hash with another one. A bit per bucket of hashes spares most entries the
@@ -204,7 +161,10 @@ size_t cursor_encode(const struct cursor_entry *entries, size_t count, char *out
     put_long_entries(&w, &filter);
     put_short_entries(&w, &filter);
     put_big_endian(w.bytes, check_of(w.bytes + CHECK_SIZE, w.len - CHECK_SIZE), CHECK_SIZE);
-    return put_text(w.bytes, w.len, out);
+    char text[BASE64URL_TEXT(BYTES_MAX)]; // has an end mark, for which `out` has no room
+    size_t len = base64url_encode(w.bytes, w.len, text);
+    memcpy(out, text, len);
+    return len;
 }
 
 static bool get_entry(const uint8_t **p, const uint8_t *end, uint64_t newest, unsigned hash_size,
@@ -247,9 +207,10 @@ static enum cursor_result find_entry(const uint8_t *p, const uint8_t *end, uint8
 enum cursor_result cursor_find(const char *text, size_t len, const char *channel, size_t channel_len,
                                struct event_id *at)
 {
-    uint8_t bytes[BYTES_MAX];
-    size_t n = get_text(text, len, bytes);
-    if (n < HEAD_SIZE + 1 || (bytes[CHECK_SIZE] & ~(FLAG_CUT | FLAG_LONG)) != FLAGS_VERSION)
+    uint8_t bytes[BASE64URL_BYTES(CURSOR_MAX)];
+    size_t n;
+    if (len > CURSOR_MAX || !base64url_decode(text, len, bytes, &n) || n < HEAD_SIZE + 1 ||
+        (bytes[CHECK_SIZE] & ~(FLAG_CUT | FLAG_LONG)) != FLAGS_VERSION)
         return CURSOR_UNKNOWN;
     if (get_big_endian(bytes, CHECK_SIZE) != check_of(bytes + CHECK_SIZE, n - CHECK_SIZE))
         return CURSOR_UNKNOWN;

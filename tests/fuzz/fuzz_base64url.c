@@ -1,7 +1,7 @@
 // A text that is read is what its bytes are written as, and nothing else is read.
 #include <string.h>
 
-#include "gateway/auth/base64url.h"
+#include "common/base64url.h"
 #include "tests/fuzz/fuzz.h"
 
 static void check_bytes(const unsigned char *bytes, size_t len)

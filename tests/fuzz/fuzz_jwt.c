@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "common/pattern.h"
-#include "gateway/auth/base64url.h"
+#include "common/base64url.h"
 #include "gateway/auth/jwt.h"
 #include "gateway/auth/token_claims.h"
 #include "tests/fuzz/fuzz.h"

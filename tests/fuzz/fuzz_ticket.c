@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gateway/auth/base64url.h"
+#include "common/base64url.h"
 #include "gateway/auth/hmac.h"
 #include "tests/fuzz/fuzz.h"
 

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "gateway/auth/base64url.h"
+#include "common/base64url.h"
 #include "gateway/auth/ticket_keys.h"
 #include "tests/unit/lib/scratch.h"
 #include "tests/unit/lib/unit_main.h"

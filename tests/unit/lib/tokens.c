@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "gateway/auth/base64url.h"
+#include "common/base64url.h"
 
 EVP_PKEY *key_make(const char *type, const char *curve, unsigned bits)
 {

@@ -1,4 +1,4 @@
-#include "gateway/auth/base64url.h"
+#include "common/base64url.h"
 
 #include <string.h>
 
