@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tests/unit/lib/scratch.h"
 #include "tests/unit/lib/unit_main.h"
 
 enum color { RED, GREEN };
@@ -119,7 +120,7 @@ static const struct option_table table = {
 static struct settings settings;
 static char error[512];
 static int first;
-static char file_name[64];
+static char file_name[128];
 
 static bool load(char *const *arguments)
 {
@@ -139,24 +140,21 @@ static bool load(char *const *arguments)
 
 static void write_file(const char *text, size_t len)
 {
-    int fd;
-
-    strcpy(file_name, "/tmp/test_options.XXXXXX");
-    fd = mkstemp(file_name);
-    ck_assert_int_ge(fd, 0);
-    ck_assert_int_eq(write(fd, text, len), (ssize_t)len);
-    close(fd);
+    snprintf(file_name, sizeof file_name, "%s", scratch_path("options"));
+    (void)unlink(file_name); // of the test before, which may have made it unreadable
+    FILE *f = fopen(file_name, "w");
+    ck_assert_ptr_nonnull(f);
+    ck_assert_uint_eq(fwrite(text, 1, len, f), len);
+    ck_assert_int_eq(fclose(f), 0);
     setenv("DEMO_CONFIG", file_name, 1);
 }
 
 static void teardown(void)
 {
     options_free(&table, &settings);
-    if (*file_name)
-        unlink(file_name);
 }
 
-TESTS_WITH(.teardown = teardown);
+TESTS_WITH(.setup_once = scratch_setup, .teardown_once = scratch_teardown, .teardown = teardown);
 
 TEST(defaults_are_used)
 {
