@@ -1,7 +1,7 @@
 #include "gateway/auth/ticket.h"
 
+#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/base64url.h"
@@ -107,12 +107,16 @@ static enum ticket_verdict read_principal(const unsigned char *bytes, size_t len
     return out->who ? TICKET_ACCEPTED : TICKET_NO_MEMORY;
 }
 
-static bool is_signed(const struct ticket_key *keys, size_t count, const unsigned char *bytes, size_t len)
+static enum ticket_verdict check_code(const struct ticket_key *keys, size_t count, const unsigned char *bytes,
+                                      size_t len)
 {
-    for (size_t i = 0; i < count; i++)
+    bool no_memory = false;
+    for (size_t i = 0; i < count; i++) {
         if (hmac_verify(HMAC_SHA256, keys[i].bytes, keys[i].len, bytes, len, bytes + len, CODE_LEN))
-            return true;
-    return false;
+            return TICKET_ACCEPTED;
+        no_memory = no_memory || errno == ENOMEM;
+    }
+    return no_memory ? TICKET_NO_MEMORY : TICKET_MALFORMED;
 }
 
 enum ticket_verdict ticket_read(const struct ticket_key *keys, size_t count, const char *text, size_t len,
@@ -123,7 +127,10 @@ enum ticket_verdict ticket_read(const struct ticket_key *keys, size_t count, con
     if (len > TICKET_TEXT_MAX || !base64url_decode(text, len, bytes, &size) || size < FIXED_LEN + CODE_LEN)
         return TICKET_MALFORMED;
     size -= CODE_LEN;
-    if (!is_signed(keys, count, bytes, size) || memcmp(bytes, MAGIC, MAGIC_LEN) != 0)
+    enum ticket_verdict verdict = check_code(keys, count, bytes, size);
+    if (verdict != TICKET_ACCEPTED)
+        return verdict;
+    if (memcmp(bytes, MAGIC, MAGIC_LEN) != 0)
         return TICKET_MALFORMED;
     const unsigned char *nonce = bytes + MAGIC_LEN, *times = nonce + TICKET_NONCE;
     struct principal who = {.expires_s = read_time(times + TIME_LEN),

@@ -1,7 +1,9 @@
 // One-time tickets: what comes out is what went in, for the keys and for as long as it should.
 #include "gateway/auth/ticket.h"
 
+#include <openssl/crypto.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/base64url.h"
@@ -169,4 +171,47 @@ TEST_EACH(a_file_without_good_keys_is_refused_with_a_reason, bad_files)
     char error[256] = "";
     ck_assert_ptr_null(ticket_keys_create(write_file(bad_files[_i]), error, sizeof error));
     ck_assert_ptr_nonnull(strstr(error, "--ticket-key-file: "));
+}
+
+// ---- memory
+
+static bool is_scarce;
+static long allocations_left;
+
+static bool runs_out(void)
+{
+    return is_scarce && allocations_left-- <= 0;
+}
+
+static void *on_malloc(size_t size, const char *file, int line)
+{
+    (void)file, (void)line;
+    return runs_out() ? NULL : malloc(size);
+}
+
+static void *on_realloc(void *block, size_t size, const char *file, int line)
+{
+    (void)file, (void)line;
+    return runs_out() ? NULL : realloc(block, size);
+}
+
+static void on_free(void *block, const char *file, int line)
+{
+    (void)file, (void)line;
+    free(block);
+}
+
+// A ticket that is good must not be called bad: the page would sign its user out.
+TEST_LOOP(where_memory_is_short_a_ticket_is_not_called_bad, 0, 60)
+{
+    struct ticket ticket;
+    ck_assert_int_eq(CRYPTO_set_mem_functions(on_malloc, on_realloc, on_free), 1);
+    size_t len = write_ticket(&ann);
+    allocations_left = _i;
+    is_scarce = true;
+    enum ticket_verdict verdict = ticket_read(&a, 1, text, len, NOW, &ticket);
+    is_scarce = false;
+    ck_assert_int_eq(verdict, allocations_left >= 0 ? TICKET_ACCEPTED : TICKET_NO_MEMORY);
+    if (verdict == TICKET_ACCEPTED)
+        principal_destroy(ticket.who);
 }
