@@ -262,10 +262,19 @@ static void tell_gaps_due(struct cluster *cl)
         node_channels_each(&cl->nodes[i]->channels, tell_due, d);
 }
 
+// The flag is cleared first: a retry may fail again.
+static void retry_queries(struct cluster *cl)
+{
+    if (!cl->env->short_of_memory)
+        return;
+    cl->env->short_of_memory = false;
+    for (size_t i = 0; i < cl->count; i++)
+        resume_retry(cl->nodes[i]);
+}
+
 static void tick_node(struct node *n, bool retry_denied)
 {
     subscriptions_end_expired(n);
-    resume_retry(n);
     if (retry_denied)
         node_channels_retry(&n->channels, CHANNEL_DENIED);
 }
@@ -276,7 +285,7 @@ void cluster_tick(struct cluster *cl)
     cl->ticks++;
     for (size_t i = 0; i < cl->count; i++)
         tick_node(cl->nodes[i], cl->ticks % DENIED_TICKS == 0);
-    cl->env->short_of_memory = false;
+    retry_queries(cl);
     resync_workers(cl);
     tell_gaps_due(cl);
     if (!cl->map)

@@ -69,11 +69,12 @@ static void on_subscribed(void *ctx, struct channel_ref channel)
 
 static void topology_changed(struct node *n, const char *error)
 {
-    revocations_forget(n->env->revocations);
-    if (n->env->cluster)
+    if (n->env->cluster) {
         n->env->on_topology_changed(n->env->cluster, n, error);
-    else
+    } else {
+        revocations_forget(n->env->revocations);
         node_channels_retry(&n->channels, CHANNEL_MOVED); // there is no other node
+    }
 }
 
 // The channel is unsubscribed. Without an UNSUBSCRIBE that means that its slot has left the node. Its streams

@@ -118,6 +118,5 @@ static void ask_if_due(void *ctx, struct bus_channel *c)
 
 void resume_retry(struct node *n)
 {
-    if (n->env->short_of_memory)
-        node_channels_each(&n->channels, ask_if_due, n);
+    node_channels_each(&n->channels, ask_if_due, n);
 }
