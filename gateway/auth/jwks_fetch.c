@@ -1,6 +1,5 @@
 #include "gateway/auth/jwks_fetch.h"
 
-#include <assert.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,7 +111,8 @@ static void take(struct jwks_fetch *f, struct key_set *set, uint64_t began_ms, u
     uint64_t now = clock_monotonic_ms();
     if (!set) {
         f->failed++;
-        f->next_ms = now + f->retry_ms;
+        if (f->next_ms != 0)
+            f->next_ms = now + f->retry_ms;
         log_warn("auth", "--jwks: %s: %s; %s, and it is tried again in %u s", f->url, error,
                  f->keys ? "the keys that are there stay in use" : "no token can be checked yet",
                  f->retry_ms / 1000);
@@ -128,7 +128,8 @@ static void take(struct jwks_fetch *f, struct key_set *set, uint64_t began_ms, u
     f->good_began_ms = began_ms;
     f->good_at_ms = now;
     f->retry_ms = RETRY_MIN_MS;
-    f->next_ms = now + next_in_ms;
+    if (f->next_ms != 0)
+        f->next_ms = now + next_in_ms;
 }
 
 // With the lock.
@@ -147,6 +148,7 @@ static void fetch_once(struct jwks_fetch *f)
     if (f->wanted)
         f->answered_wanted_ms = began;
     f->wanted = false;
+    f->next_ms = UINT64_MAX; // 0 after the fetch: jwks_fetch_refresh has asked for another one
     pthread_mutex_unlock(&f->lock);
     struct key_set *set = fetch_keys(f, &next_in_ms, error, sizeof error);
     pthread_mutex_lock(&f->lock);

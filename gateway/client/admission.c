@@ -16,7 +16,6 @@
 // A pending step waits for a round trip to Redis, or to a server of keys: a client waits for it as long as
 // for the confirmation of its channels.
 #define PENDING_TIMEOUT_MS 5000u
-#define BUSY "This gateway is too busy; try again."
 
 // An admission that is pending, and its own copy of the request: one block, with the texts behind the
 // channels.
@@ -64,7 +63,7 @@ static struct parked *park(const struct admission *a)
     return p;
 }
 
-static enum admission_verdict deny(struct admission *a, int status, const char *detail)
+enum admission_verdict admission_deny(struct admission *a, int status, const char *detail)
 {
     a->status = status;
     snprintf(a->detail, sizeof a->detail, "%s", detail); // cut where it is longer
@@ -94,7 +93,7 @@ enum admission_verdict admission_rate(struct admission *a)
         connect_rate_take(cx->settings->connect_rate, key, clock_monotonic_ms()))
         return ADMISSION_GRANTED;
     counter_add(cx->counters, COUNTER_REFUSED_RATE, 1);
-    return deny(a, 429, "New streams come too fast from this address.");
+    return admission_deny(a, 429, "New streams come too fast from this address.");
 }
 
 static bool is_from_trusted(const struct conn *c)
@@ -117,9 +116,9 @@ static enum admission_verdict identify(struct admission *a)
     case VOUCHED:
         return ADMISSION_GRANTED;
     case VOUCHED_BAD:
-        return deny(a, error.status, error.detail);
+        return admission_deny(a, error.status, error.detail);
     case VOUCHED_NO_MEMORY:
-        return deny(a, 0, BUSY);
+        return admission_deny(a, 0, BUSY);
     case VOUCHED_NOTHING:
         break;
     }
@@ -147,7 +146,7 @@ enum admission_verdict admission_readiness(struct admission *a)
     if (!why)
         return ADMISSION_GRANTED;
     counter_add(cx->counters, COUNTER_REFUSED_NOT_READY, 1);
-    return deny(a, 0, why);
+    return admission_deny(a, 0, why);
 }
 
 enum admission_verdict admission_limits(struct admission *a)
@@ -155,7 +154,7 @@ enum admission_verdict admission_limits(struct admission *a)
     struct client_context *cx = conn_context(a->conn);
     if (!limits_enter(cx->limits)) {
         counter_add(cx->counters, COUNTER_REFUSED_FULL, 1);
-        return deny(a, 0, "This gateway is full; another one will serve you.");
+        return admission_deny(a, 0, "This gateway is full; another one will serve you.");
     }
     a->conn->has_place = true;
     return ADMISSION_GRANTED;
@@ -176,13 +175,13 @@ static enum admission_verdict enter_users(struct admission *a, const struct user
     if (!row->text)
         return ADMISSION_GRANTED;
     if ((size_t)snprintf(key, sizeof key, "%s:%s", row->prefix, row->text) >= sizeof key)
-        return deny(a, 403, "The subject or the id of the token is too long.");
+        return admission_deny(a, 403, "The subject or the id of the token is too long.");
     switch (users_enter(conn_context(c)->settings->users, key, conn_id(c), row->cap)) {
     case USERS_FULL:
         counter_add(conn_context(c)->counters, row->refused, 1);
-        return deny(a, 429, row->why);
+        return admission_deny(a, 429, row->why);
     case USERS_NO_MEMORY:
-        return deny(a, 0, BUSY);
+        return admission_deny(a, 0, BUSY);
     case USERS_ENTERED:
         break;
     }
@@ -225,13 +224,13 @@ enum admission_verdict admission_replace(struct admission *a)
     if (!a->conn->in_users || !settings->user_cap.replace_oldest ||
         users_replace(settings->users, conn_id(a->conn), settings->user_cap.max))
         return ADMISSION_GRANTED;
-    return deny(a, 0, BUSY);
+    return admission_deny(a, 0, BUSY);
 }
 
 enum admission_verdict admission_join(struct admission *a)
 {
     if (!stream_join(a->conn, a->req, a->want))
-        return deny(a, 0, BUSY);
+        return admission_deny(a, 0, BUSY);
     return ADMISSION_GRANTED;
 }
 
@@ -318,7 +317,7 @@ void admission_continue(struct client_context *cx, uint64_t id, enum admission_v
     struct admission *a = take_parked(c);
     assert(a && a->conn == c);
     if (verdict == ADMISSION_DENIED) {
-        (void)deny(a, status, detail);
+        (void)admission_deny(a, status, detail);
         answer_denial(a);
     } else {
         a->step++;

@@ -61,6 +61,9 @@ enum admission_verdict admission_replace(struct admission *a);     // at the cap
 enum admission_verdict admission_tier_newest(struct admission *a); // at that of the tier; in admission_asks.c
 enum admission_verdict admission_join(struct admission *a);
 
+// For a step that denies: DENIED, with `detail` (cut where it is longer).
+enum admission_verdict admission_deny(struct admission *a, int status, const char *detail);
+
 // `c` asks for a stream, by a request that was checked. Leaves HEAD.
 void admission_begin(struct conn *c, const struct http_request *req, const struct stream_request *want);
 // The answer of the step that was pending for connection `id`, given once: GRANTED, or DENIED with `status`

@@ -18,9 +18,7 @@ static enum admission_verdict ask(struct admission *a, const struct question *qu
     if (q && hooks->ask(hooks->ask_ctx, q))
         return ADMISSION_PENDING;
     free(q);
-    a->status = 0;
-    snprintf(a->detail, sizeof a->detail, UNKNOWN);
-    return ADMISSION_DENIED;
+    return admission_deny(a, 0, UNKNOWN);
 }
 
 enum admission_verdict admission_spend_ticket(struct admission *a)
@@ -53,9 +51,7 @@ static enum admission_verdict ask_for_lease(struct admission *a)
         return ADMISSION_GRANTED;
     if (lease_ask(cx, QUESTION_LEASE, conn_id(a->conn), who->subject, 0))
         return ADMISSION_PENDING;
-    a->status = 0;
-    snprintf(a->detail, sizeof a->detail, UNKNOWN);
-    return ADMISSION_DENIED;
+    return admission_deny(a, 0, UNKNOWN);
 }
 
 enum admission_verdict admission_tier(struct admission *a)

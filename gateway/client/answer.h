@@ -4,6 +4,7 @@
 #include "gateway/client/conn.h"
 
 #define DRAINING "This gateway is draining; another one will serve you."
+#define BUSY "This gateway is too busy; try again."
 
 // Queues `len` bytes that stand in the context's scratch, and finishes `c`. A length of 0 means that the
 // answer did not fit into the scratch: then the connection is closed.
@@ -12,9 +13,9 @@ void answer_scratch(struct conn *c, size_t len, enum close_reason reason);
 void answer_problem(struct conn *c, const struct http_request *req, int status, const char *detail);
 // 405: the path of `r` has other methods.
 void answer_not_allowed(struct conn *c, const struct http_request *req, const struct route *r);
-// The same for a request that is not for a stream: 503 with Retry-After, whatever --refusal is.
-void answer_unavailable(struct conn *c, const struct http_request *req, const char *why);
 // A refusal that may pass (docs/protocol.md, "Refusals"): `why` is one short sentence. With --refusal status it
 // is 503; for the cap of one user or address 429, since another gateway would not help.
 void answer_refusal(struct conn *c, const struct http_request *req, const char *why);
 void answer_refusal_of_client(struct conn *c, const struct http_request *req, const char *why);
+// The same for a request that is not for a stream: 503 with Retry-After, whatever --refusal is.
+void answer_unavailable(struct conn *c, const struct http_request *req, const char *why);

@@ -47,17 +47,6 @@ static struct http_text cookie_value(struct http_text cookie, const char *name)
     return (struct http_text){0};
 }
 
-// Borrowed from `decoded`, which has room for HTTP_TARGET_MAX bytes. The first parameter with the name counts.
-static struct http_text query_value(struct http_text query, const char *name, char *decoded)
-{
-    struct http_text found_name, value;
-    int more;
-    while ((more = http_query_next(&query, decoded, HTTP_TARGET_MAX, &found_name, &value)) != 0)
-        if (more > 0 && found_name.len == strlen(name) && memcmp(found_name.at, name, found_name.len) == 0)
-            return value;
-    return (struct http_text){0};
-}
-
 // Absent where the request has none. An empty cookie is as good as none: that is how some are deleted.
 static struct http_text find_token(const struct client_settings *settings, const struct http_request *req,
                                    char *decoded)
@@ -68,7 +57,7 @@ static struct http_text find_token(const struct client_settings *settings, const
     if (settings->token_cookie)
         token = cookie_value(req->cookie, settings->token_cookie);
     if (token.len == 0 && settings->token_query)
-        token = query_value(req->query, settings->token_query, decoded);
+        token = http_query_find(req->query, settings->token_query, decoded, HTTP_TARGET_MAX);
     return token.len > 0 ? token : (struct http_text){0};
 }
 

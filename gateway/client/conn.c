@@ -171,10 +171,10 @@ static void leave_tier(struct conn *c)
 void conn_set_state(struct conn *c, enum conn_state next)
 {
     assert(is_legal_move(c->state, next));
-    if (next >= CONN_FINISHING)
+    if (next >= CONN_FINISHING) {
         leave_users(c);
-    if (next >= CONN_FINISHING)
         leave_tier(c);
+    }
     if (c->state == CONN_PROXY || c->state == CONN_HEAD)
         conn_head_free(c->head);
     else if (c->state == CONN_ADMITTING)

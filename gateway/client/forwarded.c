@@ -99,14 +99,6 @@ static bool is_quoted(struct http_text t)
     return i == t.len - 1;
 }
 
-static bool is_token(struct http_text t)
-{
-    for (size_t i = 0; i < t.len; i++)
-        if (!http_is_token(t.at[i]))
-            return false;
-    return t.len > 0;
-}
-
 // The value of the one parameter `for` of an element, without its quotes. False where there is none, or two, or
 // anything that breaks the grammar: a client that leaves a quote open would swallow what the proxy appends.
 static bool parameter_for(struct http_text element, struct http_text *node)
@@ -120,7 +112,7 @@ static bool parameter_for(struct http_text element, struct http_text *node)
         struct http_text name = {pair.at, (size_t)(equals - pair.at)};
         struct http_text value = {equals + 1, pair.len - name.len - 1};
         bool quoted = is_quoted(value);
-        if (!is_token(name) || (!quoted && !is_token(value)))
+        if (!http_text_is_token(name) || (!quoted && !http_text_is_token(value)))
             return false;
         if (!http_text_is(name, "for"))
             continue;

@@ -268,6 +268,7 @@ static bool on_field(void *ctx, struct http_text name, struct http_text value)
         if (texts[i].kept->at != NULL && !texts[i].repeats)
             return false;
         *texts[i].kept = value;
+        return true;
     }
     return true;
 }

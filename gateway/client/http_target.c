@@ -148,3 +148,13 @@ int http_query_next(struct http_text *rest, char *buf, size_t size, struct http_
     struct http_text encoded = equals < pair.len ? from(pair, equals + 1) : (struct http_text){NULL, 0};
     return decode_form(encoded, buf + name->len, size - name->len, value) ? 1 : -1;
 }
+
+struct http_text http_query_find(struct http_text query, const char *name, char *buf, size_t size)
+{
+    struct http_text found, value;
+    int more;
+    while ((more = http_query_next(&query, buf, size, &found, &value)) != 0)
+        if (more > 0 && found.len == strlen(name) && memcmp(found.at, name, found.len) == 0)
+            return value;
+    return (struct http_text){0};
+}

@@ -26,3 +26,5 @@ bool http_authority_valid(struct http_text authority);
 // absent where the name itself is wrong. '+' is a space. `*name` and `*value` are borrowed from `buf`.
 int http_query_next(struct http_text *rest, char *buf, size_t size, struct http_text *name,
                     struct http_text *value);
+// The value of the first parameter `name` that can be read and fits, borrowed from `buf`. Absent where there is none.
+struct http_text http_query_find(struct http_text query, const char *name, char *buf, size_t size);

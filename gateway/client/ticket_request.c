@@ -12,39 +12,22 @@
 #include "gateway/client/auth.h"
 #include "gateway/client/http_target.h"
 
-// The first parameter `name` of the query, decoded into `buf`, which has room for any. Absent where there is none.
-static struct http_text parameter(const struct http_request *req, const char *name, char *buf)
-{
-    struct http_text rest = req->query, at, value;
-    int more;
-    while ((more = http_query_next(&rest, buf, HTTP_TARGET_MAX, &at, &value)) != 0)
-        if (more > 0 && at.len == strlen(name) && memcmp(at.at, name, at.len) == 0)
-            return value;
-    return (struct http_text){0};
-}
-
-static enum admission_verdict deny(struct admission *a, int status, const char *detail)
-{
-    a->status = status;
-    snprintf(a->detail, sizeof a->detail, "%s", detail);
-    return ADMISSION_DENIED;
-}
-
 enum admission_verdict admission_ticket(struct admission *a)
 {
     struct ticket_keys *keys = conn_context(a->conn)->settings->ticket_keys;
     char buf[HTTP_TARGET_MAX];
-    struct http_text text = keys ? parameter(a->req, "ticket", buf) : (struct http_text){0};
+    struct http_text text =
+        keys ? http_query_find(a->req->query, "ticket", buf, sizeof buf) : (struct http_text){0};
     struct ticket ticket;
     if (!text.at)
         return ADMISSION_GRANTED;
     switch (ticket_keys_read(keys, text.at, text.len, time(NULL), &ticket)) {
     case TICKET_MALFORMED:
-        return deny(a, 401, "This ticket is malformed, or no gateway of this tier has signed it.");
+        return admission_deny(a, 401, "This ticket is malformed, or no gateway of this tier has signed it.");
     case TICKET_EXPIRED:
-        return deny(a, 401, "This ticket has expired.");
+        return admission_deny(a, 401, "This ticket has expired.");
     case TICKET_NO_MEMORY:
-        return deny(a, 0, "This gateway is too busy; try again.");
+        return admission_deny(a, 0, BUSY);
     case TICKET_ACCEPTED:
         break;
     }
@@ -104,7 +87,7 @@ static void sign(struct conn *c, const struct http_request *req, const struct pr
     struct principal who = *granted;
     const char **patterns = calloc(cx->settings->max_channels, sizeof *patterns);
     if (!patterns) {
-        answer_unavailable(c, req, "This gateway is too busy; try again.");
+        answer_unavailable(c, req, BUSY);
         return;
     }
     int status = narrow(cx, req, &who, patterns, detail, sizeof detail);
