@@ -2,9 +2,10 @@
 // of the turn works off. One thread. client_loop.h owns it and drives it; the order of the modules between
 // the two is
 //
-//      client_context < conn < answer, slow_client < stream < admission < request < conn_read < client_loop
+//      client_context < lease < conn, conn_tls < answer, slow_client, conn_proxy, walk < stream
+//          < admission, admission_asks, revocation, lease_renewal < ticket_request, request < conn_read < client_loop
 //
-// and each includes what stands before it alone.
+// and each includes what stands before it alone, or beside it up to the next "<".
 #pragma once
 
 #include <ev.h>
