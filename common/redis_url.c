@@ -9,6 +9,8 @@
 #include <strings.h>
 #include <sys/un.h>
 
+#include "common/hex.h"
+
 // No message quotes the input: with a slash or an '@' forgotten, any part of it may be the password.
 
 #define HOST_MAX (REDIS_HOST_SIZE - 1)
@@ -60,14 +62,6 @@ static const char *find_any(struct text text, const char *bytes)
     return c;
 }
 
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
 // Percent-decodes (RFC 3986 section 2.1) into a new string.
 static bool decode(const struct parsing *p, struct text text, char **out)
 {
@@ -80,8 +74,8 @@ static bool decode(const struct parsing *p, struct text text, char **out)
         int high = 0, low = 0;
 
         if (*c == '%') {
-            high = text.end - c > 2 ? hex_digit(c[1]) : -1;
-            low = high >= 0 ? hex_digit(c[2]) : -1;
+            high = text.end - c > 2 ? hex_value(c[1]) : -1;
+            low = high >= 0 ? hex_value(c[2]) : -1;
         }
         if (high < 0 || low < 0 || (*c == '%' && high == 0 && low == 0)) {
             free(copy);

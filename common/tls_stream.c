@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/hex.h"
 #include "common/memory.h"
 #include "common/tls_server_set.h"
 #include "common/tls_session.h"
@@ -70,13 +71,6 @@ static void make_method(void)
     method = NULL;
 }
 
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9'                     ? c - '0'
-           : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10
-                                                    : 0;
-}
-
 // "SERVER_TRAFFIC_SECRET_0 CLIENT_RANDOM SECRET", the last two in hexadecimal digits.
 void tls_stream_on_secret(const SSL *ssl, const char *line)
 {
@@ -87,8 +81,12 @@ void tls_stream_on_secret(const SSL *ssl, const char *line)
         return;
     unsigned char *out = is_client ? t->secrets->client : t->secrets->server;
     size_t len = strlen(++hex) / 2;
-    for (size_t i = 0; i < len && i < TLS_SECRET_MAX; i++)
-        out[i] = (unsigned char)(hex_digit(hex[2 * i]) << 4 | hex_digit(hex[2 * i + 1]));
+    for (size_t i = 0; i < len && i < TLS_SECRET_MAX; i++) {
+        int high = hex_value(hex[2 * i]), low = hex_value(hex[2 * i + 1]);
+        if (high < 0 || low < 0)
+            return; // without its secret the connection stays with OpenSSL
+        out[i] = (unsigned char)(high << 4 | low);
+    }
     *(is_client ? &t->secrets->has_client : &t->secrets->has_server) = true;
 }
 

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/hex.h"
+
 // A random key encrypts for an hour, and decrypts until the last ticket that it made is no longer valid.
 #define ENCRYPTS_MS (UINT64_C(3600) * 1000)
 #define DECRYPTS_MS (ENCRYPTS_MS + UINT64_C(1000) * TLS_TICKET_LIFETIME_S)
@@ -54,19 +56,12 @@ static void key_from_bytes(const unsigned char bytes[KEY_BYTES], struct tls_tick
     memcpy(key->mac, bytes + sizeof key->cipher, sizeof key->mac);
 }
 
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9'                     ? c - '0'
-           : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10
-                                                    : -1;
-}
-
 static bool key_from_line(const char *line, struct tls_ticket_key *key)
 {
     unsigned char bytes[KEY_BYTES];
     bool ok = strlen(line) == (size_t)2 * KEY_BYTES;
     for (size_t i = 0; ok && i < KEY_BYTES; i++) {
-        int high = hex_digit(line[2 * i]), low = hex_digit(line[2 * i + 1]);
+        int high = hex_value(line[2 * i]), low = hex_value(line[2 * i + 1]);
         ok = high >= 0 && low >= 0;
         bytes[i] = (unsigned char)(ok ? high << 4 | low : 0);
     }

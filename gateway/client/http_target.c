@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "common/hex.h"
+
 static struct http_text from(struct http_text text, size_t offset)
 {
     return (struct http_text){text.at + offset, text.len - offset};
@@ -27,7 +29,7 @@ static size_t name_length(struct http_text a)
 static size_t bracket_length(struct http_text a)
 {
     size_t i = 1;
-    while (i < a.len && (http_hex_value(a.at[i]) >= 0 || a.at[i] == ':' || a.at[i] == '.'))
+    while (i < a.len && (hex_value(a.at[i]) >= 0 || a.at[i] == ':' || a.at[i] == '.'))
         i++;
     return i > 1 && i < a.len && a.at[i] == ']' ? i + 1 : 0;
 }
@@ -51,7 +53,7 @@ static int decode_percent(struct http_text text, size_t i)
 {
     if (text.len - i < 3)
         return -1;
-    int high = http_hex_value(text.at[i + 1]), low = http_hex_value(text.at[i + 2]);
+    int high = hex_value(text.at[i + 1]), low = hex_value(text.at[i + 2]);
     return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 

@@ -60,11 +60,3 @@ bool http_text_is_token(struct http_text text)
             return false;
     return text.len > 0;
 }
-
-int http_hex_value(char c)
-{
-    if (http_is_digit(c))
-        return c - '0';
-    c = lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}

@@ -26,4 +26,3 @@ struct http_text http_text_trim(struct http_text text);
 bool http_is_digit(char c);
 bool http_is_alnum(char c);
 bool http_is_token(char c); // RFC 9110 section 5.6.2
-int http_hex_value(char c); // 0-15, -1 where it is no hexadecimal digit

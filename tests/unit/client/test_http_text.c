@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "gateway/client/http_text.h"
+#include "common/hex.h"
 #include "tests/unit/lib/unit_main.h"
 
 #define TEXT(s) (s), sizeof(s) - 1
@@ -44,6 +45,6 @@ TEST(every_byte_is_in_its_classes)
         ck_assert_int_eq(http_is_digit(c), digit);
         ck_assert_int_eq(http_is_alnum(c), alnum);
         ck_assert_int_eq(http_is_token(c), alnum || (i != 0 && strchr(token_marks, i) != NULL));
-        ck_assert_int_eq(http_hex_value(c), at != NULL ? (int)(at - hex) % 16 : -1);
+        ck_assert_int_eq(hex_value(c), at != NULL ? (int)(at - hex) % 16 : -1);
     }
 }
