@@ -10,7 +10,8 @@ import { tempFolder } from './temp.mjs';
 import { until } from './wait.mjs';
 
 export class Haproxy {
-    static async start(scope, { gateways }) {
+    /** `change`: takes the configuration and returns another. */
+    static async start(scope, { gateways, change = (text) => text }) {
         const proxy = new Haproxy();
         proxy.port = await freePort();
         proxy.url = `http://127.0.0.1:${proxy.port}`;
@@ -18,7 +19,7 @@ export class Haproxy {
         const file = path.join(folder, 'haproxy.cfg');
         const made = await command('sh', ['-c', snippet('docs/operations.md', "printf 'HTTP/1.1 200").replaceAll('/etc/haproxy', folder)]);
         if (made.code !== 0) throw new Error(`the answer of docs/operations.md: ${made.err}`);
-        fs.writeFileSync(file, config(folder, proxy.port, gateways));
+        fs.writeFileSync(file, change(config(folder, proxy.port, gateways)));
         proxy.process = new Process(scope, 'haproxy', 'haproxy', ['-db', '-f', file]);
         proxy.process.wantedEnd = true; // on SIGTERM its status says so
         await until('HAProxy to answer', () => fetch(proxy.url).then(() => true));
