@@ -15,6 +15,7 @@ import { until } from './wait.mjs';
 export const SIZE = {
     streams: Number(process.env.ROLLING_STREAMS ?? 900),
     window: Number(process.env.ROLLING_WINDOW ?? 2), // seconds, of --drain-window
+    retry: process.env.ROLLING_RETRY ?? '300ms', // --retry: short, so that it does not spread what a drain does not
     tabs: Number(process.env.ROLLING_TABS ?? 2), // of each browser
     rate: Number(process.env.ROLLING_RATE ?? 1), // batches of events a second and channel
 };
@@ -27,7 +28,7 @@ export class Deploy {
     static async start(scope, front, { args = [] } = {}) {
         const deploy = new Deploy();
         deploy.scope = scope;
-        deploy.args = ['--refusal', 'status', '--heartbeat', '5s', '--durable', 'deploy:*', ...args];
+        deploy.args = ['--refusal', 'status', '--heartbeat', '5s', '--retry', SIZE.retry, '--durable', 'deploy:*', ...args];
         const browsers = Promise.all([startChromium(scope).then((chromium) => chromium.newContext({ ignoreHTTPSErrors: true })), startFirefox(scope)]);
         Object.assign(deploy, await startTier(scope, { gateways: 3, args: deploy.args }));
         const { port, page } = await startFront(scope, front, deploy.gateways);
