@@ -12,13 +12,15 @@ import { tempFolder } from './temp.mjs';
 export class Nginx {
     /**
      * `files`: name -> text of files that it serves beside the streams; `application`: the port of one whose sessions decide
-     * about streams; `change`: takes the configuration and returns another.
+     * about streams; `change`: takes the configuration and returns another; `netns`: the namespace that it runs in, if not this one.
      */
-    static async start(scope, { gateways, files = {}, application, change = (text) => text }) {
+    static async start(scope, { gateways, files = {}, application, netns, change = (text) => text }) {
         const nginx = new Nginx();
         nginx.scope = scope;
+        nginx.host = netns?.there ?? '127.0.0.1';
+        nginx.via = netns?.via ?? [];
         nginx.port = await freePort();
-        nginx.url = `http://127.0.0.1:${nginx.port}`;
+        nginx.url = `http://${nginx.host}:${nginx.port}`;
         const folder = (nginx.folder = tempFolder(scope, 'nginx'));
         for (const name of ['log', 'tmp', 'html']) fs.mkdirSync(path.join(folder, name));
         for (const [name, text] of Object.entries(files)) {
@@ -26,15 +28,16 @@ export class Nginx {
             fs.mkdirSync(path.dirname(file), { recursive: true });
             fs.writeFileSync(file, text);
         }
-        fs.writeFileSync(path.join(folder, 'nginx.conf'), change(await config(nginx.port, gateways, application)));
+        fs.writeFileSync(path.join(folder, 'nginx.conf'), change(await config(nginx, gateways, application)));
         await nginx.run();
         return nginx;
     }
 
     /** Starts it (again). Resolves when it answers. */
     async run() {
-        this.process = new Process(this.scope, 'nginx', 'nginx', ['-p', `${this.folder}/`, '-c', 'nginx.conf', '-e', 'stderr']);
-        await this.process.ready('answers', () => answers(this.port), { every: 10 });
+        const [program, ...before] = [...this.via, 'nginx'];
+        this.process = new Process(this.scope, 'nginx', program, [...before, '-p', `${this.folder}/`, '-c', 'nginx.conf', '-e', 'stderr']);
+        await this.process.ready('answers', () => answers(this), { every: 10 });
     }
 
     /** The pids of its worker processes. */
@@ -44,9 +47,9 @@ export class Nginx {
 }
 
 /** The configuration as it is shipped, but for errors that go to the log of the test and times to come back that it can wait for. */
-async function config(port, gateways, application) {
+async function config({ host, port }, gateways, application) {
     const made = await command(path.join(ROOT, 'deploy/local/nginx-conf'),
-        [`127.0.0.1:${port} backlog=4096`, 'html', ...gateways.map((g) => `${g.host}:${g.port}`)], { env: { NGINX_CONNECTIONS: '8192' } });
+        [`${host}:${port} backlog=4096`, 'html', ...gateways.map((g) => `${g.host}:${g.port}`)], { env: { NGINX_CONNECTIONS: '8192' } });
     if (made.code !== 0) throw new Error(`deploy/local/nginx-conf: ${made.err}`);
     const changes = {
         'error_log log/nginx.log': 'error_log stderr',
@@ -70,9 +73,9 @@ function withSessions(text, application) {
 }
 
 /** Any answer will do: which files there are is the test's matter. */
-function answers(port) {
+function answers({ host, port }) {
     return new Promise((resolve, reject) => {
-        http.get({ host: '127.0.0.1', port, path: '/', agent: false }, (response) => {
+        http.get({ host, port, path: '/', agent: false }, (response) => {
             response.resume();
             resolve(true);
         }).on('error', reject);
