@@ -1,23 +1,17 @@
 // HAProxy with deploy/haproxy/haproxy.cfg: no client is gone for good, whatever is away for a moment.
 
 import assert from 'node:assert/strict';
-import http from 'node:http';
-import https from 'node:https';
 import { test } from 'node:test';
 import { Audience } from '../lib/audience.mjs';
-import { Authority } from '../lib/certificates.mjs';
 import { startChromium } from '../lib/chromium.mjs';
+import { ARGS, certificate, checkHeaders, checkOwnAnswers, COME_BACK, get, startApplication } from '../lib/front.mjs';
 import { Haproxy } from '../lib/haproxy.mjs';
 import { scopeOf, sharedScope } from '../lib/scope.mjs';
 import { openStreams } from '../lib/streams.mjs';
 import { startTier } from '../lib/tier.mjs';
 import { until } from '../lib/wait.mjs';
 
-process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0'; // clients whose TLS cannot be told of a CA
-const ARGS = ['--refusal', 'status', '--retry', '300ms', '--heartbeat', '1s', '--durable', '*', '--trusted-proxy', '127.0.0.1'];
-const shared = sharedScope();
-const ca = await Authority.create(shared);
-const pair = await ca.sign('localhost');
+const pair = await certificate(sharedScope());
 
 async function start(scope, { args = ARGS, ...options } = {}) {
     const tier = await startTier(scope, { gateways: 3, args });
@@ -25,32 +19,8 @@ async function start(scope, { args = ARGS, ...options } = {}) {
     return { args, front, ...tier };
 }
 
-/** The application's pages: one page, and what it was asked. */
-async function startApplication(scope) {
-    const asked = [];
-    const server = http.createServer((request, response) => {
-        asked.push(request);
-        response.writeHead(200, { 'Content-Type': 'text/html' }).end('<!doctype html><title>page</title>');
-    });
-    await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-    scope.defer(() => new Promise((resolve) => (server.closeAllConnections(), server.close(resolve))));
-    return { port: server.address().port, asked };
-}
-
 const tls = { rejectUnauthorized: false };
 const streams = (scope, front, n, options) => openStreams(scope, Array.from({ length: n }, () => ({ port: front.port, path: '/stream?channel=a', tls, ...options })));
-
-function get(url, { method = 'GET', headers = {} } = {}) {
-    return new Promise((resolve, reject) => {
-        const request = (url.startsWith('https') ? https : http).request(url, { method, headers, agent: false }, (response) => {
-            let body = '';
-            response.setEncoding('utf8').on('data', (text) => (body += text));
-            response.on('end', () => resolve({ status: response.statusCode, headers: response.headers, body }));
-        });
-        request.once('error', reject);
-        request.end();
-    });
-}
 
 test('behind HAProxy, deploys and a reload lose and double nothing, and no client is closed, h2 and TLS in front', async (t) => {
     const scope = scopeOf(t);
@@ -87,18 +57,7 @@ test('what HAProxy answers for gateways that are away brings browsers back, at d
     const { front, gateways } = await start(scope);
     for (const gateway of gateways) gateway.terminate();
     for (const gateway of gateways) await gateway.process.exit();
-    const answers = await Promise.all(Array.from({ length: 20 }, () => get(`${front.url}/stream?channel=a`, { headers: { Origin: 'https://page.test' } })));
-    for (const { status, headers, body } of answers) {
-        assert.equal(status, 200);
-        assert.equal(headers['content-type'], 'text/event-stream');
-        assert.match(body, /^retry: [2-5]\d\d\d\n\n$/);
-        assert.equal(headers['access-control-allow-origin'], 'https://page.test');
-        assert.equal(headers['access-control-allow-credentials'], 'true');
-        assert.equal(headers.vary, 'Origin');
-    }
-    assert.ok(new Set(answers.map(({ body }) => body)).size > 10);
-    const other = await get(`${front.url}/stream?channel=a`, { headers: { Origin: 'https://other.test' } });
-    assert.equal(other.headers['access-control-allow-origin'], undefined);
+    await checkOwnAnswers(front);
 });
 
 test('a refusal of all gateways brings browsers back, and an answer that is final stays as it is', async (t) => {
@@ -107,7 +66,7 @@ test('a refusal of all gateways brings browsers back, and an answer that is fina
     await streams(scope, front, 3);
     const refused = await get(`${front.url}/stream?channel=a`);
     assert.deepEqual([refused.status, refused.headers['content-type']], [200, 'text/event-stream']);
-    assert.match(refused.body, /^retry: [2-5]\d\d\d\n\n$/);
+    assert.match(refused.body, COME_BACK);
     assert.equal((await get(`${front.url}/stream?channel=__a`)).status, 400);
 });
 
@@ -122,10 +81,7 @@ test('HAProxy passes on no header by which a client would speak for a proxy, and
     const scope = scopeOf(t);
     const { port: application, asked } = await startApplication(scope);
     const { front } = await start(scope, { application });
-    const headers = { 'X-Forwarded-For': '192.0.2.1', Forwarded: 'for=192.0.2.1', 'X-SSE-Channels': 'a', 'X-SSE-Subject': 'eve' };
-    assert.equal((await get(front.url, { headers })).status, 200);
-    const got = asked[0].headers;
-    assert.deepEqual([got['x-forwarded-for'], got.forwarded, got['x-sse-channels'], got['x-sse-subject']], ['127.0.0.1', undefined, undefined, undefined]);
+    await checkHeaders(front, asked);
     assert.equal((await get(`${front.url}/ticket`, { method: 'POST' })).headers['content-type'], 'application/problem+json'); // a gateway's
     const plain = await get(`http://127.0.0.1:${front.plainPort}/page`);
     assert.deepEqual([plain.status, plain.headers.location], [301, `https://127.0.0.1:${front.plainPort}/page`]);
