@@ -10,6 +10,8 @@ import { sleep, until } from './wait.mjs';
 
 const PACE_MS = 20;
 
+console.error = () => {}; // event-source-polyfill tells it each connection that was cut
+
 export class Audience {
     published = [];
 
@@ -73,6 +75,11 @@ export class Audience {
         for (const client of this.clients) assert.deepEqual(await client.datas(), this.published, client.name);
     }
 
+    /** For a test whose front ends before its clients: event-source-polyfill throws where it is closed after its stream was cut. */
+    close() {
+        for (const client of this.clients) client.close();
+    }
+
     /** How many streams each gateway has. */
     spread() {
         return Promise.all(this.gateways.map((g) => g.metric('connections')));
@@ -118,6 +125,7 @@ function nodeClient(scope, name, client) {
     return {
         name,
         state: client.state,
+        close: client.close,
         turns: () => client.opens() + client.errors(),
         // Some show an empty message for a block that has an id alone.
         datas: () => client.events.map((e) => e.data).filter((data) => data !== ''),
@@ -138,5 +146,6 @@ async function browserClient(scope, browser, url) {
         state: () => page.evaluate(() => ['connecting', 'open', 'closed'][window.source.readyState]),
         turns: () => page.evaluate(() => window.turns),
         datas: () => page.evaluate(() => window.datas),
+        close: () => page.evaluate(() => window.source.close()),
     };
 }

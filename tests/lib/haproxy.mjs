@@ -13,17 +13,18 @@ const ROOT_USER = process.getuid() === 0;
 
 export class Haproxy {
     /**
-     * haproxy.cfg. `pair`: certificate and key; `application`: the port of the pages; `host`: the address that it listens on;
-     * `via`: the command that runs it, in another namespace.
+     * haproxy.cfg. `pair`: certificate and key; `application`: the port of the pages; `netns`: the namespace that it runs in, if
+     * not this one, where it listens on all addresses; `port` and `plainPort`: of TLS and without, if not any.
      */
-    static async start(scope, { gateways, pair, application = 9, host = '127.0.0.1', via = [] }) {
-        const proxy = await Haproxy.#create(scope, host, via);
+    static async start(scope, { gateways, pair, application = 9, netns, port, plainPort }) {
+        const proxy = await Haproxy.#create(scope, { netns, port });
+        const on = netns ? '*' : proxy.host;
         const pem = path.join(proxy.folder, 'site.pem');
         fs.writeFileSync(pem, fs.readFileSync(pair.cert, 'utf8') + fs.readFileSync(pair.key, 'utf8'));
-        proxy.plainPort = await freePort();
+        proxy.plainPort = plainPort ?? (await freePort());
         proxy.config = fillSite('deploy/haproxy/haproxy.cfg', {
             ...proxy.#common(),
-            listen: [`bind ${host}:${proxy.plainPort}`, `bind ${host}:${proxy.port} ssl crt ${pem} alpn h2,http/1.1`],
+            listen: [`bind ${on}:${proxy.plainPort}`, `bind ${on}:${proxy.port} ssl crt ${pem} alpn h2,http/1.1`],
             redirect: ['http-request redirect scheme https code 301 unless { ssl_fc }'],
             origins: ['http-request set-var(txn.origin) req.hdr(Origin) if { req.hdr(Origin) -m str https://page.test }'],
             gateway: gateways.map((g, i) => `server gw${i + 1} ${g.host}:${g.port}`),
@@ -35,7 +36,7 @@ export class Haproxy {
 
     /** haproxy-tcp.cfg: the gateways end TLS. */
     static async startTcp(scope, { gateways }) {
-        const proxy = await Haproxy.#create(scope, '127.0.0.1', []);
+        const proxy = await Haproxy.#create(scope);
         proxy.config = fillSite('deploy/haproxy/haproxy-tcp.cfg', {
             ...proxy.#common(),
             listen: [`bind 127.0.0.1:${proxy.port}`],
@@ -44,11 +45,11 @@ export class Haproxy {
         return proxy.#run();
     }
 
-    static async #create(scope, host, via) {
-        const proxy = Object.assign(new Haproxy(), { scope, host, via, name: 'HAProxy' });
+    static async #create(scope, { netns, port } = {}) {
+        const proxy = Object.assign(new Haproxy(), { scope, host: netns?.there ?? '127.0.0.1', via: netns?.via ?? [] });
         proxy.folder = tempFolder(scope, 'haproxy');
-        proxy.port = await freePort();
-        proxy.url = `https://${host}:${proxy.port}`;
+        proxy.port = port ?? (await freePort());
+        proxy.url = `https://${proxy.host}:${proxy.port}`;
         proxy.stats = await freePort();
         return proxy;
     }
@@ -67,11 +68,25 @@ export class Haproxy {
         fs.writeFileSync(this.file, this.config);
         const checked = await command('haproxy', ['-c', '-f', this.file]);
         if (checked.code !== 0 || /WARNING/.test(checked.err)) throw new Error(`haproxy -c: ${checked.err}`);
+        await this.run();
+        return this;
+    }
+
+    /** Starts it (again). Resolves when it answers. */
+    async run() {
         const [program, ...args] = [...this.via, 'haproxy', '-W', '-db', '-f', this.file];
         this.process = new Process(this.scope, 'haproxy', program, args);
         this.process.wantedEnd = true; // on SIGTERM its status says so
         await this.process.ready('answers', () => connects(this.host, this.port));
-        return this;
+    }
+
+    /** Ends it and its worker as a lack of memory would. */
+    async kill() {
+        const { pid } = this.process;
+        const workers = fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').map(Number);
+        this.process.signal('SIGKILL');
+        for (const worker of workers) process.kill(worker, 'SIGKILL');
+        await this.process.exit();
     }
 
     /** A new process takes over; the old one keeps its streams. */
