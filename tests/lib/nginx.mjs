@@ -8,6 +8,7 @@ import { ROOT } from './paths.mjs';
 import { freePort } from './ports.mjs';
 import { Process } from './process.mjs';
 import { tempFolder } from './temp.mjs';
+import { until } from './wait.mjs';
 
 export class Nginx {
     /**
@@ -36,14 +37,37 @@ export class Nginx {
     /** Starts it (again). Resolves when it answers. */
     async run() {
         const [program, ...before] = [...this.via, 'nginx'];
-        this.process = new Process(this.scope, 'nginx', program, [...before, '-p', `${this.folder}/`, '-c', 'nginx.conf', '-e', 'stderr']);
+        this.process = new Process(this.scope, 'nginx', program, [...before, ...placeOf(this)]);
         await this.process.ready('answers', () => answers(this), { every: 10 });
+    }
+
+    /** `nginx -s reload`; resolves when none but new workers take connections. */
+    reload() {
+        return reload(this);
     }
 
     /** The pids of its worker processes. */
     workers() {
-        return fs.readFileSync(`/proc/${this.process.pid}/task/${this.process.pid}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number);
+        return workersOf(this);
     }
+}
+
+/** Where an NGINX has its files, as arguments. */
+export const placeOf = ({ folder }) => ['-p', `${folder}/`, '-c', 'nginx.conf', '-e', 'stderr'];
+
+export function workersOf({ process: { pid } }) {
+    return fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number);
+}
+
+export async function reload(nginx) {
+    const before = workersOf(nginx);
+    const said = await command('nginx', [...placeOf(nginx), '-s', 'reload']);
+    if (said.code !== 0) throw new Error(`nginx -s reload: ${said.err}`);
+    const takes = (pid) => /worker process(?! is shutting down)/.test(fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8'));
+    await until('new workers of NGINX alone', () => {
+        const now = workersOf(nginx).filter(takes);
+        return now.length === before.length && now.every((pid) => !before.includes(pid));
+    });
 }
 
 /** The configuration as it is shipped, but for errors that go to the log of the test and times to come back that it can wait for. */
