@@ -174,7 +174,7 @@ rolling: all
 	@for node in tests/node_modules/node-linux-*/bin/node node; do [ -x "$$node" ] && break; done; \
 	  ulimit -n "$$(ulimit -Hn)"; PATH=$$PATH:/usr/local/sbin:/usr/sbin:/sbin SSE_BUILD=$(BUILD) ROLLING_STREAMS=$(or $(STREAMS),6000) \
 	  ROLLING_WINDOW=$(or $(WINDOW),10) ROLLING_TABS=$(or $(TABS),8) ROLLING_RATE=0.25 ROLLING_RETRY=$(or $(RETRY),2s) \
-	  "$$node" --test --test-concurrency=1 --test-reporter=spec tests/e2e/rolling.test.mjs tests/e2e/all_killed.test.mjs
+	  "$$node" --test --test-concurrency=1 --test-reporter=spec tests/e2e/rolling_*.test.mjs
 
 # What is measured against the gateway, and what measures.
 $(BUILD)/bench/load: $(patsubst %,$(BUILD)/tests/bench/%.o,load load_streams load_publish histogram) $(LIB)

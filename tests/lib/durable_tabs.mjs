@@ -10,12 +10,11 @@ import { until } from './wait.mjs';
 
 const KEPT = 100000; // events of a channel: more than any test publishes
 
-/** Publishes on each of the channels, `rate` batches a second. Returns { history, shape, stop }. */
-export function startPublishers(scope, redis, channels, { rate = 5 } = {}) {
+/** Publishes on each of the channels, `rate` batches a second, and goes on with a `history` where there is one. Returns { history, shape, stop }. */
+export function startPublishers(scope, redis, channels, { rate = 5, history = new History() } = {}) {
     const shape = { replicas: 0, owner: async () => ({ port: redis.port }) };
-    const history = new History();
     const publishers = channels.map((channel) => {
-        history.add(channel);
+        if (!history.channels.has(channel)) history.add(channel);
         return new Publisher({ shape, channel, history, random: new Random(1, channel), rate, options: ['maxlen', KEPT] });
     });
     publishers.forEach((publisher) => publisher.start());

@@ -1,60 +1,55 @@
-// NGINX or HAProxy in front of gateways, as deploys meet them: TLS and HTTP/2 to browsers, and a plain port for thousands of
-// other streams.
+// NGINX or HAProxy in front of gateways, as deploys meet them and as deploy/ ships them: TLS and HTTP/2 to browsers; and a plain
+// port for thousands of other streams.
 
-import fs from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
 import { pageFiles } from './browser_clients.mjs';
 import { Authority } from './certificates.mjs';
 import { Haproxy } from './haproxy.mjs';
-import { Nginx } from './nginx.mjs';
+import { NginxSite } from './nginx_site.mjs';
 import { freePort } from './ports.mjs';
-import { tempFolder } from './temp.mjs';
 
 /** One of FRONTS: resolves to { port, page }: the plain port, and the URL of page.html by TLS. */
 export async function startFront(scope, name, gateways) {
     const pair = await (await Authority.create(scope)).sign('localhost');
-    const secure = await freePort();
-    const { port } = await FRONTS[name](scope, gateways, pair, secure);
-    return { port, page: `https://127.0.0.1:${secure}/page.html` };
+    const { port, url } = await FRONTS[name](scope, gateways, pair);
+    return { port, page: `${url}/page.html` };
 }
 
 export const FRONTS = {
-    NGINX: (scope, gateways, { cert, key }, secure) => Nginx.start(scope, {
-        gateways,
-        files: pageFiles(),
-        change: (text) => replaced(text, [
-            [/^ *listen .*;$/m, (line) => `${line}\n    listen 127.0.0.1:${secure} ssl http2;\n    ssl_certificate ${cert};\n    ssl_certificate_key ${key};`],
-            // One of its workers may have all the streams, and a stream takes two of these.
-            [/worker_connections \d+;/, () => 'worker_connections 18000;'],
-            [/worker_rlimit_nofile \d+;/, () => 'worker_rlimit_nofile 20000;'],
-            // As it is shipped: what thousands are told to wait may not be so short as what one test waits for.
-            ['retry: 3${sse_retry_tenths}0', () => 'retry: $sse_retry_seconds${sse_retry_tenths}00'],
-        ]),
-    }),
-    async HAProxy(scope, gateways, { cert, key }, secure) {
-        const pem = path.join(tempFolder(scope, 'pem'), 'site.pem');
-        fs.writeFileSync(pem, fs.readFileSync(cert, 'utf8') + fs.readFileSync(key, 'utf8'));
-        const site = await startSite(scope);
-        return Haproxy.start(scope, {
-            gateways,
-            change: (text) => replaced(text, [
-                [/^ *bind .*$/m, (line) => `${line}\n    bind 127.0.0.1:${secure} ssl crt ${pem} alpn h2,http/1.1\n    default_backend site`],
-                [/$/, () => `\nbackend site\n    timeout connect 2s\n    timeout server 60s\n    server site 127.0.0.1:${site}\n`],
-            ]),
+    async NGINX(scope, gateways, { cert, key }) {
+        const port = await freePort();
+        const { url } = await NginxSite.start(scope, 'sse-tls.conf', {
+            gateways, values: { certificate: cert, key }, files: pageFiles(), change: (text, name) => changed(text, name, port),
         });
+        return { port, url };
+    },
+    async HAProxy(scope, gateways, pair) {
+        const { plainPort, url } = await Haproxy.start(scope, { gateways, pair, application: await startApplication(scope), redirects: false });
+        return { port: plainPort, url };
     },
 };
 
-function replaced(text, changes) {
-    return changes.reduce((text, [from, to]) => {
-        if (text.search(from) < 0 && !text.includes(from)) throw new Error(`no ${from} in the configuration`);
-        return text.replace(from, to);
+const CHANGES = {
+    'nginx.conf': [
+        // One worker may have all the streams, and a stream takes two of these.
+        [/worker_connections \d+;/, () => 'worker_connections 18000;'],
+        [/worker_rlimit_nofile \d+;/, () => 'worker_rlimit_nofile 20000;'],
+    ],
+    'sse-tls.conf': [[/^ *listen .* ssl http2;.*$/m, (line, port) => `${line}\n    listen 127.0.0.1:${port} backlog=4096;`]],
+    // As it is shipped: what thousands are told to wait may not be as short as what one test waits for.
+    'snippets/sse-server.conf': [['retry: 3${sse_retry_tenths}0', () => 'retry: $sse_retry_seconds${sse_retry_tenths}00']],
+};
+
+function changed(text, name, port) {
+    return (CHANGES[name] ?? []).reduce((text, [from, to]) => {
+        if (!text.match(from) && !text.includes(from)) throw new Error(`${name} has no ${from}`);
+        return text.replace(from, (line) => to(line, port));
     }, text);
 }
 
-/** The site that HAProxy has beside the streams: page.html and what belongs to it. Resolves to its port. */
-async function startSite(scope) {
+/** What HAProxy has beside the streams: page.html and what belongs to it. Resolves to its port. */
+async function startApplication(scope) {
     const files = pageFiles();
     const types = { '.html': 'text/html', '.js': 'text/javascript' };
     const server = http.createServer(({ url }, response) => {
