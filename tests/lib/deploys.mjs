@@ -2,6 +2,7 @@
 // of durable channels on which events are published all the time. And the deploys.
 
 import assert from 'node:assert/strict';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { test } from 'node:test';
 import { startChromium } from './chromium.mjs';
 import { DurableTab, startPublishers } from './durable_tabs.mjs';
@@ -44,7 +45,7 @@ export function testDeploys(front) {
 
     test(`behind ${front}, with all gateways killed and back after ${AWAY_S} s, every tab and stream is back by itself and has every durable event once`, async (t) => {
         const deploy = await started;
-        deploy.publish();
+        await deploy.publish();
         const old = [...deploy.gateways];
         const since = performance.now();
         for (const gateway of old) gateway.process.signal('SIGKILL');
@@ -62,6 +63,8 @@ export function testDeploys(front) {
 async function restart(t, deploy, i) {
     const old = deploy.gateways[i];
     const held = await old.metric('connections');
+    const delay = monitorEventLoopDelay();
+    delay.enable();
     const since = performance.now();
     old.terminate();
     assert.deepEqual(await old.process.exit((DELAY_S + SIZE.window) * 1000 + 15000), { code: 0, signal: null });
@@ -69,11 +72,13 @@ async function restart(t, deploy, i) {
     await deploy.startAgain(i);
     await deploy.served([old.id]);
     const times = deploy.fleet.arrivals(since, old.id);
+    // What came back while this very process stood still is seen to come at the end of that.
+    const stall = delay.max / 1e9;
     const paced = held / SIZE.window;
     const peak = peakPerSecond(times);
     t.diagnostic(`${old.id}: ${held} streams, exit after ${exit} s, paced ${paced.toFixed(0)}/s; ${times.length} arrived elsewhere,`
-        + ` at most ${peak}/s = ${(peak / paced).toFixed(2)} x the pace; ${deploy.fleet.turnedAway(since)} turned away`);
-    assert.ok(peak <= PACE_LIMIT * paced, `${peak} arrivals within a second, of streams that were ended at ${paced.toFixed(0)} a second`);
+        + ` at most ${peak}/s = ${(peak / paced).toFixed(2)} x the pace; ${deploy.fleet.turnedAway(since)} turned away; longest stall of the clients ${(stall * 1000).toFixed(0)} ms`);
+    assert.ok(peak <= PACE_LIMIT * paced * (1 + stall), `${peak} arrivals within a second, of streams that were ended at ${paced.toFixed(0)} a second`);
 }
 
 const seconds = (since) => ((performance.now() - since) / 1000).toFixed(1);
@@ -86,7 +91,7 @@ class Deploy {
         const browsers = Promise.all([startChromium(scope).then((chromium) => chromium.newContext({ ignoreHTTPSErrors: true })), startFirefox(scope)]);
         Object.assign(deploy, await startTier(scope, { gateways: 3, args: ARGS }));
         const { port, page } = await startFront(scope, front, deploy.gateways);
-        deploy.publish();
+        await deploy.publish();
         const [chromium, firefox] = await browsers;
         deploy.tabs = await Promise.all([
             ...openTabs(SIZE.tabs, 'Chromium', async () => {
@@ -101,7 +106,8 @@ class Deploy {
     }
 
     /** Publishes on all channels until assertComplete, (again) from where it was. */
-    publish() {
+    async publish() {
+        await this.publishers?.stop();
         this.publishers = startPublishers(this.scope, this.redis, CHANNELS, { rate: SIZE.rate, history: this.publishers?.history });
     }
 
