@@ -20,13 +20,21 @@ const UNREAD_BY_THE_GATEWAY = 20; // connections that come while it stands still
 const PORTS = 20;
 const ARGS = ['--refusal', 'status'];
 
-test('each key of deploy/sysctl/90-sse-gateway.conf is one of this kernel', () => {
+// A container has none of these, nor has a kernel that tracks no connections.
+const OF_A_HOST_ALONE = ['net.ipv4.tcp_mem', 'net.netfilter.nf_conntrack_max'];
+
+test('each key of deploy/sysctl/90-sse-gateway.conf is one of this kernel', (t) => {
     const lines = fs.readFileSync(path.join(ROOT, 'deploy/sysctl/90-sse-gateway.conf'), 'utf8').split('\n');
     const settings = lines.map((line) => line.match(/^#?-?([a-z][a-z0-9_.-]+) = ([0-9 ]+)$/)).filter(Boolean);
     assert.equal(settings.length, lines.filter((line) => /^[^#]/.test(line) || / = /.test(line)).length, 'every line is a comment or a setting');
     assert.ok(settings.length >= 10);
     for (const [, key, value] of settings) {
-        const now = fs.readFileSync(path.join('/proc/sys', ...key.split('.')), 'utf8').trim();
+        const file = path.join('/proc/sys', ...key.split('.'));
+        if (OF_A_HOST_ALONE.includes(key) && !fs.existsSync(file)) {
+            t.diagnostic(`${key} is not to be had here`);
+            continue;
+        }
+        const now = fs.readFileSync(file, 'utf8').trim();
         assert.equal(value.split(' ').length, now.split(/\s+/).length, `numbers in ${key}`);
     }
 });
