@@ -15,7 +15,8 @@ const SEED = process.env.SSE_SEED ?? '1';
 const AT_ONCE = 4; // gateways that run beside each other
 const STREAMS = 40;
 const TIMEOUT = 3000;
-const LATE = 2000; // of a machine that does all this at once, beyond the deadline
+const LATE = 1500; // of a machine that does all this at once, beyond the deadline
+const BUSY = 30000; // of this process: it may see the end of a gateway late
 
 /** Streams that come back when they end, until the gateway is gone; some read nothing. */
 class Load {
@@ -23,7 +24,8 @@ class Load {
     #wanted = true;
 
     constructor(port, random) {
-        this.running = Promise.all(Array.from({ length: STREAMS }, (_, i) => this.#client(port, `/stream?channel=all&channel=c:${random.int(1, 5)}&control=1`, i % 10 === 0)));
+        const blocked = random.pick([0, 4]);
+        this.running = Promise.all(Array.from({ length: STREAMS }, (_, i) => this.#client(port, `/stream?channel=all&channel=c:${random.int(1, 5)}&control=1`, i < blocked)));
     }
 
     async #client(port, path, isBlocked) {
@@ -60,6 +62,12 @@ function flood(redis) {
     };
 }
 
+/** By the gateway's own log: this process may be too busy to see it in time. */
+function stoppedAt(gateway) {
+    const last = gateway.process.log().trim().split('\n').map((line) => JSON.parse(line)).findLast((line) => line.msg === 'stopped');
+    return Date.parse(last.ts);
+}
+
 async function killOne(scope, redis, round) {
     const random = new Random(SEED, round);
     const window = random.pick([0, 100, 700, 2500]);
@@ -69,15 +77,16 @@ async function killOne(scope, redis, round) {
     const load = new Load(gateway.port, random);
     scope.defer(() => load.stop());
     await sleep(random.between(0, 400)); // no wait for a fact: any moment is right
-    const asked = performance.now();
+    const asked = Date.now();
     gateway.terminate();
-    const end = await within(TIMEOUT + LATE, `the end of kill ${round} (window ${window} ms)`, gateway.process.ended);
-    const took = performance.now() - asked;
+    const end = await within(BUSY, `the end of kill ${round} (window ${window} ms)`, gateway.process.ended);
     await load.stop();
     assert.deepEqual(end, { code: 0, signal: null }, `kill ${round}`);
+    const took = stoppedAt(gateway) - asked;
+    assert.ok(took < TIMEOUT + LATE, `kill ${round} (delay ${delay} ms, window ${window} ms) took ${took} ms`);
     const broken = load.streams.filter((s) => s.fault).map((s) => s.fault);
     assert.deepEqual(broken, [], `kill ${round}`);
-    return { took, beyond: took - (delay + window) };
+    return took;
 }
 
 test(`${KILLS} SIGTERMs in a row under load, seed ${SEED}: each gateway ends with 0 within its deadline`, { timeout: 60000 + KILLS * 5000 }, async (t) => {
@@ -91,7 +100,7 @@ test(`${KILLS} SIGTERMs in a row under load, seed ${SEED}: each gateway ends wit
         while (next < KILLS) ends.push(await killOne(scope, redis, next++));
     }));
     await stop();
-    const sorted = ends.map((e) => e.took).sort((a, b) => a - b);
+    const sorted = ends.sort((a, b) => a - b);
     const at = (part) => Math.round(sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))]);
     t.diagnostic(`${ends.length} ends: median ${at(0.5)} ms, 9 of 10 within ${at(0.9)} ms, the slowest ${at(1)} ms of ${TIMEOUT} ms`);
     assert.equal(ends.length, KILLS);
