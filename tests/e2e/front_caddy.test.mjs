@@ -68,6 +68,15 @@ test('Caddy spreads streams evenly over gateways, and passes on no header by whi
     assert.equal((await get(`${front.url}/ticket`, { method: 'POST' })).headers['content-type'], 'application/problem+json'); // a gateway's
 });
 
+test('a request that meets a gateway which was just killed is sent by Caddy to another', async (t) => {
+    const scope = scopeOf(t);
+    const { front, gateways } = await start(scope);
+    gateways[0].process.signal('SIGKILL');
+    await gateways[0].process.exit();
+    const open = await streams(scope, front, 8);
+    assert.ok(open.every((s) => s.headers['x-sse-gateway'] !== undefined), 'a gateway answered each');
+});
+
 test('Caddy hands on each event at once, also to a client that comes back and takes gzip', async (t) => {
     const scope = scopeOf(t);
     const { front, redis } = await start(scope);
