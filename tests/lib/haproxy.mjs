@@ -78,6 +78,7 @@ export class Haproxy {
         this.process = new Process(this.scope, 'haproxy', program, args);
         this.process.wantedEnd = true; // on SIGTERM its status says so
         await this.process.ready('answers', () => connects(this.host, this.port));
+        await this.process.logged(/Loading success/); // before that, its master takes no SIGUSR2
     }
 
     /** Ends it and its worker as a lack of memory would. */
