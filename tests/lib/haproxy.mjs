@@ -92,9 +92,12 @@ export class Haproxy {
 
     /** A new process takes over; the old one keeps its streams. */
     async reload() {
-        const before = await this.admin('show info');
-        this.process.signal('SIGUSR2');
-        await this.process.ready('is loaded again', async () => pid(await this.admin('show info')) !== pid(before));
+        const before = pid(await this.admin('show info'));
+        await this.process.ready('is loaded again', async () => {
+            if (pid(await this.admin('show info')) !== before) return true;
+            this.process.signal('SIGUSR2'); // a master that has just started loses one while it executes itself again
+            return false;
+        }, { every: 500 });
     }
 
     /** What the admin socket answers to a command. */
