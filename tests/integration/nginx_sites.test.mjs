@@ -177,6 +177,22 @@ test('sse-lua-hints.conf: a gateway that is away or refuses is passed over, with
     assert.match((await openStream(scope, none.port, '/stream?channel=a', { keep: true })).body, /^retry: 3\d0\n\n$/);
 });
 
+test('sse-lua-hints.conf: the hint goes to the gateway that gets the request, also after another refused the connection', async (t) => {
+    const scope = scopeOf(t);
+    const heads = [];
+    // Not a gateway: one that says what it was sent.
+    const server = http.createServer((request, response) => {
+        heads.push(request.headers);
+        response.writeHead(200, { 'Content-Type': 'text/event-stream' }).end('retry: 60000\n\n');
+    });
+    await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+    scope.defer(() => server.close());
+    const there = { host: '127.0.0.1', port: server.address().port, adminPort: 1 };
+    const nginx = await start(scope, 'sse-lua-hints.conf', { gateways: [{ host: '127.0.0.1', port: 1, adminPort: 1 }, there] });
+    await openStream(scope, nginx.port, '/stream?channel=a', { headers: { 'X-Rebalance-Hint': 'of the client' } });
+    assert.match(heads[0]['x-rebalance-hint'], new RegExp(`^gateway=127\\.0\\.0\\.1:${there.port} load=2\\.000000$`));
+});
+
 test('sse-rate-limit.conf: a crowd of one address is let in by and by, and nobody is turned away for good', async (t) => {
     const scope = scopeOf(t);
     const nginx = await start(scope, 'sse-rate-limit.conf');
