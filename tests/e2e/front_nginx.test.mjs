@@ -16,6 +16,7 @@ import { Redis } from '../lib/redis.mjs';
 import { scopeOf, sharedScope } from '../lib/scope.mjs';
 import { sleep, until } from '../lib/wait.mjs';
 
+console.error = () => {}; // event-source-polyfill tells it each connection that was cut
 process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0'; // the clients have no option for a CA of ours
 
 const TCP = 'sse-stream.conf';

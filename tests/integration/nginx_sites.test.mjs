@@ -117,15 +117,15 @@ test('sse-hash.conf: a header, a cookie or an argument decides, and with one gat
     const scope = scopeOf(t);
     const nginx = await start(scope, 'sse-hash.conf');
     const users = Array.from({ length: 60 }, (_, i) => `user-${i}`);
-    const homes = async (of, more) => (await open(scope, of, users.length, (i) => more(users[i]))).map((s) => s.gateway);
-    const byCookie = await homes(nginx, (user) => ({ headers: { Cookie: `sse_affinity=${user}` } }));
+    const gatewaysOf = async (of, more) => (await open(scope, of, users.length, (i) => more(users[i]))).map((s) => s.gateway);
+    const byCookie = await gatewaysOf(nginx, (user) => ({ headers: { Cookie: `sse_affinity=${user}` } }));
     for (const id of ids) assert.ok(countBy(byCookie).get(id) >= 8, JSON.stringify([...countBy(byCookie)]));
-    assert.deepEqual(await homes(nginx, (user) => ({ headers: { Cookie: `other=1; sse_affinity=${user}` } })), byCookie);
-    assert.deepEqual(await homes(nginx, (user) => ({ headers: { 'X-SSE-Affinity': user } })), byCookie);
-    assert.deepEqual(await homes(nginx, (user) => ({ path: `/stream?channel=a&user=${user}` })), byCookie);
+    assert.deepEqual(await gatewaysOf(nginx, (user) => ({ headers: { Cookie: `other=1; sse_affinity=${user}` } })), byCookie);
+    assert.deepEqual(await gatewaysOf(nginx, (user) => ({ headers: { 'X-SSE-Affinity': user } })), byCookie);
+    assert.deepEqual(await gatewaysOf(nginx, (user) => ({ path: `/stream?channel=a&user=${user}` })), byCookie);
 
     const fewer = await start(scope, 'sse-hash.conf', { gateways: gateways.slice(0, 2) });
-    const left = await homes(fewer, (user) => ({ headers: { Cookie: `sse_affinity=${user}` } }));
+    const left = await gatewaysOf(fewer, (user) => ({ headers: { Cookie: `sse_affinity=${user}` } }));
     left.forEach((id, i) => byCookie[i] === ids[2] || assert.equal(id, byCookie[i], users[i]));
 });
 
