@@ -23,7 +23,7 @@ export class Caddy {
         fs.writeFileSync(proxy.file, fillSite('deploy/caddy/Caddyfile', {
             admin: [`admin ${proxy.admin}`, 'auto_https off'],
             origins: ['@other_origin header Origin https://page.test'],
-            name: [`https://localhost:${proxy.port} {`, `\tbind 127.0.0.1`, `\ttls ${pair.cert} ${pair.key}`],
+            name: [`https://localhost:${proxy.port} {`, `\tbind 127.0.0.1`, `\ttls ${pair.cert} ${pair.key}`, '\tlog'], // to see what it tells of a request
             gateways: [to],
             'ticket gateways': [to],
             application: [`reverse_proxy 127.0.0.1:${application}`],
