@@ -70,7 +70,7 @@ else
   Q       := @
 endif
 
-.PHONY: all run test chaos torture test-unit unit-programs fuzz fuzz-programs run-fuzz-programs bench bench-publish bench-programs install uninstall format lint clean help
+.PHONY: all run test chaos torture test-unit unit-programs fuzz fuzz-programs run-fuzz-programs bench bench-publish bench-fronts bench-programs install uninstall format lint clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -191,6 +191,13 @@ bench-publish:
 	@for node in tests/node_modules/node-linux-*/bin/node node; do [ -x "$$node" ] && break; done; \
 	  exec "$$node" tests/bench/publish.mjs
 
+# What NGINX, HAProxy and Caddy cost beside the gateway behind them: about three minutes. Writes the table of docs/balancing.md.
+bench-fronts: bench-programs
+	@sh deploy/local/dependencies build run bench
+	@ulimit -Sn $$(ulimit -Hn); PATH=$$PATH:/usr/local/sbin:/usr/sbin:/sbin; \
+	  for node in tests/node_modules/node-linux-*/bin/node node; do [ -x "$$node" ] && break; done; \
+	  exec "$$node" tests/bench/fronts.mjs $(ARGS)
+
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 0755 $(BUILD)/sse-gateway $(BUILD)/sse-publish $(DESTDIR)$(PREFIX)/bin/
@@ -240,6 +247,7 @@ help:
 	  'make lint        rooms, clang-format, shellcheck, cppcheck, clang-tidy' \
 	  'make bench       the gateway beside its peers, measured in turn; QUICK=1: under two minutes' \
 	  'make bench-publish   durable events a second in Redis beside plain PUBLISH' \
+	  'make bench-fronts    what NGINX, HAProxy and Caddy cost beside the gateway behind them' \
 	  'make chaos       TIME=60 SEED=random SHAPE=single|sentinel|cluster: faults of all kinds, and what clients saw of them' \
 	  'make torture     ONLY=malloc,send: one call fails, everything else works, and what clients saw of it' \
 	  'make fuzz        TIME=60: every fuzzer for that many seconds' \
