@@ -4,18 +4,17 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Audience } from '../lib/audience.mjs';
 import { startChromium } from '../lib/chromium.mjs';
-import { command } from '../lib/command.mjs';
 import { ARGS, certificate, checkHeaders, checkOwnAnswers, COME_BACK, get, startApplication } from '../lib/front.mjs';
 import { Gateway } from '../lib/gateway.mjs';
 import { Haproxy } from '../lib/haproxy.mjs';
-import { GATEWAY } from '../lib/paths.mjs';
 import { scopeOf, sharedScope } from '../lib/scope.mjs';
 import { openStreams } from '../lib/streams.mjs';
 import { startTier } from '../lib/tier.mjs';
 import { until } from '../lib/wait.mjs';
 
-const pair = await certificate(sharedScope());
-const drains = (await command(GATEWAY, ['--help'])).out.includes('--drain-delay');
+const shared = sharedScope();
+const pair = await certificate(shared);
+const browser = await startChromium(shared);
 
 async function start(scope, { args = ARGS, ...options } = {}) {
     const tier = await startTier(scope, { gateways: 3, args });
@@ -30,7 +29,7 @@ test('behind HAProxy, deploys and a reload lose and double nothing, and no clien
     const scope = scopeOf(t);
     const { port: application } = await startApplication(scope);
     const tier = await start(scope, { application });
-    const audience = await Audience.open(scope, { ...tier, browser: await startChromium(scope) });
+    const audience = await Audience.open(scope, { ...tier, browser });
     await audience.heard();
     await audience.deploy();
     await audience.heard();
@@ -38,7 +37,8 @@ test('behind HAProxy, deploys and a reload lose and double nothing, and no clien
 
 test('behind HAProxy, with all gateways away for a moment, each client comes back and gets each event once', async (t) => {
     const scope = scopeOf(t);
-    const audience = await Audience.open(scope, await start(scope));
+    const { port: application } = await startApplication(scope);
+    const audience = await Audience.open(scope, { ...(await start(scope, { application })), browser });
     await audience.allAway();
     await audience.heard();
 });
@@ -123,7 +123,7 @@ test('a gateway that the admin socket drains keeps its streams and gets no new o
     await gateways[0].metricIs('connections', 7);
 });
 
-test('a gateway that drains gets no new stream from HAProxy once its 404 was seen, and keeps its streams until then', { skip: drains ? false : 'this gateway has no --drain-delay' }, async (t) => {
+test('a gateway that drains gets no new stream from HAProxy once its 404 was seen, and keeps its streams until then', async (t) => {
     const scope = scopeOf(t);
     const { redis, gateways } = await startTier(scope, { gateways: 2, args: ARGS });
     const leaving = await Gateway.start(scope, { redis, args: [...ARGS, '--drain-delay', '20s', '--drain-window', '0s'] });

@@ -177,6 +177,27 @@ test('sse-lua-hints.conf: a gateway that is away or refuses is passed over, with
     assert.match((await openStream(scope, none.port, '/stream?channel=a', { keep: true })).body, /^retry: 3\d0\n\n$/);
 });
 
+test('sse-lua-hints.conf: a gateway that drains is not asked while another is there', async (t) => {
+    const scope = scopeOf(t);
+    const startOne = (...more) => Gateway.start(scope, { redis, args: [...ARGS, ...more] });
+    const [leaving, staying] = await Promise.all([startOne('--drain-delay', '20s'), startOne()]);
+    await openStreams(scope, Array(10).fill({ port: staying.port, path: '/stream?channel=a' }));
+    const nginx = await start(scope, 'sse-lua-hints.conf', { gateways: [leaving, staying] });
+    await until('the empty one to be chosen', async () => (await openStream(scope, nginx.port, '/stream?channel=a')).gateway === leaving.id, { every: 100 });
+    leaving.terminate();
+    const refusals = () => leaving.metric('refusals_total');
+    await until('it to be left alone', async () => {
+        const before = await refusals();
+        await openStream(scope, nginx.port, '/stream?channel=a');
+        return (await refusals()) === before;
+    }, { every: 100 });
+    const before = await refusals();
+    const streams = await open(scope, nginx, 20);
+    assert.deepEqual([...countBy(streams.map((s) => s.gateway))], [[staying.id, 20]]);
+    assert.equal(await refusals(), before);
+    leaving.terminate(); // the second ends it at once
+});
+
 test('sse-lua-hints.conf: the hint goes to the gateway that gets the request, also after another refused the connection', async (t) => {
     const scope = scopeOf(t);
     const heads = [];

@@ -78,7 +78,7 @@ export class Haproxy {
         const [program, ...args] = [...this.via, 'haproxy', '-W', '-db', '-f', this.file];
         this.process = new Process(this.scope, 'haproxy', program, args);
         this.process.wantedEnd = true; // on SIGTERM its status says so
-        await this.process.ready('answers', () => connects(this.host, this.port));
+        await this.process.ready('answers', async () => (await connects(this.host, this.port)) && this.admin('show info'));
     }
 
     /** Ends it and its worker as a lack of memory would. */
