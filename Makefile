@@ -168,13 +168,12 @@ torture:
 test-unit: unit-programs
 	@tests/run-unit $(UNIT_BIN)
 
-# Deploys in full size, on the plain build: a rolling restart, and all gateways killed, behind each front.
+# Deploys in full size: a rolling restart, and all gateways killed, behind each front. STREAMS is 9000 at most.
 rolling: all
 	@sh deploy/local/dependencies build run test
-	@for node in tests/node_modules/node-linux-*/bin/node node; do [ -x "$$node" ] && break; done; \
-	  ulimit -n "$$(ulimit -Hn)"; PATH=$$PATH:/usr/local/sbin:/usr/sbin:/sbin SSE_BUILD=$(BUILD) ROLLING_STREAMS=$(or $(STREAMS),6000) \
-	  ROLLING_WINDOW=$(or $(WINDOW),10) ROLLING_TABS=$(or $(TABS),8) ROLLING_RATE=0.25 ROLLING_RETRY=$(or $(RETRY),2s) \
-	  "$$node" --test --test-concurrency=1 --test-reporter=spec tests/e2e/rolling_*.test.mjs
+	@ulimit -Sn 20000; SSE_BUILD=$(BUILD) ROLLING_STREAMS=$(or $(STREAMS),6000) ROLLING_WINDOW=$(or $(WINDOW),10) \
+	  ROLLING_TABS=$(or $(TABS),8) ROLLING_RETRY=$(or $(RETRY),2s) ROLLING_RATE=0.25 \
+	  tests/node --test --test-concurrency=1 --test-reporter=spec tests/e2e/rolling_*.test.mjs
 
 # What is measured against the gateway, and what measures.
 $(BUILD)/bench/load: $(patsubst %,$(BUILD)/tests/bench/%.o,load load_streams load_publish histogram) $(LIB)
