@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define BALANCE_SURPLUS_MIN 5u // a smaller surplus is left alone, whatever the tolerance
+#define BALANCE_SURPLUS_MIN 3u // a smaller surplus is left alone, whatever the tolerance
 #define BALANCE_TICK_MS 100u   // between two steps
 
 struct balance_settings {
