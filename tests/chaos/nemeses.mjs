@@ -34,6 +34,15 @@ export const gatewayNemeses = {
         await sleep(1500); // while they are
         return { 'streams moved': (await streamsMoved(others)) - before };
     },
+    // The second one comes in the midst of the drain, and cuts the streams that are left.
+    async 'gateway SIGTERM twice'(tier, random) {
+        const gateway = random.pick(all(tier));
+        return streamsCut(tier, async () => {
+            tier.signalGateway(gateway, 'SIGTERM');
+            await sleep(random.between(100, 1200));
+            await outage(tier, [gateway], 'SIGTERM', random.between(0, 500));
+        });
+    },
     async 'gateway stands still'(tier, random) {
         const gateway = random.pick(all(tier));
         tier.signalGateway(gateway, 'SIGSTOP');
