@@ -3,7 +3,8 @@
 // the two is
 //
 //      client_context < lease < conn, conn_tls < answer, slow_client, conn_proxy, walk < stream
-//          < admission, admission_asks, revocation, lease_renewal < ticket_request, request < conn_read < client_loop
+//          < end_some, admission, admission_asks, revocation, lease_renewal < ticket_request, request < conn_read
+//          < client_loop
 //
 // and each includes what stands before it alone, or beside it up to the next "<".
 #pragma once
@@ -81,6 +82,8 @@ struct client_context {
     struct conn *closing;
     struct id_table conns;       // every connection
     struct conn_list streamless; // connections that have not joined the hub; idle longest first
+    size_t streams;              // connections in state STREAM
+    struct id_shuffle ending;    // of `conns`, for streams that are ended in random order
     bool draining;
     bool coalesce;                 // more frames follow in this turn: collect them, and write once
     uint64_t now_ms;               // of this turn: precise enough for heartbeats, and no clock call per write

@@ -15,6 +15,7 @@
 #include "gateway/client/conn_proxy.h"
 #include "gateway/client/conn_read.h"
 #include "gateway/client/conn_tls.h"
+#include "gateway/client/end_some.h"
 #include "gateway/client/lease_renewal.h"
 #include "gateway/client/request.h"
 #include "gateway/client/revocation.h"
@@ -380,6 +381,16 @@ void client_loop_end_stream(struct client_loop *l, uint64_t id, enum close_reaso
     struct conn *c = conn_find(&l->context, id);
     if (c)
         admission_end(c, reason, "This stream was ended before it opened; try again.");
+}
+
+size_t client_loop_streams(const struct client_loop *l)
+{
+    return l->context.streams;
+}
+
+size_t client_loop_end_some(struct client_loop *l, size_t n, uint64_t min_age_ms, enum close_reason reason)
+{
+    return end_some_streams(&l->context, n, min_age_ms, reason);
 }
 
 void client_loop_answer(struct client_loop *l, struct question *q)

@@ -51,6 +51,13 @@ void client_loop_flush(struct client_loop *l);
 // not opened yet, refuses it. No effect on a connection that is gone.
 void client_loop_end_stream(struct client_loop *l, uint64_t id, enum close_reason reason);
 
+// Streams that are open and are not being ended.
+size_t client_loop_streams(const struct client_loop *l);
+// Ends up to `n` open streams, in random order, that were opened at least `min_age_ms` ago, each with whole events, a
+// jittered retry of its own and a clean last chunk. Returns how many: fewer where there are fewer, or where so few of
+// the connections are such streams that they were not met in a bounded time; call again then.
+size_t client_loop_end_some(struct client_loop *l, size_t n, uint64_t min_age_ms, enum close_reason reason);
+
 // The answer to a question (taken) of hooks.ask; or a revocation, which nobody asked about.
 void client_loop_answer(struct client_loop *l, struct question *q);
 // The connection to Redis was lost, and revocations and leases may have been: asks about every stream whose principal

@@ -1,5 +1,6 @@
 #include "gateway/client/stream.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -160,6 +161,7 @@ void stream_open(struct conn *c)
     struct frame *head = stream_head(c, &req); // before `origin` is freed with the state
     conn_set_state(c, CONN_STREAM);
     c->is_stream = true;
+    c->opened_tick = wheel_ticks(&cx->wheel, cx->now_ms);
     counter_add(cx->counters, COUNTER_STREAMS_OPEN, 1);
     counter_add(cx->counters, COUNTER_STREAMS_OPENED, 1);
     conn_send(c, head);
@@ -234,6 +236,13 @@ void stream_deliver(struct conn *c, struct frame *f)
         conn_send_now(c, f);
     if (c->blocked && slow_client_check(c))
         stream_end(c, CLOSE_SLOW);
+}
+
+uint64_t stream_age_ms(const struct conn *c)
+{
+    const struct client_context *cx = conn_context(c);
+    assert(c->state == CONN_STREAM);
+    return (uint64_t)(wheel_ticks(&cx->wheel, cx->now_ms) - c->opened_tick) * WHEEL_TICK_MS;
 }
 
 void stream_heartbeat(struct conn *c)
