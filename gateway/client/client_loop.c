@@ -26,9 +26,6 @@
 // A tick that comes more than this after the one before it shows that the loop was slow, not the clients.
 #define LATE_MS 1000u
 #define LATE_GRACE_MS 1000u
-// While draining, a connection on which no request has begun has this long to send one (it gets a refusal) or
-// is closed.
-#define DRAIN_IDLE_MS 1000u
 // Frames per turn for lagging streams: a fraction of a millisecond, so that live events need not wait.
 #define FEED_BUDGET 256u
 // Frames or bytes that a lagging stream collects before they leave in one write: far below --queue-limit,
@@ -237,6 +234,7 @@ bool client_loop_init(struct client_loop *l, const struct client_loop_setup *set
     if (cx->settings->ticket_keys)
         cx->routes[2] = ticket_route();
     cx->random = jitter_seed();
+    cx->age_seed = jitter_next(&cx->random);
     cx->now_ms = clock_monotonic_ms();
     cx->policy = cx->settings->policy;
     cx->policy.date = cx->date;
@@ -285,6 +283,7 @@ void client_loop_deinit(struct client_loop *l)
     ev_prepare_stop(cx->loop, &l->end_of_turn);
     ev_timer_stop(cx->loop, &l->tick);
     ev_idle_stop(cx->loop, &l->feeding);
+    client_drain_stop(&l->drain);
     assert(TAILQ_EMPTY(&cx->streamless));
     id_table_deinit(&cx->conns);
     assert(cx->wheel.count == 0);
@@ -414,16 +413,9 @@ void client_loop_recheck(struct client_loop *l)
     lease_renewal_begin(&l->context);
 }
 
-void client_loop_drain(struct client_loop *l)
+void client_loop_drain(struct client_loop *l, const struct drain_plan *plan)
 {
-    struct client_context *cx = &l->context;
-    cx->draining = true;
-    size_t cursor = 0;
-    for (struct conn *c; (c = id_table_next(&cx->conns, &cursor));) {
-        admission_end(c, CLOSE_DRAIN, DRAINING);
-        if (c->state <= CONN_HEAD)
-            conn_set_deadline(c, DRAIN_IDLE_MS);
-    }
+    client_drain_begin(&l->drain, &l->context, plan);
 }
 
 bool client_loop_is_drained(const struct client_loop *l)

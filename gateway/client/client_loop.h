@@ -6,6 +6,7 @@
 #pragma once
 
 #include "gateway/client/client_context.h"
+#include "gateway/client/client_drain.h"
 
 struct client_loop {
     struct client_context context;
@@ -14,6 +15,7 @@ struct client_loop {
     ev_timer tick;
     uint64_t last_tick_ms;
     bool is_late; // this tick
+    struct client_drain drain;
 };
 
 #define CLIENT_LOOP_MAIN 65535u // index of the loop that serves the admin listener
@@ -64,9 +66,9 @@ void client_loop_answer(struct client_loop *l, struct question *q);
 // may be revoked, and renews all leases.
 void client_loop_recheck(struct client_loop *l);
 
-// Ends every stream with whole events, its own jittered retry and a clean last chunk; from now on new
-// requests are refused.
-void client_loop_drain(struct client_loop *l);
+// Ends the streams with whole events, each with its own jittered retry and a clean last chunk, in random order as
+// `plan` says; events are delivered to those that are still open. From now on requests for streams are refused.
+void client_loop_drain(struct client_loop *l, const struct drain_plan *plan);
 // True once client_loop_drain was called and the last connection is gone.
 bool client_loop_is_drained(const struct client_loop *l);
 

@@ -19,8 +19,11 @@
 // back.
 #define CONFIRM_TIMEOUT_MS 5000u
 #define RETRY_LINE_MAX 64
-// A client whose token has expired comes back at once, most likely with a new one, and misses little.
-#define EXPIRED_RETRY_MS 500u
+// A client whose token has expired comes back at once, most likely with a new one, and misses little. So does one
+// whose stream is too old: the ages are spread already.
+#define QUICK_RETRY_MS 500u
+// A stream ends at --max-stream-age, this part of it more or less.
+#define AGE_SPREAD 10u
 // A page whose stream was replaced comes back this many times later than others: it replaces another one then,
 // unless it has heard `gateway:close` and given up.
 #define REPLACED_RETRIES 30u
@@ -147,11 +150,32 @@ static struct frame *stream_head(const struct conn *c, const struct http_request
     return frame_from_bytes(cx->scratch, len + (size_t)n, false);
 }
 
-// The next heartbeat, or the end of the token where that comes first.
+uint64_t stream_age_ms(const struct conn *c)
+{
+    const struct client_context *cx = conn_context(c);
+    assert(c->state == CONN_STREAM);
+    return (uint64_t)(wheel_ticks(&cx->wheel, cx->now_ms) - c->opened_tick) * WHEEL_TICK_MS;
+}
+
+// Milliseconds until the stream is too old. Its age limit follows from its serial: no stream has to remember it.
+static uint64_t stream_may_last_ms(const struct conn *c)
+{
+    const struct client_context *cx = conn_context(c);
+    uint64_t max = cx->settings->max_stream_age_ms, age = stream_age_ms(c);
+    if (max == 0)
+        return UINT64_MAX;
+    uint64_t state = cx->age_seed ^ c->serial * 0x9e3779b97f4a7c15ull;
+    uint64_t limit = max - max / AGE_SPREAD + jitter_next(&state) % (2 * (max / AGE_SPREAD) + 1);
+    return limit > age ? limit - age : 0;
+}
+
+// The next heartbeat, or the end of the token or of the stream where that comes first.
 static void stream_set_deadline(struct conn *c, uint32_t heartbeat_in_ms)
 {
-    uint32_t lasts = principal_lasts_ms(c->principal, clock_monotonic_ms());
-    conn_set_deadline(c, lasts < heartbeat_in_ms ? lasts : heartbeat_in_ms);
+    uint32_t token = principal_lasts_ms(c->principal, clock_monotonic_ms());
+    uint64_t stream = stream_may_last_ms(c);
+    uint32_t first = token < heartbeat_in_ms ? token : heartbeat_in_ms;
+    conn_set_deadline(c, stream < first ? (uint32_t)stream : first);
 }
 
 void stream_open(struct conn *c)
@@ -193,8 +217,8 @@ void stream_end(struct conn *c, enum close_reason reason)
     // `retry` without it.
     char retry[RETRY_LINE_MAX];
     uint32_t wait = cx->settings->retry_ms;
-    if (reason == CLOSE_EXPIRED && wait > EXPIRED_RETRY_MS)
-        wait = EXPIRED_RETRY_MS;
+    if ((reason == CLOSE_EXPIRED || reason == CLOSE_AGE) && wait > QUICK_RETRY_MS)
+        wait = QUICK_RETRY_MS;
     uint64_t ms = jitter_ms(&cx->random, wait);
     if (reason == CLOSE_REPLACED)
         ms *= REPLACED_RETRIES;
@@ -238,13 +262,6 @@ void stream_deliver(struct conn *c, struct frame *f)
         stream_end(c, CLOSE_SLOW);
 }
 
-uint64_t stream_age_ms(const struct conn *c)
-{
-    const struct client_context *cx = conn_context(c);
-    assert(c->state == CONN_STREAM);
-    return (uint64_t)(wheel_ticks(&cx->wheel, cx->now_ms) - c->opened_tick) * WHEEL_TICK_MS;
-}
-
 void stream_heartbeat(struct conn *c)
 {
     struct client_context *cx = conn_context(c);
@@ -252,6 +269,10 @@ void stream_heartbeat(struct conn *c)
     uint32_t every = cx->settings->heartbeat_ms;
     if (principal_lasts_ms(c->principal, cx->now_ms) == 0) {
         stream_end(c, CLOSE_EXPIRED);
+        return;
+    }
+    if (stream_may_last_ms(c) == 0) {
+        stream_end(c, CLOSE_AGE);
         return;
     }
     // Queued bytes that still wait do the work of a heartbeat.
