@@ -39,11 +39,20 @@ function evenly({ ok, weight, random }, n, give) {
     share(random, n, weights, weights.reduce((a, b) => a + b, 0), (i, count) => give(ok[i], count));
 }
 
-/** Two at random, and of these the less loaded: the one of rank r (0: least loaded) of k gets 2 (k - r) - 1 of k squared. */
+/**
+ * Two at random, and of these the less loaded: of k gateways the one of rank r (0: least loaded) gets 2 (k - r) - 1 of k squared.
+ * In portions, since each stream changes the ranks for those that follow.
+ */
 function bestOfTwo({ ok, load, weight, random }, n, give) {
-    const ranked = [...ok].sort((a, b) => load(a) / weight[a] - load(b) / weight[b] || a - b);
-    const weights = ranked.map((_, r) => 2 * (ranked.length - r) - 1);
-    share(random, n, weights, ranked.length ** 2, (r, count) => give(ranked[r], count));
+    const added = new Map(ok.map((g) => [g, 0]));
+    const weights = ok.map((_, r) => 2 * (ok.length - r) - 1);
+    const portion = Math.max(1, Math.ceil(n / 200));
+    const full = (g) => (load(g) + added.get(g)) / weight[g];
+    for (let left = n; left > 0; left -= portion) {
+        const ranked = [...ok].sort((a, b) => full(a) - full(b) || a - b);
+        share(random, Math.min(left, portion), weights, ok.length ** 2, (r, count) => added.set(ranked[r], added.get(ranked[r]) + count));
+    }
+    for (const [g, count] of added) if (count > 0) give(g, count);
 }
 
 function roundRobin({ ok, turn }, n, give) {

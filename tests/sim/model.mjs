@@ -32,7 +32,7 @@ const DEFAULTS = {
 };
 
 // Values of gateway/process: --rebalance-*, and how long a moved stream waits (times --retry).
-const REBALANCE = { tolerance: 0.1, rate: 50, settle: 5000, lacking: true, retry: [1, 2] };
+const REBALANCE = { tolerance: 0.1, rate: 50, settle: 5000, retry: [1, 2] };
 const MISSED = 3; // announcements, and then GRACE: a peer is gone
 const GRACE = 0.5;
 const AGES = 64; // seconds for which it is known when streams came
@@ -81,11 +81,17 @@ export class Model {
         return { state, said, balance: new Balance(this.rebalance ?? {}), moved: 0 };
     }
 
+    /** `n` streams of users that nothing is known of: as many by each view. */
+    #users(n) {
+        const counts = new Array(this.kinds).fill(0);
+        const first = Math.floor(this.random.next() * this.views);
+        for (let v = 0; v < this.views; v++) counts[((first + v) % this.views) * 2] = Math.floor(n / this.views) + (v < n % this.views ? 1 : 0);
+        return counts;
+    }
+
     /** All streams, at the start, as the front would place them. */
     #begin() {
-        const counts = new Array(this.kinds).fill(0);
-        const homes = this.front === 'ip_hash' ? this.gateways : this.views;
-        for (let v = 0; v < homes; v++) counts[v * 2] = Math.floor(this.streams / homes) + (v < this.streams % homes ? 1 : 0);
+        const counts = this.#users(this.streams);
         this.#account();
         this.#arrive(counts);
         for (const came of this.came) came.fill(0); // they have been there for long
@@ -225,22 +231,18 @@ export class Model {
     /** Users leave, and as many others come. */
     #churn() {
         if (this.churn === 0) return;
-        const counts = new Array(this.kinds).fill(0);
+        let n = 0;
         for (let g = 0; g < this.room; g++) {
             const from = g * this.kinds;
-            const n = binomial(this.random, this.count[g], this.churn * this.step);
-            withdraw(this.random, n, this.open, from, from + this.kinds, this.count[g], (i, count) => {
-                this.open[i] -= count;
-                this.count[g] -= count;
-                counts[(i - from) & ~1] += count; // another user: not moved yet
-            });
-            this.second.unsubscribes += n * this.own;
-            this.second.subscribes += n * this.own;
-            this.second.reads += n * this.own;
+            const here = binomial(this.random, this.count[g], this.churn * this.step);
+            withdraw(this.random, here, this.open, from, from + this.kinds, this.count[g], (i, count) => this.#leave(g, i - from, count));
+            n += here;
         }
+        this.second.unsubscribes += n * this.own;
+        this.second.subscribes += n * this.own;
+        this.second.reads += n * this.own;
         const before = this.total.failed;
-        const n = counts.reduce((a, b) => a + b, 0);
-        if (n > 0) this.#arrive(counts);
+        if (n > 0) this.#arrive(this.#users(n));
         this.second.fresh += n - (this.total.failed - before);
     }
 
@@ -291,7 +293,7 @@ export class Model {
 
     /** Sums over what was announced, as peers_sum of the gateway. */
     #survey() {
-        const sum = { count: 0, capacity: 0, least: Infinity, oldest: Infinity, draining: false };
+        const sum = { count: 0, capacity: 0, lowest: 0, lowestCapacity: 0, oldest: Infinity, draining: false };
         this.nodes.forEach(({ said }, g) => {
             if (!said) return;
             if (said.draining) {
@@ -300,7 +302,9 @@ export class Model {
             }
             sum.count += said.count;
             sum.capacity += this.weight[g];
-            sum.least = Math.min(sum.least, said.count / this.weight[g]);
+            if (sum.lowestCapacity === 0 || said.count * sum.lowestCapacity < sum.lowest * this.weight[g]) {
+                Object.assign(sum, { lowest: said.count, lowestCapacity: this.weight[g] });
+            }
             sum.oldest = Math.min(sum.oldest, said.at);
         });
         return sum;
@@ -314,7 +318,7 @@ export class Model {
             const node = this.nodes[g];
             const view = {
                 now: Math.round(this.now * 1000), isAllowed: this.redis && !tier.draining, own: this.count[g], ownCapacity: this.weight[g],
-                others: tier.count - node.said.count, allCapacity: tier.capacity, least: tier.least, members: this.members,
+                others: tier.count - node.said.count, allCapacity: tier.capacity, lowest: tier.lowest, lowestCapacity: tier.lowestCapacity, members: this.members,
                 oldestNews: Math.round(tier.oldest * 1000), moved: node.moved,
             };
             const { end, minAge } = node.balance.step(view);

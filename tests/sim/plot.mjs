@@ -1,10 +1,10 @@
 // Pictures of the results: lines over time or size, one or two charts beside each other.
 
 const WIDTH = 380;
-const HEIGHT = 250;
+const HEIGHT = 262;
 const LEFT = 62;
-const RIGHT = 14;
-const TOP = 34;
+const RIGHT = 22;
+const TOP = 46;
 const BOTTOM = 42;
 const COLORS = 8;
 
@@ -38,8 +38,8 @@ function ticks(low, high, log) {
     return all;
 }
 
-/** `lines`: [{ name, points: [[x, y]], color, thin }]; lines without a name have no place in the key. */
-function chart({ title, x, y, lines, log = false, top }, at) {
+/** `lines`: [{ name, points: [[x, y]], color, thin }]; those without a name are not in the key, which begins `key` of the height below the top. */
+function chart({ title, x, y, lines, log = false, top, key: keyAt = 0 }, at) {
     const points = lines.flatMap((line) => line.points);
     const xs = points.map((p) => p[0]);
     const low = { x: Math.min(...xs), y: log ? Math.min(...points.map((p) => p[1])) / 1.5 : 0 };
@@ -53,13 +53,14 @@ function chart({ title, x, y, lines, log = false, top }, at) {
     const drawn = lines.map((line, i) => `<path class="c${(line.color ?? i) % COLORS}${line.thin ? ' thin' : ''}" d="${line.points
         .map(([a, b], n) => `${n ? 'L' : 'M'}${px(a).toFixed(1)} ${py(Math.max(b, log ? low.y : b)).toFixed(1)}`).join('')}"/>`);
     const named = lines.map((line, i) => ({ ...line, color: (line.color ?? i) % COLORS })).filter((line) => line.name);
-    const key = named.map((line, i) => `<line class="key c${line.color}" x1="${at + WIDTH - 150}" x2="${at + WIDTH - 132}" y1="${TOP + 10 + 16 * i}" y2="${TOP + 10 + 16 * i}"/>` +
-        `<text x="${at + WIDTH - 127}" y="${TOP + 14 + 16 * i}">${line.name}</text>`);
+    const keyY = (i) => TOP + 10 + keyAt * (HEIGHT - TOP - BOTTOM) + 16 * i;
+    const key = named.map((line, i) => `<line class="key c${line.color}" x1="${at + WIDTH - 172}" x2="${at + WIDTH - 154}" y1="${keyY(i)}" y2="${keyY(i)}"/>` +
+        `<text x="${at + WIDTH - 149}" y="${keyY(i) + 4}">${line.name}</text>`);
     return `<text class="title" x="${at + 10}" y="18">${title}</text>${grid.join('')}${below.join('')}${drawn.join('')}${key.join('')}` +
-        `<text class="x" x="${at + (LEFT + WIDTH - RIGHT) / 2}" y="${HEIGHT - 8}">${x}</text><text x="${at + 10}" y="${TOP - 2}">${y}</text>`;
+        `<text class="x" x="${at + (LEFT + WIDTH - RIGHT) / 2}" y="${HEIGHT - 8}">${x}</text><text x="${at + 10}" y="34">${y}</text>`;
 }
 
 export function plot(label, ...charts) {
-    return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH * charts.length} ${HEIGHT}" role="img" aria-label="${label}">\n${STYLE}\n${
+    return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH * charts.length}" viewBox="0 0 ${WIDTH * charts.length} ${HEIGHT}" role="img" aria-label="${label}">\n${STYLE}\n${
         charts.map((c, i) => chart(c, i * WIDTH)).join('\n')}\n</svg>\n`;
 }

@@ -1,12 +1,20 @@
 // What a gateway does about its surplus: gateway/process/balance.c, function by function, so that the two are easily
 // compared; balance.test.mjs feeds both the same views of a tier and holds each step of one to the other's.
 //
-// A view: now, isAllowed, own, ownCapacity, others, allCapacity, least, members, oldestNews, moved. Times in ms.
+// A view has now, isAllowed, own, ownCapacity, others, allCapacity, lowest, lowestCapacity, members, oldestNews and moved;
+// settings are tolerance, rate, settle and returns. Times in ms.
 
 export const SURPLUS_MIN = 5;
 const IN_VAIN_MAX = 6;
 const AGE_SETTLES = 6;
 const STEP_MAX_MS = 250;
+const COUNT_LATE_MS = 3000;
+
+const NOTHING = { end: 0, minAge: 0, event: 'none' };
+
+function shareOf(all, capacity, allCapacity) {
+    return Math.ceil(all * (allCapacity ? capacity / allCapacity : 1) - 1e-6);
+}
 
 export class Balance {
     target = 0;
@@ -23,23 +31,38 @@ export class Balance {
     quietUntil = 0;
     imbalance = 0;
     members = 0;
+    window = 0;
+    most = 0;
+    mostBefore = 0;
 
-    /** settings: { tolerance, rate, settle, returns } and `lacking`: whether a gateway that lacks streams is a reason, too. */
     constructor(settings) {
         this.settings = settings;
     }
 
-    #isUneven(v) {
-        const { tolerance, lacking } = this.settings;
-        if (lacking && this.surplus > 0 && v.least * v.ownCapacity < this.target * (1 - tolerance)) return true;
-        return this.surplus >= SURPLUS_MIN && v.own > this.target * (1 + tolerance);
+    #allStreams(v) {
+        const window = this.settings.returns + COUNT_LATE_MS;
+        if (v.now - this.window >= window) {
+            this.mostBefore = v.now - this.window >= 2 * window ? 0 : this.most;
+            this.most = 0;
+            this.window = v.now;
+        }
+        this.most = Math.max(this.most, v.own + v.others);
+        return Math.max(this.most, this.mostBefore);
+    }
+
+    #isImbalance(v, all) {
+        const { tolerance } = this.settings;
+        const lowest = shareOf(all, v.lowestCapacity, v.allCapacity);
+        return this.surplus >= SURPLUS_MIN &&
+            (v.own > this.target * (1 + tolerance) || (v.lowest + SURPLUS_MIN <= lowest && v.lowest < lowest * (1 - tolerance)));
     }
 
     #weigh(v) {
-        const part = v.allCapacity ? v.ownCapacity / v.allCapacity : 1;
-        this.target = Math.ceil((v.own + v.others) * part - 1e-6);
+        const all = this.#allStreams(v);
+        this.target = shareOf(all, v.ownCapacity, v.allCapacity);
         this.surplus = Math.max(0, v.own - this.target);
-        if (!this.#isUneven(v)) this.imbalance = this.running ? this.imbalance : 0;
+        if (this.running) return;
+        if (!this.#isImbalance(v, all)) this.imbalance = 0;
         else if (this.imbalance === 0) this.imbalance = v.now;
     }
 
@@ -51,7 +74,7 @@ export class Balance {
         this.running = false;
         this.unproved = v.moved > this.begunMoved;
         this.#beQuiet(v, this.settings.settle + this.settings.returns);
-        return { end: 0, minAge: 0, event };
+        return { ...NOTHING, event };
     }
 
     #minAge(now) {
@@ -74,7 +97,7 @@ export class Balance {
 
     #begin(v) {
         Object.assign(this, { running: true, left: this.surplus, keep: this.target, credit: 0, last: v.now, begunWith: v.own, begunMoved: v.moved });
-        return { end: 0, minAge: 0, event: 'begun' };
+        return { ...NOTHING, event: 'begun' };
     }
 
     #wasInVain(v) {
@@ -87,26 +110,27 @@ export class Balance {
     }
 
     #rest(v) {
-        const none = { end: 0, minAge: 0, event: 'none' };
-        if (v.now < this.quietUntil || v.oldestNews < this.quietUntil) return none;
-        if (!this.#isUneven(v)) {
+        const { settle } = this.settings;
+        if (v.now < this.quietUntil || v.oldestNews < this.quietUntil) return NOTHING;
+        if (this.imbalance === 0) {
             this.inVain = 0;
             this.unproved = false;
-            return none;
         }
+        if (this.imbalance === 0 || v.now - this.imbalance < settle) return NOTHING;
         if (this.#wasInVain(v)) {
-            this.#beQuiet(v, this.settings.settle * 2 ** this.inVain);
-            return { end: 0, minAge: 0, event: 'in vain' };
+            this.#beQuiet(v, settle * 2 ** this.inVain);
+            return { ...NOTHING, event: 'in vain' };
         }
         return this.#begin(v);
     }
 
     step(v) {
+        const isAsBefore = v.isAllowed && v.members === this.members;
+        if (!isAsBefore) this.most = this.mostBefore = 0;
         this.#weigh(v);
-        if (v.isAllowed && v.members === this.members) return this.running ? this.#goOn(v) : this.#rest(v);
+        if (isAsBefore) return this.running ? this.#goOn(v) : this.#rest(v);
         this.members = v.members;
         this.#beQuiet(v, this.settings.settle);
-        if (this.running) return this.#endRound(v, 'stopped');
-        return { end: 0, minAge: 0, event: 'none' };
+        return this.running ? this.#endRound(v, 'stopped') : NOTHING;
     }
 }

@@ -19,6 +19,7 @@ const core = (model, since = AT) => most(model, (s) => redisLoad(s).core, since)
 function pacing(seed) {
     const rows = [];
     const lines = [];
+    const others = [];
     const play = (options, script) => new Model({ seed, gateways: 10, streams: 100_000, ...options }).run(AT + 100, script);
     for (const retry of [1, 2, 5]) {
         for (const window of [0, 2, 10, 30, 60]) {
@@ -26,15 +27,16 @@ function pacing(seed) {
             rows.push([`${window} s`, `${retry} s`, count(most(model, (s) => s.returned)), count(most(model, (s) => s.steepest)), count(10_000 / Math.max(window, 0.1)),
                 percent(core(model)), seconds(model.seconds.findLast((s) => s.returned > 0).t - AT)]);
             if (retry === 2 && window <= 30) lines.push({ name: `--drain-window ${window}s`, points: over(model, (s) => s.returned) });
+            if (window === 0) others.push({ name: `--retry ${retry}s`, points: over(model, (s) => s.returned) });
         }
     }
     for (const [name, cutRetry] of [['kill -9', [1, 1]], ['kill -9, were the first `retry:` jittered', [1, 2]]]) {
         const model = play({ cutRetry }, once(AT, (m) => m.kill(0)));
         rows.push([name, '2 s', count(most(model, (s) => s.returned)), count(most(model, (s) => s.steepest)), '-', percent(core(model)),
             seconds(model.seconds.findLast((s) => s.returned > 0).t - AT)]);
-        if (cutRetry[1] === 1) lines.push({ name: 'kill -9', points: over(model, (s) => s.returned) });
+        others.push({ name: cutRetry[1] === 1 ? 'kill -9' : 'kill -9, jittered', points: over(model, (s) => s.returned) });
     }
-    lines.forEach((line) => (line.points = line.points.filter(([t]) => t >= -3 && t <= 40)));
+    for (const line of [...lines, ...others]) line.points = line.points.filter(([t]) => t >= -3 && t <= 40);
     return {
         title: 'Pacing: one of ten gateways ends, 10,000 streams each',
         text: 'How fast 10,000 streams come back to the other nine. Streams are ended evenly over `--drain-window`, and each waits for one to two times ' +
@@ -42,7 +44,8 @@ function pacing(seed) {
         head: ['`--drain-window`', '`--retry`', 'streams/s, most in a second', 'in 100 ms, per second', 'paced rate', 'core of Redis', 'all back after'],
         rows,
         plots: [{ file: 'pacing.svg', label: 'Streams that come back in each second after one of ten gateways was ended',
-            svg: plot('reconnects by time', { title: '10,000 streams of one of ten gateways', x: 'seconds since SIGTERM', y: 'streams/s', top: 6000, lines }) }],
+            svg: plot('reconnects by time', { title: '10,000 streams drained, --retry 2s', x: 'seconds since SIGTERM', y: 'streams/s', top: 10_000, lines },
+                { title: 'All at once: --drain-window 0s, or kill -9', x: 'seconds since the signal', y: 'streams/s', top: 10_000, lines: others }) }],
     };
 }
 
@@ -90,7 +93,7 @@ function fronts(seed) {
         const rolled = new Model({ seed, gateways: 10, streams: 100_000, front, views: n }).run(AT + 150, restart);
         const row = [name, +(rolled.total.returned / 100_000).toFixed(2), count(most(rolled, (s) => s.accepts, 1)), percent(rolled.seconds.at(-1).off)];
         for (const rebalance of [null, {}]) {
-            const joined = new Model({ seed, gateways: 3, joiners: 1, streams: 6000, front, views: n, rebalance, churn: rebalance ? 0 : 1 / 600 }).run(AT + 900, joins(AT, 1));
+            const joined = new Model({ seed, gateways: 3, joiners: 1, streams: 6000, front, views: n, rebalance, churn: rebalance ? 0 : 1 / 600 }).run(AT + 1800, joins(AT, 1));
             row.push(seconds(timeToLevel(joined, AT, 0.1)));
             if (rebalance) row.push(percent(joined.total.moved / 1500), count(joined.total.movedTwice));
         }
@@ -109,20 +112,19 @@ function scaleOut(seed) {
     const rows = [];
     const cases = [[3, 1, 6000], [3, 1, 60_000], [9, 1, 100_000], [10, 1, 100_000], [10, 5, 100_000], [99, 1, 1_000_000], [100, 100, 1_000_000], [999, 1, 10_000_000], [900, 100, 10_000_000]];
     for (const [gateways, joiners, streams] of cases) {
-        const play = (rebalance) => new Model({ seed, gateways, joiners, streams, rebalance, step: gateways > 100 ? 0.2 : 0.1 }).run(AT + 290, joins(AT, joiners));
-        const model = play({});
+        const model = new Model({ seed, gateways, joiners, streams, rebalance: {}, step: gateways > 100 ? 0.2 : 0.1 }).run(AT + 290, joins(AT, joiners));
         const lacks = (streams / (gateways + joiners)) * joiners;
-        rows.push([`${gateways} + ${joiners}`, count(streams), seconds(timeToLevel(play({ lacking: false }), AT, 0.1)), seconds(timeToLevel(model, AT, 0.1)), percent(model.total.moved / lacks),
+        rows.push([`${gateways} + ${joiners}`, count(streams), seconds(timeToLevel(model, AT, 0.1)), percent(model.total.moved / lacks),
             count(model.total.movedTwice), count(most(model, (s) => s.returned)), count(most(model, (s) => s.accepts, 1)), percent(most(model, (s) => s.accepts, 1) * COSTS.acceptUs / 1e6), percent(core(model))]);
     }
     const side = [null, {}].map((rebalance) => new Model({ seed, joiners: 1, rebalance }).run(70, joins(AT, 1)));
     return {
         title: 'Scale-out with rebalancing, at the defaults',
-        text: '`--rebalance-tolerance 0.1`, `--rebalance-rate 50/s`, `--retry 2s`, behind least_conn, and no stream ends by itself. The third column is a rule that looks at a gateway\'s own surplus only.',
-        head: ['gateways', 'streams', 'level after, by surplus alone', 'level after', 'moved of what lacked', 'twice', 'streams/s, most', 'at one gateway', 'its core', 'core of Redis'],
+        text: '`--rebalance-tolerance 0.1`, `--rebalance-rate 50/s`, `--retry 2s`, behind least_conn, and no stream ends by itself.',
+        head: ['gateways', 'streams', 'level after', 'moved of what lacked', 'twice', 'streams/s, most', 'at one gateway', 'its core', 'core of Redis'],
         rows,
         plots: [{ file: 'join.svg', label: 'Streams of each gateway when a fourth joins, with rebalancing off and on',
-            svg: plot('a fourth gateway joins', ...side.map((model, i) => ({ title: `A fourth joins, --rebalance ${i ? 'on' : 'off'}`, x: 'seconds since it is ready', y: 'streams of each gateway',
+            svg: plot('a fourth gateway joins', ...side.map((model, i) => ({ title: `A fourth joins, --rebalance ${i ? 'on' : 'off'}`, x: 'seconds since it is ready', y: 'streams of each gateway', key: 0.4,
                 lines: [0, 1, 2, 3].map((g) => ({ name: g < 3 ? `gateway ${g + 1}` : 'the new one', points: over(model, (s) => s.loads[g]) })) }))) }],
     };
 }
@@ -136,7 +138,6 @@ function settings(seed) {
     };
     const add = (name, options) => rows.push([name, ...play(3, 6000, options), ...play(9, 100_000, options)]);
     for (const rate of [10, 50, 200, 1000]) add(`--rebalance-rate ${rate}/s`, { rebalance: { rate } });
-    for (const tolerance of [0.02, 0.05, 0.2]) add(`--rebalance-tolerance ${tolerance}`, { rebalance: { tolerance } });
     for (const settle of [1000, 10_000, 30_000]) add(`--rebalance-settle ${settle / 1000}s`, { rebalance: { settle } });
     for (const retry of [1, 5]) add(`--retry ${retry}s`, { retry, rebalance: {} });
     for (const period of [2, 5, 10]) add(`announced every ${period} s`, { announce: () => period, rebalance: {} });
@@ -150,7 +151,26 @@ function settings(seed) {
         head: ['', '3 + 1: level after', 'streams/s', 'moved', 'twice', '9 + 1: level after', 'streams/s', 'moved', 'twice'],
         rows,
         plots: [{ file: 'rate.svg', label: 'Streams of a tenth gateway that joined nine, by --rebalance-rate',
-            svg: plot('streams of a gateway that joined', { title: 'A tenth joins nine with 100,000', x: 'seconds since it is ready', y: 'its streams', lines }) }],
+            svg: plot('streams of a gateway that joined', { title: 'A tenth joins nine with 100,000', x: 'seconds since it is ready', y: 'its streams', key: 0.6, lines }) }],
+    };
+}
+
+function rest(seed) {
+    const rows = [];
+    for (const streams of [1000, 10_000, 100_000]) {
+        for (const front of ['least_conn', 'random two least_conn', 'random']) {
+            const moved = [0.02, 0.05, 0.1, 0.2].map((tolerance) => {
+                const model = new Model({ seed, gateways: 10, streams, front, churn: 1 / 600, rebalance: { tolerance } }).run(1800);
+                return percent(model.total.moved / streams * 2);
+            });
+            rows.push([front, count(streams), ...moved]);
+        }
+    }
+    return {
+        title: 'Rebalancing where there is nothing to do',
+        text: 'Ten gateways, users who come and go (ten minutes in the mean), half an hour: the share of all streams that is moved in an hour, by `--rebalance-tolerance`. A tolerance must be above the noise of the front.',
+        head: ['front', 'streams', '0.02', '0.05', '0.1', '0.2'],
+        rows,
     };
 }
 
@@ -201,9 +221,9 @@ function redis(seed) {
         head: ['gateways', 'streams', 'commands/s', 'messages/s, announced each second', 'core of Redis', 'messages/s, as it is', 'core of Redis', 'subscriptions', 'memory of Redis for them', 'a gateway', 'with TLS'],
         rows,
         plots: [{ file: 'announcements.svg', label: 'Messages a second for announcements by the number of gateways',
-            svg: plot('announcements', { title: 'Announcements', x: 'gateways', y: 'messages/s sent by Redis', log: true,
+            svg: plot('announcements', { title: 'Announcements', x: 'gateways', y: 'messages/s sent by Redis', log: true, key: 0.6,
                 lines: [{ name: 'every second', points: traffic(() => 1), color: 1 }, { name: 'as it is', points: traffic((n) => Math.max(1, n / 100)), color: 0 }, { name: 'what Redis can', points: sizes.map((n) => [n, 650_000]), color: 5 }] }) }],
     };
 }
 
-export const SECTIONS = [pacing, rollingRestart, fronts, scaleOut, settings, accidents, redis];
+export const SECTIONS = [pacing, rollingRestart, fronts, scaleOut, settings, rest, accidents, redis];
