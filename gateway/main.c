@@ -26,6 +26,7 @@
 #include "gateway/process/health.h"
 #include "gateway/process/keys.h"
 #include "gateway/process/pages.h"
+#include "gateway/process/rebalance.h"
 #include "gateway/process/sandbox.h"
 
 #define EXIT_USAGE 2
@@ -56,6 +57,7 @@ struct gateway {
     struct bus *bus;
     struct admin admin;
     struct drain drain;
+    struct rebalance rebalance;
 };
 
 static int usage_error(const char *error)
@@ -231,6 +233,7 @@ static bool create_bus(struct gateway *g)
         .revokes = g->config.revokes || g->config.tier_cap > 0,
         .lease_owner = g->config.tier_cap > 0 ? g->config.lease_owner : NULL,
         .revocations = g->revocations,
+        .tier = rebalance_tier(&g->rebalance),
         .workers = g->worker_boxes,
         .worker_count = g->config.workers,
     };
@@ -253,12 +256,23 @@ static bool create_connect_rate(struct gateway *g)
     return g->connect_rate != NULL;
 }
 
+static bool create_rebalance(struct gateway *g)
+{
+    const struct config *c = &g->config;
+    const struct balance_settings settings = {.tolerance = c->tolerance,
+                                              .rate = c->rebalance_per_s,
+                                              .settle_ms = c->rebalance_settle_ms,
+                                              .return_ms = 2 * c->retry_ms}; // with its jitter
+    g->status.rebalance = &g->rebalance;
+    return rebalance_init(&g->rebalance, &g->status, (enum rebalance_mode)c->rebalance, &settings);
+}
+
 static bool gateway_setup(struct gateway *g)
 {
     const struct users_hooks users = {.end = status_end_stream, .ctx = &g->status};
     g->users = users_create(&users);
     g->revocations = g->config.revokes ? revocations_create() : NULL;
-    if (!create_connect_rate(g) || (g->config.revokes && !g->revocations)) {
+    if (!create_rebalance(g) || !create_connect_rate(g) || (g->config.revokes && !g->revocations)) {
         log_error("main", "cannot start: out of memory");
         return false;
     }
@@ -282,6 +296,7 @@ static bool gateway_setup(struct gateway *g)
         log_error("main", "cannot start a thread that fetches the keys of --jwks");
         return false;
     }
+    rebalance_start(&g->rebalance, g->loop);
     if (g->config.workers == 1)
         worker_set_read_redis(g->workers[0], on_read_redis, g->bus);
     return true;
@@ -341,6 +356,8 @@ static void gateway_teardown(struct gateway *g)
     if (g->bus)
         bus_stop(g->bus);
     bus_destroy(g->bus);
+    rebalance_stop(&g->rebalance);
+    rebalance_deinit(&g->rebalance);
     for (size_t i = 0; i < g->status.worker_count; i++)
         worker_destroy(g->workers[i]);
     g->status.worker_count = 0;

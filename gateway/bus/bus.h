@@ -18,6 +18,16 @@ struct bus;
 
 #define BUS_FAULT_MAX 512u // bytes, terminated
 
+// What the gateways of a tier announce to each other (bus/announcer.h). Callbacks on the bus' thread.
+struct bus_tier {
+    // The text to announce, which the bus frees, and when the next one is due; NULL when out of memory. `is_leaving`:
+    // it is the last one, and may be asked for by another thread when the bus' thread has ended.
+    char *(*announce)(void *ctx, bool is_leaving, uint32_t *next_ms);
+    bool (*on_announced)(void *ctx, const char *text, size_t len); // false: it is dropped
+    void (*on_listening)(void *ctx);                               // the channel is subscribed (again)
+    void *ctx;
+};
+
 struct bus_settings {
     struct ev_loop *loop; // of the only worker, borrowed; NULL: the bus gets a loop and a thread of its own
     const struct redis_url *redis; // borrowed, of any kind
@@ -31,6 +41,7 @@ struct bus_settings {
     bool revokes;                    // revocations are listened to, and told by MAIL_ANSWER and MAIL_RECHECK
     struct revocations *revocations; // borrowed: loaded where `revokes`; NULL: workers ask about every token
     const char *lease_owner;         // borrowed: of this process; NULL: it takes no leases
+    struct bus_tier tier;            // its `announce` NULL: nothing is announced
     struct mailbox *const *workers;  // borrowed; where frames go, by index
     size_t worker_count;
 };

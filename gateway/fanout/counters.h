@@ -78,6 +78,12 @@
     X(REDIS_ERRORS, "redis_errors_total", "", "counter", "Error replies from Redis")                         \
     X(REVOCATIONS_KNOWN, "revocations_known", "", "gauge",                                                   \
       "1 while new streams with tokens need no question about revocations")                                  \
+    X(ANNOUNCED, "announcements_sent_total", "", "counter",                                                  \
+      "Announcements of this gateway to its tier that were published")                                       \
+    X(ANNOUNCEMENTS, "announcements_received_total", "", "counter",                                          \
+      "Announcements of gateways, this one included, that came")                                             \
+    X(ANNOUNCEMENTS_DROPPED, "announcements_dropped_total", "", "counter",                                   \
+      "Messages at the channel of announcements that were none, or of too many gateways")                    \
     X(CANARIES_SENT, "canaries_sent_total", "", "counter", "Canary messages published")                      \
     X(CANARIES_BACK, "canaries_received_total", "", "counter", "Canary messages that came back")
 

@@ -49,6 +49,11 @@ static bool is_imbalance(const struct balance *b, const struct balance_view *v, 
                                                   (double)v->lowest < (double)lowest * (1.0 - tolerance)));
 }
 
+uint64_t balance_target(const struct balance_view *v)
+{
+    return share_of(v->own + v->others, v->own_capacity, v->all_capacity);
+}
+
 static void weigh(struct balance *b, const struct balance_view *v)
 {
     uint64_t all = all_streams(b, v);
@@ -151,13 +156,17 @@ static struct balance_step rest(struct balance *b, const struct balance_view *v)
 
 struct balance_step balance_step(struct balance *b, const struct balance_view *v)
 {
-    bool is_as_before = v->is_allowed && v->members == b->members;
-    if (!is_as_before)
+    bool is_other_tier = v->members != b->members;
+    if (!v->is_allowed || is_other_tier)
         b->most = b->most_before = 0;
     weigh(b, v);
-    if (is_as_before)
+    if (v->is_allowed && !is_other_tier)
         return b->is_running ? go_on(b, v) : rest(b, v);
-    b->members = v->members;
+    if (is_other_tier) {
+        b->members = v->members;
+        b->in_vain = 0;
+        b->quiet_until_ms = v->now_ms;
+    }
     be_quiet(b, v, b->settings.settle_ms);
     if (b->is_running)
         return end_round(b, v, BALANCE_STOPPED);

@@ -74,5 +74,7 @@ struct balance {
         most_before; // most streams of the tier: since window_ms, and in the window before
 };
 
+// The streams that are this gateway's share by what it sees now.
+uint64_t balance_target(const struct balance_view *v);
 // Called every BALANCE_TICK_MS.
 struct balance_step balance_step(struct balance *b, const struct balance_view *v);

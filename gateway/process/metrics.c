@@ -11,6 +11,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "gateway/process/health.h"
+#include "gateway/process/rebalance.h"
 
 #define PREFIX "sse_gateway_"
 
@@ -156,7 +157,8 @@ struct page metrics_prometheus(void *status)
     const struct status *s = status;
     struct buf b = {0};
     if (!print_counters(&b, s) || !print_closes(&b, s) || !print_certificates(&b, s) ||
-        !print_process(&b, s) || !print_keys(&b, s) || !buf_append(&b, "", 1))
+        !print_process(&b, s) || !print_keys(&b, s) || (s->rebalance && !rebalance_print(s->rebalance, &b)) ||
+        !buf_append(&b, "", 1))
         buf_free(&b); // an answer without a body is out of memory to the connection
     return (struct page){
         .status = 200, .content_type = "text/plain; version=0.0.4; charset=utf-8", .body = b.data};
@@ -170,7 +172,8 @@ struct page metrics_balancer(void *status)
     json_t *json = json_pack("{s:s, s:I, s:I, s:b, s:f}", "id", s->id, "connections", (json_int_t)open,
                              "capacity", (json_int_t)s->limits.max_streams, "draining",
                              atomic_load(&s->draining), "load", load > 1.0 ? 1.0 : load);
-    char *body = json ? json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(4)) : NULL;
+    bool ok = json && (!s->rebalance || rebalance_add_json(s->rebalance, json));
+    char *body = ok ? json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(4)) : NULL;
     json_decref(json);
     return (struct page){.status = 200, .content_type = "application/json", .body = body};
 }

@@ -1,0 +1,112 @@
+// --rebalance: a tier gets level by itself when a gateway joins, and no stream of it loses or doubles an event, or is
+// moved twice. With REBALANCE_STREAMS=6000 as many streams, at the rate and with the times that are the defaults.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { connect, FORMS, load } from '../lib/durable.mjs';
+import { Gateway } from '../lib/gateway.mjs';
+import { Nginx } from '../lib/nginx.mjs';
+import { freePort } from '../lib/ports.mjs';
+import { Redis } from '../lib/redis.mjs';
+import { Fleet, Numbers } from '../lib/returning.mjs';
+import { scopeOf } from '../lib/scope.mjs';
+import { sleep, until } from '../lib/wait.mjs';
+
+const FULL = Number(process.env.REBALANCE_STREAMS ?? 0);
+const STREAMS = FULL || 600;
+const FAST = FULL ? [] : ['--rebalance-rate', '100/s', '--rebalance-settle', '2s', '--retry', '500ms'];
+const CHANNELS = Array.from({ length: 10 }, (_, i) => `d:${i}`);
+
+class Tier {
+    /** `capacities`: --max-connections of each gateway; the last of them is not started yet. */
+    static async start(scope, { args = [], workers, capacities = [8000, 8000, 8000, 8000], running = capacities.length - 1, streams = STREAMS } = {}) {
+        const tier = new Tier();
+        Object.assign(tier, { scope, capacities, workers, args: ['--durable', 'd:*', ...FAST, ...args], gateways: [] });
+        tier.redis = await Redis.start(scope);
+        tier.client = connect(scope, tier.redis);
+        await load(tier.client);
+        tier.places = await Promise.all(capacities.map(async () => ({ port: await freePort(), adminPort: await freePort() })));
+        for (let i = 0; i < running; i++) await tier.startGateway(i);
+        tier.nginx = await Nginx.start(scope, { gateways: tier.places.map(({ port }) => ({ host: '127.0.0.1', port })) });
+        tier.numbers = new Numbers((channel, text) => FORMS.function(tier.client, channel, text), CHANNELS, 5);
+        scope.defer(() => tier.numbers.stop());
+        tier.fleet = await Fleet.open(scope, tier.nginx.port, streams, CHANNELS);
+        await until('all streams to be open', () => tier.fleet.open === streams, { ms: 60000 });
+        return tier;
+    }
+
+    async startGateway(i) {
+        this.gateways[i] = await Gateway.start(this.scope, {
+            redis: this.redis, id: `gw${i + 1}`, workers: this.workers, ...this.places[i], args: ['--max-connections', String(this.capacities[i]), ...this.args],
+        });
+        return this.gateways[i];
+    }
+
+    get newest() {
+        return this.gateways.at(-1);
+    }
+
+    countOf(gateway) {
+        return this.fleet.counts().get(gateway.id) ?? 0;
+    }
+
+    /** Whether every gateway has its share of the streams, by capacity, within the tolerance. */
+    isLevel(tolerance = 0.1) {
+        const all = this.capacities.reduce((sum, n) => sum + n);
+        return this.fleet.open === this.fleet.members.length && this.gateways.every((gateway, i) => {
+            const share = (this.fleet.members.length * this.capacities[i]) / all;
+            return Math.abs(this.countOf(gateway) - share) <= share * tolerance;
+        });
+    }
+
+    view(gateway = this.gateways[0]) {
+        return gateway.get('/metrics/sse', { port: gateway.adminPort }).then(({ body }) => JSON.parse(body));
+    }
+
+    /** Every number up to now, once and in order, at every stream. */
+    async nothingLost() {
+        const last = await this.numbers.stop();
+        await until(`every stream to have ${last}`, () => this.fleet.members.every((member) => member.last === last), { ms: 30000 });
+        assert.deepEqual(this.fleet.faults.slice(0, 5), []);
+    }
+}
+
+/** The fourth gateway joins. Resolves to the counts of each second until `done`, or the end of `ms`. */
+async function join(tier, done, ms) {
+    const began = performance.now();
+    await tier.startGateway(tier.gateways.length);
+    const seconds = [];
+    while (performance.now() - began < ms && !done()) {
+        seconds.push(tier.gateways.map((gateway) => tier.countOf(gateway)));
+        await sleep(Math.max(0, began + seconds.length * 1000 - performance.now()));
+    }
+    seconds.push(tier.gateways.map((gateway) => tier.countOf(gateway)));
+    if (FULL) console.log(seconds.map((counts, i) => `${i} s: ${counts.join(' ')}`).join('\n'));
+    return seconds;
+}
+
+for (const workers of [1, 2]) {
+    test(`a fourth gateway joins: within a minute all are level, nothing is lost or doubled, and no stream is moved twice (${workers} workers)`, async (t) => {
+        const tier = await Tier.start(scopeOf(t), { workers, args: ['--rebalance', 'on'] });
+        const seconds = await join(tier, () => tier.isLevel(), 60000);
+        assert.ok(tier.isLevel(), JSON.stringify(seconds));
+        await until('all to be at rest', async () => (await Promise.all(tier.gateways.map((gateway) => tier.view(gateway)))).every(({ rebalance }) => !rebalance.running), { ms: 30000 });
+        assert.ok(tier.isLevel());
+        assert.equal(tier.fleet.mostMoves, 1);
+        assert.ok(tier.fleet.moved <= STREAMS / 4 + 4, `${tier.fleet.moved} were moved`);
+        const ended = await Promise.all(tier.gateways.map((gateway) => gateway.metric('closes_total', { reason: 'rebalance' })));
+        assert.equal(ended.reduce((sum, n) => sum + n), tier.fleet.moved);
+        await tier.nothingLost();
+    });
+}
+
+test('with --rebalance off the fourth gateway stays empty', async (t) => {
+    const tier = await Tier.start(scopeOf(t));
+    await join(tier, () => false, FULL ? 60000 : 10000);
+    assert.equal(tier.countOf(tier.newest), 0);
+    assert.equal(tier.fleet.moved, 0);
+    const { peers, rebalance } = await tier.view();
+    assert.deepEqual(peers.map(({ id }) => id).sort(), ['gw1', 'gw2', 'gw3', 'gw4']);
+    assert.deepEqual(rebalance, { mode: 'off', running: false });
+    await tier.nothingLost();
+});
