@@ -5,9 +5,11 @@
 // whether rebalancing has moved it before.
 
 import { Random } from '../chaos/random.mjs';
+import { announce, announceAll, firstAnnouncement, forget, survey } from './announcements.mjs';
 import { binomial, withdraw } from './draws.mjs';
 import { FRONTS } from './fronts.mjs';
 import { Balance } from './rebalance.mjs';
+import { closeSecond, newSecond } from './record.mjs';
 
 const DEFAULTS = {
     seed: 1,
@@ -32,11 +34,9 @@ const DEFAULTS = {
 };
 
 // Values of gateway/process: --rebalance-*, and how long a moved stream waits (times --retry).
-const REBALANCE = { tolerance: 0.1, rate: 50, settle: 5000, retry: [1, 2] };
-const MISSED = 3; // announcements, and then GRACE: a peer is gone
-const GRACE = 0.5;
+const REBALANCE = { tolerance: 0.1, rate: 50, settle: 10_000, retry: [1, 2] };
+const TABLE_AGE = 3; // for as long one that has just begun to listen decides nothing
 const AGES = 64; // seconds for which it is known when streams came
-const CANARY_EVERY = 2;
 
 export class Model {
     constructor(options) {
@@ -55,6 +55,7 @@ export class Model {
         this.open = new Int32Array(this.room * this.kinds);
         this.count = new Int32Array(this.room);
         this.came = [0, 1].map(() => new Int32Array(this.room * AGES)); // moved or not: by gateway and second
+        this.at = 0; // steps
         this.nodes = all.map((g) => this.#node(g < this.gateways ? 'up' : 'off'));
         this.members = 0; // changes when gateways come or go
         const longest = Math.max(4 * this.retry, this.frontRetry[1], ...this.cutRetry.map((x) => x * this.retry)) + 1;
@@ -62,7 +63,6 @@ export class Model {
         this.waiting = 0;
         this.redis = true;
         this.turn = { next: 0 };
-        this.at = 0; // steps
         this.seconds = [];
         this.total = { ended: 0, moved: 0, movedTwice: 0, returned: 0, failed: 0 };
         this.#begin();
@@ -78,7 +78,7 @@ export class Model {
     }
 
     #node(state, said = null) {
-        return { state, said, balance: new Balance(this.rebalance ?? {}), moved: 0 };
+        return { state, said, next: firstAnnouncement(this), since: this.now, balance: new Balance(this.rebalance ?? {}), moved: 0 };
     }
 
     /** `n` streams of users that nothing is known of: as many by each view. */
@@ -92,11 +92,11 @@ export class Model {
     /** All streams, at the start, as the front would place them. */
     #begin() {
         const counts = this.#users(this.streams);
-        this.#account();
+        this.second = newSecond(this.room);
         this.#arrive(counts);
         for (const came of this.came) came.fill(0); // they have been there for long
-        for (const g of this.up) this.#announce(g, -this.random.next() * this.announce(this.gateways));
-        this.#account(); // what came before the first second counts for nothing
+        for (const g of this.up) announce(this, g, -this.random.next() * this.announce(this.gateways));
+        this.second = newSecond(this.room); // what came before the first second counts for nothing
     }
 
     // ---- what a scenario does
@@ -104,8 +104,7 @@ export class Model {
     /** SIGTERM. */
     terminate(g) {
         const { delay, window, timeout } = this.drain;
-        Object.assign(this.nodes[g], { state: 'draining', began: this.now, closesAt: this.now + delay, from: 0, left: 0, window, cutAt: this.now + timeout });
-        this.#announce(g, this.now);
+        Object.assign(this.nodes[g], { state: 'draining', began: this.now, closesAt: this.now + delay, from: 0, window, cutAt: this.now + timeout });
     }
 
     /** kill -9, or the end of a drain: streams that are left are cut. */
@@ -115,8 +114,7 @@ export class Model {
     }
 
     start(g) {
-        this.nodes[g] = this.#node('up', null);
-        this.#announce(g, this.now);
+        this.nodes[g] = this.#node('up');
     }
 
     /** While Redis is away, no gateway lets streams in; those that are open stay. When it is back, all channels are subscribed again. */
@@ -126,11 +124,19 @@ export class Model {
         const channels = this.count.reduce((a, b) => a + b, 0) * this.own;
         this.second.subscribes += channels + this.up.length * this.shared;
         this.second.reads += channels;
-        for (const g of this.up) this.nodes[g].next = this.now;
+        for (const g of this.up) {
+            forget(this, g);
+            Object.assign(this.nodes[g], { since: this.now, next: firstAnnouncement(this) });
+        }
     }
 
     isOff(g) {
         return this.nodes[g].state === 'off';
+    }
+
+    /** How many gateways run. */
+    get live() {
+        return this.nodes.reduce((n, { state }) => n + (state === 'off' ? 0 : 1), 0);
     }
 
     get up() {
@@ -178,36 +184,38 @@ export class Model {
 
     /** Streams by kind ask the front for a gateway. */
     #arrive(counts) {
-        const second = Math.floor(this.now);
         const ok = this.nodes.flatMap((_, g) => (this.accepts(g) ? [g] : []));
         for (let view = 0; view < this.views; view++) {
-            const moved = counts[view * 2 + 1];
-            let n = counts[view * 2] + moved;
-            if (n === 0) continue;
-            if (ok.length === 0) {
-                this.total.failed += n;
-                this.second.failed += n;
-                for (const kind of [view * 2, view * 2 + 1]) this.#wait(kind, counts[kind], ...this.frontRetry);
-                continue;
-            }
-            let movedLeft = moved;
-            let left = n;
-            const load = (g) => this.open[g * this.kinds + view * 2] + this.open[g * this.kinds + view * 2 + 1];
-            const given = [];
-            FRONTS[this.front]({ ok, load, weight: this.weight, random: this.random, turn: this.turn, view, accepts: (g) => this.accepts(g) }, n,
-                (g, count) => given.push([g, count]));
-            for (const [g, count] of given) {
-                const ofThem = Math.min(count, movedLeft, Math.max(movedLeft - (left - count), binomial(this.random, count, movedLeft / left)));
-                this.open[g * this.kinds + view * 2 + 1] += ofThem;
-                this.open[g * this.kinds + view * 2] += count - ofThem;
-                this.count[g] += count;
-                this.came[0][g * AGES + (second % AGES)] += count - ofThem;
-                this.came[1][g * AGES + (second % AGES)] += ofThem;
-                this.second.accepts[g] += count;
-                movedLeft -= ofThem;
-                left -= count;
-                n -= count;
-            }
+            const [fresh, moved] = [counts[view * 2], counts[view * 2 + 1]];
+            if (fresh + moved === 0) continue;
+            if (ok.length > 0) this.#place(ok, view, fresh, moved);
+            else for (const [kind, n] of [[view * 2, fresh], [view * 2 + 1, moved]]) this.#refuse(kind, n);
+        }
+    }
+
+    #refuse(kind, n) {
+        this.total.failed += n;
+        this.second.failed += n;
+        this.#wait(kind, n, ...this.frontRetry);
+    }
+
+    /** The front shares streams of a view out among the gateways `ok`: whichever were moved before are among those of each. */
+    #place(ok, view, fresh, moved) {
+        const kind = view * 2;
+        const load = (g) => this.open[g * this.kinds + kind] + this.open[g * this.kinds + kind + 1];
+        const parts = [];
+        const { weight, random, turn } = this;
+        FRONTS[this.front]({ ok, load, weight, random, turn, view, accepts: (g) => this.accepts(g) }, fresh + moved, (g, n) => parts.push([g, n]));
+        const left = [fresh, moved];
+        for (const [g, n] of parts) {
+            const all = left[0] + left[1];
+            withdraw(random, n, [...left], 0, 2, all, (i, count) => {
+                left[i] -= count;
+                this.open[g * this.kinds + kind + i] += count;
+                this.came[i][g * AGES + (Math.floor(this.now) % AGES)] += count;
+            });
+            this.count[g] += n;
+            this.second.accepts[g] += n;
         }
     }
 
@@ -259,65 +267,22 @@ export class Model {
         if (due > ended) this.#end(g, due - ended, [1, 2]);
         if (this.count[g] === 0 || this.now >= node.cutAt) {
             this.kill(g);
-            this.nodes[g].said = null; // a gateway that ends in order says so
-            this.members++;
+            forget(this, g); // a gateway that ends in order says so
         }
     }
 
     // ---- rebalance
 
-    /** The gateway `g` tells the others what it holds. Those that are up hear it at once. */
-    #announce(g, at) {
-        const node = this.nodes[g];
-        const live = this.nodes.filter((n) => n.state !== 'off').length;
-        const period = this.announce(live);
-        if (!node.said || node.said.draining !== (node.state === 'draining')) this.members++;
-        node.said = { count: this.count[g], draining: node.state === 'draining', at, period };
-        node.next = at + period;
-        this.second.publishes++;
-        this.second.messages += live;
-    }
-
-    /** Announcements that are due, and those of gateways that are gone expire. */
-    #talk() {
-        if (!this.redis) return;
-        for (let g = 0; g < this.room; g++) {
-            const node = this.nodes[g];
-            if (node.state !== 'off' && this.now >= node.next) this.#announce(g, this.now);
-            if (node.said && this.now > node.said.at + MISSED * node.said.period + GRACE) {
-                node.said = null;
-                this.members++;
-            }
-        }
-    }
-
-    /** Sums over what was announced, as peers_sum of the gateway. */
-    #survey() {
-        const sum = { count: 0, capacity: 0, lowest: 0, lowestCapacity: 0, oldest: Infinity, draining: false };
-        this.nodes.forEach(({ said }, g) => {
-            if (!said) return;
-            if (said.draining) {
-                sum.draining = true;
-                return;
-            }
-            sum.count += said.count;
-            sum.capacity += this.weight[g];
-            if (sum.lowestCapacity === 0 || said.count * sum.lowestCapacity < sum.lowest * this.weight[g]) {
-                Object.assign(sum, { lowest: said.count, lowestCapacity: this.weight[g] });
-            }
-            sum.oldest = Math.min(sum.oldest, said.at);
-        });
-        return sum;
-    }
-
     /** Each gateway looks at its peers, and ends what it then has to. */
     #level() {
         if (!this.rebalance) return;
-        const tier = this.#survey();
+        const tier = survey(this);
         for (const g of this.up) {
             const node = this.nodes[g];
+            if (!node.said) continue;
+            const isFresh = node.since + TABLE_AGE <= this.now;
             const view = {
-                now: Math.round(this.now * 1000), isAllowed: this.redis && !tier.draining, own: this.count[g], ownCapacity: this.weight[g],
+                now: Math.round(this.now * 1000), isAllowed: isFresh && this.redis && !tier.draining, own: this.count[g], ownCapacity: this.weight[g],
                 others: tier.count - node.said.count, allCapacity: tier.capacity, lowest: tier.lowest, lowestCapacity: tier.lowestCapacity, members: this.members,
                 oldestNews: Math.round(tier.oldest * 1000), moved: node.moved,
             };
@@ -350,15 +315,15 @@ export class Model {
 
     // ---- a step, and the figures of a second
 
-    step1() {
+    #next() {
         if (this.at % Math.round(1 / this.step) === 0) this.#beginSecond();
         this.#comeBack();
         this.#churn();
         for (let g = 0; g < this.room; g++) if (this.nodes[g].state === 'draining') this.#pace(g);
-        this.#talk();
+        announceAll(this);
         this.#level();
         this.at++;
-        if (this.at % Math.round(1 / this.step) === 0) this.#close();
+        if (this.at % Math.round(1 / this.step) === 0) closeSecond(this);
     }
 
     #beginSecond() {
@@ -371,52 +336,8 @@ export class Model {
         const last = Math.round(seconds / this.step);
         while (this.at < last) {
             script(this);
-            this.step1();
+            this.#next();
         }
         return this;
     }
-
-    #account() {
-        return (this.second = {
-            returned: 0, fresh: 0, failed: 0, steepest: 0, accepts: new Int32Array(this.room),
-            subscribes: 0, unsubscribes: 0, reads: 0, publishes: 0, messages: 0,
-        });
-    }
-
-    #close() {
-        const s = this.second;
-        const up = this.up;
-        const live = this.nodes.filter((n) => n.state !== 'off').length;
-        const canaries = this.redis ? live / CANARY_EVERY : 0;
-        s.publishes += canaries;
-        s.messages += canaries + this.publish * this.shared * live;
-        let capacity = 0;
-        let held = 0;
-        for (const g of up) {
-            capacity += this.weight[g];
-            held += this.count[g];
-        }
-        const mean = held / capacity;
-        let off = 0;
-        for (const g of up) off = Math.max(off, Math.abs(this.count[g] / this.weight[g] / mean - 1));
-        const accepts = s.accepts.reduce((a, b) => Math.max(a, b), 0);
-        const open = this.count.reduce((a, b) => a + b, 0);
-        this.seconds.push({
-            ...s, t: this.now, accepts, off: up.length ? off : 1, open, waiting: this.waiting, up: up.length,
-            most: this.count.reduce((a, b) => Math.max(a, b), 0), loads: this.room <= 16 ? Array.from(this.count) : undefined,
-            subscriptions: open * this.own + live * (this.shared + 3),
-        });
-        this.#account();
-    }
-}
-
-/** The time from `since` until all gateways are within `tolerance` of the mean, and stay so; undefined where that never comes. */
-export function timeToLevel(model, since, tolerance) {
-    let level;
-    for (const s of model.seconds) {
-        if (s.t <= since) continue;
-        if (s.off > tolerance || s.waiting > 0.05 * (s.open + s.waiting)) level = undefined;
-        else level ??= s.t - since;
-    }
-    return level;
 }

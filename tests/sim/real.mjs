@@ -10,8 +10,9 @@ import { Redis } from '../lib/redis.mjs';
 import { ownScope } from '../lib/scope.mjs';
 import { Stream } from '../lib/stream.mjs';
 import { sleep, until } from '../lib/wait.mjs';
-import { Model, timeToLevel } from './model.mjs';
+import { Model } from './model.mjs';
 import { plot } from './plot.mjs';
+import { timeToLevel } from './record.mjs';
 import { joins, leaves } from './scripts.mjs';
 
 const AT_ONCE = 100; // connects in flight while the streams are opened

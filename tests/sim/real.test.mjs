@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { scopeOf } from '../lib/scope.mjs';
-import { bySecond, distance, modelDrain, realDrain } from './real.mjs';
+import { bySecond, distance, modelDrain, modelJoin, realDrain, realJoin } from './real.mjs';
 
 test('streams of a drain come back as the model says: second by second, and the most in one', async (t) => {
     const options = { gateways: 3, streams: 900, window: 3, retry: 1 };
@@ -17,4 +17,14 @@ test('streams of a drain come back as the model says: second by second, and the 
     const far = distance(seen, model.perSecond);
     assert.ok(far < 0.2, `${far.toFixed(2)} apart: ${seen.join(' ')}`);
     assert.ok(Math.max(...seen) < 1.5 * Math.max(...model.perSecond), `${Math.max(...seen)} streams in a second`);
+});
+
+test('a fourth gateway that joins is level with the three when the model says so, and no stream is moved that need not be', async (t) => {
+    const options = { gateways: 3, streams: 600, retry: 1, rate: 20, tolerance: 0.1, settle: 2 };
+    const real = await realJoin(scopeOf(t), options);
+    const model = modelJoin(options);
+    t.diagnostic(`level after: real ${real.level.toFixed(1)} s, model ${model.level.toFixed(1)} s; moved: real ${real.moved}, model ${model.moved}`);
+    assert.ok(Math.abs(real.level - model.level) < 5 + 0.3 * model.level, `real ${real.level}, model ${model.level} s`);
+    assert.ok(Math.abs(real.moved - model.moved) < 30, `real ${real.moved}, model ${model.moved} streams`);
+    assert.equal(real.failed, 0);
 });

@@ -125,11 +125,15 @@ export class Balance {
     }
 
     step(v) {
-        const isAsBefore = v.isAllowed && v.members === this.members;
-        if (!isAsBefore) this.most = this.mostBefore = 0;
+        const isOtherTier = v.members !== this.members;
+        if (!v.isAllowed || isOtherTier) this.most = this.mostBefore = 0;
         this.#weigh(v);
-        if (isAsBefore) return this.running ? this.#goOn(v) : this.#rest(v);
-        this.members = v.members;
+        if (v.isAllowed && !isOtherTier) return this.running ? this.#goOn(v) : this.#rest(v);
+        if (isOtherTier) {
+            this.members = v.members;
+            this.inVain = 0;
+            this.quietUntil = v.now;
+        }
         this.#beQuiet(v, this.settings.settle);
         return this.running ? this.#endRound(v, 'stopped') : NOTHING;
     }

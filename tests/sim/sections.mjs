@@ -1,8 +1,9 @@
 // The sections of tests/sim/results/sim.md: each plays its scenarios and makes a table, and plots where they say more.
 
 import { COSTS, gatewayMemory, redisLoad } from './costs.mjs';
-import { Model, timeToLevel } from './model.mjs';
+import { Model } from './model.mjs';
 import { plot } from './plot.mjs';
+import { timeToLevel } from './record.mjs';
 import { allKilled, joins, leaves, once, redisAway, rolling, several } from './scripts.mjs';
 
 const AT = 10; // when things begin, in seconds
@@ -137,8 +138,8 @@ function settings(seed) {
         return [seconds(timeToLevel(model, AT, 0.1)), count(most(model, (s) => s.returned)), percent(model.total.moved / (streams / (gateways + 1))), count(model.total.movedTwice)];
     };
     const add = (name, options) => rows.push([name, ...play(3, 6000, options), ...play(9, 100_000, options)]);
-    for (const rate of [10, 50, 200, 1000]) add(`--rebalance-rate ${rate}/s`, { rebalance: { rate } });
-    for (const settle of [1000, 10_000, 30_000]) add(`--rebalance-settle ${settle / 1000}s`, { rebalance: { settle } });
+    for (const rate of [10, 50, 200, 1000]) add(`--rebalance-rate ${rate}/s${rate === 50 ? ' (as all defaults)' : ''}`, { rebalance: { rate } });
+    for (const settle of [1000, 5000, 30_000]) add(`--rebalance-settle ${settle / 1000}s`, { rebalance: { settle } });
     for (const retry of [1, 5]) add(`--retry ${retry}s`, { retry, rebalance: {} });
     for (const period of [2, 5, 10]) add(`announced every ${period} s`, { announce: () => period, rebalance: {} });
     for (const rate of [10, 50, 200]) {
