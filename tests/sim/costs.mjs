@@ -8,11 +8,11 @@ export const COSTS = {
     ownChannelBytes: 255, // what a channel of its own adds
     tlsBytes: 1250,
     gatewayBytes: 6e6, // a gateway without streams
-    subscriptionBytes: 202, // Redis' memory for one subscription of one connection
+    subscriptionBytes: 200, // Redis' memory for one subscription of one connection
     subscribeUs: 1.5, // CPU of Redis: SUBSCRIBE, and the same for UNSUBSCRIBE
-    readUs: 2.2, // XREVRANGE of one entry, XRANGE of none
+    readUs: 2.2, // a look into a history: XREVRANGE, or XRANGE of few entries
     publishUs: 1.3,
-    messageUs: 1.5, // of each copy that Redis sends to a subscriber
+    messageUs: 1.5, // of each copy that Redis sends to a subscriber: a third where many go out together
 };
 
 /** What Redis does in one second for `a` (see Model#account), as commands, messages, and the share of its core. */

@@ -3,7 +3,8 @@
 //
 //   make sim                       all of it
 //   make sim ARGS='--only rolling' a section by a word of its title
-//   make sim ARGS=--real           10 gateways behind NGINX beside the model, too
+//   make sim ARGS=--real           10 gateways behind NGINX beside the model, and no more
+//   make sim ARGS=--measure        what things cost Redis: the constants of costs.mjs
 import fs from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -21,7 +22,12 @@ function markdown(section) {
     return [`## ${section.title}`, section.text, table(section), ...pictures].join('\n\n');
 }
 
-const { values } = parseArgs({ options: { only: { type: 'string' }, real: { type: 'boolean' }, seed: { type: 'string', default: '1' } } });
+const { values } = parseArgs({ options: { only: { type: 'string' }, real: { type: 'boolean' }, measure: { type: 'boolean' }, seed: { type: 'string', default: '1' } } });
+if (values.real || values.measure) {
+    if (values.measure) await (await import('./measure.mjs')).measureRedis();
+    if (values.real) await (await import('./real.mjs')).compareWithReality(RESULTS);
+    process.exit();
+}
 const started = performance.now();
 const texts = [];
 for (const make of SECTIONS) {
@@ -37,7 +43,3 @@ if (!values.only) {
     fs.writeFileSync(`${RESULTS}sim.md`, `${[head, ...texts].join('\n\n')}\n`);
 }
 console.log(`\n${((performance.now() - started) / 1000).toFixed(0)} s${values.only ? '' : ', written to tests/sim/results/'}`);
-if (values.real) {
-    const { compareWithReality } = await import('./real.mjs');
-    await compareWithReality(RESULTS);
-}

@@ -25,7 +25,7 @@ function pacing(seed) {
     for (const retry of [1, 2, 5]) {
         for (const window of [0, 2, 10, 30, 60]) {
             const model = play({ retry, drain: { window, timeout: 90 } }, leaves(AT, 1));
-            rows.push([`${window} s`, `${retry} s`, count(most(model, (s) => s.returned)), count(most(model, (s) => s.steepest)), count(10_000 / Math.max(window, 0.1)),
+            rows.push([`${window} s`, `${retry} s`, count(most(model, (s) => s.returned)), count(most(model, (s) => s.steepest)), window ? count(10_000 / window) : '-',
                 percent(core(model)), seconds(model.seconds.findLast((s) => s.returned > 0).t - AT)]);
             if (retry === 2 && window <= 30) lines.push({ name: `--drain-window ${window}s`, points: over(model, (s) => s.returned) });
             if (window === 0) others.push({ name: `--retry ${retry}s`, points: over(model, (s) => s.returned) });
