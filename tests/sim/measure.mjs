@@ -2,7 +2,7 @@
 
 import path from 'node:path';
 import { command } from '../lib/command.mjs';
-import { LOGS } from '../lib/paths.mjs';
+import { BUILD } from '../lib/paths.mjs';
 import { Redis } from '../lib/redis.mjs';
 import { ownScope } from '../lib/scope.mjs';
 import { until } from '../lib/wait.mjs';
@@ -12,7 +12,7 @@ const SUBSCRIBERS = 200;
 const MESSAGES = 1000;
 
 export async function measureRedis() {
-    const scope = ownScope(path.join(LOGS, 'sim-measure'));
+    const scope = ownScope(path.join(BUILD, 'sim/logs/measure'));
     try {
         const redis = await Redis.start(scope);
         const info = async (name) => Number((await command('redis-cli', ['-p', String(redis.port), 'info', 'all'])).out.match(new RegExp(`^${name}:([0-9.]+)`, 'm'))[1]);

@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { Gateway } from '../lib/gateway.mjs';
 import { Nginx } from '../lib/nginx.mjs';
-import { LOGS } from '../lib/paths.mjs';
+import { BUILD } from '../lib/paths.mjs';
 import { freePort } from '../lib/ports.mjs';
 import { Redis } from '../lib/redis.mjs';
 import { ownScope } from '../lib/scope.mjs';
@@ -159,34 +159,53 @@ export function modelJoin({ gateways, streams, retry, rate, tolerance, settle },
 
 function drainPlot(real, model, title) {
     const points = (counts) => counts.map((n, t) => [t, n]);
-    return { title, x: 'seconds since SIGTERM', y: 'streams that came back in each second', lines: [{ name: 'real', points: points(real), color: 1 }, { name: 'model', points: points(model), color: 0 }] };
+    return { title, x: 'seconds since SIGTERM', y: 'streams that came back in each second', top: 1.4 * Math.max(...real), lines: [{ name: 'real', points: points(real), color: 1 }, { name: 'model', points: points(model), color: 0 }] };
 }
 
 function joinPlot(real, model, title) {
     const until_ = real.at(-1)[0];
     const last = (loads) => loads.filter(([t]) => t >= 0 && t <= until_).map(([t, counts]) => [t, counts.at(-1)]);
-    return { title, x: 'seconds since it is ready', y: 'streams of the new gateway', lines: [{ name: 'real', points: last(real).filter((_, i) => i % 20 === 0), color: 1 }, { name: 'model', points: last(model), color: 0 }] };
+    return { title, x: 'seconds since it is ready', y: 'streams of the new gateway', key: 0.6, lines: [{ name: 'real', points: last(real).filter((_, i) => i % 20 === 0), color: 1 }, { name: 'model', points: last(model), color: 0 }] };
 }
 
-/** make sim ARGS=--real: ten gateways, and the picture of both. */
-export async function compareWithReality(results) {
-    const scope = ownScope(path.join(LOGS, 'sim-real'));
-    const charts = [];
+async function inScope(name, act) {
+    const scope = ownScope(path.join(BUILD, 'sim/logs', name));
     try {
-        for (const options of [{ gateways: 10, streams: 5000, window: 10, retry: 2 }, { gateways: 3, streams: 3000, window: 10, retry: 2 }]) {
-            const [real, model] = [await realDrain(scope, options), modelDrain(options)];
-            const seen = bySecond(real.times, model.perSecond.length);
-            console.log(`drain ${JSON.stringify(options)}: ${real.ended} streams; most in a second: real ${Math.max(...seen)}, model ${Math.max(...model.perSecond)}; ` +
-                `the last after ${real.times.at(-1).toFixed(1)} s; distance ${distance(seen, model.perSecond).toFixed(3)}; refused ${real.failed}`);
-            if (options.gateways === 10) charts.push(drainPlot(seen, model.perSecond, 'One of ten gateways ends, 500 streams'));
-        }
-        for (const options of [{ gateways: 9, streams: 5000, retry: 2, rate: 10, tolerance: 0.1, settle: 5 }, { gateways: 3, streams: 3000, retry: 2, rate: 50, tolerance: 0.1, settle: 5 }]) {
-            const [real, model] = [await realJoin(scope, options), modelJoin(options)];
-            console.log(`join ${JSON.stringify(options)}: level after real ${real.level.toFixed(1)} s, model ${model.level?.toFixed(1)} s; moved real ${real.moved}, model ${model.moved}; refused ${real.failed}`);
-            if (options.gateways === 9) charts.push(joinPlot(real.loads, model.loads, 'A tenth gateway joins nine with 5,000 streams'));
-        }
-        fs.writeFileSync(path.join(results, 'real.svg'), plot('the model beside real gateways', ...charts));
+        return await act(scope);
     } finally {
         await scope.end();
     }
+}
+
+const DRAINS = [{ gateways: 3, streams: 3000, window: 10, retry: 2 }, { gateways: 10, streams: 5000, window: 10, retry: 2 }];
+const JOINS = [{ gateways: 3, streams: 3000, retry: 2, rate: 50, tolerance: 0.1, settle: 5 }, { gateways: 9, streams: 5000, retry: 2, rate: 10, tolerance: 0.1, settle: 5 }];
+
+async function compareDrain(options) {
+    const real = await inScope(`drain-${options.gateways}`, (scope) => realDrain(scope, options));
+    const model = modelDrain(options);
+    const seen = bySecond(real.times, model.perSecond.length);
+    const lasts = model.perSecond.findLastIndex((n) => n > 0) + 1;
+    const row = [`${options.gateways} gateways, ${options.streams} streams: one drained over ${options.window} s`, 'streams/s, most in a second', Math.max(...seen), Math.max(...model.perSecond)];
+    const rows = [row, ['', 'the last is back in second', Math.ceil(real.times.at(-1)), lasts], ['', 'distance of the two curves', distance(seen, model.perSecond).toFixed(3), '0']];
+    return { rows, chart: drainPlot(seen, model.perSecond, `One of ${options.gateways} gateways is drained: ${real.ended} streams`) };
+}
+
+async function compareJoin(options) {
+    const real = await inScope(`join-${options.gateways}`, (scope) => realJoin(scope, options));
+    const model = modelJoin(options);
+    const row = [`${options.gateways} + 1 gateways, ${options.streams} streams, ${options.rate}/s, settle ${options.settle} s`, 'level after', `${real.level.toFixed(1)} s`, `${model.level.toFixed(1)} s`];
+    return { rows: [row, ['', 'streams moved', real.moved, model.moved]], chart: joinPlot(real.loads, model.loads, `One more joins ${options.gateways} with ${options.streams.toLocaleString('en')} streams`) };
+}
+
+/** make sim ARGS=--real: three and ten gateways, as a table and a picture. */
+export async function compareWithReality(results) {
+    const all = [];
+    for (const options of DRAINS) all.push(await compareDrain(options));
+    for (const options of JOINS) all.push(await compareJoin(options));
+    const rows = all.flatMap(({ rows }) => rows).map((cells) => `| ${cells.join(' | ')} |`);
+    const text = ['| what | figure | real | model |', '| --- | --- | ---: | ---: |', ...rows].join('\n');
+    console.log(text);
+    const head = '# The model beside real gateways\n\nMade by `make sim ARGS=--real`: gateways, NGINX, Redis and clients on one machine.';
+    fs.writeFileSync(path.join(results, 'real.md'), `${head}\n\n${text}\n\n![The last drain and the last join](real.svg)\n`);
+    fs.writeFileSync(path.join(results, 'real.svg'), plot('the model beside real gateways', all[1].chart, all[3].chart));
 }
