@@ -402,7 +402,7 @@ static const struct option_spec specs[] = {
     {.name = "drain-window",
      .type = OPTION_DURATION,
      AT(drain_window_ms),
-     .default_note = "10s, or what --drain-timeout leaves",
+     .default_note = "10s, or what the timeout leaves",
      .max = 86400000,
      .help = "Then the streams end in random order, evenly over so long"},
     {.name = "drain-timeout",
