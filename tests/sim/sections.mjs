@@ -196,7 +196,7 @@ function accidents(seed) {
     }
     return {
         title: 'Accidents, scale-in, a canary',
-        text: 'Streams that find no gateway are told by the front to come back after 2 to 5.9 s (`@sse_retry`), and count as refused each time. With Redis away, open streams stay; 1 of 600 streams ends each second and another comes.',
+        text: 'Streams that find no gateway are told by the front to come back after 2 to 5.9 s (`@sse_retry`), and count as refused each time. With Redis away, open streams stay; 1 of 600 streams ends each second and another comes. More than 100 % of a core: it takes Redis so many seconds; a cluster shares that out.',
         head: ['what', 'gateways', 'streams', 'streams/s, most in a second', 'in 100 ms, per second', 'at one gateway', 'refused', 'core of Redis', 'all back after', 'off the mean'],
         rows,
     };
