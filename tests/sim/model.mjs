@@ -24,6 +24,7 @@ const DEFAULTS = {
     cutRetry: [1, 1], // times --retry: how long one waits that was cut, and knows only what came with its head
     frontRetry: [2, 5.9], // what the front answers while no gateway accepts
     drain: { delay: 0, window: 10, timeout: 30 },
+    notices: Infinity, // seconds until the front believes the 404 of a gateway that drains: NGINX does not ask for it
     restart: 2, // from the end of a gateway to when its successor is ready
     rebalance: null, // or settings over REBALANCE
     announce: (gateways) => Math.max(1, gateways / 100), // period in seconds
@@ -64,7 +65,7 @@ export class Model {
         this.redis = true;
         this.turn = { next: 0 };
         this.seconds = [];
-        this.total = { ended: 0, moved: 0, movedTwice: 0, returned: 0, failed: 0 };
+        this.total = { ended: 0, moved: 0, movedTwice: 0, returned: 0, failed: 0, late: 0 };
         this.#begin();
     }
 
@@ -73,8 +74,8 @@ export class Model {
     }
 
     accepts(g) {
-        const { state } = this.nodes[g];
-        return this.redis && (state === 'up' || (state === 'draining' && this.now < this.nodes[g].closesAt));
+        const { state, began, closesAt } = this.nodes[g];
+        return this.redis && (state === 'up' || (state === 'draining' && this.now < Math.min(closesAt, began + this.notices)));
     }
 
     #node(state, said = null) {
@@ -215,6 +216,7 @@ export class Model {
                 this.came[i][g * AGES + (Math.floor(this.now) % AGES)] += count;
             });
             this.count[g] += n;
+            if (this.nodes[g].state === 'draining') this.total.late += n;
             this.second.accepts[g] += n;
         }
     }

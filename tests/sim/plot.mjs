@@ -38,8 +38,8 @@ function ticks(low, high, log) {
     return all;
 }
 
-/** `lines`: [{ name, points: [[x, y]], color, thin }]; those without a name are not in the key, which begins `key` of the height below the top. */
-function chart({ title, x, y, lines, log = false, top, key: keyAt = 0 }, at) {
+/** `lines`: [{ name, points: [[x, y]], color, thin }]; those without a name are not in the key, which stands at the `left`, or `key` of the height below the top. */
+function chart({ title, x, y, lines, log = false, top, key: keyAt = 0, left = false }, at) {
     const points = lines.flatMap((line) => line.points);
     const xs = points.map((p) => p[0]);
     const low = { x: Math.min(...xs), y: log ? Math.min(...points.map((p) => p[1])) / 1.5 : 0 };
@@ -54,8 +54,9 @@ function chart({ title, x, y, lines, log = false, top, key: keyAt = 0 }, at) {
         .map(([a, b], n) => `${n ? 'L' : 'M'}${px(a).toFixed(1)} ${py(Math.max(b, log ? low.y : b)).toFixed(1)}`).join('')}"/>`);
     const named = lines.map((line, i) => ({ ...line, color: (line.color ?? i) % COLORS })).filter((line) => line.name);
     const keyY = (i) => TOP + 10 + keyAt * (HEIGHT - TOP - BOTTOM) + 16 * i;
-    const key = named.map((line, i) => `<line class="key c${line.color}" x1="${at + WIDTH - 172}" x2="${at + WIDTH - 154}" y1="${keyY(i)}" y2="${keyY(i)}"/>` +
-        `<text x="${at + WIDTH - 149}" y="${keyY(i) + 4}">${line.name}</text>`);
+    const keyX = at + (left ? LEFT + 12 : WIDTH - 172);
+    const key = named.map((line, i) => `<line class="key c${line.color}" x1="${keyX}" x2="${keyX + 18}" y1="${keyY(i)}" y2="${keyY(i)}"/>` +
+        `<text x="${keyX + 23}" y="${keyY(i) + 4}">${line.name}</text>`);
     return `<text class="title" x="${at + 10}" y="18">${title}</text>${grid.join('')}${below.join('')}${drawn.join('')}${key.join('')}` +
         `<text class="x" x="${at + (LEFT + WIDTH - RIGHT) / 2}" y="${HEIGHT - 8}">${x}</text><text x="${at + 10}" y="34">${y}</text>`;
 }

@@ -146,6 +146,7 @@ export async function realJoin(scope, { gateways, streams, retry, rate, toleranc
     };
     const isLevel = () => (comers.counts.get(joined.id) ?? 0) >= mean * (1 - tolerance) && performance.now() - uneven > 3000;
     await until('all are level', isLevel, { ms: 120000 });
+    comers.onChange = null;
     if (comers.error) throw comers.error;
     return { level: (uneven - ready) / 1000, moved: comers.returns.length, failed: comers.failed, loads };
 }
@@ -165,7 +166,7 @@ function drainPlot(real, model, title) {
 function joinPlot(real, model, title) {
     const until_ = real.at(-1)[0];
     const last = (loads) => loads.filter(([t]) => t >= 0 && t <= until_).map(([t, counts]) => [t, counts.at(-1)]);
-    return { title, x: 'seconds since it is ready', y: 'streams of the new gateway', key: 0.6, lines: [{ name: 'real', points: last(real).filter((_, i) => i % 20 === 0), color: 1 }, { name: 'model', points: last(model), color: 0 }] };
+    return { title, x: 'seconds since it is ready', y: 'streams of the new gateway', left: true, lines: [{ name: 'real', points: last(real).filter((_, i) => i % 20 === 0), color: 1 }, { name: 'model', points: last(model), color: 0 }] };
 }
 
 async function inScope(name, act) {

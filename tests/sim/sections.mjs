@@ -50,6 +50,24 @@ function pacing(seed) {
     };
 }
 
+function delay(seed) {
+    const rows = [];
+    for (const [name, notices] of [['no (NGINX)', Infinity], ['after 1 s (HAProxy)', 1], ['after 10 s', 10]]) {
+        for (const delay of [0, 2, 5, 15]) {
+            const model = new Model({ seed, gateways: 10, streams: 100_000, churn: 1 / 600, notices, drain: { delay, window: 10, timeout: 40 } }).run(AT + 60, leaves(AT, 1));
+            const last = model.seconds.findLast((s) => s.returned > 0);
+            rows.push([name, `${delay} s`, count(model.total.late), count(most(model, (s) => s.returned)), seconds(last.t - AT)]);
+        }
+    }
+    return {
+        title: 'drain-delay',
+        text: 'One of ten gateways with 100,000 streams ends while users come and go (167 new streams a second). Until its listeners close after `--drain-delay`, it gets new streams as long as the front does not know that it drains; ' +
+            'each of these comes back once more. From then on a connection is refused, and the front takes the next gateway: a front that does not ask needs no delay.',
+        head: ['does the front notice?', '`--drain-delay`', 'streams that come to it nevertheless', 'streams/s, most', 'all back after'],
+        rows,
+    };
+}
+
 function rollingRestart(seed) {
     const rows = [];
     const plots = [];
@@ -227,4 +245,4 @@ function redis(seed) {
     };
 }
 
-export const SECTIONS = [pacing, rollingRestart, fronts, scaleOut, settings, rest, accidents, redis];
+export const SECTIONS = [pacing, delay, rollingRestart, fronts, scaleOut, settings, rest, accidents, redis];
