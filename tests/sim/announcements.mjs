@@ -9,14 +9,14 @@ export function firstAnnouncement(model) {
     return model.now + FIRST[0] + model.random.next() * (FIRST[1] - FIRST[0]);
 }
 
-/** Gateway `g` says what it holds. */
-export function announce(model, g, at) {
+/** Gateway `g` says what it holds; that was due at `due`, up to a step before `at`. */
+export function announce(model, g, at, due = at) {
     const node = model.nodes[g];
     const every = model.announce(model.live);
     const draining = node.state === 'draining';
     if (!node.said || node.said.draining !== draining) model.members++;
     node.said = { count: model.count[g], draining, at, every };
-    node.next = at + every * (0.9 + 0.2 * model.random.next());
+    node.next = due + every * (0.9 + 0.2 * model.random.next());
     model.second.publishes++;
     model.second.messages += model.live;
 }
@@ -25,7 +25,7 @@ export function announce(model, g, at) {
 export function announceAll(model) {
     if (!model.redis) return;
     model.nodes.forEach((node, g) => {
-        if (node.state !== 'off' && model.now >= node.next) announce(model, g, model.now);
+        if (node.state !== 'off' && model.now >= node.next) announce(model, g, model.now, node.next);
         if (node.said && model.now > node.said.at + MISSED * node.said.every + GRACE) forget(model, g);
     });
 }
