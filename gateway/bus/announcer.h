@@ -1,5 +1,5 @@
 // Announces this gateway at ANNOUNCEMENT_CHANNEL (common/announcement.h), and hears the others there. What is said, and
-// what becomes of what is heard, is the callbacks' (struct bus_tier in bus.h). Announcements go out by the canary's
+// what becomes of what is heard, is the callbacks' (struct bus_tier). Announcements go out by the canary's
 // connection of the node that has the channel; one that is lost is not repeated, since the next follows. Without the
 // right to the channel nothing is announced or heard, which is logged once. The bus' thread alone.
 #pragma once
@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "gateway/bus/bus.h"
+#include "gateway/bus/bus_tier.h"
 #include "gateway/bus/cluster.h"
 
 struct announcer {

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "common/redis_url.h"
+#include "gateway/bus/bus_tier.h"
 #include "gateway/fanout/counters.h"
 #include "gateway/fanout/message.h"
 #include "gateway/threads/mailbox.h"
@@ -17,16 +18,6 @@
 struct bus;
 
 #define BUS_FAULT_MAX 512u // bytes, terminated
-
-// What the gateways of a tier announce to each other (bus/announcer.h). Callbacks on the bus' thread.
-struct bus_tier {
-    // The text to announce, which the bus frees, and when the next one is due; NULL when out of memory. `is_leaving`:
-    // it is the last one, and may be asked for by another thread when the bus' thread has ended.
-    char *(*announce)(void *ctx, bool is_leaving, uint32_t *next_ms);
-    bool (*on_announced)(void *ctx, const char *text, size_t len); // false: it is dropped
-    void (*on_listening)(void *ctx);                               // the channel is subscribed (again)
-    void *ctx;
-};
 
 struct bus_settings {
     struct ev_loop *loop; // of the only worker, borrowed; NULL: the bus gets a loop and a thread of its own

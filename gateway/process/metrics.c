@@ -126,6 +126,26 @@ static bool print_process(struct buf *b, const struct status *s)
            buf_printf(b, PREFIX "build_info{version=\"%s\",id=\"%s\"} 1\n", SSE_GATEWAY_VERSION, s->id);
 }
 
+static bool print_tier(struct buf *b, const struct status *s)
+{
+    if (!s->rebalance)
+        return true;
+    const struct rebalance_figures now = rebalance_figures(s->rebalance);
+    bool ok =
+        print_gauge(b, "tier_gateways", "Gateways that were heard lately, this one included", now.gateways) &&
+        print_gauge(b, "tier_connections", "Event streams of the gateways that share the load",
+                    now.connections) &&
+        print_gauge(b, "rebalance_target", "Event streams that are the share of this gateway", now.target) &&
+        print_gauge(b, "rebalance_surplus", "Event streams above that", now.surplus) &&
+        print_gauge(b, "rebalance_running", "1 while streams are ended for other gateways to get them",
+                    now.is_running) &&
+        print_head(b, "rebalance_mode", "gauge", "1 for the mode that --rebalance sets");
+    for (int i = 0; rebalance_mode_names[i]; i++)
+        ok = ok && buf_printf(b, PREFIX "rebalance_mode{mode=\"%s\"} %d\n", rebalance_mode_names[i],
+                              (int)s->rebalance->mode == i);
+    return ok;
+}
+
 static bool print_total(struct buf *b, const char *name, const char *help, uint64_t value)
 {
     return print_head(b, name, "counter", help) && buf_printf(b, PREFIX "%s %" PRIu64 "\n", name, value);
@@ -157,8 +177,7 @@ struct page metrics_prometheus(void *status)
     const struct status *s = status;
     struct buf b = {0};
     if (!print_counters(&b, s) || !print_closes(&b, s) || !print_certificates(&b, s) ||
-        !print_process(&b, s) || !print_keys(&b, s) || (s->rebalance && !rebalance_print(s->rebalance, &b)) ||
-        !buf_append(&b, "", 1))
+        !print_process(&b, s) || !print_keys(&b, s) || !print_tier(&b, s) || !buf_append(&b, "", 1))
         buf_free(&b); // an answer without a body is out of memory to the connection
     return (struct page){
         .status = 200, .content_type = "text/plain; version=0.0.4; charset=utf-8", .body = b.data};

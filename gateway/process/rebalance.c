@@ -244,34 +244,16 @@ bool rebalance_add_json(struct rebalance *r, json_t *page)
     return json_object_set_new(page, "rebalance", state) == 0 && ok;
 }
 
-static bool print_gauge(struct buf *b, const char *name, const char *help, uint64_t value)
-{
-    return buf_printf(b,
-                      "# HELP sse_gateway_%s %s.\n# TYPE sse_gateway_%s gauge\nsse_gateway_%s %" PRIu64 "\n",
-                      name, help, name, name, value);
-}
-
-// Surplus and target are worked out here, since they are of interest with --rebalance off, too.
-bool rebalance_print(struct rebalance *r, struct buf *b)
+struct rebalance_figures rebalance_figures(struct rebalance *r)
 {
     const struct balance_view view = look(r);
     uint64_t target = balance_target(&view);
     pthread_mutex_lock(&r->lock);
     size_t gateways = r->peers.count;
     pthread_mutex_unlock(&r->lock);
-    bool ok =
-        print_gauge(b, "tier_gateways", "Gateways that were heard lately, this one included", gateways) &&
-        print_gauge(b, "tier_connections", "Event streams of the gateways that share the load",
-                    view.own + view.others) &&
-        print_gauge(b, "rebalance_target", "Event streams that are this gateway's share", target) &&
-        print_gauge(b, "rebalance_surplus", "Event streams above that",
-                    view.own > target ? view.own - target : 0) &&
-        print_gauge(b, "rebalance_running", "1 while this gateway ends streams for others to get them",
-                    atomic_load(&r->is_running)) &&
-        buf_printf(b, "# HELP sse_gateway_rebalance_mode 1 for the mode that --rebalance sets.\n"
-                      "# TYPE sse_gateway_rebalance_mode gauge\n");
-    for (size_t i = 0; rebalance_mode_names[i]; i++)
-        ok = ok && buf_printf(b, "sse_gateway_rebalance_mode{mode=\"%s\"} %d\n", rebalance_mode_names[i],
-                              r->mode == i);
-    return ok;
+    return (struct rebalance_figures){.gateways = gateways,
+                                      .connections = view.own + view.others,
+                                      .target = target,
+                                      .surplus = view.own > target ? view.own - target : 0,
+                                      .is_running = atomic_load(&r->is_running)};
 }

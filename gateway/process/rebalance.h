@@ -10,7 +10,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/buf.h"
 #include "gateway/process/balance.h"
 #include "gateway/process/peers.h"
 #include "gateway/process/status.h"
@@ -44,7 +43,14 @@ void rebalance_stop(struct rebalance *r);
 // After the bus is destroyed. No effect where rebalance_init was not called, or failed.
 void rebalance_deinit(struct rebalance *r);
 
-// For the pages, on the main thread: "peers" and "rebalance" are added to `page`, an object; the rows of Prometheus.
-// False when out of memory.
+// For the pages, on the main thread. Adds "peers" and "rebalance" to `page`, an object; false when out of memory.
 bool rebalance_add_json(struct rebalance *r, json_t *page);
-bool rebalance_print(struct rebalance *r, struct buf *b);
+
+// Worked out with any mode: what a gateway has too much is of interest without rebalancing, too.
+struct rebalance_figures {
+    uint64_t gateways;    // that were heard lately, this one included
+    uint64_t connections; // of those that take part
+    uint64_t target, surplus;
+    bool is_running;
+};
+struct rebalance_figures rebalance_figures(struct rebalance *r);

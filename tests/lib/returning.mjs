@@ -10,7 +10,7 @@ const AT_ONCE = 100; // connects in flight at the start
 
 class Returning {
     last = 0; // number of the newest event
-    moves = 0; // ends by a gateway
+    moves = 0; // ends for `rebalance`
     faults = [];
     #stopped = false;
     #retry = FIRST_RETRY_MS;
@@ -30,7 +30,6 @@ class Returning {
             stream.answered.then(() => this.onOpen?.(), () => {});
             await stream.closed;
             if (this.#stopped) return;
-            if (stream.gateway) this.moves++;
             if (stream.gateway && stream.end !== 'clean') this.faults.push(`a stream ended ${stream.end}`);
             this.#lastEventId = stream.lastEventId;
             this.#retry = stream.retry ?? this.#retry;
@@ -40,6 +39,7 @@ class Returning {
     }
 
     #take({ type, data }) {
+        if (type === 'gateway:close' && JSON.parse(data).reason === 'rebalance') this.moves++;
         if (type === 'gateway:gap') this.faults.push(`gateway:gap ${data}`);
         if (type !== 'message') return;
         if (Number(data) !== this.last + 1) this.faults.push(`${data} after ${this.last}`);
