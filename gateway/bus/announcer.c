@@ -1,6 +1,7 @@
 #include "gateway/bus/announcer.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/announcement.h"
 #include "common/jitter.h"
@@ -8,7 +9,7 @@
 
 #define FIRST_MS 500u // at most twice that until the first announcement
 // After a refusal: the rights may be given meanwhile.
-#define DENIED_MS 30000u
+#define DENIED_MS 10000u
 
 static void wait(struct announcer *a, uint32_t ms)
 {
@@ -65,7 +66,8 @@ static const struct channel_handler handler = {
 static void on_published(void *ctx, const char *error)
 {
     struct announcer *a = ctx;
-    if (!error)
+    // Other errors pass: the slot has moved, or Redis is busy or loading.
+    if (!error || strncmp(error, "NOPERM", 6) != 0)
         return;
     if (!a->told_denied)
         log_warn("redis",

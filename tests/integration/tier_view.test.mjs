@@ -6,7 +6,7 @@ import { command } from '../lib/command.mjs';
 import { Gateway } from '../lib/gateway.mjs';
 import { PUBLISH } from '../lib/paths.mjs';
 import { Redis } from '../lib/redis.mjs';
-import { RedisCluster } from '../lib/redis_cluster.mjs';
+import { RedisCluster, slotOf } from '../lib/redis_cluster.mjs';
 import { scopeOf } from '../lib/scope.mjs';
 import { openStream, openStreams } from '../lib/streams.mjs';
 import { startTier } from '../lib/tier.mjs';
@@ -119,7 +119,7 @@ test('a gateway that may not use the channel of announcements works as before, a
 });
 
 for (const pubsub of ['sharded', 'classic']) {
-    test(`on a cluster with ${pubsub} Pub/Sub all gateways find each other`, async (t) => {
+    test(`on a cluster with ${pubsub} Pub/Sub all gateways find each other, also where the slot has moved`, async (t) => {
         const scope = scopeOf(t);
         const cluster = await RedisCluster.start(scope);
         const gateways = await Promise.all([1, 2, 3].map(() => Gateway.start(scope, { redisUrl: cluster.url, args: ['--pubsub', pubsub] })));
@@ -127,6 +127,13 @@ for (const pubsub of ['sharded', 'classic']) {
         const { code, out, err } = await list(cluster.url, '--pubsub', pubsub);
         assert.equal(code, 0, err);
         assert.match(out, /^3 gateways, 0 of \d+ streams$/m);
+        const slot = slotOf('sse:gateways');
+        const owner = await cluster.ownerOf(slot);
+        await cluster.moveSlot(slot, cluster.masters.find((node) => node !== owner));
+        const fourth = await Gateway.start(scope, { redisUrl: cluster.url, args: ['--pubsub', pubsub] });
+        await allSee([...gateways, fourth]);
+        assert.equal((await list(cluster.url, '--pubsub', pubsub)).code, 0);
+        for (const gateway of gateways) assert.ok(!gateway.process.log().includes('cannot announce'));
     });
 }
 
