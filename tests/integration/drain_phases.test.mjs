@@ -31,11 +31,10 @@ async function end(gateway) {
 test('in the start: it ends, whenever the signal comes', async (t) => {
     const scope = scopeOf(t);
     const redis = await Redis.start(scope);
-    const random = new Random(3);
     const held = [];
-    for (let round = 0; round < 12; round++) {
-        const gateway = await Gateway.start(scope, { redis, ready: false, args: WINDOW });
-        await sleep(random.between(0, 150)); // no wait for a fact: any moment is right
+    const startAndEnd = async (round) => {
+        const gateway = await Gateway.start(scope, { redis, id: `start-${round}`, ready: false, args: WINDOW });
+        await sleep(new Random(3, round).between(0, 120)); // no wait for a fact: any moment is right
         const asked = performance.now();
         gateway.terminate();
         const { code, signal } = await gateway.process.exit(10000);
@@ -43,7 +42,10 @@ test('in the start: it ends, whenever the signal comes', async (t) => {
         // Before the options are read, the signal has its usual effect.
         assert.ok(code === 0 || (signal === 'SIGTERM' && gateway.process.log() === ''), `${code} ${signal} ${gateway.process.log()}`);
         held.push(code === 0);
-    }
+    };
+    await Promise.all([0, 1, 2, 3].map(async (lane) => {
+        for (let i = 0; i < 12; i++) await startAndEnd(lane + 4 * i);
+    }));
     assert.ok(held.some(Boolean));
 });
 
