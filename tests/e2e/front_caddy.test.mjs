@@ -12,7 +12,9 @@ import { openStreams } from '../lib/streams.mjs';
 import { startTier } from '../lib/tier.mjs';
 import { until } from '../lib/wait.mjs';
 
-const pair = await certificate(sharedScope());
+const shared = sharedScope();
+const pair = await certificate(shared);
+const browser = await startChromium(shared);
 
 async function start(scope, { args = ARGS, ...options } = {}) {
     const tier = await startTier(scope, { gateways: 3, args });
@@ -27,7 +29,7 @@ test('behind Caddy, deploys and a reload lose and double nothing, and no client 
     const scope = scopeOf(t);
     const { port: application } = await startApplication(scope);
     const tier = await start(scope, { application });
-    const audience = await Audience.open(scope, { ...tier, browser: await startChromium(scope) });
+    const audience = await Audience.open(scope, { ...tier, browser });
     await audience.heard();
     await audience.deploy();
     await audience.heard();
@@ -35,7 +37,8 @@ test('behind Caddy, deploys and a reload lose and double nothing, and no client 
 
 test('behind Caddy, with all gateways away for a moment, each client comes back and gets each event once', async (t) => {
     const scope = scopeOf(t);
-    const audience = await Audience.open(scope, await start(scope));
+    const { port: application } = await startApplication(scope);
+    const audience = await Audience.open(scope, { ...(await start(scope, { application })), browser });
     await audience.allAway();
     await audience.heard();
 });

@@ -14,7 +14,9 @@ import { openStreams } from '../lib/streams.mjs';
 import { startTier } from '../lib/tier.mjs';
 import { until } from '../lib/wait.mjs';
 
-const pair = await certificate(sharedScope());
+const shared = sharedScope();
+const pair = await certificate(shared);
+const browser = await startChromium(shared);
 const drains = (await command(GATEWAY, ['--help'])).out.includes('--drain-delay');
 
 async function start(scope, { args = ARGS, ...options } = {}) {
@@ -30,7 +32,7 @@ test('behind HAProxy, deploys and a reload lose and double nothing, and no clien
     const scope = scopeOf(t);
     const { port: application } = await startApplication(scope);
     const tier = await start(scope, { application });
-    const audience = await Audience.open(scope, { ...tier, browser: await startChromium(scope) });
+    const audience = await Audience.open(scope, { ...tier, browser });
     await audience.heard();
     await audience.deploy();
     await audience.heard();
@@ -38,7 +40,8 @@ test('behind HAProxy, deploys and a reload lose and double nothing, and no clien
 
 test('behind HAProxy, with all gateways away for a moment, each client comes back and gets each event once', async (t) => {
     const scope = scopeOf(t);
-    const audience = await Audience.open(scope, await start(scope));
+    const { port: application } = await startApplication(scope);
+    const audience = await Audience.open(scope, { ...(await start(scope, { application })), browser });
     await audience.allAway();
     await audience.heard();
 });

@@ -8,8 +8,7 @@ import { Audience } from '../lib/audience.mjs';
 import { command } from '../lib/command.mjs';
 import { ARGS, certificate } from '../lib/front.mjs';
 import { Haproxy } from '../lib/haproxy.mjs';
-import { Lan } from '../lib/lan.mjs';
-import { noNetns } from '../lib/netns.mjs';
+import { Lan, noLan } from '../lib/lan.mjs';
 import { freePort } from '../lib/ports.mjs';
 import { Process } from '../lib/process.mjs';
 import { scopeOf, sharedScope } from '../lib/scope.mjs';
@@ -18,7 +17,7 @@ import { tempFolder } from '../lib/temp.mjs';
 import { startTier } from '../lib/tier.mjs';
 import { until } from '../lib/wait.mjs';
 
-const skip = noNetns();
+const skip = noLan();
 const pair = await certificate(sharedScope());
 
 /** keepalived at `host`, whose HAProxy listens on `port` without TLS. */

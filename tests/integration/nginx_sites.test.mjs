@@ -117,15 +117,15 @@ test('sse-hash.conf: a header, a cookie or an argument decides, and with one gat
     const scope = scopeOf(t);
     const nginx = await start(scope, 'sse-hash.conf');
     const users = Array.from({ length: 60 }, (_, i) => `user-${i}`);
-    const homes = async (of, more) => (await open(scope, of, users.length, (i) => more(users[i]))).map((s) => s.gateway);
-    const byCookie = await homes(nginx, (user) => ({ headers: { Cookie: `sse_affinity=${user}` } }));
+    const gatewaysOf = async (of, more) => (await open(scope, of, users.length, (i) => more(users[i]))).map((s) => s.gateway);
+    const byCookie = await gatewaysOf(nginx, (user) => ({ headers: { Cookie: `sse_affinity=${user}` } }));
     for (const id of ids) assert.ok(countBy(byCookie).get(id) >= 8, JSON.stringify([...countBy(byCookie)]));
-    assert.deepEqual(await homes(nginx, (user) => ({ headers: { Cookie: `other=1; sse_affinity=${user}` } })), byCookie);
-    assert.deepEqual(await homes(nginx, (user) => ({ headers: { 'X-SSE-Affinity': user } })), byCookie);
-    assert.deepEqual(await homes(nginx, (user) => ({ path: `/stream?channel=a&user=${user}` })), byCookie);
+    assert.deepEqual(await gatewaysOf(nginx, (user) => ({ headers: { Cookie: `other=1; sse_affinity=${user}` } })), byCookie);
+    assert.deepEqual(await gatewaysOf(nginx, (user) => ({ headers: { 'X-SSE-Affinity': user } })), byCookie);
+    assert.deepEqual(await gatewaysOf(nginx, (user) => ({ path: `/stream?channel=a&user=${user}` })), byCookie);
 
     const fewer = await start(scope, 'sse-hash.conf', { gateways: gateways.slice(0, 2) });
-    const left = await homes(fewer, (user) => ({ headers: { Cookie: `sse_affinity=${user}` } }));
+    const left = await gatewaysOf(fewer, (user) => ({ headers: { Cookie: `sse_affinity=${user}` } }));
     left.forEach((id, i) => byCookie[i] === ids[2] || assert.equal(id, byCookie[i], users[i]));
 });
 
@@ -175,6 +175,43 @@ test('sse-lua-hints.conf: a gateway that is away or refuses is passed over, with
     for (const s of streams) assert.match(s.headers['x-rebalance-hint'], new RegExp(`gateway=127.0.0.1:${gateways[2].port} `));
     const none = await start(scope, 'sse-lua-hints.conf', { gateways: [away, full] });
     assert.match((await openStream(scope, none.port, '/stream?channel=a', { keep: true })).body, /^retry: 3\d0\n\n$/);
+});
+
+test('sse-lua-hints.conf: a gateway that drains is not asked while another is there', async (t) => {
+    const scope = scopeOf(t);
+    const startOne = (...more) => Gateway.start(scope, { redis, args: [...ARGS, ...more] });
+    const [leaving, staying] = await Promise.all([startOne('--drain-delay', '20s'), startOne()]);
+    await openStreams(scope, Array(10).fill({ port: staying.port, path: '/stream?channel=a' }));
+    const nginx = await start(scope, 'sse-lua-hints.conf', { gateways: [leaving, staying] });
+    await until('the empty one to be chosen', async () => (await openStream(scope, nginx.port, '/stream?channel=a')).gateway === leaving.id, { every: 100 });
+    leaving.terminate();
+    const refusals = () => leaving.metric('refusals_total');
+    await until('it to be left alone', async () => {
+        const before = await refusals();
+        await openStream(scope, nginx.port, '/stream?channel=a');
+        return (await refusals()) === before;
+    }, { every: 100 });
+    const before = await refusals();
+    const streams = await open(scope, nginx, 20);
+    assert.deepEqual([...countBy(streams.map((s) => s.gateway))], [[staying.id, 20]]);
+    assert.equal(await refusals(), before);
+    leaving.terminate(); // the second ends it at once
+});
+
+test('sse-lua-hints.conf: the hint goes to the gateway that gets the request, also after another refused the connection', async (t) => {
+    const scope = scopeOf(t);
+    const heads = [];
+    // Not a gateway: one that says what it was sent.
+    const server = http.createServer((request, response) => {
+        heads.push(request.headers);
+        response.writeHead(200, { 'Content-Type': 'text/event-stream' }).end('retry: 60000\n\n');
+    });
+    await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+    scope.defer(() => server.close());
+    const there = { host: '127.0.0.1', port: server.address().port, adminPort: 1 };
+    const nginx = await start(scope, 'sse-lua-hints.conf', { gateways: [{ host: '127.0.0.1', port: 1, adminPort: 1 }, there] });
+    await openStream(scope, nginx.port, '/stream?channel=a', { headers: { 'X-Rebalance-Hint': 'of the client' } });
+    assert.match(heads[0]['x-rebalance-hint'], new RegExp(`^gateway=127\\.0\\.0\\.1:${there.port} load=2\\.000000$`));
 });
 
 test('sse-rate-limit.conf: a crowd of one address is let in by and by, and nobody is turned away for good', async (t) => {

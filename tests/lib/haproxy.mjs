@@ -78,7 +78,7 @@ export class Haproxy {
         const [program, ...args] = [...this.via, 'haproxy', '-W', '-db', '-f', this.file];
         this.process = new Process(this.scope, 'haproxy', program, args);
         this.process.wantedEnd = true; // on SIGTERM its status says so
-        await this.process.ready('answers', () => connects(this.host, this.port));
+        await this.process.ready('answers', async () => (await connects(this.host, this.port)) && this.admin('show info'));
     }
 
     /** Ends it and its worker as a lack of memory would. */
@@ -92,9 +92,12 @@ export class Haproxy {
 
     /** A new process takes over; the old one keeps its streams. */
     async reload() {
-        const before = await this.admin('show info');
-        this.process.signal('SIGUSR2');
-        await this.process.ready('is loaded again', async () => pid(await this.admin('show info')) !== pid(before));
+        const before = pid(await this.admin('show info'));
+        await this.process.ready('is loaded again', async () => {
+            if (pid(await this.admin('show info')) !== before) return true;
+            this.process.signal('SIGUSR2'); // a master that has just started loses one while it executes itself again
+            return false;
+        }, { every: 500 });
     }
 
     /** What the admin socket answers to a command. */

@@ -1,8 +1,22 @@
 // A network of several machines, each a network namespace, and this one: a bridge with a cable to each.
 
-import { freeNet, must, removeWith } from './netns.mjs';
+import { freeNet, must, noNetns, removeWith } from './netns.mjs';
 
 let count = 0;
+
+/** Why there can be no such network here; undefined where there can. */
+export function noLan() {
+    const name = `sse${process.pid.toString(36)}try`;
+    try {
+        const why = noNetns();
+        if (why) return why;
+        must('link', 'add', name, 'type', 'bridge');
+        must('link', 'del', name);
+        return undefined;
+    } catch (error) {
+        return `bridges are not to be had here (${error.message})`;
+    }
+}
 
 export class Lan {
     #hosts = 0;
