@@ -4,11 +4,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Audience } from '../lib/audience.mjs';
 import { startChromium } from '../lib/chromium.mjs';
-import { command } from '../lib/command.mjs';
 import { ARGS, certificate, checkHeaders, checkOwnAnswers, COME_BACK, get, startApplication } from '../lib/front.mjs';
 import { Gateway } from '../lib/gateway.mjs';
 import { Haproxy } from '../lib/haproxy.mjs';
-import { GATEWAY } from '../lib/paths.mjs';
 import { scopeOf, sharedScope } from '../lib/scope.mjs';
 import { openStreams } from '../lib/streams.mjs';
 import { startTier } from '../lib/tier.mjs';
@@ -17,7 +15,6 @@ import { until } from '../lib/wait.mjs';
 const shared = sharedScope();
 const pair = await certificate(shared);
 const browser = await startChromium(shared);
-const drains = (await command(GATEWAY, ['--help'])).out.includes('--drain-delay');
 
 async function start(scope, { args = ARGS, ...options } = {}) {
     const tier = await startTier(scope, { gateways: 3, args });
@@ -126,7 +123,7 @@ test('a gateway that the admin socket drains keeps its streams and gets no new o
     await gateways[0].metricIs('connections', 7);
 });
 
-test('a gateway that drains gets no new stream from HAProxy once its 404 was seen, and keeps its streams until then', { skip: drains ? false : 'this gateway has no --drain-delay' }, async (t) => {
+test('a gateway that drains gets no new stream from HAProxy once its 404 was seen, and keeps its streams until then', async (t) => {
     const scope = scopeOf(t);
     const { redis, gateways } = await startTier(scope, { gateways: 2, args: ARGS });
     const leaving = await Gateway.start(scope, { redis, args: [...ARGS, '--drain-delay', '20s', '--drain-window', '0s'] });
