@@ -70,7 +70,7 @@ else
   Q       := @
 endif
 
-.PHONY: all run test chaos torture rolling test-unit unit-programs fuzz fuzz-programs run-fuzz-programs bench bench-publish bench-fronts bench-programs install uninstall format lint clean help
+.PHONY: all run test chaos torture rolling test-unit unit-programs fuzz fuzz-programs run-fuzz-programs bench bench-publish bench-fronts bench-programs sim install uninstall format lint clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -186,6 +186,12 @@ $(BUILD)/bench/floor: $(BUILD)/tests/bench/floor.o
 	$(SAY) LD $@
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
+# What tests/sim holds its model of rebalancing to.
+$(BUILD)/sim/balance_steps: $(BUILD)/tests/sim/balance_steps.o $(LIB)
+	@mkdir -p $(@D)
+	$(SAY) LD $@
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
 bench-programs: all $(BUILD)/bench/load $(BUILD)/bench/floor
 
 # QUICK=1: under two minutes, with fewer streams and one round.
@@ -204,6 +210,10 @@ bench-fronts: bench-programs
 	@ulimit -Sn $$(ulimit -Hn); PATH=$$PATH:/usr/local/sbin:/usr/sbin:/sbin; \
 	  for node in tests/node_modules/node-linux-*/bin/node node; do [ -x "$$node" ] && break; done; \
 	  exec "$$node" tests/bench/fronts.mjs $(ARGS)
+
+# Deploys, growth and accidents of tiers of up to 1,000 gateways and 10 million streams, in a model. ARGS=--real: beside real ones.
+sim:
+	@tests/sim/sim $(ARGS)
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
@@ -257,6 +267,7 @@ help:
 	  'make bench-fronts    what NGINX, HAProxy and Caddy cost beside the gateway behind them' \
 	  'make chaos       TIME=60 SEED=random SHAPE=single|sentinel|cluster: faults of all kinds, and what clients saw of them' \
 	  'make torture     ONLY=malloc,send: one call fails, everything else works, and what clients saw of it' \
+	  'make sim         deploys, growth and accidents of large tiers in a model; ARGS=--real: 10 real gateways beside it' \
 	  'make rolling     STREAMS=6000 WINDOW=10: a rolling restart, and all gateways killed, behind NGINX and HAProxy, with tabs of browsers' \
 	  'make fuzz        TIME=60: every fuzzer for that many seconds' \
 	  'make clean       takes build/ away' \
