@@ -3,14 +3,14 @@
 
 #include <openssl/evp.h>
 
+#include "gateway/auth/hmac.h"
 #include "gateway/auth/jwt_key.h"
 
 struct jwt_key {
-    unsigned algorithms; // a set; see jwt_algorithm.h
-    char *kid;           // or NULL
-    EVP_PKEY *pkey;      // NULL: a secret
-    size_t secret_len;
-    unsigned char secret[];
+    unsigned algorithms;                       // a set; see jwt_algorithm.h
+    char *kid;                                 // or NULL
+    EVP_PKEY *pkey;                            // NULL: a secret
+    struct hmac_key *secrets[HMAC_SHA512 + 1]; // by hash; NULL: the secret is too short for it
 };
 
 // OpenSSL looks for an algorithm at its first use, and remembers for ever what it found: where memory runs out just then,

@@ -6,7 +6,6 @@
 #include <openssl/rsa.h>
 #include <string.h>
 
-#include "gateway/auth/hmac.h"
 #include "gateway/auth/jwt_key_private.h"
 
 #define ES256_SIGNATURE 64 // bytes: r and s
@@ -74,8 +73,7 @@ static enum token_verdict verify_secret(const struct jwt_key *key, const struct 
     enum hmac_hash hash = jwt->algorithm == JWT_HS256   ? HMAC_SHA256
                           : jwt->algorithm == JWT_HS384 ? HMAC_SHA384
                                                         : HMAC_SHA512;
-    if (hmac_verify(hash, key->secret, key->secret_len, jwt->text, jwt->signed_len, jwt->signature,
-                    jwt->signature_len))
+    if (hmac_key_verify(key->secrets[hash], jwt->text, jwt->signed_len, jwt->signature, jwt->signature_len))
         return TOKEN_ACCEPTED;
     return errno == ENOMEM ? TOKEN_NO_MEMORY : TOKEN_SIGNATURE;
 }

@@ -183,6 +183,23 @@ TEST_EACH(a_header_says_what_it_may, headers)
     ck_assert_int_eq(check_secret(headers[_i].text, GOOD), headers[_i].verdict);
 }
 
+TEST(a_header_that_is_known_lets_in_what_it_let_in_before_and_nothing_else)
+{
+    static const char longer[] = "{\"alg\":\"HS256\",\"crit\":[\"b64\"]}";
+    begin_all();
+    for (int round = 0; round < 2; round++) {
+        for (int times = 0; times < 3; times++)
+            ck_assert_int_eq(check_secret(HS256, GOOD), TOKEN_ACCEPTED);
+        ck_assert_int_eq(check(token_make(HS256, GOOD, SIGN_HS256, NULL, "another secret")), TOKEN_SIGNATURE);
+        ck_assert_int_eq(check_secret(HS256, "{\"sub\":\"42\"}"), TOKEN_CLAIMS);
+        ck_assert_int_eq(check_secret(longer, GOOD), TOKEN_MALFORMED);
+        ck_assert_int_eq(check_secret("{\"alg\":\"HS384\"}", GOOD), TOKEN_SIGNATURE);
+        ck_assert_int_eq(check(token_make("{\"alg\":\"RS256\"}", GOOD, SIGN_RS256, rsa, NULL)),
+                         TOKEN_ACCEPTED);
+        ck_assert_int_eq(check_secret("{\"alg\":\"RS256\"}", GOOD), TOKEN_SIGNATURE);
+    }
+}
+
 // ---- RFC 8725 section 2.1: weak signatures and insufficient signature validation
 
 static const char *const nones[] = {"{\"alg\":\"none\"}", "{\"alg\":\"None\"}", "{\"alg\":\"NONE\"}",
