@@ -4,7 +4,6 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "gateway/auth/jwt.h"
 #include "gateway/auth/key_set.h"
@@ -17,11 +16,6 @@ struct authenticator {
     struct jwt_header header; // of the last accepted token that had another one than the token before
     struct jwks_fetch *fetch; // NULL: --jwks is no URL
 };
-
-static bool is_url(const char *jwks)
-{
-    return jwks && strstr(jwks, "://") != NULL;
-}
 
 static bool has_keys_for(const struct key_set *set, unsigned algorithms)
 {
@@ -39,9 +33,9 @@ static bool read_files(struct key_set *set, const struct authenticator_settings 
     for (size_t i = 0; i < s->key_file_count; i++)
         if (!key_set_add_pem_file(set, "jwt-key", s->key_files[i], error, error_size))
             return false;
-    if (s->jwks && !is_url(s->jwks) && !key_set_add_jwks_file(set, "jwks", s->jwks, error, error_size))
+    if (s->jwks && !jwks_is_url(s->jwks) && !key_set_add_jwks_file(set, "jwks", s->jwks, error, error_size))
         return false;
-    if (is_url(s->jwks) || has_keys_for(set, s->algorithms))
+    if (jwks_is_url(s->jwks) || has_keys_for(set, s->algorithms))
         return true;
     snprintf(error, error_size, "--jwt-algorithms: none of the keys is for one of these");
     return false;
@@ -68,7 +62,7 @@ struct authenticator *authenticator_create(const struct authenticator_settings *
     }
     a->settings = *settings;
     (void)pthread_mutex_init(&a->lock, NULL); // cannot fail without attributes (pthread_mutex_init(3))
-    const char *url = is_url(settings->jwks) ? settings->jwks : NULL;
+    const char *url = jwks_is_url(settings->jwks) ? settings->jwks : NULL;
     a->files = load_files(settings, error, error_size);
     if (a->files && (!url || (a->fetch = jwks_fetch_create(url, settings->jwks_ca, error, error_size))))
         return a;

@@ -17,8 +17,7 @@ enum admission_verdict { ADMISSION_GRANTED, ADMISSION_DENIED, ADMISSION_PENDING 
 // The request that a step decides about. Valid while the step runs.
 struct admission {
     struct conn *conn;
-    const struct http_request
-        *req; // method, http_1_0, origin, authorization, cookie; others before any step was pending
+    const struct http_request *req; // method, http_1_0, origin; others before any step was pending
     const struct stream_request *want;
     unsigned step;                    // index of the step that runs
     char nonce[2 * TICKET_NONCE + 1]; // of the ticket that the request has; "": none

@@ -147,10 +147,11 @@ static struct frame *stream_head(const struct conn *c, const struct http_request
 }
 
 // The next heartbeat, or the end of the token where that comes first.
-static void stream_set_deadline(struct conn *c, uint32_t heartbeat_in_ms)
+static void stream_set_deadline(struct conn *c, uint64_t now_ms, uint32_t heartbeat_in_ms)
 {
-    uint32_t lasts = principal_lasts_ms(c->principal, clock_monotonic_ms());
-    conn_set_deadline(c, lasts < heartbeat_in_ms ? lasts : heartbeat_in_ms);
+    uint32_t lasts = principal_lasts_ms(c->principal, now_ms);
+    wheel_set(&conn_context(c)->wheel, &c->deadline,
+              now_ms + (lasts < heartbeat_in_ms ? lasts : heartbeat_in_ms));
 }
 
 void stream_open(struct conn *c)
@@ -166,8 +167,9 @@ void stream_open(struct conn *c)
     stream_send_beginning(c);
     if (c->state != CONN_STREAM)
         return;
-    principal_admit(c->principal, (int64_t)time(NULL), clock_monotonic_ms());
-    stream_set_deadline(c, cx->settings->heartbeat_ms);
+    uint64_t now_ms = clock_monotonic_ms();
+    principal_admit(c->principal, (int64_t)time(NULL), now_ms);
+    stream_set_deadline(c, now_ms, cx->settings->heartbeat_ms);
     hub_wake(cx->hub, &c->subscriber);
 }
 
@@ -255,5 +257,5 @@ void stream_heartbeat(struct conn *c)
         idle = 0;
     }
     if (c->state == CONN_STREAM)
-        stream_set_deadline(c, idle < every ? every - idle : every);
+        stream_set_deadline(c, cx->now_ms, idle < every ? every - idle : every);
 }
