@@ -271,6 +271,7 @@ static bool on_field(void *ctx, struct http_text name, struct http_text value)
         {"cookie", &out->cookie, false},
         {"expect", &r->expect, true},
         {"last-event-id", &out->last_event_id, false},
+        {"sec-fetch-site", &out->fetch_site, true},
         {"authorization", &out->authorization, false},
         {"transfer-encoding", &r->transfer_encoding, true},
         {"access-control-request-method", &out->request_method, false},
