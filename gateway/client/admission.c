@@ -61,12 +61,16 @@ enum admission_verdict admission_deny(struct admission *a, int status, const cha
     return ADMISSION_DENIED;
 }
 
+static void find_client(struct conn *c, const struct http_request *req)
+{
+    struct conn_peer *peer = c->peer;
+    if (peer)
+        peer->client = forwarded_client(&conn_context(c)->settings->trusted, &peer->socket, req->fields);
+}
+
 enum admission_verdict admission_address(struct admission *a)
 {
-    struct conn_peer *peer = a->conn->peer;
-    if (peer)
-        peer->client =
-            forwarded_client(&conn_context(a->conn)->settings->trusted, &peer->socket, a->req->fields);
+    find_client(a->conn, a->req);
     return ADMISSION_GRANTED;
 }
 
@@ -76,15 +80,26 @@ static uint64_t address_key(const struct conn *c)
     return c->peer ? peer_address_key(&c->peer->client) : 0;
 }
 
-enum admission_verdict admission_rate(struct admission *a)
+static bool take_rate(struct conn *c)
 {
-    const struct client_context *cx = conn_context(a->conn);
-    uint64_t key = address_key(a->conn);
+    const struct client_context *cx = conn_context(c);
+    uint64_t key = address_key(c);
     if (!cx->settings->connect_rate || key == 0 ||
         connect_rate_take(cx->settings->connect_rate, key, clock_monotonic_ms()))
-        return ADMISSION_GRANTED;
+        return true;
     counter_add(cx->counters, COUNTER_REFUSED_RATE, 1);
-    return admission_deny(a, 429, "New streams come too fast from this address.");
+    return false;
+}
+
+enum admission_verdict admission_rate(struct admission *a)
+{
+    return take_rate(a->conn) ? ADMISSION_GRANTED : admission_deny(a, 429, TOO_FAST);
+}
+
+bool admission_take_rate(struct conn *c, const struct http_request *req)
+{
+    find_client(c, req);
+    return take_rate(c);
 }
 
 static bool is_from_trusted(const struct conn *c)

@@ -60,6 +60,10 @@ enum admission_verdict admission_replace(struct admission *a);     // at the cap
 enum admission_verdict admission_tier_newest(struct admission *a); // at that of the tier; in admission_asks.c
 enum admission_verdict admission_join(struct admission *a);
 
+// Finds where the client of `req` comes from, and takes one of the streams that may come from there (--connect-rate).
+// False where there is none left, which is counted.
+bool admission_take_rate(struct conn *c, const struct http_request *req);
+
 // For a step that denies: DENIED, with `detail` (cut where it is longer).
 enum admission_verdict admission_deny(struct admission *a, int status, const char *detail);
 

@@ -51,7 +51,7 @@ test('an allocation that fails in a stream: it ends, and its client comes back t
 });
 
 test('an allocation that fails while a token is checked: its client is told to come back, and is let in then', async (t) => {
-    await torture(t, async () => ['hmac_sign', 'json_strict_object', 'principal_create']
+    await torture(t, async () => ['hmac_key_verify', 'json_strict_object', 'principal_create']
         .flatMap((place) => within(place, { call: 'tokens_malloc', nth: [1, 2], workers: [2] })), { shape: 'tokens' });
 });
 
