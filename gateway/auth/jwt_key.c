@@ -13,6 +13,15 @@
 #define SECRET_KEY_MAX 4096
 #define RSA_EXPONENT_BITS_MAX 64
 
+// Takes `key`, which may be NULL.
+static struct jwt_key *usable(struct jwt_key *key, char *error, size_t error_size)
+{
+    if (!key || jwt_key_use_once(key, error, error_size))
+        return key;
+    jwt_key_destroy(key);
+    return NULL;
+}
+
 struct jwt_key *jwt_key_from_secret(const void *secret, size_t len, char *error, size_t error_size)
 {
     static const unsigned algorithms[] = {[HMAC_SHA256] = JWT_BIT(JWT_HS256),
@@ -33,9 +42,7 @@ struct jwt_key *jwt_key_from_secret(const void *secret, size_t len, char *error,
     }
     if (!key)
         snprintf(error, error_size, "out of memory");
-    else
-        jwt_key_use_once(key);
-    return key;
+    return usable(key, error, error_size);
 }
 
 // An exponent of 1 would make every message its own signature.
@@ -89,8 +96,7 @@ struct jwt_key *jwt_key_from_public(EVP_PKEY *pkey, char *error, size_t error_si
     }
     key->algorithms = algorithms;
     key->pkey = pkey;
-    jwt_key_use_once(key);
-    return key;
+    return usable(key, error, error_size);
 }
 
 static EVP_PKEY *read_certificate(BIO *bio)

@@ -4,6 +4,7 @@
 #include <openssl/ecdsa.h>
 #include <openssl/err.h>
 #include <openssl/rsa.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "gateway/auth/jwt_key_private.h"
@@ -92,12 +93,20 @@ enum token_verdict jwt_key_check(const struct jwt_key *key, const struct jwt *jw
     return len ? verify_public(key, jwt, der, len) : TOKEN_NO_MEMORY;
 }
 
-void jwt_key_use_once(const struct jwt_key *key)
+bool jwt_key_use_once(const struct jwt_key *key, char *error, size_t error_size)
 {
     for (unsigned i = 0; i < JWT_ALGORITHM_COUNT; i++) {
         const struct jwt none = {
             .text = "", .algorithm = (enum jwt_algorithm)i, .signature_len = ES256_SIGNATURE};
-        if (key->algorithms & JWT_BIT(i))
-            (void)jwt_key_check(key, &none);
+        if (!(key->algorithms & JWT_BIT(i)) || jwt_key_check(key, &none) == TOKEN_SIGNATURE)
+            continue;
+        if (key->pkey && EVP_PKEY_is_a(key->pkey, "RSA-PSS"))
+            snprintf(
+                error, error_size,
+                "its parameters exclude PS256, which has SHA-256, MGF1 with SHA-256 and a salt of 32 bytes");
+        else
+            snprintf(error, error_size, "out of memory");
+        return false;
     }
+    return true;
 }
