@@ -14,7 +14,6 @@
 #include "gateway/fanout/revocations.h"
 #include "gateway/redis/commands.h"
 
-#define PATTERN REVOKED_KEYS "*"
 #define STEP "1000" // keys of any name that Redis looks at for one command
 #define CURSOR_MAX 24u
 #define RETRY_MS 60000u
@@ -54,8 +53,9 @@ static void walk_end(struct walk *w, const char *fault)
 
 static bool send_scan(const struct command *c, struct redis_conn *conn)
 {
+    static const char pattern[] = REVOKED_KEYS "*";
     const struct walk *w = container_of(c, struct walk, command);
-    const char *argv[] = {"SCAN", w->cursor, "MATCH", PATTERN, "COUNT", STEP};
+    const char *argv[] = {"SCAN", w->cursor, "MATCH", pattern, "COUNT", STEP};
     return redis_conn_send(conn, 6, argv, NULL);
 }
 
