@@ -46,6 +46,7 @@
     X(TOKENS_AUDIENCE, "tokens_refused_total", "reason=\"audience\"", "counter", "")                         \
     X(TOKENS_CLAIMS, "tokens_refused_total", "reason=\"claims\"", "counter", "")                             \
     X(TOKENS_NO_MEMORY, "tokens_refused_total", "reason=\"no_memory\"", "counter", "")                       \
+    X(TICKETS_FAILED, "tickets_failed_total", "", "counter", "Tickets that could not be signed")             \
     X(MESSAGES_RECEIVED, "messages_received_total", "", "counter", "Messages received from Redis")           \
     X(MESSAGE_BYTES, "message_bytes_total", "", "counter", "Payload bytes received from Redis")              \
     X(DROPPED_TOO_LARGE, "messages_dropped_total", "reason=\"too_large\"", "counter", "Messages dropped")    \
