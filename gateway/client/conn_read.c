@@ -124,6 +124,16 @@ static void refuse_plain_http(struct conn *c)
     answer_problem(c, &req, 400, "This port speaks TLS: use https:// in the place of http://.");
 }
 
+// Plain bytes that a record may have: what is more than a client may still send ends the connection when its header has
+// come, so that hardly more than that is ever kept of a record.
+static size_t record_max(const struct conn *c)
+{
+    if (c->state <= CONN_HEAD)
+        return TLS_RECORD_MAX;
+    size_t used = c->state == CONN_STREAM ? c->discarded : 0;
+    return used < NOISE_MAX ? NOISE_MAX - used : 0;
+}
+
 static void take_encrypted(struct conn *c, const char *bytes, size_t len)
 {
     char plain[TLS_RECORD_MAX];
@@ -138,7 +148,7 @@ static void take_encrypted(struct conn *c, const char *bytes, size_t len)
         conn_tls_feed(c, bytes, len);
     else if (!conn_tls_handshake(c, bytes, len))
         goto end;
-    while (c->state < CONN_FINISHING && (n = conn_tls_read(c, plain, sizeof plain)) > 0)
+    while (c->state < CONN_FINISHING && (n = conn_tls_read(c, plain, record_max(c))) > 0)
         take(c, plain, n);
 end:
     conn_tls_end_feed(c);

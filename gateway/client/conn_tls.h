@@ -11,6 +11,7 @@ struct conn_tls {
     struct conn conn; // first: freed by that pointer; conn.is_tls
     // NULL: before the first byte, and again once nothing is encrypted any more (plain HTTP, LINGER, CLOSED).
     struct tls_stream *stream;
+    uint32_t counted; // of context->tls_bytes
 };
 
 // True where the bytes of this connection are encrypted, or will be.
@@ -33,9 +34,10 @@ bool conn_tls_must_wait(struct conn *c);
 bool conn_tls_handshake(struct conn *c, const char *bytes, size_t len);
 // After the handshake: bytes that came (borrowed until conn_tls_end_feed).
 void conn_tls_feed(struct conn *c, const char *bytes, size_t len);
-// Plain bytes of those that came. 0: that was all, or the connection was closed.
+// Plain bytes of one record of those that came. 0: that was all, or the connection was closed: also because a record
+// began with more than `size` of them.
 size_t conn_tls_read(struct conn *c, char *bytes, size_t size);
-// What was not read is thrown away.
+// What was not read is thrown away, but for the begin of a record.
 void conn_tls_end_feed(struct conn *c);
 // The connection goes on without encryption: the client sent plain HTTP.
 void conn_tls_give_up(struct conn *c);
