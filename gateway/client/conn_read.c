@@ -7,6 +7,7 @@
 #include "common/log.h"
 #include "gateway/client/answer.h"
 #include "gateway/client/conn_tls.h"
+#include "gateway/client/handshake_queue.h"
 #include "gateway/client/conn_proxy.h"
 #include "gateway/client/request.h"
 
@@ -163,15 +164,9 @@ static void read_end(struct conn *c, enum close_reason reason)
     conn_close(c, reason);
 }
 
-void conn_read(struct conn *c)
+static void read_bytes(struct conn *c)
 {
-    if (c->state == CONN_PROXY)
-        conn_proxy_read(c);
-    if (c->state == CONN_PROXY || c->state == CONN_CLOSED)
-        return;
     char bytes[HTTP_HEAD_MAX];
-    if (c->state == CONN_HANDSHAKE && conn_tls_must_wait(c))
-        return;
     ssize_t n = recv(c->io.fd, bytes, sizeof bytes, 0);
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
         return;
@@ -183,4 +178,24 @@ void conn_read(struct conn *c)
         take_encrypted(c, bytes, (size_t)n);
     else
         take(c, bytes, (size_t)n);
+}
+
+void conn_read(struct conn *c)
+{
+    if (c->state == CONN_PROXY) {
+        conn_proxy_read(c);
+        if (c->state != CONN_HEAD) // of a handshake nothing may have come
+            return;
+    }
+    if (c->state == CONN_HANDSHAKE)
+        handshake_queue_add(c);
+    else
+        read_bytes(c);
+}
+
+void conn_read_handshakes(struct client_context *cx)
+{
+    handshake_queue_begin(&cx->handshakes);
+    for (struct conn *c; (c = handshake_queue_next(cx));)
+        read_bytes(c);
 }

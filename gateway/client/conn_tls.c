@@ -9,10 +9,6 @@
 #include "common/container_of.h"
 #include "common/log.h"
 
-// Time that a turn of the loop may spend on handshakes before others wait for the next turn: what an open
-// stream may wait beside the handshake that is being worked on. Each turn makes progress with at least one.
-#define HANDSHAKES_NS_PER_TURN 2000000u
-
 static struct conn_tls *conn_tls_of(const struct conn *c)
 {
     assert(c->is_tls);
@@ -51,15 +47,6 @@ static void count_bytes(struct conn *c)
     tls->counted = (uint32_t)bytes;
 }
 
-bool conn_tls_must_wait(struct conn *c)
-{
-    struct client_context *cx = conn_context(c);
-    if (cx->handshakes_ns < HANDSHAKES_NS_PER_TURN)
-        return false;
-    counter_add(cx->counters, COUNTER_TLS_POSTPONED, 1);
-    return true;
-}
-
 static void handshake_done(struct conn *c)
 {
     struct client_context *cx = conn_context(c);
@@ -94,7 +81,7 @@ bool conn_tls_handshake(struct conn *c, const char *bytes, size_t len)
     tls_stream_feed(tls->stream, bytes, len);
     ssize_t result = tls_stream_handshake(tls->stream);
     count_bytes(c);
-    cx->handshakes_ns += clock_monotonic_ns() - began_ns;
+    cx->handshakes.spent_ns += clock_monotonic_ns() - began_ns;
     if (result == 0)
         handshake_done(c);
     else if (result != TRANSPORT_WAIT_READ)

@@ -26,9 +26,6 @@ static inline bool conn_tls_is_begun(const struct conn *c)
     return c->is_tls && ((const struct conn_tls *)c)->stream;
 }
 
-// True where this turn of the loop has spent its time for handshakes: the rest waits for the next turn, so
-// that open streams do not wait for any number of new clients. Counts it.
-bool conn_tls_must_wait(struct conn *c);
 // HANDSHAKE: goes on with it, by bytes that came (borrowed until conn_tls_end_feed). True when it is done: HEAD
 // begins. A client that fails is closed.
 bool conn_tls_handshake(struct conn *c, const char *bytes, size_t len);

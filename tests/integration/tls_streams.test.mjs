@@ -219,7 +219,7 @@ test('a record that is longer than what a stream may still send ends it at its h
         const streams = await Promise.all(Array.from({ length: 20 }, () => rawStream(scope, gateway, maxVersion)));
         for (const raw of streams) raw.write(Buffer.concat([Buffer.from([23, 3, 3, 0x10, 0]), Buffer.alloc(4000)]));
         await until('what came is counted', async () => (await gateway.metric('connection_bytes')) > 20 * 4096);
-        assert.ok((await gateway.metric('connection_bytes')) < 20 * 11_000);
+        await until('no more than that', async () => (await gateway.metric('connection_bytes')) < 20 * 11_000);
         streams.forEach((raw) => raw.destroy());
         await gateway.metricIs('connections', 0);
     }
@@ -231,9 +231,8 @@ test('an encrypted record that a slow client does not take is counted as memory 
     const raws = await Promise.all(VERSIONS.map((maxVersion) => rawStream(scope, gateway, maxVersion)));
     raws.forEach((raw) => raw.encrypted.pause());
     await until('memory of an idle stream', async () => (await gateway.metric('connection_bytes')) < 20_000);
-    await until('bytes that wait', async () => {
+    await until('what waits encrypted is counted', async () => {
         await redis.publishAll(Array.from({ length: 10 }, () => ['a', 'x'.repeat(20_000)]));
-        return (await gateway.metric('queued_bytes')) > 100_000;
+        return (await gateway.metric('connection_bytes')) > 20_000;
     });
-    await until('what waits encrypted is counted', async () => (await gateway.metric('connection_bytes')) > 20_000);
 });
