@@ -13,6 +13,9 @@
 
 // The most memory that OpenSSL takes for a handshake (docs/performance.md).
 #define OPENSSL_BYTES 75000u
+// Bytes that a client may send in its handshake: a hello is some KiB at most, a chain of certificates seldom 10. OpenSSL
+// would keep a hello of 128 KiB.
+#define HANDSHAKE_BYTES_MAX 32768u
 
 // What OpenSSL tells in the handshake, for the records after it.
 struct secrets {
@@ -21,6 +24,7 @@ struct secrets {
     // Records that are encrypted with the keys of the records after the handshake: with TLS 1.3 those that were sent
     // behind the server's Finished, with TLS 1.2 those behind ChangeCipherSpec.
     uint64_t sent, received;
+    size_t taken; // bytes of the client
 };
 
 struct tls_stream {
@@ -34,14 +38,15 @@ struct tls_stream {
     bool is_resumed;
 };
 
-// The bytes below OpenSSL: reads what was fed; writes to the wire, and never has to wait.
+// The bytes below OpenSSL, in the handshake: reads what was fed; writes to the wire, and never has to wait.
 
 static int on_bio_read(BIO *bio, char *out, size_t size, size_t *n)
 {
     struct tls_stream *t = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
-    *n = tls_wire_take(&t->wire, out, size);
-    if (*n == 0)
+    *n = t->secrets->taken <= HANDSHAKE_BYTES_MAX ? tls_wire_take(&t->wire, out, size) : 0;
+    t->secrets->taken += *n;
+    if (*n == 0 && t->secrets->taken <= HANDSHAKE_BYTES_MAX)
         BIO_set_retry_read(bio);
     return *n > 0;
 }

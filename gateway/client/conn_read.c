@@ -195,7 +195,7 @@ void conn_read(struct conn *c)
 
 void conn_read_handshakes(struct client_context *cx)
 {
-    handshake_queue_begin(&cx->handshakes);
+    handshake_queue_begin(cx);
     for (struct conn *c; (c = handshake_queue_next(cx));)
         read_bytes(c);
 }

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "common/memory.h"
 #include "gateway/client/connect_rate.h"
 
 // Time that a turn of the loop may spend on handshakes before others wait for the next turn: what an open
@@ -38,8 +39,24 @@ static void leave_list(struct handshake *h)
     h->list = NULL;
 }
 
-void handshake_queue_begin(struct handshake_queue *q)
+static void fail(struct conn *c, enum counter why, enum close_reason reason)
 {
+    counter_add(conn_context(c)->counters, why, 1);
+    conn_close(c, reason);
+}
+
+// Where all places are taken, the client that has had one here longest makes way, if that is long enough.
+static void make_place(struct client_context *cx)
+{
+    struct handshake *oldest = TAILQ_FIRST(&cx->handshakes.begun);
+    if (oldest && !oldest->list && cx->now_ms - oldest->since_ms >= PATIENCE_MS &&
+        limits_handshakes_full(cx->limits))
+        fail(oldest->conn, COUNTER_TLS_FAILED_CROWDED, CLOSE_EVICTED);
+}
+
+void handshake_queue_begin(struct client_context *cx)
+{
+    struct handshake_queue *q = &cx->handshakes;
     q->spent_ns = 0;
     q->must_go_on = false;
     for (struct handshake *h; (h = TAILQ_FIRST(&q->arrived));) {
@@ -47,12 +64,7 @@ void handshake_queue_begin(struct handshake_queue *q)
         h->list = h->has_place ? &q->answers : &q->fresh;
         TAILQ_INSERT_TAIL(h->list, h, in_list);
     }
-}
-
-static void fail(struct conn *c, enum counter why, enum close_reason reason)
-{
-    counter_add(conn_context(c)->counters, why, 1);
-    conn_close(c, reason);
+    make_place(cx); // for another loop, too, that may have none at all
 }
 
 // Whether the address of a client that is no proxy may begin one more.
@@ -79,6 +91,7 @@ static struct handshake *create(struct conn *c)
     }
     h->conn = c;
     h->since_ms = conn_context(c)->now_ms;
+    conn_context(c)->tls_bytes += memory_block(sizeof *h);
     return h;
 }
 
@@ -95,20 +108,13 @@ void handshake_queue_add(struct conn *c)
     ev_io_stop(cx->loop, &c->io);
 }
 
-// A place for `h`; that of the client that has had one longest, where that is long enough. False: none for now.
+// A place for `h`. False: none for now.
 static bool take_place(struct client_context *cx, struct handshake *h)
 {
-    struct handshake_queue *q = &cx->handshakes;
-    struct handshake *oldest = TAILQ_FIRST(&q->begun);
-    bool entered = limits_enter_handshake(cx->limits);
-    if (!entered && oldest && cx->now_ms - oldest->since_ms >= PATIENCE_MS) {
-        assert(!oldest->list); // answers go first
-        fail(oldest->conn, COUNTER_TLS_FAILED_CROWDED, CLOSE_EVICTED);
-        entered = limits_enter_handshake(cx->limits);
-    }
-    if (!entered)
+    make_place(cx);
+    if (!limits_enter_handshake(cx->limits))
         return false;
-    TAILQ_INSERT_TAIL(&q->begun, h, in_begun);
+    TAILQ_INSERT_TAIL(&cx->handshakes.begun, h, in_begun);
     h->has_place = true;
     h->since_ms = cx->now_ms;
     return true;
@@ -154,5 +160,6 @@ void handshake_queue_leave(struct conn *c)
         TAILQ_REMOVE(&cx->handshakes.begun, h, in_begun);
         limits_leave_handshake(cx->limits);
     }
+    cx->tls_bytes -= memory_block(sizeof *h);
     free(h);
 }

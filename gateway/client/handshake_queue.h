@@ -11,7 +11,7 @@
 
 void handshake_queue_init(struct handshake_queue *q);
 // All that is ready in this turn of the loop has been added: handshakes have their time.
-void handshake_queue_begin(struct handshake_queue *q);
+void handshake_queue_begin(struct client_context *cx);
 // Bytes have come for `c`, in HANDSHAKE: its socket is not watched until handshake_queue_next gives it. Closes a
 // connection whose address begins too many, or for which there is no memory.
 void handshake_queue_add(struct conn *c);

@@ -45,10 +45,20 @@ bool limits_crowded(const struct limits *l)
     return atomic_load(&l->streams) + atomic_load(&l->streamless) > l->max_sockets;
 }
 
-bool limits_enter_handshake(struct limits *l)
+static uint64_t handshakes_max(const struct limits *l)
 {
     uint64_t share = l->max_sockets / HANDSHAKES_SHARE;
-    if (atomic_fetch_add(&l->handshakes, 1) < (share > HANDSHAKES_MIN ? share : HANDSHAKES_MIN))
+    return share > HANDSHAKES_MIN ? share : HANDSHAKES_MIN;
+}
+
+bool limits_handshakes_full(const struct limits *l)
+{
+    return atomic_load(&l->handshakes) >= handshakes_max(l);
+}
+
+bool limits_enter_handshake(struct limits *l)
+{
+    if (atomic_fetch_add(&l->handshakes, 1) < handshakes_max(l))
         return true;
     limits_leave_handshake(l);
     return false;

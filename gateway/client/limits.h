@@ -29,3 +29,4 @@ bool limits_crowded(const struct limits *l);
 // at least 32. OpenSSL takes up to 75 KB for each. Any thread.
 bool limits_enter_handshake(struct limits *l);
 void limits_leave_handshake(struct limits *l);
+bool limits_handshakes_full(const struct limits *l);

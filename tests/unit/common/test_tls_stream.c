@@ -453,6 +453,17 @@ TEST_EACH(what_is_no_tls_fails_with_a_reason, junk)
     ck_assert_ptr_nonnull(tls_stream_error(ours));
 }
 
+// A hello that is longer than any, in records that are as long as they may be.
+TEST(a_client_that_sends_too_much_in_its_handshake_is_lost)
+{
+    static char record[5 + 16384] = "\x16\x03\x01\x40\x00\x01\x01\xff\xff\x03\x03";
+    tls_stream_feed(ours, record, sizeof record);
+    ck_assert_int_eq(tls_stream_handshake(ours), TRANSPORT_WAIT_READ);
+    tls_stream_feed(ours, record, sizeof record);
+    ck_assert_int_eq(tls_stream_handshake(ours), TRANSPORT_LOST);
+    ck_assert_int_eq(tls_stream_failure(ours), TLS_FAILURE_OTHER);
+}
+
 TEST(a_client_of_http_2_alone_fails_for_the_protocol)
 {
     ck_assert_int_eq(SSL_set_alpn_protos(theirs, (const unsigned char *)"\x02h2", 3), 0);
