@@ -41,8 +41,8 @@ struct gateway {
     struct config config;
     struct replay_budget replay_budget;
     struct client_settings client;
-    struct revocations *revocations;   // NULL: nothing can be revoked
-    struct connect_rate *connect_rate; // NULL: off
+    struct revocations *revocations;                    // NULL: nothing can be revoked
+    struct connect_rate *connect_rate, *handshake_rate; // NULL: off
     struct status status;
     struct counters counters; // of the main thread
     struct ev_loop *loop;
@@ -181,6 +181,7 @@ static void fill_settings(struct gateway *g)
         .user_cap = {.max = replaces && c->tier_cap > 0 ? 0 : c->max_per_user, .replace_oldest = replaces},
         .address_cap = {.max = c->max_per_ip},
         .connect_rate = g->connect_rate,
+        .handshake_rate = g->handshake_rate,
         .proxy_protocol = (enum proxy_version)c->proxy_protocol,
         .trusted = c->trusted,
         .vouched = {.channels = c->channels_header, .subject = c->subject_header},
@@ -249,9 +250,12 @@ static bool create_connect_rate(struct gateway *g)
     const struct config *c = &g->config;
     if (c->connect_rate == 0)
         return true;
-    g->connect_rate = connect_rate_create((uint32_t)c->connect_rate,
-                                          (uint32_t)(c->connect_burst ? c->connect_burst : c->connect_rate));
-    return g->connect_rate != NULL;
+    uint32_t rate = (uint32_t)c->connect_rate;
+    uint32_t burst = (uint32_t)(c->connect_burst ? c->connect_burst : c->connect_rate);
+    g->connect_rate = connect_rate_create(rate, burst);
+    if (c->tls)
+        g->handshake_rate = connect_rate_for_handshakes(rate, burst);
+    return g->connect_rate && (g->handshake_rate || !c->tls);
 }
 
 static bool create_rebalance(struct gateway *g)
@@ -371,6 +375,7 @@ static void gateway_teardown(struct gateway *g)
     users_destroy(g->client.users);
     revocations_destroy(g->revocations);
     connect_rate_destroy(g->connect_rate);
+    connect_rate_destroy(g->handshake_rate);
     mailbox_destroy(g->inbox);
     drain_unwatch(&g->drain);
     if (g->loop)
