@@ -70,7 +70,7 @@ else
   Q       := @
 endif
 
-.PHONY: all run test chaos torture test-unit unit-programs fuzz fuzz-programs run-fuzz-programs bench bench-publish bench-programs install uninstall format lint clean help
+.PHONY: all run test chaos torture rolling test-unit unit-programs fuzz fuzz-programs run-fuzz-programs bench bench-publish bench-fronts bench-programs install uninstall format lint clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -168,6 +168,14 @@ torture:
 test-unit: unit-programs
 	@tests/run-unit $(UNIT_BIN)
 
+# Deploys in full size, on the plain build: a rolling restart, and all gateways killed, behind each front.
+rolling: all
+	@sh deploy/local/dependencies build run test
+	@for node in tests/node_modules/node-linux-*/bin/node node; do [ -x "$$node" ] && break; done; \
+	  ulimit -n "$$(ulimit -Hn)"; PATH=$$PATH:/usr/local/sbin:/usr/sbin:/sbin SSE_BUILD=$(BUILD) ROLLING_STREAMS=$(or $(STREAMS),6000) \
+	  ROLLING_WINDOW=$(or $(WINDOW),10) ROLLING_TABS=$(or $(TABS),8) ROLLING_RATE=0.25 ROLLING_RETRY=$(or $(RETRY),2s) \
+	  "$$node" --test --test-concurrency=1 --test-reporter=spec tests/e2e/rolling_*.test.mjs
+
 # What is measured against the gateway, and what measures.
 $(BUILD)/bench/load: $(patsubst %,$(BUILD)/tests/bench/%.o,load load_streams load_publish histogram) $(LIB)
 	@mkdir -p $(@D)
@@ -190,6 +198,13 @@ bench-publish:
 	@sh deploy/local/dependencies build run bench
 	@for node in tests/node_modules/node-linux-*/bin/node node; do [ -x "$$node" ] && break; done; \
 	  exec "$$node" tests/bench/publish.mjs
+
+# What NGINX, HAProxy and Caddy cost beside the gateway behind them: about three minutes. Writes the table of docs/balancing.md.
+bench-fronts: bench-programs
+	@sh deploy/local/dependencies build run bench
+	@ulimit -Sn $$(ulimit -Hn); PATH=$$PATH:/usr/local/sbin:/usr/sbin:/sbin; \
+	  for node in tests/node_modules/node-linux-*/bin/node node; do [ -x "$$node" ] && break; done; \
+	  exec "$$node" tests/bench/fronts.mjs $(ARGS)
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
@@ -240,8 +255,10 @@ help:
 	  'make lint        rooms, clang-format, shellcheck, cppcheck, clang-tidy' \
 	  'make bench       the gateway beside its peers, measured in turn; QUICK=1: under two minutes' \
 	  'make bench-publish   durable events a second in Redis beside plain PUBLISH' \
+	  'make bench-fronts    what NGINX, HAProxy and Caddy cost beside the gateway behind them' \
 	  'make chaos       TIME=60 SEED=random SHAPE=single|sentinel|cluster: faults of all kinds, and what clients saw of them' \
 	  'make torture     ONLY=malloc,send: one call fails, everything else works, and what clients saw of it' \
+	  'make rolling     STREAMS=6000 WINDOW=10: a rolling restart, and all gateways killed, behind NGINX and HAProxy, with tabs of browsers' \
 	  'make fuzz        TIME=60: every fuzzer for that many seconds' \
 	  'make clean       takes build/ away' \
 	  'SANITIZER=address or thread with any of them: built under build/SANITIZER; V=1: whole commands'

@@ -170,6 +170,7 @@ static void fill_settings(struct gateway *g)
         .max_channels = c->max_channels,
         .heartbeat_ms = (uint32_t)c->heartbeat_ms,
         .retry_ms = (uint32_t)c->retry_ms,
+        .max_stream_age_ms = c->max_stream_age_ms,
         .queue_limit = c->queue_limit,
         .replay_budget = &g->replay_budget,
         .durable_named = c->durable_named,
@@ -194,6 +195,8 @@ static bool create_workers(struct gateway *g)
     for (size_t i = 0; i < c->workers; i++) {
         struct worker_settings settings = {
             .index = (unsigned)i,
+            .worker_count = (unsigned)c->workers,
+            .drain_window_ms = c->drain_window_ms,
             .client = &g->client,
             .hooks = {.refuse = on_refuse, .pages = process_pages, .ctx = &g->status},
             .limits = &g->status.limits,
@@ -312,7 +315,10 @@ static bool enter_sandbox(const struct gateway *g)
 
 static bool gateway_start(struct gateway *g)
 {
-    if (!drain_watch(&g->drain, g->loop, &g->status, g->config.drain_timeout_ms)) {
+    const struct drain_times times = {.delay_ms = g->config.drain_delay_ms,
+                                      .window_ms = g->config.drain_window_ms,
+                                      .timeout_ms = g->config.drain_timeout_ms};
+    if (!drain_watch(&g->drain, g->loop, &g->status, &times)) {
         log_error("main", "cannot start: out of memory or descriptors");
         return false;
     }
@@ -376,7 +382,10 @@ static int gateway_run(struct gateway *g)
 static int gateway_serve(struct gateway *g)
 {
     log_setup((enum log_level)g->config.log_level, (enum log_format)g->config.log_format, g->config.name);
-    drain_ignore_signals();
+    if (!drain_hold_signals()) {
+        log_error("main", "cannot start: signals cannot be held back");
+        return EXIT_FAILURE;
+    }
     sandbox_keep_privileges();
     fatal_setup();
     if (!log_start(g->config.log_buffer)) {

@@ -3,7 +3,8 @@
 // the two is
 //
 //      client_context < lease < conn, conn_tls < answer, slow_client, conn_proxy, walk < stream
-//          < admission, admission_asks, revocation, lease_renewal < ticket_request, request < conn_read < client_loop
+//          < end_some, admission, admission_asks, revocation, lease_renewal < ticket_request, request < conn_read,
+//          client_drain < client_loop
 //
 // and each includes what stands before it alone, or beside it up to the next "<".
 #pragma once
@@ -81,10 +82,13 @@ struct client_context {
     struct conn *closing;
     struct id_table conns;       // every connection
     struct conn_list streamless; // connections that have not joined the hub; idle longest first
+    size_t streams;              // connections in state STREAM
+    struct id_shuffle ending;    // of `conns`, for streams that are ended in random order
     bool draining;
     bool coalesce;                 // more frames follow in this turn: collect them, and write once
     uint64_t now_ms;               // of this turn: precise enough for heartbeats, and no clock call per write
     uint64_t random;               // state for jitter
+    uint64_t age_seed;             // spreads the ages that streams reach
     uint64_t handshakes_ns;        // time that handshakes of TLS took in this turn
     struct tls_crypt *crypt;       // made with the first encrypted connection
     size_t tls_bytes;              // memory of encrypted connections
@@ -95,3 +99,6 @@ struct client_context {
 };
 
 #define SCRATCH_SIZE 65536u
+// While draining, a connection on which no request has begun has this long to send one (it gets a refusal) or
+// is closed.
+#define DRAIN_IDLE_MS 1000u

@@ -15,6 +15,7 @@
 #include "gateway/client/conn_proxy.h"
 #include "gateway/client/conn_read.h"
 #include "gateway/client/conn_tls.h"
+#include "gateway/client/end_some.h"
 #include "gateway/client/lease_renewal.h"
 #include "gateway/client/request.h"
 #include "gateway/client/revocation.h"
@@ -25,9 +26,6 @@
 // A tick that comes more than this after the one before it shows that the loop was slow, not the clients.
 #define LATE_MS 1000u
 #define LATE_GRACE_MS 1000u
-// While draining, a connection on which no request has begun has this long to send one (it gets a refusal) or
-// is closed.
-#define DRAIN_IDLE_MS 1000u
 // Frames per turn for lagging streams: a fraction of a millisecond, so that live events need not wait.
 #define FEED_BUDGET 256u
 // Frames or bytes that a lagging stream collects before they leave in one write: far below --queue-limit,
@@ -236,6 +234,7 @@ bool client_loop_init(struct client_loop *l, const struct client_loop_setup *set
     if (cx->settings->ticket_keys)
         cx->routes[2] = ticket_route();
     cx->random = jitter_seed();
+    cx->age_seed = jitter_next(&cx->random);
     cx->now_ms = clock_monotonic_ms();
     cx->policy = cx->settings->policy;
     cx->policy.date = cx->date;
@@ -284,6 +283,7 @@ void client_loop_deinit(struct client_loop *l)
     ev_prepare_stop(cx->loop, &l->end_of_turn);
     ev_timer_stop(cx->loop, &l->tick);
     ev_idle_stop(cx->loop, &l->feeding);
+    client_drain_stop(&l->drain);
     assert(TAILQ_EMPTY(&cx->streamless));
     id_table_deinit(&cx->conns);
     assert(cx->wheel.count == 0);
@@ -382,6 +382,16 @@ void client_loop_end_stream(struct client_loop *l, uint64_t id, enum close_reaso
         admission_end(c, reason, "This stream was ended before it opened; try again.");
 }
 
+size_t client_loop_streams(const struct client_loop *l)
+{
+    return l->context.streams;
+}
+
+size_t client_loop_end_some(struct client_loop *l, size_t n, uint64_t min_age_ms, enum close_reason reason)
+{
+    return end_some_streams(&l->context, n, min_age_ms, reason);
+}
+
 void client_loop_answer(struct client_loop *l, struct question *q)
 {
     struct client_context *cx = &l->context;
@@ -403,16 +413,9 @@ void client_loop_recheck(struct client_loop *l)
     lease_renewal_begin(&l->context);
 }
 
-void client_loop_drain(struct client_loop *l)
+void client_loop_drain(struct client_loop *l, const struct drain_plan *plan)
 {
-    struct client_context *cx = &l->context;
-    cx->draining = true;
-    size_t cursor = 0;
-    for (struct conn *c; (c = id_table_next(&cx->conns, &cursor));) {
-        admission_end(c, CLOSE_DRAIN, DRAINING);
-        if (c->state <= CONN_HEAD)
-            conn_set_deadline(c, DRAIN_IDLE_MS);
-    }
+    client_drain_begin(&l->drain, &l->context, plan);
 }
 
 bool client_loop_is_drained(const struct client_loop *l)

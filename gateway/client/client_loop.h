@@ -6,6 +6,7 @@
 #pragma once
 
 #include "gateway/client/client_context.h"
+#include "gateway/client/client_drain.h"
 
 struct client_loop {
     struct client_context context;
@@ -14,6 +15,7 @@ struct client_loop {
     ev_timer tick;
     uint64_t last_tick_ms;
     bool is_late; // this tick
+    struct client_drain drain;
 };
 
 #define CLIENT_LOOP_MAIN 65535u // index of the loop that serves the admin listener
@@ -51,15 +53,22 @@ void client_loop_flush(struct client_loop *l);
 // not opened yet, refuses it. No effect on a connection that is gone.
 void client_loop_end_stream(struct client_loop *l, uint64_t id, enum close_reason reason);
 
+// Streams that are open and are not being ended.
+size_t client_loop_streams(const struct client_loop *l);
+// Ends up to `n` open streams, in random order, that were opened at least `min_age_ms` ago, each with whole events, a
+// jittered retry of its own and a clean last chunk. Returns how many: fewer where there are fewer, or where so few of
+// the connections are such streams that they were not met in a bounded time; call again then.
+size_t client_loop_end_some(struct client_loop *l, size_t n, uint64_t min_age_ms, enum close_reason reason);
+
 // The answer to a question (taken) of hooks.ask; or a revocation, which nobody asked about.
 void client_loop_answer(struct client_loop *l, struct question *q);
 // The connection to Redis was lost, and revocations and leases may have been: asks about every stream whose principal
 // may be revoked, and renews all leases.
 void client_loop_recheck(struct client_loop *l);
 
-// Ends every stream with whole events, its own jittered retry and a clean last chunk; from now on new
-// requests are refused.
-void client_loop_drain(struct client_loop *l);
+// Ends the streams with whole events, each with its own jittered retry and a clean last chunk, in random order as
+// `plan` says; events are delivered to those that are still open. From now on requests for streams are refused.
+void client_loop_drain(struct client_loop *l, const struct drain_plan *plan);
 // True once client_loop_drain was called and the last connection is gone.
 bool client_loop_is_drained(const struct client_loop *l);
 

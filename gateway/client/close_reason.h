@@ -10,6 +10,7 @@
     X(REPLACED, "replaced")                                                                                  \
     X(REVOKED, "revoked")                                                                                    \
     X(EXPIRED, "expired")                                                                                    \
+    X(AGE, "age")                                                                                            \
     X(SLOW, "slow")                                                                                          \
     X(ANSWERED, "answered")                                                                                  \
     X(BAD_REQUEST, "bad_request")                                                                            \

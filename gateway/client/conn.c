@@ -170,6 +170,7 @@ static void leave_tier(struct conn *c)
 
 void conn_set_state(struct conn *c, enum conn_state next)
 {
+    struct client_context *cx = conn_context(c);
     assert(is_legal_move(c->state, next));
     if (next >= CONN_FINISHING) {
         leave_users(c);
@@ -181,7 +182,11 @@ void conn_set_state(struct conn *c, enum conn_state next)
         free(c->admission);
     else if (c->state == CONN_WAITING)
         free(c->origin);
-    c->discarded = 0; // whatever of the union was used
+    if (c->state == CONN_STREAM)
+        cx->streams--;
+    else if (next == CONN_STREAM)
+        cx->streams++;
+    c->give_up_ms = 0; // whatever of the union was used
     c->state = (uint8_t)next;
 }
 

@@ -67,8 +67,11 @@ struct conn {
         struct conn_head *head;      // PROXY, HEAD: or NULL
         struct admission *admission; // ADMITTING: while a step is pending; or NULL
         char *origin;                // WAITING: the Origin header, for the answer; or NULL
-        uint64_t discarded;          // STREAM: bytes the client sent although nothing more is read
-        uint64_t give_up_ms;         // FINISHING: closed then, even if it makes progress
+        struct {                     // STREAM
+            uint32_t discarded;      // bytes the client sent although nothing more is read
+            uint32_t opened_tick;    // of the wheel, when the stream was opened
+        };
+        uint64_t give_up_ms; // FINISHING: closed then, even if it makes progress
     };
     uint64_t serial : CONN_SERIAL_BITS; // in context->conns; see conn_id
     uint8_t state : 4;                  // enum conn_state

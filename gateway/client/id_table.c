@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "common/jitter.h"
 #include "common/memory.h"
 
 #define INITIAL_CAPACITY 64u
@@ -78,6 +79,30 @@ void *id_table_next(const struct id_table *t, size_t *cursor)
             return thing;
     }
     return NULL;
+}
+
+// One to one on the numbers below `capacity`, a power of two: adding, multiplying by an odd number, and xor with
+// own higher bits can all be undone.
+static size_t shuffled(const struct id_shuffle *s, size_t at)
+{
+    size_t mask = s->capacity - 1;
+    unsigned half = (unsigned)(__builtin_ctzll(s->capacity) + 1) / 2;
+    uint64_t key = s->key;
+    for (int round = 0; round < 4; round++) {
+        at = (at * (size_t)(key | 1) + (size_t)(key >> 32)) & mask;
+        at ^= at >> half;
+        key = key * 0x9e3779b97f4a7c15ull + 0x2545f4914f6cdd1dull;
+    }
+    return at;
+}
+
+void *id_table_draw(const struct id_table *t, struct id_shuffle *s, uint64_t *random)
+{
+    if (t->capacity == 0)
+        return NULL;
+    if (s->capacity != t->capacity || s->at == s->capacity)
+        *s = (struct id_shuffle){.key = jitter_next(random), .capacity = t->capacity};
+    return t->slots[shuffled(s, s->at++)];
 }
 
 size_t id_table_bytes(const struct id_table *t)

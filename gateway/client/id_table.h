@@ -2,7 +2,8 @@
 // pointer. Ids count up from 1 and none is given twice. Pure, not thread-safe.
 //
 // A thing stands in the slot that the low bits of its id name. An id whose slot is taken is passed over and
-// never given out, so there are no collisions: finding reads one slot, and a slot costs one pointer.
+// never given out, so there are no collisions: finding reads one slot, and a slot costs one pointer. At least 7 of
+// 16 slots are taken unless things were removed since the table grew: it never shrinks.
 #pragma once
 
 #include <stdbool.h>
@@ -28,5 +29,14 @@ void *id_table_find(const struct id_table *t, uint64_t id);
 // Walks all things: start with *cursor = 0; NULL at the end. What is removed meanwhile, or added, may or may
 // not be met.
 void *id_table_next(const struct id_table *t, size_t *cursor);
+// A walk over the slots in a random order: all zero at first. Each lap has an order of its own.
+struct id_shuffle {
+    uint64_t key;    // of this lap's order
+    size_t capacity; // of the table, for which the order was made
+    size_t at;       // slots of this lap that were looked at
+};
+// Looks at the next slot of `s`; NULL where it is empty. A lap meets each thing once that is there throughout, unless
+// the table grows: a new lap begins then. `random`: state of common/jitter.h.
+void *id_table_draw(const struct id_table *t, struct id_shuffle *s, uint64_t *random);
 // Bytes that the table takes.
 size_t id_table_bytes(const struct id_table *t);

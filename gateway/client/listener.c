@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -16,6 +17,10 @@
 // client has made a whole socket by then and throws it away, which costs more than another turn.
 #define LONE_TURNS 16u
 #define PAUSE_S 0.2
+// From the moment that no new connection is let in to the close of the socket: a client whose last packet of the
+// handshake takes longer gets a reset.
+#define LAST_MS 250u
+#define LAST_LEAST_MS 10u
 
 // Accepts nothing for a moment. The log gets `problem`, a whole line, at most once a second.
 static void listener_pause(struct listener *l, const char *problem)
@@ -112,6 +117,12 @@ static void on_pause_over(struct ev_loop *loop, ev_timer *w, int events)
     ev_io_start(loop, &l->io);
 }
 
+static void on_last(struct ev_loop *loop, ev_timer *w, int events)
+{
+    (void)loop, (void)events;
+    listener_close(w->data);
+}
+
 void listener_start(struct listener *l, struct client_loop *clients, const struct listen_socket *socket)
 {
     assert(socket->fd >= 0);
@@ -120,21 +131,65 @@ void listener_start(struct listener *l, struct client_loop *clients, const struc
     ev_io_init(&l->io, on_acceptable, socket->fd, EV_READ);
     l->io.data = l;
     ev_timer_init(&l->pause, on_pause_over, 0., 0.);
-    l->pause.data = l;
+    ev_timer_init(&l->last, on_last, 0., 0.);
+    l->pause.data = l->last.data = l;
     ev_io_start(clients->context.loop, &l->io);
 }
 
 void listener_close(struct listener *l)
 {
-    if (!l->clients || l->io.fd < 0)
+    if (!listener_is_open(l))
         return;
     // Bounded: clients that come faster than this get the reset that they would get a moment later anyway.
     for (int i = 0; i < LISTEN_BACKLOG && listener_accept(l); i++)
         ;
     ev_io_stop(l->clients->context.loop, &l->io);
     ev_timer_stop(l->clients->context.loop, &l->pause);
+    ev_timer_stop(l->clients->context.loop, &l->last);
     (void)close(l->io.fd);
     if (l->reserve >= 0)
         (void)close(l->reserve);
     l->io.fd = -1;
+}
+
+// A connection that the kernel lets in after the last accept4() is reset by the close, and one whose handshake is not
+// done, too. So the socket gets a filter that drops each SYN (RFC 9293 section 3.5): what has begun comes to its end,
+// and a client that is late sends its SYN again, finds the socket closed, and is refused in the usual way. False where
+// the kernel takes no filter: the time in which a reset is possible is short then.
+static bool drop_new(int fd)
+{
+    // The flags of the TCP header, at which the filter's packet begins: SYN without ACK.
+    enum { FLAGS = 13, SYN = 0x02, ACK = 0x10 };
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, FLAGS),      BPF_STMT(BPF_ALU | BPF_AND | BPF_K, SYN | ACK),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYN, 0, 1), BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+    };
+    const struct sock_fprog program = {.len = sizeof code / sizeof *code, .filter = code};
+    return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0;
+}
+
+static bool is_unix(int fd)
+{
+    int domain = AF_UNSPEC;
+    socklen_t len = sizeof domain;
+    return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_UNIX;
+}
+
+void listener_retire(struct listener *l, uint64_t ms)
+{
+    if (!listener_is_open(l))
+        return;
+    if (is_unix(l->io.fd)) {
+        (void)shutdown(l->io.fd, SHUT_RD); // connect(2) is refused from now on; what is queued stays
+        listener_close(l);
+        return;
+    }
+    if (!drop_new(l->io.fd))
+        log_warn("listener",
+                 "connections that come in this moment may be reset: the kernel takes no filter: %s",
+                 strerror(errno));
+    ms = ms > LAST_MS ? LAST_MS : ms < LAST_LEAST_MS ? LAST_LEAST_MS : ms;
+    ev_timer_set(&l->last, (double)ms / 1000.0, 0.);
+    ev_timer_start(l->clients->context.loop, &l->last);
 }

@@ -9,6 +9,7 @@
 struct listener {
     ev_io io;
     ev_timer pause; // descriptors or memory ran out: accepts again when it fires
+    ev_timer last;  // the socket is closed when it fires
     struct client_loop *clients;
     struct listen_attributes attributes;
     int reserve;       // a descriptor to accept a client with when there is no other, and close it; -1: taken
@@ -19,6 +20,13 @@ struct listener {
 
 // Accepts on `socket` (its descriptor is taken) into `clients` (borrowed) from now on.
 void listener_start(struct listener *l, struct client_loop *clients, const struct listen_socket *socket);
-// Accepts the connections that the kernel has queued, which it would reset, then closes the socket. No effect
+// Lets no new connection in, accepts those that the kernel has begun with, and closes the socket when they have had
+// the time to come, a fraction of a second and at most `ms`. No effect when closed.
+void listener_retire(struct listener *l, uint64_t ms);
+// Accepts the connections that the kernel has queued, which it would reset, then closes the socket at once. No effect
 // when closed or not started.
 void listener_close(struct listener *l);
+static inline bool listener_is_open(const struct listener *l)
+{
+    return l->clients && l->io.fd >= 0;
+}

@@ -1,5 +1,6 @@
 #include "gateway/client/stream.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -18,8 +19,11 @@
 // back.
 #define CONFIRM_TIMEOUT_MS 5000u
 #define RETRY_LINE_MAX 64
-// A client whose token has expired comes back at once, most likely with a new one, and misses little.
-#define EXPIRED_RETRY_MS 500u
+// A client whose token has expired comes back at once, most likely with a new one, and misses little. So does one
+// whose stream is too old: the ages are spread already.
+#define QUICK_RETRY_MS 500u
+// A stream ends at --max-stream-age, this part of it more or less.
+#define AGE_SPREAD 10u
 // A page whose stream was replaced comes back this many times later than others: it replaces another one then,
 // unless it has heard `gateway:close` and given up.
 #define REPLACED_RETRIES 30u
@@ -146,12 +150,32 @@ static struct frame *stream_head(const struct conn *c, const struct http_request
     return frame_from_bytes(cx->scratch, len + (size_t)n, false);
 }
 
-// The next heartbeat, or the end of the token where that comes first.
+uint64_t stream_age_ms(const struct conn *c)
+{
+    const struct client_context *cx = conn_context(c);
+    assert(c->state == CONN_STREAM);
+    return (uint64_t)(wheel_ticks(&cx->wheel, cx->now_ms) - c->opened_tick) * WHEEL_TICK_MS;
+}
+
+// Milliseconds until the stream is too old. Its age limit follows from its serial: no stream has to remember it.
+static uint64_t stream_may_last_ms(const struct conn *c)
+{
+    const struct client_context *cx = conn_context(c);
+    uint64_t max = cx->settings->max_stream_age_ms, age = stream_age_ms(c);
+    if (max == 0)
+        return UINT64_MAX;
+    uint64_t state = cx->age_seed ^ c->serial * 0x9e3779b97f4a7c15ull;
+    uint64_t limit = max - max / AGE_SPREAD + jitter_next(&state) % (2 * (max / AGE_SPREAD) + 1);
+    return limit > age ? limit - age : 0;
+}
+
+// The next heartbeat, or the end of the token or of the stream where that comes first.
 static void stream_set_deadline(struct conn *c, uint64_t now_ms, uint32_t heartbeat_in_ms)
 {
-    uint32_t lasts = principal_lasts_ms(c->principal, now_ms);
-    wheel_set(&conn_context(c)->wheel, &c->deadline,
-              now_ms + (lasts < heartbeat_in_ms ? lasts : heartbeat_in_ms));
+    uint32_t token = principal_lasts_ms(c->principal, now_ms);
+    uint64_t stream = stream_may_last_ms(c);
+    uint32_t first = token < heartbeat_in_ms ? token : heartbeat_in_ms;
+    wheel_set(&conn_context(c)->wheel, &c->deadline, now_ms + (stream < first ? stream : first));
 }
 
 void stream_open(struct conn *c)
@@ -161,6 +185,7 @@ void stream_open(struct conn *c)
     struct frame *head = stream_head(c, &req); // before `origin` is freed with the state
     conn_set_state(c, CONN_STREAM);
     c->is_stream = true;
+    c->opened_tick = wheel_ticks(&cx->wheel, cx->now_ms);
     counter_add(cx->counters, COUNTER_STREAMS_OPEN, 1);
     counter_add(cx->counters, COUNTER_STREAMS_OPENED, 1);
     conn_send(c, head);
@@ -193,8 +218,8 @@ void stream_end(struct conn *c, enum close_reason reason)
     // `retry` without it.
     char retry[RETRY_LINE_MAX];
     uint32_t wait = cx->settings->retry_ms;
-    if (reason == CLOSE_EXPIRED && wait > EXPIRED_RETRY_MS)
-        wait = EXPIRED_RETRY_MS;
+    if ((reason == CLOSE_EXPIRED || reason == CLOSE_AGE) && wait > QUICK_RETRY_MS)
+        wait = QUICK_RETRY_MS;
     uint64_t ms = jitter_ms(&cx->random, wait);
     if (reason == CLOSE_REPLACED)
         ms *= REPLACED_RETRIES;
@@ -245,6 +270,10 @@ void stream_heartbeat(struct conn *c)
     uint32_t every = cx->settings->heartbeat_ms;
     if (principal_lasts_ms(c->principal, cx->now_ms) == 0) {
         stream_end(c, CLOSE_EXPIRED);
+        return;
+    }
+    if (stream_may_last_ms(c) == 0) {
+        stream_end(c, CLOSE_AGE);
         return;
     }
     // Queued bytes that still wait do the work of a heartbeat.

@@ -11,6 +11,8 @@ bool stream_join(struct conn *c, const struct http_request *req, const struct st
 void stream_open(struct conn *c);
 // Refuses a stream in state WAITING (`why` is static text).
 void stream_refuse(struct conn *c, const char *why);
+// Milliseconds since the stream was opened, by the ticks of the wheel.
+uint64_t stream_age_ms(const struct conn *c);
 // Ends with whole events, `retry:`, `gateway:close` where the client asked for it, and a last chunk.
 void stream_end(struct conn *c, enum close_reason reason);
 // Sends a frame of one of the stream's channels.

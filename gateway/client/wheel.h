@@ -31,6 +31,11 @@ struct wheel {
 // (Re)sets `e` to fire at the first wheel_advance whose now_ms >= at_ms, rounded up to a tick; never early.
 // A time further away than 8 years fires after 8 years.
 void wheel_set(struct wheel *w, struct wheel_entry *e, uint64_t at_ms);
+// Whole ticks from start_ms to `now_ms`; they wrap after 34 years.
+static inline uint32_t wheel_ticks(const struct wheel *w, uint64_t now_ms)
+{
+    return now_ms > w->start_ms ? (uint32_t)((now_ms - w->start_ms) / WHEEL_TICK_MS) : 0;
+}
 static inline bool wheel_is_set(const struct wheel_entry *e)
 {
     return e->in_slot.le_prev != NULL;

@@ -9,6 +9,7 @@
 #define COUNTERS(X)                                                                                          \
     X(STREAMS_OPEN, "connections", "", "gauge", "Event streams that are open")                               \
     X(STREAMS_OPENED, "connections_total", "", "counter", "Event streams opened since the start")            \
+    X(STREAMS_DRAINED, "drained_connections_total", "", "counter", "Event streams that a drain ended")       \
     X(SOCKETS_ACCEPTED, "sockets_accepted_total", "", "counter", "Client connections accepted")              \
     X(SOCKETS_OPEN, "sockets", "", "gauge", "Client connections of any kind that are open")                  \
     X(REFUSED_NOT_READY, "refusals_total", "reason=\"not_ready\"", "counter", "Streams refused for a while") \

@@ -199,6 +199,24 @@ static bool derive_tickets(struct config *c, char *error, size_t error_size)
     return c->ticket_keys != NULL;
 }
 
+#define DRAIN_WINDOW_MS 10000u
+
+// A window that nobody chose fits into the timeout, and leaves a fifth of the time to clients that are slow to take
+// their last bytes. One that was chosen is a promise: better no start than streams that are cut at some deploy.
+static bool derive_drain(struct config *c, char *error, size_t error_size)
+{
+    uint64_t room = c->drain_timeout_ms > c->drain_delay_ms ? c->drain_timeout_ms - c->drain_delay_ms : 0;
+    bool is_chosen = c->drain_window_ms != OPTION_UNSET;
+    if (!is_chosen)
+        c->drain_window_ms = room / 5 * 4 < DRAIN_WINDOW_MS ? room / 5 * 4 : DRAIN_WINDOW_MS;
+    if (c->drain_delay_ms + c->drain_window_ms <= c->drain_timeout_ms)
+        return true;
+    snprintf(error, error_size,
+             "--drain-delay%s longer than --drain-timeout: streams would be cut; raise --drain-timeout",
+             is_chosen ? " and --drain-window together are" : " is");
+    return false;
+}
+
 static bool check_whole(const struct config *c, char *error, size_t error_size)
 {
     if (c->listen.count == 0 || c->listen.count > LISTEN_MAX) {
@@ -271,8 +289,9 @@ static bool derive(struct config *c, char *error, size_t error_size)
     if (!check_whole(c, error, error_size) || !derive_redis(c, error, error_size) ||
         !derive_payload(c, error, error_size) || !derive_origins(c) || !derive_trusted(c) ||
         !derive_name(c, error, error_size) || !derive_listen_access(c, error, error_size) ||
-        !derive_tls(c, error, error_size) || !derive_authenticator(c, error, error_size) ||
-        !derive_tickets(c, error, error_size) || !derive_tier_cap(c, error, error_size))
+        !derive_drain(c, error, error_size) || !derive_tls(c, error, error_size) ||
+        !derive_authenticator(c, error, error_size) || !derive_tickets(c, error, error_size) ||
+        !derive_tier_cap(c, error, error_size))
         return false;
     derive_defaults(c);
     derive_durable(c);

@@ -5,18 +5,21 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 
 _Static_assert(WORKERS_MAX <= 64, "a bit for each worker");
 
 #define TELL_AGAIN_S 0.01
 #define LOOK_EVERY_S 1.0
+// Lines about progress: one a second, but no more than this many in all.
+#define PROGRESS_LINES 20
 
 // A worker to which MAIL_DRAIN could not be posted for want of memory gets it a moment later: without it the
 // worker would keep its streams until the timeout.
 static void drain_tell(struct drain *d)
 {
-    struct mail mail = {.kind = MAIL_DRAIN};
+    struct mail mail = {.kind = MAIL_DRAIN, .begin_ms = d->ending_ms};
     for (size_t i = 0; i < d->status->worker_count; i++)
         if (d->untold & UINT64_C(1) << i && mailbox_post(worker_mailbox(d->status->workers[i]), &mail))
             d->untold &= ~(UINT64_C(1) << i);
@@ -32,16 +35,53 @@ static void on_tell_again(struct ev_loop *loop, ev_timer *w, int events)
     drain_tell(w->data);
 }
 
-static void drain_begin(struct drain *d, const char *signal_name)
+static void on_delay(struct ev_loop *loop, ev_timer *w, int events)
 {
-    log_info("drain", "%s: draining %" PRIu64 " streams, for at most %" PRIu64 " ms", signal_name,
-             status_count(d->status, COUNTER_STREAMS_OPEN), d->timeout_ms);
-    atomic_store(&d->status->draining, true);
+    (void)loop, (void)events;
+    struct drain *d = w->data;
+    d->ending_ms = clock_monotonic_ms();
     d->still_busy = d->status->worker_count;
-    ev_timer_set(&d->timeout, (double)d->timeout_ms / 1000.0, 0.);
-    ev_timer_start(d->loop, &d->timeout);
     d->untold = UINT64_MAX >> (64 - d->still_busy);
     drain_tell(d);
+}
+
+static void on_progress(struct ev_loop *loop, ev_timer *w, int events)
+{
+    (void)loop, (void)events;
+    const struct drain *d = w->data;
+    log_info("drain", "%" PRIu64 " of %" PRIu64 " streams are open after %" PRIu64 " ms",
+             status_count(d->status, COUNTER_STREAMS_OPEN), atomic_load(&d->status->drain_streams),
+             clock_monotonic_ms() - d->began_ms);
+}
+
+// By the monotonic clock, and not by the loop's time, which may be older than the signal.
+static void start_timer(struct drain *d, ev_timer *timer, double s, double again_s)
+{
+    ev_now_update(d->loop);
+    ev_timer_set(timer, s, again_s);
+    ev_timer_start(d->loop, timer);
+}
+
+static void drain_begin(struct drain *d, const char *signal_name)
+{
+    const struct drain_times *t = &d->times;
+    uint64_t streams = status_count(d->status, COUNTER_STREAMS_OPEN);
+    log_info("drain",
+             "%s: draining %" PRIu64 " streams: after %" PRIu64 " ms they end over %" PRIu64
+             " ms, and the gateway at the latest in %" PRIu64 " ms",
+             signal_name, streams, t->delay_ms, t->window_ms, t->timeout_ms);
+    d->began_ms = clock_monotonic_ms();
+    atomic_store(&d->status->drain_streams, streams);
+    atomic_store(&d->status->drain_deadline_ms, d->began_ms + t->timeout_ms);
+    atomic_store(&d->status->draining, true);
+    double timeout_s = (double)t->timeout_ms / 1000.0, line_s = timeout_s / PROGRESS_LINES;
+    line_s = line_s < 1.0 ? 1.0 : line_s;
+    start_timer(d, &d->timeout, timeout_s, 0.);
+    start_timer(d, &d->progress, line_s, line_s);
+    if (t->delay_ms > 0)
+        start_timer(d, &d->delay, (double)t->delay_ms / 1000.0, 0.);
+    else
+        on_delay(d->loop, &d->delay, 0);
 }
 
 static const struct {
@@ -113,18 +153,32 @@ static void on_timeout(struct ev_loop *loop, ev_timer *w, int events)
 void drain_worker_empty(struct drain *d)
 {
     if (d->still_busy > 0 && --d->still_busy == 0) {
-        log_info("drain", "every stream has ended");
+        log_info("drain",
+                 "every stream has ended after %" PRIu64 " ms: of %" PRIu64 " the drain ended %" PRIu64,
+                 clock_monotonic_ms() - d->began_ms, atomic_load(&d->status->drain_streams),
+                 status_count(d->status, COUNTER_STREAMS_DRAINED));
         ev_break(d->loop, EVBREAK_ALL);
     }
 }
 
-void drain_ignore_signals(void)
+static bool signal_set(sigset_t *set)
 {
+    bool ok = sigemptyset(set) == 0;
+    for (size_t i = 0; i < SIGNALS; i++)
+        ok = ok && sigaddset(set, signals[i].number) == 0;
+    return ok;
+}
+
+bool drain_hold_signals(void)
+{
+    sigset_t set;
     // A write to a client that has gone must fail with an error, not raise a signal.
     (void)signal(SIGPIPE, SIG_IGN); // fails for a wrong number only
+    if (!signal_set(&set) || pthread_sigmask(SIG_BLOCK, &set, NULL) != 0)
+        return false;
     for (size_t i = 0; i < SIGNALS; i++)
-        if (!signals[i].ends)
-            (void)signal(signals[i].number, SIG_IGN); // as above
+        (void)signal(signals[i].number, SIG_DFL); // an ignored signal would not be queued
+    return true;
 }
 
 // A signalfd and not libev's handlers: those wake the loop by a write to a descriptor that libev watches, and
@@ -132,28 +186,25 @@ void drain_ignore_signals(void)
 static bool open_signals(struct drain *d)
 {
     sigset_t set;
-    (void)sigemptyset(&set); // no signal here has a number that could be wrong, and nothing else fails below
-    for (size_t i = 0; i < SIGNALS; i++)
-        (void)sigaddset(&set, signals[i].number);
-    if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0)
-        return false;
-    for (size_t i = 0; i < SIGNALS; i++)
-        (void)signal(signals[i].number, SIG_DFL); // an ignored signal would not be queued
-    d->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    d->signal_fd = signal_set(&set) ? signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC) : -1;
     return d->signal_fd >= 0;
 }
 
-bool drain_watch(struct drain *d, struct ev_loop *loop, struct status *status, uint64_t timeout_ms)
+bool drain_watch(struct drain *d, struct ev_loop *loop, struct status *status,
+                 const struct drain_times *times)
 {
-    *d = (struct drain){.status = status, .timeout_ms = timeout_ms};
+    *d = (struct drain){.status = status, .times = *times};
     if (!open_signals(d))
         return false;
     d->loop = loop;
     ev_io_init(&d->signals, on_signals, d->signal_fd, EV_READ);
     ev_timer_init(&d->look, on_look, LOOK_EVERY_S, LOOK_EVERY_S);
+    ev_timer_init(&d->delay, on_delay, 0., 0.);
     ev_timer_init(&d->timeout, on_timeout, 0., 0.);
+    ev_timer_init(&d->progress, on_progress, 0., 0.);
     ev_timer_init(&d->tell_again, on_tell_again, TELL_AGAIN_S, TELL_AGAIN_S);
-    d->signals.data = d->look.data = d->timeout.data = d->tell_again.data = d;
+    d->signals.data = d->look.data = d->delay.data = d->timeout.data = d->progress.data = d->tell_again.data =
+        d;
     ev_io_start(loop, &d->signals);
     return true;
 }

@@ -97,10 +97,22 @@ static uint64_t resident_bytes(void)
     return resident * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+static bool print_drain(struct buf *b, const struct status *s)
+{
+    uint64_t now = clock_monotonic_ms(), deadline = atomic_load(&s->drain_deadline_ms);
+    if (!print_gauge(b, "draining", "1 while the gateway drains", atomic_load(&s->draining)))
+        return false;
+    return !atomic_load(&s->draining) ||
+           (print_gauge(b, "drain_streams", "Event streams that were open when the drain began",
+                        atomic_load(&s->drain_streams)) &&
+            print_gauge(b, "drain_seconds_left", "Seconds until the gateway exits at the latest",
+                        deadline > now ? (deadline - now + 999) / 1000 : 0));
+}
+
 static bool print_process(struct buf *b, const struct status *s)
 {
     return print_gauge(b, "ready", "1 while new streams are let in", health_refusal(s) == NULL) &&
-           print_gauge(b, "draining", "1 while the gateway drains", atomic_load(&s->draining)) &&
+           print_drain(b, s) &&
            print_gauge(b, "capacity", "Event streams that --max-connections allows", s->limits.max_streams) &&
            print_gauge(b, "workers", "Threads that serve clients", s->worker_count) &&
            print_gauge(b, "uptime_seconds", "Seconds since the start",

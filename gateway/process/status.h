@@ -23,6 +23,8 @@ struct status {
     struct limits limits;         // of all workers
     uint64_t started_at;          // monotonic milliseconds
     _Atomic bool draining;
+    _Atomic uint64_t drain_streams;     // that were open when the drain began
+    _Atomic uint64_t drain_deadline_ms; // monotonic: when the process ends at the latest
 };
 
 // Sum of one counter over all threads.

@@ -85,8 +85,9 @@ struct mail {
         struct channel_mail *channel;
         struct page_mail *page;
         struct question *question;
-        uint32_t number; // PAGE_LOST: of the history_query; 0: of any
-        uint64_t conn;   // END: its conn_id
+        uint32_t number;   // PAGE_LOST: of the history_query; 0: of any
+        uint64_t conn;     // END: its conn_id
+        uint64_t begin_ms; // DRAIN: when streams begin to end, in monotonic milliseconds
     };
 };
 

@@ -94,12 +94,24 @@ static void worker_lost(struct worker *w, const struct channel_mail *m, bool is_
     client_loop_deliver(&w->clients, f, true);
 }
 
-static void worker_drain(struct worker *w)
+// Connections that the kernel has let in already are accepted, and refused with a clean answer.
+static void worker_drain(struct worker *w, uint64_t begin_ms)
 {
-    client_loop_drain(&w->clients);
-    // Connections that the kernel has let in already are accepted, and refused with a clean answer.
+    const struct drain_plan plan = {.begin_ms = begin_ms,
+                                    .window_ms = w->settings.drain_window_ms,
+                                    .part = w->settings.index,
+                                    .parts = w->settings.worker_count};
+    client_loop_drain(&w->clients, &plan);
     for (size_t i = 0; i < w->settings.listen_count; i++)
-        listener_close(&w->listeners[i]);
+        listener_retire(&w->listeners[i], w->settings.drain_window_ms);
+}
+
+static bool is_listening(const struct worker *w)
+{
+    bool listening = false;
+    for (size_t i = 0; i < w->settings.listen_count; i++)
+        listening = listening || listener_is_open(&w->listeners[i]);
+    return listening;
 }
 
 static void on_mail(void *ctx, const struct mail *mail, bool more)
@@ -141,7 +153,7 @@ static void on_mail(void *ctx, const struct mail *mail, bool more)
         client_loop_recheck(&w->clients);
         break;
     case MAIL_DRAIN:
-        worker_drain(w);
+        worker_drain(w, mail->begin_ms);
         break;
     case MAIL_END:
         client_loop_end_stream(&w->clients, mail->conn, (enum close_reason)mail->reason);
@@ -171,7 +183,7 @@ static void on_watch_empty(struct ev_loop *loop, ev_prepare *p, int events)
 {
     (void)loop, (void)events;
     struct worker *w = p->data;
-    if (w->told_empty || !client_loop_is_drained(&w->clients))
+    if (w->told_empty || !client_loop_is_drained(&w->clients) || is_listening(w))
         return;
     struct mail mail = {.kind = MAIL_EMPTY, .from = (uint16_t)w->settings.index};
     w->told_empty = mailbox_post(w->main, &mail);

@@ -13,6 +13,8 @@ struct worker;
 
 struct worker_settings {
     unsigned index; // below WORKERS_MAX
+    unsigned worker_count;
+    uint64_t drain_window_ms; // over which a drain ends the streams
     const struct client_settings *client;
     struct client_hooks hooks;                  // but for `ask`, which is the worker's
     struct limits *limits;                      // shared by all workers

@@ -62,6 +62,12 @@ export function ownBytes(pid) {
   return kib * 1024;
 }
 
+// Proportional share of memory, of which pages that several processes have count once in all.
+export function sharedOutBytes(pid) {
+  const kib = processTree(pid).map((id) => Number(/^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${id}/smaps_rollup`, 'utf8'))[1]));
+  return kib.reduce((sum, one) => sum + one, 0) * 1024;
+}
+
 // A child that answers each line with a line of JSON.
 export class Conversation {
   constructor(child, log) {

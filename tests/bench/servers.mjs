@@ -127,7 +127,7 @@ function node(name, about, script) {
 }
 
 // A certificate for this run, made once: { cert, key }.
-function certificate(context) {
+export function certificate(context) {
   const [cert, key] = ['tls.crt', 'tls.key'].map((file) => join(context.folder, file));
   if (!existsSync(cert))
     execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', key, '-out', cert,

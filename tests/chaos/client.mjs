@@ -21,8 +21,8 @@ export class Client {
     #wake = () => {};
     #retry = FIRST_RETRY_MS;
 
-    /** `onEvent(client, channel, number, at)`: for each event. */
-    constructor({ name, port, channels, random, onEvent }) {
+    /** `onEvent(client, channel, number, at)`: for each event, where it is given. */
+    constructor({ name, port, channels, random, onEvent = () => {} }) {
         Object.assign(this, { name, port, channels, random, onEvent });
         for (const channel of channels) this.got.set(channel, []);
         this.path = `/stream?${channels.map((c) => `channel=${c}&`).join('')}control=1&last_event_id=earliest`;

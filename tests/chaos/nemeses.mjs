@@ -24,6 +24,15 @@ export const gatewayNemeses = {
     async 'gateway SIGTERM'(tier, random) {
         return outage(tier, [random.pick(all(tier))], 'SIGTERM', random.between(0, 500));
     },
+    // The second one comes in the midst of the drain, and cuts the streams that are left.
+    async 'gateway SIGTERM twice'(tier, random) {
+        const gateway = random.pick(all(tier));
+        return streamsCut(tier, async () => {
+            tier.signalGateway(gateway, 'SIGTERM');
+            await sleep(random.between(100, 1200));
+            await outage(tier, [gateway], 'SIGTERM', random.between(0, 500));
+        });
+    },
     async 'gateway stands still'(tier, random) {
         const gateway = random.pick(all(tier));
         tier.signalGateway(gateway, 'SIGSTOP');

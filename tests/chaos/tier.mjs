@@ -7,7 +7,7 @@ import { readKept } from './kept.mjs';
 import { Publisher } from './publisher.mjs';
 import { Random } from './random.mjs';
 
-const ARGS = ['--durable', '*', '--retry', '300ms', '--heartbeat', '1s', '--refusal', 'status', '--drain-timeout', '10s'];
+const ARGS = ['--durable', '*', '--retry', '300ms', '--heartbeat', '1s', '--refusal', 'status', '--drain-window', '1500ms', '--drain-timeout', '10s'];
 const LONG = 1000000; // a stream that keeps all of a run
 const SHORT = 50; // a stream that is full in no time
 const HEAVY = 2000; // a stream of megabytes that only a few clients have: reading them takes the time of this very process

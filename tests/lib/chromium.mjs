@@ -16,9 +16,9 @@ export async function startChromium(scope) {
     return browser;
 }
 
-/** A page at `url`, in a context of its own; what its console says becomes a file in the scope's log folder. */
-export async function openPage(scope, browser, url) {
-    const context = await browser.newContext();
+/** A page at `url`, in a context of its own (`options`: of the context); what its console says becomes a file in the scope's log folder. */
+export async function openPage(scope, browser, url, options) {
+    const context = await browser.newContext(options);
     const page = await context.newPage();
     const log = `${scope.folder}/page.log`;
     page.on('console', (message) => fs.appendFileSync(log, `${message.type()}: ${message.text()}\n`));

@@ -81,8 +81,8 @@ class Page {
     }
 }
 
-/** A page at `url` in a Firefox of its own, with a new profile; closed with the scope. */
-export async function openFirefoxPage(scope, url) {
+/** A Firefox with a new profile, closed with the scope. `open(url)`: a tab at `url`. */
+export async function startFirefox(scope) {
     const program = PLACES.find((place) => place && fs.existsSync(place));
     if (!program) throw new Error('no Firefox: install the package firefox-esr, or set FIREFOX to its path');
     const profile = tempFolder(scope, 'firefox');
@@ -94,10 +94,19 @@ export async function openFirefoxPage(scope, url) {
     const session = await connect(`${address}/session`);
     scope.defer(() => session.socket.close());
     await session.send('session.new', { capabilities: { alwaysMatch: { acceptInsecureCerts: true } } });
-    const { context } = await session.send('browsingContext.create', { type: 'tab' });
-    const page = new Page(session, context);
-    await page.goto(url);
-    return page;
+    return {
+        async open(url) {
+            const { context } = await session.send('browsingContext.create', { type: 'tab' });
+            const page = new Page(session, context);
+            await page.goto(url);
+            return page;
+        },
+    };
+}
+
+/** A page at `url` in a Firefox of its own. */
+export async function openFirefoxPage(scope, url) {
+    return (await startFirefox(scope)).open(url);
 }
 
 async function connect(address) {

@@ -17,10 +17,20 @@ function ip(args) {
     return { ok: run.status === 0, out: run.stdout ?? '', err: run.error?.message ?? run.stderr.trim() };
 }
 
-function must(...args) {
+export function must(...args) {
     const { ok, out, err } = ip(args);
     if (!ok) throw new Error(`ip ${args.join(' ')}: ${err}`);
     return out;
+}
+
+/** `ip ARGS` with the end of the scope, at the latest with this process. */
+export function removeWith(scope, ...args) {
+    const undo = () => {
+        process.removeListener('exit', undo);
+        must(...args);
+    };
+    process.on('exit', undo);
+    scope.defer(undo);
 }
 
 /** Why there can be no namespace with a link here; undefined where there can. */
@@ -85,7 +95,7 @@ export class Netns {
 }
 
 /** Three numbers of a net that nobody here uses, of those set aside for tests between networks (RFC 2544). */
-function freeNet() {
+export function freeNet() {
     const used = must('-4', '-o', 'addr');
     for (;;) {
         const net = `198.${18 + Math.floor(Math.random() * 2)}.${Math.floor(Math.random() * 256)}`;

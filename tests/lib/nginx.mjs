@@ -8,17 +8,20 @@ import { ROOT } from './paths.mjs';
 import { freePort } from './ports.mjs';
 import { Process } from './process.mjs';
 import { tempFolder } from './temp.mjs';
+import { until } from './wait.mjs';
 
 export class Nginx {
     /**
      * `files`: name -> text of files that it serves beside the streams; `application`: the port of one whose sessions decide
-     * about streams; `change`: takes the configuration and returns another.
+     * about streams; `change`: takes the configuration and returns another; `netns`: the namespace that it runs in, if not this one.
      */
-    static async start(scope, { gateways, files = {}, application, change = (text) => text }) {
+    static async start(scope, { gateways, files = {}, application, netns, change = (text) => text }) {
         const nginx = new Nginx();
         nginx.scope = scope;
+        nginx.host = netns?.there ?? '127.0.0.1';
+        nginx.via = netns?.via ?? [];
         nginx.port = await freePort();
-        nginx.url = `http://127.0.0.1:${nginx.port}`;
+        nginx.url = `http://${nginx.host}:${nginx.port}`;
         const folder = (nginx.folder = tempFolder(scope, 'nginx'));
         for (const name of ['log', 'tmp', 'html']) fs.mkdirSync(path.join(folder, name));
         for (const [name, text] of Object.entries(files)) {
@@ -26,27 +29,51 @@ export class Nginx {
             fs.mkdirSync(path.dirname(file), { recursive: true });
             fs.writeFileSync(file, text);
         }
-        fs.writeFileSync(path.join(folder, 'nginx.conf'), change(await config(nginx.port, gateways, application)));
+        fs.writeFileSync(path.join(folder, 'nginx.conf'), change(await config(nginx, gateways, application)));
         await nginx.run();
         return nginx;
     }
 
     /** Starts it (again). Resolves when it answers. */
     async run() {
-        this.process = new Process(this.scope, 'nginx', 'nginx', ['-p', `${this.folder}/`, '-c', 'nginx.conf', '-e', 'stderr']);
-        await this.process.ready('answers', () => answers(this.port), { every: 10 });
+        const [program, ...before] = [...this.via, 'nginx'];
+        this.process = new Process(this.scope, 'nginx', program, [...before, ...placeOf(this)]);
+        await this.process.ready('answers', () => answers(this), { every: 10 });
+    }
+
+    /** `nginx -s reload`; resolves when none but new workers take connections. */
+    reload() {
+        return reload(this);
     }
 
     /** The pids of its worker processes. */
     workers() {
-        return fs.readFileSync(`/proc/${this.process.pid}/task/${this.process.pid}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number);
+        return workersOf(this);
     }
 }
 
+/** Where an NGINX has its files, as arguments. */
+export const placeOf = ({ folder }) => ['-p', `${folder}/`, '-c', 'nginx.conf', '-e', 'stderr'];
+
+export function workersOf({ process: { pid } }) {
+    return fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number);
+}
+
+export async function reload(nginx) {
+    const before = workersOf(nginx);
+    const said = await command('nginx', [...placeOf(nginx), '-s', 'reload']);
+    if (said.code !== 0) throw new Error(`nginx -s reload: ${said.err}`);
+    const takes = (pid) => /worker process(?! is shutting down)/.test(fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8'));
+    await until('new workers of NGINX alone', () => {
+        const now = workersOf(nginx).filter(takes);
+        return now.length === before.length && now.every((pid) => !before.includes(pid));
+    });
+}
+
 /** The configuration as it is shipped, but for errors that go to the log of the test and times to come back that it can wait for. */
-async function config(port, gateways, application) {
+async function config({ host, port }, gateways, application) {
     const made = await command(path.join(ROOT, 'deploy/local/nginx-conf'),
-        [`127.0.0.1:${port} backlog=4096`, 'html', ...gateways.map((g) => `${g.host}:${g.port}`)], { env: { NGINX_CONNECTIONS: '8192' } });
+        [`${host}:${port} backlog=4096`, 'html', ...gateways.map((g) => `${g.host}:${g.port}`)], { env: { NGINX_CONNECTIONS: '8192' } });
     if (made.code !== 0) throw new Error(`deploy/local/nginx-conf: ${made.err}`);
     const changes = {
         'error_log log/nginx.log': 'error_log stderr',
@@ -70,9 +97,9 @@ function withSessions(text, application) {
 }
 
 /** Any answer will do: which files there are is the test's matter. */
-function answers(port) {
+function answers({ host, port }) {
     return new Promise((resolve, reject) => {
-        http.get({ host: '127.0.0.1', port, path: '/', agent: false }, (response) => {
+        http.get({ host, port, path: '/', agent: false }, (response) => {
             response.resume();
             resolve(true);
         }).on('error', reject);

@@ -1,6 +1,6 @@
 // Event stream clients that others wrote for Node.js, behind one small face:
 //
-//   connect(url, types) -> { events: [{ type, data, lastEventId }], opens(), state(): 'open' | 'connecting' | 'closed', close() }
+//   connect(url, types) -> { events: [{ type, data, lastEventId }], opens(), errors(), state(): 'open' | 'connecting' | 'closed', close() }
 
 import polyfill from 'event-source-polyfill';
 import EventSource2 from 'eventsource-2';
@@ -16,17 +16,18 @@ function client(EventSource, options) {
         const events = [];
         const source = new EventSource(url, options);
         let opens = 0;
+        let errors = 0;
         source.onopen = () => opens++;
         for (const type of types) {
             source.addEventListener(type, (event) => events.push({ type: event.type, data: event.data, lastEventId: event.lastEventId }));
         }
-        source.onerror = () => {}; // eventsource 2 throws where nobody listens
-        return { events, opens: () => opens, state: () => STATES[source.readyState], close: () => source.close() };
+        source.onerror = () => errors++; // eventsource 2 throws where nobody listens
+        return { events, opens: () => opens, errors: () => errors, state: () => STATES[source.readyState], close: () => source.close() };
     };
 }
 
 export const NODE_CLIENTS = {
-    'eventsource 2': client(EventSource2),
+    'eventsource 2': client(EventSource2, { rejectUnauthorized: false }), // it does not look at NODE_TLS_REJECT_UNAUTHORIZED
     'eventsource 3': client(EventSource3),
     'eventsource 4': client(EventSource4),
     'event-source-polyfill': client(polyfill.EventSourcePolyfill),

@@ -28,7 +28,7 @@ export class Stream {
     #chunk = [];
 
     /**
-     * Connects and asks for `path`. `keep`: keep chunks and body. `tls`: options of tls.connect, for TLS. `onEvent`: takes the events instead of the list.
+     * Connects and asks for `path`. `keep`: keep chunks and body. `tls`: options of tls.connect, for TLS. `from`: the address that it connects from. `onEvent`: takes the events instead of the list.
      * Resolves when the head of the answer is there.
      */
     static async open(port, path, { headers = {}, host = '127.0.0.1', ms = 30000, ...options } = {}) {
@@ -48,7 +48,7 @@ export class Stream {
         this.closed = new Promise((resolve) => (this.onClosed = resolve));
         this.answered.catch(() => {});
         const connect = this.tls ? tls.connect : net.connect;
-        const socket = (this.socket = connect({ port, host, noDelay: true, ...this.tls }, () => socket.write(request)));
+        const socket = (this.socket = connect({ port, host, localAddress: this.from, noDelay: true, ...this.tls }, () => socket.write(request)));
         socket.on('data', (bytes) => this.#take(bytes));
         socket.on('end', () => this.#ended());
         socket.on('error', (error) => this.#ended(error));

@@ -209,7 +209,7 @@ TEST(an_answer_for_a_connection_of_another_loop_has_no_effect)
 TEST(a_drain_refuses_what_is_pending)
 {
     begin();
-    client_loop_drain(&world.clients);
+    client_loop_drain(&world.clients, &at_once);
     client_wait_for(&world, &client, "HTTP/1.1 503");
     client_wait_for(&world, &client, "draining");
     grant(); // too late
@@ -236,7 +236,7 @@ TEST_LOOP(a_refusal_by_retry_of_a_pending_head_request_is_a_head_alone, 0, 2)
     static const char head[] = "HEAD /stream?channel=open1 HTTP/1.1\r\nHost: x\r\n\r\n";
     client_send(&client, head, sizeof head - 1);
     wait_pending(1);
-    client_loop_drain(&world.clients);
+    client_loop_drain(&world.clients, &at_once);
     client_wait_for(&world, &client, _i == 0 ? "HTTP/1.1 503" : "HTTP/1.1 200");
     client_wait_for_end(&world, &client);
     ck_assert_str_eq(strstr(client.answer, "\r\n\r\n"), "\r\n\r\n"); // and nothing behind it

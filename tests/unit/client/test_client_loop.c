@@ -215,7 +215,7 @@ TEST(connections_without_a_stream_have_a_cap_and_the_one_that_was_idle_longest_g
     // The youngest are still served, and so are the streams.
     client_get(&crowd[CROWD - 1], "/page", "");
     client_wait_for(&world, &crowd[CROWD - 1], "a page\n");
-    client_loop_drain(&world.clients);
+    client_loop_drain(&world.clients, &at_once);
     for (int i = 0; i < 3; i++)
         client_wait_for(&world, &streams[i], "0\r\n\r\n");
     for (unsigned i = 0; i < CROWD; i++)

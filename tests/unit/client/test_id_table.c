@@ -1,6 +1,7 @@
 #include "gateway/client/id_table.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "tests/unit/lib/unit_main.h"
 
@@ -93,4 +94,60 @@ TEST(a_thing_costs_at_most_20_bytes_and_ids_are_not_wasted)
         enter(t);
     }
     ck_assert_uint_lt(table.last, THINGS + 16u * 200000);
+}
+
+// Things drawn in one lap of slots.
+static size_t draw_lap(struct id_shuffle *s, uint64_t *random, struct thing **drawn)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < table.capacity; i++)
+        if ((drawn[n] = id_table_draw(&table, s, random)))
+            n++;
+    return n;
+}
+
+TEST(a_lap_in_random_order_meets_each_thing_once)
+{
+    static struct thing *drawn[THINGS];
+    struct id_shuffle s = {0};
+    uint64_t random = 5;
+    ck_assert_ptr_null(id_table_draw(&table, &s, &random)); // before there is any
+    for (size_t count = 1; count <= 3000; count += 61) {
+        while (table.count < count)
+            enter(&things[table.count]);
+        for (int lap = 0; lap < 3; lap++) {
+            static bool met[THINGS];
+            memset(met, 0, sizeof met);
+            ck_assert_uint_eq(draw_lap(&s, &random, drawn), count);
+            for (size_t i = 0; i < count; i++) {
+                ck_assert(!met[drawn[i] - things]);
+                met[drawn[i] - things] = true;
+            }
+        }
+    }
+}
+
+// By the order of entering, and from lap to lap: neighbours of a lap are as far apart as random numbers are, a third of
+// the whole range on average.
+TEST(a_lap_has_nothing_of_the_order_of_entering)
+{
+    enum { COUNT = 1000, LAPS = 50 };
+    static struct thing *drawn[THINGS];
+    struct id_shuffle s = {0};
+    uint64_t random = 99, first_half = 0, distance = 0;
+    for (size_t i = 0; i < COUNT; i++)
+        enter(&things[i]);
+    for (int lap = 0; lap < LAPS; lap++) {
+        ck_assert_uint_eq(draw_lap(&s, &random, drawn), COUNT);
+        for (size_t i = 0; i < COUNT / 2; i++)
+            first_half += (uint64_t)(drawn[i] - things);
+        for (size_t i = 1; i < COUNT; i++)
+            distance += (uint64_t)labs(drawn[i] - drawn[i - 1]);
+    }
+    double mean = (double)first_half / (LAPS * COUNT / 2.0),
+           apart = (double)distance / (LAPS * (COUNT - 1.0));
+    ck_assert_double_ge(mean, 480);
+    ck_assert_double_le(mean, 520);
+    ck_assert_double_ge(apart, 310);
+    ck_assert_double_le(apart, 360);
 }

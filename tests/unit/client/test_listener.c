@@ -6,15 +6,18 @@
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "gateway/client/listen_address.h"
 #include "tests/unit/lib/log_capture.h"
 #include "tests/unit/lib/loop.h"
+#include "tests/unit/lib/scratch.h"
 #include "tests/unit/lib/tcp.h"
 #include "tests/unit/lib/unit_main.h"
 
@@ -36,6 +39,8 @@ static void fail_to_watch(int from, int to, int failure)
     unwatched_to = to;
     unwatched_failure = failure;
 }
+
+TESTS_WITH(.setup_once = scratch_setup, .teardown_once = scratch_teardown, .timeout_s = 20);
 
 static int bind_one(void)
 {
@@ -123,6 +128,78 @@ TEST(closing_lets_in_who_stands_in_the_queue_and_then_nobody)
     close(other);
     ev_run(loop, EVRUN_NOWAIT);
     ck_assert_uint_eq(clients.context.conns.count, 100);
+    stop();
+}
+
+static bool is_closed(void *ctx)
+{
+    (void)ctx;
+    return !listener_is_open(&listener);
+}
+
+// connect(2) that has not come to an end: a descriptor that is not ready to be written.
+static int begin_to_connect(unsigned short port)
+{
+    const struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    ck_assert_int_eq(connect(fd, (const struct sockaddr *)&to, sizeof to), -1);
+    ck_assert_int_eq(errno, EINPROGRESS);
+    return fd;
+}
+
+TEST(a_retiring_listener_accepts_those_that_wait_and_lets_no_new_one_begin)
+{
+    unsigned short port = start();
+    for (int i = 0; i < 100; i++)
+        ck_assert_int_ge(tcp_connect(port), 0);
+    listener_retire(&listener, 10000);
+    int late = begin_to_connect(port);
+    ck_assert_int_eq(poll(&(struct pollfd){.fd = late, .events = POLLOUT}, 1, 20), 0);
+    loop_wait(loop, is_closed, NULL); // a fraction of a second, far less than it was given
+    ck_assert_uint_eq(clients.context.conns.count, 100);
+    ck_assert_int_eq(poll(&(struct pollfd){.fd = late, .events = POLLOUT}, 1, 5000), 1); // its next SYN
+    int failure = 0;
+    socklen_t len = sizeof failure;
+    ck_assert_int_eq(getsockopt(late, SOL_SOCKET, SO_ERROR, &failure, &len), 0);
+    ck_assert_int_eq(failure, ECONNREFUSED);
+    ck_assert_int_eq(close(late), 0);
+    stop();
+}
+
+static int connect_unix(const char *path)
+{
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    snprintf(to.sun_path, sizeof to.sun_path, "%s", path);
+    return connect(fd, (const struct sockaddr *)&to, sizeof to) == 0 ? fd : -1;
+}
+
+// Two workers share the socket: what one does to it must not end the other.
+TEST(a_retiring_unix_listener_accepts_those_that_wait_and_refuses_all_others)
+{
+    char text[300], error[512];
+    int fds[2], accepted = 0;
+    (void)start();
+    snprintf(text, sizeof text, "unix:%s", scratch_path("retire.sock"));
+    struct listen_address at = {.text = text, .access = {.mode = 0600, .group = LISTEN_GROUP_OWN}};
+    ck_assert_msg(listen_address_bind(&at, 2, fds, error, sizeof error), "%s", error);
+    static struct listener shared[2];
+    for (int i = 0; i < 2; i++)
+        listener_start(&shared[i], &clients,
+                       &(struct listen_socket){.fd = fds[i], .attributes = {.role = LISTENER_PUBLIC}});
+    for (int i = 0; i < 100; i++)
+        accepted += connect_unix(scratch_path("retire.sock")) >= 0;
+    ck_assert_int_eq(accepted, 100);
+    listener_retire(&shared[0], 10000);
+    ck_assert(!listener_is_open(&shared[0]));
+    ck_assert_uint_eq(clients.context.conns.count, 100);
+    ck_assert_int_eq(connect_unix(scratch_path("retire.sock")), -1);
+    ck_assert_int_eq(errno, ECONNREFUSED);
+    ev_run(loop, EVRUN_NOWAIT); // the other one is told that there is something, and finds nothing
+    listener_retire(&shared[1], 10000);
+    ck_assert(!listener_is_open(&shared[1]));
+    listen_address_remove(&at);
     stop();
 }
 

@@ -10,6 +10,8 @@
 #include "common/map.h"
 #include "tests/unit/lib/loop.h"
 
+const struct drain_plan at_once = {.parts = 1};
+
 static const char *on_refuse(void *ctx)
 {
     return ((struct client_world *)ctx)->refusal;

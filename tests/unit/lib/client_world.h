@@ -7,6 +7,8 @@
 
 #define CLIENT_ANSWER_MAX 65536
 
+extern const struct drain_plan at_once; // all streams end in this turn
+
 struct client_world {
     struct ev_loop *loop;
     struct client_loop clients;

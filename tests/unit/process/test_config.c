@@ -126,7 +126,10 @@ static const struct {
     {"refusal", "status", "retry", "status"},
     {"heartbeat", "250ms", "1m", "24h"},
     {"retry", "1ms", "3s", "24h"},
-    {"drain-timeout", "0s", "1s", "24h"},
+    {"max-stream-age", "0s", "1h", "168h"},
+    {"drain-delay", "0s", "1s", "17s"}, // of more, --drain-window would follow
+    {"drain-window", "0s", "500ms", "20s"},
+    {"drain-timeout", "13s", "31s", "24h"}, // of less, --drain-window would follow
     {"log-level", "debug", "warn", "error"},
     {"log-format", "json", "text", "json"},
     {"log-buffer", "64KiB", "128KiB", "1MiB"},

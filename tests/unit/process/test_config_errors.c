@@ -57,6 +57,8 @@ TESTS_WITH(.setup_once = scratch_setup, .teardown_once = scratch_teardown, .setu
     "it must begin with redis://, redis+unix://, redis+sentinel:// or redis+cluster://; with TLS rediss "    \
     "instead of redis"
 
+#define NO_TIME " longer than --drain-timeout: streams would be cut; raise --drain-timeout"
+
 static const struct {
     const char *option, *value, *said;
 } wrong[] = {
@@ -173,6 +175,11 @@ static const struct {
     {{"--channels-header=X-Channels", NULL},
      "--channels-header: nobody is believed: name the proxy with --trusted-proxy"},
     {{"--anonymous=a", "--connect-burst=5", NULL}, "--connect-burst: give --connect-rate, too"},
+    {{"--anonymous=a", "--drain-delay=25s", "--drain-window=5001ms", NULL},
+     "--drain-delay and --drain-window together are" NO_TIME},
+    {{"--anonymous=a", "--drain-timeout=9s", "--drain-window=10s", NULL},
+     "--drain-delay and --drain-window together are" NO_TIME},
+    {{"--anonymous=a", "--drain-delay=31s", NULL}, "--drain-delay is" NO_TIME},
     {{"--anonymous=a", "--listen=", NULL}, "--listen: give 1 to 16 addresses"},
     {{"--anonymous=a", "--cors-origin=*", "--cors-origin=https://a", NULL},
      "--cors-origin: * stands alone or not at all"},
@@ -300,4 +307,21 @@ TEST_EACH(a_password_is_the_line_of_its_file_without_the_end, passwords)
         check_refused(arguments, expected);
     }
     free(password);
+}
+
+static const struct {
+    const char *delay, *timeout;
+    uint64_t window_ms;
+} windows[] = {
+    {"--drain-delay=0s", "--drain-timeout=30s", 10000}, {"--drain-delay=15s", "--drain-timeout=30s", 10000},
+    {"--drain-delay=20s", "--drain-timeout=30s", 8000}, {"--drain-delay=0s", "--drain-timeout=5s", 4000},
+    {"--drain-delay=5s", "--drain-timeout=5s", 0},      {"--drain-delay=0s", "--drain-timeout=0s", 0},
+};
+
+TEST_LOOP(a_drain_window_that_nobody_chose_fits_into_the_timeout, 0, sizeof windows / sizeof *windows)
+{
+    ck_assert_msg(load((const char *[]){"--anonymous=a", windows[_i].delay, windows[_i].timeout, NULL}), "%s",
+                  error);
+    ck_assert_uint_eq(config.drain_window_ms, windows[_i].window_ms);
+    config_free(&config);
 }
