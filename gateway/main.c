@@ -41,9 +41,8 @@ struct gateway {
     struct config config;
     struct replay_budget replay_budget;
     struct client_settings client;
-    struct users *users;
-    struct revocations *revocations;   // NULL: nothing can be revoked
-    struct connect_rate *connect_rate; // NULL: off
+    struct revocations *revocations;                    // NULL: nothing can be revoked
+    struct connect_rate *connect_rate, *handshake_rate; // NULL: off
     struct status status;
     struct counters counters; // of the main thread
     struct ev_loop *loop;
@@ -178,11 +177,11 @@ static void fill_settings(struct gateway *g)
         .replay_budget = &g->replay_budget,
         .durable_named = c->durable_named,
         .drop_oldest = c->slow_client == SLOW_CLIENT_DROP_OLDEST,
-        .users = g->users,
         // Which stream is the oldest in the tier is known in Redis alone.
         .user_cap = {.max = replaces && c->tier_cap > 0 ? 0 : c->max_per_user, .replace_oldest = replaces},
         .address_cap = {.max = c->max_per_ip},
         .connect_rate = g->connect_rate,
+        .handshake_rate = g->handshake_rate,
         .proxy_protocol = (enum proxy_version)c->proxy_protocol,
         .trusted = c->trusted,
         .vouched = {.channels = c->channels_header, .subject = c->subject_header},
@@ -251,9 +250,12 @@ static bool create_connect_rate(struct gateway *g)
     const struct config *c = &g->config;
     if (c->connect_rate == 0)
         return true;
-    g->connect_rate = connect_rate_create((uint32_t)c->connect_rate,
-                                          (uint32_t)(c->connect_burst ? c->connect_burst : c->connect_rate));
-    return g->connect_rate != NULL;
+    uint32_t rate = (uint32_t)c->connect_rate;
+    uint32_t burst = (uint32_t)(c->connect_burst ? c->connect_burst : c->connect_rate);
+    g->connect_rate = connect_rate_create(rate, burst);
+    if (c->tls)
+        g->handshake_rate = connect_rate_for_handshakes(rate, burst);
+    return g->connect_rate && (g->handshake_rate || !c->tls);
 }
 
 static bool create_rebalance(struct gateway *g)
@@ -267,16 +269,25 @@ static bool create_rebalance(struct gateway *g)
     return rebalance_init(&g->rebalance, &g->status, (enum rebalance_mode)c->rebalance, &settings);
 }
 
+// What all loops share, where an option asks for it.
+static bool create_shared(struct gateway *g)
+{
+    const struct users_hooks hooks = {.end = status_end_stream, .ctx = &g->status};
+    if (!create_rebalance(g) || !create_connect_rate(g) ||
+        (g->config.revokes && !(g->revocations = revocations_create())))
+        return false;
+    fill_settings(g);
+    if (client_settings_need_users(&g->client))
+        g->status.users = g->client.users = users_create(&hooks);
+    return g->client.users || !client_settings_need_users(&g->client);
+}
+
 static bool gateway_setup(struct gateway *g)
 {
-    const struct users_hooks users = {.end = status_end_stream, .ctx = &g->status};
-    g->users = users_create(&users);
-    g->revocations = g->config.revokes ? revocations_create() : NULL;
-    if (!create_rebalance(g) || !create_connect_rate(g) || (g->config.revokes && !g->revocations)) {
+    if (!create_shared(g)) {
         log_error("main", "cannot start: out of memory");
         return false;
     }
-    fill_settings(g);
     g->status.id = g->config.name;
     g->status.workers = g->workers;
     g->status.admin = &g->counters;
@@ -285,7 +296,7 @@ static bool gateway_setup(struct gateway *g)
     g->status.started_at = clock_monotonic_ms();
     g->loop = ev_default_loop(EVBACKEND_EPOLL);
     const struct mailbox_hooks hooks = {.on_mail = on_mail, .ctx = g};
-    if (!map_seed() || !g->users || !g->loop || !(g->inbox = mailbox_create(g->loop, false, 0, &hooks)) ||
+    if (!map_seed() || !g->loop || !(g->inbox = mailbox_create(g->loop, false, 0, &hooks)) ||
         !create_workers(g) || !create_bus(g) ||
         !admin_start(&g->admin, g->loop, &g->client, &g->counters, &g->status, g->admin_fd)) {
         log_error("main", "cannot start: out of memory or descriptors");
@@ -361,9 +372,10 @@ static void gateway_teardown(struct gateway *g)
     for (size_t i = 0; i < g->status.worker_count; i++)
         worker_destroy(g->workers[i]);
     g->status.worker_count = 0;
-    users_destroy(g->users);
+    users_destroy(g->client.users);
     revocations_destroy(g->revocations);
     connect_rate_destroy(g->connect_rate);
+    connect_rate_destroy(g->handshake_rate);
     mailbox_destroy(g->inbox);
     drain_unwatch(&g->drain);
     if (g->loop)

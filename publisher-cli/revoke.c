@@ -1,6 +1,7 @@
 #include "publisher-cli/revoke.h"
 
 #include "common/clock.h"
+#include "common/revocation_names.h"
 #include "publisher-cli/discovery.h"
 
 #include <hiredis/hiredis.h>
@@ -10,7 +11,6 @@
 #include <string.h>
 #include <time.h>
 
-#define CHANNEL "__sse:revoke"
 #define RETRY_MS 20 // where the node that has the key cannot be reached, or says "later"
 
 static const char *name_of(const struct revocation *revocation)
@@ -48,7 +48,7 @@ static bool take(const struct connection *connection, struct redisReply *reply, 
     if (!ok)
         (void)connection_refused(
             connection, reply->type == REDIS_REPLY_ERROR ? reply->str : "its answer makes no sense",
-            is_denied ? "; the ACL of this user must allow it: +set and ~sse:revoked:*" : NULL, failure);
+            is_denied ? "; the ACL of this user must allow it: +set and ~" REVOKED_KEYS "*" : NULL, failure);
     freeReplyObject(reply);
     return ok;
 }
@@ -90,7 +90,7 @@ static bool tell(const struct redis_target *target, const struct revocation *rev
                  uint64_t *receivers, struct failure *failure)
 {
     const struct publisher_settings settings = {
-        .target = target, .channel = CHANNEL, .is_sharded = revocation->is_sharded};
+        .target = target, .channel = REVOCATION_CHANNEL, .is_sharded = revocation->is_sharded};
     struct publisher *publisher = publisher_create(&settings, failure);
     bool ok = publisher && publisher_send(publisher, (struct span){text, strlen(text)}, failure) &&
               publisher_flush(publisher, failure);
@@ -104,9 +104,9 @@ bool revoke_send(const struct redis_target *target, const struct revocation *rev
                  uint64_t *receivers, struct failure *failure)
 {
     char key[REVOKE_NAME_MAX + 32], now[24], seconds[24], text[REVOKE_NAME_MAX + 32];
-    const char *kind = revocation->subject ? "sub" : "jti", *name = name_of(revocation);
+    const char *kind = revocation->subject ? REVOKED_SUBJECT : REVOKED_TOKEN, *name = name_of(revocation);
     const char *words[] = {"SET", key, now, "EX", seconds, NULL};
-    snprintf(key, sizeof key, "sse:revoked:%s:%s", kind, name);
+    snprintf(key, sizeof key, REVOKED_KEYS "%s:%s", kind, name);
     snprintf(now, sizeof now, "%" PRId64, (int64_t)time(NULL));
     snprintf(seconds, sizeof seconds, "%" PRIu64, revocation->for_s);
     snprintf(text, sizeof text, "%s %s %s", kind, now, name);

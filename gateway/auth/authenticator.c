@@ -4,7 +4,6 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "gateway/auth/jwt.h"
 #include "gateway/auth/key_set.h"
@@ -12,15 +11,11 @@
 
 struct authenticator {
     struct authenticator_settings settings;
-    pthread_mutex_t lock; // guards `files`, the pointer
+    pthread_mutex_t lock; // guards `files`, the pointer, and `header`
     struct key_set *files;
+    struct jwt_header header; // of the last accepted token that had another one than the token before
     struct jwks_fetch *fetch; // NULL: --jwks is no URL
 };
-
-static bool is_url(const char *jwks)
-{
-    return jwks && strstr(jwks, "://") != NULL;
-}
 
 static bool has_keys_for(const struct key_set *set, unsigned algorithms)
 {
@@ -38,9 +33,9 @@ static bool read_files(struct key_set *set, const struct authenticator_settings 
     for (size_t i = 0; i < s->key_file_count; i++)
         if (!key_set_add_pem_file(set, "jwt-key", s->key_files[i], error, error_size))
             return false;
-    if (s->jwks && !is_url(s->jwks) && !key_set_add_jwks_file(set, "jwks", s->jwks, error, error_size))
+    if (s->jwks && !jwks_is_url(s->jwks) && !key_set_add_jwks_file(set, "jwks", s->jwks, error, error_size))
         return false;
-    if (is_url(s->jwks) || has_keys_for(set, s->algorithms))
+    if (jwks_is_url(s->jwks) || has_keys_for(set, s->algorithms))
         return true;
     snprintf(error, error_size, "--jwt-algorithms: none of the keys is for one of these");
     return false;
@@ -67,7 +62,7 @@ struct authenticator *authenticator_create(const struct authenticator_settings *
     }
     a->settings = *settings;
     (void)pthread_mutex_init(&a->lock, NULL); // cannot fail without attributes (pthread_mutex_init(3))
-    const char *url = is_url(settings->jwks) ? settings->jwks : NULL;
+    const char *url = jwks_is_url(settings->jwks) ? settings->jwks : NULL;
     a->files = load_files(settings, error, error_size);
     if (a->files && (!url || (a->fetch = jwks_fetch_create(url, settings->jwks_ca, error, error_size))))
         return a;
@@ -105,12 +100,25 @@ bool authenticator_reload(struct authenticator *a, char *error, size_t error_siz
     return true;
 }
 
-static struct key_set *current_files(struct authenticator *a)
+// `known`: gets the header; may be NULL.
+static struct key_set *current_files(struct authenticator *a, struct jwt_header *known)
 {
     pthread_mutex_lock(&a->lock);
     struct key_set *set = key_set_retain(a->files);
+    if (known)
+        *known = a->header;
     pthread_mutex_unlock(&a->lock);
     return set;
+}
+
+// Of accepted tokens alone: whoever has no token cannot have the header of others forgotten.
+static void keep_header(struct authenticator *a, const struct jwt *jwt, struct jwt_header *known)
+{
+    if (!jwt_header_keep(jwt, known))
+        return;
+    pthread_mutex_lock(&a->lock);
+    a->header = *known;
+    pthread_mutex_unlock(&a->lock);
 }
 
 // `*knows_id`: a key of the set has the token's id, or the token has none.
@@ -137,14 +145,12 @@ static enum token_verdict verify_fetched(struct jwks_fetch *fetch, const struct 
     return verdict;
 }
 
-static enum token_verdict verify(struct authenticator *a, const struct jwt *jwt)
+static enum token_verdict verify(struct authenticator *a, const struct key_set *files, const struct jwt *jwt)
 {
     bool knows_id, is_symmetric = JWT_BIT(jwt->algorithm) & JWT_SYMMETRIC;
     if (!(a->settings.algorithms & JWT_BIT(jwt->algorithm)))
         return TOKEN_ALGORITHM;
-    struct key_set *files = current_files(a);
     enum token_verdict verdict = verify_with(files, jwt, &knows_id);
-    key_set_release(files);
     // No fetched key is symmetric.
     return verdict == TOKEN_ACCEPTED || verdict == TOKEN_NO_MEMORY || !a->fetch || is_symmetric
                ? verdict
@@ -155,11 +161,15 @@ enum token_verdict authenticator_check(struct authenticator *a, const char *toke
                                        struct principal **who)
 {
     struct jwt jwt;
-    enum token_verdict verdict = jwt_split(token, len, &jwt);
+    struct jwt_header known;
+    struct key_set *files = current_files(a, &known);
+    enum token_verdict verdict = jwt_split(token, len, &known, &jwt);
     if (verdict == TOKEN_ACCEPTED)
-        verdict = verify(a, &jwt);
+        verdict = verify(a, files, &jwt);
+    key_set_release(files);
     if (verdict != TOKEN_ACCEPTED)
         return verdict;
+    keep_header(a, &jwt, &known);
     json_t *claims = jwt_claims(&jwt);
     if (!claims)
         return errno == ENOMEM ? TOKEN_NO_MEMORY : TOKEN_MALFORMED;
@@ -170,7 +180,7 @@ enum token_verdict authenticator_check(struct authenticator *a, const char *toke
 
 void authenticator_look(struct authenticator *a, struct authenticator_state *out)
 {
-    struct key_set *files = current_files(a);
+    struct key_set *files = current_files(a, NULL);
     *out = (struct authenticator_state){
         .keys = files->count, .skipped = files->skipped, .fetches = a->fetch != NULL};
     key_set_release(files);

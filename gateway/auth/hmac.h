@@ -17,3 +17,13 @@ bool hmac_sign(enum hmac_hash hash, const void *key, size_t key_len, const void 
 // True where `code` is the whole code of `data`. Else errno is EINVAL, or ENOMEM when out of memory.
 bool hmac_verify(enum hmac_hash hash, const void *key, size_t key_len, const void *data, size_t len,
                  const unsigned char *code, size_t code_len);
+
+// A key that verifies often: what has to be made of its bytes is made once.
+struct hmac_key;
+
+// NULL when out of memory. `key` is not kept.
+struct hmac_key *hmac_key_create(enum hmac_hash hash, const void *key, size_t key_len);
+void hmac_key_destroy(struct hmac_key *k); // may be NULL
+// As hmac_verify. Threads that use one key wait for each other, a microsecond or so.
+bool hmac_key_verify(struct hmac_key *k, const void *data, size_t len, const unsigned char *code,
+                     size_t code_len);

@@ -45,6 +45,11 @@ struct jwks_fetch {
     unsigned awaited_next;
 };
 
+bool jwks_is_url(const char *jwks)
+{
+    return jwks && strstr(jwks, "://") != NULL;
+}
+
 struct jwks_fetch *jwks_fetch_create(const char *url, const char *ca, char *error, size_t error_size)
 {
     if (!https_get_check(url)) {

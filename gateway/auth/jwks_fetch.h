@@ -10,6 +10,8 @@
 
 struct jwks_fetch;
 
+// Whether `jwks`, the value of --jwks, is a URL and no file. It may be NULL.
+bool jwks_is_url(const char *jwks);
 // `url` and `ca` (a PEM file; NULL: what the system trusts) are borrowed. NULL with one line in `error` where the URL is
 // none of https, or out of memory.
 struct jwks_fetch *jwks_fetch_create(const char *url, const char *ca, char *error, size_t error_size);

@@ -1,7 +1,6 @@
 #include "gateway/auth/jwt.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <string.h>
 #include <strings.h>
 
@@ -43,7 +42,7 @@ static bool is_type_known(const json_t *typ)
     return strcasecmp(text, "JWT") == 0 || strcasecmp(text, "at+jwt") == 0;
 }
 
-static enum token_verdict read_header(const json_t *header, struct jwt *out)
+static enum token_verdict take_header(const json_t *header, struct jwt *out)
 {
     const json_t *kid_value = json_object_get(header, "kid");
     const char *kid = kid_value ? json_strict_text(kid_value) : "";
@@ -56,6 +55,37 @@ static enum token_verdict read_header(const json_t *header, struct jwt *out)
                                                                              : TOKEN_ALGORITHM;
 }
 
+static bool is_kept(const struct jwt_header *known, const char *text, size_t len)
+{
+    return known && known->len == len && memcmp(known->text, text, len) == 0;
+}
+
+bool jwt_header_keep(const struct jwt *jwt, struct jwt_header *out)
+{
+    if (jwt->header_len > sizeof out->text || is_kept(out, jwt->text, jwt->header_len))
+        return false;
+    out->len = jwt->header_len;
+    memcpy(out->text, jwt->text, out->len);
+    out->algorithm = jwt->algorithm;
+    memcpy(out->kid, jwt->kid, strlen(jwt->kid) + 1);
+    return true;
+}
+
+static enum token_verdict read_header(const struct jwt_header *known, struct jwt *out)
+{
+    if (is_kept(known, out->text, out->header_len)) {
+        out->algorithm = known->algorithm;
+        memcpy(out->kid, known->kid, strlen(known->kid) + 1);
+        return TOKEN_ACCEPTED;
+    }
+    json_t *header = read_object(out->text, out->header_len);
+    if (!header)
+        return errno == ENOMEM ? TOKEN_NO_MEMORY : TOKEN_MALFORMED;
+    enum token_verdict verdict = take_header(header, out);
+    json_decref(header);
+    return verdict;
+}
+
 // Characters up to the next dot; `len` where there is none.
 static size_t part(const char *at, size_t len)
 {
@@ -63,7 +93,7 @@ static size_t part(const char *at, size_t len)
     return dot ? (size_t)(dot - at) : len;
 }
 
-enum token_verdict jwt_split(const char *token, size_t len, struct jwt *out)
+enum token_verdict jwt_split(const char *token, size_t len, const struct jwt_header *known, struct jwt *out)
 {
     if (len > JWT_MAX)
         return TOKEN_MALFORMED;
@@ -71,6 +101,7 @@ enum token_verdict jwt_split(const char *token, size_t len, struct jwt *out)
     if (header_len == len || header_len > JWT_HEADER_MAX)
         return TOKEN_MALFORMED;
     out->text = token;
+    out->header_len = header_len;
     out->claims = token + header_len + 1;
     out->claims_len = part(out->claims, len - header_len - 1);
     out->signed_len = header_len + 1 + out->claims_len;
@@ -82,12 +113,7 @@ enum token_verdict jwt_split(const char *token, size_t len, struct jwt *out)
     if (BASE64URL_BYTES(signature_len) > sizeof out->signature ||
         !base64url_decode(signature, signature_len, out->signature, &out->signature_len))
         return TOKEN_MALFORMED;
-    json_t *header = read_object(token, header_len);
-    if (!header)
-        return errno == ENOMEM ? TOKEN_NO_MEMORY : TOKEN_MALFORMED;
-    enum token_verdict verdict = read_header(header, out);
-    json_decref(header);
-    return verdict;
+    return read_header(known, out);
 }
 
 json_t *jwt_claims(const struct jwt *jwt)

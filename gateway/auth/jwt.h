@@ -3,6 +3,7 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "gateway/auth/jwt_algorithm.h"
@@ -14,8 +15,18 @@
 #define JWT_SIGNATURE_MAX 1032 // bytes: an RSA key of 8,192 bits, and what decoding may take more
 #define JWT_DEPTH_MAX 16       // of its JSON
 
+// A header that was read before. Those of one issuer are the same text, and then need not be read again.
+#define JWT_HEADER_KEPT_MAX 192 // characters
+struct jwt_header {
+    size_t len; // 0: none
+    char text[JWT_HEADER_KEPT_MAX];
+    enum jwt_algorithm algorithm;
+    char kid[JWT_KID_MAX + 1];
+};
+
 struct jwt {
     const char *text;   // borrowed: the token
+    size_t header_len;  // characters of its header
     size_t signed_len;  // characters that the signature covers
     const char *claims; // borrowed, still encoded
     size_t claims_len;
@@ -28,7 +39,10 @@ struct jwt {
 // Splits `token` and reads its header. ACCEPTED, MALFORMED, NO_MEMORY or ALGORITHM (one that is not known here, "none" among them).
 // A header with `crit`, `b64`, `zip` or `enc`, or with a `typ` other than JWT and at+jwt, is MALFORMED; keys and addresses
 // of keys in it (`jwk`, `jku`, `x5c`, `x5u`) are never used.
-enum token_verdict jwt_split(const char *token, size_t len, struct jwt *out);
+// `known` may be NULL.
+enum token_verdict jwt_split(const char *token, size_t len, const struct jwt_header *known, struct jwt *out);
+// Keeps the header of `jwt`, unless that is long or the same. True where `out` has changed.
+bool jwt_header_keep(const struct jwt *jwt, struct jwt_header *out);
 // Reads the claims, once the signature is verified. NULL with errno EINVAL where they are no strict JSON
 // object, ENOMEM when out of memory.
 json_t *jwt_claims(const struct jwt *jwt);

@@ -8,30 +8,41 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gateway/auth/hmac.h"
 #include "gateway/auth/jwt_key_private.h"
 
 #define SECRET_KEY_MAX 4096
 #define RSA_EXPONENT_BITS_MAX 64
 
+// Takes `key`, which may be NULL.
+static struct jwt_key *usable(struct jwt_key *key, char *error, size_t error_size)
+{
+    if (!key || jwt_key_use_once(key, error, error_size))
+        return key;
+    jwt_key_destroy(key);
+    return NULL;
+}
+
 struct jwt_key *jwt_key_from_secret(const void *secret, size_t len, char *error, size_t error_size)
 {
-    struct jwt_key *key = NULL;
-    if (len < hmac_size(HMAC_SHA256) || len > SECRET_KEY_MAX)
+    static const unsigned algorithms[] = {[HMAC_SHA256] = JWT_BIT(JWT_HS256),
+                                          [HMAC_SHA384] = JWT_BIT(JWT_HS384),
+                                          [HMAC_SHA512] = JWT_BIT(JWT_HS512)};
+    if (len < hmac_size(HMAC_SHA256) || len > SECRET_KEY_MAX) {
         snprintf(error, error_size, "a secret has 32 to %d bytes, and this one has %zu", SECRET_KEY_MAX, len);
-    else if (!(key = calloc(1, sizeof *key + len)))
-        snprintf(error, error_size, "out of memory");
-    if (!key)
         return NULL;
-    key->algorithms = JWT_BIT(JWT_HS256);
-    if (len >= hmac_size(HMAC_SHA384))
-        key->algorithms |= JWT_BIT(JWT_HS384);
-    if (len >= hmac_size(HMAC_SHA512))
-        key->algorithms |= JWT_BIT(JWT_HS512);
-    memcpy(key->secret, secret, len);
-    key->secret_len = len;
-    jwt_key_use_once(key);
-    return key;
+    }
+    struct jwt_key *key = calloc(1, sizeof *key);
+    for (unsigned hash = HMAC_SHA256; key && hash <= HMAC_SHA512 && len >= hmac_size(hash); hash++) {
+        if ((key->secrets[hash] = hmac_key_create(hash, secret, len))) {
+            key->algorithms |= algorithms[hash];
+        } else {
+            jwt_key_destroy(key);
+            key = NULL;
+        }
+    }
+    if (!key)
+        snprintf(error, error_size, "out of memory");
+    return usable(key, error, error_size);
 }
 
 // An exponent of 1 would make every message its own signature.
@@ -85,8 +96,7 @@ struct jwt_key *jwt_key_from_public(EVP_PKEY *pkey, char *error, size_t error_si
     }
     key->algorithms = algorithms;
     key->pkey = pkey;
-    jwt_key_use_once(key);
-    return key;
+    return usable(key, error, error_size);
 }
 
 static EVP_PKEY *read_certificate(BIO *bio)
@@ -121,7 +131,8 @@ void jwt_key_destroy(struct jwt_key *key)
     if (!key)
         return;
     EVP_PKEY_free(key->pkey);
-    OPENSSL_cleanse(key->secret, key->secret_len);
+    for (unsigned hash = HMAC_SHA256; hash <= HMAC_SHA512; hash++)
+        hmac_key_destroy(key->secrets[hash]);
     free(key->kid);
     free(key);
 }

@@ -16,7 +16,8 @@ struct jwt_key;
 // A secret of at least 32 bytes; it is for HS256, from 48 bytes on for HS384 too, from 64 bytes on for HS512 (RFC 7518
 // section 3.2).
 struct jwt_key *jwt_key_from_secret(const void *secret, size_t len, char *error, size_t error_size);
-// The first public key or certificate of a PEM text: RSA of 2048 to 8192 bits, EC on P-256, Ed25519. Of a certificate the
+// The first public key or certificate of a PEM text: RSA of 2048 to 8192 bits (of RSA-PSS one that PS256 may be used
+// with), EC on P-256, Ed25519. Of a certificate the
 // key alone counts, not until when it is valid. A private key is refused.
 struct jwt_key *jwt_key_from_pem(const char *text, size_t len, char *error, size_t error_size);
 // A member of a key set (RFC 7517 section 4, RFC 7518 section 6, RFC 8037). `use`, `key_ops` and `alg` must allow to verify

@@ -4,9 +4,9 @@
 #include <openssl/ecdsa.h>
 #include <openssl/err.h>
 #include <openssl/rsa.h>
+#include <stdio.h>
 #include <string.h>
 
-#include "gateway/auth/hmac.h"
 #include "gateway/auth/jwt_key_private.h"
 
 #define ES256_SIGNATURE 64 // bytes: r and s
@@ -74,8 +74,7 @@ static enum token_verdict verify_secret(const struct jwt_key *key, const struct 
     enum hmac_hash hash = jwt->algorithm == JWT_HS256   ? HMAC_SHA256
                           : jwt->algorithm == JWT_HS384 ? HMAC_SHA384
                                                         : HMAC_SHA512;
-    if (hmac_verify(hash, key->secret, key->secret_len, jwt->text, jwt->signed_len, jwt->signature,
-                    jwt->signature_len))
+    if (hmac_key_verify(key->secrets[hash], jwt->text, jwt->signed_len, jwt->signature, jwt->signature_len))
         return TOKEN_ACCEPTED;
     return errno == ENOMEM ? TOKEN_NO_MEMORY : TOKEN_SIGNATURE;
 }
@@ -94,12 +93,20 @@ enum token_verdict jwt_key_check(const struct jwt_key *key, const struct jwt *jw
     return len ? verify_public(key, jwt, der, len) : TOKEN_NO_MEMORY;
 }
 
-void jwt_key_use_once(const struct jwt_key *key)
+bool jwt_key_use_once(const struct jwt_key *key, char *error, size_t error_size)
 {
     for (unsigned i = 0; i < JWT_ALGORITHM_COUNT; i++) {
         const struct jwt none = {
             .text = "", .algorithm = (enum jwt_algorithm)i, .signature_len = ES256_SIGNATURE};
-        if (key->algorithms & JWT_BIT(i))
-            (void)jwt_key_check(key, &none);
+        if (!(key->algorithms & JWT_BIT(i)) || jwt_key_check(key, &none) == TOKEN_SIGNATURE)
+            continue;
+        if (key->pkey && EVP_PKEY_is_a(key->pkey, "RSA-PSS"))
+            snprintf(
+                error, error_size,
+                "its parameters exclude PS256, which has SHA-256, MGF1 with SHA-256 and a salt of 32 bytes");
+        else
+            snprintf(error, error_size, "out of memory");
+        return false;
     }
+    return true;
 }

@@ -61,9 +61,12 @@ size_t ticket_write(const struct ticket_key *key, const struct principal *who,
     put_text(&w, who->token_id);
     for (size_t i = 0; i < who->pattern_count; i++)
         put_text(&w, who->patterns[i]);
-    if (!hmac_sign(HMAC_SHA256, key->bytes, key->len, w.bytes, w.len, code))
+    bool is_signed = !w.full && hmac_sign(HMAC_SHA256, key->bytes, key->len, w.bytes, w.len, code);
+    errno = w.full ? EMSGSIZE : ENOMEM;
+    if (!is_signed)
         return 0;
     put(&w, code, sizeof code);
+    errno = EMSGSIZE;
     return w.full ? 0 : base64url_encode(w.bytes, w.len, out);
 }
 

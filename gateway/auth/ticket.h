@@ -39,7 +39,7 @@ enum ticket_verdict {
 };
 
 // Writes a ticket for `who` into `out`, which has room for TICKET_TEXT_MAX + 1. `nonce` is random and never used
-// again. Returns its length; 0 where it would be longer, or when out of memory.
+// again. Returns its length; 0 with errno EMSGSIZE where it would be longer, or another one when out of memory.
 size_t ticket_write(const struct ticket_key *key, const struct principal *who,
                     const unsigned char nonce[TICKET_NONCE], int64_t now_s, char *out);
 // Reads a ticket that one of `count` keys has signed. `out` counts where it is ACCEPTED.

@@ -12,7 +12,7 @@ void ticket_keys_destroy(struct ticket_keys *k); // may be NULL
 // Reads the file anew. False with one line in `error`: the keys stay as they are.
 bool ticket_keys_reload(struct ticket_keys *k, char *error, size_t error_size);
 
-// As ticket_write, with a random nonce.
+// As ticket_write, with a random nonce; errno is that of getrandom(2) where there is none.
 size_t ticket_keys_sign(struct ticket_keys *k, const struct principal *who, int64_t now_s, char *out);
 enum ticket_verdict ticket_keys_read(struct ticket_keys *k, const char *text, size_t len, int64_t now_s,
                                      struct ticket *out);

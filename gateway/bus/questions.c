@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "common/container_of.h"
 #include "common/log.h"
+#include "common/revocation_names.h"
 #include "gateway/redis/cluster_slots.h"
 #include "gateway/redis/commands.h"
 
@@ -48,7 +49,7 @@ struct inquiry {
 };
 
 static const char *const prefixes[][QUESTION_TEXTS] = {
-    [QUESTION_REVOKED] = {"sse:revoked:sub:", "sse:revoked:jti:"},
+    [QUESTION_REVOKED] = {REVOKED_KEYS REVOKED_SUBJECT ":", REVOKED_KEYS REVOKED_TOKEN ":"},
     [QUESTION_SPEND] = {"sse:ticket:", NULL},
     [QUESTION_LEASE] = {"sse:lease:", NULL},
     [QUESTION_RENEW] = {"sse:lease:", NULL},

@@ -22,7 +22,7 @@ static void tell(struct revocation *r, size_t worker, const struct question *new
 // `text`, which is cut up, is something else.
 static bool parse(char *text, struct question *out)
 {
-    static const char *const kinds[QUESTION_TEXTS] = {"sub ", "jti "};
+    static const char *const kinds[QUESTION_TEXTS] = {REVOKED_SUBJECT " ", REVOKED_TOKEN " "};
     *out = (struct question){.kind = QUESTION_REVOKED, .is_answered = true};
     for (unsigned i = 0; i < QUESTION_TEXTS; i++) {
         if (strncmp(text, kinds[i], 4) != 0)

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/revocation_names.h"
 #include "gateway/bus/revocation_scan.h"
 
 struct revocation {

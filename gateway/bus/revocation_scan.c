@@ -8,13 +8,12 @@
 #include "common/clock.h"
 #include "common/container_of.h"
 #include "common/log.h"
+#include "common/revocation_names.h"
 #include "gateway/bus/questions.h"
 #include "gateway/fanout/question.h"
 #include "gateway/fanout/revocations.h"
 #include "gateway/redis/commands.h"
 
-#define PREFIX "sse:revoked:"
-#define PATTERN "sse:revoked:*"
 #define STEP "1000" // keys of any name that Redis looks at for one command
 #define CURSOR_MAX 24u
 #define RETRY_MS 60000u
@@ -54,8 +53,9 @@ static void walk_end(struct walk *w, const char *fault)
 
 static bool send_scan(const struct command *c, struct redis_conn *conn)
 {
+    static const char pattern[] = REVOKED_KEYS "*";
     const struct walk *w = container_of(c, struct walk, command);
-    const char *argv[] = {"SCAN", w->cursor, "MATCH", PATTERN, "COUNT", STEP};
+    const char *argv[] = {"SCAN", w->cursor, "MATCH", pattern, "COUNT", STEP};
     return redis_conn_send(conn, 6, argv, NULL);
 }
 
@@ -75,8 +75,9 @@ static bool is_final(const struct command *c, const char *error)
 
 static void add_key(struct revocations *r, const redisReply *key)
 {
-    static const char *const kinds[QUESTION_TEXTS] = {PREFIX "sub:", PREFIX "jti:"};
-    const size_t len = strlen(PREFIX "sub:");
+    static const char *const kinds[QUESTION_TEXTS] = {REVOKED_KEYS REVOKED_SUBJECT ":",
+                                                      REVOKED_KEYS REVOKED_TOKEN ":"};
+    const size_t len = strlen(kinds[0]);
     for (unsigned i = 0; i < QUESTION_TEXTS; i++)
         // One above the limit of a reply is a nil: no token has a name of that length.
         if (key->type == REDIS_REPLY_STRING && key->len > len && strncmp(key->str, kinds[i], len) == 0)

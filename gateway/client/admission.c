@@ -17,8 +17,8 @@
 // for the confirmation of its channels.
 #define PENDING_TIMEOUT_MS 5000u
 
-// An admission that is pending, and its own copy of the request: one block, with the texts behind the
-// channels.
+// An admission that is pending, and its own copy of the request: one block, with the origin behind the channels. Tokens
+// and cookies were read, and are not kept.
 struct parked {
     struct admission admission; // the first member: conn.admission points to it
     struct http_request req;
@@ -26,21 +26,13 @@ struct parked {
     struct stream_channel channels[];
 };
 
-static char *keep_text(struct http_text *to, struct http_text from, char *room)
-{
-    if (!from.at)
-        return room;
-    memcpy(room, from.at, from.len);
-    *to = (struct http_text){.at = room, .len = from.len};
-    return room + from.len;
-}
-
 static void keep_request(struct parked *p, const struct http_request *from, char *room)
 {
     p->req = (struct http_request){.method = from->method, .http_1_0 = from->http_1_0};
-    room = keep_text(&p->req.origin, from->origin, room);
-    room = keep_text(&p->req.authorization, from->authorization, room);
-    (void)keep_text(&p->req.cookie, from->cookie, room); // the last one
+    if (from->origin.at) {
+        memcpy(room, from->origin.at, from->origin.len);
+        p->req.origin = (struct http_text){.at = room, .len = from->origin.len};
+    }
     p->admission.req = &p->req;
 }
 
@@ -49,8 +41,7 @@ static struct parked *park(const struct admission *a)
 {
     const struct http_request *req = a->req;
     size_t channels = a->want->channel_count * sizeof *a->want->channels;
-    size_t texts = req->origin.len + req->authorization.len + req->cookie.len;
-    struct parked *p = malloc(sizeof *p + channels + texts);
+    struct parked *p = malloc(sizeof *p + channels + req->origin.len);
     if (!p)
         return NULL;
     p->admission = *a;
@@ -70,12 +61,16 @@ enum admission_verdict admission_deny(struct admission *a, int status, const cha
     return ADMISSION_DENIED;
 }
 
+static void find_client(struct conn *c, const struct http_request *req)
+{
+    struct conn_peer *peer = c->peer;
+    if (peer)
+        peer->client = forwarded_client(&conn_context(c)->settings->trusted, &peer->socket, req->fields);
+}
+
 enum admission_verdict admission_address(struct admission *a)
 {
-    struct conn_peer *peer = a->conn->peer;
-    if (peer)
-        peer->client =
-            forwarded_client(&conn_context(a->conn)->settings->trusted, &peer->socket, a->req->fields);
+    find_client(a->conn, a->req);
     return ADMISSION_GRANTED;
 }
 
@@ -85,15 +80,26 @@ static uint64_t address_key(const struct conn *c)
     return c->peer ? peer_address_key(&c->peer->client) : 0;
 }
 
-enum admission_verdict admission_rate(struct admission *a)
+static bool take_rate(struct conn *c)
 {
-    const struct client_context *cx = conn_context(a->conn);
-    uint64_t key = address_key(a->conn);
+    const struct client_context *cx = conn_context(c);
+    uint64_t key = address_key(c);
     if (!cx->settings->connect_rate || key == 0 ||
         connect_rate_take(cx->settings->connect_rate, key, clock_monotonic_ms()))
-        return ADMISSION_GRANTED;
+        return true;
     counter_add(cx->counters, COUNTER_REFUSED_RATE, 1);
-    return admission_deny(a, 429, "New streams come too fast from this address.");
+    return false;
+}
+
+enum admission_verdict admission_rate(struct admission *a)
+{
+    return take_rate(a->conn) ? ADMISSION_GRANTED : admission_deny(a, 429, TOO_FAST);
+}
+
+bool admission_take_rate(struct conn *c, const struct http_request *req)
+{
+    find_client(c, req);
+    return take_rate(c);
 }
 
 static bool is_from_trusted(const struct conn *c)
@@ -162,7 +168,8 @@ enum admission_verdict admission_limits(struct admission *a)
 
 // What a stream enters the users table under.
 struct users_row {
-    const char *prefix, *text; // NULL: nothing to enter
+    enum users_kind kind;
+    const char *text; // NULL: nothing to enter
     const struct users_cap *cap;
     enum counter refused;
     const char *why;
@@ -174,7 +181,7 @@ static enum admission_verdict enter_users(struct admission *a, const struct user
     char key[USERS_KEY_MAX + 1];
     if (!row->text)
         return ADMISSION_GRANTED;
-    if ((size_t)snprintf(key, sizeof key, "%s:%s", row->prefix, row->text) >= sizeof key)
+    if (!users_key(row->kind, row->text, key))
         return admission_deny(a, 403, "The subject or the id of the token is too long.");
     switch (users_enter(conn_context(c)->settings->users, key, conn_id(c), row->cap)) {
     case USERS_FULL:
@@ -189,25 +196,27 @@ static enum admission_verdict enter_users(struct admission *a, const struct user
     return ADMISSION_GRANTED;
 }
 
+// Under what somebody looks for streams alone: a cap counts them, or a revocation ends them.
 enum admission_verdict admission_user(struct admission *a)
 {
     static const struct users_cap any = {.max = 0};
     const struct client_settings *settings = conn_context(a->conn)->settings;
     const struct principal *who = a->conn->principal;
     uint64_t address = settings->address_cap.max > 0 ? address_key(a->conn) : 0;
+    char address_text[17];
     if (!settings->users)
         return ADMISSION_GRANTED;
-    char address_text[17];
-    snprintf(address_text, sizeof address_text, "%016" PRIx64, address);
+    if (address)
+        snprintf(address_text, sizeof address_text, "%016" PRIx64, address);
     const struct users_row rows[] = {
-        {.prefix = "ip",
+        {.kind = USERS_ADDRESS,
          .text = address ? address_text : NULL,
          .cap = &settings->address_cap,
          .refused = COUNTER_REFUSED_ADDRESS,
          .why = "This address has too many streams."},
-        {.prefix = "jti", .text = who ? who->token_id : NULL, .cap = &any},
-        {.prefix = "sub",
-         .text = who ? who->subject : NULL,
+        {.kind = USERS_TOKEN, .text = who && settings->revocation ? who->token_id : NULL, .cap = &any},
+        {.kind = USERS_SUBJECT,
+         .text = who && (settings->revocation || settings->user_cap.max > 0) ? who->subject : NULL,
          .cap = &settings->user_cap,
          .refused = COUNTER_REFUSED_USER,
          .why = "This user has too many streams."},

@@ -17,8 +17,7 @@ enum admission_verdict { ADMISSION_GRANTED, ADMISSION_DENIED, ADMISSION_PENDING 
 // The request that a step decides about. Valid while the step runs.
 struct admission {
     struct conn *conn;
-    const struct http_request
-        *req; // method, http_1_0, origin, authorization, cookie; others before any step was pending
+    const struct http_request *req; // method, http_1_0, origin; others before any step was pending
     const struct stream_request *want;
     unsigned step;                    // index of the step that runs
     char nonce[2 * TICKET_NONCE + 1]; // of the ticket that the request has; "": none
@@ -60,6 +59,10 @@ enum admission_verdict admission_revocation(struct admission *a); // likewise
 enum admission_verdict admission_replace(struct admission *a);     // at the cap of this gateway
 enum admission_verdict admission_tier_newest(struct admission *a); // at that of the tier; in admission_asks.c
 enum admission_verdict admission_join(struct admission *a);
+
+// Finds where the client of `req` comes from, and takes one of the streams that may come from there (--connect-rate).
+// False where there is none left, which is counted.
+bool admission_take_rate(struct conn *c, const struct http_request *req);
 
 // For a step that denies: DENIED, with `detail` (cut where it is longer).
 enum admission_verdict admission_deny(struct admission *a, int status, const char *detail);

@@ -57,19 +57,18 @@ static void refuse_with_retry(struct conn *c, const struct http_request *req)
     conn_finish(c, CLOSE_REFUSED);
 }
 
-static void refuse(struct conn *c, const struct http_request *req, int status, const char *why)
+void answer_later(struct conn *c, const struct http_request *req, int status, const char *why)
 {
     const struct http_problem problem = {.status = status, .detail = why, .retry_after_s = RETRY_AFTER_S};
-    if (conn_context(c)->settings->refuse_with_status)
-        send_problem(c, req, &problem, CLOSE_REFUSED);
-    else
-        refuse_with_retry(c, req);
+    send_problem(c, req, &problem, CLOSE_REFUSED);
 }
 
-void answer_unavailable(struct conn *c, const struct http_request *req, const char *why)
+static void refuse(struct conn *c, const struct http_request *req, int status, const char *why)
 {
-    const struct http_problem problem = {.status = 503, .detail = why, .retry_after_s = RETRY_AFTER_S};
-    send_problem(c, req, &problem, CLOSE_REFUSED);
+    if (conn_context(c)->settings->refuse_with_status)
+        answer_later(c, req, status, why);
+    else
+        refuse_with_retry(c, req);
 }
 
 void answer_refusal(struct conn *c, const struct http_request *req, const char *why)

@@ -5,6 +5,7 @@
 
 #define DRAINING "This gateway is draining; another one will serve you."
 #define BUSY "This gateway is too busy; try again."
+#define TOO_FAST "New streams come too fast from this address."
 
 // Queues `len` bytes that stand in the context's scratch, and finishes `c`. A length of 0 means that the
 // answer did not fit into the scratch: then the connection is closed.
@@ -17,5 +18,5 @@ void answer_not_allowed(struct conn *c, const struct http_request *req, const st
 // is 503; for the cap of one user or address 429, since another gateway would not help.
 void answer_refusal(struct conn *c, const struct http_request *req, const char *why);
 void answer_refusal_of_client(struct conn *c, const struct http_request *req, const char *why);
-// The same for a request that is not for a stream: 503 with Retry-After, whatever --refusal is.
-void answer_unavailable(struct conn *c, const struct http_request *req, const char *why);
+// The same for a request that is not for a stream: `status` (503 or 429) with Retry-After, whatever --refusal is.
+void answer_later(struct conn *c, const struct http_request *req, int status, const char *why);

@@ -35,15 +35,16 @@ struct client_settings {
     bool durable_named;                  // --durable says which channels have a history, if only later
     bool drop_oldest;                    // --slow-client
     bool refuse_with_status;
-    struct tls_server *tls;    // of listeners that have it; NULL where none has
-    uint32_t head_timeout_ms;  // for a whole request head, from the accept or the first byte of it on
-    uint32_t keep_alive_ms;    // for the next request's first byte
-    struct users *users;       // shared by all loops; NULL: streams have no subject, and no address is capped
-    struct users_cap user_cap; // of streams with one subject
+    struct tls_server *tls;            // of listeners that have it; NULL where none has
+    uint32_t head_timeout_ms;          // for a whole request head, from the accept or the first byte of it on
+    uint32_t keep_alive_ms;            // for the next request's first byte
+    struct users *users;               // shared by all loops; NULL: nobody needs them
+    struct users_cap user_cap;         // of streams with one subject
     struct users_cap address_cap;      // of streams from one address
     struct connect_rate *connect_rate; // shared by all loops; NULL: off
-    enum proxy_version proxy_protocol; // of public listeners
-    struct peer_ranges trusted;        // proxies that are believed
+    struct connect_rate *handshake_rate; // of TLS; likewise
+    enum proxy_version proxy_protocol;   // of public listeners
+    struct peer_ranges trusted;          // proxies that are believed
     struct vouched_headers vouched;
     struct ticket_keys *ticket_keys;        // NULL: there are no tickets
     uint64_t tier_cap;                      // streams of one subject at all gateways; 0: any number
@@ -53,6 +54,12 @@ struct client_settings {
     const struct revocations *revocations;  // who may be revoked; NULL: Redis is asked about every token
     const struct admission_step *admission; // NULL: admission_steps
 };
+
+// Whether a cap or a revocation looks for streams.
+static inline bool client_settings_need_users(const struct client_settings *s)
+{
+    return s->address_cap.max > 0 || s->user_cap.max > 0 || s->revocation;
+}
 
 // Whether an option asks where connections come from.
 static inline bool client_settings_need_peers(const struct client_settings *s)

@@ -78,21 +78,27 @@ static bool has_prefix(struct http_text *text, const char *prefix)
     return true;
 }
 
-// Whatever the scheme of the origin: TLS may end at a proxy, of which the gateway knows nothing.
+// Whatever the scheme of the origin, whose default port a Host without one has: TLS may end at a proxy, of which the
+// gateway knows nothing.
 static bool is_own_host(struct http_text origin, struct http_text host)
 {
-    const char *port = has_prefix(&origin, "https://") ? "443" : has_prefix(&origin, "http://") ? "80" : NULL;
-    if (port == NULL || host.at == NULL)
+    const char *scheme_port = has_prefix(&origin, "https://")  ? "443"
+                              : has_prefix(&origin, "http://") ? "80"
+                                                               : NULL;
+    if (scheme_port == NULL || host.at == NULL)
         return false;
+    const struct http_text port = {scheme_port, strlen(scheme_port)};
     struct authority theirs = split_authority(origin), ours = split_authority(host);
-    if (theirs.port.len == 0)
-        theirs.port = (struct http_text){port, strlen(port)};
     return http_text_same(theirs.name, ours.name) &&
-           (ours.port.len == 0 || http_text_same(theirs.port, ours.port));
+           http_text_same(theirs.port.len > 0 ? theirs.port : port, ours.port.len > 0 ? ours.port : port);
 }
 
 bool cors_is_cross_site(const struct http_policy *p, const struct http_request *req)
 {
-    return req->cookie.at != NULL && req->origin.at != NULL && !is_own_host(req->origin, req->host) &&
-           (cors_allows_any(p) || !is_listed(p, req->origin));
+    bool is_named = req->origin.at != NULL && !cors_allows_any(p) && is_listed(p, req->origin);
+    if (req->cookie.at == NULL || is_named || http_text_is(req->fetch_site, "same-origin"))
+        return false;
+    if (http_text_is(req->fetch_site, "cross-site") || http_text_is(req->fetch_site, "same-site"))
+        return true;
+    return req->origin.at != NULL && !is_own_host(req->origin, req->host);
 }

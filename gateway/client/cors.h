@@ -15,6 +15,7 @@ bool cors_allows_any(const struct http_policy *p);
 struct http_text cors_allowed_origin(const struct http_policy *p, struct http_text origin);
 
 // True for a request with cookies from a page that is neither of the host which the request names nor allowed by name: the
-// page has the user's browser send it, and must not get what the cookies open. "*" allows nobody by name. A Host without a
-// port is compared by its name alone, since proxies often leave the port out.
+// page has the user's browser send it, and must not get what the cookies open. "*" allows nobody by name. What the browser
+// says in Sec-Fetch-Site (Fetch Metadata, section 2.4) counts before what Origin and Host say, of which pictures and links
+// have no Origin, and proxies change Host. A Host without a port has the default one of the origin's scheme.
 bool cors_is_cross_site(const struct http_policy *p, const struct http_request *req);

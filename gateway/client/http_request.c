@@ -82,6 +82,16 @@ static bool ends_id_name(const char *head, size_t i, const struct http_scan *sca
            http_text_is((struct http_text){head + scan->line, i - scan->line}, "last-event-id");
 }
 
+// How many bytes at `at`, of `max`, need no look of their own, since none of them begins or ends anything. The byte before
+// them is no CR or LF.
+static size_t plain_bytes(const char *at, size_t max)
+{
+    size_t n = 0;
+    while (n < max && at[n] > ' ' && at[n] < 0x7f && at[n] != ':')
+        n++;
+    return n;
+}
+
 // Looks for the empty line that ends the head which begins at `start`.
 static enum http_parse scan_head(char *head, size_t *len, size_t start, struct http_scan *scan,
                                  size_t *head_len)
@@ -89,6 +99,12 @@ static enum http_parse scan_head(char *head, size_t *len, size_t start, struct h
     size_t i = scan->scanned;
     assert(scan->line <= i && i <= *len);
     for (; i < *len && i < HTTP_HEAD_MAX + scan->id_len; i++) {
+        if (!scan->in_id && i > 0 && head[i - 1] > ' ') {
+            size_t end = *len < HTTP_HEAD_MAX + scan->id_len ? *len : HTTP_HEAD_MAX + scan->id_len;
+            i += plain_bytes(head + i, end - i);
+            if (i == end)
+                break;
+        }
         scan->scanned = i;
         if (!byte_allowed(head, i, scan->in_id))
             return HTTP_PARSE_ERROR;
@@ -255,6 +271,7 @@ static bool on_field(void *ctx, struct http_text name, struct http_text value)
         {"cookie", &out->cookie, false},
         {"expect", &r->expect, true},
         {"last-event-id", &out->last_event_id, false},
+        {"sec-fetch-site", &out->fetch_site, true},
         {"authorization", &out->authorization, false},
         {"transfer-encoding", &r->transfer_encoding, true},
         {"access-control-request-method", &out->request_method, false},

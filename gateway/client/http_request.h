@@ -29,9 +29,10 @@ struct http_request {
     // Fields that the gateway reads, without surrounding blanks. A repeated field is 400, but for lists: all
     // lines of Accept count in accepts_* (`accept` is the first).
     struct http_text host, accept, last_event_id, origin, authorization, cookie, request_method;
-    struct http_text fields;   // all lines with a field, and the empty one, for http_lookup
-    bool accepts_event_stream; // Accept absent, or some range of it includes text/event-stream with q > 0
-                               // (RFC 9110 12.5.1)
+    struct http_text fetch_site; // Sec-Fetch-Site; the last line of several
+    struct http_text fields;     // all lines with a field, and the empty one, for http_lookup
+    bool accepts_event_stream;   // Accept absent, or some range of it includes text/event-stream with q > 0
+                                 // (RFC 9110 12.5.1)
 };
 
 enum http_parse { HTTP_PARSE_DONE, HTTP_PARSE_MORE, HTTP_PARSE_ERROR };

@@ -1,6 +1,5 @@
 #include "gateway/client/revocation.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,14 +65,12 @@ static void on_id(void *ctx, uint64_t id)
 
 void revocation_apply(struct client_context *cx, const struct question *news)
 {
-    static const char *const prefixes[QUESTION_TEXTS] = {"sub", "jti"};
+    static const enum users_kind kinds[QUESTION_TEXTS] = {USERS_SUBJECT, USERS_TOKEN};
     struct ids ids = {0};
     for (size_t i = 0; i < QUESTION_TEXTS; i++) {
         char key[USERS_KEY_MAX + 1];
-        if (!news->texts[i] ||
-            (size_t)snprintf(key, sizeof key, "%s:%s", prefixes[i], news->texts[i]) >= sizeof key)
-            continue; // a longer one was not let in
-        (void)users_each(cx->settings->users, key, on_id, &ids);
+        if (news->texts[i] && users_key(kinds[i], news->texts[i], key)) // a longer one was not let in
+            (void)users_each(cx->settings->users, key, on_id, &ids);
     }
     for (size_t i = 0; i < ids.count; i++)
         end_if_refused(conn_find(cx, ids.items[i]), news); // NULL for those of other loops

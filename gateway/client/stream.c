@@ -170,12 +170,12 @@ static uint64_t stream_may_last_ms(const struct conn *c)
 }
 
 // The next heartbeat, or the end of the token or of the stream where that comes first.
-static void stream_set_deadline(struct conn *c, uint32_t heartbeat_in_ms)
+static void stream_set_deadline(struct conn *c, uint64_t now_ms, uint32_t heartbeat_in_ms)
 {
-    uint32_t token = principal_lasts_ms(c->principal, clock_monotonic_ms());
+    uint32_t token = principal_lasts_ms(c->principal, now_ms);
     uint64_t stream = stream_may_last_ms(c);
     uint32_t first = token < heartbeat_in_ms ? token : heartbeat_in_ms;
-    conn_set_deadline(c, stream < first ? (uint32_t)stream : first);
+    wheel_set(&conn_context(c)->wheel, &c->deadline, now_ms + (stream < first ? stream : first));
 }
 
 void stream_open(struct conn *c)
@@ -192,8 +192,9 @@ void stream_open(struct conn *c)
     stream_send_beginning(c);
     if (c->state != CONN_STREAM)
         return;
-    principal_admit(c->principal, (int64_t)time(NULL), clock_monotonic_ms());
-    stream_set_deadline(c, cx->settings->heartbeat_ms);
+    uint64_t now_ms = clock_monotonic_ms();
+    principal_admit(c->principal, (int64_t)time(NULL), now_ms);
+    stream_set_deadline(c, now_ms, cx->settings->heartbeat_ms);
     hub_wake(cx->hub, &c->subscriber);
 }
 
@@ -285,5 +286,5 @@ void stream_heartbeat(struct conn *c)
         idle = 0;
     }
     if (c->state == CONN_STREAM)
-        stream_set_deadline(c, idle < every ? every - idle : every);
+        stream_set_deadline(c, cx->now_ms, idle < every ? every - idle : every);
 }

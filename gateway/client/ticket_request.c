@@ -1,10 +1,12 @@
 #include "gateway/client/ticket_request.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "common/log.h"
 #include "gateway/auth/principal.h"
 #include "gateway/auth/ticket_keys.h"
 #include "gateway/client/admission.h"
@@ -79,6 +81,18 @@ static void answer_ticket(struct conn *c, const struct http_request *req, const 
     answer_scratch(c, len ? len + (size_t)body_len : 0, CLOSE_ANSWERED);
 }
 
+static void answer_unsigned(struct conn *c, const struct http_request *req, int failure)
+{
+    if (failure == EMSGSIZE) {
+        answer_problem(c, req, 400,
+                       "The token grants too much for a ticket; name the channels: ?channel=NAME.");
+        return;
+    }
+    counter_add(conn_context(c)->counters, COUNTER_TICKETS_FAILED, 1);
+    log_error("auth", "cannot sign a ticket: %s; its client is told to try again", strerror(failure));
+    answer_later(c, req, 503, BUSY);
+}
+
 // `granted` is borrowed.
 static void sign(struct conn *c, const struct http_request *req, const struct principal *granted)
 {
@@ -87,15 +101,14 @@ static void sign(struct conn *c, const struct http_request *req, const struct pr
     struct principal who = *granted;
     const char **patterns = calloc(cx->settings->max_channels, sizeof *patterns);
     if (!patterns) {
-        answer_unavailable(c, req, BUSY);
+        answer_later(c, req, 503, BUSY);
         return;
     }
     int status = narrow(cx, req, &who, patterns, detail, sizeof detail);
     if (status != 0)
         answer_problem(c, req, status, detail);
     else if (ticket_keys_sign(cx->settings->ticket_keys, &who, time(NULL), ticket) == 0)
-        answer_problem(c, req, 400,
-                       "The token grants too much for a ticket; name the channels: ?channel=NAME.");
+        answer_unsigned(c, req, errno);
     else
         answer_ticket(c, req, ticket);
     free(patterns);
@@ -106,9 +119,13 @@ static void request_ticket(struct conn *c, const struct http_request *req, const
     struct client_context *cx = conn_context(c);
     char detail[ADMISSION_DETAIL_MAX];
     (void)r; // the path says it all
+    if (!admission_take_rate(c, req)) {
+        answer_later(c, req, 429, TOO_FAST);
+        return;
+    }
     int status = auth_identify(cx->settings, cx->counters, req, &c->principal, detail, sizeof detail);
     if (status == AUTH_TRY_AGAIN)
-        answer_unavailable(c, req, detail);
+        answer_later(c, req, 503, detail);
     else if (status != 0)
         answer_problem(c, req, status, detail);
     else if (!c->principal)

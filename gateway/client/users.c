@@ -38,6 +38,18 @@ struct users {
     size_t bucket_count, place_count, user_bytes;
 };
 
+bool users_key(enum users_kind kind, const char *text, char key[USERS_KEY_MAX + 1])
+{
+    static const char *const prefixes[] = {
+        [USERS_SUBJECT] = "sub:", [USERS_TOKEN] = "jti:", [USERS_ADDRESS] = "ip:"};
+    size_t prefix = strlen(prefixes[kind]), len = strlen(text);
+    if (prefix + len > USERS_KEY_MAX)
+        return false;
+    memcpy(key, prefixes[kind], prefix);
+    memcpy(key + prefix, text, len + 1);
+    return true;
+}
+
 struct users *users_create(const struct users_hooks *hooks)
 {
     struct users *u = calloc(1, sizeof *u);
@@ -249,25 +261,6 @@ size_t users_each(struct users *u, const char *key, void (*on_id)(void *ctx, uin
         on_id(ctx, p->id);
     pthread_mutex_unlock(&u->lock);
     return count;
-}
-
-struct ending {
-    const struct users_hooks *hooks;
-    enum close_reason reason;
-    bool no_memory;
-};
-
-static void end_one(void *ctx, uint64_t id)
-{
-    struct ending *e = ctx;
-    e->no_memory |= !e->hooks->end(e->hooks->ctx, id, e->reason);
-}
-
-long users_end(struct users *u, const char *key, enum close_reason reason)
-{
-    struct ending e = {.hooks = &u->hooks, .reason = reason};
-    size_t count = users_each(u, key, end_one, &e);
-    return e.no_memory ? -1 : (long)count;
 }
 
 size_t users_bytes(struct users *u)

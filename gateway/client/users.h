@@ -6,7 +6,7 @@
 //      "jti:a81c"         -> stream  12
 //      "ip:20010db800010002" -> streams 12, 31
 //
-// A key is any text of at most USERS_KEY_MAX bytes. A stream stands under several keys, and leaves all at once.
+// A key is a text of at most USERS_KEY_MAX bytes (users_key). A stream stands under several keys, and leaves all at once.
 #pragma once
 
 #include <stdbool.h>
@@ -16,6 +16,11 @@
 #include "gateway/client/close_reason.h"
 
 #define USERS_KEY_MAX 300
+
+enum users_kind { USERS_SUBJECT, USERS_TOKEN, USERS_ADDRESS };
+
+// Writes the key of `text`. False where it would be too long.
+bool users_key(enum users_kind kind, const char *text, char key[USERS_KEY_MAX + 1]);
 
 struct users;
 
@@ -52,8 +57,5 @@ void users_leave(struct users *u, uint64_t id);
 // Calls `on_id` for each stream of `key`, oldest first, with the table locked: it must not call the table.
 // Returns how many there are.
 size_t users_each(struct users *u, const char *key, void (*on_id)(void *ctx, uint64_t id), void *ctx);
-// Has every stream of `key` end for `reason`. They leave when they have ended. Returns how many there are, or -1
-// where there was no memory to tell one of them: call again later.
-long users_end(struct users *u, const char *key, enum close_reason reason);
 // Bytes that the table takes.
 size_t users_bytes(struct users *u);

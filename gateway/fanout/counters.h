@@ -28,11 +28,13 @@
       "counter", "")                                                                                         \
     X(TLS_FAILED_ALERT, "tls_handshake_failures_total", "reason=\"refused_by_client\"", "counter", "")       \
     X(TLS_FAILED_PLAIN_HTTP, "tls_handshake_failures_total", "reason=\"plain_http\"", "counter", "")         \
+    X(TLS_FAILED_RATE, "tls_handshake_failures_total", "reason=\"connect_rate\"", "counter", "")             \
+    X(TLS_FAILED_CROWDED, "tls_handshake_failures_total", "reason=\"crowded\"", "counter", "")               \
     X(TLS_FAILED_TIMEOUT, "tls_handshake_failures_total", "reason=\"timeout\"", "counter", "")               \
     X(TLS_FAILED_GONE, "tls_handshake_failures_total", "reason=\"client_gone\"", "counter", "")              \
     X(TLS_FAILED_OTHER, "tls_handshake_failures_total", "reason=\"other\"", "counter", "")                   \
     X(TLS_POSTPONED, "tls_handshakes_postponed_total", "", "counter",                                        \
-      "Times that a handshake waited for the next turn of its loop")                                         \
+      "Turns of a loop that left handshakes to the next turn")                                               \
     X(ACCEPT_PAUSES, "accept_pauses_total", "", "counter", "Times accepting paused for want of descriptors") \
     X(TOKENS_ACCEPTED, "tokens_accepted_total", "", "counter", "Tokens that were good")                      \
     X(TOKENS_MALFORMED, "tokens_refused_total", "reason=\"malformed\"", "counter", "Tokens refused")         \
@@ -46,6 +48,7 @@
     X(TOKENS_AUDIENCE, "tokens_refused_total", "reason=\"audience\"", "counter", "")                         \
     X(TOKENS_CLAIMS, "tokens_refused_total", "reason=\"claims\"", "counter", "")                             \
     X(TOKENS_NO_MEMORY, "tokens_refused_total", "reason=\"no_memory\"", "counter", "")                       \
+    X(TICKETS_FAILED, "tickets_failed_total", "", "counter", "Tickets that could not be signed")             \
     X(MESSAGES_RECEIVED, "messages_received_total", "", "counter", "Messages received from Redis")           \
     X(MESSAGE_BYTES, "message_bytes_total", "", "counter", "Payload bytes received from Redis")              \
     X(DROPPED_TOO_LARGE, "messages_dropped_total", "reason=\"too_large\"", "counter", "Messages dropped")    \

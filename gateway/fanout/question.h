@@ -9,8 +9,8 @@
 
 #define QUESTION_TEXTS 2u
 
-// Where revocations are published, and with REVOCATION_REPLACED the name of a lease that has ended for a newer one.
-#define REVOCATION_CHANNEL "__sse:revoke"
+// Before the name of a lease that has ended for a newer one, in a message at REVOCATION_CHANNEL
+// (common/revocation_names.h).
 #define REVOCATION_REPLACED "replaced "
 
 enum question_kind {

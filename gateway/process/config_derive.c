@@ -233,7 +233,7 @@ static bool check_whole(const struct config *c, char *error, size_t error_size)
     if (!stands_alone(&c->cors_origin, "*", "cors-origin", error, error_size) ||
         !stands_alone(&c->durable, "off", "durable", error, error_size))
         return false;
-    if (c->jwks_ca && !(c->jwks && strstr(c->jwks, "://"))) {
+    if (c->jwks_ca && !jwks_is_url(c->jwks)) {
         snprintf(error, error_size, "--jwks-ca is of no use without --jwks https://..");
         return false;
     }

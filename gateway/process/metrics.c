@@ -172,12 +172,20 @@ static bool print_keys(struct buf *b, const struct status *s)
            (!keys.fetches || print_fetches(b, &keys.fetch));
 }
 
+static bool print_users(struct buf *b, const struct status *s)
+{
+    return !s->users ||
+           print_gauge(b, "users_bytes", "Memory of the table that finds streams by user, token and address",
+                       users_bytes(s->users));
+}
+
 struct page metrics_prometheus(void *status)
 {
     const struct status *s = status;
     struct buf b = {0};
     if (!print_counters(&b, s) || !print_closes(&b, s) || !print_certificates(&b, s) ||
-        !print_process(&b, s) || !print_keys(&b, s) || !print_tier(&b, s) || !buf_append(&b, "", 1))
+        !print_process(&b, s) || !print_keys(&b, s) || !print_users(&b, s) || !print_tier(&b, s) ||
+        !buf_append(&b, "", 1))
         buf_free(&b); // an answer without a body is out of memory to the connection
     return (struct page){
         .status = 200, .content_type = "text/plain; version=0.0.4; charset=utf-8", .body = b.data};

@@ -21,6 +21,7 @@ struct status {
     size_t worker_count;
     struct bus *bus;
     struct tls_server *tls;       // NULL for none
+    struct users *users;          // NULL: nobody needs them
     const struct counters *admin; // counters of the main thread
     struct limits limits;         // of all workers
     uint64_t started_at;          // monotonic milliseconds

@@ -39,7 +39,7 @@ static void try_token(const char *token, size_t len)
     struct jwt jwt;
     char *copy = must_alloc(len);
     memcpy(copy, token, len);
-    if (jwt_split(copy, len, &jwt) == TOKEN_ACCEPTED) {
+    if (jwt_split(copy, len, NULL, &jwt) == TOKEN_ACCEPTED) {
         CHECK(jwt.signed_len < len && copy[jwt.signed_len] == '.' && jwt.signature_len <= JWT_SIGNATURE_MAX);
         CHECK(strnlen(jwt.kid, sizeof jwt.kid) < sizeof jwt.kid);
         check_claims(&jwt);

@@ -56,6 +56,20 @@ test('cookies from a page of a foreign origin are 403, before anything is subscr
     assert.equal(await gateway.metric('subscriptions'), 0);
 });
 
+test('cookies of a request that a foreign page had the browser send without an Origin are 403, before anything is subscribed to', async () => {
+    for (const site of ['cross-site', 'same-site']) {
+        for (const line of ['GET /stream?channel=open', 'HEAD /stream?channel=open']) {
+            const answer = await exchange(gateway.port, ask(line, 'Cookie: session=1', `Sec-Fetch-Site: ${site}`, 'Connection: close'));
+            assert.equal(answer.status, 403, `${line} ${site}`);
+        }
+    }
+    assert.equal(await gateway.metric('subscriptions'), 0);
+    for (const site of ['same-origin', 'none']) {
+        const answer = await exchange(gateway.port, ask('HEAD /stream?channel=open', 'Cookie: session=1', `Sec-Fetch-Site: ${site}`, 'Connection: close'));
+        assert.equal(answer.status, 200, site);
+    }
+});
+
 for (const origin of ['https://gw.test', 'http://gw.test', 'https://app.example', 'https://x.example.com', undefined]) {
     test(`cookies from a page of ${origin ?? 'no other origin'} open a stream`, async (t) => {
         const headers = { Host: 'gw.test', Cookie: 'session=1', ...(origin && { Origin: origin }) };

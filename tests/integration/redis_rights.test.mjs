@@ -143,9 +143,7 @@ test('with the rights that docs/security.md adds for tokens, a gateway loads wha
     const scope = scopeOf(t);
     const keys = new Keys(scope);
     const redis = await Redis.start(scope);
-    const page = fs.readFileSync(path.join(ROOT, 'docs/security.md'), 'utf8');
-    const more = /^\| tokens \| `([^`]+)` more/m.exec(page)[1].split(' ');
-    await redis.cli(['ACL', 'SETUSER', 'gateway', ...recommended(), ...more, '&user:*']);
+    await redis.cli(['ACL', 'SETUSER', 'gateway', ...recommended(), ...added('tokens'), '&user:*']);
     await redis.cli(['SET', 'sse:revoked:sub:ann', '9999999999']);
     const gateway = await Gateway.start(scope, { redisUrl: `redis://gateway:secret@127.0.0.1:${redis.port}`, anonymous: [], args: [...keys.args, '--durable', 'off'] });
     await gateway.metricIs('revocations_known', 1);
@@ -156,6 +154,44 @@ test('with the rights that docs/security.md adds for tokens, a gateway loads wha
     }
     assert.equal(await gateway.metric('redis_errors_total'), 0);
 });
+
+/** What docs/security.md adds to these rights for `what`, the first column of a row. */
+function added(what) {
+    const page = fs.readFileSync(path.join(ROOT, 'docs/security.md'), 'utf8');
+    const row = page.split('\n').find((line) => line.startsWith(`| ${what} |`));
+    return /`([^`]+)` more/.exec(row)[1].split(' ');
+}
+
+for (const [policy, rights] of Object.entries({ refuse: [], oldest: ['and `--user-cap-policy oldest`'] })) {
+    test(`with the rights that docs/security.md adds for --user-cap-scope tier, --user-cap-policy ${policy} holds, and its streams keep and give back their leases`, async (t) => {
+        const scope = scopeOf(t);
+        const keys = new Keys(scope);
+        const redis = await Redis.start(scope);
+        const rules = ['tokens', '`--user-cap-scope tier`', ...rights].flatMap(added);
+        await redis.cli(['ACL', 'SETUSER', 'gateway', ...recommended(), ...rules, '&user:*']);
+        const args = [...keys.args, '--durable', 'off', '--max-connections-per-user', '2', '--user-cap-scope', 'tier', '--user-cap-policy', policy, '--refusal', 'status'];
+        const gateways = await Promise.all([1, 2].map(() => Gateway.start(scope, { redisUrl: `redis://gateway:secret@127.0.0.1:${redis.port}`, anonymous: [], args })));
+        const open = async (i) => {
+            const stream = await Stream.open(gateways[i % 2].port, '/stream?control=1&channel=user:ann', { headers: bearer(keys.token('ann')) });
+            scope.defer(() => stream.close());
+            if (stream.status === 200) await stream.count(1);
+            return stream;
+        };
+        const leases = async () => (await redis.cli(['ZRANGEBYSCORE', 'sse:lease:ann', '(0', '+inf', 'WITHSCORES'])).split('\n').filter(Boolean);
+        const streams = [await open(0), await open(1), await open(2)];
+        assert.deepEqual(streams.map((s) => s.status), [200, 200, policy === 'oldest' ? 200 : 429]);
+        if (policy === 'oldest') await until('the oldest stream to end', () => !streams[0].open);
+        const before = await leases();
+        assert.equal(before.length, 4, 'two names, two times');
+        await until('both leases to be renewed, within 20 s', async () => {
+            const now = await leases();
+            return now.length === 4 && now.every((word, i) => i % 2 === 0 || !before.includes(word));
+        }, { ms: 30000, every: 200 });
+        for (const stream of streams) stream.close();
+        await until('no lease', async () => (await leases()).length === 0);
+        for (const gateway of gateways) assert.equal(await gateway.metric('redis_errors_total'), 0);
+    });
+}
 
 /** The rights of docs/protocol.md for Redis 6.2 and KeyDB, which are fewer than others know: of the gateway and of a publisher. */
 function oldRights() {

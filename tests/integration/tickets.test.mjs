@@ -59,6 +59,17 @@ test('of thirty clients that come with one ticket at once, at three gateways, on
     assert.deepEqual(statuses.sort(), [200, ...Array(29).fill(401)]);
 });
 
+test('POST /ticket counts for --connect-rate, by the client\'s address, with or without a good token', async (t) => {
+    const { keys, gateway } = await start(scopeOf(t), { args: ['--connect-rate', '1', '--connect-burst', '4', '--trusted-proxy', '127.0.0.1'] });
+    const ask = (from, token) => post(gateway, '/ticket', { headers: { ...bearer(token), 'X-Forwarded-For': from } });
+    const statuses = [];
+    for (let i = 0; i < 6; i++) statuses.push((await ask('192.0.2.1', i % 2 ? 'no token' : keys.token('ann'))).status);
+    assert.deepEqual(statuses.slice(0, 4), [200, 401, 200, 401]);
+    assert.ok(statuses.slice(4).includes(429), statuses.join());
+    assert.equal((await ask('192.0.2.2', keys.token('ann'))).status, 200);
+    assert.ok((await gateway.metric('refusals_total', { reason: 'connect_rate' })) > 0);
+});
+
 test('POST /ticket wants a token, says how long the ticket is good, and is stored nowhere; it names no more channels than it was asked for', async (t) => {
     const scope = scopeOf(t);
     const { keys, gateway } = await start(scope, { args: ['--cors-origin', 'https://app.example', '--anonymous', 'public'] });

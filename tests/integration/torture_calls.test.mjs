@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { before, test } from 'node:test';
 import { buildPlain, Calls } from '../lib/calls.mjs';
+import { connect, FORMS, load } from '../lib/durable.mjs';
 import { Gateway } from '../lib/gateway.mjs';
 import { Redis } from '../lib/redis.mjs';
 import { scopeOf } from '../lib/scope.mjs';
@@ -51,7 +52,7 @@ test('an allocation that fails in a stream: it ends, and its client comes back t
 });
 
 test('an allocation that fails while a token is checked: its client is told to come back, and is let in then', async (t) => {
-    await torture(t, async () => ['hmac_sign', 'json_strict_object', 'principal_create']
+    await torture(t, async () => ['hmac_key_verify', 'json_strict_object', 'principal_create']
         .flatMap((place) => within(place, { call: 'tokens_malloc', nth: [1, 2], workers: [2] })), { shape: 'tokens' });
 });
 
@@ -83,6 +84,21 @@ for (const [shape, what, trickle] of SHAPES) {
         await torture(t, async (run) => sample(run, { shape, ms: SAMPLE_MS }), { shape, reached: false });
     });
 }
+
+test('a position that there was no memory to ask for, and none to ask for again, is asked for until there is: the stream opens, and is not refused', async (t) => {
+    const scope = scopeOf(t);
+    const redis = await Redis.start(scope);
+    const client = connect(scope, redis);
+    await load(client);
+    await FORMS.function(client, 'kept', 'one');
+    const calls = new Calls(path.join(scope.folder, 'calls'), { fail: 'malloc', error: ENOMEM, nth: 1, times: 2, place: 'history_ask_last' });
+    const gateway = await Gateway.start(scope, { redis, env: calls.env });
+    calls.arm();
+    const stream = await Stream.open(gateway.port, '/stream?control=1&channel=kept&last_event_id=earliest');
+    scope.defer(() => stream.close());
+    assert.deepEqual((await stream.count(2)).map((event) => event.data === 'one'), [false, true]);
+    assert.ok(calls.counted > 2, `${calls.counted} allocations`);
+});
 
 test('a channel that there was no memory to leave is left with its next message', async (t) => {
     const scope = scopeOf(t);

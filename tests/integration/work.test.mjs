@@ -4,6 +4,7 @@
 import '../lib/plain_build.mjs';
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
+import { Keys } from '../lib/bearer.mjs';
 import { buildPlain } from '../lib/calls.mjs';
 import { Crowd, descriptorsAllowed } from '../lib/crowd.mjs';
 import { scopeOf } from '../lib/scope.mjs';
@@ -147,6 +148,24 @@ test('opening and closing a stream is a bounded number of calls', async (t) => {
     });
     t.diagnostic(`closing: ${show(gone, 2 * streams)}`);
     assert.ok(gone.systems <= 5 * 2 * streams, `${gone.systems} system calls`);
+});
+
+test('checking a token takes few allocations, and no question to Redis for each', async (t) => {
+    const scope = scopeOf(t);
+    const keys = new Keys(scope);
+    const { calls, open, gateway } = await start(t, ['--heartbeat', '60s', ...keys.args, '--token-query', 'token']);
+    const streams = 500;
+    const path = `/stream?channel=a&token=${keys.token('ann', { iss: 'https://login.example', jti: 'aZ3kT9', channels: ['a'] })}`;
+    const known = () => gateway.metric('revocations_known');
+    await until('revocations known', async () => (await known()) === 1);
+    await open('/stream?channel=a', 1);
+    const without = await calls.during(() => open('/stream?channel=a', streams));
+    await open(path, 1);
+    const made = await calls.during(() => open(path, streams));
+    t.diagnostic(`without: ${show(without, streams)}`);
+    t.diagnostic(`with a token: ${show(made, streams)}`);
+    assert.ok(made.allocations <= without.allocations + 35 * streams, `${(made.allocations - without.allocations) / streams} allocations for a token`);
+    assert.ok(made.write <= without.write + BESIDE, `${made.write} wake-ups for ${streams} tokens`);
 });
 
 test('an idle plain stream costs at most 512 bytes, by our own account and by the kernel\'s, which agree', async (t) => {

@@ -40,9 +40,21 @@ export class Calls {
 
     /** From now on calls count, and fail or trickle. */
     arm() {
+        this.#write('armed', 1);
+    }
+
+    #write(name, value) {
         const fd = fs.openSync(this.file, 'r+');
-        fs.writeSync(fd, new BigUint64Array([1n]), 0, 8, 0);
+        fs.writeSync(fd, new BigUint64Array([BigInt(value)]), 0, 8, 8 * WORDS.indexOf(name));
         fs.closeSync(fd);
+    }
+
+    /** Counts from 1 again, and has call number `nth` fail (0: none). */
+    again(nth) {
+        this.#write('nth', 0);
+        this.#write('calls', 0);
+        this.#write('nth', nth);
+        this.#write('armed', 1);
     }
 
     #word(name) {

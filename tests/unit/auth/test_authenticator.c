@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <openssl/rsa.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -181,6 +182,23 @@ TEST_EACH(a_header_says_what_it_may, headers)
 {
     begin_secret();
     ck_assert_int_eq(check_secret(headers[_i].text, GOOD), headers[_i].verdict);
+}
+
+TEST(a_header_that_is_known_lets_in_what_it_let_in_before_and_nothing_else)
+{
+    static const char longer[] = "{\"alg\":\"HS256\",\"crit\":[\"b64\"]}";
+    begin_all();
+    for (int round = 0; round < 2; round++) {
+        for (int times = 0; times < 3; times++)
+            ck_assert_int_eq(check_secret(HS256, GOOD), TOKEN_ACCEPTED);
+        ck_assert_int_eq(check(token_make(HS256, GOOD, SIGN_HS256, NULL, "another secret")), TOKEN_SIGNATURE);
+        ck_assert_int_eq(check_secret(HS256, "{\"sub\":\"42\"}"), TOKEN_CLAIMS);
+        ck_assert_int_eq(check_secret(longer, GOOD), TOKEN_MALFORMED);
+        ck_assert_int_eq(check_secret("{\"alg\":\"HS384\"}", GOOD), TOKEN_SIGNATURE);
+        ck_assert_int_eq(check(token_make("{\"alg\":\"RS256\"}", GOOD, SIGN_RS256, rsa, NULL)),
+                         TOKEN_ACCEPTED);
+        ck_assert_int_eq(check_secret("{\"alg\":\"RS256\"}", GOOD), TOKEN_SIGNATURE);
+    }
 }
 
 // ---- RFC 8725 section 2.1: weak signatures and insufficient signature validation
@@ -657,6 +675,45 @@ TEST_EACH(keys_for_other_uses_are_skipped_and_counted, other_keys)
     snprintf(text, sizeof text, "{\"keys\":[%s]}", other_keys[_i]);
     settings.jwks = file("others", text);
     ck_assert_ptr_null(authenticator_create(&settings, error, sizeof error));
+}
+
+// An RSA-PSS key may say which hash, mask and salt its signatures have (RFC 4055 section 3.1).
+static const struct {
+    const char *hash, *mask; // NULL: any
+    int salt;
+    bool is_good;
+} restricted[] = {{NULL, NULL, 0, true},           {"SHA256", "SHA256", 32, true},
+                  {"SHA256", "SHA256", 20, true},  {"SHA512", "SHA512", 64, false},
+                  {"SHA512", "SHA512", 32, false}, {"SHA256", "SHA512", 32, false},
+                  {"SHA1", "SHA1", 20, false},     {"SHA256", "SHA256", 33, false}};
+
+static EVP_PKEY *make_restricted(const char *hash, const char *mask, int salt)
+{
+    EVP_PKEY *key = NULL;
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA-PSS", NULL);
+    ck_assert(ctx && EVP_PKEY_keygen_init(ctx) == 1 && EVP_PKEY_CTX_set_rsa_keygen_bits(ctx, 2048) == 1);
+    if (hash)
+        ck_assert(EVP_PKEY_CTX_set_rsa_pss_keygen_md(ctx, EVP_get_digestbyname(hash)) == 1 &&
+                  EVP_PKEY_CTX_set_rsa_pss_keygen_mgf1_md(ctx, EVP_get_digestbyname(mask)) == 1 &&
+                  EVP_PKEY_CTX_set_rsa_pss_keygen_saltlen(ctx, salt) == 1);
+    ck_assert_int_eq(EVP_PKEY_generate(ctx, &key), 1);
+    EVP_PKEY_CTX_free(ctx);
+    return key;
+}
+
+TEST_EACH(an_rsa_pss_key_that_excludes_ps256_is_refused_when_it_is_read, restricted)
+{
+    EVP_PKEY *key = make_restricted(restricted[_i].hash, restricted[_i].mask, restricted[_i].salt);
+    files[0] = file("pss", key_pem(key));
+    settings.key_file_count = 1;
+    authenticator = authenticator_create(&settings, error, sizeof error);
+    ck_assert_int_eq(authenticator != NULL, restricted[_i].is_good);
+    if (restricted[_i].is_good)
+        ck_assert_int_eq(check(token_make("{\"alg\":\"PS256\"}", GOOD, SIGN_PS256, key, NULL)),
+                         TOKEN_ACCEPTED);
+    else
+        ck_assert_msg(strstr(error, "PS256") && !strchr(error, '\n'), "%s", error);
+    EVP_PKEY_free(key);
 }
 
 static const struct {

@@ -86,7 +86,9 @@ static const struct {
     {"http://h.example", "h.example:443", false},
     {"http://h.example:8080", "h.example:8080", true},
     {"http://h.example:8080", "h.example:8081", false},
-    {"https://h.example:8443", "h.example", true}, // NGINX's $host
+    {"https://h.example:8443", "h.example", false}, // what has no port has the scheme's own
+    {"https://h.example:8443", "h.example:8443", true},
+    {"http://h.example:443", "h.example", false},
     {"http://[::1]:8080", "[::1]:8080", true},
     {"http://[::1]", "[::1]", true},
     {"http://[::1]", "[::2]", false},
@@ -109,6 +111,37 @@ TEST_EACH(cookies_are_for_pages_of_the_same_host, hosts)
     ck_assert_int_eq(cors_is_cross_site(&none, &req), !hosts[_i].own);
     ck_assert_int_eq(cors_is_cross_site(&listed, &req), !hosts[_i].own);
     ck_assert_int_eq(cors_is_cross_site(&any, &req), !hosts[_i].own);
+}
+
+static const struct {
+    const char *site, *origin, *host;
+    bool cross_site;
+} sites[] = {
+    {"cross-site", NULL, "h.example", true}, // a picture, a form, a link of a foreign page
+    {"same-site", NULL, "h.example", true},  // a page of a neighbour
+    {"same-origin", NULL, "h.example", false},
+    {"none", NULL, "h.example", false}, // typed in
+    {NULL, NULL, "h.example", false},
+    {"", NULL, "h.example", false},
+    {"moon", NULL, "h.example", false},
+    {"cross-site", "https://a.example.com", "h.example", false}, // allowed by name
+    {"same-site", "https://a.example.com", "h.example", false},
+    {"cross-site", "https://h.example", "h.example", true}, // http and https, or another port
+    {"same-site", "https://h.example", "h.example", true},
+    {"cross-site", "https://evil.example", "h.example", true},
+    // The browser knows whom it asks, whatever a proxy makes of Host.
+    {"same-origin", "https://h.example:8443", "h.example", false},
+    {"same-origin", "https://h.example", "10.0.0.1:8080", false},
+    {"none", "https://evil.example", "h.example", true}, // no browser sends both
+};
+
+TEST_EACH(what_a_browser_says_of_the_page_counts_before_names_do, sites)
+{
+    struct http_request req = {
+        .origin = text(sites[_i].origin), .host = text(sites[_i].host), .fetch_site = text(sites[_i].site)};
+    ck_assert(!cors_is_cross_site(&listed, &req)); // no cookies, no harm
+    req.cookie = text("a=b");
+    ck_assert_int_eq(cors_is_cross_site(&listed, &req), sites[_i].cross_site);
 }
 
 TEST(cookies_are_for_pages_that_are_allowed_by_name_and_a_star_names_nobody)

@@ -102,9 +102,15 @@ static void close_all(size_t count)
     loop_wait(world.loop, streams_are, &none);
 }
 
+static void note_end(void *ctx, uint64_t id)
+{
+    (void)ctx;
+    to_end[to_end_count++] = id;
+}
+
 static size_t streams_of(const char *key)
 {
-    return (size_t)users_end(world.settings.users, key, CLOSE_REPLACED);
+    return users_each(world.settings.users, key, note_end, NULL);
 }
 
 TEST_LOOP(a_stream_above_the_cap_is_refused_and_others_are_let_in, 0, 2)
@@ -138,12 +144,28 @@ TEST(a_stream_that_ended_makes_room_before_its_last_bytes_are_taken)
 {
     open_stream(&clients[0], "ann");
     open_stream(&clients[1], "ann");
-    ck_assert_uint_eq(streams_of("jti:t1"), 2);
+    ck_assert_uint_eq(streams_of("sub:ann"), 2);
     client_loop_end_stream(&world.clients, to_end[0], CLOSE_EXPIRED);
     ck_assert_uint_eq(streams_of("sub:ann"), 1);
     client_wait_for(&world, &clients[0], "data: {\"reason\":\"expired\"}");
     open_stream(&clients[2], "ann"); // while the first has not closed its side
     close_all(3);
+}
+
+static const struct {
+    uint64_t user_cap;
+    bool revocation;
+    size_t subjects, tokens; // streams that can be found by them
+} needs[] = {{0, false, 0, 0}, {2, false, 1, 0}, {0, true, 1, 1}, {2, true, 1, 1}};
+
+TEST_EACH(a_stream_stands_in_the_table_under_what_somebody_asks_for_alone, needs)
+{
+    world.settings.user_cap.max = needs[_i].user_cap;
+    world.settings.revocation = needs[_i].revocation;
+    open_stream(&clients[0], "ann");
+    ck_assert_uint_eq(streams_of("sub:ann"), needs[_i].subjects);
+    ck_assert_uint_eq(streams_of("jti:t1"), needs[_i].tokens);
+    close_all(1);
 }
 
 TEST(a_stream_that_a_later_step_denies_does_not_count)

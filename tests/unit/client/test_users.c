@@ -159,19 +159,6 @@ TEST(a_stream_that_is_refused_after_it_has_entered_has_replaced_none)
     ck_assert_str_eq(told, "1:replaced ");
 }
 
-TEST(a_revocation_tells_every_stream_of_the_key)
-{
-    enter("jti:a", 1, &any);
-    enter("jti:b", 2, &any);
-    enter("jti:a", 3, &any);
-    ck_assert_int_eq(users_end(users, "jti:a", CLOSE_REVOKED), 2);
-    ck_assert_str_eq(told, "1:revoked 3:revoked ");
-    ck_assert_int_eq(users_end(users, "jti:c", CLOSE_REVOKED), 0);
-    no_memory_to_tell = true;
-    ck_assert_int_eq(users_end(users, "jti:b", CLOSE_REVOKED), -1);
-    leave(1, 3);
-}
-
 TEST(a_key_may_have_all_the_streams_there_are_and_the_memory_comes_back)
 {
     enum { COUNT = 50000 };
