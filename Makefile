@@ -70,7 +70,7 @@ else
   Q       := @
 endif
 
-.PHONY: all run test chaos torture rolling test-unit unit-programs fuzz fuzz-programs run-fuzz-programs bench bench-publish bench-fronts bench-programs install uninstall format lint clean help
+.PHONY: all run test chaos torture rolling test-unit unit-programs fuzz fuzz-programs run-fuzz-programs bench bench-publish bench-fronts bench-programs sim install uninstall format lint clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -168,13 +168,12 @@ torture:
 test-unit: unit-programs
 	@tests/run-unit $(UNIT_BIN)
 
-# Deploys in full size, on the plain build: a rolling restart, and all gateways killed, behind each front.
+# Deploys in full size: a rolling restart, and all gateways killed, behind each front. STREAMS is 9000 at most.
 rolling: all
 	@sh deploy/local/dependencies build run test
-	@for node in tests/node_modules/node-linux-*/bin/node node; do [ -x "$$node" ] && break; done; \
-	  ulimit -n "$$(ulimit -Hn)"; PATH=$$PATH:/usr/local/sbin:/usr/sbin:/sbin SSE_BUILD=$(BUILD) ROLLING_STREAMS=$(or $(STREAMS),6000) \
-	  ROLLING_WINDOW=$(or $(WINDOW),10) ROLLING_TABS=$(or $(TABS),8) ROLLING_RATE=0.25 ROLLING_RETRY=$(or $(RETRY),2s) \
-	  "$$node" --test --test-concurrency=1 --test-reporter=spec tests/e2e/rolling_*.test.mjs
+	@ulimit -Sn 20000; SSE_BUILD=$(BUILD) ROLLING_STREAMS=$(or $(STREAMS),6000) ROLLING_WINDOW=$(or $(WINDOW),10) \
+	  ROLLING_TABS=$(or $(TABS),8) ROLLING_RETRY=$(or $(RETRY),2s) ROLLING_RATE=0.25 \
+	  tests/node --test --test-concurrency=1 --test-reporter=spec tests/e2e/rolling_*.test.mjs
 
 # What is measured against the gateway, and what measures.
 $(BUILD)/bench/load: $(patsubst %,$(BUILD)/tests/bench/%.o,load load_streams load_publish histogram) $(LIB)
@@ -183,6 +182,12 @@ $(BUILD)/bench/load: $(patsubst %,$(BUILD)/tests/bench/%.o,load load_streams loa
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(BUILD)/bench/floor: $(BUILD)/tests/bench/floor.o
+	@mkdir -p $(@D)
+	$(SAY) LD $@
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# What tests/sim holds its model of rebalancing to.
+$(BUILD)/sim/balance_steps: $(BUILD)/tests/sim/balance_steps.o $(LIB)
 	@mkdir -p $(@D)
 	$(SAY) LD $@
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
@@ -205,6 +210,10 @@ bench-fronts: bench-programs
 	@ulimit -Sn $$(ulimit -Hn); PATH=$$PATH:/usr/local/sbin:/usr/sbin:/sbin; \
 	  for node in tests/node_modules/node-linux-*/bin/node node; do [ -x "$$node" ] && break; done; \
 	  exec "$$node" tests/bench/fronts.mjs $(ARGS)
+
+# Deploys, growth and accidents of tiers of up to 1,000 gateways and 10 million streams, in a model. ARGS=--real: beside real ones.
+sim:
+	@tests/sim/sim $(ARGS)
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
@@ -258,6 +267,7 @@ help:
 	  'make bench-fronts    what NGINX, HAProxy and Caddy cost beside the gateway behind them' \
 	  'make chaos       TIME=60 SEED=random SHAPE=single|sentinel|cluster: faults of all kinds, and what clients saw of them' \
 	  'make torture     ONLY=malloc,send: one call fails, everything else works, and what clients saw of it' \
+	  'make sim         deploys, growth and accidents of large tiers in a model; ARGS=--real: 10 real gateways beside it' \
 	  'make rolling     STREAMS=6000 WINDOW=10: a rolling restart, and all gateways killed, behind NGINX and HAProxy, with tabs of browsers' \
 	  'make fuzz        TIME=60: every fuzzer for that many seconds' \
 	  'make clean       takes build/ away' \

@@ -2,51 +2,31 @@
 
 #include <assert.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/memory.h"
 
-#define KEY_MAX 32
-#define IV_SIZE 12
 #define TAG_SIZE 16
-#define LABEL_MAX 16
-
-// RFC 8446 section B.4.
-static const struct suite {
-    uint16_t number;
-    const char *cipher;
-    const EVP_MD *(*digest)(void);
-    uint8_t key_size, secret_size;
-} suites[] = {
-    {0x1301, "AES-128-GCM", EVP_sha256, 16, 32},
-    {0x1302, "AES-256-GCM", EVP_sha384, 32, 48},
-    {0x1303, "ChaCha20-Poly1305", EVP_sha256, 32, 32},
-};
-
-#define SUITES (sizeof suites / sizeof *suites)
+#define AAD_MAX 13
 
 struct tls_crypt {
-    EVP_CIPHER_CTX *contexts[SUITES][2]; // that decrypt, that encrypt
-};
-
-struct direction {
-    unsigned char secret[TLS_SECRET_MAX];
-    unsigned char key[KEY_MAX], iv[IV_SIZE];
-    uint64_t next; // number of the next record with this key; never used twice
+    EVP_CIPHER_CTX *contexts[TLS_CIPHER_COUNT][2]; // that decrypt, that encrypt
 };
 
 struct tls_records {
     struct tls_crypt *crypt; // borrowed
-    const struct suite *suite;
-    struct direction received, sent;
+    const struct tls_suite *suite;
+    struct tls_keys received, sent;
 };
 
-static bool make_context(struct tls_crypt *c, size_t suite, int encrypts)
+static bool make_context(struct tls_crypt *c, size_t i, int encrypts)
 {
-    EVP_CIPHER *cipher = EVP_CIPHER_fetch(NULL, suites[suite].cipher, NULL);
-    EVP_CIPHER_CTX *context = c->contexts[suite][encrypts] = EVP_CIPHER_CTX_new();
+    static const char *const names[TLS_CIPHER_COUNT] = {[TLS_CIPHER_AES_128_GCM] = "AES-128-GCM",
+                                                        [TLS_CIPHER_AES_256_GCM] = "AES-256-GCM",
+                                                        [TLS_CIPHER_CHACHA20_POLY1305] = "ChaCha20-Poly1305"};
+    EVP_CIPHER *cipher = EVP_CIPHER_fetch(NULL, names[i], NULL);
+    EVP_CIPHER_CTX *context = c->contexts[i][encrypts] = EVP_CIPHER_CTX_new();
     bool ok = cipher && context && EVP_CipherInit_ex2(context, cipher, NULL, NULL, encrypts, NULL) == 1;
     EVP_CIPHER_free(cipher); // the context has a reference of its own
     return ok;
@@ -56,7 +36,7 @@ struct tls_crypt *tls_crypt_create(void)
 {
     struct tls_crypt *c = calloc(1, sizeof *c);
     bool ok = c != NULL;
-    for (size_t i = 0; ok && i < SUITES; i++)
+    for (size_t i = 0; ok && i < TLS_CIPHER_COUNT; i++)
         ok = make_context(c, i, 0) && make_context(c, i, 1);
     if (ok)
         return c;
@@ -68,70 +48,51 @@ void tls_crypt_destroy(struct tls_crypt *c)
 {
     if (!c)
         return;
-    for (size_t i = 0; i < SUITES; i++) {
+    for (size_t i = 0; i < TLS_CIPHER_COUNT; i++) {
         EVP_CIPHER_CTX_free(c->contexts[i][0]);
         EVP_CIPHER_CTX_free(c->contexts[i][1]);
     }
     free(c);
 }
 
-// HKDF-Expand-Label (RFC 8446 section 7.1) without a context. What is asked for is never longer than the
-// digest, so that HKDF-Expand (RFC 5869 section 2.3) is one HMAC.
-static bool expand_label(const struct suite *s, const unsigned char *secret, const char *label,
-                         unsigned char *out, size_t size)
+static struct tls_records *create(struct tls_crypt *crypt, const struct tls_suite *suite)
 {
-    unsigned char info[4 + 6 + LABEL_MAX + 1], digest[EVP_MAX_MD_SIZE];
-    size_t label_len = strlen(label), len = 0;
-    assert(label_len <= LABEL_MAX && size <= s->secret_size);
-    info[len++] = 0;
-    info[len++] = (unsigned char)size;
-    info[len++] = (unsigned char)(6 + label_len);
-    memcpy(info + len, "tls13 ", 6);
-    memcpy(info + len + 6, label, label_len);
-    len += 6 + label_len;
-    info[len++] = 0; // length of the context
-    info[len++] = 1; // number of the block
-    bool ok = HMAC(s->digest(), secret, s->secret_size, info, len, digest, NULL) != NULL;
-    if (ok)
-        memcpy(out, digest, size);
-    explicit_bzero(digest, sizeof digest);
-    return ok;
+    struct tls_records *r = calloc(1, sizeof *r);
+    if (r) {
+        r->crypt = crypt;
+        r->suite = suite;
+    }
+    return r;
 }
 
-static bool derive_keys(const struct suite *s, struct direction *d)
-{
-    bool ok = expand_label(s, d->secret, "key", d->key, s->key_size) &&
-              expand_label(s, d->secret, "iv", d->iv, IV_SIZE);
-    if (ok)
-        d->next = 0; // not before: an old key must not see a number twice
-    return ok;
-}
-
-static bool update(const struct suite *s, struct direction *d)
-{
-    return expand_label(s, d->secret, "traffic upd", d->secret, s->secret_size) && derive_keys(s, d);
-}
-
-struct tls_records *tls_records_create(struct tls_crypt *crypt, uint16_t suite,
+struct tls_records *tls_records_create(struct tls_crypt *crypt, const struct tls_suite *suite,
                                        const unsigned char *client_secret, const unsigned char *server_secret,
                                        uint64_t sent)
 {
-    size_t i = 0;
-    while (i < SUITES && suites[i].number != suite)
-        i++;
-    struct tls_records *r = i < SUITES ? calloc(1, sizeof *r) : NULL;
+    struct tls_records *r = create(crypt, suite);
+    assert(!suite->is_1_2);
     if (!r)
         return NULL;
-    r->crypt = crypt;
-    r->suite = &suites[i];
-    memcpy(r->received.secret, client_secret, suites[i].secret_size);
-    memcpy(r->sent.secret, server_secret, suites[i].secret_size);
-    if (derive_keys(r->suite, &r->received) && derive_keys(r->suite, &r->sent)) {
+    memcpy(r->received.secret, client_secret, suite->secret_size);
+    memcpy(r->sent.secret, server_secret, suite->secret_size);
+    if (tls_keys_derive(suite, &r->received) && tls_keys_derive(suite, &r->sent)) {
         r->sent.next = sent;
         return r;
     }
     tls_records_destroy(r);
     return NULL;
+}
+
+struct tls_records *tls_records_create_1_2(struct tls_crypt *crypt, const struct tls_suite *suite,
+                                           const struct tls_keys *received, const struct tls_keys *sent)
+{
+    struct tls_records *r = create(crypt, suite);
+    assert(suite->is_1_2);
+    if (r) {
+        r->received = *received;
+        r->sent = *sent;
+    }
+    return r;
 }
 
 void tls_records_destroy(struct tls_records *r)
@@ -146,74 +107,133 @@ size_t tls_records_bytes(void)
     return memory_block(sizeof(struct tls_records));
 }
 
-// The cipher with the key, and the nonce of the next record (RFC 8446 section 5.3), which is used up.
-static EVP_CIPHER_CTX *prepare(struct tls_records *r, struct direction *d, int encrypts)
+bool tls_records_are_1_2(const struct tls_records *r)
 {
-    EVP_CIPHER_CTX *context = r->crypt->contexts[r->suite - suites][encrypts];
-    unsigned char nonce[IV_SIZE];
-    memcpy(nonce, d->iv, sizeof nonce);
+    return r->suite->is_1_2;
+}
+
+static void put_number(uint64_t number, unsigned char out[8])
+{
     for (unsigned i = 0; i < 8; i++)
-        nonce[IV_SIZE - 1 - i] ^= (unsigned char)(d->next >> 8 * i);
-    d->next++;
-    assert(d->next != 0);
-    return EVP_CipherInit_ex2(context, NULL, d->key, nonce, encrypts, NULL) == 1 ? context : NULL;
+        out[i] = (unsigned char)(number >> (56 - 8 * i));
+}
+
+// Bytes of the nonce that stand in the record (RFC 5288 section 3).
+static size_t explicit_size(const struct tls_records *r)
+{
+    return TLS_IV_SIZE - r->suite->fixed_size;
+}
+
+// Bytes of a record's body beside its plain bytes: explicit nonce, content type and tag, without padding.
+static size_t expansion(const struct tls_records *r)
+{
+    return explicit_size(r) + !r->suite->is_1_2 + TAG_SIZE;
+}
+
+// The cipher with the key, and the nonce of the next record, which is used up (RFC 8446 section 5.3, RFC 7905 section
+// 2); where a part of the nonce is explicit, `in_record` is that. Sets `*number`.
+static EVP_CIPHER_CTX *prepare(struct tls_records *r, struct tls_keys *k, const unsigned char *in_record,
+                               uint64_t *number, int encrypts)
+{
+    EVP_CIPHER_CTX *context = r->crypt->contexts[r->suite->cipher][encrypts];
+    unsigned char nonce[TLS_IV_SIZE], text[8];
+    memcpy(nonce, k->iv, sizeof nonce);
+    *number = k->next++;
+    assert(k->next != 0);
+    put_number(*number, text);
+    if (explicit_size(r) > 0)
+        memcpy(nonce + r->suite->fixed_size, in_record, sizeof text);
+    for (unsigned i = 0; explicit_size(r) == 0 && i < sizeof text; i++)
+        nonce[TLS_IV_SIZE - sizeof text + i] ^= text[i];
+    return EVP_CipherInit_ex2(context, NULL, k->key, nonce, encrypts, NULL) == 1 ? context : NULL;
+}
+
+// What is authenticated beside the bytes: the header; of TLS 1.2 also the number of the record, and with the number of
+// plain bytes in the place of the length (RFC 5246 section 6.2.3.3). Returns its length.
+static size_t make_aad(const struct tls_records *r, uint64_t number, const unsigned char *header, size_t len,
+                       unsigned char aad[AAD_MAX])
+{
+    if (!r->suite->is_1_2) {
+        memcpy(aad, header, TLS_RECORD_HEADER);
+        return TLS_RECORD_HEADER;
+    }
+    put_number(number, aad);
+    memcpy(aad + 8, header, 3);
+    aad[11] = (unsigned char)(len >> 8);
+    aad[12] = (unsigned char)len;
+    return AAD_MAX;
 }
 
 size_t tls_records_seal(struct tls_records *r, uint8_t type, const void *bytes, size_t len,
                         unsigned char *out)
 {
-    size_t body = len + 1 + TAG_SIZE;
-    const unsigned char header[TLS_RECORD_HEADER] = {TLS_TYPE_DATA, 3, 3, (unsigned char)(body >> 8),
-                                                     (unsigned char)body};
-    EVP_CIPHER_CTX *c = prepare(r, &r->sent, 1);
+    size_t body = len + expansion(r), inner = len + !r->suite->is_1_2;
+    unsigned char aad[AAD_MAX], *at = out + TLS_RECORD_HEADER;
+    uint64_t number;
     int n, done = 0, last = 0, end = 0;
-    assert(len <= 16384);
-    memcpy(out, header, sizeof header);
-    unsigned char *at = out + sizeof header;
-    bool ok = c && EVP_EncryptUpdate(c, NULL, &n, header, sizeof header) == 1 &&
+    assert(len <= TLS_RECORD_MAX);
+    out[0] = r->suite->is_1_2 ? type : TLS_TYPE_DATA;
+    out[1] = out[2] = 3;
+    out[3] = (unsigned char)(body >> 8);
+    out[4] = (unsigned char)body;
+    // Any that is not used twice will do (RFC 5288 section 3). OpenSSL took one of 2^64 at random for Finished.
+    if (explicit_size(r) > 0)
+        put_number(r->sent.next, at);
+    EVP_CIPHER_CTX *c = prepare(r, &r->sent, at, &number, 1);
+    at += explicit_size(r);
+    bool ok = c && EVP_EncryptUpdate(c, NULL, &n, aad, (int)make_aad(r, number, out, len, aad)) == 1 &&
               (len == 0 || EVP_EncryptUpdate(c, at, &done, bytes, (int)len) == 1) &&
-              EVP_EncryptUpdate(c, at + done, &last, &type, 1) == 1 &&
-              EVP_EncryptFinal_ex(c, at + done + last, &end) == 1 && done + last + end == (int)len + 1 &&
-              EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_GET_TAG, TAG_SIZE, at + len + 1) == 1;
-    return ok ? sizeof header + body : 0;
+              (r->suite->is_1_2 || EVP_EncryptUpdate(c, at + done, &last, &type, 1) == 1) &&
+              EVP_EncryptFinal_ex(c, at + done + last, &end) == 1 && done + last + end == (int)inner &&
+              EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_GET_TAG, TAG_SIZE, at + inner) == 1;
+    return ok ? TLS_RECORD_HEADER + body : 0;
 }
 
 bool tls_records_is_worn(const struct tls_records *r)
 {
-    return r->sent.next >= TLS_RECORDS_PER_KEY;
+    return !r->suite->is_1_2 && r->sent.next >= TLS_RECORDS_PER_KEY;
+}
+
+// Takes padding and the content type, which stand behind the bytes in TLS 1.3. Returns the number of bytes before them.
+static size_t take_type(const unsigned char *out, size_t inner, uint8_t *type)
+{
+    while (inner > 0 && out[inner - 1] == 0)
+        inner--;
+    *type = inner > 0 ? out[inner - 1] : 0;
+    return inner > 0 ? inner - 1 : 0;
 }
 
 ssize_t tls_records_open(struct tls_records *r, const unsigned char *record, size_t len, unsigned char *out,
                          uint8_t *type)
 {
-    unsigned char tag[TAG_SIZE];
+    unsigned char tag[TAG_SIZE], aad[AAD_MAX];
+    uint64_t number;
     int n, done = 0, end = 0;
-    if (len < TAG_SIZE + 1)
+    if (len < expansion(r))
         return -1;
-    size_t inner = len - TAG_SIZE;
-    memcpy(tag, record + TLS_RECORD_HEADER + inner, sizeof tag);
-    EVP_CIPHER_CTX *c = prepare(r, &r->received, 0);
-    bool ok = c && EVP_DecryptUpdate(c, NULL, &n, record, TLS_RECORD_HEADER) == 1 &&
-              EVP_DecryptUpdate(c, out, &done, record + TLS_RECORD_HEADER, (int)inner) == 1 &&
+    size_t inner = len - explicit_size(r) - TAG_SIZE;
+    const unsigned char *at = record + TLS_RECORD_HEADER;
+    EVP_CIPHER_CTX *c = prepare(r, &r->received, at, &number, 0);
+    at += explicit_size(r);
+    memcpy(tag, at + inner, sizeof tag);
+    bool ok = c && EVP_DecryptUpdate(c, NULL, &n, aad, (int)make_aad(r, number, record, inner, aad)) == 1 &&
+              (inner == 0 || EVP_DecryptUpdate(c, out, &done, at, (int)inner) == 1) &&
               EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_SET_TAG, TAG_SIZE, tag) == 1 &&
               EVP_DecryptFinal_ex(c, out + done, &end) == 1 && done + end == (int)inner;
-    while (ok && inner > 0 && out[inner - 1] == 0) // padding
-        inner--;
     if (!ok)
         return -1;
-    *type = 0;
-    if (inner == 0)
-        return 0;
-    *type = out[inner - 1];
-    return (ssize_t)inner - 1;
+    *type = record[0];
+    return (ssize_t)(r->suite->is_1_2 ? inner : take_type(out, inner, type));
 }
 
 bool tls_records_update_sent(struct tls_records *r)
 {
-    return update(r->suite, &r->sent);
+    assert(!r->suite->is_1_2);
+    return tls_keys_update(r->suite, &r->sent);
 }
 
 bool tls_records_update_received(struct tls_records *r)
 {
-    return update(r->suite, &r->received);
+    assert(!r->suite->is_1_2);
+    return tls_keys_update(r->suite, &r->received);
 }

@@ -1,5 +1,6 @@
-// Records of TLS 1.3 (RFC 8446 section 5) of one connection after its handshake. OpenSSL keeps 14 KB for each
-// connection; this takes some 250 bytes. The algorithms are OpenSSL's.
+// Records of one connection after its handshake: of TLS 1.3 (RFC 8446 section 5), and of the suites of TLS 1.2 that
+// common/tls_keys knows (RFC 5246 section 6.2.3.3). OpenSSL keeps 14 KB for each connection; this takes 420 bytes.
+// The algorithms are OpenSSL's.
 #pragma once
 
 #include <stdbool.h>
@@ -7,23 +8,25 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "common/tls_keys.h"
+
 // Plain bytes of the longest record that comes (RFC 8446 section 5.1), and of the longest that is sent: with what
 // encrypting adds it fits into a buffer of 16 KiB.
 #define TLS_RECORD_MAX 16384u
 #define TLS_SENT_RECORD_MAX (TLS_RECORD_MAX - 64u)
 
 #define TLS_RECORD_HEADER 5u
-// Bytes that a record adds to its plain bytes: header, content type, tag.
-#define TLS_RECORD_OVERHEAD (TLS_RECORD_HEADER + 1u + 16u)
-// Bytes behind the header of the longest record that may come (RFC 8446 section 5.2).
-#define TLS_RECORD_BODY_MAX (16384u + 256u)
-#define TLS_SECRET_MAX 48u
+// Bytes that a record adds to its plain bytes at most: header, explicit nonce (TLS 1.2) or content type (1.3), tag.
+#define TLS_RECORD_OVERHEAD_MAX (TLS_RECORD_HEADER + 8u + 16u)
+// Bytes that the body of a record that comes may have more than it has plain bytes (RFC 8446 section 5.2).
+#define TLS_RECORD_EXPANSION_MAX 256u
+#define TLS_RECORD_BODY_MAX (TLS_RECORD_MAX + TLS_RECORD_EXPANSION_MAX)
 
-// Records that one key encrypts, of 2^24.5 that it may (RFC 8446 section 5.5).
+// Records that one key of TLS 1.3 encrypts, of 2^24.5 that it may (RFC 8446 section 5.5). TLS 1.2 has no other key.
 #define TLS_RECORDS_PER_KEY (UINT64_C(1) << 20)
 
 // Content types (RFC 8446 section 5.1).
-enum { TLS_TYPE_ALERT = 21, TLS_TYPE_HANDSHAKE = 22, TLS_TYPE_DATA = 23 };
+enum { TLS_TYPE_CHANGE_CIPHER = 20, TLS_TYPE_ALERT = 21, TLS_TYPE_HANDSHAKE = 22, TLS_TYPE_DATA = 23 };
 
 // Ciphers at work, shared by the connections of one thread: between two records they hold nothing.
 struct tls_crypt;
@@ -32,17 +35,21 @@ void tls_crypt_destroy(struct tls_crypt *c); // may be NULL
 
 struct tls_records;
 
-// For the cipher suite with that number (0x1301 ..), with the first traffic secrets of both sides (copied);
-// `sent` records were encrypted with the server's already. NULL for another suite, or when out of memory.
-struct tls_records *tls_records_create(struct tls_crypt *crypt, uint16_t suite,
+// TLS 1.3, with the first traffic secrets of both sides (copied); `sent` records were encrypted with the server's already.
+// NULL when out of memory.
+struct tls_records *tls_records_create(struct tls_crypt *crypt, const struct tls_suite *suite,
                                        const unsigned char *client_secret, const unsigned char *server_secret,
                                        uint64_t sent);
+// TLS 1.2, with keys (copied) of tls_keys_derive_1_2. NULL when out of memory.
+struct tls_records *tls_records_create_1_2(struct tls_crypt *crypt, const struct tls_suite *suite,
+                                           const struct tls_keys *received, const struct tls_keys *sent);
 void tls_records_destroy(struct tls_records *r); // may be NULL
 // Memory that one takes.
 size_t tls_records_bytes(void);
+bool tls_records_are_1_2(const struct tls_records *r);
 
 // Encrypts `len` bytes (at most 16,384) as one record of `type` into `out`, which has room for
-// TLS_RECORD_OVERHEAD more. Returns its length; 0 where that failed.
+// TLS_RECORD_OVERHEAD_MAX more. Returns its length; 0 where that failed.
 size_t tls_records_seal(struct tls_records *r, uint8_t type, const void *bytes, size_t len,
                         unsigned char *out);
 // True where the key of tls_records_seal has encrypted enough.
@@ -52,6 +59,6 @@ bool tls_records_is_worn(const struct tls_records *r);
 // record is not the next one of this connection.
 ssize_t tls_records_open(struct tls_records *r, const unsigned char *record, size_t len, unsigned char *out,
                          uint8_t *type);
-// The next key (RFC 8446 section 7.2) for records that are sent, or that come. False where that failed.
+// TLS 1.3: the next key (RFC 8446 section 7.2) for records that are sent, or that come. False where that failed.
 bool tls_records_update_sent(struct tls_records *r);
 bool tls_records_update_received(struct tls_records *r);

@@ -16,8 +16,11 @@
 #include "common/tls_server_set.h"
 #include "common/tls_tickets.h"
 
-// Forward secrecy and authenticated encryption only; TLS 1.3 has no others.
-#define CIPHERS_1_2 "ECDHE+AESGCM:ECDHE+CHACHA20"
+// Forward secrecy and authenticated encryption only: those that common/tls_keys knows.
+#define CIPHERS_1_2                                                                                          \
+    "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-GCM-SHA256:"               \
+    "ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
+#define CIPHERS_1_3 "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256"
 
 struct certificate {
     SSL_CTX *ssl;
@@ -214,10 +217,7 @@ static void set_policy(SSL_CTX *ssl, struct tls_server_set *set)
 {
     SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                  SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
-    // One record a write, so that no more is encrypted than the socket takes. The buffers of an idle
-    // connection are freed.
-    SSL_CTX_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                              SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS);         // while the client is waited for
     SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF); // tickets hold the sessions
     SSL_CTX_set_timeout(ssl, TLS_TICKET_LIFETIME_S);
     SSL_CTX_set_app_data(ssl, set);
@@ -235,8 +235,8 @@ static bool load_certificate(const struct loading *l)
         return out_of_memory(l);
     set_policy(ssl, l->set);
     if (SSL_CTX_set_min_proto_version(ssl, TLS1_2_VERSION) != 1 ||
-        SSL_CTX_set_cipher_list(ssl, CIPHERS_1_2) != 1 || SSL_CTX_set_num_tickets(ssl, 1) != 1 ||
-        SSL_CTX_set_tlsext_ticket_key_evp_cb(ssl, on_ticket) != 1)
+        SSL_CTX_set_cipher_list(ssl, CIPHERS_1_2) != 1 || SSL_CTX_set_ciphersuites(ssl, CIPHERS_1_3) != 1 ||
+        SSL_CTX_set_num_tickets(ssl, 1) != 1 || SSL_CTX_set_tlsext_ticket_key_evp_cb(ssl, on_ticket) != 1)
         return out_of_memory(l);
     return load_pair(l, ssl) && load_client_ca(l, ssl) && set_session_context(l, ssl) &&
            read_certificate(l, c);

@@ -1,5 +1,5 @@
-// A connection of TLS 1.3 after its handshake, the server's side: records of data, key updates, alerts (RFC 8446
-// sections 4.6.3, 5, 6). For tls_stream.c.
+// A connection after its handshake, the server's side: records of data, alerts, and of TLS 1.3 key updates (RFC 8446
+// sections 4.6.3, 5, 6; RFC 5246 sections 6.2, 7.2). For tls_stream.c.
 #pragma once
 
 #include <sys/types.h>
@@ -11,6 +11,7 @@
 struct tls_session {
     struct tls_records *records; // owned; NULL: OpenSSL has the connection
     struct buf partial;          // begin of a record that has not come as a whole
+    uint16_t sent_max;           // plain bytes of a record that is sent
     bool owes_update;            // the client asked for a key update: it goes before the next data
     bool said_end;
 };

@@ -11,35 +11,42 @@
 #include "common/tls_server_set.h"
 #include "common/tls_session.h"
 
-// Memory of OpenSSL for a connection without its buffers (docs/performance.md).
-#define OPENSSL_BYTES 14000u
+// The most memory that OpenSSL takes for a handshake (docs/performance.md).
+#define OPENSSL_BYTES 75000u
+// Bytes that a client may send in its handshake: a hello is some KiB at most, a chain of certificates seldom 10. OpenSSL
+// would keep a hello of 128 KiB.
+#define HANDSHAKE_BYTES_MAX 32768u
 
 // What OpenSSL tells in the handshake, for the records after it.
 struct secrets {
-    unsigned char client[TLS_SECRET_MAX], server[TLS_SECRET_MAX];
+    unsigned char client[TLS_SECRET_MAX], server[TLS_SECRET_MAX]; // of TLS 1.3
     bool has_client, has_server;
-    uint64_t sent; // records behind the server's Finished: those that the server's secret encrypts
+    // Records that are encrypted with the keys of the records after the handshake: with TLS 1.3 those that were sent
+    // behind the server's Finished, with TLS 1.2 those behind ChangeCipherSpec.
+    uint64_t sent, received;
+    size_t taken; // bytes of the client
 };
 
 struct tls_stream {
     SSL *ssl;                   // NULL: `session` has the connection
     struct tls_server_set *set; // one reference, while there is `ssl`
     struct secrets *secrets;    // in the handshake
-    struct tls_session session; // after a handshake of TLS 1.3
+    struct tls_session session; // after it
     struct tls_crypt *crypt;    // borrowed
     struct tls_wire wire;
     unsigned long error; // of OpenSSL, after TRANSPORT_LOST
     bool is_resumed;
 };
 
-// The bytes below OpenSSL: reads what was fed; writes to the wire, and never has to wait.
+// The bytes below OpenSSL, in the handshake: reads what was fed; writes to the wire, and never has to wait.
 
 static int on_bio_read(BIO *bio, char *out, size_t size, size_t *n)
 {
     struct tls_stream *t = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
-    *n = tls_wire_take(&t->wire, out, size);
-    if (*n == 0)
+    *n = t->secrets->taken <= HANDSHAKE_BYTES_MAX ? tls_wire_take(&t->wire, out, size) : 0;
+    t->secrets->taken += *n;
+    if (*n == 0 && t->secrets->taken <= HANDSHAKE_BYTES_MAX)
         BIO_set_retry_read(bio);
     return *n > 0;
 }
@@ -84,23 +91,25 @@ void tls_stream_on_secret(const SSL *ssl, const char *line)
     for (size_t i = 0; i < len && i < TLS_SECRET_MAX; i++) {
         int high = hex_value(hex[2 * i]), low = hex_value(hex[2 * i + 1]);
         if (high < 0 || low < 0)
-            return; // without its secret the connection stays with OpenSSL
+            return; // without its secret the connection is lost
         out[i] = (unsigned char)(high << 4 | low);
     }
     *(is_client ? &t->secrets->has_client : &t->secrets->has_server) = true;
 }
 
-// Counts the records that the server sends behind its Finished.
+// Counts records.
 static void on_message(int sent, int version, int type, const void *bytes, size_t len, SSL *ssl, void *ctx)
 {
     struct tls_stream *t = ctx;
-    (void)version, (void)ssl;
-    if (!sent || !t->secrets)
+    const unsigned char *first = bytes;
+    (void)version;
+    if (!t->secrets || len == 0)
         return;
+    uint64_t *count = sent ? &t->secrets->sent : &t->secrets->received;
     if (type == SSL3_RT_HEADER)
-        t->secrets->sent++;
-    else if (type == SSL3_RT_HANDSHAKE && len > 0 && *(const unsigned char *)bytes == SSL3_MT_FINISHED)
-        t->secrets->sent = 0;
+        *count = *first == TLS_TYPE_CHANGE_CIPHER ? 0 : *count + 1;
+    else if (type == SSL3_RT_HANDSHAKE && *first == SSL3_MT_FINISHED && SSL_version(ssl) == TLS1_3_VERSION)
+        *count = 0; // the record of Finished was counted before
 }
 
 static void forget_secrets(struct tls_stream *t)
@@ -125,7 +134,7 @@ static bool begin(struct tls_stream *t, struct tls_server *server)
     BIO_set_init(bio, 1);
     SSL_set_bio(t->ssl, bio, bio); // takes it
     SSL_set_accept_state(t->ssl);
-    (void)SSL_set_app_data(t->ssl, t); // without it no secrets are told, and OpenSSL keeps the connection
+    (void)SSL_set_app_data(t->ssl, t); // without it no secrets are told, and the connection is lost
     SSL_set_msg_callback(t->ssl, on_message);
     SSL_set_msg_callback_arg(t->ssl, t);
     return true;
@@ -181,8 +190,6 @@ static ssize_t outcome(struct tls_stream *t, int result)
     switch (SSL_get_error(t->ssl, result)) {
     case SSL_ERROR_WANT_READ:
         return TRANSPORT_WAIT_READ;
-    case SSL_ERROR_ZERO_RETURN:
-        return TRANSPORT_END;
     default:
         t->error = ERR_peek_error(); // the first is the cause
         ERR_clear_error();
@@ -190,30 +197,56 @@ static ssize_t outcome(struct tls_stream *t, int result)
     }
 }
 
-// After a handshake of TLS 1.3 the records go on without OpenSSL's state, where all that they need is known; else
-// with it.
-static void take_over(struct tls_stream *t)
+static struct tls_records *create_records_1_2(const struct tls_stream *t, const struct tls_suite *suite)
+{
+    struct tls_master m;
+    struct tls_keys client = {.next = t->secrets->received}, server = {.next = t->secrets->sent};
+    struct tls_records *r = NULL;
+    if (SSL_SESSION_get_master_key(SSL_get_session(t->ssl), m.secret, sizeof m.secret) == sizeof m.secret &&
+        SSL_get_client_random(t->ssl, m.client_random, sizeof m.client_random) == sizeof m.client_random &&
+        SSL_get_server_random(t->ssl, m.server_random, sizeof m.server_random) == sizeof m.server_random &&
+        tls_keys_derive_1_2(suite, &m, &client, &server))
+        r = tls_records_create_1_2(t->crypt, suite, &client, &server);
+    explicit_bzero(&m, sizeof m);
+    explicit_bzero(&client, sizeof client);
+    explicit_bzero(&server, sizeof server);
+    return r;
+}
+
+// The longest record that the client takes (RFC 6066 section 4): 2^9 to 2^12 where it has asked for that.
+static uint16_t sent_max(const SSL *ssl)
+{
+    uint8_t code = SSL_SESSION_get_max_fragment_length(SSL_get_session(ssl));
+    return code == TLSEXT_max_fragment_length_DISABLED ? TLS_SENT_RECORD_MAX : (uint16_t)(256u << code);
+}
+
+// The records go on without OpenSSL's state. False where it keeps something that was read already, where it has not told
+// the secrets, or when out of memory.
+static bool take_over(struct tls_stream *t)
 {
     const struct secrets *s = t->secrets;
-    if (SSL_version(t->ssl) == TLS1_3_VERSION && s->has_client && s->has_server && !SSL_has_pending(t->ssl))
-        t->session.records =
-            tls_records_create(t->crypt, SSL_CIPHER_get_protocol_id(SSL_get_current_cipher(t->ssl)),
-                               s->client, s->server, s->sent);
-    if (t->session.records)
-        free_ssl(t);
-    else
-        SSL_set_msg_callback(t->ssl, NULL);
-    forget_secrets(t);
+    const struct tls_suite *suite =
+        tls_suite_find(SSL_CIPHER_get_protocol_id(SSL_get_current_cipher(t->ssl)));
+    if (!suite || SSL_has_pending(t->ssl))
+        return false;
+    if (suite->is_1_2)
+        t->session.records = create_records_1_2(t, suite);
+    else if (s->has_client && s->has_server)
+        t->session.records = tls_records_create(t->crypt, suite, s->client, s->server, s->sent);
+    t->session.sent_max = sent_max(t->ssl);
+    return t->session.records != NULL;
 }
 
 ssize_t tls_stream_handshake(struct tls_stream *t)
 {
+    assert(t->ssl);
     ERR_clear_error();
     int result = SSL_do_handshake(t->ssl);
-    if (result != 1)
+    if (result != 1 || !take_over(t))
         return outcome(t, result);
     t->is_resumed = SSL_session_reused(t->ssl) == 1;
-    take_over(t);
+    free_ssl(t);
+    forget_secrets(t);
     return 0;
 }
 
@@ -233,6 +266,8 @@ enum tls_failure tls_stream_failure(const struct tls_stream *t)
     case SSL_R_VERSION_TOO_LOW:
     case SSL_R_BAD_RECORD_TYPE:
     case SSL_R_UNEXPECTED_MESSAGE:
+    case SSL_R_PACKET_LENGTH_TOO_LONG: // OpenSSL 3.5 looks at the length of what is no TLS first
+    case SSL_R_LENGTH_MISMATCH:
         return TLS_FAILURE_PROTOCOL;
     case SSL_R_NO_SHARED_CIPHER:
     case SSL_R_NO_SUITABLE_KEY_SHARE:
@@ -257,44 +292,26 @@ const char *tls_stream_error(const struct tls_stream *t)
 
 ssize_t tls_stream_read(struct tls_stream *t, char *bytes, size_t size)
 {
-    size_t n = 0;
-    if (t->session.records)
-        return tls_session_read(&t->session, &t->wire, bytes, size);
-    ERR_clear_error();
-    int result = SSL_read_ex(t->ssl, bytes, size, &n);
-    return result == 1 ? (ssize_t)n : outcome(t, result);
+    assert(t->session.records && size <= TLS_RECORD_MAX);
+    return tls_session_read(&t->session, &t->wire, bytes, size);
 }
 
 ssize_t tls_stream_write(struct tls_stream *t, const char *bytes, size_t len)
 {
-    size_t n = 0;
-    assert(t->wire.waiting.len == 0 && len > 0);
-    if (t->session.records)
-        return tls_session_write(&t->session, &t->wire, bytes, len);
-    ERR_clear_error();
-    int result = SSL_write_ex(t->ssl, bytes, len < TLS_SENT_RECORD_MAX ? len : TLS_SENT_RECORD_MAX, &n);
-    if (result == 1)
-        return (ssize_t)n;
-    (void)outcome(t, result); // keeps the reason
-    return TRANSPORT_LOST;
+    assert(t->session.records && t->wire.waiting.len == 0 && len > 0);
+    return tls_session_write(&t->session, &t->wire, bytes, len);
 }
 
 bool tls_stream_shutdown(struct tls_stream *t)
 {
-    if (t->session.records)
-        return tls_session_shutdown(&t->session, &t->wire);
-    if (SSL_get_shutdown(t->ssl) & SSL_SENT_SHUTDOWN)
-        return true;
-    ERR_clear_error();
-    int result = SSL_shutdown(t->ssl);
-    if (result < 0)
-        (void)outcome(t, result); // keeps the reason
-    return result >= 0;           // the client's own is not waited for
+    assert(t->session.records);
+    return tls_session_shutdown(&t->session, &t->wire);
 }
 
 size_t tls_stream_bytes(const struct tls_stream *t)
 {
-    return memory_block(sizeof *t) + (t->ssl ? OPENSSL_BYTES : tls_records_bytes());
+    return memory_block(sizeof *t) + (t->ssl ? OPENSSL_BYTES : tls_records_bytes()) +
+           t->session.partial.capacity + t->wire.waiting.capacity;
 }
 
 size_t tls_stream_waiting(const struct tls_stream *t)

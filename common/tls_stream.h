@@ -1,7 +1,7 @@
-// TLS of one connection of a server, without its socket. The handshake, and all of TLS 1.2, is OpenSSL's; after
-// a handshake of TLS 1.3 OpenSSL's state is freed, and common/tls_session goes on: the caller feeds what has come, and gives a function
-// that sends. What that function does not take waits in here, so that a record that is encrypted is on its way
-// whatever becomes of the bytes that it was made of. The connection's thread alone.
+// TLS of one connection of a server, without its socket. The handshake is OpenSSL's; then OpenSSL's state is freed, and
+// common/tls_session goes on: the caller feeds what has come, and gives a function that sends. What that function does
+// not take waits in here, so that a record that is encrypted is on its way whatever becomes of the bytes that it was
+// made of. The connection's thread alone.
 #pragma once
 
 #include <stdbool.h>
@@ -47,15 +47,17 @@ bool tls_stream_is_resumed(const struct tls_stream *t);
 enum tls_failure tls_stream_failure(const struct tls_stream *t);
 const char *tls_stream_error(const struct tls_stream *t);
 
-// Plain bytes; TRANSPORT_WAIT_READ, TRANSPORT_END (close_notify), TRANSPORT_LOST.
+// After the handshake, as all that follows. Plain bytes of one record; TRANSPORT_WAIT_READ, TRANSPORT_END (close_notify),
+// TRANSPORT_LOST. TLS_TOO_LONG as soon as a record begins that has more than `size` (at most TLS_RECORD_MAX) of them, or
+// so much of padding: less than that is kept of a record that has not come as a whole.
 ssize_t tls_stream_read(struct tls_stream *t, char *bytes, size_t size);
-// Encrypts at most TLS_SENT_RECORD_MAX of `bytes` as one record and sends it; returns how many that was, or
+// Encrypts some of `bytes`, at most TLS_SENT_RECORD_MAX, as one record and sends it; returns how many that was, or
 // TRANSPORT_LOST. Nothing may be waiting.
 ssize_t tls_stream_write(struct tls_stream *t, const char *bytes, size_t len);
 // Encrypts the close_notify and sends it, once. False: the connection is lost.
 bool tls_stream_shutdown(struct tls_stream *t);
 
-// Memory that a connection takes while nothing waits: an estimate where OpenSSL has it.
+// Memory that a connection takes, with what waits: an estimate while OpenSSL has it.
 size_t tls_stream_bytes(const struct tls_stream *t);
 // Encrypted bytes that wait for the socket.
 size_t tls_stream_waiting(const struct tls_stream *t);

@@ -8,8 +8,10 @@
 
 #include "common/buf.h"
 
-// Bytes that may wait: a flight of a handshake, or a record with a key update before it and an alert behind it; for TLS
-// 1.2 also the alerts that answer a client that asks for renegotiations and reads nothing.
+// Beside TRANSPORT_*, of what reads records: one has, or says that it has, more plain bytes than the caller takes.
+enum { TLS_TOO_LONG = -5 };
+
+// Bytes that may wait: a flight of a handshake, or a record with a key update before it and an alert behind it.
 #define TLS_WAITING_MAX 65536u
 
 // Bytes of `bytes` that were taken; 0: none for now; -1: the connection is lost.

@@ -25,6 +25,7 @@
 #include "gateway/process/health.h"
 #include "gateway/process/keys.h"
 #include "gateway/process/pages.h"
+#include "gateway/process/rebalance.h"
 #include "gateway/process/sandbox.h"
 
 #define EXIT_USAGE 2
@@ -49,6 +50,7 @@ struct gateway {
     struct bus *bus;
     struct admin admin;
     struct drain drain;
+    struct rebalance rebalance;
 };
 
 static int usage_error(const char *error)
@@ -175,6 +177,7 @@ static bool create_bus(struct gateway *g)
         .revokes = g->config.revokes || g->config.tier_cap > 0,
         .lease_owner = g->config.tier_cap > 0 ? g->config.lease_owner : NULL,
         .revocations = g->clients.revocations,
+        .tier = rebalance_tier(&g->rebalance),
         .workers = g->worker_boxes,
         .worker_count = g->config.workers,
     };
@@ -187,10 +190,21 @@ static void on_read_redis(void *ctx)
     bus_read(ctx);
 }
 
+static bool create_rebalance(struct gateway *g)
+{
+    const struct config *c = &g->config;
+    const struct balance_settings settings = {.tolerance = c->tolerance,
+                                              .rate = c->rebalance_per_s,
+                                              .settle_ms = c->rebalance_settle_ms,
+                                              .return_ms = 2 * c->retry_ms}; // with its jitter
+    g->status.rebalance = &g->rebalance;
+    return rebalance_init(&g->rebalance, &g->status, (enum rebalance_mode)c->rebalance, &settings);
+}
+
 static bool gateway_setup(struct gateway *g)
 {
     const struct users_hooks users = {.end = status_end_stream, .ctx = &g->status};
-    if (!client_shared_create(&g->clients, &g->config, &users)) {
+    if (!create_rebalance(g) || !client_shared_create(&g->clients, &g->config, &users)) {
         log_error("main", "cannot start: out of memory");
         return false;
     }
@@ -214,6 +228,7 @@ static bool gateway_setup(struct gateway *g)
         log_error("main", "cannot start a thread that fetches the keys of --jwks");
         return false;
     }
+    rebalance_start(&g->rebalance, g->loop);
     if (g->config.workers == 1)
         worker_set_read_redis(g->workers[0], on_read_redis, g->bus);
     return true;
@@ -273,6 +288,8 @@ static void gateway_teardown(struct gateway *g)
     if (g->bus)
         bus_stop(g->bus);
     bus_destroy(g->bus);
+    rebalance_stop(&g->rebalance);
+    rebalance_deinit(&g->rebalance);
     for (size_t i = 0; i < g->status.worker_count; i++)
         worker_destroy(g->workers[i]);
     g->status.worker_count = 0;

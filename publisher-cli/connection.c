@@ -9,6 +9,7 @@
 #include <assert.h>
 #include <fcntl.h>
 #include <hiredis/hiredis.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,15 +80,22 @@ static bool receive(struct connection *connection, struct failure *failure)
            failure_out_of_memory(failure);
 }
 
+// What was received already. False where it makes no sense.
+static bool next_reply(struct connection *connection, void **reply, struct failure *failure)
+{
+    return redisReaderGetReply(connection->reader, reply) == REDIS_OK ||
+           failure_set(failure, "%s does not speak Redis' protocol: %s", connection->name,
+                       connection->reader->errstr);
+}
+
 static bool get_reply(struct connection *connection, void **reply, struct failure *failure)
 {
     *reply = NULL;
     if (!send_all(connection, failure))
         return false;
     for (;;) {
-        if (redisReaderGetReply(connection->reader, reply) != REDIS_OK)
-            return failure_set(failure, "%s does not speak Redis' protocol: %s", connection->name,
-                               connection->reader->errstr);
+        if (!next_reply(connection, reply, failure))
+            return false;
         if (*reply)
             return true;
         if (!receive(connection, failure))
@@ -99,6 +107,31 @@ struct redisReply *connection_reply(struct connection *connection, struct failur
 {
     void *reply;
     connection->is_lost = !get_reply(connection, &reply, failure);
+    return reply;
+}
+
+// True where bytes have come, or are in the buffers of TLS.
+static bool has_bytes(struct connection *connection, uint64_t ms)
+{
+    struct pollfd fd = {.fd = connection->transport.fd, .events = POLLIN};
+    return transport_has_more(&connection->transport) || poll(&fd, 1, (int)ms) > 0;
+}
+
+struct redisReply *connection_reply_within(struct connection *connection, uint64_t ms, bool *is_late,
+                                           struct failure *failure)
+{
+    void *reply = NULL;
+    uint64_t deadline = clock_monotonic_ms() + ms;
+    *is_late = false;
+    for (;;) {
+        if (!next_reply(connection, &reply, failure) || reply)
+            break;
+        uint64_t now = clock_monotonic_ms();
+        *is_late = !has_bytes(connection, now < deadline ? deadline - now : 0);
+        if (*is_late || !receive(connection, failure))
+            break;
+    }
+    connection->is_lost = !reply && !*is_late;
     return reply;
 }
 

@@ -51,6 +51,11 @@ bool connection_append(struct connection *connection, const struct command *comm
 // is lost.
 struct redisReply *connection_reply(struct connection *connection, struct failure *failure);
 
+// The next thing that the server sends unasked, as a subscriber is sent messages; NULL where nothing whole came within
+// `ms` (*is_late then), or the connection is lost.
+struct redisReply *connection_reply_within(struct connection *connection, uint64_t ms, bool *is_late,
+                                           struct failure *failure);
+
 // Bytes of commands that were gathered, and of those that were sent, since it was opened. A command whose end
 // was not sent has certainly not been executed.
 uint64_t connection_gathered(const struct connection *connection);

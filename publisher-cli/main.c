@@ -2,6 +2,7 @@
 #include "common/pattern.h"
 #include "common/redis_url.h"
 #include "publisher-cli/discovery.h"
+#include "publisher-cli/gateways.h"
 #include "publisher-cli/input.h"
 #include "publisher-cli/install.h"
 #include "publisher-cli/message.h"
@@ -295,6 +296,27 @@ static enum exit_status run_revocation(const struct settings *settings)
     return status;
 }
 
+static enum exit_status list_gateways(const struct settings *settings)
+{
+    struct run run = {.settings = settings};
+    struct gateways gateways = {0};
+    enum exit_status status = EXIT_PUBLISHED;
+    if (!derive_target(&run)) {
+        status = fail(EXIT_USAGE, run.failure.text);
+    } else if (!gateways_listen(&run.target, &gateways, &run.failure)) {
+        status = fail(EXIT_REFUSED, run.failure.text);
+    } else if (gateways.count == 0) {
+        status = fail(EXIT_REFUSED,
+                      "no gateway was heard: none runs, or they use another Redis, another --pubsub, or "
+                      "have no right to publish at " ANNOUNCEMENT_CHANNEL);
+    }
+    if (gateways.count > 0 || (settings->json && gateways.items))
+        report_gateways(settings, &gateways);
+    gateways_free(&gateways);
+    redis_url_deinit(&run.url);
+    return status;
+}
+
 static enum exit_status run_with(const struct settings *settings, int argc, char **argv)
 {
     struct run run = {.settings = settings,
@@ -307,6 +329,8 @@ static enum exit_status run_with(const struct settings *settings, int argc, char
         return fail(EXIT_USAGE, problem);
     if (settings->install)
         return install(settings);
+    if (settings->gateways)
+        return list_gateways(settings);
     if (settings->revoke_subject || settings->revoke_token)
         return run_revocation(settings);
     run.channel = argv[0];

@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 static const char *plural(uint64_t count)
 {
@@ -105,6 +106,58 @@ void report_revocation(const struct settings *settings, const char *name, uint64
         printf("\",\"until\":%" PRIu64 ",\"receivers\":%" PRIu64 "}\n", until_s, receivers);
     else
         printf(": revoked until %" PRIu64 ", %" PRIu64 " gateway%s\n", until_s, receivers, plural(receivers));
+}
+
+static double load_of(const struct announcement *a)
+{
+    return (double)a->connections / (double)a->capacity;
+}
+
+// Ids and versions hold nothing that JSON would escape.
+static void gateways_as_json(const struct gateways *gateways)
+{
+    printf("{\"gateways\":[");
+    for (size_t i = 0; i < gateways->count; i++) {
+        const struct announcement *a = &gateways->items[i];
+        printf("%s{\"id\":\"%s\",\"connections\":%" PRIu64 ",\"capacity\":%" PRIu64
+               ",\"load\":%.4f,\"draining\":%s,\"ready\":%s,\"rebalancing\":%s,\"version\":\"%s\"}",
+               i > 0 ? "," : "", a->id, a->connections, a->capacity, load_of(a),
+               a->draining ? "true" : "false", a->ready ? "true" : "false", a->rebalancing ? "true" : "false",
+               a->version);
+    }
+    printf("]}\n");
+}
+
+static const char *state_of(const struct announcement *a)
+{
+    return a->draining                     ? "draining"
+           : a->ready                      ? (a->rebalancing ? "ready, rebalancing" : "ready")
+           : a->connections >= a->capacity ? "full"
+                                           : "not ready";
+}
+
+void report_gateways(const struct settings *settings, const struct gateways *gateways)
+{
+    uint64_t connections = 0, capacity = 0;
+    int width = (int)sizeof "GATEWAY" - 1;
+    if (settings->json) {
+        gateways_as_json(gateways);
+        return;
+    }
+    for (size_t i = 0; i < gateways->count; i++) {
+        int len = (int)strlen(gateways->items[i].id);
+        width = len > width ? len : width;
+        connections += gateways->items[i].connections;
+        capacity += gateways->items[i].capacity;
+    }
+    printf("%-*s %9s %9s %6s  %-18s  VERSION\n", width, "GATEWAY", "STREAMS", "CAPACITY", "LOAD", "STATE");
+    for (size_t i = 0; i < gateways->count; i++) {
+        const struct announcement *a = &gateways->items[i];
+        printf("%-*s %9" PRIu64 " %9" PRIu64 " %5.1f%%  %-18s  %s\n", width, a->id, a->connections,
+               a->capacity, 100.0 * load_of(a), state_of(a), a->version);
+    }
+    printf("%zu gateway%s, %" PRIu64 " of %" PRIu64 " streams\n", gateways->count, plural(gateways->count),
+           connections, capacity);
 }
 
 // Messages that Redis may have taken must be looked up by a person: sent again, they might be there twice.

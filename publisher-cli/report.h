@@ -1,6 +1,7 @@
 // The output of sse-publish: on success for a person or (--json) for a program, on failure for a person.
 #pragma once
 
+#include "publisher-cli/gateways.h"
 #include "publisher-cli/install.h"
 #include "publisher-cli/publish.h"
 #include "publisher-cli/settings.h"
@@ -15,6 +16,9 @@ void report_install(const struct settings *settings, const char *server, enum in
 // `name` of a user or a token is refused until `until_s` (Unix time).
 void report_revocation(const struct settings *settings, const char *name, uint64_t until_s,
                        uint64_t receivers);
+
+// A table of the gateways, or one JSON object.
+void report_gateways(const struct settings *settings, const struct gateways *gateways);
 
 // `reason` in one line, with the event or the lines that it is about.
 void report_failure(const struct settings *settings, const char *reason,

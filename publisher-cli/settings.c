@@ -56,6 +56,12 @@ static const struct option_spec specs[] = {
      .properties = OPTION_COMMAND_LINE,
      AT(install),
      .help = "Load the functions for durable events into Redis, where they are missing or older, and exit"},
+    {.name = "gateways",
+     .group = "The tier",
+     .type = OPTION_FLAG,
+     .properties = OPTION_COMMAND_LINE,
+     AT(gateways),
+     .help = "Listen for 2.5 seconds to what gateways announce of themselves, print them, and exit"},
     {.name = "revoke-subject",
      .argument = "SUB",
      .group = "Revoking",
@@ -139,6 +145,11 @@ static bool publishes(const struct settings *settings)
            settings->keep_for != OPTION_UNSET;
 }
 
+static bool revokes(const struct settings *settings)
+{
+    return settings->revoke_subject || settings->revoke_token;
+}
+
 static const char *revoke_problem_of(const struct settings *settings, int argc)
 {
     if (argc > 0 || publishes(settings) || settings->install)
@@ -152,7 +163,11 @@ static const char *revoke_problem_of(const struct settings *settings, int argc)
 
 const char *settings_problem(const struct settings *settings, int argc)
 {
-    if (settings->revoke_subject || settings->revoke_token)
+    if (settings->gateways)
+        return argc > 0 || publishes(settings) || settings->install || revokes(settings)
+                   ? "--gateways publishes nothing; use it alone"
+                   : NULL;
+    if (revokes(settings))
         return revoke_problem_of(settings, argc);
     if (settings->revoke_for != OPTION_UNSET || settings->until != OPTION_UNSET)
         return "--for and --until are for --revoke-subject and --revoke-token";

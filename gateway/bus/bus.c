@@ -7,6 +7,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/thread.h"
+#include "gateway/bus/announcer.h"
 #include "gateway/bus/bus_env.h"
 #include "gateway/bus/cluster.h"
 #include "gateway/bus/revocation.h"
@@ -24,6 +25,7 @@ struct bus {
     struct mailbox *inbox;
     struct cluster *cluster;
     struct revocation revocation;
+    struct announcer announcer;
     struct counters counters;
     struct channel_mails waiting; // mails that wait for memory, in the order of posting
     ev_prepare end_of_turn;
@@ -158,8 +160,9 @@ static bool bus_open_redis(struct bus *b)
     b->revocation = (struct revocation){.env = &b->env, .lease_owner = s->lease_owner};
     b->cluster = cluster_create(&b->env);
     b->revocation.scan = (struct revocation_scan){.env = &b->env, .cluster = b->cluster};
-    return b->cluster && (!s->revokes || cluster_listen(b->cluster, REVOCATION_CHANNEL, &revocation_handler,
-                                                        &b->revocation));
+    return b->cluster && announcer_start(&b->announcer, &s->tier, &b->env, b->cluster) &&
+           (!s->revokes ||
+            cluster_listen(b->cluster, REVOCATION_CHANNEL, &revocation_handler, &b->revocation));
 }
 
 static bool bus_open_loop(struct bus *b)
@@ -245,6 +248,7 @@ void bus_destroy(struct bus *b)
 {
     if (!b)
         return;
+    announcer_stop(&b->announcer);
     cluster_destroy(b->cluster);
     mailbox_destroy(b->inbox);
     for (struct channel_mail *m; (m = TAILQ_FIRST(&b->waiting));) {

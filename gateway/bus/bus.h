@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "common/redis_url.h"
+#include "gateway/bus/bus_tier.h"
 #include "gateway/fanout/counters.h"
 #include "gateway/fanout/message.h"
 #include "gateway/threads/mailbox.h"
@@ -31,6 +32,7 @@ struct bus_settings {
     bool revokes;                    // revocations are listened to, and told by MAIL_ANSWER and MAIL_RECHECK
     struct revocations *revocations; // borrowed: loaded where `revokes`; NULL: workers ask about every token
     const char *lease_owner;         // borrowed: of this process; NULL: it takes no leases
+    struct bus_tier tier;            // its `announce` NULL: nothing is announced
     struct mailbox *const *workers;  // borrowed; where frames go, by index
     size_t worker_count;
 };

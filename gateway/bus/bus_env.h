@@ -29,6 +29,10 @@ struct bus_env {
     bool asks;                       // workers may ask questions (questions.h)
     struct revocations *revocations; // NULL: revocations are not loaded
 
+    // What cluster_publish sent was taken by Redis (`error` is NULL), or refused. NULL: it does not matter.
+    void (*on_published)(void *ctx, const char *error);
+    void *published_ctx;
+
     // Of a cluster; NULL where there is one server.
     struct cluster *cluster;
     // The node that has the keys of a channel; NULL: none for the moment.

@@ -40,6 +40,7 @@ struct channel_handler {
     void (*on_subscribed)(void *ctx);
     void (*on_unsubscribed)(void *ctx); // by the server; the connection is still open
     bool of_node;                       // the channel stays at its node, whatever the slots are
+    const char *when_denied;            // for the log: what does not work where an ACL forbids the channel
 };
 
 // The resume position query of a channel (bus/resume.h): how far its history has got.

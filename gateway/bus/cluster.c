@@ -388,6 +388,24 @@ bool cluster_listen(struct cluster *cl, const char *name, const struct channel_h
     return c != NULL;
 }
 
+static struct node *publisher_of(const struct cluster *cl, const char *channel)
+{
+    return subscriber_of(cl, slot_of(cl, channel_ref(channel, strlen(channel))));
+}
+
+bool cluster_publish(struct cluster *cl, const char *channel, const char *text)
+{
+    const struct node *n = publisher_of(cl, channel);
+    return n && canary_publish(n->canary, channel, text);
+}
+
+void cluster_publish_now(struct cluster *cl, const char *channel)
+{
+    const struct node *n = publisher_of(cl, channel);
+    if (n)
+        canary_flush(n->canary);
+}
+
 bool cluster_each_master(struct cluster *cl, bool (*visit)(void *ctx, const struct node *n), void *ctx)
 {
     size_t owned = 0;

@@ -31,6 +31,12 @@ void cluster_ask(struct cluster *cl, unsigned worker, struct question *q);
 // when out of memory.
 bool cluster_listen(struct cluster *cl, const char *name, const struct channel_handler *handler, void *ctx);
 
+// Publishes `text` at the node that has the channel, once, by the connection of its canary; env->on_published follows.
+// False where that node is not known or not connected, or memory has run out.
+bool cluster_publish(struct cluster *cl, const char *channel, const char *text);
+// Writes what was published there now, as far as the socket takes it: the loop does not run any more.
+void cluster_publish_now(struct cluster *cl, const char *channel);
+
 // Calls `visit` for each node, until it returns false. False then, and where some keys are at no node that is known.
 bool cluster_each_master(struct cluster *cl, bool (*visit)(void *ctx, const struct node *n), void *ctx);
 

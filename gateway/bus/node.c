@@ -109,9 +109,9 @@ static void on_refused(void *ctx, uint32_t batch, size_t count, const char *erro
     if (!denied->handler)
         log_warn("redis", "cannot subscribe to %.*s: %s; its new streams are refused until Redis allows it",
                  (int)denied->entry.len, denied->name, error);
-    else if (!denied->handler->of_node)
-        log_error("redis", "cannot subscribe to %.*s: %s; revoked users keep their open streams",
-                  (int)denied->entry.len, denied->name, error);
+    else if (denied->handler->when_denied)
+        log_error("redis", "cannot subscribe to %.*s: %s; %s", (int)denied->entry.len, denied->name, error,
+                  denied->handler->when_denied);
     denied->told_denied = true;
 }
 
@@ -236,6 +236,13 @@ static struct redis_pubsub *open_pubsub(struct node *n)
     return redis_pubsub_create(env->loop, &settings);
 }
 
+static void on_published(void *ctx, const char *error)
+{
+    const struct node *n = ctx;
+    if (n->env->on_published)
+        n->env->on_published(n->env->published_ctx, error);
+}
+
 static struct canary *open_canary(struct node *n, uint16_t slot)
 {
     const struct bus_env *env = n->env;
@@ -246,6 +253,7 @@ static struct canary *open_canary(struct node *n, uint16_t slot)
                                              .slot = slot,
                                              .heard = &n->messages,
                                              .on_deaf = on_deaf,
+                                             .on_published = on_published,
                                              .ctx = n};
     return canary_create(env->loop, &settings);
 }

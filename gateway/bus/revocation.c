@@ -93,8 +93,10 @@ static void on_unsubscribed(void *ctx)
     (void)ctx; // it is subscribed anew
 }
 
-const struct channel_handler revocation_handler = {
-    .on_message = on_message, .on_subscribed = on_subscribed, .on_unsubscribed = on_unsubscribed};
+const struct channel_handler revocation_handler = {.on_message = on_message,
+                                                   .on_subscribed = on_subscribed,
+                                                   .on_unsubscribed = on_unsubscribed,
+                                                   .when_denied = "revoked users keep their open streams"};
 
 void revocation_retry(struct revocation *r)
 {

@@ -2,7 +2,7 @@
 // of the turn works off. One thread. client_loop.h owns it and drives it; the order of the modules between
 // the two is
 //
-//      client_context < lease < conn, conn_tls < answer, slow_client, conn_proxy, walk < stream
+//      client_context < lease < conn, conn_tls, handshake_queue < answer, slow_client, conn_proxy, walk < stream
 //          < end_some, admission, admission_asks, revocation, lease_renewal < ticket_request, request < conn_read,
 //          client_drain < client_loop
 //
@@ -54,6 +54,18 @@ struct walk {
     uint64_t again_at_ms;
 };
 
+struct handshake;
+TAILQ_HEAD(handshake_list, handshake);
+
+// Handshakes of TLS whose turn comes (handshake_queue.h).
+struct handshake_queue {
+    struct handshake_list arrived;        // bytes have come in this turn
+    struct handshake_list fresh, answers; // .. earlier: first come, first served
+    struct handshake_list begun;          // have a place; the first began first
+    uint64_t spent_ns;                    // time that handshakes took in this turn
+    bool must_go_on;                      // the time of a turn did not suffice: the loop must not sleep
+};
+
 // Writes to clients in one turn after which a loop that also holds the connection to Redis reads that
 // connection: a fan-out to many streams takes longer than the kernel's buffer of the connection lasts.
 #define WRITES_BETWEEN_READS 128u
@@ -85,11 +97,11 @@ struct client_context {
     size_t streams;              // connections in state STREAM
     struct id_shuffle ending;    // of `conns`, for streams that are ended in random order
     bool draining;
-    bool coalesce;                 // more frames follow in this turn: collect them, and write once
-    uint64_t now_ms;               // of this turn: precise enough for heartbeats, and no clock call per write
-    uint64_t random;               // state for jitter
-    uint64_t age_seed;             // spreads the ages that streams reach
-    uint64_t handshakes_ns;        // time that handshakes of TLS took in this turn
+    bool coalesce;     // more frames follow in this turn: collect them, and write once
+    uint64_t now_ms;   // of this turn: precise enough for heartbeats, and no clock call per write
+    uint64_t random;   // state for jitter
+    uint64_t age_seed; // spreads the ages that streams reach
+    struct handshake_queue handshakes;
     struct tls_crypt *crypt;       // made with the first encrypted connection
     size_t tls_bytes;              // memory of encrypted connections
     uint64_t proxy_log_after_ms;   // when the log may be told of another bad PROXY header

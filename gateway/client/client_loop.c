@@ -16,6 +16,7 @@
 #include "gateway/client/conn_read.h"
 #include "gateway/client/conn_tls.h"
 #include "gateway/client/end_some.h"
+#include "gateway/client/handshake_queue.h"
 #include "gateway/client/lease_renewal.h"
 #include "gateway/client/request.h"
 #include "gateway/client/revocation.h"
@@ -46,16 +47,12 @@ static struct conn *conn_of_subscriber(struct subscriber *s)
 static bool is_excused(struct conn *c)
 {
     switch ((enum conn_state)c->state) {
-    case CONN_HANDSHAKE:
-        conn_read(c);
-        if (c->state != CONN_CLOSED && !wheel_is_set(&c->deadline))
-            conn_set_deadline(c, LATE_GRACE_MS);
-        break;
     case CONN_PROXY:
     case CONN_HEAD:
     case CONN_LINGER:
         conn_read(c);
         break;
+    case CONN_HANDSHAKE: // what has arrived is read in its turn
     case CONN_ADMITTING:
     case CONN_WAITING:
         conn_set_deadline(c, LATE_GRACE_MS);
@@ -158,12 +155,14 @@ static void feed_lagging(struct client_loop *l)
 {
     struct client_context *cx = &l->context;
     cx->coalesce = true;
-    (void)hub_feed(cx->hub, FEED_BUDGET); // hub_feed is asked again below
+    (void)hub_feed(cx->hub, FEED_BUDGET); // hub_feed is asked again before the loop sleeps
     client_loop_flush(l);
-    if (hub_feed(cx->hub, 0)) // after the flush, which wakes streams whose sockets have room again
-        ev_idle_start(cx->loop, &l->feeding);
-    else
-        ev_idle_stop(cx->loop, &l->feeding);
+}
+
+// After the flush, which wakes streams whose sockets have room again.
+static bool has_more_to_do(struct client_context *cx)
+{
+    return cx->handshakes.must_go_on || (cx->hub && hub_feed(cx->hub, 0));
 }
 
 static void on_end_of_turn(struct ev_loop *loop, ev_prepare *w, int events)
@@ -171,10 +170,14 @@ static void on_end_of_turn(struct ev_loop *loop, ev_prepare *w, int events)
     (void)loop, (void)events;
     struct client_loop *l = w->data;
     l->context.now_ms = clock_monotonic_ms();
-    l->context.handshakes_ns = 0;
+    conn_read_handshakes(&l->context);
     client_loop_flush(l);
     if (l->context.hub)
         feed_lagging(l);
+    if (has_more_to_do(&l->context))
+        ev_idle_start(l->context.loop, &l->feeding);
+    else
+        ev_idle_stop(l->context.loop, &l->feeding);
 }
 
 static void on_feeding(struct ev_loop *loop, ev_idle *w, int events)
@@ -229,6 +232,7 @@ bool client_loop_init(struct client_loop *l, const struct client_loop_setup *set
                                   .limits = setup->limits};
     id_table_init(&cx->conns, conn_serial);
     TAILQ_INIT(&cx->streamless);
+    handshake_queue_init(&cx->handshakes);
     cx->routes[0] = request_stream_route(cx->settings);
     cx->routes[1] = request_server_route();
     if (cx->settings->ticket_keys)
@@ -353,7 +357,7 @@ void client_loop_add(struct client_loop *l, int fd, const struct listen_attribut
     if (c->state == CONN_PROXY)
         conn_proxy_begin(c);
     // The request is usually there already: one wake-up less.
-    if (c->state != CONN_CLOSED)
+    if (c->state != CONN_CLOSED && c->state != CONN_HANDSHAKE)
         conn_read(c);
 }
 

@@ -11,7 +11,8 @@
 struct client_loop {
     struct client_context context;
     ev_prepare end_of_turn;
-    ev_idle feeding; // runs while there is more to do for lagging streams: the loop does not sleep
+    ev_idle
+        feeding; // runs while there is more to do for lagging streams or handshakes: the loop does not sleep
     ev_timer tick;
     uint64_t last_tick_ms;
     bool is_late; // this tick

@@ -42,8 +42,9 @@ struct client_settings {
     struct users_cap user_cap;         // of streams with one subject
     struct users_cap address_cap;      // of streams from one address
     struct connect_rate *connect_rate; // shared by all loops; NULL: off
-    enum proxy_version proxy_protocol; // of public listeners
-    struct peer_ranges trusted;        // proxies that are believed
+    struct connect_rate *handshake_rate; // of TLS; likewise
+    enum proxy_version proxy_protocol;   // of public listeners
+    struct peer_ranges trusted;          // proxies that are believed
     struct vouched_headers vouched;
     struct ticket_keys *ticket_keys;        // NULL: there are no tickets
     uint64_t tier_cap;                      // streams of one subject at all gateways; 0: any number

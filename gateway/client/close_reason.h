@@ -6,6 +6,7 @@
     X(CLIENT_GONE, "client_gone")                                                                            \
     X(WRITE_FAILED, "write_failed")                                                                          \
     X(DRAIN, "drain")                                                                                        \
+    X(REBALANCE, "rebalance")                                                                                \
     X(REAPED, "reaped")                                                                                      \
     X(REPLACED, "replaced")                                                                                  \
     X(REVOKED, "revoked")                                                                                    \

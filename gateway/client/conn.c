@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "gateway/auth/principal.h"
 #include "gateway/client/conn_tls.h"
+#include "gateway/client/handshake_queue.h"
 #include "gateway/client/lease.h"
 
 #define IOV_MAX_PER_WRITE 64
@@ -178,6 +179,8 @@ void conn_set_state(struct conn *c, enum conn_state next)
     }
     if (c->state == CONN_PROXY || c->state == CONN_HEAD)
         conn_head_free(c->head);
+    else if (c->state == CONN_HANDSHAKE)
+        handshake_queue_leave(c);
     else if (c->state == CONN_ADMITTING)
         free(c->admission);
     else if (c->state == CONN_WAITING)

@@ -65,6 +65,7 @@ struct conn {
     struct principal *principal; // owned; NULL: anonymous, or not asked yet
     union {
         struct conn_head *head;      // PROXY, HEAD: or NULL
+        struct handshake *handshake; // HANDSHAKE: once bytes came; handshake_queue.h
         struct admission *admission; // ADMITTING: while a step is pending; or NULL
         char *origin;                // WAITING: the Origin header, for the answer; or NULL
         struct {                     // STREAM

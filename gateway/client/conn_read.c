@@ -7,6 +7,7 @@
 #include "common/log.h"
 #include "gateway/client/answer.h"
 #include "gateway/client/conn_tls.h"
+#include "gateway/client/handshake_queue.h"
 #include "gateway/client/conn_proxy.h"
 #include "gateway/client/request.h"
 
@@ -124,6 +125,16 @@ static void refuse_plain_http(struct conn *c)
     answer_problem(c, &req, 400, "This port speaks TLS: use https:// in the place of http://.");
 }
 
+// Plain bytes that a record may have: what is more than a client may still send ends the connection when its header has
+// come, so that hardly more than that is ever kept of a record.
+static size_t record_max(const struct conn *c)
+{
+    if (c->state <= CONN_HEAD)
+        return TLS_RECORD_MAX;
+    size_t used = c->state == CONN_STREAM ? c->discarded : 0;
+    return used < NOISE_MAX ? NOISE_MAX - used : 0;
+}
+
 static void take_encrypted(struct conn *c, const char *bytes, size_t len)
 {
     char plain[TLS_RECORD_MAX];
@@ -138,7 +149,7 @@ static void take_encrypted(struct conn *c, const char *bytes, size_t len)
         conn_tls_feed(c, bytes, len);
     else if (!conn_tls_handshake(c, bytes, len))
         goto end;
-    while (c->state < CONN_FINISHING && (n = conn_tls_read(c, plain, sizeof plain)) > 0)
+    while (c->state < CONN_FINISHING && (n = conn_tls_read(c, plain, record_max(c))) > 0)
         take(c, plain, n);
 end:
     conn_tls_end_feed(c);
@@ -153,15 +164,9 @@ static void read_end(struct conn *c, enum close_reason reason)
     conn_close(c, reason);
 }
 
-void conn_read(struct conn *c)
+static void read_bytes(struct conn *c)
 {
-    if (c->state == CONN_PROXY)
-        conn_proxy_read(c);
-    if (c->state == CONN_PROXY || c->state == CONN_CLOSED)
-        return;
     char bytes[HTTP_HEAD_MAX];
-    if (c->state == CONN_HANDSHAKE && conn_tls_must_wait(c))
-        return;
     ssize_t n = recv(c->io.fd, bytes, sizeof bytes, 0);
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
         return;
@@ -173,4 +178,24 @@ void conn_read(struct conn *c)
         take_encrypted(c, bytes, (size_t)n);
     else
         take(c, bytes, (size_t)n);
+}
+
+void conn_read(struct conn *c)
+{
+    if (c->state == CONN_PROXY) {
+        conn_proxy_read(c);
+        if (c->state != CONN_HEAD) // of a handshake nothing may have come
+            return;
+    }
+    if (c->state == CONN_HANDSHAKE)
+        handshake_queue_add(c);
+    else
+        read_bytes(c);
+}
+
+void conn_read_handshakes(struct client_context *cx)
+{
+    handshake_queue_begin(cx);
+    for (struct conn *c; (c = handshake_queue_next(cx));)
+        read_bytes(c);
 }

@@ -3,5 +3,7 @@
 
 #include "gateway/client/conn.h"
 
-// The socket has something: reads once, and acts on it.
+// The socket has something: reads once, and acts on it; but a handshake of TLS waits for its turn.
 void conn_read(struct conn *c);
+// The end of a turn: reads for handshakes, as many as there is time for.
+void conn_read_handshakes(struct client_context *cx);

@@ -9,10 +9,6 @@
 #include "common/container_of.h"
 #include "common/log.h"
 
-// Time that a turn of the loop may spend on handshakes before others wait for the next turn: what an open
-// stream may wait beside the handshake that is being worked on. Each turn makes progress with at least one.
-#define HANDSHAKES_NS_PER_TURN 2000000u
-
 static struct conn_tls *conn_tls_of(const struct conn *c)
 {
     assert(c->is_tls);
@@ -40,13 +36,15 @@ static void count_failure(struct conn *c, enum tls_failure why)
     counter_add(conn_context(c)->counters, counters[why], 1);
 }
 
-bool conn_tls_must_wait(struct conn *c)
+// Counts the memory that the connection takes now.
+static void count_bytes(struct conn *c)
 {
     struct client_context *cx = conn_context(c);
-    if (cx->handshakes_ns < HANDSHAKES_NS_PER_TURN)
-        return false;
-    counter_add(cx->counters, COUNTER_TLS_POSTPONED, 1);
-    return true;
+    struct conn_tls *tls = conn_tls_of(c);
+    size_t bytes = tls->stream ? tls_stream_bytes(tls->stream) : 0;
+    assert(cx->tls_bytes >= tls->counted);
+    cx->tls_bytes += bytes - tls->counted;
+    tls->counted = (uint32_t)bytes;
 }
 
 static void handshake_done(struct conn *c)
@@ -79,13 +77,11 @@ bool conn_tls_handshake(struct conn *c, const char *bytes, size_t len)
             conn_close(c, CLOSE_OUT_OF_MEMORY);
             return false;
         }
-        cx->tls_bytes += tls_stream_bytes(tls->stream);
     }
-    size_t bytes_before = tls_stream_bytes(tls->stream);
     tls_stream_feed(tls->stream, bytes, len);
     ssize_t result = tls_stream_handshake(tls->stream);
-    cx->tls_bytes += tls_stream_bytes(tls->stream) - bytes_before; // less, where OpenSSL has given it up
-    cx->handshakes_ns += clock_monotonic_ns() - began_ns;
+    count_bytes(c);
+    cx->handshakes.spent_ns += clock_monotonic_ns() - began_ns;
     if (result == 0)
         handshake_done(c);
     else if (result != TRANSPORT_WAIT_READ)
@@ -102,7 +98,7 @@ size_t conn_tls_read(struct conn *c, char *bytes, size_t size)
 {
     ssize_t n = tls_stream_read(conn_tls_of(c)->stream, bytes, size);
     if (n < 0 && n != TRANSPORT_WAIT_READ)
-        conn_close(c, CLOSE_CLIENT_GONE);
+        conn_close(c, n == TLS_TOO_LONG ? CLOSE_NOISY : CLOSE_CLIENT_GONE);
     return n > 0 ? (size_t)n : 0;
 }
 
@@ -111,6 +107,7 @@ void conn_tls_end_feed(struct conn *c)
     struct conn_tls *tls = conn_tls_of(c);
     if (tls->stream)
         tls_stream_feed(tls->stream, NULL, 0);
+    count_bytes(c);
 }
 
 void conn_tls_give_up(struct conn *c)
@@ -161,6 +158,7 @@ ssize_t conn_tls_write(struct conn *c, const struct iovec *iov, int count)
     ssize_t n = iov->iov_len >= TLS_SENT_RECORD_MAX || count == 1
                     ? tls_stream_write(t, iov->iov_base, iov->iov_len)
                     : write_gathered(t, iov, count);
+    count_bytes(c);
     return n > 0 ? n : lost(errno);
 }
 
@@ -169,6 +167,7 @@ int conn_tls_flush(struct conn *c)
     struct tls_stream *t = conn_tls_of(c)->stream;
     errno = 0;
     ssize_t result = t ? tls_stream_flush(t) : 0;
+    count_bytes(c);
     return result == 0 ? 1 : result == TRANSPORT_WAIT_WRITE ? 0 : lost(errno);
 }
 
@@ -190,8 +189,7 @@ size_t conn_tls_waiting(const struct conn *c)
 void conn_tls_destroy(struct conn *c)
 {
     struct conn_tls *tls = conn_tls_of(c);
-    if (tls->stream)
-        conn_context(c)->tls_bytes -= tls_stream_bytes(tls->stream);
     tls_stream_destroy(tls->stream);
     tls->stream = NULL;
+    count_bytes(c);
 }

@@ -11,6 +11,7 @@ struct conn_tls {
     struct conn conn; // first: freed by that pointer; conn.is_tls
     // NULL: before the first byte, and again once nothing is encrypted any more (plain HTTP, LINGER, CLOSED).
     struct tls_stream *stream;
+    uint32_t counted; // of context->tls_bytes
 };
 
 // True where the bytes of this connection are encrypted, or will be.
@@ -25,17 +26,15 @@ static inline bool conn_tls_is_begun(const struct conn *c)
     return c->is_tls && ((const struct conn_tls *)c)->stream;
 }
 
-// True where this turn of the loop has spent its time for handshakes: the rest waits for the next turn, so
-// that open streams do not wait for any number of new clients. Counts it.
-bool conn_tls_must_wait(struct conn *c);
 // HANDSHAKE: goes on with it, by bytes that came (borrowed until conn_tls_end_feed). True when it is done: HEAD
 // begins. A client that fails is closed.
 bool conn_tls_handshake(struct conn *c, const char *bytes, size_t len);
 // After the handshake: bytes that came (borrowed until conn_tls_end_feed).
 void conn_tls_feed(struct conn *c, const char *bytes, size_t len);
-// Plain bytes of those that came. 0: that was all, or the connection was closed.
+// Plain bytes of one record of those that came. 0: that was all, or the connection was closed: also because a record
+// began with more than `size` of them.
 size_t conn_tls_read(struct conn *c, char *bytes, size_t size);
-// What was not read is thrown away.
+// What was not read is thrown away, but for the begin of a record.
 void conn_tls_end_feed(struct conn *c);
 // The connection goes on without encryption: the client sent plain HTTP.
 void conn_tls_give_up(struct conn *c);

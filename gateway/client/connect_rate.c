@@ -35,6 +35,16 @@ struct connect_rate *connect_rate_create(uint32_t per_second, uint32_t burst)
     return r;
 }
 
+static uint32_t four_times(uint32_t n)
+{
+    return n < CONNECT_RATE_MAX / 4 ? n * 4 : CONNECT_RATE_MAX;
+}
+
+struct connect_rate *connect_rate_for_handshakes(uint32_t per_second, uint32_t burst)
+{
+    return connect_rate_create(four_times(per_second), four_times(burst));
+}
+
 void connect_rate_destroy(struct connect_rate *r)
 {
     if (!r)

@@ -28,11 +28,13 @@
       "counter", "")                                                                                         \
     X(TLS_FAILED_ALERT, "tls_handshake_failures_total", "reason=\"refused_by_client\"", "counter", "")       \
     X(TLS_FAILED_PLAIN_HTTP, "tls_handshake_failures_total", "reason=\"plain_http\"", "counter", "")         \
+    X(TLS_FAILED_RATE, "tls_handshake_failures_total", "reason=\"connect_rate\"", "counter", "")             \
+    X(TLS_FAILED_CROWDED, "tls_handshake_failures_total", "reason=\"crowded\"", "counter", "")               \
     X(TLS_FAILED_TIMEOUT, "tls_handshake_failures_total", "reason=\"timeout\"", "counter", "")               \
     X(TLS_FAILED_GONE, "tls_handshake_failures_total", "reason=\"client_gone\"", "counter", "")              \
     X(TLS_FAILED_OTHER, "tls_handshake_failures_total", "reason=\"other\"", "counter", "")                   \
     X(TLS_POSTPONED, "tls_handshakes_postponed_total", "", "counter",                                        \
-      "Times that a handshake waited for the next turn of its loop")                                         \
+      "Turns of a loop that left handshakes to the next turn")                                               \
     X(ACCEPT_PAUSES, "accept_pauses_total", "", "counter", "Times accepting paused for want of descriptors") \
     X(TOKENS_ACCEPTED, "tokens_accepted_total", "", "counter", "Tokens that were good")                      \
     X(TOKENS_MALFORMED, "tokens_refused_total", "reason=\"malformed\"", "counter", "Tokens refused")         \
@@ -79,6 +81,12 @@
     X(REDIS_ERRORS, "redis_errors_total", "", "counter", "Error replies from Redis")                         \
     X(REVOCATIONS_KNOWN, "revocations_known", "", "gauge",                                                   \
       "1 while new streams with tokens need no question about revocations")                                  \
+    X(ANNOUNCED, "announcements_sent_total", "", "counter",                                                  \
+      "Announcements of this gateway to its tier that were published")                                       \
+    X(ANNOUNCEMENTS, "announcements_received_total", "", "counter",                                          \
+      "Announcements of gateways, this one included, that came")                                             \
+    X(ANNOUNCEMENTS_DROPPED, "announcements_dropped_total", "", "counter",                                   \
+      "Messages at the channel of announcements that were none, or of too many gateways")                    \
     X(CANARIES_SENT, "canaries_sent_total", "", "counter", "Canary messages published")                      \
     X(CANARIES_BACK, "canaries_received_total", "", "counter", "Canary messages that came back")
 

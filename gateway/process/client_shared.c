@@ -53,10 +53,16 @@ static struct client_settings settings_of(struct client_shared *s, const struct 
     };
 }
 
-static struct connect_rate *create_connect_rate(const struct config *c)
+static bool create_rates(struct client_settings *settings, const struct config *c)
 {
-    return connect_rate_create((uint32_t)c->connect_rate,
-                               (uint32_t)(c->connect_burst ? c->connect_burst : c->connect_rate));
+    uint32_t rate = (uint32_t)c->connect_rate;
+    uint32_t burst = (uint32_t)(c->connect_burst ? c->connect_burst : c->connect_rate);
+    if (rate == 0)
+        return true;
+    settings->connect_rate = connect_rate_create(rate, burst);
+    if (c->tls)
+        settings->handshake_rate = connect_rate_for_handshakes(rate, burst);
+    return settings->connect_rate && (settings->handshake_rate || !c->tls);
 }
 
 bool client_shared_create(struct client_shared *s, const struct config *c, const struct users_hooks *hooks)
@@ -64,11 +70,9 @@ bool client_shared_create(struct client_shared *s, const struct config *c, const
     s->replay_budget.limit = c->replay_limit;
     s->revocations = c->revokes ? revocations_create() : NULL;
     s->settings = settings_of(s, c);
-    if (c->connect_rate > 0)
-        s->settings.connect_rate = create_connect_rate(c);
     if (client_settings_need_users(&s->settings))
         s->settings.users = users_create(hooks);
-    return (s->revocations || !c->revokes) && (s->settings.connect_rate || c->connect_rate == 0) &&
+    return create_rates(&s->settings, c) && (s->revocations || !c->revokes) &&
            (s->settings.users || !client_settings_need_users(&s->settings));
 }
 
@@ -77,4 +81,5 @@ void client_shared_destroy(struct client_shared *s)
     users_destroy(s->settings.users);
     revocations_destroy(s->revocations);
     connect_rate_destroy(s->settings.connect_rate);
+    connect_rate_destroy(s->settings.handshake_rate);
 }

@@ -9,7 +9,7 @@
 
 struct client_shared {
     struct client_settings
-        settings; // owns `users` and `connect_rate`; borrows the rest from the options and from here
+        settings; // owns `users` and the rates; borrows the rest from the options and from here
     struct replay_budget replay_budget;
     struct revocations *revocations; // NULL: nothing can be revoked
 };

@@ -28,8 +28,10 @@ struct config {
     uint64_t workers, max_channels, max_connections, max_per_user, max_per_ip, connect_rate, connect_burst;
     uint64_t heartbeat_ms, retry_ms, max_stream_age_ms, drain_delay_ms, drain_window_ms, drain_timeout_ms;
     uint64_t queue_limit, max_message, backlog_limit, replay_limit, log_buffer;
-    int revocation, refusal, slow_client, user_cap_policy, user_cap_scope, proxy_protocol, log_level,
-        log_format;
+    char *rebalance_tolerance, *rebalance_rate;
+    uint64_t rebalance_settle_ms;
+    int rebalance, revocation, refusal, slow_client, user_cap_policy, user_cap_scope, proxy_protocol,
+        log_level, log_format;
     bool seccomp, check_config, print_config, version, help;
 
     // Derived from them.
@@ -40,6 +42,8 @@ struct config {
     struct ticket_keys *ticket_keys;     // NULL: there are no tickets
     uint64_t tier_cap;                   // of streams of a user, by leases; 0: none
     char lease_owner[33];                // names this process among all others
+    double tolerance;                    // of --rebalance-tolerance
+    uint64_t rebalance_per_s;            // of --rebalance-rate
     bool revokes;                        // users and tokens may be revoked
     struct tls_server *tls;              // of --tls-cert and --tls-key; NULL: the listeners speak plain HTTP
     struct payload_policy payload;

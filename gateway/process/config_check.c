@@ -133,6 +133,39 @@ bool config_check_query(const char *text, char *error, size_t error_size)
     return ok;
 }
 
+// A decimal fraction, written as in C whatever the locale is.
+bool config_read_tolerance(const char *text, double *out)
+{
+    char *end;
+    size_t digits = strspn(text, "0123456789.");
+    *out = strtod(text, &end);
+    return digits > 0 && text[digits] == '\0' && *end == '\0' && *out >= 0.01 && *out <= 1.0;
+}
+
+bool config_check_tolerance(const char *text, char *error, size_t error_size)
+{
+    double ignored;
+    snprintf(error, error_size,
+             "is no tolerance; write a fraction from 0.01 to 1, for example 0.1 for a tenth");
+    return config_read_tolerance(text, &ignored);
+}
+
+bool config_read_rate(const char *text, uint64_t *per_s)
+{
+    char *end;
+    bool is_digit = *text >= '0' && *text <= '9';
+    *per_s = strtoull(text, &end, 10);
+    return is_digit && (*end == '\0' || strcmp(end, "/s") == 0) && *per_s >= 1 && *per_s <= 1000000;
+}
+
+bool config_check_rate(const char *text, char *error, size_t error_size)
+{
+    uint64_t ignored;
+    snprintf(error, error_size,
+             "is no rate; write streams per second from 1/s to 1000000/s, for example 50/s");
+    return config_read_rate(text, &ignored);
+}
+
 bool config_is_id_byte(char c)
 {
     return c > ' ' && c <= '~' && c != '"' && c != '\\';

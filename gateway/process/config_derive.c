@@ -110,6 +110,13 @@ static bool derive_listen_access(struct config *c, char *error, size_t error_siz
     return known && listen_access_mode(c->listen_mode, &c->listen_access.mode);
 }
 
+static void derive_rebalance(struct config *c)
+{
+    // Each was checked when the options were read.
+    (void)config_read_tolerance(c->rebalance_tolerance, &c->tolerance);
+    (void)config_read_rate(c->rebalance_rate, &c->rebalance_per_s);
+}
+
 static void derive_defaults(struct config *c)
 {
     cpu_set_t cpus;
@@ -295,6 +302,7 @@ static bool derive(struct config *c, char *error, size_t error_size)
         return false;
     derive_defaults(c);
     derive_durable(c);
+    derive_rebalance(c);
     return true;
 }
 

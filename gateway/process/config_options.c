@@ -4,6 +4,7 @@
 #include "gateway/client/listen_address.h"
 #include "gateway/process/config.h"
 #include "gateway/process/config_check.h"
+#include "gateway/process/rebalance.h"
 #include "gateway/threads/worker.h"
 
 static const char *const revocations[] = {"off", "on", NULL};
@@ -410,6 +411,40 @@ static const struct option_spec specs[] = {
      .default_text = "30s",
      .max = 86400000,
      .help = "After SIGTERM, exit at the latest after so long"},
+
+    {.name = "rebalance",
+     .argument = "MODE",
+     .group = "Balance",
+     .type = OPTION_ENUM,
+     AT(rebalance),
+     .default_text = "off",
+     .names = rebalance_mode_names,
+     .help =
+         "Whether this gateway ends streams for others to get them where it has more than its share of all "
+         "gateways' streams: off, on, or dry-run, which only logs what it would do"},
+    {.name = "rebalance-tolerance",
+     .argument = "FRACTION",
+     .type = OPTION_STRING,
+     AT(rebalance_tolerance),
+     .default_text = "0.1",
+     .check = config_check_tolerance,
+     .help = "How far from its share a gateway may be before streams are moved"},
+    {.name = "rebalance-rate",
+     .argument = "RATE",
+     .type = OPTION_STRING,
+     AT(rebalance_rate),
+     .default_text = "50/s",
+     .check = config_check_rate,
+     .help = "Streams per second that this gateway ends at most, evenly"},
+    {.name = "rebalance-settle",
+     .type = OPTION_DURATION,
+     AT(rebalance_settle_ms),
+     .default_text = "10s",
+     .min = 1000,
+     .max = 3600000,
+     .help =
+         "How long an imbalance must last before streams are moved, after gateways came or went, too; and "
+         "how old streams must be to be moved"},
 
     {.name = "log-level",
      .argument = "LEVEL",

@@ -11,6 +11,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "gateway/process/health.h"
+#include "gateway/process/rebalance.h"
 
 #define PREFIX "sse_gateway_"
 
@@ -125,6 +126,26 @@ static bool print_process(struct buf *b, const struct status *s)
            buf_printf(b, PREFIX "build_info{version=\"%s\",id=\"%s\"} 1\n", SSE_GATEWAY_VERSION, s->id);
 }
 
+static bool print_tier(struct buf *b, const struct status *s)
+{
+    if (!s->rebalance)
+        return true;
+    const struct rebalance_figures now = rebalance_figures(s->rebalance);
+    bool ok =
+        print_gauge(b, "tier_gateways", "Gateways that were heard lately, this one included", now.gateways) &&
+        print_gauge(b, "tier_connections", "Event streams of the gateways that share the load",
+                    now.connections) &&
+        print_gauge(b, "rebalance_target", "Event streams that are the share of this gateway", now.target) &&
+        print_gauge(b, "rebalance_surplus", "Event streams above that", now.surplus) &&
+        print_gauge(b, "rebalance_running", "1 while streams are ended for other gateways to get them",
+                    now.is_running) &&
+        print_head(b, "rebalance_mode", "gauge", "1 for the mode that --rebalance sets");
+    for (int i = 0; rebalance_mode_names[i]; i++)
+        ok = ok && buf_printf(b, PREFIX "rebalance_mode{mode=\"%s\"} %d\n", rebalance_mode_names[i],
+                              (int)s->rebalance->mode == i);
+    return ok;
+}
+
 static bool print_total(struct buf *b, const char *name, const char *help, uint64_t value)
 {
     return print_head(b, name, "counter", help) && buf_printf(b, PREFIX "%s %" PRIu64 "\n", name, value);
@@ -163,7 +184,8 @@ struct page metrics_prometheus(void *status)
     const struct status *s = status;
     struct buf b = {0};
     if (!print_counters(&b, s) || !print_closes(&b, s) || !print_certificates(&b, s) ||
-        !print_process(&b, s) || !print_keys(&b, s) || !print_users(&b, s) || !buf_append(&b, "", 1))
+        !print_process(&b, s) || !print_keys(&b, s) || !print_users(&b, s) || !print_tier(&b, s) ||
+        !buf_append(&b, "", 1))
         buf_free(&b); // an answer without a body is out of memory to the connection
     return (struct page){
         .status = 200, .content_type = "text/plain; version=0.0.4; charset=utf-8", .body = b.data};
@@ -177,7 +199,8 @@ struct page metrics_balancer(void *status)
     json_t *json = json_pack("{s:s, s:I, s:I, s:b, s:f}", "id", s->id, "connections", (json_int_t)open,
                              "capacity", (json_int_t)s->limits.max_streams, "draining",
                              atomic_load(&s->draining), "load", load > 1.0 ? 1.0 : load);
-    char *body = json ? json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(4)) : NULL;
+    bool ok = json && (!s->rebalance || rebalance_add_json(s->rebalance, json));
+    char *body = ok ? json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(4)) : NULL;
     json_decref(json);
     return (struct page){.status = 200, .content_type = "application/json", .body = body};
 }

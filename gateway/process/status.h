@@ -11,7 +11,10 @@
 #include "gateway/bus/bus.h"
 #include "gateway/threads/worker.h"
 
+struct rebalance;
+
 struct status {
+    struct rebalance *rebalance;         // the tier; NULL: not known yet
     struct authenticator *authenticator; // NULL: no key of tokens is configured
     const char *id;
     struct worker *const *workers;

@@ -29,9 +29,12 @@ struct canary {
     ev_timer timer;
     struct deadline verdict;
     char channel[48 + CLUSTER_TAG_MAX];
-    uint64_t number;       // of the newest canary
-    unsigned missed;       // in a row
-    unsigned unheard;      // of these, how many Redis took: the others are not the subscriber's fault
+    uint64_t number;  // of the newest canary
+    unsigned missed;  // in a row
+    unsigned unheard; // of these, how many Redis took: the others are not the subscriber's fault
+    // Commands on this connection that were sent, and answered; among them the newest canary, and what was published
+    // last by canary_publish.
+    uint64_t sent, answered, canary_command, other_command;
     uint64_t heard_before; // messages that the subscriber had received when the newest was sent
     bool listening;        // the subscriber has the channel
     bool awaited;          // sent and not back yet
@@ -39,16 +42,34 @@ struct canary {
     bool proven;
 };
 
+static bool publish(struct canary *c, const char *channel, const char *text, uint64_t *command)
+{
+    const char *argv[] = {c->settings.sharded ? "SPUBLISH" : "PUBLISH", channel, text};
+    if (!redis_conn_send(c->conn, 3, argv, NULL))
+        return false;
+    *command = ++c->sent;
+    return true;
+}
+
+bool canary_publish(struct canary *c, const char *channel, const char *text)
+{
+    return publish(c, channel, text, &c->other_command);
+}
+
+void canary_flush(struct canary *c)
+{
+    redis_conn_flush(c->conn);
+}
+
 static void canary_send(struct canary *c)
 {
     char number[24];
     if (!c->listening || !redis_conn_is_ready(c->conn))
         return;
     snprintf(number, sizeof number, "%" PRIu64, ++c->number);
-    const char *publish[] = {c->settings.sharded ? "SPUBLISH" : "PUBLISH", c->channel, number};
     c->taken = false;
     c->heard_before = *c->settings.heard;
-    c->awaited = redis_conn_send(c->conn, 3, publish, NULL);
+    c->awaited = publish(c, c->channel, number, &c->canary_command);
     if (c->awaited)
         counter_add(c->settings.counters, COUNTER_CANARIES_SENT, 1);
 }
@@ -92,17 +113,32 @@ static void on_ready(void *ctx)
     canary_send(ctx);
 }
 
+static void on_ping(void *ctx)
+{
+    struct canary *c = ctx;
+    c->sent++;
+}
+
+static void on_canary_reply(struct canary *c, const redisReply *r)
+{
+    if (r->type == REDIS_REPLY_INTEGER)
+        c->taken = true;
+    else if (r->type == REDIS_REPLY_ERROR && c->missed == 0)
+        log_warn("redis", "cannot publish the canary on %s: %s", c->channel, r->str);
+}
+
+// Replies come in the order of the commands. Those to older ones than the newest of their kind say nothing any more.
 static bool on_reply(void *ctx, void *reply)
 {
     struct canary *c = ctx;
     redisReply *r = reply;
-    if (r->type == REDIS_REPLY_INTEGER)
-        c->taken = true;
-    else if (r->type == REDIS_REPLY_ERROR) {
+    uint64_t command = ++c->answered;
+    if (r->type == REDIS_REPLY_ERROR)
         counter_add(c->settings.counters, COUNTER_REDIS_ERRORS, 1);
-        if (c->missed == 0)
-            log_warn("redis", "cannot publish the canary on %s: %s", c->channel, r->str);
-    }
+    if (command == c->canary_command)
+        on_canary_reply(c, r);
+    else if (command == c->other_command && c->settings.on_published)
+        c->settings.on_published(c->settings.ctx, r->type == REDIS_REPLY_ERROR ? r->str : NULL);
     freeReplyObject(r);
     return true;
 }
@@ -111,6 +147,7 @@ static void on_down(void *ctx)
 {
     struct canary *c = ctx;
     c->taken = false;
+    c->sent = c->answered = c->canary_command = c->other_command = 0;
 }
 
 // Not guessable, and not the gateway's id: two gateways may have been given the same.
@@ -140,6 +177,7 @@ struct canary *canary_create(struct ev_loop *loop, const struct canary_settings 
         .client_name = settings->client_name,
         .limits = {.bulk = REPLY_MAX, .elements = 8, .bytes = REPLY_MAX},
         .on_ready = on_ready,
+        .on_ping = on_ping,
         .on_reply = on_reply,
         .on_down = on_down,
         .ctx = c,

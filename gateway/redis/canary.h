@@ -23,6 +23,8 @@ struct canary_settings {
     // other messages meanwhile.
     void (*on_deaf)(void *ctx);
     const uint64_t *heard; // borrowed: messages that the subscriber has received so far, of any channel
+    // What canary_publish sent was taken (`error` is NULL), or refused by Redis. May be NULL.
+    void (*on_published)(void *ctx, const char *error);
     void *ctx;
 };
 
@@ -39,6 +41,13 @@ void canary_listen(void *canary);
 void canary_back(void *canary, const char *payload, size_t len);
 // The subscriber was unsubscribed; its connection is still open.
 void canary_unheard(void *canary);
+
+// Publishes `text` over the canary's connection, once: nothing of it is tried again. False where the connection is not
+// up, or memory has run out.
+bool canary_publish(struct canary *c, const char *channel, const char *text);
+
+// Writes now what was published, as far as the socket takes it.
+void canary_flush(struct canary *c);
 
 // The channel's slot has left the node: takes a channel of `slot`, to which the subscriber must subscribe.
 // Delivery stays proven until numbers are missed.

@@ -362,6 +362,11 @@ bool redis_conn_send(struct redis_conn *c, int argc, const char **argv, const si
     return c->state == REDIS_CONN_READY && redis_link_send(&c->link, argc, argv, lens);
 }
 
+void redis_conn_flush(struct redis_conn *c)
+{
+    redis_link_flush(&c->link);
+}
+
 bool redis_conn_is_ready(const struct redis_conn *c)
 {
     return c->state == REDIS_CONN_READY;

@@ -45,6 +45,9 @@ void redis_conn_destroy(struct redis_conn *c);
 // when not ready or out of memory.
 bool redis_conn_send(struct redis_conn *c, int argc, const char **argv, const size_t *lens);
 
+// Writes now what is queued, as far as the socket takes it.
+void redis_conn_flush(struct redis_conn *c);
+
 bool redis_conn_is_ready(const struct redis_conn *c);
 
 // Redis did what a command asked for: the outage is over, backoff and log begin anew. Being connected is not

@@ -275,6 +275,12 @@ static void flush(struct redis_link *l)
     watch(l, EV_READ);
 }
 
+void redis_link_flush(struct redis_link *l)
+{
+    if (l->state == REDIS_LINK_OPEN && !l->in_hook && l->out.len > 0)
+        flush(l);
+}
+
 void redis_link_read(struct redis_link *l)
 {
     if (l->state != REDIS_LINK_OPEN || l->in_hook)

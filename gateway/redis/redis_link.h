@@ -63,6 +63,8 @@ void redis_link_close(struct redis_link *l);
 
 // Queues a command, which is sent at the end of the turn. Only when OPEN. False when out of memory.
 bool redis_link_send(struct redis_link *l, int argc, const char **argv, const size_t *lens);
+// Writes now what is queued, as far as the socket takes it. No effect unless OPEN.
+void redis_link_flush(struct redis_link *l);
 // Reads the socket now, without waiting for the loop to report it readable. No effect unless OPEN, nor from
 // within on_bytes.
 void redis_link_read(struct redis_link *l);

@@ -65,7 +65,8 @@ void page_mail_free(struct page_mail *page);
     X(DRAIN, NOTHING)                                                                                        \
     X(STOP, NOTHING)                                                                                         \
     /* any -> worker */                                                                                      \
-    X(END, NOTHING) /* the stream of connection `conn` is to end for `reason` */                             \
+    X(END, NOTHING)      /* the stream of connection `conn` is to end for `reason` */                        \
+    X(END_SOME, NOTHING) /* any streams are to end for `reason`, up to `some.count` */                       \
     /* worker -> main */                                                                                     \
     X(EMPTY, NOTHING) /* worker `from` drains and has no connection left */
 
@@ -79,7 +80,7 @@ enum mail_kind {
 struct mail {
     uint16_t kind;   // enum mail_kind
     uint16_t from;   // worker
-    uint16_t reason; // END: enum close_reason
+    uint16_t reason; // END, END_SOME: enum close_reason
     union {
         struct frame *frame;
         struct channel_mail *channel;
@@ -88,6 +89,9 @@ struct mail {
         uint32_t number;   // PAGE_LOST: of the history_query; 0: of any
         uint64_t conn;     // END: its conn_id
         uint64_t begin_ms; // DRAIN: when streams begin to end, in monotonic milliseconds
+        struct {
+            uint32_t count, min_age_ms; // none that was opened less than that ago
+        } some;                         // END_SOME
     };
 };
 

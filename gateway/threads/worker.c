@@ -158,6 +158,10 @@ static void on_mail(void *ctx, const struct mail *mail, bool more)
     case MAIL_END:
         client_loop_end_stream(&w->clients, mail->conn, (enum close_reason)mail->reason);
         break;
+    case MAIL_END_SOME:
+        (void)client_loop_end_some(&w->clients, mail->some.count, mail->some.min_age_ms,
+                                   (enum close_reason)mail->reason); // main counts those that have ended
+        break;
     case MAIL_STOP:
         ev_break(w->loop, EVBREAK_ALL);
         break;
@@ -271,6 +275,14 @@ bool worker_start(struct worker *w, struct mailbox *bus, struct mailbox *main)
 bool worker_end_stream(struct worker *w, uint64_t id, enum close_reason reason)
 {
     const struct mail mail = {.kind = MAIL_END, .reason = (uint16_t)reason, .conn = id};
+    return mailbox_post(w->inbox, &mail);
+}
+
+bool worker_end_some(struct worker *w, uint32_t count, uint32_t min_age_ms, enum close_reason reason)
+{
+    const struct mail mail = {.kind = MAIL_END_SOME,
+                              .reason = (uint16_t)reason,
+                              .some = {.count = count, .min_age_ms = min_age_ms}};
     return mailbox_post(w->inbox, &mail);
 }
 

@@ -40,6 +40,9 @@ struct mailbox *worker_bus_mailbox(struct worker *w);
 // Has the stream of connection `id`, which is one of this worker's, end for `reason` (no effect where it has
 // ended). Any thread. False when out of memory.
 bool worker_end_stream(struct worker *w, uint64_t id, enum close_reason reason);
+// Has up to `count` streams end for `reason`, in random order, that were opened at least `min_age_ms` ago. Any thread.
+// False when out of memory.
+bool worker_end_some(struct worker *w, uint32_t count, uint32_t min_age_ms, enum close_reason reason);
 // For the bus to run in; the worker's until worker_destroy.
 struct ev_loop *worker_loop(struct worker *w);
 // Ends the thread and waits for it. Its mailboxes may still be posted to until the bus has stopped, too.

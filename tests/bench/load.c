@@ -1,7 +1,7 @@
 // The load: one process that holds many event streams, publishes to Redis, and checks every delivery.
 //
 //      load --port P --redis-port R --streams N --channels C [--first F] [--stride S] [--each E]
-//      [--path /stream?channel=] [--sources S] [--post PATH] [--prefix NAME] [--tls 1] [--token T]
+//      [--path /stream?channel=] [--sources S] [--post PATH] [--prefix NAME] [--tls 12|13] [--token T]
 //
 // --post publishes with HTTP POST to PATH of the server itself, for a peer that has a protocol of its own
 // with Redis. Stream i listens to E channels, of which the one numbered k is NAME:(F + (i * E + k) * S) % C;
@@ -199,7 +199,7 @@ static void command_reconnect(struct load *l)
 static void usage(void)
 {
     fputs("usage: load --port P --redis-port R --streams N --channels C [--first F] [--stride S] [--each E] "
-          "[--path P] [--sources S] [--post P] [--prefix NAME] [--tls 1] [--token T]\n",
+          "[--path P] [--sources S] [--post P] [--prefix NAME] [--tls 12|13] [--token T]\n",
           stderr);
     exit(2);
 }
@@ -279,7 +279,8 @@ int main(int argc, char **argv)
     // A message is due to the microsecond: no slack of 50 us in epoll_pwait2.
     if (!l->streams || !l->sent || l->epoll < 0 || prctl(PR_SET_TIMERSLACK, 1) != 0)
         load_die("start");
-    if (l->tls && !(l->context = SSL_CTX_new(TLS_client_method())))
+    if (l->tls && (!(l->context = SSL_CTX_new(TLS_client_method())) ||
+                   SSL_CTX_set_max_proto_version(l->context, l->tls == 12 ? TLS1_2_VERSION : 0) != 1))
         load_die("TLS");
     connect_publisher(l);
     setvbuf(stdout, NULL, _IOLBF, 0);

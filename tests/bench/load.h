@@ -30,7 +30,7 @@ struct stream {
 struct load {
     uint32_t port, redis_port;
     const char *path, *post, *prefix, *token; // `token`: a bearer's, or NULL
-    uint32_t tls;                             // 1: streams come by TLS
+    uint32_t tls;                             // streams come by TLS: 12 for TLS 1.2, 13 for the newest
     SSL_CTX *context;
     uint32_t stream_count, channel_count, channels_each, first, stride, sources;
     int epoll, redis;

@@ -135,16 +135,16 @@ export function certificate(context) {
   return { cert, key };
 }
 
-const OVER_TLS = ['--tls', '1'];
+const OVER_TLS = ['--tls', '13'];
 
-const gatewayTls = {
-  name: 'gateway, TLS',
-  about: 'sse-gateway with --tls-cert',
+const gatewayTls = (name, load) => ({
+  name,
+  about: `sse-gateway with --tls-cert (${load.join(' ')} of the load)`,
   start(context) {
     const { cert, key } = certificate(context);
-    return gateway({ args: ['--tls-cert', cert, '--tls-key', key], load: OVER_TLS }).start(context);
+    return gateway({ args: ['--tls-cert', cert, '--tls-key', key], load }).start(context);
   },
-};
+});
 
 // Only NGINX is measured: the gateway behind it is on the core of the load.
 const nginxTls = {
@@ -182,7 +182,7 @@ http {
   },
 };
 
-export const tlsPeers = [gatewayTls, nginxTls];
+export const tlsPeers = [gatewayTls('gateway, TLS', OVER_TLS), gatewayTls('gateway, TLS 1.2', ['--tls', '12']), nginxTls];
 
 export const peers = [
   floor,

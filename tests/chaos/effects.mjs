@@ -26,6 +26,12 @@ export async function slowClients(gateway) {
     return metrics.sum('sse_gateway_closes_total', { reason: 'slow' }) + metrics.sum('sse_gateway_events_dropped_total', { reason: 'slow_client' });
 }
 
+/** Streams that these gateways have ended so far, for others to get them. Those that do not answer count as 0. */
+export async function streamsMoved(gateways) {
+    const ask = (gateway) => within(ASK_MS, 'metrics', gateway.metric('closes_total', { reason: 'rebalance' })).catch(() => 0);
+    return (await Promise.all(gateways.map(ask))).reduce((sum, n) => sum + n, 0);
+}
+
 /** How many of the clients were told of a gap in `channel` on their way to what is its newest event now. */
 export async function gapsTold(tier, clients, channel) {
     const newest = tier.history.channels.get(channel).events.length - 1;

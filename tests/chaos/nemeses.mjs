@@ -2,7 +2,7 @@
 // and what it was seen to do (effects.mjs). One that only keeps something waiting returns nothing: deliveries come late.
 
 import { sleep } from '../lib/wait.mjs';
-import { gapsTold, seen, slowClients, streamsCut } from './effects.mjs';
+import { gapsTold, seen, slowClients, streamsCut, streamsMoved } from './effects.mjs';
 
 const SLOW = { bursts: 10, count: 300, size: 3000 }; // more than all buffers on the way to a client can take
 
@@ -23,6 +23,16 @@ export const gatewayNemeses = {
     },
     async 'gateway SIGTERM'(tier, random) {
         return outage(tier, [random.pick(all(tier))], 'SIGTERM', random.between(0, 500));
+    },
+    /** And the others give it its share. */
+    async 'gateway comes back empty'(tier, random) {
+        const i = random.pick(all(tier));
+        const others = tier.gateways.filter((_, n) => n !== i);
+        await outage(tier, [i], 'SIGKILL', 1000); // long enough for its clients to be elsewhere
+        const before = await streamsMoved(others);
+        await seen('streams to be moved', async () => (await streamsMoved(others)) > before);
+        await sleep(1500); // while they are
+        return { 'streams moved': (await streamsMoved(others)) - before };
     },
     // The second one comes in the midst of the drain, and cuts the streams that are left.
     async 'gateway SIGTERM twice'(tier, random) {

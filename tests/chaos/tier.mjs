@@ -7,7 +7,9 @@ import { readKept } from './kept.mjs';
 import { Publisher } from './publisher.mjs';
 import { Random } from './random.mjs';
 
-const ARGS = ['--durable', '*', '--retry', '300ms', '--heartbeat', '1s', '--refusal', 'status', '--drain-window', '1500ms', '--drain-timeout', '10s'];
+const ARGS = ['--durable', '*', '--retry', '300ms', '--heartbeat', '1s', '--refusal', 'status', '--drain-window', '1500ms', '--drain-timeout', '10s',
+    // Streams are moved within seconds of a gateway that comes back, and by few of them.
+    '--rebalance', 'on', '--rebalance-settle', '1s', '--rebalance-rate', '20/s', '--rebalance-tolerance', '0.05'];
 const LONG = 1000000; // a stream that keeps all of a run
 const SHORT = 50; // a stream that is full in no time
 const HEAVY = 2000; // a stream of megabytes that only a few clients have: reading them takes the time of this very process

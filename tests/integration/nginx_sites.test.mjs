@@ -177,6 +177,13 @@ test('sse-lua-hints.conf: a gateway that is away or refuses is passed over, with
     assert.match((await openStream(scope, none.port, '/stream?channel=a', { keep: true })).body, /^retry: 3\d0\n\n$/);
 });
 
+test('sse-lua-hints.conf: where no gateway tells its load, streams go to all', async (t) => {
+    const scope = scopeOf(t);
+    const nginx = await start(scope, 'sse-lua-hints.conf', { gateways: gateways.map(({ host, port }) => ({ host, port, adminPort: 1 })) });
+    const counts = spread(await open(scope, nginx, 60));
+    assert.ok(Math.min(...counts) >= 5, `${counts}`);
+});
+
 test('sse-lua-hints.conf: a gateway that drains is not asked while another is there', async (t) => {
     const scope = scopeOf(t);
     const startOne = (...more) => Gateway.start(scope, { redis, args: [...ARGS, ...more] });

@@ -66,7 +66,7 @@ test('a unix socket', async (t) => {
 test('a unix socket, with a user of an ACL that has no more rights than it needs', async (t) => {
     const scope = scopeOf(t);
     const redis = await Redis.start(scope);
-    await redis.cli(['ACL', 'SETUSER', 'gw', 'on', '>s:e@c/ret', 'resetchannels', '&a', '&sse:canary:*', '%R~sse:{*', '-@all', '+subscribe', '+unsubscribe', '+publish',
+    await redis.cli(['ACL', 'SETUSER', 'gw', 'on', '>s:e@c/ret', 'resetchannels', '&a', '&sse:canary:*', '&sse:gateways', '%R~sse:{*', '-@all', '+subscribe', '+unsubscribe', '+publish',
         '+xrange', '+xrevrange', '+ping', '+select', '+client|setname']);
     const gateway = await Gateway.start(scope, { redisUrl: `redis+unix://gw:s%3Ae%40c%2Fret@${redis.socket}?db=1` });
     await works(scope, redis, gateway);

@@ -268,7 +268,7 @@ test('a cluster that is down is not ready, and its streams go on when it is whol
 test('a user with no more rights than docs/security.md gives it', async (t) => {
     const scope = scopeOf(t);
     const cluster = await RedisCluster.start(scope);
-    const rights = 'resetchannels &a:* &sse:canary:* %R~sse:{a:* -@all +ssubscribe +sunsubscribe +spublish +asking +cluster|slots +cluster|info '
+    const rights = 'resetchannels &a:* &sse:canary:* &sse:gateways %R~sse:{a:* -@all +ssubscribe +sunsubscribe +spublish +asking +cluster|slots +cluster|info '
         + '+xrange +xrevrange +ping +select +client|setname';
     for (const node of cluster.nodes) await node.cli(['ACL', 'SETUSER', 'gateway', 'on', '>secret', ...rights.split(' ')]);
     const redisUrl = cluster.url.replace('://', '://gateway:secret@');

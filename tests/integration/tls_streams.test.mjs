@@ -11,6 +11,17 @@ import { handshake, sClient, startTls } from '../lib/tls.mjs';
 import { until, within } from '../lib/wait.mjs';
 
 const GET = (path) => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`;
+/** A stream, and the socket below its encryption. */
+async function rawStream(scope, gateway, maxVersion) {
+    const raw = net.connect(gateway.port, '127.0.0.1').on('error', () => {});
+    scope.defer(() => raw.destroy());
+    const client = await handshake(gateway.port, { socket: raw, maxVersion });
+    client.on('error', () => {}).write(GET('/stream?channel=a'));
+    await within(15000, 'an answer', new Promise((resolve) => client.once('data', resolve)));
+    raw.encrypted = client; // else it is collected, and ends
+    return raw;
+}
+
 const VERSIONS = ['TLSv1.2', 'TLSv1.3'];
 
 /** Passes on to `port` what a client sends, a byte a packet. Resolves to its own port. */
@@ -195,4 +206,33 @@ test('a storm of handshakes takes turns with open streams, and all of it is done
     await until('all handshakes here', async () => (await gateway.metric('tls_handshakes_total')) >= 401);
     assert.ok((await gateway.metric('tls_handshakes_postponed_total')) > 0);
     sockets.forEach((s) => s.destroy());
+});
+
+test('a record that is longer than what a stream may still send ends it at its header; a shorter one that is begun is counted', async (t) => {
+    const scope = scopeOf(t);
+    const { gateway } = await startTls(scope);
+    for (const [i, maxVersion] of VERSIONS.entries()) {
+        const long = await rawStream(scope, gateway, maxVersion);
+        long.write(Buffer.from([23, 3, 3, 0x20, 0]));
+        await until('the end', () => long.closed);
+        await gateway.metricIs('closes_total', i + 1, { labels: { reason: 'noisy' } });
+        const streams = await Promise.all(Array.from({ length: 20 }, () => rawStream(scope, gateway, maxVersion)));
+        for (const raw of streams) raw.write(Buffer.concat([Buffer.from([23, 3, 3, 0x10, 0]), Buffer.alloc(4000)]));
+        await until('what came is counted', async () => (await gateway.metric('connection_bytes')) > 20 * 4096);
+        await until('no more than that', async () => (await gateway.metric('connection_bytes')) < 20 * 11_000);
+        streams.forEach((raw) => raw.destroy());
+        await gateway.metricIs('connections', 0);
+    }
+});
+
+test('an encrypted record that a slow client does not take is counted as memory of its connection', async (t) => {
+    const scope = scopeOf(t);
+    const { redis, gateway } = await startTls(scope, { args: ['--slow-client', 'drop-oldest', '--heartbeat', '60s'] });
+    const raws = await Promise.all(VERSIONS.map((maxVersion) => rawStream(scope, gateway, maxVersion)));
+    raws.forEach((raw) => raw.encrypted.pause());
+    await until('memory of an idle stream', async () => (await gateway.metric('connection_bytes')) < 20_000);
+    await until('what waits encrypted is counted', async () => {
+        await redis.publishAll(Array.from({ length: 10 }, () => ['a', 'x'.repeat(20_000)]));
+        return (await gateway.metric('connection_bytes')) > 20_000;
+    });
 });

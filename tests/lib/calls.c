@@ -89,7 +89,6 @@ struct msghdr { // of Linux
       ssl_error(), len = trickle(-1, len))                                                                   \
     X(SSL_write_ex, int, (struct ssl_st * ssl, const void *at, size_t len, size_t *n), (ssl, at, len, n),    \
       ssl_error(), len = trickle(-1, len))                                                                   \
-    X(SSL_shutdown, int, (struct ssl_st * ssl), (ssl), ssl_error(), (void)0)
 
 // Those that are written by hand, at the end.
 #define OTHERS(X) X(malloc) X(calloc) X(realloc) X(free) X(write) X(open) X(pthread_create)

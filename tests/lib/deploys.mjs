@@ -17,7 +17,7 @@ import { sleep, until } from './wait.mjs';
 /** How much of it: small enough for `make test`, unless the environment says otherwise (`make rolling` does). */
 const SIZE = {
     streams: Number(process.env.ROLLING_STREAMS ?? 600),
-    window: Number(process.env.ROLLING_WINDOW ?? 1.5), // seconds, of --drain-window
+    window: Number(process.env.ROLLING_WINDOW ?? 2.5), // seconds, of --drain-window: well above PACE_LIMIT, or even all streams within one second pass
     retry: process.env.ROLLING_RETRY ?? '300ms', // --retry: short, so that it does not spread what a drain does not
     tabs: Number(process.env.ROLLING_TABS ?? 2), // of each browser
     rate: Number(process.env.ROLLING_RATE ?? 1), // batches of events a second and channel

@@ -1,5 +1,5 @@
-// Tabs of browsers with an EventSource for durable channels, and those who publish there: what each tab got is held against
-// what was published.
+// Tabs of browsers with an EventSource for durable channels, and publishers of these channels: what each tab got is held
+// against what was published.
 
 import assert from 'node:assert/strict';
 import { History, numberIn } from '../chaos/history.mjs';

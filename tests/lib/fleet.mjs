@@ -48,7 +48,7 @@ export class Fleet {
         return notes.map(({ at }) => at).sort((a, b) => a - b);
     }
 
-    /** How often since `since` a stream was told to come again, or found nobody. */
+    /** How often since `since` a stream was told to come again, or got no answer. */
     turnedAway(since) {
         return this.clients.reduce((sum, { diary }) => sum + diary.filter(({ at, gateway, error }) => at >= since && (error || gateway === 'nginx')).length, 0);
     }

@@ -130,6 +130,10 @@ static const struct {
     {"drain-delay", "0s", "1s", "17s"}, // of more, --drain-window would follow
     {"drain-window", "0s", "500ms", "20s"},
     {"drain-timeout", "13s", "31s", "24h"}, // of less, --drain-window would follow
+    {"rebalance", "on", "dry-run", "off"},
+    {"rebalance-tolerance", "0.01", "0.25", "1"},
+    {"rebalance-rate", "1/s", "500/s", "1000000/s"},
+    {"rebalance-settle", "1s", "30s", "1h"},
     {"log-level", "debug", "warn", "error"},
     {"log-format", "json", "text", "json"},
     {"log-buffer", "64KiB", "128KiB", "1MiB"},
@@ -272,6 +276,9 @@ TEST(the_defaults_are_those_of_the_contract)
     ck_assert_uint_eq(config.queue_limit, 256 << 10);
     ck_assert_uint_eq(config.max_message, 1 << 20);
     ck_assert_uint_eq(config.drain_timeout_ms, 30000);
+    ck_assert_int_eq(config.rebalance, 0);
+    ck_assert_double_eq(config.tolerance, 0.1);
+    ck_assert_uint_eq(config.rebalance_per_s, 50);
     ck_assert_uint_ge(config.workers, 1);
     ck_assert_uint_le(config.workers, WORKERS_MAX);
     ck_assert(!config.check_config && !config.print_config && !config.version && !config.help);
