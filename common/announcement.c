@@ -13,17 +13,22 @@
 #define EVERY_MAX_MS 60000
 #define RUN_DIGITS 16u
 
-// Words of others stand in logs, in JSON and on terminals as they are.
+// Words stand in logs, in JSON and on terminals as they are.
+static bool is_word(const char *text, size_t len, size_t max)
+{
+    for (size_t i = 0; i < len; i++)
+        if (text[i] <= ' ' || text[i] > '~' || text[i] == '"' || text[i] == '\\')
+            return false;
+    return len > 0 && len <= max;
+}
+
 static bool read_word(const json_t *json, const char *name, char *out, size_t max)
 {
     const json_t *value = json_object_get(json, name);
     const char *text = json_string_value(value);
     size_t len = json_string_length(value);
-    if (len == 0 || len > max)
+    if (!is_word(text, len, max))
         return false;
-    for (size_t i = 0; i < len; i++)
-        if (text[i] <= ' ' || text[i] > '~' || text[i] == '"' || text[i] == '\\')
-            return false;
     memcpy(out, text, len);
     out[len] = '\0';
     return true;
@@ -88,15 +93,17 @@ bool announcement_parse(const char *text, size_t len, struct announcement *out)
 
 char *announcement_text(const struct announcement *a)
 {
-    char run[RUN_DIGITS + 1];
-    snprintf(run, sizeof run, "%016" PRIx64, a->run);
-    json_t *json =
-        json_pack("{s:s, s:s, s:s, s:I, s:I, s:b, s:b, s:I}", "id", a->id, "run", run, "version", a->version,
-                  "connections", (json_int_t)a->connections, "capacity", (json_int_t)a->capacity, "draining",
-                  a->draining, "ready", a->ready, "every", (json_int_t)a->every_ms);
-    bool ok = json && (!a->rebalancing || json_object_set_new(json, "rebalancing", json_true()) == 0) &&
-              (!a->leaving || json_object_set_new(json, "leaving", json_true()) == 0);
-    char *text = ok ? json_dumps(json, JSON_COMPACT) : NULL;
-    json_decref(json);
+    char *text = malloc(ANNOUNCEMENT_MAX + 1);
+    if (!text || !is_word(a->id, strlen(a->id), ANNOUNCEMENT_ID_MAX) ||
+        !is_word(a->version, strlen(a->version), ANNOUNCEMENT_VERSION_MAX)) {
+        free(text);
+        return NULL;
+    }
+    snprintf(text, ANNOUNCEMENT_MAX + 1,
+             "{\"id\":\"%s\",\"run\":\"%016" PRIx64 "\",\"version\":\"%s\",\"connections\":%" PRIu64
+             ",\"capacity\":%" PRIu64 ",\"draining\":%s,\"ready\":%s,\"every\":%" PRIu32 "%s%s}",
+             a->id, a->run, a->version, a->connections, a->capacity, a->draining ? "true" : "false",
+             a->ready ? "true" : "false", a->every_ms, a->rebalancing ? ",\"rebalancing\":true" : "",
+             a->leaving ? ",\"leaving\":true" : "");
     return text;
 }

@@ -13,7 +13,8 @@ import { sleep, until } from '../lib/wait.mjs';
 import { counting, ownMemory, show } from '../lib/work.mjs';
 
 const WORKERS = 2;
-// Beside the work that is counted, each second brings a canary, a few ticks of every loop, now and then a PING.
+// Beside the work that is counted, each second brings a canary, a few ticks of every loop, now and then a PING, and the gateway's
+// announcement, which comes back from Redis and is read: some 30 allocations for its JSON.
 const BESIDE = 60;
 
 before(() => buildPlain());
@@ -96,7 +97,7 @@ test('1000 idle streams cost no system call and no allocation between heartbeats
     const made = await calls.during(() => sleep(2000)); // nothing is to happen, so there is nothing to wait for
     t.diagnostic(show(made));
     assert.ok(made.systems <= 100, `${made.systems} system calls in 2 s`);
-    assert.ok(made.allocations <= 30, `${made.allocations} allocations in 2 s`);
+    assert.ok(made.allocations <= 100, `${made.allocations} allocations in 2 s`);
 });
 
 test('a heartbeat is one write for each stream, without an allocation; a stream that has events needs none', async (t) => {
@@ -114,7 +115,7 @@ test('a heartbeat is one write for each stream, without an allocation; a stream 
     t.diagnostic(`${told} heartbeats: ${show(made)}`);
     assert.ok(made.writes <= told + 2 * BESIDE, `${made.writes} writes for ${told} heartbeats`);
     assert.ok(made.systems <= 1.2 * told + 4 * BESIDE, `${made.systems} system calls for ${told} heartbeats`);
-    assert.ok(made.allocations <= 2 * BESIDE, `${made.allocations} allocations for ${told} heartbeats`);
+    assert.ok(made.allocations <= 4 * BESIDE, `${made.allocations} allocations for ${told} heartbeats`);
 
     const before = await gateway.metric('heartbeats_total');
     for (const end = performance.now() + 3000; performance.now() < end;) {
