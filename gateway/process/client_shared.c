@@ -35,6 +35,7 @@ static struct client_settings settings_of(struct client_shared *s, const struct 
         .max_channels = c->max_channels,
         .heartbeat_ms = (uint32_t)c->heartbeat_ms,
         .retry_ms = (uint32_t)c->retry_ms,
+        .retry_jitter_ms = (uint32_t)c->retry_jitter_ms,
         .max_stream_age_ms = c->max_stream_age_ms,
         .queue_limit = c->queue_limit,
         .replay_budget = &s->replay_budget,
