@@ -9,6 +9,7 @@ PREFIX    ?= /usr/local
 DESTDIR   ?=
 SANITIZER ?=
 BUILD     ?= build$(addprefix /,$(SANITIZER))
+# The one place of the version; tests/lint/version holds CHANGELOG.md and debian/changelog to it.
 VERSION   := 0.1.0
 
 PKGS      := hiredis openssl jansson libxxhash libcurl libseccomp
@@ -70,7 +71,7 @@ else
   Q       := @
 endif
 
-.PHONY: all run test chaos torture rolling test-unit unit-programs fuzz fuzz-programs run-fuzz-programs bench bench-publish bench-fronts bench-programs sim install uninstall format lint clean help
+.PHONY: all run test chaos torture rolling test-unit unit-programs fuzz fuzz-programs run-fuzz-programs bench bench-publish bench-fronts bench-programs sim install uninstall completions deb version format lint clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -113,6 +114,9 @@ $(BUILD)/generated/%.o: $(BUILD)/generated/%.c | $(BUILD)/.packages
 $(BUILD)/.packages:
 	@sh deploy/local/dependencies --check build
 	@mkdir -p $(@D) && touch $@
+
+# A new version is compiled into what says it.
+$(patsubst %.c,$(BUILD)/%.o,$(shell grep -l SSE_GATEWAY_VERSION $(SOURCES))): Makefile
 
 $(BUILD)/%.o: %.c | $(BUILD)/.packages
 	@mkdir -p $(@D)
@@ -215,17 +219,61 @@ bench-fronts: bench-programs
 sim:
 	@tests/sim/sim $(ARGS)
 
-install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
+# Completions, and the file of options with its defaults, are made from what the programs say of themselves.
+PROGRAMS    := sse-gateway sse-publish
+SHELLS      := bash zsh fish
+COMPLETIONS := $(foreach shell,$(SHELLS),$(PROGRAMS:%=$(BUILD)/completions/$(shell)/%))
+MADE        := $(COMPLETIONS) $(BUILD)/sse-gateway.conf $(PROGRAMS:%=$(BUILD)/man/%.1)
+
+$(foreach shell,$(SHELLS),$(eval $(BUILD)/completions/$(shell)/%: $(BUILD)/% deploy/package/from-help; \
+  $$(SAY) GEN $$@; mkdir -p $$(@D) && deploy/package/from-help $(shell) $$< >$$@))
+
+$(BUILD)/sse-gateway.conf: $(BUILD)/sse-gateway deploy/package/from-help
+	$(SAY) GEN $@
+	$(Q)deploy/package/from-help config $< >$@
+
+$(BUILD)/man/%: docs/man/% Makefile
+	$(SAY) GEN $@
+	$(Q)mkdir -p $(@D) && sed 's/^\.Os$$/.Os sse-gateway $(VERSION)/' $< >$@
+
+completions: $(COMPLETIONS)
+
+# Where the shells of Debian look, below PREFIX.
+BASH_DIR := share/bash-completion/completions
+FISH_DIR := share/fish/vendor_completions.d
+ZSH_DIR  := share/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
+UNIT_DIR := lib/systemd/system
+
+install: all $(MADE)
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin share/man/man1 share/doc/sse-gateway $(BASH_DIR) $(ZSH_DIR) $(FISH_DIR) $(UNIT_DIR))
 	install -m 0755 $(BUILD)/sse-gateway $(BUILD)/sse-publish $(DESTDIR)$(PREFIX)/bin/
-	install -m 0644 docs/man/sse-gateway.1 docs/man/sse-publish.1 $(DESTDIR)$(PREFIX)/share/man/man1/
-	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
-	sed 's|/usr/local/bin/|$(PREFIX)/bin/|' deploy/systemd/sse-gateway.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/sse-gateway.service
+	install -m 0644 $(PROGRAMS:%=$(BUILD)/man/%.1) $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -m 0644 $(BUILD)/sse-gateway.conf $(DESTDIR)$(PREFIX)/share/doc/sse-gateway/
+	for program in $(PROGRAMS); do \
+	  install -m 0644 $(BUILD)/completions/bash/$$program $(DESTDIR)$(PREFIX)/$(BASH_DIR)/$$program && \
+	  install -m 0644 $(BUILD)/completions/zsh/$$program $(DESTDIR)$(PREFIX)/$(ZSH_DIR)/_$$program && \
+	  install -m 0644 $(BUILD)/completions/fish/$$program $(DESTDIR)$(PREFIX)/$(FISH_DIR)/$$program.fish || exit 1; \
+	done
+	sed 's|/usr/local/bin/|$(PREFIX)/bin/|' deploy/systemd/sse-gateway.service >$(DESTDIR)$(PREFIX)/$(UNIT_DIR)/sse-gateway.service
 
 uninstall:
-	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,sse-gateway sse-publish)
-	rm -f $(addprefix $(DESTDIR)$(PREFIX)/share/man/man1/,sse-gateway.1 sse-publish.1)
-	rm -f $(DESTDIR)$(PREFIX)/lib/systemd/system/sse-gateway.service
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(PROGRAMS)) $(PROGRAMS:%=$(DESTDIR)$(PREFIX)/share/man/man1/%.1)
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/$(BASH_DIR)/,$(PROGRAMS)) $(addprefix $(DESTDIR)$(PREFIX)/$(ZSH_DIR)/_,$(PROGRAMS))
+	rm -f $(PROGRAMS:%=$(DESTDIR)$(PREFIX)/$(FISH_DIR)/%.fish) $(DESTDIR)$(PREFIX)/$(UNIT_DIR)/sse-gateway.service
+	rm -rf $(DESTDIR)$(PREFIX)/share/doc/sse-gateway
+
+# The package is built in a copy, as debhelper leaves its work beside debian/. Makes it and its symbols in build/deb.
+DEB_TREE := $(BUILD)/deb/sse-gateway-$(VERSION)
+
+deb:
+	@sh deploy/local/dependencies --check build deb
+	@rm -rf $(BUILD)/deb && mkdir -p $(DEB_TREE)
+	@cp -R common debian deploy docs gateway publisher-cli CHANGELOG.md LICENSE Makefile README.md $(DEB_TREE)
+	@cd $(DEB_TREE) && MAKEFLAGS= dpkg-buildpackage --build=binary --no-check-builddeps --no-sign
+	@ls $(BUILD)/deb/*.deb
+
+version:
+	@echo $(VERSION)
 
 FORMATTED = $(shell find gateway common publisher-cli tests -name node_modules -prune -o -name '*.[ch]' -print)
 SCRIPTS   = $(shell grep -rlE --exclude-dir=node_modules '^\#!/(usr/)?bin/(env )?(ba)?sh' .ci deploy tests)
@@ -260,7 +308,8 @@ help:
 	  'make test-unit   the quick loop: unit tests' \
 	  'make             build/sse-gateway and build/sse-publish' \
 	  'make install     PREFIX=/usr/local DESTDIR=; make uninstall likewise' \
-	  'make format      clang-format over the tree' \
+	  'make deb         a Debian package, in build/deb; make version: its version' \
+  'make format      clang-format over the tree' \
 	  'make lint        rooms, clang-format, shellcheck, cppcheck, clang-tidy' \
 	  'make bench       the gateway beside its peers, measured in turn; QUICK=1: under two minutes' \
 	  'make bench-publish   durable events a second in Redis beside plain PUBLISH' \
@@ -273,4 +322,4 @@ help:
 	  'make clean       takes build/ away' \
 	  'SANITIZER=address or thread with any of them: built under build/SANITIZER; V=1: whole commands'
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -name deb -prune -o -type f -name '*.d' -print 2>/dev/null)

@@ -33,7 +33,7 @@ if [ -e "$ROOT/pid" ]; then
     kill -TERM "$(cat "$ROOT/pid")"
     while kill -0 "$(cat "$ROOT/pid")" 2>/dev/null; do sleep 0.05; done
 fi
-setsid "$ROOT/usr/local/bin/sse-gateway" --config "$ROOT/etc/sse-gateway.ini" >>"$ROOT/log" 2>&1 </dev/null & echo $! >"$ROOT/pid"`,
+setsid "$ROOT/usr/local/bin/sse-gateway" --config "$ROOT/etc/sse-gateway/sse-gateway.conf" >>"$ROOT/log" 2>&1 </dev/null & echo $! >"$ROOT/pid"`,
 };
 
 function isRunning(pid) {
@@ -52,12 +52,12 @@ async function startHosts(scope, redis) {
     const gateways = [];
     for (const host of HOSTS) {
         const root = path.join(folder, host);
-        for (const part of ['usr/local/bin', 'etc']) fs.mkdirSync(path.join(root, part), { recursive: true });
+        for (const part of ['usr/local/bin', 'etc/sse-gateway']) fs.mkdirSync(path.join(root, part), { recursive: true });
         fs.copyFileSync(GATEWAY, path.join(root, 'usr/local/bin/sse-gateway'));
         const [port, admin] = [await freePort(), await freePort()];
         fs.writeFileSync(path.join(root, 'admin'), String(admin));
         // The window is shorter than the document's, for the sake of time.
-        fs.writeFileSync(path.join(root, 'etc/sse-gateway.ini'), `${OPTIONS.replace('window = 20s', 'window = 1s').replace('delay = 2s', 'delay = 1s')}
+        fs.writeFileSync(path.join(root, 'etc/sse-gateway/sse-gateway.conf'), `${OPTIONS.replace('window = 20s', 'window = 1s').replace('delay = 2s', 'delay = 1s')}
             id = ${host}\nlisten = 127.0.0.1:${port}\nadmin-listen = 127.0.0.1:${admin}\nredis = ${redis.url}\nanonymous = *\nretry = 300ms\nworkers = 1\n`);
         gateways.push({ host: '127.0.0.1', port, pid: () => Number(fs.readFileSync(path.join(root, 'pid'), 'utf8')) });
         const { code, err } = await command(path.join(folder, 'bin/ssh'), [host, 'systemctl restart sse-gateway'], { env });
@@ -73,7 +73,7 @@ async function startHosts(scope, redis) {
 }
 
 test('the options of docs/deploying.md are such as the gateway takes', async (t) => {
-    const file = path.join(tempFolder(scopeOf(t), 'options'), 'sse-gateway.ini');
+    const file = path.join(tempFolder(scopeOf(t), 'options'), 'sse-gateway.conf');
     fs.writeFileSync(file, `${OPTIONS}anonymous = *\n`);
     const { code, err } = await command(GATEWAY, ['--config', file, '--check-config']);
     assert.equal(code, 0, err);
