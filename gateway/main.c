@@ -14,12 +14,11 @@
 #include "common/log.h"
 #include "common/map.h"
 #include "gateway/auth/authenticator.h"
-#include "gateway/client/connect_rate.h"
 #include "gateway/client/listen_address.h"
-#include "gateway/fanout/revocations.h"
 #include "gateway/process/admin.h"
 #include "gateway/process/capacity.h"
 #include "gateway/process/certificates.h"
+#include "gateway/process/client_shared.h"
 #include "gateway/process/config.h"
 #include "gateway/process/drain.h"
 #include "gateway/process/fatal.h"
@@ -34,15 +33,10 @@
 // must not be lost.
 #define LOG_STOP_MS 1000u
 #define LOG_STOP_FAILED_MS 10000u
-#define HEAD_TIMEOUT_MS 10000u
-#define KEEP_ALIVE_MS 60000u
 
 struct gateway {
     struct config config;
-    struct replay_budget replay_budget;
-    struct client_settings client;
-    struct revocations *revocations;                    // NULL: nothing can be revoked
-    struct connect_rate *connect_rate, *handshake_rate; // NULL: off
+    struct client_shared clients;
     struct status status;
     struct counters counters; // of the main thread
     struct ev_loop *loop;
@@ -143,55 +137,6 @@ static void on_mail(void *ctx, const struct mail *mail, bool more)
         drain_worker_empty(&g->drain);
 }
 
-static const char *off_is_none(const char *value)
-{
-    return strcmp(value, "off") == 0 ? NULL : value;
-}
-
-static void fill_settings(struct gateway *g)
-{
-    const struct config *c = &g->config;
-    bool replaces = c->user_cap_policy == USER_CAP_OLDEST;
-    g->replay_budget.limit = c->replay_limit;
-    g->client = (struct client_settings){
-        .stream_path = c->path,
-        .policy = {.gateway_id = c->name,
-                   .cors_origins = (const char *const *)c->cors_origin.items,
-                   .cors_origin_count = c->cors_origin.count},
-        .anonymous = (const char *const *)c->anonymous.items,
-        .anonymous_count = c->anonymous.count,
-        .authenticator = c->authenticator,
-        .ticket_keys = c->ticket_keys,
-        .revocation = c->revokes,
-        .revocations = g->revocations,
-        .tier_cap = c->tier_cap,
-        .tier_replaces = replaces,
-        .lease_owner = c->lease_owner,
-        .token_cookie = off_is_none(c->token_cookie),
-        .token_query = off_is_none(c->token_query),
-        .max_channels = c->max_channels,
-        .heartbeat_ms = (uint32_t)c->heartbeat_ms,
-        .retry_ms = (uint32_t)c->retry_ms,
-        .max_stream_age_ms = c->max_stream_age_ms,
-        .queue_limit = c->queue_limit,
-        .replay_budget = &g->replay_budget,
-        .durable_named = c->durable_named,
-        .drop_oldest = c->slow_client == SLOW_CLIENT_DROP_OLDEST,
-        // Which stream is the oldest in the tier is known in Redis alone.
-        .user_cap = {.max = replaces && c->tier_cap > 0 ? 0 : c->max_per_user, .replace_oldest = replaces},
-        .address_cap = {.max = c->max_per_ip},
-        .connect_rate = g->connect_rate,
-        .handshake_rate = g->handshake_rate,
-        .proxy_protocol = (enum proxy_version)c->proxy_protocol,
-        .trusted = c->trusted,
-        .vouched = {.channels = c->channels_header, .subject = c->subject_header},
-        .refuse_with_status = c->refusal == REFUSAL_STATUS,
-        .tls = c->tls,
-        .head_timeout_ms = HEAD_TIMEOUT_MS,
-        .keep_alive_ms = KEEP_ALIVE_MS,
-    };
-}
-
 static bool create_workers(struct gateway *g)
 {
     const struct config *c = &g->config;
@@ -200,7 +145,7 @@ static bool create_workers(struct gateway *g)
             .index = (unsigned)i,
             .worker_count = (unsigned)c->workers,
             .drain_window_ms = c->drain_window_ms,
-            .client = &g->client,
+            .client = &g->clients.settings,
             .hooks = {.refuse = on_refuse, .pages = process_pages, .ctx = &g->status},
             .limits = &g->status.limits,
             .backlog_limit = c->backlog_limit,
@@ -231,7 +176,7 @@ static bool create_bus(struct gateway *g)
         .asks = asks(&g->config),
         .revokes = g->config.revokes || g->config.tier_cap > 0,
         .lease_owner = g->config.tier_cap > 0 ? g->config.lease_owner : NULL,
-        .revocations = g->revocations,
+        .revocations = g->clients.revocations,
         .tier = rebalance_tier(&g->rebalance),
         .workers = g->worker_boxes,
         .worker_count = g->config.workers,
@@ -245,19 +190,6 @@ static void on_read_redis(void *ctx)
     bus_read(ctx);
 }
 
-static bool create_connect_rate(struct gateway *g)
-{
-    const struct config *c = &g->config;
-    if (c->connect_rate == 0)
-        return true;
-    uint32_t rate = (uint32_t)c->connect_rate;
-    uint32_t burst = (uint32_t)(c->connect_burst ? c->connect_burst : c->connect_rate);
-    g->connect_rate = connect_rate_create(rate, burst);
-    if (c->tls)
-        g->handshake_rate = connect_rate_for_handshakes(rate, burst);
-    return g->connect_rate && (g->handshake_rate || !c->tls);
-}
-
 static bool create_rebalance(struct gateway *g)
 {
     const struct config *c = &g->config;
@@ -269,25 +201,14 @@ static bool create_rebalance(struct gateway *g)
     return rebalance_init(&g->rebalance, &g->status, (enum rebalance_mode)c->rebalance, &settings);
 }
 
-// What all loops share, where an option asks for it.
-static bool create_shared(struct gateway *g)
-{
-    const struct users_hooks hooks = {.end = status_end_stream, .ctx = &g->status};
-    if (!create_rebalance(g) || !create_connect_rate(g) ||
-        (g->config.revokes && !(g->revocations = revocations_create())))
-        return false;
-    fill_settings(g);
-    if (client_settings_need_users(&g->client))
-        g->status.users = g->client.users = users_create(&hooks);
-    return g->client.users || !client_settings_need_users(&g->client);
-}
-
 static bool gateway_setup(struct gateway *g)
 {
-    if (!create_shared(g)) {
+    const struct users_hooks users = {.end = status_end_stream, .ctx = &g->status};
+    if (!create_rebalance(g) || !client_shared_create(&g->clients, &g->config, &users)) {
         log_error("main", "cannot start: out of memory");
         return false;
     }
+    g->status.users = g->clients.settings.users;
     g->status.id = g->config.name;
     g->status.workers = g->workers;
     g->status.admin = &g->counters;
@@ -298,7 +219,7 @@ static bool gateway_setup(struct gateway *g)
     const struct mailbox_hooks hooks = {.on_mail = on_mail, .ctx = g};
     if (!map_seed() || !g->loop || !(g->inbox = mailbox_create(g->loop, false, 0, &hooks)) ||
         !create_workers(g) || !create_bus(g) ||
-        !admin_start(&g->admin, g->loop, &g->client, &g->counters, &g->status, g->admin_fd)) {
+        !admin_start(&g->admin, g->loop, &g->clients.settings, &g->counters, &g->status, g->admin_fd)) {
         log_error("main", "cannot start: out of memory or descriptors");
         return false;
     }
@@ -372,10 +293,7 @@ static void gateway_teardown(struct gateway *g)
     for (size_t i = 0; i < g->status.worker_count; i++)
         worker_destroy(g->workers[i]);
     g->status.worker_count = 0;
-    users_destroy(g->client.users);
-    revocations_destroy(g->revocations);
-    connect_rate_destroy(g->connect_rate);
-    connect_rate_destroy(g->handshake_rate);
+    client_shared_destroy(&g->clients);
     mailbox_destroy(g->inbox);
     drain_unwatch(&g->drain);
     if (g->loop)

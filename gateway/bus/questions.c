@@ -262,44 +262,20 @@ static bool is_final(const struct command *c, const char *error)
     return !cluster_error_passes(error) || strncmp(error, "CLUSTERDOWN", 11) == 0;
 }
 
+#define KIND(how, what)                                                                                      \
+    {                                                                                                        \
+        .once = true, .send = (how), .fits = (what), .is_final = is_final, .answer = on_answer,              \
+        .forget = on_forget                                                                                  \
+    }
 static const struct command_kind kinds[] = {
-    [QUESTION_REVOKED] = {.once = true,
-                          .send = send_get,
-                          .fits = is_text,
-                          .is_final = is_final,
-                          .answer = on_answer,
-                          .forget = on_forget},
-    [QUESTION_SPEND] = {.once = true,
-                        .send = send_spend,
-                        .fits = is_status,
-                        .is_final = is_final,
-                        .answer = on_answer,
-                        .forget = on_forget},
-    [QUESTION_LEASE] = {.once = true,
-                        .send = send_lease,
-                        .fits = is_number_or_text,
-                        .is_final = is_final,
-                        .answer = on_answer,
-                        .forget = on_forget},
-    [QUESTION_RENEW] = {.once = true,
-                        .send = send_renew,
-                        .fits = is_number,
-                        .is_final = is_final,
-                        .answer = on_answer,
-                        .forget = on_forget},
-    [QUESTION_RELEASE] = {.once = true,
-                          .send = send_release,
-                          .fits = is_number,
-                          .is_final = is_final,
-                          .answer = on_answer,
-                          .forget = on_forget},
-    [QUESTION_PUBLISH] = {.once = true,
-                          .send = send_publish,
-                          .fits = is_number,
-                          .is_final = is_final,
-                          .answer = on_answer,
-                          .forget = on_forget},
+    [QUESTION_REVOKED] = KIND(send_get, is_text),
+    [QUESTION_SPEND] = KIND(send_spend, is_status),
+    [QUESTION_LEASE] = KIND(send_lease, is_number_or_text),
+    [QUESTION_RENEW] = KIND(send_renew, is_number),
+    [QUESTION_RELEASE] = KIND(send_release, is_number),
+    [QUESTION_PUBLISH] = KIND(send_publish, is_number),
 };
+#undef KIND
 
 static struct commands *on_route(void *ctx, const struct command *c)
 {

@@ -29,6 +29,7 @@ struct client_settings {
     const char *token_query;             // likewise, a parameter of the query
     size_t max_channels;                 // of one stream
     uint32_t heartbeat_ms, retry_ms;
+    uint32_t retry_jitter_ms;            // up to so much more, in the first line of a stream
     uint64_t max_stream_age_ms;          // a tenth more or less; 0: a stream may be of any age
     size_t queue_limit;                  // bytes queued for one stream
     struct replay_budget *replay_budget; // shared by all loops

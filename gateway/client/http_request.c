@@ -82,14 +82,21 @@ static bool ends_id_name(const char *head, size_t i, const struct http_scan *sca
            http_text_is((struct http_text){head + scan->line, i - scan->line}, "last-event-id");
 }
 
-// How many bytes at `at`, of `max`, need no look of their own, since none of them begins or ends anything. The byte before
-// them is no CR or LF.
-static size_t plain_bytes(const char *at, size_t max)
+// Where the bytes end that are looked at: at the limit of a head, or of what is there.
+static size_t scan_end(size_t len, const struct http_scan *scan)
 {
-    size_t n = 0;
-    while (n < max && at[n] > ' ' && at[n] < 0x7f && at[n] != ':')
-        n++;
-    return n;
+    return len < HTTP_HEAD_MAX + scan->id_len ? len : HTTP_HEAD_MAX + scan->id_len;
+}
+
+// The place from `i` on of the next byte that may begin or end something: within a line, but for the value of
+// Last-Event-ID, most bytes do not.
+static size_t skip_plain(const char *head, size_t i, size_t end, const struct http_scan *scan)
+{
+    if (scan->in_id || i == 0 || head[i - 1] <= ' ')
+        return i;
+    while (i < end && head[i] > ' ' && head[i] < 0x7f && head[i] != ':')
+        i++;
+    return i;
 }
 
 // Looks for the empty line that ends the head which begins at `start`.
@@ -98,13 +105,7 @@ static enum http_parse scan_head(char *head, size_t *len, size_t start, struct h
 {
     size_t i = scan->scanned;
     assert(scan->line <= i && i <= *len);
-    for (; i < *len && i < HTTP_HEAD_MAX + scan->id_len; i++) {
-        if (!scan->in_id && i > 0 && head[i - 1] > ' ') {
-            size_t end = *len < HTTP_HEAD_MAX + scan->id_len ? *len : HTTP_HEAD_MAX + scan->id_len;
-            i += plain_bytes(head + i, end - i);
-            if (i == end)
-                break;
-        }
+    for (; (i = skip_plain(head, i, scan_end(*len, scan), scan)) < scan_end(*len, scan); i++) {
         scan->scanned = i;
         if (!byte_allowed(head, i, scan->in_id))
             return HTTP_PARSE_ERROR;

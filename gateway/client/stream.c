@@ -143,7 +143,8 @@ static struct frame *stream_head(const struct conn *c, const struct http_request
     if (len == 0)
         return NULL;
     char line[RETRY_LINE_MAX];
-    int line_len = snprintf(line, sizeof line, "retry: %u\n", cx->settings->retry_ms);
+    uint64_t spread = jitter_next(&cx->random) % ((uint64_t)cx->settings->retry_jitter_ms + 1);
+    int line_len = snprintf(line, sizeof line, "retry: %u\n", cx->settings->retry_ms + (uint32_t)spread);
     int n = c->body_only
                 ? snprintf(cx->scratch + len, RETRY_LINE_MAX, "%s", line)
                 : snprintf(cx->scratch + len, RETRY_LINE_MAX, "%x\r\n%s\r\n", (unsigned)line_len, line);

@@ -26,7 +26,8 @@ struct config {
     char *channels_header, *subject_header;
     struct option_list trusted_proxy, listen, anonymous, cors_origin, payload_rules, durable;
     uint64_t workers, max_channels, max_connections, max_per_user, max_per_ip, connect_rate, connect_burst;
-    uint64_t heartbeat_ms, retry_ms, max_stream_age_ms, drain_delay_ms, drain_window_ms, drain_timeout_ms;
+    uint64_t heartbeat_ms, retry_ms, retry_jitter_ms, max_stream_age_ms, drain_delay_ms, drain_window_ms,
+        drain_timeout_ms;
     uint64_t queue_limit, max_message, backlog_limit, replay_limit, log_buffer;
     char *rebalance_tolerance, *rebalance_rate;
     uint64_t rebalance_settle_ms;

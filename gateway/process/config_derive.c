@@ -334,6 +334,6 @@ void config_free(struct config *c)
     tls_context_destroy(c->redis_url.tls_context);
     redis_url_deinit(&c->redis_url);
     payload_policy_deinit(&c->payload);
-    free((void *)(uintptr_t)c->trusted.items);
+    free((void *)c->trusted.items); // this owns it; whoever matches addresses only reads
     options_free(config_options(), c);
 }

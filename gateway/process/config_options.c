@@ -386,6 +386,14 @@ static const struct option_spec specs[] = {
      .min = 1,
      .max = 86400000,
      .help = "How long clients wait before they reconnect"},
+    {.name = "retry-jitter",
+     .type = OPTION_DURATION,
+     AT(retry_jitter_ms),
+     .default_text = "0s",
+     .max = 86400000,
+     .help = "Up to so much longer, at random for each stream: clients that are cut together (a crash, a "
+             "proxy that "
+             "restarts) do not come back together"},
     {.name = "max-stream-age",
      .type = OPTION_DURATION,
      AT(max_stream_age_ms),

@@ -25,18 +25,19 @@ const slow = new Set(['Nchan', 'Node, plain http', 'Node, better-sse']);
 // a quick run, unless --only names it.
 const both = peers.filter((server) => !slow.has(server.name));
 const twoWorkers = gateway({ workers: 2 });
+const withTokens = gateway({ tokens: true });
 const only = options.only?.split(',');
 const plan = [
-  { name: 'one_channel', run: scenarios.oneChannel, who: peers, often: quick ? 1 : 3,
+  { name: 'one_channel', run: scenarios.oneChannel, who: [...peers, withTokens], often: quick ? 1 : 3,
     size: quick ? { streams: 2000, messages: 30, rate: 20 } : { streams: 10000, messages: 100, rate: 8 } },
   // Nchan takes part where it can keep up.
-  { name: 'own_5000', run: scenarios.ownChannels, who: [...both, twoWorkers, ...peers.filter((server) => !quick && server.name === 'Nchan')],
+  { name: 'own_5000', run: scenarios.ownChannels, who: [...both, twoWorkers, withTokens, ...peers.filter((server) => !quick && server.name === 'Nchan')],
     often: quick ? 1 : 3, size: { streams: 5000, rate: 5000, messages: quick ? 10000 : 25000 } },
-  { name: 'own_20000', run: scenarios.ownChannels, who: [...both, twoWorkers],
+  { name: 'own_20000', run: scenarios.ownChannels, who: [...both, twoWorkers, withTokens],
     often: quick ? 1 : 3, size: { streams: 5000, rate: 20000, messages: quick ? 20000 : 100000 } },
   { name: 'tls', run: scenarios.overTls, who: tlsPeers, often: quick ? 1 : 3,
     size: quick ? { streams: 1000, messages: 60, rate: 10 } : { streams: 5000, messages: 100, rate: 4 } },
-  { name: 'accept', run: scenarios.accept, who: [gateway(), gateway({ tokens: true }), gateway({ tokens: true, revocation: false })], often: quick ? 1 : 3, size: { streams: quick ? 2000 : 10000 } },
+  { name: 'accept', run: scenarios.accept, who: [gateway(), withTokens, gateway({ tokens: true, revocation: false })], often: quick ? 1 : 3, size: { streams: quick ? 2000 : 10000 } },
   { name: 'ingest', run: scenarios.ingest, who: both, size: { messages: quick ? 300000 : 1000000 } },
   { name: 'workers_2', run: scenarios.oneChannel, who: [gateway({ workers: 1, core: '0,1' }), gateway({ workers: 2, core: '0,1' })],
     size: quick ? { streams: 2000, messages: 30, rate: 20 } : { streams: 10000, messages: 100, rate: 4 } },

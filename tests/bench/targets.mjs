@@ -27,7 +27,7 @@ function ratio(results, scenario, path, base = 'floor', basePath = path, server 
 function total(results, field) {
   let sum = 0;
   for (const one of Object.values(results.scenarios))
-    for (const round of [...(one.servers.gateway ?? []), ...(one.servers['gateway, 2 workers'] ?? [])])
+    for (const round of [...(one.servers.gateway ?? []), ...(one.servers['gateway, 2 workers'] ?? []), ...(one.servers['gateway, tokens'] ?? [])])
       for (const part of [round, round.single, round.burst]) sum += part?.[field] ?? 0;
   return sum;
 }
@@ -42,6 +42,8 @@ function ownChannels(results, rate) {
     [work, 'p99 latency over the floor', 1.15, 'x', ratio(results, scenario, 'latency_us.p99')],
     [`${work}, 2 workers`, 'CPU per delivery over the floor', 1.5, 'x',
       ratio(results, scenario, 'cpu_us_per_delivery', 'floor', undefined, 'gateway, 2 workers')],
+    [`${work}, HS256 tokens`, 'CPU per delivery over the floor', 1.15, 'x',
+      ratio(results, scenario, 'cpu_us_per_delivery', 'floor', undefined, 'gateway, tokens')],
   ];
 }
 
@@ -49,6 +51,8 @@ function ownChannels(results, rate) {
 function rows(results) {
   return [
     ['one channel, 100 B', 'CPU per delivery over the floor', 1.10, 'x', ratio(results, 'one_channel', 'single.cpu_us_per_delivery')],
+    ['one channel, 100 B, HS256 tokens', 'CPU per delivery over the floor', 1.10, 'x',
+      ratio(results, 'one_channel', 'single.cpu_us_per_delivery', 'floor', undefined, 'gateway, tokens')],
     ['bursts of 10', 'CPU per delivery over the floor (single messages)', 0.30, 'x',
       ratio(results, 'one_channel', 'burst.cpu_us_per_delivery', 'floor', 'single.cpu_us_per_delivery')],
     ...ownChannels(results, '5,000'),

@@ -216,7 +216,7 @@ test('5,000 channels are subscribed again after every connection was cut, those 
         calls += Number(stats.match(/^cmdstat_ssubscribe:calls=(\d+)/m)?.[1] ?? 0);
         assert.doesNotMatch(stats, /cmdstat_ssubscribe:.*(failed_calls=[1-9]|rejected_calls=[1-9])/);
     }
-    assert.ok(calls <= SLOTS_USED + 3, `${calls} commands for ${SLOTS_USED} slots, and a canary for each node`);
+    assert.ok(calls <= SLOTS_USED + 4, `${calls} commands for ${SLOTS_USED} slots, a canary for each node, and the announcements`);
     await cluster.publishAll(channels.map((c) => [c, c]));
     await until('every event', () => streams.every((s) => s.events.filter((e) => e.type === 'message').length === PER_STREAM));
     assert.ok(streams.every((s) => s.events.filter((e) => e.type === 'gateway:gap').length === PER_STREAM));

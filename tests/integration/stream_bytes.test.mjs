@@ -57,6 +57,16 @@ test('the first bytes are retry and no blank line, so that no client fires an ev
     assert.deepEqual(stream.events, []);
 });
 
+test('with --retry-jitter each stream has a first retry of its own, from --retry up to so much more', async (t) => {
+    const scope = scopeOf(t);
+    const { gateway: jittery } = await startTier(scope, { args: ['--retry', '100ms', '--retry-jitter', '400ms'] });
+    const streams = await Promise.all(Array.from({ length: 40 }, () => openStream(scope, jittery.port, '/stream?channel=a')));
+    await until('a retry of each', () => streams.every((stream) => stream.retry !== undefined));
+    const told = streams.map((stream) => stream.retry);
+    assert.ok(told.every((ms) => ms >= 100 && ms <= 500), told.join(' '));
+    assert.ok(Math.max(...told) - Math.min(...told) > 200, `spread: ${told.join(' ')}`); // by chance once in 10^10
+});
+
 test('a heartbeat is a comment and no blank line, and comes at the pace of --heartbeat on silent streams only', async (t) => {
     const scope = scopeOf(t);
     const { gateway, redis } = await startTier(scope, { args: ['--heartbeat', '1s'] });

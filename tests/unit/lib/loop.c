@@ -15,8 +15,9 @@ bool loop_run_until(struct ev_loop *loop, bool (*done)(void *ctx), void *ctx)
     ev_timer_init(&patience, on_patience, LOOP_PATIENCE_S, 0.);
     patience.data = &over;
     ev_timer_start(loop, &patience);
-    while (!done(ctx) && !over)
-        ev_run(loop, EVRUN_ONCE);
+    // What has come is worked off by one turn, whose end is the beginning of the next one: only the third one may block.
+    for (unsigned turn = 1; !done(ctx) && !over; turn++)
+        ev_run(loop, turn % 3 ? EVRUN_NOWAIT : EVRUN_ONCE);
     ev_timer_stop(loop, &patience);
     return !over;
 }

@@ -126,6 +126,7 @@ static const struct {
     {"refusal", "status", "retry", "status"},
     {"heartbeat", "250ms", "1m", "24h"},
     {"retry", "1ms", "3s", "24h"},
+    {"retry-jitter", "0s", "3s", "24h"},
     {"max-stream-age", "0s", "1h", "168h"},
     {"drain-delay", "0s", "1s", "17s"}, // of more, --drain-window would follow
     {"drain-window", "0s", "500ms", "20s"},
