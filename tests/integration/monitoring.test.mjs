@@ -88,6 +88,7 @@ test('promtool has nothing to say about the metrics of a gateway', async () => {
 test('Prometheus scrapes three gateways, and no alert fires', async () => {
     await until('three are up', async () => (await prometheus.query('sum(up{job="sse-gateway"})'))[0]?.value[1] === '3');
     await until('each hears all', async () => (await prometheus.query('sse_gateway_tier_gateways == 3')).length === 3);
+    await until('each alert was looked at', async () => (await prometheus.health()).every((health) => health === 'ok'));
     await until('no alert fires', async () => (await prometheus.firing()).length === 0);
 });
 

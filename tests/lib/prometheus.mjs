@@ -40,6 +40,12 @@ export class Prometheus {
         return data.alerts.filter((a) => a.state === 'firing').map(({ labels }) => `${labels.alertname} ${labels.instance ?? ''}`.trim()).sort();
     }
 
+    /** The health of each rule: `ok` once it was evaluated without an error. */
+    async health() {
+        const { data } = await this.#get('/api/v1/rules');
+        return data.groups.flatMap(({ rules }) => rules.map(({ name, health, lastError }) => (health === 'ok' ? 'ok' : `${name}: ${health} ${lastError ?? ''}`)));
+    }
+
     #get(page) {
         return new Promise((resolve, reject) => {
             http.get({ host: '127.0.0.1', port: this.port, path: page, agent: false, timeout: 5000 }, async (response) => {
