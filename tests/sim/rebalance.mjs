@@ -4,7 +4,7 @@
 // A view has now, isAllowed, own, ownCapacity, others, allCapacity, lowest, lowestCapacity, members, oldestNews and moved;
 // settings are tolerance, rate, settle and returns. Times in ms.
 
-export const SURPLUS_MIN = 5;
+export const SURPLUS_MIN = 3;
 const IN_VAIN_MAX = 6;
 const AGE_SETTLES = 6;
 const STEP_MAX_MS = 250;
@@ -103,7 +103,7 @@ export class Balance {
     #wasInVain(v) {
         if (!this.unproved) return false;
         this.unproved = false;
-        const inVain = v.own + Math.floor((v.moved - this.begunMoved) / 2) > this.begunWith;
+        const inVain = v.own + Math.floor((v.moved - this.begunMoved) / 8) > this.begunWith;
         if (!inVain) this.inVain = 0;
         else if (this.inVain < IN_VAIN_MAX) this.inVain++;
         return inVain;
