@@ -82,7 +82,8 @@ static void conn_watch(struct conn *c, int events)
     struct client_context *cx = conn_context(c);
     ev_io_stop(cx->loop, &c->io);
     ev_io_modify(&c->io, events);
-    ev_io_start(cx->loop, &c->io);
+    if (!handshake_queue_has(c))
+        ev_io_start(cx->loop, &c->io);
 }
 
 static void conn_queue_drop(struct conn *c)

@@ -108,6 +108,11 @@ void handshake_queue_add(struct conn *c)
     ev_io_stop(cx->loop, &c->io);
 }
 
+bool handshake_queue_has(const struct conn *c)
+{
+    return c->state == CONN_HANDSHAKE && c->handshake && c->handshake->list;
+}
+
 // A place for `h`. False: none for now.
 static bool take_place(struct client_context *cx, struct handshake *h)
 {

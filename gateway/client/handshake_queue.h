@@ -15,6 +15,8 @@ void handshake_queue_begin(struct client_context *cx);
 // Bytes have come for `c`, in HANDSHAKE: its socket is not watched until handshake_queue_next gives it. Closes a
 // connection whose address begins too many, or for which there is no memory.
 void handshake_queue_add(struct conn *c);
+// Whether `c` waits there: whoever wants it watched leaves that to handshake_queue_next.
+bool handshake_queue_has(const struct conn *c);
 // The connection whose bytes are read next; NULL where no more of them can be read in this turn. Closes those that have
 // waited, or kept others waiting, for too long.
 struct conn *handshake_queue_next(struct client_context *cx);
