@@ -8,7 +8,7 @@
 
 #include "common/hex.h"
 
-#define STREAMS_MAX 1000000000
+#define STREAMS_MAX 1000000000 // more than CAPACITY_STREAMS_MAX
 #define EVERY_MIN_MS 100
 #define EVERY_MAX_MS 60000
 #define RUN_DIGITS 16u

@@ -2,7 +2,6 @@
 
 #include <math.h>
 
-#define IN_VAIN_MAX 6u // doublings of the quiet time
 // Streams of so many settling times are old enough to be moved even where the imbalance is older than they are.
 #define AGE_SETTLES 6u
 #define STEP_MAX_MS 250u    // a late step does not make up for the time before
@@ -76,7 +75,6 @@ static struct balance_step end_round(struct balance *b, const struct balance_vie
                                      enum balance_event event)
 {
     b->is_running = false;
-    b->is_unproved = v->moved > b->begun_moved;
     be_quiet(b, v, b->settings.settle_ms + b->settings.return_ms);
     return (struct balance_step){.event = event};
 }
@@ -101,6 +99,7 @@ static struct balance_step go_on(struct balance *b, const struct balance_view *v
     step.end = min_u64((uint64_t)b->credit, min_u64(b->left, v->own - b->keep));
     b->credit -= floor(b->credit);
     b->left -= step.end;
+    b->is_unproved |= step.end > 0;
     return step;
 }
 
@@ -131,7 +130,7 @@ static bool was_in_vain(struct balance *b, const struct balance_view *v)
     bool in_vain = v->own + (v->moved - b->begun_moved) / 8 > b->begun_with;
     if (!in_vain)
         b->in_vain = 0;
-    else if (b->in_vain < IN_VAIN_MAX)
+    else if (b->in_vain < BALANCE_IN_VAIN_MAX)
         b->in_vain++;
     return in_vain;
 }
@@ -152,7 +151,7 @@ static struct balance_step rest(struct balance *b, const struct balance_view *v)
         be_quiet(b, v, b->settings.settle_ms << b->in_vain);
         return (struct balance_step){.event = BALANCE_IN_VAIN};
     }
-    return begin(b, v);
+    return b->in_vain < BALANCE_IN_VAIN_MAX ? begin(b, v) : none;
 }
 
 struct balance_step balance_step(struct balance *b, const struct balance_view *v)

@@ -19,6 +19,9 @@
 
 #define BALANCE_SURPLUS_MIN 3u // a smaller surplus is left alone, whatever the tolerance
 #define BALANCE_TICK_MS 100u   // between two steps
+// Rounds in vain, each followed by a quiet time twice as long; then none until gateways come or go: another gateway may
+// be one that the front does not know.
+#define BALANCE_IN_VAIN_MAX 6u
 
 struct balance_settings {
     double tolerance;   // above 0

@@ -54,6 +54,7 @@ bool capacity_share(uint64_t limit, uint64_t reserved, uint64_t asked, struct ca
     uint64_t kept = room / 16 < STREAMLESS_MIN ? STREAMLESS_MIN : room / 16;
     uint64_t streams =
         asked != OPTION_UNSET ? asked : room - (kept < STREAMLESS_USUAL ? kept : STREAMLESS_USUAL);
+    streams = streams < CAPACITY_STREAMS_MAX ? streams : CAPACITY_STREAMS_MAX;
     uint64_t most = streams / 4 > STREAMLESS_USUAL ? streams / 4 : STREAMLESS_USUAL;
     *out = (struct capacity){.streams = streams, .streamless = room - streams < most ? room - streams : most};
     return true;

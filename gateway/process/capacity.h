@@ -18,6 +18,8 @@ struct capacity_needs {
 // Descriptors to keep for loops, listeners, the log, the admin listener, Redis and look-ups of names. Pure.
 uint64_t capacity_reserved(const struct capacity_needs *needs);
 
+#define CAPACITY_STREAMS_MAX 100000000u // also where a limit of open files is said to be infinite
+
 struct capacity {
     uint64_t streams;
     uint64_t streamless; // connections without a stream that there is room for beside as many streams

@@ -216,10 +216,12 @@ static bool derive_drain(struct config *c, char *error, size_t error_size)
     bool is_chosen = c->drain_window_ms != OPTION_UNSET;
     if (!is_chosen)
         c->drain_window_ms = room / 5 * 4 < DRAIN_WINDOW_MS ? room / 5 * 4 : DRAIN_WINDOW_MS;
-    if (c->drain_delay_ms + c->drain_window_ms <= c->drain_timeout_ms)
+    uint64_t last_bytes_ms =
+        is_chosen && c->drain_window_ms > 0 ? 1 : 0; // the last stream does not end with the process
+    if (c->drain_delay_ms + c->drain_window_ms + last_bytes_ms <= c->drain_timeout_ms)
         return true;
     snprintf(error, error_size,
-             "--drain-delay%s longer than --drain-timeout: streams would be cut; raise --drain-timeout",
+             "--drain-delay%s not below --drain-timeout: streams would be cut; raise --drain-timeout",
              is_chosen ? " and --drain-window together are" : " is");
     return false;
 }

@@ -2,6 +2,7 @@
 #include "gateway/auth/grant.h"
 #include "gateway/client/connect_rate.h"
 #include "gateway/client/listen_address.h"
+#include "gateway/process/capacity.h"
 #include "gateway/process/config.h"
 #include "gateway/process/config_check.h"
 #include "gateway/process/rebalance.h"
@@ -300,7 +301,7 @@ static const struct option_spec specs[] = {
      AT(max_connections),
      .default_note = "what the limit of open files allows",
      .min = 1,
-     .max = 100000000,
+     .max = CAPACITY_STREAMS_MAX,
      .help = "Streams that the gateway holds; more are refused (see --refusal)"},
     {.name = "max-connections-per-user",
      .type = OPTION_UINT,

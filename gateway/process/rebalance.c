@@ -112,8 +112,8 @@ static bool hears_itself(const struct rebalance *r, uint64_t now_ms)
 static struct balance_view look(struct rebalance *r)
 {
     const struct status *s = r->status;
-    uint64_t now_ms = clock_monotonic_ms();
     pthread_mutex_lock(&r->lock);
+    uint64_t now_ms = clock_monotonic_ms(); // after all that the other thread has noted
     peers_expire(&r->peers, now_ms);
     struct peers_sum others = peers_sum_others(&r->peers, r->run);
     bool is_fresh = hears_itself(r, now_ms);
@@ -177,11 +177,13 @@ static void tell(const struct rebalance *r, const struct balance_view *v, enum b
                  moved);
         break;
     case BALANCE_IN_VAIN:
-        log_warn("tier",
-                 "rebalance: %" PRIu64
-                 " streams were ended, and as many are here again: the proxy in front must "
-                 "choose by connections (least_conn, leastconn); the next try is in %" PRIu64 " s",
-                 moved, (b->quiet_until_ms - v->now_ms) / 1000);
+        log_warn(
+            "tier",
+            "rebalance: %" PRIu64
+            " streams were ended, and as many are here again: the proxy in front must know all gateways and "
+            "choose by connections (least_conn, leastconn); the next try is %s %" PRIu64 " s",
+            moved, b->in_vain < BALANCE_IN_VAIN_MAX ? "in" : "when gateways come or go, not before",
+            (b->quiet_until_ms - v->now_ms) / 1000);
         break;
     case BALANCE_NONE:
         break;
@@ -230,9 +232,9 @@ static json_t *peer_json(const struct peer *p, uint64_t now_ms)
 bool rebalance_add_json(struct rebalance *r, json_t *page)
 {
     json_t *peers = json_array();
-    uint64_t now_ms = clock_monotonic_ms();
     bool ok = peers != NULL;
     pthread_mutex_lock(&r->lock);
+    uint64_t now_ms = clock_monotonic_ms(); // as above
     peers_expire(&r->peers, now_ms);
     for (size_t i = 0; ok && i < r->peers.count; i++)
         ok = json_array_append_new(peers, peer_json(&r->peers.items[i], now_ms)) == 0;

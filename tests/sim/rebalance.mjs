@@ -72,7 +72,6 @@ export class Balance {
 
     #endRound(v, event) {
         this.running = false;
-        this.unproved = v.moved > this.begunMoved;
         this.#beQuiet(v, this.settings.settle + this.settings.returns);
         return { ...NOTHING, event };
     }
@@ -92,6 +91,7 @@ export class Balance {
         const end = Math.min(Math.floor(this.credit), this.left, v.own - this.keep);
         this.credit -= Math.floor(this.credit);
         this.left -= end;
+        this.unproved ||= end > 0;
         return { end, minAge: this.#minAge(v.now), event: 'none' };
     }
 
@@ -121,7 +121,7 @@ export class Balance {
             this.#beQuiet(v, settle * 2 ** this.inVain);
             return { ...NOTHING, event: 'in vain' };
         }
-        return this.#begin(v);
+        return this.inVain < IN_VAIN_MAX ? this.#begin(v) : NOTHING;
     }
 
     step(v) {

@@ -57,7 +57,7 @@ TESTS_WITH(.setup_once = scratch_setup, .teardown_once = scratch_teardown, .setu
     "it must begin with redis://, redis+unix://, redis+sentinel:// or redis+cluster://; with TLS rediss "    \
     "instead of redis"
 
-#define NO_TIME " longer than --drain-timeout: streams would be cut; raise --drain-timeout"
+#define NO_TIME " not below --drain-timeout: streams would be cut; raise --drain-timeout"
 
 static const struct {
     const char *option, *value, *said;
@@ -176,6 +176,8 @@ static const struct {
      "--channels-header: nobody is believed: name the proxy with --trusted-proxy"},
     {{"--anonymous=a", "--connect-burst=5", NULL}, "--connect-burst: give --connect-rate, too"},
     {{"--anonymous=a", "--drain-delay=25s", "--drain-window=5001ms", NULL},
+     "--drain-delay and --drain-window together are" NO_TIME},
+    {{"--anonymous=a", "--drain-timeout=10s", "--drain-window=10s", NULL},
      "--drain-delay and --drain-window together are" NO_TIME},
     {{"--anonymous=a", "--drain-timeout=9s", "--drain-window=10s", NULL},
      "--drain-delay and --drain-window together are" NO_TIME},
