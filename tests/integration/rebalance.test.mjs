@@ -186,7 +186,7 @@ test('a proxy that sends streams back to the gateway that ended them is noticed,
     const scope = scopeOf(t);
     const tier = await Tier.start(scope, { args: ['--rebalance', 'on'], capacities: [8000, 8000], running: 1, streams: 100 });
     const alone = await Gateway.start(scope, { redis: tier.redis, id: 'elsewhere', args: [...tier.args, '--max-connections', '8000'] });
-    await tier.gateways[0].process.logged(/as many are here again: the proxy in front must choose by connections/, { ms: 40000 });
+    await tier.gateways[0].process.logged(/as many are here again: the proxy in front must know all gateways and choose by connections/, { ms: 40000 });
     assert.equal(tier.countOf(alone), 0);
     assert.ok(tier.fleet.moved <= 110, `${tier.fleet.moved} were moved`);
     await tier.nothingLost();
