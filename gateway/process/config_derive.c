@@ -207,6 +207,8 @@ static bool derive_tickets(struct config *c, char *error, size_t error_size)
 }
 
 #define DRAIN_WINDOW_MS 10000u
+#define DRAIN_SPARE_MS                                                                                       \
+    100u // for the last streams of a window, whose ends come in steps, and their last bytes
 
 // A window that nobody chose fits into the timeout, and leaves a fifth of the time to clients that are slow to take
 // their last bytes. One that was chosen is a promise: better no start than streams that are cut at some deploy.
@@ -216,13 +218,12 @@ static bool derive_drain(struct config *c, char *error, size_t error_size)
     bool is_chosen = c->drain_window_ms != OPTION_UNSET;
     if (!is_chosen)
         c->drain_window_ms = room / 5 * 4 < DRAIN_WINDOW_MS ? room / 5 * 4 : DRAIN_WINDOW_MS;
-    uint64_t last_bytes_ms =
-        is_chosen && c->drain_window_ms > 0 ? 1 : 0; // the last stream does not end with the process
-    if (c->drain_delay_ms + c->drain_window_ms + last_bytes_ms <= c->drain_timeout_ms)
+    uint64_t spare = is_chosen && c->drain_window_ms > 0 ? DRAIN_SPARE_MS : 0;
+    if (c->drain_delay_ms + c->drain_window_ms + spare <= c->drain_timeout_ms)
         return true;
-    snprintf(error, error_size,
-             "--drain-delay%s not below --drain-timeout: streams would be cut; raise --drain-timeout",
-             is_chosen ? " and --drain-window together are" : " is");
+    snprintf(error, error_size, "%s: streams would be cut; raise --drain-timeout",
+             is_chosen ? "--drain-delay and --drain-window together leave less than 100 ms of --drain-timeout"
+                       : "--drain-delay is longer than --drain-timeout");
     return false;
 }
 

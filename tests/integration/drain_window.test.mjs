@@ -191,7 +191,7 @@ for (const [phase, args] of [['delay', ['--drain-delay', '20s', '--drain-window'
 test('a window that does not fit into --drain-timeout is refused with one line', async () => {
     const run = await command(GATEWAY, ['--anonymous', '*', '--drain-delay', '25s', '--drain-window', '10s', '--check-config'], { ok: false });
     assert.equal(run.code, 2);
-    assert.equal(run.err, 'sse-gateway: --drain-delay and --drain-window together are not below --drain-timeout: streams would be cut; raise --drain-timeout\n');
+    assert.equal(run.err, 'sse-gateway: --drain-delay and --drain-window together leave less than 100 ms of --drain-timeout: streams would be cut; raise --drain-timeout\n');
 });
 
 test('durable events that are published throughout a rolling restart come once and in order to clients that come back', async (t) => {

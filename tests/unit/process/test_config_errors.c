@@ -57,7 +57,9 @@ TESTS_WITH(.setup_once = scratch_setup, .teardown_once = scratch_teardown, .setu
     "it must begin with redis://, redis+unix://, redis+sentinel:// or redis+cluster://; with TLS rediss "    \
     "instead of redis"
 
-#define NO_TIME " not below --drain-timeout: streams would be cut; raise --drain-timeout"
+#define NO_TIME                                                                                              \
+    "--drain-delay and --drain-window together leave less than 100 ms of --drain-timeout: streams would be " \
+    "cut; raise --drain-timeout"
 
 static const struct {
     const char *option, *value, *said;
@@ -175,13 +177,11 @@ static const struct {
     {{"--channels-header=X-Channels", NULL},
      "--channels-header: nobody is believed: name the proxy with --trusted-proxy"},
     {{"--anonymous=a", "--connect-burst=5", NULL}, "--connect-burst: give --connect-rate, too"},
-    {{"--anonymous=a", "--drain-delay=25s", "--drain-window=5001ms", NULL},
-     "--drain-delay and --drain-window together are" NO_TIME},
-    {{"--anonymous=a", "--drain-timeout=10s", "--drain-window=10s", NULL},
-     "--drain-delay and --drain-window together are" NO_TIME},
-    {{"--anonymous=a", "--drain-timeout=9s", "--drain-window=10s", NULL},
-     "--drain-delay and --drain-window together are" NO_TIME},
-    {{"--anonymous=a", "--drain-delay=31s", NULL}, "--drain-delay is" NO_TIME},
+    {{"--anonymous=a", "--drain-delay=25s", "--drain-window=5001ms", NULL}, NO_TIME},
+    {{"--anonymous=a", "--drain-timeout=10s", "--drain-window=9901ms", NULL}, NO_TIME},
+    {{"--anonymous=a", "--drain-timeout=9s", "--drain-window=10s", NULL}, NO_TIME},
+    {{"--anonymous=a", "--drain-delay=31s", NULL},
+     "--drain-delay is longer than --drain-timeout: streams would be cut; raise --drain-timeout"},
     {{"--anonymous=a", "--listen=", NULL}, "--listen: give 1 to 16 addresses"},
     {{"--anonymous=a", "--cors-origin=*", "--cors-origin=https://a", NULL},
      "--cors-origin: * stands alone or not at all"},
