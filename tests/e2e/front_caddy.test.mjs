@@ -6,7 +6,7 @@ import { Audience } from '../lib/audience.mjs';
 import { Caddy } from '../lib/caddy.mjs';
 import { startChromium } from '../lib/chromium.mjs';
 import { connect, FORMS, load } from '../lib/durable.mjs';
-import { ARGS, certificate, checkHeaders, checkOwnAnswers, COME_BACK, get, startApplication } from '../lib/front.mjs';
+import { ARGS, certificate, checkHeaders, checkOwnAnswers, checkRefusal, get, killOne, startApplication } from '../lib/front.mjs';
 import { scopeOf, sharedScope } from '../lib/scope.mjs';
 import { openStreams } from '../lib/streams.mjs';
 import { startTier } from '../lib/tier.mjs';
@@ -44,21 +44,15 @@ test('behind Caddy, with all gateways away for a moment, each client comes back 
 });
 
 test('what Caddy answers for gateways that are away brings browsers back, at different times, and pages of other origins may read it', async (t) => {
-    const scope = scopeOf(t);
-    const { front, gateways } = await start(scope);
-    for (const gateway of gateways) gateway.terminate();
-    for (const gateway of gateways) await gateway.process.exit();
-    await checkOwnAnswers(front);
+    const tier = await start(scopeOf(t));
+    await checkOwnAnswers(tier);
 });
 
 test('behind Caddy, a refusal brings browsers back, and an answer that is final stays as it is', async (t) => {
     const scope = scopeOf(t);
     const { front } = await start(scope, { args: [...ARGS, '--max-connections-per-ip', '1'] });
     await streams(scope, front, 3);
-    const refused = await get(`${front.url}/stream?channel=a`);
-    assert.deepEqual([refused.status, refused.headers['content-type']], [200, 'text/event-stream']);
-    assert.match(refused.body, COME_BACK);
-    assert.equal((await get(`${front.url}/stream?channel=__a`)).status, 400);
+    await checkRefusal(front);
 });
 
 test('Caddy spreads streams evenly over gateways, and passes on no header by which a client would speak for a proxy', async (t) => {
@@ -73,10 +67,9 @@ test('Caddy spreads streams evenly over gateways, and passes on no header by whi
 
 test('a request that meets a gateway which was just killed is sent by Caddy to another', async (t) => {
     const scope = scopeOf(t);
-    const { front, gateways } = await start(scope);
-    gateways[0].process.signal('SIGKILL');
-    await gateways[0].process.exit();
-    const open = await streams(scope, front, 8);
+    const tier = await start(scope);
+    await killOne(tier);
+    const open = await streams(scope, tier.front, 8);
     assert.ok(open.every((s) => s.headers['x-sse-gateway'] !== undefined), 'a gateway answered each');
 });
 

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Audience } from '../lib/audience.mjs';
 import { startChromium } from '../lib/chromium.mjs';
-import { ARGS, certificate, checkHeaders, checkOwnAnswers, COME_BACK, get, startApplication } from '../lib/front.mjs';
+import { ARGS, certificate, checkHeaders, checkOwnAnswers, checkRefusal, get, killOne, startApplication } from '../lib/front.mjs';
 import { Gateway } from '../lib/gateway.mjs';
 import { Haproxy } from '../lib/haproxy.mjs';
 import { scopeOf, sharedScope } from '../lib/scope.mjs';
@@ -57,21 +57,15 @@ test('behind HAProxy, a client that comes in a Redis outage is served when it is
 });
 
 test('what HAProxy answers for gateways that are away brings browsers back, at different times, and pages of other origins may read it', async (t) => {
-    const scope = scopeOf(t);
-    const { front, gateways } = await start(scope);
-    for (const gateway of gateways) gateway.terminate();
-    for (const gateway of gateways) await gateway.process.exit();
-    await checkOwnAnswers(front);
+    const tier = await start(scopeOf(t));
+    await checkOwnAnswers(tier);
 });
 
 test('a refusal of all gateways brings browsers back, and an answer that is final stays as it is', async (t) => {
     const scope = scopeOf(t);
     const { front } = await start(scope, { args: [...ARGS, '--max-connections-per-ip', '1'] });
     await streams(scope, front, 3);
-    const refused = await get(`${front.url}/stream?channel=a`);
-    assert.deepEqual([refused.status, refused.headers['content-type']], [200, 'text/event-stream']);
-    assert.match(refused.body, COME_BACK);
-    assert.equal((await get(`${front.url}/stream?channel=__a`)).status, 400);
+    await checkRefusal(front);
 });
 
 test('HAProxy spreads streams evenly over gateways', async (t) => {
@@ -92,10 +86,9 @@ test('a request that meets a gateway which is full is sent by HAProxy to another
 
 test('a request that meets a gateway which was just killed is sent by HAProxy to another', async (t) => {
     const scope = scopeOf(t);
-    const { front, gateways } = await start(scope);
-    gateways[0].process.signal('SIGKILL');
-    await gateways[0].process.exit();
-    const open = await streams(scope, front, 8);
+    const tier = await start(scope);
+    await killOne(tier);
+    const open = await streams(scope, tier.front, 8);
     assert.ok(open.every((s) => s.headers['x-sse-gateway'] !== undefined), 'a gateway answered each');
 });
 

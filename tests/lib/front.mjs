@@ -42,10 +42,12 @@ export function get(url, { method = 'GET', headers = {} } = {}) {
 }
 
 /** What a front answers in the place of gateways that are away: a browser comes back, in 2 to 6 s. */
-export const COME_BACK = /^retry: [2-5]\d\d\d\n\n$/;
+const COME_BACK = /^retry: [2-5]\d\d\d\n\n$/;
 
-/** Twenty answers of a front whose gateways are away: each brings browsers back, and those of a page of https://page.test, too. */
-export async function checkOwnAnswers(front) {
+/** Ends all gateways: each of twenty answers of the front brings browsers back, and those of a page of https://page.test, too. */
+export async function checkOwnAnswers({ front, gateways }) {
+    for (const gateway of gateways) gateway.terminate();
+    for (const gateway of gateways) await gateway.process.exit();
     const answers = await Promise.all(Array.from({ length: 20 }, () => get(`${front.url}/stream?channel=a&ticket=secret`, { headers: { Origin: 'https://page.test' } })));
     for (const { status, headers, body } of answers) {
         assert.equal(status, 200);
@@ -60,6 +62,20 @@ export async function checkOwnAnswers(front) {
     const other = await get(`${front.url}/stream?channel=a`, { headers: { Origin: 'https://other.test' } });
     assert.equal(other.headers['access-control-allow-origin'], undefined);
     assert.ok(!front.process.log().includes('secret'), 'the log has no tickets');
+}
+
+/** Where every gateway refuses, a browser is told to come back; an answer that is final stays as it is. */
+export async function checkRefusal(front) {
+    const refused = await get(`${front.url}/stream?channel=a`);
+    assert.deepEqual([refused.status, refused.headers['content-type']], [200, 'text/event-stream']);
+    assert.match(refused.body, COME_BACK);
+    assert.equal((await get(`${front.url}/stream?channel=__a`)).status, 400);
+}
+
+/** Kills the first gateway, which the front may not have noticed yet. */
+export async function killOne({ gateways }) {
+    gateways[0].process.signal('SIGKILL');
+    await gateways[0].process.exit();
 }
 
 /** A client cannot say its own address, user or channels by a header; `asked`: of the application behind the front. */

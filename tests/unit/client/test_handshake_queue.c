@@ -1,28 +1,22 @@
 // Handshakes that wait for their turn.
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include "gateway/client/handshake_queue.h"
 #include "tests/unit/lib/client_world.h"
 #include "tests/unit/lib/unit_main.h"
 
 static struct client_world world;
-static int peer_fd;
+static struct client client;
 
 static void setup(void)
 {
     client_world_init(&world);
+    world.from.tls = true;
     client_world_start(&world);
-    int fds[2];
-    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
-    peer_fd = fds[0];
-    const struct listen_attributes from = {.role = LISTENER_PUBLIC, .tls = true};
-    client_loop_add(&world.clients, fds[1], &from, NULL);
+    client_connect(&world, &client);
 }
 
 static void teardown(void)
 {
-    ck_assert_int_eq(close(peer_fd), 0);
+    client_close(&client);
     client_world_stop(&world);
 }
 

@@ -55,6 +55,7 @@ void client_world_init(struct client_world *w)
                                             .refuse_with_status = true,
                                             .head_timeout_ms = 10000,
                                             .keep_alive_ms = 10000},
+                               .from = {.role = LISTENER_PUBLIC},
                                .replay_budget = {.limit = 65536},
                                .limits = {.max_streams = 1000, .max_sockets = 2000}};
 }
@@ -98,8 +99,7 @@ void client_connect(struct client_world *w, struct client *c)
     int fds[2];
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
     *c = (struct client){.fd = fds[0]};
-    const struct listen_attributes from = {.role = LISTENER_PUBLIC};
-    client_loop_add(&w->clients, fds[1], &from, w->peer);
+    client_loop_add(&w->clients, fds[1], &w->from, w->peer);
 }
 
 void client_send(struct client *c, const char *bytes, size_t len)

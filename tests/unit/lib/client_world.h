@@ -16,6 +16,7 @@ struct client_world {
     struct client_settings settings; // change what matters before client_world_start
     struct counters counters;
     struct limits limits;
+    struct listen_attributes from;   // of connections: public, without TLS
     const struct peer_address *peer; // where connections come from; NULL: not asked for
     const char *refusal;             // of the readiness hook: NULL lets streams in
 };
