@@ -35,13 +35,13 @@ async function once(lock, out, install) {
     fs.writeFileSync(stamp, wanted);
 }
 
-/** Each: (folder of the example, folder of its own below build/examples) -> { program, args, env } of what runs `file`. */
+/** Each: (folder of the example, folder of its own below build/examples) -> { program, args, env, folder } of what runs `file`. */
 const LANGUAGES = {
     async python(folder, out, file) {
         const lock = path.join(folder, 'requirements.txt');
         const pip = ['-m', 'pip', 'install', '--quiet', '--retries', '1', '--disable-pip-version-check', '--target', out, '-r', lock];
         await once(lock, out, () => step(folder, 'python3', pip));
-        return { program: 'python3', args: [path.join(folder, file)], env: { PYTHONPATH: out, PYTHONDONTWRITEBYTECODE: '1' } };
+        return { program: 'python3', args: [path.join(folder, file)], folder, env: { PYTHONPATH: out, PYTHONDONTWRITEBYTECODE: '1' } };
     },
     /** Runs a copy, beside which Node.js finds the packages of the tests. */
     async node(folder, out, file) {
