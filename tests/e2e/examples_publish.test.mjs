@@ -35,7 +35,7 @@ const nobody = await freePort();
 /** Runs a publisher; resolves to its status and what it printed. */
 function run({ program, args, env }, port, channel, text) {
     const where = { REDIS_URL: `redis://127.0.0.1:${port}`, REDIS_HOST: '127.0.0.1', REDIS_PORT: String(port), LC_ALL: 'C.UTF-8' };
-    return command(program, [...args, channel, text], { env: { ...env, ...where } });
+    return command(program, [...args, channel, text], { env: { ...env, ...where }, ms: 60000 });
 }
 
 for (const [language, prepared] of Object.entries(PUBLISHERS)) {

@@ -39,9 +39,9 @@ async function once(lock, out, install) {
 const LANGUAGES = {
     async python(folder, out, file) {
         const lock = path.join(folder, 'requirements.txt');
-        const pip = ['-m', 'pip', 'install', '--quiet', '--retries', '1', '--disable-pip-version-check', '--target', out, '-r', lock];
+        const pip = ['-m', 'pip', 'install', '--quiet', '--retries', '1', '--disable-pip-version-check', '--no-compile', '--target', out, '-r', lock];
         await once(lock, out, () => step(folder, 'python3', pip));
-        return { program: 'python3', args: [path.join(folder, file)], folder, env: { PYTHONPATH: out, PYTHONDONTWRITEBYTECODE: '1' } };
+        return { program: 'python3', args: [path.join(folder, file)], folder, env: { PYTHONPATH: out, PYTHONPYCACHEPREFIX: path.join(out, 'pycache') } };
     },
     /** Runs a copy, beside which Node.js finds the packages of the tests. */
     async node(folder, out, file) {
