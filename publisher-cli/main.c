@@ -12,6 +12,7 @@
 #include "publisher-cli/report.h"
 #include "publisher-cli/revoke.h"
 #include "publisher-cli/settings.h"
+#include "publisher-cli/subscribe.h"
 #include "publisher-cli/target.h"
 
 #include <errno.h>
@@ -324,7 +325,10 @@ static enum exit_status run_as(enum use use, const struct settings *settings, in
     static const struct {
         enum use use;
         enum exit_status (*run)(const struct settings *settings, int argc, char **argv);
-    } table[] = {{USE_PUBLISH, run_publish}, {USE_GATEWAYS, list_gateways}, {USE_HISTORY, history_command}};
+    } table[] = {{USE_PUBLISH, run_publish},
+                 {USE_GATEWAYS, list_gateways},
+                 {USE_HISTORY, history_command},
+                 {USE_SUBSCRIBE, subscribe_command}};
     struct failure failure;
     size_t i = 0;
     if (!settings_check(settings, use, argc, &failure))

@@ -60,11 +60,11 @@ static const struct option_spec specs[] = {
      .help = "Load the functions for durable events into Redis, where they are missing or older, and exit"},
     {.name = "after",
      .argument = "ID",
-     .group = "History",
+     .group = "Histories and streams",
      .type = OPTION_STRING,
      .properties = OPTION_COMMAND_LINE,
      AT(after),
-     .help = "Only events after this one"},
+     .help = "history: only events after this one"},
     {.name = "count",
      .type = OPTION_UINT,
      .properties = OPTION_COMMAND_LINE,
@@ -72,7 +72,48 @@ static const struct option_spec specs[] = {
      .min = 1,
      .max = 1000000000,
      .default_note = "all",
-     .help = "Only the newest N events; with --after the first N"},
+     .help = "history: only the newest N events, with --after the first N; subscribe: end after N events"},
+    {.name = "url",
+     .argument = "URL",
+     .type = OPTION_STRING,
+     .properties = OPTION_COMMAND_LINE,
+     AT(url),
+     .default_note = SUBSCRIBE_DEFAULT_URL,
+     .help = "subscribe: the stream of a gateway, or of what stands before it"},
+    {.name = "last-event-id",
+     .argument = "ID",
+     .type = OPTION_STRING,
+     .properties = OPTION_COMMAND_LINE,
+     AT(last_event_id),
+     .help = "subscribe: go on behind this event; earliest: begin with all that is kept"},
+    {.name = "token-file",
+     .argument = "FILE",
+     .type = OPTION_STRING,
+     .properties = OPTION_COMMAND_LINE,
+     AT(token_file),
+     .help = "subscribe: file with the token to show, read again for each connection"},
+    {.name = "ticket",
+     .argument = "TICKET",
+     .type = OPTION_STRING,
+     .properties = OPTION_COMMAND_LINE,
+     AT(ticket),
+     .help = "subscribe: a ticket in place of a token; it opens one stream"},
+    {.name = "cacert",
+     .argument = "FILE",
+     .type = OPTION_STRING,
+     .properties = OPTION_COMMAND_LINE,
+     AT(cacert),
+     .default_note = "what the system trusts",
+     .help = "subscribe: certificates (PEM) of the CAs that may vouch for an https:// server"},
+    {.name = "idle",
+     .argument = "TIME",
+     .type = OPTION_DURATION,
+     .properties = OPTION_COMMAND_LINE,
+     AT(idle),
+     .min = 100,
+     .max = 3600000,
+     .default_note = "70s",
+     .help = "subscribe: reconnect where nothing came for that long, not even a heartbeat"},
     {.name = "revoke-subject",
      .argument = "SUB",
      .group = "Revoking",
@@ -140,22 +181,29 @@ static const struct option_spec specs[] = {
 static const struct option_command commands[] = {
     {"gateways", "", "Listen for 2.5 seconds to what gateways announce of themselves, and print it"},
     {"history", "CHANNEL", "Print what is kept of the channel's durable events"},
+    {"subscribe", "CHANNEL...", "Print the events of a stream, and go on with the last id where it ends"},
 };
 
 // Of each command: what it is, and how many operands it takes.
 static const struct {
     enum use use;
     int operands_min, operands_max;
-} rules[] = {{USE_GATEWAYS, 0, 0}, {USE_HISTORY, 1, 1}};
+} rules[] = {{USE_GATEWAYS, 0, 0}, {USE_HISTORY, 1, 1}, {USE_SUBSCRIBE, 1, 1024}};
 
 // Options of the command line that are not for publishing alone.
 static const struct {
     const char *name;
     unsigned uses;
 } option_uses[] = {
-    {"json", USE_PUBLISH | USE_GATEWAYS | USE_HISTORY},
+    {"json", USE_PUBLISH | USE_GATEWAYS | USE_HISTORY | USE_SUBSCRIBE},
     {"after", USE_HISTORY},
-    {"count", USE_HISTORY},
+    {"count", USE_HISTORY | USE_SUBSCRIBE},
+    {"url", USE_SUBSCRIBE},
+    {"last-event-id", USE_SUBSCRIBE},
+    {"token-file", USE_SUBSCRIBE},
+    {"ticket", USE_SUBSCRIBE},
+    {"cacert", USE_SUBSCRIBE},
+    {"idle", USE_SUBSCRIBE},
 };
 
 const struct option_table settings_table = {
@@ -165,7 +213,8 @@ const struct option_table settings_table = {
                "many gateways received it. A CHANNEL that has the name of a command is written behind "
                "\"--\".",
     .prefix = "SSE_PUBLISH_",
-    .epilogue = "Exit status: 0 published, 1 Redis refused or could not be reached, 2 wrong usage or input.",
+    .epilogue = "Exit status: 0 done, 1 Redis or the gateway refused or could not be reached, 2 wrong usage "
+                "or input.",
     .commands = commands,
     .command_count = sizeof(commands) / sizeof(commands[0]),
     .specs = specs,

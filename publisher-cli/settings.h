@@ -8,10 +8,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define SUBSCRIBE_DEFAULT_URL "http://127.0.0.1:8080/stream"
+#define IDLE_DEFAULT_MS 70000 // two or three heartbeats of 15 s, and more than the 60 s of many proxies
+
 struct settings {
     struct redis_options redis; // its URL is NULL where none was given
     char *event, *id, *revoke_subject, *revoke_token, *after;
-    uint64_t max_message, timeout;
+    char *url, *token_file, *ticket, *last_event_id, *cacert;
+    uint64_t max_message, timeout, idle;
     uint64_t retry, keep, keep_for;    // may be OPTION_UNSET
     uint64_t revoke_for, until, count; // likewise
     bool durable, install, lines, json, help, version;
@@ -20,7 +24,7 @@ struct settings {
 extern const struct option_table settings_table;
 
 // What a run is for: a bit each.
-enum use { USE_PUBLISH = 1, USE_GATEWAYS = 2, USE_HISTORY = 4 };
+enum use { USE_PUBLISH = 1, USE_GATEWAYS = 2, USE_HISTORY = 4, USE_SUBSCRIBE = 8 };
 
 // The command that `word`, the first operand, names; USE_PUBLISH where it names none, and for NULL.
 enum use settings_use(const char *word);
