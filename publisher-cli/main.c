@@ -2,6 +2,7 @@
 #include "common/redis_url.h"
 #include "publisher-cli/channel.h"
 #include "publisher-cli/discovery.h"
+#include "publisher-cli/doctor.h"
 #include "publisher-cli/exit_status.h"
 #include "publisher-cli/gateways.h"
 #include "publisher-cli/history.h"
@@ -328,7 +329,8 @@ static enum exit_status run_as(enum use use, const struct settings *settings, in
     } table[] = {{USE_PUBLISH, run_publish},
                  {USE_GATEWAYS, list_gateways},
                  {USE_HISTORY, history_command},
-                 {USE_SUBSCRIBE, subscribe_command}};
+                 {USE_SUBSCRIBE, subscribe_command},
+                 {USE_DOCTOR, doctor_command}};
     struct failure failure;
     size_t i = 0;
     if (!settings_check(settings, use, argc, &failure))

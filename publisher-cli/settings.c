@@ -91,7 +91,7 @@ static const struct option_spec specs[] = {
      .type = OPTION_STRING,
      .properties = OPTION_COMMAND_LINE,
      AT(token_file),
-     .help = "subscribe: file with the token to show, read again for each connection"},
+     .help = "subscribe, doctor: file with the token to show, read again for each connection"},
     {.name = "ticket",
      .argument = "TICKET",
      .type = OPTION_STRING,
@@ -104,7 +104,7 @@ static const struct option_spec specs[] = {
      .properties = OPTION_COMMAND_LINE,
      AT(cacert),
      .default_note = "what the system trusts",
-     .help = "subscribe: certificates (PEM) of the CAs that may vouch for an https:// server"},
+     .help = "subscribe, doctor: certificates (PEM) of the CAs that may vouch for an https:// server"},
     {.name = "idle",
      .argument = "TIME",
      .type = OPTION_DURATION,
@@ -113,7 +113,21 @@ static const struct option_spec specs[] = {
      .min = 100,
      .max = 3600000,
      .default_note = "70s",
-     .help = "subscribe: reconnect where nothing came for that long, not even a heartbeat"},
+     .help = "subscribe: reconnect where nothing came for that long, not even a heartbeat; doctor: look "
+             "that long at a quiet stream"},
+    {.name = "channel",
+     .argument = "CHANNEL",
+     .type = OPTION_STRING,
+     .properties = OPTION_COMMAND_LINE,
+     AT(channel),
+     .default_note = "doctor",
+     .help = "doctor: the channel to ask for, and with --redis to publish to"},
+    {.name = "origin",
+     .argument = "ORIGIN",
+     .type = OPTION_STRING,
+     .properties = OPTION_COMMAND_LINE,
+     AT(origin),
+     .help = "doctor: the origin of a page that is to read the stream: https://app.example.com"},
     {.name = "revoke-subject",
      .argument = "SUB",
      .group = "Revoking",
@@ -179,6 +193,7 @@ static const struct option_spec specs[] = {
 
 #define PROGRAM "sse-publish"
 static const struct option_command commands[] = {
+    {"doctor", "URL", "Say what between here and a gateway harms event streams, and what to change"},
     {"gateways", "", "Listen for 2.5 seconds to what gateways announce of themselves, and print it"},
     {"history", "CHANNEL", "Print what is kept of the channel's durable events"},
     {"subscribe", "CHANNEL...", "Print the events of a stream, and go on with the last id where it ends"},
@@ -188,22 +203,24 @@ static const struct option_command commands[] = {
 static const struct {
     enum use use;
     int operands_min, operands_max;
-} rules[] = {{USE_GATEWAYS, 0, 0}, {USE_HISTORY, 1, 1}, {USE_SUBSCRIBE, 1, 1024}};
+} rules[] = {{USE_DOCTOR, 1, 1}, {USE_GATEWAYS, 0, 0}, {USE_HISTORY, 1, 1}, {USE_SUBSCRIBE, 1, 1024}};
 
 // Options of the command line that are not for publishing alone.
 static const struct {
     const char *name;
     unsigned uses;
 } option_uses[] = {
-    {"json", USE_PUBLISH | USE_GATEWAYS | USE_HISTORY | USE_SUBSCRIBE},
+    {"json", USE_PUBLISH | USE_GATEWAYS | USE_HISTORY | USE_SUBSCRIBE | USE_DOCTOR},
     {"after", USE_HISTORY},
     {"count", USE_HISTORY | USE_SUBSCRIBE},
     {"url", USE_SUBSCRIBE},
     {"last-event-id", USE_SUBSCRIBE},
-    {"token-file", USE_SUBSCRIBE},
+    {"token-file", USE_SUBSCRIBE | USE_DOCTOR},
     {"ticket", USE_SUBSCRIBE},
-    {"cacert", USE_SUBSCRIBE},
-    {"idle", USE_SUBSCRIBE},
+    {"cacert", USE_SUBSCRIBE | USE_DOCTOR},
+    {"idle", USE_SUBSCRIBE | USE_DOCTOR},
+    {"channel", USE_DOCTOR},
+    {"origin", USE_DOCTOR},
 };
 
 const struct option_table settings_table = {

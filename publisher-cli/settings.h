@@ -14,7 +14,7 @@
 struct settings {
     struct redis_options redis; // its URL is NULL where none was given
     char *event, *id, *revoke_subject, *revoke_token, *after;
-    char *url, *token_file, *ticket, *last_event_id, *cacert;
+    char *url, *token_file, *ticket, *last_event_id, *cacert, *channel, *origin;
     uint64_t max_message, timeout, idle;
     uint64_t retry, keep, keep_for;    // may be OPTION_UNSET
     uint64_t revoke_for, until, count; // likewise
@@ -24,7 +24,7 @@ struct settings {
 extern const struct option_table settings_table;
 
 // What a run is for: a bit each.
-enum use { USE_PUBLISH = 1, USE_GATEWAYS = 2, USE_HISTORY = 4, USE_SUBSCRIBE = 8 };
+enum use { USE_PUBLISH = 1, USE_GATEWAYS = 2, USE_HISTORY = 4, USE_SUBSCRIBE = 8, USE_DOCTOR = 16 };
 
 // The command that `word`, the first operand, names; USE_PUBLISH where it names none, and for NULL.
 enum use settings_use(const char *word);

@@ -141,7 +141,7 @@ test('behind sentinels the master is asked', async (t) => {
 
 test('a channel that is called like a command is written behind --', async (t) => {
     const redis = await Redis.start(scopeOf(t));
-    for (const word of ['history', 'gateways', 'subscribe']) {
+    for (const word of ['history', 'gateways', 'subscribe', 'doctor']) {
         assert.equal(await output(redis.url, ['--json', '--', word, 'hello']), `{"channel":"${word}","receivers":0}\n`);
         assert.equal(await output(redis.url, ['--json', '--', word], { input: 'x' }), `{"channel":"${word}","receivers":0}\n`);
     }
