@@ -57,6 +57,12 @@ struct option_spec {
     const char *help; // a sentence without its full stop, the choices of an enum and the default
 };
 
+// A word that is a command where it stands first among what is no option; for --help.
+struct option_command {
+    const char *name, *operands; // "history", "CHANNEL"
+    const char *help;            // a sentence without its full stop
+};
+
 struct option_table {
     const char *program;       // "sse-gateway"
     const char *synopsis;      // what follows the name in the usage line: "[OPTION]..."
@@ -64,6 +70,8 @@ struct option_table {
     const char *prefix;        // of the environment variables: "SSE_GATEWAY_"; NULL for none
     const char *config_option; // name of the string option that names the file; NULL for none
     const char *epilogue;      // text at the end of --help; NULL for none
+    const struct option_command *commands;
+    size_t command_count;
     const struct option_spec *specs;
     size_t count;
 };

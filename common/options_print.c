@@ -74,6 +74,18 @@ static void print_option(const struct option_spec *spec, FILE *out)
     fputc('\n', out);
 }
 
+static void print_command(const struct option_command *command, FILE *out)
+{
+    struct wrapped w = {.out = out, .indent = HELP_INDENT};
+    w.column = (size_t)fprintf(out, "  %s %s", command->name, command->operands);
+    if (w.column + 2 > HELP_INDENT) {
+        fputc('\n', out);
+        w.column = 0;
+    }
+    wrap_text(&w, command->help);
+    fputc('\n', out);
+}
+
 static void print_paragraph(FILE *out, const char *text)
 {
     struct wrapped w = {.out = out};
@@ -109,6 +121,10 @@ void options_print_help(const struct option_table *table, FILE *out)
 {
     fprintf(out, "Usage: %s %s\n", table->program, table->synopsis);
     print_paragraph(out, table->purpose);
+    if (table->command_count > 0)
+        fprintf(out, "\nCommands:\n");
+    for (size_t i = 0; i < table->command_count; i++)
+        print_command(&table->commands[i], out);
     for (size_t i = 0; i < table->count; i++) {
         const struct option_spec *spec = &table->specs[i];
         if (spec->group)

@@ -24,15 +24,17 @@ bool redis_options_check_url(const char *text, char *error, size_t error_size);
 // redis_url_deinit all the same.
 bool redis_options_url(const struct redis_options *o, struct redis_url *url, char *error, size_t error_size);
 
-// Rows of an option table for the struct redis_options `member` of `struct values`.
+#define REDIS_DEFAULT_URL "redis://127.0.0.1:6379"
+
+// Rows of an option table for the struct redis_options `member` of `struct values`. What follows is for the row of the
+// URL: `.default_text = REDIS_DEFAULT_URL`, or `.default_note`, where the program must know whether it was given.
 #define REDIS_OPTION(values, member, field, option, kind, ...)                                               \
     {                                                                                                        \
         .name = (option), .type = (kind), .offset = offsetof(struct values, member.field), __VA_ARGS__       \
     }
-#define REDIS_OPTIONS(values, member)                                                                        \
+#define REDIS_OPTIONS(values, member, ...)                                                                   \
     REDIS_OPTION(values, member, url, "redis", OPTION_STRING, .argument = "URL", .group = "Redis",           \
-                 .properties = OPTION_SECRET_URL, .default_text = "redis://127.0.0.1:6379",                  \
-                 .check = redis_options_check_url,                                                           \
+                 .properties = OPTION_SECRET_URL, __VA_ARGS__, .check = redis_options_check_url,             \
                  .help = "redis://[USER:PASSWORD@]HOST[:PORT][/DB]; "                                        \
                          "redis+sentinel://[USER:PASSWORD@]HOST[:PORT],.../NAME[/DB] by sentinels; "         \
                          "redis+cluster://[USER:PASSWORD@]HOST[:PORT],...; these with TLS as rediss://, "    \

@@ -1,8 +1,11 @@
 // sse-publish: publishes events to the channels that gateways stream. docs/man/sse-publish.1 is its manual.
-#include "common/pattern.h"
 #include "common/redis_url.h"
+#include "publisher-cli/channel.h"
 #include "publisher-cli/discovery.h"
+#include "publisher-cli/doctor.h"
+#include "publisher-cli/exit_status.h"
 #include "publisher-cli/gateways.h"
+#include "publisher-cli/history.h"
 #include "publisher-cli/input.h"
 #include "publisher-cli/install.h"
 #include "publisher-cli/message.h"
@@ -10,6 +13,8 @@
 #include "publisher-cli/report.h"
 #include "publisher-cli/revoke.h"
 #include "publisher-cli/settings.h"
+#include "publisher-cli/subscribe.h"
+#include "publisher-cli/target.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,8 +24,6 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-
-enum exit_status { EXIT_PUBLISHED = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 
 // Far above what gateways let through (--max-message), and far below what Redis takes (512 MiB).
 #define DATA_MAX (16 << 20)
@@ -43,29 +46,6 @@ struct run {
     enum exit_status refused;            // the exit status where sending fails
     struct failure failure;
 };
-
-static enum exit_status fail(enum exit_status status, const char *reason)
-{
-    fprintf(stderr, "sse-publish: %s\n", reason);
-    return status;
-}
-
-static const char *channel_problem(const char *channel)
-{
-    switch (channel_name_check(channel, strlen(channel))) {
-    case CHANNEL_NAME_OK:
-        return NULL;
-    case CHANNEL_NAME_EMPTY:
-        return "CHANNEL is empty";
-    case CHANNEL_NAME_TOO_LONG:
-        return "CHANNEL is too long; a name has 128 bytes at most";
-    case CHANNEL_NAME_RESERVED:
-        return "CHANNEL is reserved; choose a name that begins with neither \"__\" nor \"sse:\"";
-    case CHANNEL_NAME_BAD_BYTE:
-        break;
-    }
-    return "CHANNEL may only hold the characters A-Z a-z 0-9 _ . : @ / -";
-}
 
 // A durable event that no gateway could deliver is refused, not stored. The messages that were sent before
 // are flushed first.
@@ -164,7 +144,7 @@ static enum exit_status publish_one(struct run *run)
         return fail_to_publish(run);
     totals = publisher_totals(run->publisher);
     report_one(run->settings, run->channel, &totals);
-    return EXIT_PUBLISHED;
+    return EXIT_DONE;
 }
 
 // Sends all whole lines that were read, then waits for the answers, then for more: nothing is held back while
@@ -192,7 +172,7 @@ static enum exit_status publish_lines(struct run *run)
     }
     totals = publisher_totals(run->publisher);
     report_lines(run->settings, run->channel, &totals);
-    return EXIT_PUBLISHED;
+    return EXIT_DONE;
 }
 
 static enum exit_status publish(struct run *run)
@@ -224,7 +204,7 @@ static enum exit_status publish(struct run *run)
     if (run->data == NULL && isatty(STDIN_FILENO))
         fprintf(stderr, "sse-publish: reading from the terminal; Ctrl-D at the beginning of a line ends\n");
     status = settings->lines ? publish_lines(run) : publish_one(run);
-    if (status != EXIT_PUBLISHED && settings->lines) {
+    if (status != EXIT_DONE && settings->lines) {
         struct publisher_totals totals = publisher_totals(run->publisher);
         report_confirmed(&totals);
     }
@@ -245,18 +225,11 @@ static bool install_at(struct connection *connection, void *ctx, struct failure 
     return true;
 }
 
-// The URL borrows from the settings.
-static bool derive_target(struct run *run)
-{
-    run->target = (struct redis_target){&run->url, run->settings->timeout, false};
-    return redis_options_url(&run->settings->redis, &run->url, run->failure.text, sizeof run->failure.text);
-}
-
 static enum exit_status install(const struct settings *settings)
 {
     struct run run = {.settings = settings};
-    enum exit_status status = EXIT_PUBLISHED;
-    if (!derive_target(&run))
+    enum exit_status status = EXIT_DONE;
+    if (!target_init(settings, &run.url, &run.target, &run.failure))
         status = fail(EXIT_USAGE, run.failure.text);
     else if (!discovery_each_master(&run.target, install_at, &run, &run.failure))
         status = fail(EXIT_REFUSED, run.failure.text);
@@ -270,12 +243,12 @@ static enum exit_status run_revocation(const struct settings *settings)
 {
     struct run run = {.settings = settings};
     uint64_t now = (uint64_t)time(NULL), receivers = 0;
-    bool is_target = derive_target(&run), key_is_set = false;
+    bool is_target = target_init(settings, &run.url, &run.target, &run.failure), key_is_set = false;
     struct revocation revocation = {.subject = settings->revoke_subject,
                                     .token = settings->revoke_token,
                                     .for_s = REVOKE_FOR_S,
                                     .is_sharded = run.url.sharded};
-    enum exit_status status = EXIT_PUBLISHED;
+    enum exit_status status = EXIT_DONE;
     if (settings->revoke_for != OPTION_UNSET)
         revocation.for_s = (settings->revoke_for + 999) / 1000;
     if (settings->until != OPTION_UNSET)
@@ -296,12 +269,13 @@ static enum exit_status run_revocation(const struct settings *settings)
     return status;
 }
 
-static enum exit_status list_gateways(const struct settings *settings)
+static enum exit_status list_gateways(const struct settings *settings, int argc, char **argv)
 {
+    (void)argc, (void)argv; // it takes none
     struct run run = {.settings = settings};
     struct gateways gateways = {0};
-    enum exit_status status = EXIT_PUBLISHED;
-    if (!derive_target(&run)) {
+    enum exit_status status = EXIT_DONE;
+    if (!target_init(settings, &run.url, &run.target, &run.failure)) {
         status = fail(EXIT_USAGE, run.failure.text);
     } else if (!gateways_listen(&run.target, &gateways, &run.failure)) {
         status = fail(EXIT_REFUSED, run.failure.text);
@@ -317,27 +291,21 @@ static enum exit_status list_gateways(const struct settings *settings)
     return status;
 }
 
-static enum exit_status run_with(const struct settings *settings, int argc, char **argv)
+static enum exit_status run_publish(const struct settings *settings, int argc, char **argv)
 {
     struct run run = {.settings = settings,
                       .fields = {.event = settings->event, .id = settings->id},
                       .refused = EXIT_REFUSED};
-    const char *problem = settings_problem(settings, argc);
     enum exit_status status;
 
-    if (problem)
-        return fail(EXIT_USAGE, problem);
     if (settings->install)
         return install(settings);
-    if (settings->gateways)
-        return list_gateways(settings);
     if (settings->revoke_subject || settings->revoke_token)
         return run_revocation(settings);
     run.channel = argv[0];
     run.data = argc == 2 && strcmp(argv[1], "-") != 0 ? argv[1] : NULL;
-    problem = channel_problem(run.channel);
-    if (problem)
-        return fail(EXIT_USAGE, problem);
+    if (!channel_check(run.channel, &run.failure))
+        return fail(EXIT_USAGE, run.failure.text);
     if (settings->lines && run.data)
         return fail(EXIT_USAGE, "--lines reads standard input; leave DATA out");
     run.fields.has_retry = settings->retry != OPTION_UNSET;
@@ -345,11 +313,57 @@ static enum exit_status run_with(const struct settings *settings, int argc, char
     if (!message_fields_check(&run.fields, &run.failure))
         return fail(EXIT_USAGE, run.failure.text);
     input_init(&run.input, STDIN_FILENO, DATA_MAX);
-    status = derive_target(&run) ? publish(&run) : fail(EXIT_USAGE, run.failure.text);
+    status = target_init(settings, &run.url, &run.target, &run.failure) ? publish(&run)
+                                                                        : fail(EXIT_USAGE, run.failure.text);
     input_deinit(&run.input);
     buf_free(&run.buffer);
     redis_url_deinit(&run.url);
     return status;
+}
+
+static enum exit_status run_as(enum use use, const struct settings *settings, int argc, char **argv)
+{
+    static const struct {
+        enum use use;
+        enum exit_status (*run)(const struct settings *settings, int argc, char **argv);
+    } table[] = {{USE_PUBLISH, run_publish},
+                 {USE_GATEWAYS, list_gateways},
+                 {USE_HISTORY, history_command},
+                 {USE_SUBSCRIBE, subscribe_command},
+                 {USE_DOCTOR, doctor_command}};
+    struct failure failure;
+    size_t i = 0;
+    if (!settings_check(settings, use, argc, &failure))
+        return fail(EXIT_USAGE, failure.text);
+    while (table[i].use != use)
+        i++;
+    return table[i].run(settings, argc, argv);
+}
+
+// Where `operand` stood in `given`, the arguments before getopt_long put options first.
+static int position_of(const char *operand, char *const *given, int argc)
+{
+    int i = 0;
+    while (i < argc && given[i] != operand)
+        i++;
+    return i;
+}
+
+// `--` before the first operand says that it is a channel. getopt_long leaves the `--` that ends options in argv, just
+// before the operands.
+static bool is_behind_dashes(int first, char **argv, char *const *given, int argc)
+{
+    return strcmp(argv[first - 1], "--") == 0 &&
+           position_of(argv[first - 1], given, argc) < position_of(argv[first], given, argc);
+}
+
+static enum exit_status run_with(const struct settings *settings, int first, int argc, char **argv,
+                                 char *const *given)
+{
+    bool is_channel = first >= argc || is_behind_dashes(first, argv, given, argc);
+    enum use use = settings_use(is_channel ? NULL : argv[first]);
+    first += use != USE_PUBLISH;
+    return run_as(use, settings, argc - first, argv + first);
 }
 
 // A descriptor 0 to 2 that is closed would be given to the connection, and what is printed then sent to
@@ -367,21 +381,28 @@ int main(int argc, char **argv)
     struct settings settings;
     char error[512];
     int first;
-    enum exit_status status = EXIT_PUBLISHED;
+    enum exit_status status = EXIT_DONE;
+    char **given = calloc((size_t)argc + 1, sizeof *given);
 
     occupy_standard_descriptors();
     // A write to a Redis that has gone must fail with an error, not end the process by a signal.
     (void)signal(SIGPIPE, SIG_IGN);
-    if (!options_load(&settings_table, argc, argv, &settings, &first, error, sizeof(error)))
+    if (!given)
+        return fail(EXIT_REFUSED, "out of memory");
+    memcpy(given, argv, (size_t)argc * sizeof *given);
+    if (!options_load(&settings_table, argc, argv, &settings, &first, error, sizeof(error))) {
+        free(given);
         return fail(EXIT_USAGE, error);
+    }
     if (settings.help)
         options_print_help(&settings_table, stdout);
     else if (settings.version)
         printf("sse-publish %s\n", SSE_GATEWAY_VERSION);
     else
-        status = run_with(&settings, argc - first, argv + first);
+        status = run_with(&settings, first, argc, argv, given);
+    free(given);
     options_free(&settings_table, &settings);
-    if (fflush(stdout) != 0 && status == EXIT_PUBLISHED)
-        status = fail(EXIT_REFUSED, "published, but the result could not be printed");
+    if (fflush(stdout) != 0 && status == EXIT_DONE)
+        status = fail(EXIT_REFUSED, "all was done, but the result could not be printed");
     return status;
 }

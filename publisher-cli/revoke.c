@@ -1,17 +1,13 @@
 #include "publisher-cli/revoke.h"
 
-#include "common/clock.h"
 #include "common/revocation_names.h"
-#include "publisher-cli/discovery.h"
+#include "publisher-cli/keyed.h"
 
 #include <hiredis/hiredis.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-
-#define RETRY_MS 20 // where the node that has the key cannot be reached, or says "later"
 
 static const char *name_of(const struct revocation *revocation)
 {
@@ -28,19 +24,6 @@ const char *revoke_problem(const struct revocation *revocation)
     return NULL;
 }
 
-static struct redisReply *ask_elsewhere(const struct redis_target *target, const struct connection *from,
-                                        const struct redisReply *reply, const char *const *words,
-                                        struct failure *failure)
-{
-    struct connection *there = discovery_follow(target, from, reply, failure);
-    struct redisReply *asking =
-        there ? connection_ask(there, (const char *[]){"ASKING", NULL}, failure) : NULL;
-    struct redisReply *answer = asking ? connection_ask(there, words, failure) : NULL;
-    freeReplyObject(asking);
-    connection_close(there);
-    return answer;
-}
-
 static bool take(const struct connection *connection, struct redisReply *reply, struct failure *failure)
 {
     bool ok = reply->type == REDIS_REPLY_STATUS;
@@ -53,37 +36,14 @@ static bool take(const struct connection *connection, struct redisReply *reply, 
     return ok;
 }
 
-// Sets the key at the server that has it: SET may be done twice, so it is tried for as long as one answer may take.
+// SET may be done twice.
 static bool set_key(const struct redis_target *target, const char *const *words, struct failure *failure)
 {
-    uint64_t deadline = clock_monotonic_ms() + target->timeout_ms;
-    struct connection *connection = discovery_open(target, failure);
-    while (connection) {
-        struct redisReply *reply = connection_ask(connection, words, failure);
-        enum redirection redirection = reply ? discovery_redirection(reply) : REDIRECTION_LATER;
-        if (redirection == REDIRECTION_ASK) {
-            struct redisReply *answer = ask_elsewhere(target, connection, reply, words, failure);
-            freeReplyObject(reply);
-            reply = answer;
-            redirection = reply ? discovery_redirection(reply) : REDIRECTION_LATER;
-        }
-        bool is_late = clock_monotonic_ms() >= deadline;
-        if (reply && (redirection == REDIRECTION_NONE || is_late)) {
-            bool ok = take(connection, reply, failure);
-            connection_close(connection);
-            return ok;
-        }
-        struct connection *next =
-            redirection == REDIRECTION_MOVED ? discovery_follow(target, connection, reply, failure) : NULL;
-        freeReplyObject(reply);
-        connection_close(connection);
-        if (!next && is_late)
-            return false;
-        if (!next)
-            (void)poll(NULL, 0, RETRY_MS);
-        connection = next ? next : discovery_open(target, failure);
-    }
-    return false;
+    struct connection *connection = NULL;
+    struct redisReply *reply = keyed_ask(target, &connection, words, failure);
+    bool ok = reply && take(connection, reply, failure);
+    connection_close(connection);
+    return ok;
 }
 
 static bool tell(const struct redis_target *target, const struct revocation *revocation, const char *text,

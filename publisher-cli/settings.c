@@ -1,8 +1,10 @@
 #include "publisher-cli/settings.h"
 
+#include <string.h>
+
 #define AT(member) .offset = offsetof(struct settings, member)
 static const struct option_spec specs[] = {
-    REDIS_OPTIONS(settings, redis),
+    REDIS_OPTIONS(settings, redis, .default_note = REDIS_DEFAULT_URL),
     {.name = "timeout",
      .type = OPTION_DURATION,
      AT(timeout),
@@ -56,12 +58,76 @@ static const struct option_spec specs[] = {
      .properties = OPTION_COMMAND_LINE,
      AT(install),
      .help = "Load the functions for durable events into Redis, where they are missing or older, and exit"},
-    {.name = "gateways",
-     .group = "The tier",
-     .type = OPTION_FLAG,
+    {.name = "after",
+     .argument = "ID",
+     .group = "Histories and streams",
+     .type = OPTION_STRING,
      .properties = OPTION_COMMAND_LINE,
-     AT(gateways),
-     .help = "Listen for 2.5 seconds to what gateways announce of themselves, print them, and exit"},
+     AT(after),
+     .help = "history: only events after this one"},
+    {.name = "count",
+     .type = OPTION_UINT,
+     .properties = OPTION_COMMAND_LINE,
+     AT(count),
+     .min = 1,
+     .max = 1000000000,
+     .default_note = "all",
+     .help = "history: only the newest N events, with --after the first N; subscribe: end after N events"},
+    {.name = "url",
+     .argument = "URL",
+     .type = OPTION_STRING,
+     .properties = OPTION_COMMAND_LINE,
+     AT(url),
+     .default_note = SUBSCRIBE_DEFAULT_URL,
+     .help = "subscribe: the stream of a gateway, or of what stands before it"},
+    {.name = "last-event-id",
+     .argument = "ID",
+     .type = OPTION_STRING,
+     .properties = OPTION_COMMAND_LINE,
+     AT(last_event_id),
+     .help = "subscribe: go on behind this event; earliest: begin with all that is kept"},
+    {.name = "token-file",
+     .argument = "FILE",
+     .type = OPTION_STRING,
+     .properties = OPTION_COMMAND_LINE,
+     AT(token_file),
+     .help = "subscribe, doctor: file with the token to show, read again for each connection"},
+    {.name = "ticket",
+     .argument = "TICKET",
+     .type = OPTION_STRING,
+     .properties = OPTION_COMMAND_LINE,
+     AT(ticket),
+     .help = "subscribe: a ticket in place of a token; it opens one stream"},
+    {.name = "cacert",
+     .argument = "FILE",
+     .type = OPTION_STRING,
+     .properties = OPTION_COMMAND_LINE,
+     AT(cacert),
+     .default_note = "what the system trusts",
+     .help = "subscribe, doctor: certificates (PEM) of the CAs that may vouch for an https:// server"},
+    {.name = "idle",
+     .argument = "TIME",
+     .type = OPTION_DURATION,
+     .properties = OPTION_COMMAND_LINE,
+     AT(idle),
+     .min = 100,
+     .max = 3600000,
+     .default_note = "70s",
+     .help = "subscribe: reconnect where nothing came for that long, not even a heartbeat; doctor: look "
+             "that long at a quiet stream"},
+    {.name = "channel",
+     .argument = "CHANNEL",
+     .type = OPTION_STRING,
+     .properties = OPTION_COMMAND_LINE,
+     AT(channel),
+     .default_note = "doctor",
+     .help = "doctor: the channel to ask for, and with --redis to publish to"},
+    {.name = "origin",
+     .argument = "ORIGIN",
+     .type = OPTION_STRING,
+     .properties = OPTION_COMMAND_LINE,
+     AT(origin),
+     .help = "doctor: the origin of a page that is to read the stream: https://app.example.com"},
     {.name = "revoke-subject",
      .argument = "SUB",
      .group = "Revoking",
@@ -125,17 +191,61 @@ static const struct option_spec specs[] = {
      .help = "Print the version and exit"},
 };
 
+#define PROGRAM "sse-publish"
+static const struct option_command commands[] = {
+    {"doctor", "URL", "Say what between here and a gateway harms event streams, and what to change"},
+    {"gateways", "", "Listen for 2.5 seconds to what gateways announce of themselves, and print it"},
+    {"history", "CHANNEL", "Print what is kept of the channel's durable events"},
+    {"subscribe", "CHANNEL...", "Print the events of a stream, and go on with the last id where it ends"},
+};
+
+// Of each command: what it is, and how many operands it takes.
+static const struct {
+    enum use use;
+    int operands_min, operands_max;
+} rules[] = {{USE_DOCTOR, 1, 1}, {USE_GATEWAYS, 0, 0}, {USE_HISTORY, 1, 1}, {USE_SUBSCRIBE, 1, 1024}};
+
+// Options of the command line that are not for publishing alone.
+static const struct {
+    const char *name;
+    unsigned uses;
+} option_uses[] = {
+    {"json", USE_PUBLISH | USE_GATEWAYS | USE_HISTORY | USE_SUBSCRIBE | USE_DOCTOR},
+    {"after", USE_HISTORY},
+    {"count", USE_HISTORY | USE_SUBSCRIBE},
+    {"url", USE_SUBSCRIBE},
+    {"last-event-id", USE_SUBSCRIBE},
+    {"token-file", USE_SUBSCRIBE | USE_DOCTOR},
+    {"ticket", USE_SUBSCRIBE},
+    {"cacert", USE_SUBSCRIBE | USE_DOCTOR},
+    {"idle", USE_SUBSCRIBE | USE_DOCTOR},
+    {"channel", USE_DOCTOR},
+    {"origin", USE_DOCTOR},
+};
+
 const struct option_table settings_table = {
-    .program = "sse-publish",
-    .synopsis = "[OPTION]... CHANNEL [DATA|-]",
+    .program = PROGRAM,
+    .synopsis = "[OPTION]... CHANNEL [DATA|-]\n       " PROGRAM " [OPTION]... COMMAND [ARGUMENT]...",
     .purpose = "Publishes DATA, or standard input, as one event to all who stream CHANNEL, and prints how "
-               "many gateways "
-               "received it.",
+               "many gateways received it. A CHANNEL that has the name of a command is written behind "
+               "\"--\".",
     .prefix = "SSE_PUBLISH_",
-    .epilogue = "Exit status: 0 published, 1 Redis refused or could not be reached, 2 wrong usage or input.",
+    .epilogue = "Exit status: 0 done, 1 Redis or the gateway refused or could not be reached, 2 wrong usage "
+                "or input.",
+    .commands = commands,
+    .command_count = sizeof(commands) / sizeof(commands[0]),
     .specs = specs,
     .count = sizeof(specs) / sizeof(specs[0]),
 };
+
+enum use settings_use(const char *word)
+{
+    for (size_t i = 0; word && i < sizeof commands / sizeof commands[0]; i++) {
+        if (strcmp(word, commands[i].name) == 0)
+            return rules[i].use;
+    }
+    return USE_PUBLISH;
+}
 
 // True where an option says how to publish.
 static bool publishes(const struct settings *settings)
@@ -161,12 +271,8 @@ static const char *revoke_problem_of(const struct settings *settings, int argc)
     return NULL;
 }
 
-const char *settings_problem(const struct settings *settings, int argc)
+static const char *publish_problem(const struct settings *settings, int argc)
 {
-    if (settings->gateways)
-        return argc > 0 || publishes(settings) || settings->install || revokes(settings)
-                   ? "--gateways publishes nothing; use it alone"
-                   : NULL;
     if (revokes(settings))
         return revoke_problem_of(settings, argc);
     if (settings->revoke_for != OPTION_UNSET || settings->until != OPTION_UNSET)
@@ -182,4 +288,60 @@ const char *settings_problem(const struct settings *settings, int argc)
     if (!settings->durable && (settings->keep != OPTION_UNSET || settings->keep_for != OPTION_UNSET))
         return "--keep and --keep-for are for durable events; add --durable";
     return NULL;
+}
+
+// For an option of the command line, which has no default.
+static bool is_given(const struct option_spec *spec, const struct settings *settings)
+{
+    const char *value = (const char *)settings + spec->offset;
+    if (spec->type == OPTION_FLAG)
+        return *(const bool *)value;
+    if (spec->type == OPTION_STRING)
+        return *(char *const *)value != NULL;
+    return *(const uint64_t *)value != OPTION_UNSET;
+}
+
+static unsigned uses_of(const struct option_spec *spec)
+{
+    for (size_t i = 0; i < sizeof option_uses / sizeof option_uses[0]; i++) {
+        if (strcmp(option_uses[i].name, spec->name) == 0)
+            return option_uses[i].uses;
+    }
+    return USE_PUBLISH;
+}
+
+// NULL, or an option that was given and is not for `use`.
+static const char *misplaced(const struct settings *settings, enum use use)
+{
+    for (size_t i = 0; i < sizeof specs / sizeof specs[0]; i++) {
+        if ((specs[i].properties & OPTION_COMMAND_LINE) && is_given(&specs[i], settings) &&
+            !(uses_of(&specs[i]) & use))
+            return specs[i].name;
+    }
+    return NULL;
+}
+
+#define ELSE_BEHIND "; to publish to a channel of that name, put -- before it: " PROGRAM " -- "
+
+bool settings_check(const struct settings *settings, enum use use, int argc, struct failure *failure)
+{
+    const char *option = misplaced(settings, use), *problem;
+    size_t i = 0;
+    if (use == USE_PUBLISH && option)
+        return failure_set(
+            failure, "--%s is not for publishing; " PROGRAM " --help says which command it is for", option);
+    if (use == USE_PUBLISH) {
+        problem = publish_problem(settings, argc);
+        return problem == NULL || failure_set(failure, "%s", problem);
+    }
+    while (rules[i].use != use)
+        i++;
+    if (option)
+        return failure_set(failure, "\"%s\" is a command, and --%s is not for it" ELSE_BEHIND "%s",
+                           commands[i].name, option, commands[i].name);
+    if (argc < rules[i].operands_min || argc > rules[i].operands_max)
+        return failure_set(failure, "\"%s\" is a command; write " PROGRAM " %s%s%s" ELSE_BEHIND "%s",
+                           commands[i].name, commands[i].name, *commands[i].operands ? " " : "",
+                           commands[i].operands, commands[i].name);
+    return true;
 }

@@ -3,20 +3,32 @@
 
 #include "common/options.h"
 #include "common/redis_options.h"
+#include "publisher-cli/failure.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#define SUBSCRIBE_DEFAULT_URL "http://127.0.0.1:8080/stream"
+#define IDLE_DEFAULT_MS 70000 // two or three heartbeats of 15 s, and more than the 60 s of many proxies
+
 struct settings {
-    struct redis_options redis;
-    char *event, *id, *revoke_subject, *revoke_token;
-    uint64_t max_message, timeout;
-    uint64_t retry, keep, keep_for; // may be OPTION_UNSET
-    uint64_t revoke_for, until;     // likewise
-    bool durable, install, gateways, lines, json, help, version;
+    struct redis_options redis; // its URL is NULL where none was given
+    char *event, *id, *revoke_subject, *revoke_token, *after;
+    char *url, *token_file, *ticket, *last_event_id, *cacert, *channel, *origin;
+    uint64_t max_message, timeout, idle;
+    uint64_t retry, keep, keep_for;    // may be OPTION_UNSET
+    uint64_t revoke_for, until, count; // likewise
+    bool durable, install, lines, json, help, version;
 };
 
 extern const struct option_table settings_table;
 
-// NULL, or which options and arguments (`argc` of them) do not go together.
-const char *settings_problem(const struct settings *settings, int argc);
+// What a run is for: a bit each.
+enum use { USE_PUBLISH = 1, USE_GATEWAYS = 2, USE_HISTORY = 4, USE_SUBSCRIBE = 8, USE_DOCTOR = 16 };
+
+// The command that `word`, the first operand, names; USE_PUBLISH where it names none, and for NULL.
+enum use settings_use(const char *word);
+
+// False where options and operands (`argc` of them, the command's own word not counted) do not go together, or not with
+// what the run is for.
+bool settings_check(const struct settings *settings, enum use use, int argc, struct failure *failure);

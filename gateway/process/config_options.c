@@ -128,7 +128,7 @@ static const struct option_spec specs[] = {
      .help = "Keys of session tickets, a line of 128 hexadecimal digits each, for gateways that resume each "
              "other's sessions: the first encrypts, all decrypt"},
 
-    REDIS_OPTIONS(config, redis),
+    REDIS_OPTIONS(config, redis, .default_text = REDIS_DEFAULT_URL),
     {.name = "max-message",
      .type = OPTION_SIZE,
      AT(max_message),

@@ -1,4 +1,4 @@
-// What gateways announce of themselves, and what becomes of it: the view of the tier, and sse-publish --gateways.
+// What gateways announce of themselves, and what becomes of it: the view of the tier, and sse-publish gateways.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -14,7 +14,7 @@ import { until } from '../lib/wait.mjs';
 
 const view = (gateway) => gateway.get('/metrics/sse', { port: gateway.adminPort }).then(({ body }) => JSON.parse(body));
 const idsOf = async (gateway) => (await view(gateway)).peers.map(({ id }) => id).sort();
-const list = (url, ...args) => command(PUBLISH, ['--redis', url, '--gateways', ...args]);
+const list = (url, ...args) => command(PUBLISH, ['--redis', url, 'gateways', ...args]);
 
 /** Waits until each of the gateways sees all of them, and nobody else. */
 async function allSee(gateways) {
@@ -42,7 +42,7 @@ for (const workers of [1, 2]) {
     });
 }
 
-test('sse-publish --gateways prints the tier, also as JSON, and says where there is none', async (t) => {
+test('sse-publish gateways prints the tier, also as JSON, and says where there is none', async (t) => {
     const scope = scopeOf(t);
     const { redis, gateways } = await startTier(scope, { gateways: 2, args: ['--max-connections', '200'] });
     await openStreams(scope, Array(10).fill({ port: gateways[0].port, path: '/stream?channel=a' }));
@@ -59,7 +59,7 @@ test('sse-publish --gateways prints the tier, also as JSON, and says where there
     const none = await list(other.url);
     assert.deepEqual([none.code, none.out, /no gateway was heard/.test(none.err)], [1, '', true]);
     assert.deepEqual(JSON.parse((await list(other.url, '--json')).out), { gateways: [] });
-    assert.equal((await command(PUBLISH, ['--redis', redis.url, '--gateways', 'news'])).code, 2);
+    assert.equal((await command(PUBLISH, ['--redis', redis.url, 'gateways', 'news'])).code, 2);
     assert.equal((await list('redis://127.0.0.1:1')).code, 1);
 });
 

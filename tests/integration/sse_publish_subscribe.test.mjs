@@ -1,0 +1,229 @@
+// sse-publish subscribe: real gateways, and servers that answer as no gateway does.
+
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import net from 'node:net';
+import path from 'node:path';
+import { test } from 'node:test';
+import { Running } from '../lib/cli.mjs';
+import { command } from '../lib/command.mjs';
+import { Gateway } from '../lib/gateway.mjs';
+import { PUBLISH } from '../lib/paths.mjs';
+import { freePort } from '../lib/ports.mjs';
+import { Redis } from '../lib/redis.mjs';
+import { scopeOf } from '../lib/scope.mjs';
+import { startTls } from '../lib/tls.mjs';
+import { until } from '../lib/wait.mjs';
+
+const HEAD = 'HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n';
+
+const publish = (redis, ...args) => command(PUBLISH, ['--redis', redis.url, ...args]);
+const urlOf = (gateway, scheme = 'http') => `${scheme}://127.0.0.1:${gateway.port}/stream`;
+const subscribe = (scope, url, ...args) => new Running(scope, ['subscribe', '--url', url, ...args]);
+const eventsOf = (running) => running.lines.map((line) => JSON.parse(line));
+
+/** A server that gives each connection, in turn, the next of `answers`, and ends it; `heads` has what was asked. */
+async function scripted(scope, answers) {
+    const heads = [];
+    const server = net.createServer((socket) => {
+        let head = '';
+        socket.on('error', () => {});
+        socket.on('data', (data) => {
+            head += data;
+            if (!head.endsWith('\r\n\r\n')) return;
+            heads.push(head);
+            const answer = answers[Math.min(heads.length, answers.length) - 1];
+            for (const part of [answer].flat()) socket.write(part);
+            socket.end();
+        });
+    });
+    const port = await freePort();
+    await new Promise((resolve) => server.listen(port, '127.0.0.1', resolve));
+    scope.defer(() => server.close());
+    return { heads, url: `http://127.0.0.1:${port}/stream` };
+}
+
+const lastIdIn = (head) => /^Last-Event-ID: (.*)\r$/im.exec(head)?.[1];
+
+test('events of all channels are printed, each on a line, as text and as JSON', async (t) => {
+    const scope = scopeOf(t);
+    const redis = await Redis.start(scope);
+    const gateway = await Gateway.start(scope, { redis });
+    const text = subscribe(scope, urlOf(gateway), 'news', 'user:42');
+    const json = subscribe(scope, urlOf(gateway), '--json', 'news', 'user:42');
+    await redis.subscribed('news', 1);
+    await redis.subscribed('user:42', 1);
+    await gateway.metricIs('connections', 2);
+    await publish(redis, 'news', 'hello\nworld\x1b[31m');
+    await publish(redis, '--event', 'order', '--id', '7', 'user:42', '{"total":3}');
+    await until('two events each', () => text.lines.length === 2 && json.lines.length === 2);
+    assert.deepEqual(text.lines, ['message  hello\\nworld\\x1b[31m', 'order  {"total":3}']);
+    const [first, second] = eventsOf(json);
+    assert.deepEqual([first.event, first.data, second.event, second.data], ['message', 'hello\nworld\x1b[31m', 'order', '{"total":3}']);
+    assert.ok(second.id);
+});
+
+test('after a gateway that was stopped and one that was killed, each durable event is printed once and in order', async (t) => {
+    const scope = scopeOf(t);
+    const redis = await Redis.start(scope);
+    const [port, adminPort] = [await freePort(), await freePort()];
+    const start = () => Gateway.start(scope, { redis, port, adminPort, args: ['--retry', '100ms', '--durable', 'news'] });
+    let gateway = await start();
+    const running = subscribe(scope, urlOf(gateway), '--json', 'news');
+    await redis.subscribed('news', 1);
+    const sent = [];
+    for (const signal of ['SIGTERM', 'SIGKILL']) {
+        const send = async (text) => sent.push(text) && (await publish(redis, '--durable', 'news', text));
+        await send(`before ${signal}`);
+        await until('it to be printed', () => running.lines.length === sent.length);
+        gateway.process.signal(signal);
+        await gateway.process.exit();
+        await send(`while away, ${signal}`);
+        await running.says(/reconnecting in \d+ ms/);
+        gateway = await start();
+        await send(`after ${signal}`);
+        await until('all to be printed', () => running.lines.length === sent.length);
+    }
+    assert.deepEqual(eventsOf(running).map((event) => event.data), sent);
+    assert.match(running.err, new RegExp(`the gateway ends the stream: [^\n]*"drain"[^\n]*\n(?:.*\n)*sse-publish: reconnecting in \\d+ ms\n(?:.*\n)*sse-publish: the stream goes on, at ${gateway.id}\n`));
+    running.signal('SIGINT');
+    assert.equal(await running.ended, 0);
+    assert.equal(/ended; --last-event-id (\S+) goes on there\n$/.exec(running.err)?.[1], eventsOf(running).at(-1).id);
+    // With that id nothing is missed.
+    await publish(redis, '--durable', 'news', 'later');
+    const { code, out } = await command(PUBLISH, ['subscribe', '--url', urlOf(gateway), '--json', '--count', '1', '--last-event-id', eventsOf(running).at(-1).id, 'news']);
+    assert.deepEqual([code, JSON.parse(out).data], [0, 'later']);
+});
+
+test('--last-event-id earliest begins with all that is kept, and --count ends', async (t) => {
+    const scope = scopeOf(t);
+    const redis = await Redis.start(scope);
+    const gateway = await Gateway.start(scope, { redis });
+    for (const text of ['1', '2', '3']) await publish(redis, '--durable', 'news', text);
+    const { code, out } = await command(PUBLISH, ['subscribe', '--url', `http://127.0.0.1:${gateway.port}`, '--last-event-id', 'earliest', '--count', '2', 'news']);
+    assert.deepEqual([code, out], [0, 'message  1\nmessage  2\n']);
+});
+
+test('a gap is told on standard error, and in JSON', async (t) => {
+    const scope = scopeOf(t);
+    const redis = await Redis.start(scope);
+    const gateway = await Gateway.start(scope, { redis });
+    await publish(redis, '--durable', 'news', '1');
+    const running = subscribe(scope, urlOf(gateway), '--json', '--last-event-id', 'of-another-server', 'news');
+    await running.says(/events were lost: \{"channel":"news","from":null,"to":null\}/);
+    await until('the gap', () => running.lines.length === 1);
+    assert.equal(eventsOf(running)[0].event, 'gateway:gap');
+});
+
+test('a token is read from its file for each connection; 401 is final', async (t) => {
+    const scope = scopeOf(t);
+    const answers = [`${HEAD}retry: 10\nid: a\ndata: 1\n\n`, 'HTTP/1.1 401 Unauthorized\r\nContent-Length: 6\r\n\r\nno\x1b[31m'];
+    const server = await scripted(scope, answers);
+    const file = path.join(scope.folder, 'token');
+    fs.writeFileSync(file, 'first.token\nignored\n');
+    const running = subscribe(scope, server.url, '--token-file', file, 'news');
+    await running.says(/message {2}1/);
+    fs.writeFileSync(file, 'second.token\n');
+    assert.equal(await running.ended, 1);
+    assert.match(server.heads[0], /^Authorization: Bearer first\.token\r$/m);
+    assert.match(server.heads.at(-1), /^Authorization: Bearer \w+\.token\r$/m);
+    assert.match(running.err, /the server answers 401: no\?\[3/);
+    fs.writeFileSync(file, 'two words\n');
+    const bad = await command(PUBLISH, ['subscribe', '--url', server.url, '--token-file', file, 'news']);
+    assert.deepEqual([bad.code, /is no token/.test(bad.err)], [1, true]);
+});
+
+test('a stream cut anywhere goes on with the last whole id and the newest retry', async (t) => {
+    const scope = scopeOf(t);
+    const bytes = '\ufeffretry: 20\r\nid: 1\r\ndata: a\r\n\r\nid: 2\rdata: b\r\rid: 3\ndata: not whole\n';
+    const server = await scripted(scope, [HEAD + bytes, [...(HEAD + bytes)], 'HTTP/1.1 204 No Content\r\n\r\n']);
+    const running = subscribe(scope, server.url, '--json', 'news');
+    assert.equal(await running.ended, 0);
+    assert.deepEqual(eventsOf(running).map(({ data, id }) => data + id), ['a1', 'b2', 'a1', 'b2']);
+    assert.deepEqual(server.heads.map(lastIdIn), [undefined, '2', '2']);
+    for (const [, ms] of running.err.matchAll(/reconnecting in (\d+) ms/g)) assert.ok(ms >= 20 && ms <= 25, `${ms}`);
+    assert.match(running.err, /the channels have ended \(204\)/);
+});
+
+const FINAL = {
+    404: ['HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n', /the server answers 404\n$/],
+    'a page in place of a stream': ['HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>', /answers 200, but that is no event stream: <html>\n$/],
+    'no answer at all': ['', /no answer from http:\S+: /],
+};
+
+for (const [name, row] of Object.entries(FINAL)) {
+    test(`exit 1 for ${name}`, async (t) => {
+        const server = await scripted(scopeOf(t), [row[0]]);
+        const { code, out, err } = await command(PUBLISH, ['subscribe', '--url', server.url, 'news']);
+        assert.deepEqual([code, out], [1, '']);
+        assert.match(err, row[1]);
+        assert.equal(server.heads.length, 1);
+    });
+}
+
+test('503 and a refusal by retry are tried again, later each time; Retry-After counts', async (t) => {
+    const scope = scopeOf(t);
+    const refusal = `${HEAD}retry: 30\n\n`;
+    const server = await scripted(scope, [refusal, refusal, refusal, 'HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n', `${HEAD}data: x\n\n`]);
+    const running = subscribe(scope, server.url, '--count', '1', 'news');
+    assert.equal(await running.ended, 0);
+    const waits = [...running.err.matchAll(/reconnecting in (\d+) ms/g)].map(([, ms]) => Number(ms));
+    assert.equal(waits.length, 4);
+    assert.ok(waits[0] >= 30 && waits[0] <= 38 && waits[2] >= 2 * waits[0] && waits[3] >= 1000 && waits[3] < 2000, `${waits}`);
+    assert.match(running.err, /refused with 503, where an EventSource gives up for good/);
+});
+
+test('a stream without a heartbeat is given up after --idle', async (t) => {
+    const scope = scopeOf(t);
+    const redis = await Redis.start(scope);
+    const gateway = await Gateway.start(scope, { redis, args: ['--heartbeat', '500ms', '--retry', '50ms'] });
+    const running = subscribe(scope, urlOf(gateway), '--idle', '2s', 'news');
+    await gateway.metricIs('connections', 1);
+    gateway.process.signal('SIGSTOP');
+    await running.says(/nothing came for 2000 ms, not even a heartbeat\nsse-publish: reconnecting/);
+    gateway.process.signal('SIGCONT');
+    await running.says(/the stream goes on, at/);
+});
+
+test('by TLS, with a CA of its own; without it the certificate is refused', async (t) => {
+    const scope = scopeOf(t);
+    const { redis, gateway, ca } = await startTls(scope);
+    const refused = await command(PUBLISH, ['subscribe', '--url', urlOf(gateway, 'https'), 'news']);
+    assert.deepEqual([refused.code, /certificate/i.test(refused.err)], [1, true], refused.err);
+    const running = subscribe(scope, urlOf(gateway, 'https'), '--cacert', ca.cert, 'news');
+    await redis.subscribed('news', 1);
+    await gateway.metricIs('connections', 1);
+    await publish(redis, 'news', 'secret');
+    await running.says(/^message {2}secret\n/);
+});
+
+test('a reader that has gone ends it', async (t) => {
+    const scope = scopeOf(t);
+    const redis = await Redis.start(scope);
+    const gateway = await Gateway.start(scope, { redis });
+    const running = subscribe(scope, urlOf(gateway), 'news');
+    await redis.subscribed('news', 1);
+    await gateway.metricIs('connections', 1);
+    running.child.stdout.destroy();
+    await publish(redis, 'news', 'x');
+    await publish(redis, 'news', 'y');
+    assert.equal(await running.ended, 1);
+});
+
+const USAGE = {
+    'no channel': [['subscribe'], 'subscribe CHANNEL'],
+    'a reserved channel': [['subscribe', '__x'], 'reserved'],
+    'a URL of something else': [['subscribe', '--url', 'ftp://x/', 'news'], 'http://HOST'],
+    'a token and a ticket': [['subscribe', '--token-file', 'x', '--ticket', 'y', 'news'], '--ticket'],
+    'an id with a line end': [['subscribe', '--last-event-id', 'a\nb', 'news'], '--last-event-id'],
+    'a URL where one publishes': [['--url', 'http://x', 'news', 'x'], '--url'],
+};
+
+for (const [name, [args, mention]] of Object.entries(USAGE)) {
+    test(`exit 2 and one line for ${name}`, async () => {
+        const { code, out, err } = await command(PUBLISH, args);
+        assert.deepEqual([code, out], [2, '']);
+        assert.match(err, /^sse-publish: [^\n]+\n$/);
+        assert.ok(err.includes(mention), err);
+    });
+}
