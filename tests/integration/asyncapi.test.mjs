@@ -86,7 +86,7 @@ test('each message has examples that are as its schemas say, and no message take
 
 test('gateway:open and gateway:gap of a real stream are as the file says: fresh, resumed, with a hole, and of a plain channel', async (t) => {
     const scope = scopeOf(t);
-    const { redis, gateway } = await startTier(scope);
+    const { redis, gateways: [gateway, other] } = await startTier(scope, { gateways: 2 });
     const client = connect(scope, redis);
     await load(client);
     const append = (n) => client.call('FCALL', 'sse_publish', 1, 'kept', String(n), '', '', 'maxlen', '2');
@@ -99,12 +99,12 @@ test('gateway:open and gateway:gap of a real stream are as the file says: fresh,
     assert.deepEqual(assertIs('gatewayGap', await until('the gap of the plain channel', () => eventsOf(first).find(({ event, data }) => event === 'gateway:gap' && data.includes('"plain"')))),
         { channel: 'plain', from: null, to: null });
 
-    await until('ready', () => gateway.ready());
+    await until('both to be ready', async () => (await gateway.ready()) && other.ready());
     await append(2);
     const resumed = await open(scope, gateway, `/stream?channel=kept&last_event_id=${begin.id}&control=1`);
     assert.deepEqual(assertIs('gatewayOpen', await resumed.event('gateway:open')).channels, { kept: 'resumed' });
     for (const n of [3, 4, 5]) await append(n);
-    const hole = await open(scope, gateway, `/stream?channel=kept&last_event_id=${begin.id}&control=1`);
+    const hole = await open(scope, other, `/stream?channel=kept&last_event_id=${begin.id}&control=1`);
     assert.deepEqual(assertIs('gatewayOpen', await hole.event('gateway:open')).channels, { kept: 'gap' });
     assert.deepEqual(assertIs('gatewayGap', await hole.event('gateway:gap')), { channel: 'kept', from: 2, to: 3 });
 });
