@@ -237,3 +237,25 @@ symptom('A reload changes nothing', async (page, scope) => {
     await page.type();
     await page.over();
 });
+
+symptom('Connections are closed for their PROXY header', async (page, scope) => {
+    await start(page, scope, { conf: ['proxy-protocol = v2'], ready: false });
+    await page.gateway.process.logged(/delivery is proven/);
+    const closed = new Stream();
+    closed.start(page.gateway.port, '127.0.0.1', 'GET /stream?channel=a HTTP/1.1\r\nHost: a\r\n\r\n');
+    scope.defer(() => closed.close());
+    await closed.ended();
+    assert.deepEqual([closed.status, closed.end], [0, 'cut']);
+    await page.seen();
+    const [lines, options] = await page.type();
+    assert.match(lines, /a connection from 127\.0\.0\.1/);
+    assert.match(options, /proxy-protocol = v2/);
+});
+
+symptom('Clients speak TLS to a port without TLS', async (page, scope) => {
+    await start(page, scope);
+    await assert.rejects(Stream.open(page.gateway.port, '/stream?channel=a', { tls: { rejectUnauthorized: false } }));
+    await page.seen();
+    const [status] = await page.type();
+    assert.equal(status, '200\n');
+});
