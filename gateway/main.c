@@ -126,7 +126,7 @@ static void remove_socket_files(struct gateway *g)
 
 static const char *on_refuse(void *ctx)
 {
-    return health_refusal(ctx);
+    return health_outage(ctx);
 }
 
 static void on_mail(void *ctx, const struct mail *mail, bool more)

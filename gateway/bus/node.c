@@ -183,6 +183,8 @@ static bool add_canary_channel(struct node *n)
     static const struct channel_handler handler = {.on_message = canary_back,
                                                    .on_subscribed = canary_listen,
                                                    .on_unsubscribed = canary_unheard,
+                                                   .when_denied =
+                                                       "delivery cannot be proven until Redis allows it",
                                                    .of_node = true};
     const char *name = canary_channel(n->canary);
     const struct channel_ref ref = channel_ref(name, strlen(name));

@@ -18,15 +18,18 @@ static bool is_alive(const struct status *s)
     return alive;
 }
 
-const char *health_refusal(const struct status *s)
+const char *health_outage(const struct status *s)
 {
     if (atomic_load(&s->draining))
         return "This gateway is draining; another one will serve you.";
     if (!bus_is_proven(s->bus))
         return "This gateway has no proof that Redis delivers; try again.";
-    if (limits_full(&s->limits))
-        return "This gateway is full; another one will serve you.";
     return NULL;
+}
+
+bool health_is_ready(const struct status *s)
+{
+    return !health_outage(s) && !limits_full(&s->limits);
 }
 
 static struct page page_text(int status, const char *text)
@@ -60,7 +63,7 @@ struct page health_detailed(void *status)
     bool draining = atomic_load(&s->draining), proven = fault[0] == '\0', alive = is_alive(s);
     json_t *json = json_pack("{s:s, s:s, s:b, s:b, s:b, s:{s:b, s:b, s:s, s:I}, s:I, s:I, s:I, s:I}", "id",
                              s->id, "version", SSE_GATEWAY_VERSION, "live", alive, "ready",
-                             health_refusal(s) == NULL, "draining", draining, "redis", "connected",
+                             health_is_ready(s), "draining", draining, "redis", "connected",
                              status_count(s, COUNTER_REDIS_CONNECTED) > 0, "delivery_proven", proven, "fault",
                              fault, "subscriptions", (json_int_t)status_count(s, COUNTER_SUBSCRIPTIONS),
                              "connections", (json_int_t)status_count(s, COUNTER_STREAMS_OPEN), "capacity",

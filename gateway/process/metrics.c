@@ -112,7 +112,7 @@ static bool print_drain(struct buf *b, const struct status *s)
 
 static bool print_process(struct buf *b, const struct status *s)
 {
-    return print_gauge(b, "ready", "1 while new streams are let in", health_refusal(s) == NULL) &&
+    return print_gauge(b, "ready", "1 while new streams are let in", health_is_ready(s)) &&
            print_drain(b, s) &&
            print_gauge(b, "capacity", "Event streams that --max-connections allows", s->limits.max_streams) &&
            print_gauge(b, "workers", "Threads that serve clients", s->worker_count) &&

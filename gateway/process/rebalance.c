@@ -48,7 +48,7 @@ static struct announcement describe(const struct rebalance *r)
                              .connections = status_count(s, COUNTER_STREAMS_OPEN),
                              .capacity = s->limits.max_streams,
                              .draining = atomic_load(&s->draining),
-                             .ready = health_refusal(s) == NULL,
+                             .ready = health_is_ready(s),
                              .rebalancing = atomic_load(&r->is_running)};
     snprintf(a.id, sizeof a.id, "%s", s->id);
     snprintf(a.version, sizeof a.version, "%s", SSE_GATEWAY_VERSION);

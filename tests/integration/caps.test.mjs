@@ -23,6 +23,8 @@ test('the stream after the last place is told to come back, counted, and served 
     assert.equal(await refused.ended(), 'clean');
     assert.match(refused.body, /^retry: \d+\n\n$/);
     await gateway.metricIs('closes_total', 1, { labels: { reason: 'refused' } });
+    await gateway.metricIs('refusals_total', 1, { labels: { reason: 'full' } });
+    assert.equal(await gateway.metric('refusals_total', { reason: 'not_ready' }), 0);
     await gateway.metricIs('connections', CAP);
     await redis.publish('a', 'x');
     await Promise.all(streams.map((s) => s.count(1)));

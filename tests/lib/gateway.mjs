@@ -18,7 +18,7 @@ const SANITIZERS = {
 export class Gateway {
     /**
      * Starts a gateway on free ports, with --anonymous '*' unless `anonymous` says otherwise, and waits until it is ready
-     * (`ready: 'live'`: until it is live; `ready: false`: not at all). `netns`: the namespace that it runs in, if not this one;
+     * (`ready: 'live'`: until it is live; `ready: false`: not at all). `id: null`: the options say it, or the default holds; `netns`: the namespace that it runs in, if not this one;
      * `names`: the host names that it knows, if not this machine's; `tls`: { cert, key, ca }: clients connect by TLS.
      */
     static async start(scope, { redis, redisUrl, id, args = [], anonymous = ['*'], ready = true, env = {}, port, adminPort, netns, names, tls, workers = Number(process.env.SSE_WORKERS ?? 2), stderr } = {}) {
@@ -31,7 +31,7 @@ export class Gateway {
         gateway.adminPort = adminPort ?? (await freePort());
         gateway.host = netns?.there ?? '127.0.0.1';
         gateway.id = id ?? `gw-${gateway.port}`;
-        const all = ['--id', gateway.id, '--listen', `${gateway.host}:${gateway.port}`, '--admin-listen', `${gateway.host}:${gateway.adminPort}`,
+        const all = [...(id === null ? [] : ['--id', gateway.id]), '--listen', `${gateway.host}:${gateway.port}`, '--admin-listen', `${gateway.host}:${gateway.adminPort}`,
             '--redis', redisUrl ?? redis.url, '--workers', String(workers), ...anonymous.flatMap((a) => ['--anonymous', a]), ...args];
         const [program, ...before] = [...(netns?.via ?? []), ...(names?.via ?? []), GATEWAY];
         gateway.process = new Process(scope, gateway.id, program, [...before, ...all], { env: { ...SANITIZERS, ...env }, stderr });

@@ -1,0 +1,62 @@
+// docs/runbook.md as a whole: symptoms, their tests, alerts and log lines belong together.
+
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { test } from 'node:test';
+import { parse } from 'yaml';
+import { ROOT } from '../lib/paths.mjs';
+import { commandsOf, facts, part, SYMPTOMS } from '../lib/runbook.mjs';
+
+const read = (file) => fs.readFileSync(path.join(ROOT, file), 'utf8');
+const FOLDER = 'tests/integration';
+const ALERTS = parse(read('deploy/prometheus/alerts.yml')).groups.flatMap(({ rules }) => rules);
+
+/** As GitHub makes the anchor of a heading. */
+const anchor = (heading) => heading.toLowerCase().replace(/[^a-z0-9 _-]/g, '').replaceAll(' ', '-');
+
+test('each symptom says what is seen, the cause, what to do and when it is over, in this order', () => {
+    assert.ok(SYMPTOMS.size >= 35);
+    for (const [heading, text] of SYMPTOMS) {
+        assert.deepEqual([...text.matchAll(/^\*\*(\w+):\*\*/gm)].map(([, what]) => what), ['Seen', 'Cause', 'Do', 'Over'], heading);
+        assert.ok(commandsOf(part(text, 'Do')).length > 0, `${heading}: what to type`);
+        assert.equal(commandsOf(text).length, commandsOf(part(text, 'Do')).length, `${heading}: commands stand in Do`);
+    }
+});
+
+test('each symptom has a test of its name, and each such test a symptom', () => {
+    const tests = fs.readdirSync(path.join(ROOT, FOLDER)).filter((name) => /^runbook_\w+\.test\.mjs$/.test(name))
+        .flatMap((name) => [...read(`${FOLDER}/${name}`).matchAll(/^symptom\('([^']+)'/gm)].map(([, heading]) => heading));
+    assert.deepEqual(tests.sort(), [...SYMPTOMS.keys()].sort());
+});
+
+test('each alert names the symptom that names it, and the runbook names no other', () => {
+    const named = new Map([...SYMPTOMS].flatMap(([heading, text]) => facts(part(text, 'Seen'), 'alert').map((alert) => [`${alert} ${anchor(heading)}`, heading])));
+    for (const { alert, annotations } of ALERTS) {
+        const [, at] = annotations.runbook?.match(/^docs\/runbook\.md#(.+)$/) ?? [];
+        assert.ok(named.has(`${alert} ${at}`), `${alert}: runbook: ${annotations.runbook}`);
+    }
+    const alerts = new Set(ALERTS.map(({ alert }) => alert));
+    assert.deepEqual([...named.keys()].filter((key) => !alerts.has(key.split(' ')[0])), []);
+});
+
+test('each metric that the runbook names is one of docs/', () => {
+    const known = fs.readdirSync(path.join(ROOT, 'docs')).filter((name) => name.endsWith('.md') && name !== 'runbook.md').map((name) => read(`docs/${name}`)).join();
+    for (const [name] of read('docs/runbook.md').matchAll(/sse_gateway_\w+[a-z]/g)) assert.ok(known.includes(name), name);
+});
+
+// No test here makes these: a kernel without random numbers or memory.
+const NOT_MADE = ['cannot sign a ticket', 'out of memory'];
+
+test('each log line that asks for something has a symptom', () => {
+    const lines = [...SYMPTOMS.values()].flatMap((text) => facts(text, 'log'));
+    const begins = (line) => line.replace(/^[.: ]+/, '').replace(/\.\..*|[A-Z]{2,}.*/, '').replaceAll(/\bN\b.*/g, '').trim();
+    const rows = [...read('docs/operations.md').matchAll(/^\| (`.*?) \| [a-z, ]*(?:warn|error)[a-z, ]* \| (.*) \|$/gm)].filter(([, , todo]) => !/^nothing/.test(todo));
+    assert.ok(rows.length > 30);
+    const missing = rows.filter(([, cell]) => {
+        if (NOT_MADE.some((text) => cell.startsWith(`\`${text}`))) return false;
+        const own = [...cell.matchAll(/`([^`]+)`/g)].map(([, line]) => begins(line)).filter((text) => text.length > 6);
+        return own.length > 0 && !own.some((text) => lines.some((line) => line.includes(text)));
+    });
+    assert.deepEqual(missing.map(([, cell]) => cell), []);
+});
