@@ -38,27 +38,31 @@ static bool bind_public(struct listening *l, const struct config *c)
 
 // Workers share an inherited socket, each with a descriptor of its own: sockets that were made beside it with
 // SO_REUSEPORT would be closed, with the connections that wait in them, when this process ends.
+static bool share_one(struct listening *l, const struct config *c, const struct inherited_socket *from,
+                      size_t at)
+{
+    for (size_t w = 0; w < c->workers; w++) {
+        int fd = w == 0 ? from->fd : fcntl(from->fd, F_DUPFD_CLOEXEC, 0);
+        if (fd < 0) {
+            log_error("listener", "cannot listen on %s: %s", from->bound, strerror(errno));
+            return false;
+        }
+        l->sockets[w][at] = (struct listen_socket){
+            .fd = fd, .attributes = {.role = LISTENER_PUBLIC, .tls = c->tls != NULL, .is_inherited = true}};
+    }
+    log_streams(c, from->bound, ", by an inherited socket in the place of --listen");
+    return true;
+}
+
 static bool share_public(struct listening *l, const struct config *c)
 {
-    size_t i = 0;
-    for (size_t s = 0; s < l->inherited.count; s++) {
-        const struct inherited_socket *from = &l->inherited.items[s];
-        if (from->role != LISTENER_PUBLIC)
-            continue;
-        for (size_t w = 0; w < c->workers; w++) {
-            int fd = w == 0 ? from->fd : fcntl(from->fd, F_DUPFD_CLOEXEC, 0);
-            if (fd < 0) {
-                log_error("listener", "cannot listen on %s: %s", from->bound, strerror(errno));
-                return false;
-            }
-            l->sockets[w][i] = (struct listen_socket){
-                .fd = fd,
-                .attributes = {.role = LISTENER_PUBLIC, .tls = c->tls != NULL, .is_inherited = true}};
-        }
-        log_streams(c, from->bound, ", by an inherited socket in the place of --listen");
-        i++;
+    size_t count = 0;
+    for (size_t i = 0; i < l->inherited.count; i++) {
+        if (l->inherited.items[i].role == LISTENER_PUBLIC &&
+            !share_one(l, c, &l->inherited.items[i], count++))
+            return false;
     }
-    assert(i == inherited_count(&l->inherited, LISTENER_PUBLIC));
+    assert(count == listening_count(l, c));
     return true;
 }
 
