@@ -255,11 +255,12 @@ install: all $(MADE)
 	  install -m 0644 $(BUILD)/completions/fish/$$program $(DESTDIR)$(PREFIX)/$(FISH_DIR)/$$program.fish || exit 1; \
 	done
 	sed 's|/usr/local/bin/|$(PREFIX)/bin/|' deploy/systemd/sse-gateway.service >$(DESTDIR)$(PREFIX)/$(UNIT_DIR)/sse-gateway.service
+	install -m 0644 deploy/systemd/sse-gateway.socket $(DESTDIR)$(PREFIX)/$(UNIT_DIR)/
 
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(PROGRAMS)) $(PROGRAMS:%=$(DESTDIR)$(PREFIX)/share/man/man1/%.1)
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/$(BASH_DIR)/,$(PROGRAMS)) $(addprefix $(DESTDIR)$(PREFIX)/$(ZSH_DIR)/_,$(PROGRAMS))
-	rm -f $(PROGRAMS:%=$(DESTDIR)$(PREFIX)/$(FISH_DIR)/%.fish) $(DESTDIR)$(PREFIX)/$(UNIT_DIR)/sse-gateway.service
+	rm -f $(PROGRAMS:%=$(DESTDIR)$(PREFIX)/$(FISH_DIR)/%.fish) $(addprefix $(DESTDIR)$(PREFIX)/$(UNIT_DIR)/sse-gateway.,service socket)
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/sse-gateway
 
 # The package is built in a copy, as debhelper leaves its work beside debian/. Makes it and its symbols in build/deb.

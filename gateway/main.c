@@ -14,7 +14,6 @@
 #include "common/log.h"
 #include "common/map.h"
 #include "gateway/auth/authenticator.h"
-#include "gateway/client/listen_address.h"
 #include "gateway/process/admin.h"
 #include "gateway/process/capacity.h"
 #include "gateway/process/certificates.h"
@@ -24,6 +23,7 @@
 #include "gateway/process/fatal.h"
 #include "gateway/process/health.h"
 #include "gateway/process/keys.h"
+#include "gateway/process/listening.h"
 #include "gateway/process/pages.h"
 #include "gateway/process/rebalance.h"
 #include "gateway/process/sandbox.h"
@@ -43,10 +43,7 @@ struct gateway {
     struct mailbox *inbox;
     struct mailbox *worker_boxes[WORKERS_MAX];
     struct worker *workers[WORKERS_MAX];
-    struct listen_address listen[LISTEN_MAX], admin_listen;
-    int listen_fds[LISTEN_MAX][WORKERS_MAX];
-    struct listen_socket worker_sockets[WORKERS_MAX][LISTEN_MAX];
-    int admin_fd;
+    struct listening listening;
     struct bus *bus;
     struct admin admin;
     struct drain drain;
@@ -68,8 +65,10 @@ static bool asks(const struct config *c)
 static bool set_capacity(struct gateway *g)
 {
     const struct config *c = &g->config;
-    const struct capacity_needs needs = {
-        .workers = c->workers, .listeners = c->listen.count, .redis = c->redis_url.kind, .asks = asks(c)};
+    const struct capacity_needs needs = {.workers = c->workers,
+                                         .listeners = listening_count(&g->listening, c),
+                                         .redis = c->redis_url.kind,
+                                         .asks = asks(c)};
     struct capacity capacity;
     char error[512];
     if (capacity_share(capacity_raise_limit(), capacity_reserved(&needs), c->max_connections, &capacity,
@@ -80,48 +79,6 @@ static bool set_capacity(struct gateway *g)
     }
     log_error("main", "%s", error);
     return false;
-}
-
-static bool bind_all(struct gateway *g)
-{
-    char error[512];
-    const struct config *c = &g->config;
-    for (size_t i = 0; i < c->listen.count; i++) {
-        g->listen[i] = (struct listen_address){.text = c->listen.items[i], .access = c->listen_access};
-        if (!listen_address_bind(&g->listen[i], c->workers, g->listen_fds[i], error, sizeof error)) {
-            log_error("listener", "--listen: %s", error);
-            return false;
-        }
-        for (size_t w = 0; w < c->workers; w++)
-            g->worker_sockets[w][i] = (struct listen_socket){
-                .fd = g->listen_fds[i][w], .attributes = {.role = LISTENER_PUBLIC, .tls = c->tls != NULL}};
-        log_info("listener", "streams at %s://%s%s", c->tls ? "https" : "http", g->listen[i].bound, c->path);
-    }
-    g->admin_fd = -1;
-    if (strcmp(c->admin_listen, "off") == 0)
-        return true;
-    g->admin_listen = (struct listen_address){.text = c->admin_listen, .access = c->listen_access};
-    if (!listen_address_bind(&g->admin_listen, 1, &g->admin_fd, error, sizeof error)) {
-        log_error("listener", "--admin-listen: %s", error);
-        return false;
-    }
-    log_info("listener", "metrics at http://%s/metrics", g->admin_listen.bound);
-    return true;
-}
-
-static bool has_socket_files(const struct gateway *g)
-{
-    bool has = g->admin_listen.has_file;
-    for (size_t i = 0; i < LISTEN_MAX; i++)
-        has = has || g->listen[i].has_file;
-    return has;
-}
-
-static void remove_socket_files(struct gateway *g)
-{
-    for (size_t i = 0; i < LISTEN_MAX; i++)
-        listen_address_remove(&g->listen[i]);
-    listen_address_remove(&g->admin_listen);
 }
 
 static const char *on_refuse(void *ctx)
@@ -150,8 +107,8 @@ static bool create_workers(struct gateway *g)
             .limits = &g->status.limits,
             .backlog_limit = c->backlog_limit,
             .shares_loop = c->workers == 1,
-            .listen_sockets = g->worker_sockets[i],
-            .listen_count = c->listen.count,
+            .listen_sockets = g->listening.sockets[i],
+            .listen_count = listening_count(&g->listening, c),
         };
         g->workers[i] = worker_create(&settings);
         if (!g->workers[i])
@@ -219,7 +176,8 @@ static bool gateway_setup(struct gateway *g)
     const struct mailbox_hooks hooks = {.on_mail = on_mail, .ctx = g};
     if (!map_seed() || !g->loop || !(g->inbox = mailbox_create(g->loop, false, 0, &hooks)) ||
         !create_workers(g) || !create_bus(g) ||
-        !admin_start(&g->admin, g->loop, &g->clients.settings, &g->counters, &g->status, g->admin_fd)) {
+        !admin_start(&g->admin, g->loop, &g->clients.settings, &g->counters, &g->status,
+                     &g->listening.admin)) {
         log_error("main", "cannot start: out of memory or descriptors");
         return false;
     }
@@ -248,7 +206,7 @@ static void on_reload(void *ctx)
 static bool enter_sandbox(const struct gateway *g)
 {
     char error[512];
-    if (!g->config.seccomp || sandbox_enter(has_socket_files(g), error, sizeof error))
+    if (!g->config.seccomp || sandbox_enter(listening_has_files(&g->listening), error, sizeof error))
         return true;
     log_error("main", "%s", error);
     return false;
@@ -303,7 +261,7 @@ static void gateway_teardown(struct gateway *g)
 static int gateway_run(struct gateway *g)
 {
     int code = EXIT_FAILURE;
-    if (!set_capacity(g) || !bind_all(g))
+    if (!set_capacity(g) || !listening_open(&g->listening, &g->config))
         return code;
     if (gateway_setup(g)) {
         if (gateway_start(g)) {
@@ -334,9 +292,21 @@ static int gateway_serve(struct gateway *g)
         return EXIT_FAILURE;
     }
     int code = gateway_run(g);
-    remove_socket_files(g);
+    listening_remove_files(&g->listening);
     (void)log_stop(code == EXIT_SUCCESS ? LOG_STOP_MS : LOG_STOP_FAILED_MS); // no log is left for a failure
     return code;
+}
+
+// Its default name is that of its first address.
+static bool take_sockets(struct gateway *g, char *error, size_t error_size)
+{
+    if (!inherited_take(&g->listening.inherited, error, error_size))
+        return false;
+    const char *first = NULL;
+    for (size_t i = 0; i < g->listening.inherited.count && !first; i++)
+        if (g->listening.inherited.items[i].role == LISTENER_PUBLIC)
+            first = g->listening.inherited.items[i].bound;
+    return !first || config_derive_name(&g->config, first, error, error_size);
 }
 
 int main(int argc, char **argv)
@@ -354,7 +324,7 @@ int main(int argc, char **argv)
     } else if (g->config.print_config) {
         options_print_config(config_options(), &g->config, stdout);
     } else if (!g->config.check_config) {
-        code = gateway_serve(g);
+        code = take_sockets(g, error, sizeof error) ? gateway_serve(g) : usage_error(error);
     }
     config_free(&g->config);
     return fflush(stdout) == 0 ? code : EXIT_FAILURE;

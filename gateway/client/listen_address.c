@@ -107,14 +107,18 @@ bool listen_address_check(const char *address, char *error, size_t error_size)
     return ai != NULL;
 }
 
+bool listen_address_tune(int fd)
+{
+    return set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) &&
+           set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS);
+}
+
 static int tcp_listen(const struct sockaddr *sa, socklen_t len, bool share)
 {
     int fd = socket(sa->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
-    // Accepted sockets inherit these options: no system call per client.
-    if (set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) && set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) &&
-        set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS) &&
+    if (set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) && listen_address_tune(fd) &&
         (!share || set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1)) &&
         (sa->sa_family != AF_INET6 || set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)) &&
         bind(fd, sa, len) == 0 && listen(fd, LISTEN_BACKLOG) == 0)

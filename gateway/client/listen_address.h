@@ -39,6 +39,10 @@ bool listen_address_check(const char *address, char *error, size_t error_size);
 // one line in `error`.
 bool listen_address_bind(struct listen_address *a, size_t count, int *fds, char *error, size_t error_size);
 
+// Sets the options of TCP on the listening socket `fd` that accepted ones inherit: no system call per client. False
+// with errno.
+bool listen_address_tune(int fd);
+
 // Removes the socket file, if listen_address_bind has made one and it is still that one. The sockets stay as
 // they are.
 void listen_address_remove(struct listen_address *a);

@@ -10,7 +10,8 @@ enum listener_role { LISTENER_PUBLIC = 1, LISTENER_ADMIN = 2 }; // bits: a route
 
 struct listen_attributes {
     enum listener_role role;
-    bool tls; // client_settings.tls is there
+    bool tls;          // client_settings.tls is there
+    bool is_inherited; // another process keeps it open, and the next gateway accepts what waits in it
 };
 
 // A listening socket with its attributes.

@@ -136,16 +136,22 @@ void listener_start(struct listener *l, struct client_loop *clients, const struc
     ev_io_start(clients->context.loop, &l->io);
 }
 
-void listener_close(struct listener *l)
+static void listener_unwatch(struct listener *l)
 {
-    if (!listener_is_open(l))
-        return;
-    // Bounded: clients that come faster than this get the reset that they would get a moment later anyway.
-    for (int i = 0; i < LISTEN_BACKLOG && listener_accept(l); i++)
-        ;
     ev_io_stop(l->clients->context.loop, &l->io);
     ev_timer_stop(l->clients->context.loop, &l->pause);
     ev_timer_stop(l->clients->context.loop, &l->last);
+}
+
+void listener_close(struct listener *l)
+{
+    if (!listener_is_open(l) && !l->is_resting)
+        return;
+    // Bounded: clients that come faster than this get the reset that they would get a moment later anyway.
+    for (int i = 0; i < LISTEN_BACKLOG && !l->attributes.is_inherited && listener_accept(l); i++)
+        ;
+    listener_unwatch(l);
+    l->is_resting = false;
     (void)close(l->io.fd);
     if (l->reserve >= 0)
         (void)close(l->reserve);
@@ -180,6 +186,13 @@ void listener_retire(struct listener *l, uint64_t ms)
 {
     if (!listener_is_open(l))
         return;
+    if (l->attributes.is_inherited) {
+        // A filter or a shutdown would stay on the socket for the next process. The descriptor stays open while the
+        // loop runs: closing it would not take it out of epoll, as other descriptors of the socket are open.
+        listener_unwatch(l);
+        l->is_resting = true;
+        return;
+    }
     if (is_unix(l->io.fd)) {
         (void)shutdown(l->io.fd, SHUT_RD); // connect(2) is refused from now on; what is queued stays
         listener_close(l);

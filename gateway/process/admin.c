@@ -3,7 +3,7 @@
 #include "gateway/process/pages.h"
 
 bool admin_start(struct admin *a, struct ev_loop *loop, const struct client_settings *settings,
-                 struct counters *counters, struct status *status, int fd)
+                 struct counters *counters, struct status *status, const struct listen_socket *listening)
 {
     *a = (struct admin){.limits = {.max_sockets = ADMIN_CONNECTIONS_MAX}};
     struct client_hooks hooks = {.pages = process_pages, .ctx = status};
@@ -17,10 +17,9 @@ bool admin_start(struct admin *a, struct ev_loop *loop, const struct client_sett
         client_loop_deinit(&a->clients);
         return false;
     }
-    a->listening = fd >= 0;
-    const struct listen_socket listening = {.fd = fd, .attributes = {.role = LISTENER_ADMIN}};
+    a->listening = listening->fd >= 0;
     if (a->listening)
-        listener_start(&a->listener, &a->clients, &listening);
+        listener_start(&a->listener, &a->clients, listening);
     return true;
 }
 

@@ -17,7 +17,7 @@ struct admin {
     bool listening;
 };
 
-// Serves on `fd` (taken; -1 for none) by `loop`. `settings` as for workers. False when out of memory.
+// Serves on `listening` (its descriptor is taken; -1 for none) by `loop`. `settings` as for workers. False when out of memory.
 bool admin_start(struct admin *a, struct ev_loop *loop, const struct client_settings *settings,
-                 struct counters *counters, struct status *status, int fd);
+                 struct counters *counters, struct status *status, const struct listen_socket *listening);
 void admin_stop(struct admin *a);

@@ -65,4 +65,6 @@ const struct option_table *config_options(void);
 
 // Reads flags, environment and file. On failure false, and one line in `error`; nothing is left to free then.
 bool config_load(struct config *config, int argc, char **argv, char *error, size_t error_size);
+// Sets `name` from --id, or else from this machine's name and the port of `address`.
+bool config_derive_name(struct config *config, const char *address, char *error, size_t error_size);
 void config_free(struct config *config);

@@ -78,8 +78,8 @@ static void derive_durable(struct config *c)
     }
 }
 
-// "host:port", made of bytes that an id may have: the path of a unix socket may hold anything.
-static bool derive_name(struct config *c, char *error, size_t error_size)
+// Made of bytes that an id may have: the path of a unix socket may hold anything.
+bool config_derive_name(struct config *c, const char *address, char *error, size_t error_size)
 {
     if (c->id) {
         snprintf(c->name, sizeof c->name, "%s", c->id);
@@ -92,7 +92,7 @@ static bool derive_name(struct config *c, char *error, size_t error_size)
         return false;
     }
     host[sizeof host - 1] = '\0';
-    const char *port = strrchr(c->listen.items[0], ':');
+    const char *port = strrchr(address, ':');
     snprintf(c->name, sizeof c->name, "%.100s%.20s", host, port ? port : "");
     for (char *at = c->name; *at; at++)
         if (!config_is_id_byte(*at))
@@ -298,10 +298,10 @@ static bool derive(struct config *c, char *error, size_t error_size)
 {
     if (!check_whole(c, error, error_size) || !derive_redis(c, error, error_size) ||
         !derive_payload(c, error, error_size) || !derive_origins(c) || !derive_trusted(c) ||
-        !derive_name(c, error, error_size) || !derive_listen_access(c, error, error_size) ||
-        !derive_drain(c, error, error_size) || !derive_tls(c, error, error_size) ||
-        !derive_authenticator(c, error, error_size) || !derive_tickets(c, error, error_size) ||
-        !derive_tier_cap(c, error, error_size))
+        !config_derive_name(c, c->listen.items[0], error, error_size) ||
+        !derive_listen_access(c, error, error_size) || !derive_drain(c, error, error_size) ||
+        !derive_tls(c, error, error_size) || !derive_authenticator(c, error, error_size) ||
+        !derive_tickets(c, error, error_size) || !derive_tier_cap(c, error, error_size))
         return false;
     derive_defaults(c);
     derive_durable(c);

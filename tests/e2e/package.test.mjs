@@ -75,7 +75,7 @@ test('lintian has no word against the package', async () => {
 
 test('the package has the programs, and all that belongs to them, in its place', async () => {
     const unit = files().find((file) => file.endsWith('lib/systemd/system/sse-gateway.service'));
-    const wanted = [CONF, unit, 'usr/share/doc/sse-gateway/README.Debian', 'usr/share/doc/sse-gateway/examples/sysctl/90-sse-gateway.conf'];
+    const wanted = [CONF, unit, unit.replace(/service$/, 'socket'), 'usr/share/doc/sse-gateway/README.Debian', 'usr/share/doc/sse-gateway/examples/sysctl/90-sse-gateway.conf'];
     for (const front of ['nginx/sse-gateway.conf', 'haproxy/haproxy.cfg', 'caddy/Caddyfile', 'prometheus/alerts.yml', 'grafana/sse-gateway.json']) wanted.push(`usr/share/doc/sse-gateway/examples/${front}`);
     for (const program of PROGRAMS) wanted.push(`usr/bin/${program}`, `usr/share/man/man1/${program}.1.gz`, ...Object.values(COMPLETIONS).map((file) => file(program)));
     assert.deepEqual(wanted.filter((file) => !files().includes(file)), []);
@@ -136,11 +136,11 @@ test('an upgrade keeps an edited file of options and an enabled service, and a p
     const edited = read(CONF).replace('#anonymous = PATTERN', 'anonymous = public:*');
     assert.notEqual(edited, read(CONF));
     fs.writeFileSync(inTree(CONF), edited);
-    await run('systemctl', [`--root=${tree}`, 'enable', 'sse-gateway.service']);
+    await run('systemctl', [`--root=${tree}`, 'enable', 'sse-gateway.service', 'sse-gateway.socket']);
     await dpkg('--install', packages[1]);
     assert.equal(read(CONF), edited);
     assert.match(read(`${CONF}.dpkg-dist`), /The next version says more/);
-    assert.ok(files().some((file) => file.endsWith('.wants/sse-gateway.service')), 'it is still enabled');
+    for (const unit of ['service', 'socket']) assert.ok(files().some((file) => file.endsWith(`.wants/sse-gateway.${unit}`)), `the ${unit} is still enabled`);
     await dpkg('--purge', 'sse-gateway');
     assert.deepEqual(files(), []);
     assert.ok(!fs.existsSync(inTree('etc/sse-gateway')));

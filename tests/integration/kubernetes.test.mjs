@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { parse, parseAllDocuments } from 'yaml';
 import { command } from '../lib/command.mjs';
 import { unknownOptions } from '../lib/environment.mjs';
-import { faultsOf } from '../lib/kubernetes.mjs';
+import { faultsOf, misspelt } from '../lib/kubernetes.mjs';
 import { ROOT } from '../lib/paths.mjs';
 import { scopeOf } from '../lib/scope.mjs';
 import { tempFolder } from '../lib/temp.mjs';
@@ -28,26 +28,6 @@ const pod = of('Deployment').spec.template.spec;
 const container = pod.containers[0];
 const seconds = (text) => Number(text.match(/^(\d+)s$/)[1]);
 const settings = Object.fromEntries(container.env.map(({ name, value }) => [name, value]));
-
-/** Each copy of the document in which one key, of any depth, is misspelt. */
-function misspelt(document) {
-    // What is in these has keys of the user's own.
-    const FREE = ['labels', 'matchLabels', 'requests', 'limits', ...(document.kind === 'Service' ? ['selector'] : [])];
-    const keys = (value, place) => Object.keys(value).flatMap((key) => {
-        const at = [...place, key];
-        const below = value[key] && typeof value[key] === 'object' && !FREE.includes(key) ? keys(value[key], at) : [];
-        return Array.isArray(value) || ['apiVersion', 'kind'].includes(key) ? below : [at, ...below];
-    });
-    return keys(document, []).map((at) => ({ at, copy: renamed(document, at) }));
-}
-
-function renamed(document, at) {
-    const copy = structuredClone(document);
-    const parent = at.slice(0, -1).reduce((value, key) => value[key], copy);
-    parent[`${at.at(-1)}x`] = parent[at.at(-1)];
-    delete parent[at.at(-1)];
-    return copy;
-}
 
 test('each document keeps to the API of Kubernetes, and any key that is misspelt would be noticed', async (t) => {
     const wrong = documents.flatMap(misspelt);

@@ -111,7 +111,7 @@ test('the systemd unit lets through what the gateway and its own filter need', a
     assert.deepEqual(needed.filter((name) => known.has(name) && (!allowed.has(name) || denied.has(name))), []);
 });
 
-test('the systemd unit is exposed by 2.0 at most, and systemd has nothing to say against the one that is installed', async (t) => {
+test('the systemd unit is exposed by 2.0 at most, and systemd has nothing to say against what is installed', async (t) => {
     const scope = scopeOf(t);
     const { out } = await command('systemd-analyze', ['security', '--offline=yes', '--no-pager', UNIT]);
     const exposure = Number(out.match(/exposure level for sse-gateway\.service: (\d+\.\d+)/)?.[1]);
@@ -119,7 +119,15 @@ test('the systemd unit is exposed by 2.0 at most, and systemd has nothing to say
     assert.ok(exposure <= 2.0, out);
     const installed = await command('flock', [path.join(ROOT, 'Makefile'), 'make', '-C', ROOT, 'BUILD=build', 'install', `PREFIX=${path.join(scope.folder, 'usr')}`], { env: { MAKEFLAGS: '', MAKELEVEL: '', SANITIZER: '' }, ms: 300000 });
     assert.equal(installed.code, 0, installed.out + installed.err);
-    const copy = path.join(scope.folder, 'usr/lib/systemd/system', path.basename(UNIT));
-    const verify = await command('systemd-analyze', ['verify', '--man=no', copy]);
-    assert.deepEqual([verify.code, verify.out + verify.err], [0, '']);
+    const units = path.join(scope.folder, 'usr/lib/systemd/system');
+    const verify = () => command('systemd-analyze', ['verify', '--man=no', path.join(units, 'sse-gateway.service'), path.join(units, 'sse-gateway.socket')]);
+    const { code, out: said, err } = await verify();
+    assert.deepEqual([code, said + err], [0, '']);
+    for (const [unit, key] of [['service', 'TimeoutStopSec'], ['socket', 'FileDescriptorName'], ['socket', 'ListenStream']]) {
+        const file = path.join(units, `sse-gateway.${unit}`);
+        const text = fs.readFileSync(file, 'utf8');
+        fs.writeFileSync(file, text.replace(`\n${key}=`, `\n${key}x=`));
+        assert.match((await verify()).err, new RegExp(`${key}x`), 'a misspelt key is noticed');
+        fs.writeFileSync(file, text);
+    }
 });

@@ -36,3 +36,23 @@ export async function faultsOf(scope, documents) {
     if ((run.code !== 0) !== faults.some((f) => f.length > 0)) throw new Error(`tsc ended with ${run.code}: ${run.out}${run.err}`);
     return faults;
 }
+
+/** Each copy of the document in which one key, of any depth, is misspelt. */
+export function misspelt(document) {
+    // What is in these has keys of the user's own.
+    const FREE = ['labels', 'matchLabels', 'requests', 'limits', ...(document.kind === 'Service' ? ['selector'] : [])];
+    const keys = (value, place) => Object.keys(value).flatMap((key) => {
+        const at = [...place, key];
+        const below = value[key] && typeof value[key] === 'object' && !FREE.includes(key) ? keys(value[key], at) : [];
+        return Array.isArray(value) || ['apiVersion', 'kind'].includes(key) ? below : [at, ...below];
+    });
+    return keys(document, []).map((at) => ({ at, copy: renamed(document, at) }));
+}
+
+function renamed(document, at) {
+    const copy = structuredClone(document);
+    const parent = at.slice(0, -1).reduce((value, key) => value[key], copy);
+    parent[`${at.at(-1)}x`] = parent[at.at(-1)];
+    delete parent[at.at(-1)];
+    return copy;
+}

@@ -315,3 +315,35 @@ TEST_LOOP(a_listener_that_cannot_be_watched_is_tried_again, 0, 2)
     close(client);
     stop();
 }
+
+static size_t filter_length(int fd)
+{
+    socklen_t len = 0;
+    ck_assert_int_eq(getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, NULL, &len), 0);
+    return len;
+}
+
+// systemd keeps the socket for the next process: what this one did to it would stay.
+TEST(an_inherited_socket_is_retired_as_it_was_and_keeps_its_queue)
+{
+    start();
+    listener.attributes.is_inherited = true;
+    int other = dup(listener.io.fd);
+    unsigned short port = tcp_port_of(other);
+    listener_retire(&listener, 1000);
+    ck_assert(!listener_is_open(&listener));
+    ck_assert_uint_eq(filter_length(other), 0);
+    int client = tcp_connect(port);
+    ck_assert_int_ge(client, 0);
+    ev_run(loop, EVRUN_NOWAIT);
+    listener_retire(&listener, 1000);
+    listener_close(&listener);
+    listener_close(&listener);
+    ck_assert_uint_eq(clients.context.conns.count, 0);
+    int accepted = accept(other, NULL, NULL);
+    ck_assert_int_ge(accepted, 0);
+    close(accepted);
+    close(client);
+    close(other);
+    stop();
+}
