@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "gateway/fanout/histogram.h"
+#include "gateway/fanout/loop_lag.h"
 #include "gateway/fanout/metric_list.h"
 
 #define SKIP(...)
@@ -29,6 +30,7 @@ enum histogram_of {
 struct counters {
     _Atomic uint64_t value[COUNTER_COUNT];
     struct histogram histograms[HISTOGRAM_COUNT];
+    struct loop_lag lag; // of the thread's loop
 };
 
 // By the owning thread only. A gauge goes down by adding a negative number (the sum over threads stays

@@ -26,6 +26,9 @@
         "Event streams that the drain ended")                                                                \
     VALUE(WORKERS, "sse_gateway_workers", GAUGE, "", "Threads that serve clients")                           \
     VALUE(UPTIME, "sse_gateway_uptime_seconds", GAUGE, "seconds", "Seconds since the start")                 \
+    EACH(LOOP_LAG, "sse_gateway_loop_lag_seconds", GAUGE, "seconds", "thread",                               \
+         "How much later than due a timer of the thread ran, at worst in the last 15 to 30 s: what each "    \
+         "event and client may have waited")                                                                 \
     EACH(BUILD, "sse_gateway_build_info", INFO, "", "version, id",                                           \
          "1, with the version and the id of this gateway")                                                   \
     GROUP("Streams and connections")                                                                         \
@@ -34,6 +37,15 @@
           "How many event streams there may be (`--max-connections`)")                                       \
     SUM(STREAMS_OPENED, "sse_gateway_connections_total", COUNTER, "",                                        \
         "Event streams opened since the start")                                                              \
+    FAMILY("sse_gateway_admissions_waiting", GAUGE, "", "on",                                                \
+           "Requests for streams that have not opened yet")                                                  \
+    ROW(ADMISSIONS_DECISION, "decision",                                                                     \
+        "It is not decided yet whether the client may have the stream: Redis or a key is asked")             \
+    ROW(ADMISSIONS_REDIS, "subscription", "Redis has not confirmed each channel yet")                        \
+    FAMILY("sse_gateway_resumes_total", COUNTER, "", "result", "Channels of streams that were opened")       \
+    ROW(RESUMES_RESUMED, "resumed", "The stream goes on behind the last event id of its client")             \
+    ROW(RESUMES_GAP, "gap", "Events were lost in between, or may have been: `gateway:gap` comes first")      \
+    ROW(RESUMES_FRESH, "fresh", "The client had no event id of this channel")                                \
     SUM(SOCKETS_OPEN, "sse_gateway_sockets", GAUGE, "",                                                      \
         "Client connections of any kind that are open, also those of scrapes and health checks")             \
     SUM(SOCKETS_ACCEPTED, "sse_gateway_sockets_accepted_total", COUNTER, "", "Client connections accepted")  \
@@ -109,6 +121,9 @@
         "Channels subscribed to in Redis; they stay for 5 s after the last stream")                          \
     SUM(CANARIES_SENT, "sse_gateway_canaries_sent_total", COUNTER, "", "Canaries published, one every 2 s")  \
     SUM(CANARIES_BACK, "sse_gateway_canaries_received_total", COUNTER, "", "Canaries that came back")        \
+    VALUE(CANARY_AGE, "sse_gateway_canary_age_seconds", GAUGE, "seconds",                                    \
+          "Seconds since the newest canary came back, at the node where that is longest ago; up to 4 is "    \
+          "well. Not there before the first")                                                                \
     SUM(REVOCATIONS_KNOWN, "sse_gateway_revocations_known", GAUGE, "",                                       \
         "1 while new streams with tokens need no question to Redis about revocations; 0 for long: the log "  \
         "says why")                                                                                          \

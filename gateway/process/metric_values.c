@@ -34,6 +34,19 @@ static void read_state(struct metric_values *v, const struct status *s)
         put(v, VALUE_USERS_BYTES, (double)users_bytes(s->users));
 }
 
+static void read_canary(struct metric_values *v, struct bus *bus)
+{
+    struct bus_view view;
+    uint64_t oldest = UINT64_MAX, now = clock_monotonic_ms();
+    (void)bus_look(bus, &view); // empty when out of memory
+    for (size_t i = 0; i < view.count; i++)
+        if (view.nodes[i].is_used && view.nodes[i].canary_back_ms < oldest)
+            oldest = view.nodes[i].canary_back_ms;
+    if (oldest != 0 && oldest <= now)
+        put(v, VALUE_CANARY_AGE, (double)(now - oldest) / 1000);
+    bus_view_free(&view);
+}
+
 static void read_tier(struct metric_values *v, struct rebalance *r)
 {
     const struct rebalance_figures now = rebalance_figures(r);
@@ -106,6 +119,7 @@ void metric_values_read(struct metric_values *v, const struct status *s)
 {
     *v = (struct metric_values){0};
     read_state(v, s);
+    read_canary(v, s->bus);
     if (s->rebalance)
         read_tier(v, s->rebalance);
     if (s->authenticator)

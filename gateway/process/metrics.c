@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/buf.h"
+#include "common/clock.h"
 #include "gateway/process/metric_values.h"
 #include "gateway/process/rebalance.h"
 
@@ -159,11 +160,23 @@ static bool put_rebalance_modes(struct writer *w, const struct status *s)
     return ok;
 }
 
+static bool put_loop_lags(struct writer *w, const struct status *s)
+{
+    char name[STATUS_THREAD_NAME_MAX];
+    uint64_t now = clock_monotonic_ns();
+    const struct counters *c;
+    bool ok = true;
+    for (size_t i = 0; ok && (c = status_thread(s, i, name)); i++)
+        ok = put_labelled(w, w->family->label, name, (double)loop_lag_read(&c->lag, now) / 1e9);
+    return ok;
+}
+
 static bool put_each(struct writer *w, const struct status *s, enum each which)
 {
     static bool (*const put[])(struct writer * w, const struct status *s) = {
         [EACH_BUILD] = put_build,
         [EACH_CLOSES] = put_closes,
+        [EACH_LOOP_LAG] = put_loop_lags,
         [EACH_CERTIFICATES] = put_certificates,
         [EACH_REBALANCE_MODE] = put_rebalance_modes,
     };

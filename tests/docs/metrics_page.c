@@ -37,6 +37,7 @@ static void print_reasons(void)
 }
 #define print_rows_of(symbol) print_rows_of_##symbol
 #define print_rows_of_BUILD (void)0
+#define print_rows_of_LOOP_LAG (void)0
 #define print_rows_of_CLOSES print_reasons()
 #define print_rows_of_CERTIFICATES (void)0
 #define print_rows_of_REBALANCE_MODE (void)0

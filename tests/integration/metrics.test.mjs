@@ -3,10 +3,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { command } from '../lib/command.mjs';
+import { connect, load } from '../lib/durable.mjs';
 import { parseMetrics } from '../lib/metrics.mjs';
 import { scopeOf } from '../lib/scope.mjs';
-import { openStreams } from '../lib/streams.mjs';
+import { openStream, openStreams } from '../lib/streams.mjs';
 import { startTier } from '../lib/tier.mjs';
+import { until } from '../lib/wait.mjs';
 
 const PLANNED = {
     sse_gateway_connections: 'gauge',
@@ -109,6 +111,33 @@ test('connections, messages, deliveries and closes are counted', async (t) => {
     const closes = await gateway.metric('closes_total');
     assert.ok(closes >= 10, `${closes} closes`);
     assert.equal(await gateway.metric('redis_connected'), 1);
+});
+
+test('streams are counted by how they began, those that wait while they wait, and the canary has an age', async (t) => {
+    const scope = scopeOf(t);
+    const { redis, gateway } = await startTier(scope);
+    const client = connect(scope, redis);
+    await load(client);
+    const publish = (n) => client.call('FCALL', 'sse_publish', '1', 'd', String(n));
+    await publish(1);
+    const began = async () => Object.fromEntries(await Promise.all(['resumed', 'gap', 'fresh'].map(async (result) => [result, await gateway.metric('resumes_total', { result })])));
+    const first = await openStream(scope, gateway.port, '/stream?channel=d&channel=plain');
+    assert.deepEqual(await began(), { resumed: 0, gap: 0, fresh: 2 });
+    await publish(2);
+    const id = (await first.count(1))[0].lastEventId;
+    await openStream(scope, gateway.port, `/stream?channel=d&last_event_id=${id}`);
+    assert.deepEqual(await began(), { resumed: 1, gap: 0, fresh: 2 });
+    await client.del('sse:{d}');
+    await publish(3);
+    await openStream(scope, gateway.port, `/stream?channel=d&last_event_id=${id}`);
+    assert.deepEqual(await began(), { resumed: 1, gap: 1, fresh: 2 });
+    assert.equal(await gateway.metric('admissions_waiting'), 0);
+    redis.process.signal('SIGSTOP');
+    scope.defer(() => redis.process.signal('SIGCONT'));
+    void openStream(scope, gateway.port, '/stream?channel=unheard').catch(() => {});
+    await gateway.metricIs('admissions_waiting', 1, { labels: { on: 'subscription' } });
+    const age = await gateway.metric('canary_age_seconds');
+    await until('the canary to be older', async () => (await gateway.metric('canary_age_seconds')) > Math.max(age, 3));
 });
 
 test('/metrics/sse says what a load balancer wants to know', async (t) => {
