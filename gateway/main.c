@@ -24,6 +24,7 @@
 #include "gateway/process/drain.h"
 #include "gateway/process/fatal.h"
 #include "gateway/process/health.h"
+#include "gateway/process/healthcheck.h"
 #include "gateway/process/keys.h"
 #include "gateway/process/pages.h"
 #include "gateway/process/rebalance.h"
@@ -353,6 +354,8 @@ int main(int argc, char **argv)
         options_print_help(config_options(), stdout);
     } else if (g->config.version) {
         printf("sse-gateway %s\n", SSE_GATEWAY_VERSION);
+    } else if (g->config.healthcheck) {
+        code = healthcheck_run(&g->config);
     } else if (g->config.print_config) {
         options_print_config(config_options(), &g->config, stdout);
     } else if (!g->config.check_config) {
