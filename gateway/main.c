@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -215,6 +216,7 @@ static bool gateway_setup(struct gateway *g)
     g->status.tls = g->config.tls;
     g->status.authenticator = g->config.authenticator;
     g->status.started_at = clock_monotonic_ms();
+    g->status.started_wall = (int64_t)time(NULL);
     g->loop = ev_default_loop(EVBACKEND_EPOLL);
     const struct mailbox_hooks hooks = {.on_mail = on_mail, .ctx = g};
     if (!map_seed() || !g->loop || !(g->inbox = mailbox_create(g->loop, false, 0, &hooks)) ||

@@ -136,8 +136,9 @@ static void on_mail(void *ctx, const struct mail *mail, bool more)
     }
 }
 
-static void on_batch_end(void *ctx)
+static void on_batch_end(void *ctx, uint64_t begun_ns)
 {
+    (void)begun_ns;
     struct bus *b = ctx;
     cluster_subscribe_fresh(b->cluster); // in a worker's loop, on_end_of_turn may have run already
 }

@@ -12,6 +12,15 @@ uint64_t status_count(const struct status *s, enum counter which)
     return sum;
 }
 
+void status_times(const struct status *s, enum histogram_of which, struct histogram_sum *sum)
+{
+    *sum = (struct histogram_sum){0};
+    histogram_add(&bus_counters(s->bus)->histograms[which], sum);
+    histogram_add(&s->admin->histograms[which], sum);
+    for (size_t i = 0; i < s->worker_count; i++)
+        histogram_add(&worker_counters(s->workers[i])->histograms[which], sum);
+}
+
 bool status_end_stream(void *status, uint64_t id, enum close_reason reason)
 {
     const struct status *s = status;

@@ -25,6 +25,7 @@ struct status {
     const struct counters *admin; // counters of the main thread
     struct limits limits;         // of all workers
     uint64_t started_at;          // monotonic milliseconds
+    int64_t started_wall;         // the same in seconds since 1970
     _Atomic bool draining;
     _Atomic uint64_t drain_streams;     // that were open when the drain began
     _Atomic uint64_t drain_deadline_ms; // monotonic: when the process ends at the latest
@@ -32,6 +33,8 @@ struct status {
 
 // Sum of one counter over all threads.
 uint64_t status_count(const struct status *s, enum counter which);
+// Durations of one kind over all threads: what the difference of two such sums has took place between the two.
+void status_times(const struct status *s, enum histogram_of which, struct histogram_sum *sum);
 // A hook of the users (client/users.h), whose `ctx` is the status.
 bool status_end_stream(void *status, uint64_t id, enum close_reason reason);
 // Connections ended for `reason`.

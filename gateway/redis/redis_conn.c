@@ -378,6 +378,11 @@ void redis_conn_read(struct redis_conn *c)
         redis_link_read(&c->link);
 }
 
+uint64_t redis_conn_read_at_ns(const struct redis_conn *c)
+{
+    return c->link.read_at_ns;
+}
+
 size_t redis_conn_reply_bytes(const struct redis_conn *c)
 {
     return c->reader.announced;

@@ -61,6 +61,8 @@ void redis_conn_worked(struct redis_conn *c);
 const char *redis_conn_fault(const struct redis_conn *c);
 // Bytes of all strings of the reply that is being read or handled, with those that were skipped or left out.
 size_t redis_conn_reply_bytes(const struct redis_conn *c);
+// Monotonic nanoseconds: when the bytes of that reply were read.
+uint64_t redis_conn_read_at_ns(const struct redis_conn *c);
 // Reads the socket now, without waiting for the loop to report it readable. No effect when not ready.
 void redis_conn_read(struct redis_conn *c);
 // Closes the connection and makes a new one. `why` is for the log.
