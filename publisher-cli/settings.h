@@ -13,7 +13,8 @@ struct settings {
     uint64_t max_message, timeout;
     uint64_t retry, keep, keep_for; // may be OPTION_UNSET
     uint64_t revoke_for, until;     // likewise
-    bool durable, install, gateways, lines, json, help, version;
+    uint64_t trace_timeout;
+    bool trace, durable, install, gateways, lines, json, help, version;
 };
 
 extern const struct option_table settings_table;

@@ -374,12 +374,13 @@ void client_loop_add(struct client_loop *l, int fd, const struct listen_attribut
         conn_read(c);
 }
 
-void client_loop_deliver(struct client_loop *l, struct frame *f, bool more)
+size_t client_loop_deliver(struct client_loop *l, struct frame *f, bool more)
 {
     if (more)
         l->context.coalesce = true;
-    hub_deliver(l->context.hub, f);
+    size_t streams = hub_deliver(l->context.hub, f);
     frame_release(f);
+    return streams;
 }
 
 void client_loop_flush(struct client_loop *l)
