@@ -81,6 +81,14 @@ static bool decode_field(const char *line, size_t len, struct envelope *out)
         out->durable = value;
         out->durable_len = value_len;
     }
+    if (name_len == 11 && memcmp(line, "traceparent", 11) == 0) {
+        out->traceparent = value;
+        out->traceparent_len = value_len;
+    }
+    if (name_len == 8 && memcmp(line, "trace-to", 8) == 0) {
+        out->trace_to = value;
+        out->trace_to_len = value_len;
+    }
     return true;
 }
 
@@ -130,6 +138,10 @@ size_t envelope_encoded_size(const struct envelope *e)
         size += strlen("id: \n") + e->id_len;
     if (e->has_retry)
         size += strlen("retry: \n") + digits(e->retry_ms);
+    if (e->traceparent)
+        size += strlen("traceparent: \n") + e->traceparent_len;
+    if (e->trace_to)
+        size += strlen("trace-to: \n") + e->trace_to_len;
     return size;
 }
 
@@ -152,7 +164,9 @@ size_t envelope_encode(const struct envelope *e, char *out)
     char *start = out, retry[16];
 
     if ((e->event && !envelope_event_valid(e->event, e->event_len)) ||
-        (e->id && !value_valid(e->id, e->id_len)))
+        (e->id && !value_valid(e->id, e->id_len)) ||
+        (e->traceparent && !value_valid(e->traceparent, e->traceparent_len)) ||
+        (e->trace_to && !value_valid(e->trace_to, e->trace_to_len)))
         return 0;
     out = put(out, MAGIC, MAGIC_LEN);
     if (e->event)
@@ -161,6 +175,10 @@ size_t envelope_encode(const struct envelope *e, char *out)
         out = put_field(out, "id: ", e->id, e->id_len);
     if (e->has_retry)
         out = put_field(out, "retry: ", retry, (size_t)snprintf(retry, sizeof(retry), "%u", e->retry_ms));
+    if (e->traceparent)
+        out = put_field(out, "traceparent: ", e->traceparent, e->traceparent_len);
+    if (e->trace_to)
+        out = put_field(out, "trace-to: ", e->trace_to, e->trace_to_len);
     out = put(out, "\n", 1);
     out = put(out, e->body, e->body_len);
     return (size_t)(out - start);

@@ -17,6 +17,9 @@ struct envelope {
     // (docs/protocol.md). envelope_encode ignores it.
     const char *durable;
     size_t durable_len;
+    // As they came; common/trace.h says whether they are good.
+    const char *traceparent, *trace_to;
+    size_t traceparent_len, trace_to_len;
 };
 
 enum envelope_result {
@@ -43,5 +46,5 @@ enum envelope_result envelope_decode(const char *payload, size_t len, struct env
 size_t envelope_encoded_size(const struct envelope *e);
 
 // Writes the envelope to `out`, which has room for envelope_encoded_size. Returns the bytes written, or 0
-// where a field breaks a rule (CR, LF or NUL in event or id, event that begins with "gateway:").
+// where a field breaks a rule (CR, LF or NUL in a value, event that begins with "gateway:").
 size_t envelope_encode(const struct envelope *e, char *out);

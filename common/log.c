@@ -33,6 +33,14 @@ static uint64_t limit_lines = LIMIT_LINES, limit_period_ms = LIMIT_PERIOD_MS;
 static pthread_mutex_t sites_lock = PTHREAD_MUTEX_INITIALIZER; // guards every site, and the list
 static struct log_site *sites;                                 // the sites that have left out lines
 
+// What a line says.
+struct entry {
+    enum log_level level;
+    const char *module, *message; // the message is escaped
+    const struct log_field *fields;
+    size_t field_count;
+};
+
 // The character of `len` bytes at `s`.
 static uint32_t code_point(const char *s, size_t len)
 {
@@ -109,43 +117,104 @@ static void format_now(char out[32])
     snprintf(out + used, 32 - used, ".%03uZ", (unsigned)(now.tv_nsec / 1000000) % 1000);
 }
 
-static size_t format_text(char *line, const char *now, int level, const char *module, const char *message)
+// Appends to `line` what fits; the length of all.
+static size_t append(char *line, size_t used, const char *text, size_t len)
 {
-    int n = snprintf(line, LOG_LINE_MAX, "%s %-5s %s: %s", now, log_level_names[level], module, message);
-    return n < 0 ? 0 : (size_t)n < LOG_LINE_MAX - 1 ? (size_t)n : LOG_LINE_MAX - 1;
+    size_t room = LOG_LINE_MAX - 1 - used;
+    memcpy(line + used, text, len < room ? len : room);
+    return used + (len < room ? len : room);
+}
+
+// `text` is escaped. It stands in quotes where it could be taken for something else: so one line has one value of
+// each name, whatever a client put into it.
+static size_t append_value(char *line, size_t used, const char *text)
+{
+    if (text[0] && strcmp(text, "-") != 0 && !strpbrk(text, " \"\\="))
+        return append(line, used, text, strlen(text));
+    used = append(line, used, "\"", 1);
+    for (; *text; text++) {
+        if (*text == '"' || *text == '\\')
+            used = append(line, used, "\\", 1);
+        used = append(line, used, text, 1);
+    }
+    return append(line, used, "\"", 1);
+}
+
+static size_t append_field(char *line, size_t used, const struct log_field *f)
+{
+    char text[LOG_FIELD_MAX];
+    used = append(line, append(line, used, " ", 1), f->name, strlen(f->name));
+    used = append(line, used, "=", 1);
+    if (f->kind == LOG_FIELD_NUMBER)
+        snprintf(text, sizeof text, "%" PRIu64, f->number);
+    else if (f->kind == LOG_FIELD_BOOL)
+        snprintf(text, sizeof text, "%s", f->number ? "true" : "false");
+    else if (f->text)
+        escape_text(f->text, text, sizeof text);
+    else
+        return append(line, used, "-", 1);
+    return append_value(line, used, text);
+}
+
+static size_t format_text(char *line, const char *now, const struct entry *e)
+{
+    int n =
+        snprintf(line, LOG_LINE_MAX, "%s %-5s %s: %s", now, log_level_names[e->level], e->module, e->message);
+    size_t len = n < 0 ? 0 : (size_t)n < LOG_LINE_MAX - 1 ? (size_t)n : LOG_LINE_MAX - 1;
+    for (size_t i = 0; i < e->field_count; i++)
+        len = append_field(line, len, &e->fields[i]);
+    return len;
+}
+
+static json_t *field_json(const struct log_field *f)
+{
+    char text[LOG_FIELD_MAX];
+    if (f->kind == LOG_FIELD_NUMBER)
+        return json_integer((json_int_t)f->number);
+    if (f->kind == LOG_FIELD_BOOL)
+        return json_boolean(f->number);
+    if (!f->text)
+        return json_null();
+    escape_text(f->text, text, sizeof text);
+    return json_string(text);
 }
 
 // Returns 0 where memory ran out.
-static size_t format_json(char *line, const char *now, int level, const char *module, const char *message)
+static size_t format_json(char *line, const char *now, const struct entry *e)
 {
-    size_t len;
-    json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:s}", "ts", now, "level", log_level_names[level],
-                               "module", module, "id", current_id, "msg", message);
-    if (!object)
-        return 0;
-    len = json_dumpb(object, line, LOG_LINE_MAX - 1, JSON_COMPACT);
+    json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:s}", "ts", now, "level", log_level_names[e->level],
+                               "module", e->module, "id", current_id, "msg", e->message);
+    bool whole = object != NULL;
+    for (size_t i = 0; i < e->field_count && whole; i++)
+        whole = json_object_set_new(object, e->fields[i].name, field_json(&e->fields[i])) == 0;
+    size_t len = whole ? json_dumpb(object, line, LOG_LINE_MAX - 1, JSON_COMPACT) : 0;
     json_decref(object);
     return len < LOG_LINE_MAX ? len : 0;
 }
 
-// Takes `message` escaped. The length of the line with its newline.
-static size_t format_line(char *line, enum log_level level, const char *module, const char *message)
+// The length of the line with its newline.
+static size_t format_line(char *line, const struct entry *e)
 {
     char now[32];
     size_t len = 0;
     format_now(now);
     if (current_format == LOG_FORMAT_JSON)
-        len = format_json(line, now, level, module, message);
+        len = format_json(line, now, e);
     if (len == 0)
-        len = format_text(line, now, level, module, message);
+        len = format_text(line, now, e);
     line[len++] = '\n';
     return len;
 }
 
-static void put(enum log_level level, const char *module, const char *message)
+static void put_entry(const struct entry *e)
 {
     char line[LOG_LINE_MAX];
-    log_writer_put(line, format_line(line, level, module, message));
+    log_writer_put(line, format_line(line, e));
+}
+
+static void put(enum log_level level, const char *module, const char *message)
+{
+    put_entry(&(struct entry){.level = level, .module = module, .message = message});
 }
 
 static void put_left_out(const struct log_site *site, uint64_t now_ms)
@@ -221,8 +290,7 @@ static void sites_say(bool all)
 
 void log_at(struct log_site *site, enum log_level level, const char *module, const char *format, ...)
 {
-    if ((int)level < atomic_load_explicit(&current_level, memory_order_relaxed) ||
-        (site && !site_enter(site)))
+    if (!log_has_level(level) || (site && !site_enter(site)))
         return;
     char raw[LOG_LINE_MAX], message[MESSAGE_MAX_BYTES];
     va_list args;
@@ -237,6 +305,14 @@ void log_at(struct log_site *site, enum log_level level, const char *module, con
     put(level, module, message);
 }
 
+void log_fields(enum log_level level, const char *module, const char *message, const struct log_field *fields,
+                size_t count)
+{
+    if (log_has_level(level))
+        put_entry(&(struct entry){
+            .level = level, .module = module, .message = message, .fields = fields, .field_count = count});
+}
+
 void log_setup(enum log_level level, enum log_format format, const char *id)
 {
     current_format = format;
@@ -247,6 +323,11 @@ void log_setup(enum log_level level, enum log_format format, const char *id)
 void log_set_level(enum log_level level)
 {
     atomic_store_explicit(&current_level, (int)level, memory_order_relaxed);
+}
+
+bool log_has_level(enum log_level level)
+{
+    return (int)level >= atomic_load_explicit(&current_level, memory_order_relaxed);
 }
 
 void log_set_limit(unsigned lines, uint32_t period_ms)
@@ -260,7 +341,7 @@ static size_t on_dropped(char *line, uint64_t dropped)
     char message[128];
     snprintf(message, sizeof message, "%" PRIu64 " lines were dropped: standard error was not read in time",
              dropped);
-    return format_line(line, LOG_LEVEL_WARN, "log", message);
+    return format_line(line, &(struct entry){.level = LOG_LEVEL_WARN, .module = "log", .message = message});
 }
 
 static void on_tick(void)

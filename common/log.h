@@ -55,6 +55,28 @@ uint64_t log_dropped(void);
 void log_at(struct log_site *site, enum log_level level, const char *module, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
+// A value that a line has beside its message, for programs: a member of the object in JSON, ` name=value` behind
+// the message in text.
+struct log_field {
+    const char *name; // a literal
+    enum { LOG_FIELD_TEXT, LOG_FIELD_NUMBER, LOG_FIELD_BOOL } kind;
+    const char *text; // NULL: null in JSON, `-` in text
+    uint64_t number;
+};
+#define LOG_TEXT(field, value) ((struct log_field){.name = (field), .kind = LOG_FIELD_TEXT, .text = (value)})
+#define LOG_NUMBER(field, value)                                                                             \
+    ((struct log_field){.name = (field), .kind = LOG_FIELD_NUMBER, .number = (value)})
+#define LOG_BOOL(field, value)                                                                               \
+    ((struct log_field){.name = (field), .kind = LOG_FIELD_BOOL, .number = (value)})
+#define LOG_FIELD_MAX 512 // bytes of a text, once it is escaped; what is more is cut
+
+// One line with `count` fields. Not limited per call in the source: the caller has a bound for them. Texts are
+// escaped as messages are; in text format one with a space, a quote, a backslash or an equals sign is quoted. Any thread.
+void log_fields(enum log_level level, const char *module, const char *message, const struct log_field *fields,
+                size_t count);
+// True where lines of that level are written. Any thread.
+bool log_has_level(enum log_level level);
+
 #define LOG_LIMITED(level, ...)                                                                              \
     do {                                                                                                     \
         static struct log_site log_site_here;                                                                \

@@ -14,7 +14,7 @@
 -- A reader finds a hole by two things alone: the offsets of a channel are dense, and each entry names the one before.
 -- Whatever is changed here must keep both.
 
-local VERSION = 3
+local VERSION = 4
 
 local MAGIC = '\030SSE/1\n'
 local CHANNEL_MAX = 128
@@ -109,8 +109,16 @@ local function keep(name, value)
         refuse('option ' .. name .. ' is a whole number from 1 to ' .. decimal(KEEP_MAX) .. ', not ' .. shown(value))
 end
 
+-- A field of the payload alone: no history keeps it. Gateways ignore what is not as they want it.
+local function check_trace(name, value)
+    if #value > 256 or string.find(value, '[^\032-\126]') then
+        refuse('option ' .. name .. ' is up to 256 printable characters, not ' .. shown(value))
+    end
+    return name .. ': ' .. value .. '\n'
+end
+
 local function options(args)
-    local maxlen, maxage, pubsub = MAXLEN, MAXAGE, nil
+    local maxlen, maxage, pubsub, lines = MAXLEN, MAXAGE, nil, ''
     for i = 4, #args, 2 do
         local name, value = string.lower(args[i]), args[i + 1]
         if name == 'maxlen' then
@@ -122,11 +130,13 @@ local function options(args)
             if pubsub ~= 'classic' and pubsub ~= 'sharded' then
                 refuse('option pubsub is classic or sharded, not ' .. shown(pubsub))
             end
+        elseif name == 'traceparent' or name == 'trace-to' then
+            lines = lines .. check_trace(name, value)
         else
-            refuse('there is no option ' .. shown(args[i]) .. ', only maxlen, maxage and pubsub')
+            refuse('there is no option ' .. shown(args[i]) .. ', only maxlen, maxage, pubsub, traceparent and trace-to')
         end
     end
-    return maxlen, maxage, pubsub
+    return maxlen, maxage, pubsub, lines
 end
 
 -- Redis' clock in milliseconds, as text. Times and ids stay text as far as they are only passed on: to print a number and
@@ -243,7 +253,9 @@ local function publish(keys, args)
     end
     check_data(data)
     if argc > 3 then
-        maxlen, maxage, pubsub = options(args)
+        local traced
+        maxlen, maxage, pubsub, traced = options(args)
+        lines = lines .. traced
     end
 
     -- The braces put it into the cluster slot of the channel, which is the slot of KEYS[1].

@@ -128,6 +128,7 @@ static bool create_bus(struct gateway *g)
         .redis = &g->config.redis_url,
         .sharded = g->config.redis_url.sharded,
         .client_name = "sse-gateway",
+        .gateway_id = g->config.name,
         .max_message = g->config.max_message,
         .payload = g->config.payload,
         .durable = g->config.durable_patterns,

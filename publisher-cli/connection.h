@@ -20,7 +20,7 @@ struct redis_target {
     bool is_sentinel; // the server is a sentinel; for messages
 };
 
-#define COMMAND_ARGS_MAX 16
+#define COMMAND_ARGS_MAX 20
 
 // Arguments are borrowed. Begins as zeroes.
 struct command {

@@ -14,6 +14,8 @@ void durable_init(struct durable *durable, const char *channel, const struct dur
         .channel = channel,
         .event = settings->event ? settings->event : "",
         .pubsub = settings->pubsub,
+        .traceparent = settings->traceparent,
+        .trace_to = settings->trace_to,
         .has_keep = settings->keep > 0,
         .has_keep_for = settings->keep_for_ms > 0,
     };
@@ -51,6 +53,12 @@ static void compose(const struct durable *durable, const char *const how[2], str
     if (durable->pubsub || durable->sharded) {
         command_add_text(command, "pubsub");
         command_add_text(command, durable->pubsub ? durable->pubsub : "sharded");
+    }
+    if (durable->traceparent) {
+        command_add_text(command, "traceparent");
+        command_add_text(command, durable->traceparent);
+        command_add_text(command, "trace-to");
+        command_add_text(command, durable->trace_to);
     }
 }
 

@@ -11,16 +11,17 @@
 
 // The settings that all events of one run share. Zeroes and NULL: absent.
 struct durable_settings {
-    const char *event;    // borrowed
-    bool has_retry;       //
-    uint32_t retry_ms;    //
-    uint64_t keep;        // events; 0: the default of the function
-    uint64_t keep_for_ms; // rounded up to seconds; 0: the same
-    const char *pubsub;   // borrowed, "classic" or "sharded"; NULL: as the server is
+    const char *event;                  // borrowed
+    bool has_retry;                     //
+    uint32_t retry_ms;                  //
+    uint64_t keep;                      // events; 0: the default of the function
+    uint64_t keep_for_ms;               // rounded up to seconds; 0: the same
+    const char *pubsub;                 // borrowed, "classic" or "sharded"; NULL: as the server is
+    const char *traceparent, *trace_to; // borrowed; NULL: nobody follows the event
 };
 
 struct durable {
-    const char *channel, *event, *pubsub; // borrowed
+    const char *channel, *event, *pubsub, *traceparent, *trace_to; // borrowed
     char key[CHANNEL_NAME_MAX + 8], retry[12], keep[24], keep_for[24];
     bool has_keep, has_keep_for;
     bool by_script, sharded; // how; durable_first finds out

@@ -1,7 +1,7 @@
 #include "publisher-cli/gateways.h"
 
 #include "common/clock.h"
-#include "publisher-cli/discovery.h"
+#include "publisher-cli/push.h"
 
 #include <hiredis/hiredis.h>
 #include <stdlib.h>
@@ -10,7 +10,6 @@
 // A gateway announces itself every second, a tenth more or less; in a large tier more rarely, which it says.
 #define LISTEN_MS 2500
 #define LISTEN_MAX_MS 60000
-#define HOPS_MAX 5 // MOVED answers to one subscription
 
 void gateways_free(struct gateways *gateways)
 {
@@ -31,20 +30,6 @@ static void hear(struct gateways *gateways, const struct announcement *said)
     gateways->count += i == gateways->count;
 }
 
-static bool is_text(const struct redisReply *reply, const char *text)
-{
-    return reply->type == REDIS_REPLY_STRING && strcmp(reply->str, text) == 0;
-}
-
-// The text of a message in a push: its kind, the channel, and the text.
-static const struct redisReply *text_of(const struct redisReply *push)
-{
-    bool is_message = push->type == REDIS_REPLY_ARRAY && push->elements == 3 &&
-                      (is_text(push->element[0], "message") || is_text(push->element[0], "smessage")) &&
-                      push->element[2]->type == REDIS_REPLY_STRING;
-    return is_message ? push->element[2] : NULL;
-}
-
 static bool collect(struct connection *connection, struct gateways *out, struct failure *failure)
 {
     uint64_t start = clock_monotonic_ms(), listen_ms = LISTEN_MS, now;
@@ -54,7 +39,7 @@ static bool collect(struct connection *connection, struct gateways *out, struct 
             connection_reply_within(connection, start + listen_ms - now, &is_late, failure);
         if (push == NULL && !is_late)
             return false;
-        const struct redisReply *text = push ? text_of(push) : NULL;
+        const struct redisReply *text = push ? push_text(push) : NULL;
         struct announcement said;
         if (text && announcement_parse(text->str, text->len, &said)) {
             hear(out, &said);
@@ -65,34 +50,6 @@ static bool collect(struct connection *connection, struct gateways *out, struct 
         freeReplyObject(push);
     }
     return true;
-}
-
-// Subscribes at `connection`, which is taken, or at the node that it names. NULL on failure.
-static struct connection *subscribe(const struct redis_target *target, struct connection *connection,
-                                    struct failure *failure)
-{
-    const char *words[] = {target->url->sharded ? "SSUBSCRIBE" : "SUBSCRIBE", ANNOUNCEMENT_CHANNEL, NULL};
-    for (int hops = 0; connection; hops++) {
-        struct redisReply *reply = connection_ask(connection, words, failure);
-        if (reply && reply->type != REDIS_REPLY_ERROR) {
-            freeReplyObject(reply);
-            return connection;
-        }
-        struct connection *next = NULL;
-        if (reply && hops < HOPS_MAX && discovery_redirection(reply) == REDIRECTION_MOVED)
-            next = discovery_follow(target, connection, reply, failure);
-        else if (reply)
-            (void)connection_refused(connection, reply->str,
-                                     strncmp(reply->str, "NOPERM", 6) == 0
-                                         ? "; the ACL of this user must allow it: +subscribe, in a cluster "
-                                           "+ssubscribe, and &sse:gateways"
-                                         : NULL,
-                                     failure);
-        freeReplyObject(reply);
-        connection_close(connection);
-        connection = next;
-    }
-    return NULL;
 }
 
 static int by_id(const void *a, const void *b)
@@ -106,7 +63,11 @@ bool gateways_listen(const struct redis_target *target, struct gateways *out, st
     *out = (struct gateways){.items = calloc(GATEWAYS_MAX, sizeof *out->items)};
     if (out->items == NULL)
         return failure_out_of_memory(failure);
-    struct connection *connection = subscribe(target, discovery_open(target, failure), failure);
+    struct connection *connection =
+        push_subscribe(target, ANNOUNCEMENT_CHANNEL,
+                       "; the ACL of this user must allow it: +subscribe, in a cluster +ssubscribe, and "
+                       "&sse:gateways",
+                       failure);
     bool ok = connection && collect(connection, out, failure);
     connection_close(connection);
     qsort(out->items, out->count, sizeof *out->items, by_id);

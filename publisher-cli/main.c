@@ -1,4 +1,5 @@
 // sse-publish: publishes events to the channels that gateways stream. docs/man/sse-publish.1 is its manual.
+#include "common/clock.h"
 #include "common/redis_url.h"
 #include "publisher-cli/channel.h"
 #include "publisher-cli/discovery.h"
@@ -15,6 +16,7 @@
 #include "publisher-cli/settings.h"
 #include "publisher-cli/subscribe.h"
 #include "publisher-cli/target.h"
+#include "publisher-cli/trace.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -41,6 +43,7 @@ struct run {
     struct publisher *publisher;
     struct input input;
     struct buf buffer;                   // of message_compose
+    struct trace trace;                  // with --trace
     uint64_t lines;                      // read so far, with --lines
     bool warned_of_text, warned_of_size; // once is enough
     enum exit_status refused;            // the exit status where sending fails
@@ -128,6 +131,17 @@ static enum exit_status fail_to_publish(const struct run *run)
     return run->refused;
 }
 
+// In a cluster where Pub/Sub is classic, each node knows its own subscribers alone: then the whole time is waited.
+static enum exit_status follow(struct run *run, const struct publisher_totals *totals)
+{
+    bool is_known = run->url.kind != REDIS_URL_CLUSTER || run->url.sharded;
+    uint64_t gateways = is_known ? totals->receivers_max : UINT64_MAX;
+    if (!trace_collect(&run->trace, gateways, run->settings->trace_timeout, &run->failure))
+        return fail_to_publish(run);
+    report_trace(run->settings, run->channel, totals, &run->trace);
+    return EXIT_PUBLISHED;
+}
+
 static enum exit_status publish_one(struct run *run)
 {
     const char *data = run->data;
@@ -140,9 +154,14 @@ static enum exit_status publish_one(struct run *run)
         if (result != INPUT_LINE)
             return fail_input(run, result);
     }
+    run->trace.sent_at_us = clock_unix_us();
+    uint64_t began_ns = clock_monotonic_ns();
     if (!send_data(run, (struct span){data, len}) || !publisher_flush(run->publisher, &run->failure))
         return fail_to_publish(run);
+    run->trace.publish_us = (clock_monotonic_ns() - began_ns) / 1000;
     totals = publisher_totals(run->publisher);
+    if (run->settings->trace)
+        return follow(run, &totals);
     report_one(run->settings, run->channel, &totals);
     return EXIT_DONE;
 }
@@ -178,8 +197,16 @@ static enum exit_status publish_lines(struct run *run)
 static enum exit_status publish(struct run *run)
 {
     const struct settings *settings = run->settings;
+    if (settings->trace && !trace_begin(&run->trace, &run->target, &run->failure))
+        return fail(EXIT_REFUSED, run->failure.text);
+    if (settings->trace) {
+        run->fields.traceparent = run->trace.parent;
+        run->fields.trace_to = run->trace.channel;
+    }
     const struct durable_settings durable = {
         .event = run->fields.event,
+        .traceparent = run->fields.traceparent,
+        .trace_to = run->fields.trace_to,
         .has_retry = run->fields.has_retry,
         .retry_ms = run->fields.retry_ms,
         .keep = settings->keep == OPTION_UNSET ? 0 : settings->keep,
@@ -315,6 +342,7 @@ static enum exit_status run_publish(const struct settings *settings, int argc, c
     input_init(&run.input, STDIN_FILENO, DATA_MAX);
     status = target_init(settings, &run.url, &run.target, &run.failure) ? publish(&run)
                                                                         : fail(EXIT_USAGE, run.failure.text);
+    trace_end(&run.trace);
     input_deinit(&run.input);
     buf_free(&run.buffer);
     redis_url_deinit(&run.url);

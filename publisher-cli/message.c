@@ -48,7 +48,7 @@ bool message_compose(const struct message_fields *fields, struct span data, stru
                      struct span *payload)
 {
     struct envelope e;
-    if (!fields->event && !fields->id && !fields->has_retry &&
+    if (!fields->event && !fields->id && !fields->has_retry && !fields->traceparent &&
         envelope_decode(data.bytes, data.len, &e) == ENVELOPE_NONE) {
         *payload = data;
         return true;
@@ -60,6 +60,10 @@ bool message_compose(const struct message_fields *fields, struct span data, stru
         .id_len = fields->id ? strlen(fields->id) : 0,
         .has_retry = fields->has_retry,
         .retry_ms = fields->retry_ms,
+        .traceparent = fields->traceparent,
+        .traceparent_len = fields->traceparent ? strlen(fields->traceparent) : 0,
+        .trace_to = fields->trace_to,
+        .trace_to_len = fields->trace_to ? strlen(fields->trace_to) : 0,
         .body = data.bytes,
         .body_len = data.len,
     };

@@ -15,7 +15,8 @@ struct span {
 };
 
 struct message_fields {
-    const char *event, *id; // NULL where not given
+    const char *event, *id;             // NULL where not given
+    const char *traceparent, *trace_to; // NULL: nobody follows the event
     bool has_retry;
     uint32_t retry_ms;
 };

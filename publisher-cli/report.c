@@ -187,3 +187,59 @@ void report_confirmed(const struct publisher_totals *totals)
         fprintf(stderr, ", and %" PRIu64 " after it", totals->messages - before);
     fprintf(stderr, "\n");
 }
+
+// Gateways of the same machine may be a few microseconds ahead; those of others by what their clocks differ.
+static long long read_after_us(const struct trace *trace, const struct trace_delivery *d)
+{
+    return (long long)(d->read_at_us - trace->sent_at_us);
+}
+
+static void trace_as_json(const char *channel, const struct publisher_totals *totals,
+                          const struct trace *trace, uint64_t streams)
+{
+    printf("{\"channel\":\"%s\",\"receivers\":%" PRIu64 ",\"trace_id\":\"%.*s\",\"publish_us\":%" PRIu64
+           ",\"gateways\":%zu,\"streams\":%" PRIu64 ",\"deliveries\":[",
+           channel, totals->receivers_max, (int)TRACE_ID_LEN, trace->parent + 3, trace->publish_us,
+           trace->gateways, streams);
+    for (size_t i = 0; i < trace->count; i++) {
+        const struct trace_delivery *d = &trace->deliveries[i];
+        printf("%s{\"gateway\":", i ? "," : "");
+        printf("\"%s\"", d->gateway);
+        printf(",\"worker\":%u,\"streams\":%" PRIu64 ",\"read_after_us\":%lld,\"duration_us\":%" PRIu64 "}",
+               d->worker, d->streams, read_after_us(trace, d), d->duration_us);
+    }
+    printf("]}\n");
+}
+
+void report_trace(const struct settings *settings, const char *channel, const struct publisher_totals *totals,
+                  const struct trace *trace)
+{
+    uint64_t streams = 0, receivers = totals->receivers_max;
+    int width = 7;
+    for (size_t i = 0; i < trace->count; i++) {
+        int len = (int)strlen(trace->deliveries[i].gateway);
+        streams += trace->deliveries[i].streams;
+        width = len > width ? len : width;
+    }
+    if (settings->json) {
+        trace_as_json(channel, totals, trace, streams);
+        return;
+    }
+    printf("published in %" PRIu64 " us to %" PRIu64 " gateway%s, trace %.*s\n", trace->publish_us, receivers,
+           plural(receivers), (int)TRACE_ID_LEN, trace->parent + 3);
+    if (trace->count > 0)
+        printf("%-*s  worker  streams  read after  read to last write\n", width, "gateway");
+    for (size_t i = 0; i < trace->count; i++) {
+        const struct trace_delivery *d = &trace->deliveries[i];
+        printf("%-*s  %6u  %7" PRIu64 "  %7lld us  %15" PRIu64 " us\n", width, d->gateway, d->worker,
+               d->streams, read_after_us(trace, d), d->duration_us);
+    }
+    printf("%zu gateway%s reported, %" PRIu64 " stream%s\n", trace->gateways, plural(trace->gateways),
+           streams, plural(streams));
+    if (trace->gateways < receivers)
+        fprintf(stderr,
+                "sse-publish: warning: %" PRIu64 " of %" PRIu64
+                " did not report within --trace-timeout: older "
+                "gateways, no right to publish at &sse:trace:*, or subscribers that are no gateways\n",
+                receivers - trace->gateways, receivers);
+}

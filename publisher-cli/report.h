@@ -5,6 +5,7 @@
 #include "publisher-cli/install.h"
 #include "publisher-cli/publish.h"
 #include "publisher-cli/settings.h"
+#include "publisher-cli/trace.h"
 
 void report_one(const struct settings *settings, const char *channel, const struct publisher_totals *totals);
 void report_lines(const struct settings *settings, const char *channel,
@@ -16,6 +17,10 @@ void report_install(const struct settings *settings, const char *server, enum in
 // `name` of a user or a token is refused until `until_s` (Unix time).
 void report_revocation(const struct settings *settings, const char *name, uint64_t until_s,
                        uint64_t receivers);
+
+// Where the event of `trace` went, and how long that took.
+void report_trace(const struct settings *settings, const char *channel, const struct publisher_totals *totals,
+                  const struct trace *trace);
 
 // A table of the gateways, or one JSON object.
 void report_gateways(const struct settings *settings, const struct gateways *gateways);

@@ -31,6 +31,19 @@ static const struct option_spec specs[] = {
      AT(retry),
      .max = UINT32_MAX,
      .help = "Tell clients to wait so many milliseconds before they reconnect"},
+    {.name = "trace",
+     .type = OPTION_FLAG,
+     .properties = OPTION_COMMAND_LINE,
+     AT(trace),
+     .help =
+         "Follow the event: print which gateways delivered it, to how many streams, and how long that took"},
+    {.name = "trace-timeout",
+     .type = OPTION_DURATION,
+     AT(trace_timeout),
+     .default_text = "2s",
+     .min = 1,
+     .max = 60000,
+     .help = "How long to wait for the gateways' reports"},
     {.name = "durable",
      .group = "Durable events",
      .type = OPTION_FLAG,
@@ -250,7 +263,7 @@ enum use settings_use(const char *word)
 // True where an option says how to publish.
 static bool publishes(const struct settings *settings)
 {
-    return settings->durable || settings->lines || settings->event || settings->id ||
+    return settings->durable || settings->lines || settings->trace || settings->event || settings->id ||
            settings->retry != OPTION_UNSET || settings->keep != OPTION_UNSET ||
            settings->keep_for != OPTION_UNSET;
 }
@@ -283,6 +296,8 @@ static const char *publish_problem(const struct settings *settings, int argc)
         return "CHANNEL is missing; write sse-publish CHANNEL [DATA], or see --help";
     if (argc > 2)
         return "more than CHANNEL and DATA; put quotes around DATA that has blanks";
+    if (settings->trace && settings->lines)
+        return "--trace follows one event; leave --lines out";
     if (settings->durable && settings->id)
         return "--id: a durable event gets its id in Redis; leave --id out";
     if (!settings->durable && (settings->keep != OPTION_UNSET || settings->keep_for != OPTION_UNSET))

@@ -15,10 +15,10 @@ struct settings {
     struct redis_options redis; // its URL is NULL where none was given
     char *event, *id, *revoke_subject, *revoke_token, *after;
     char *url, *token_file, *ticket, *last_event_id, *cacert, *channel, *origin;
-    uint64_t max_message, timeout, idle;
+    uint64_t max_message, timeout, idle, trace_timeout;
     uint64_t retry, keep, keep_for;    // may be OPTION_UNSET
     uint64_t revoke_for, until, count; // likewise
-    bool durable, install, lines, json, help, version;
+    bool trace, durable, install, lines, json, help, version;
 };
 
 extern const struct option_table settings_table;

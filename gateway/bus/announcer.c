@@ -21,7 +21,7 @@ static void wait(struct announcer *a, uint32_t ms)
 static bool say(struct announcer *a, bool is_leaving, uint32_t *next_ms)
 {
     char *text = a->tier->announce(a->tier->ctx, is_leaving, next_ms);
-    bool ok = text && cluster_publish(a->cluster, ANNOUNCEMENT_CHANNEL, text);
+    bool ok = text && cluster_publish(a->cluster, PUBLISH_ANNOUNCEMENT, ANNOUNCEMENT_CHANNEL, text);
     if (ok)
         counter_add(a->env->counters, COUNTER_ANNOUNCED, 1);
     free(text);
@@ -83,8 +83,7 @@ bool announcer_start(struct announcer *a, const struct bus_tier *tier, struct bu
     *a = (struct announcer){.tier = tier, .env = env, .cluster = cluster, .random = jitter_seed()};
     if (!tier->announce)
         return true;
-    env->on_published = on_published;
-    env->published_ctx = a;
+    env->published[PUBLISH_ANNOUNCEMENT] = (struct published_hook){.on_published = on_published, .ctx = a};
     ev_init(&a->timer, on_timer);
     a->timer.data = a;
     wait(a, jitter_ms(&a->random, FIRST_MS));

@@ -11,6 +11,7 @@
 #include "gateway/bus/bus_env.h"
 #include "gateway/bus/cluster.h"
 #include "gateway/bus/revocation.h"
+#include "gateway/bus/trace_reports.h"
 
 #define TICK_S 1.0
 #define LAG_TICK_MS 250u
@@ -27,6 +28,7 @@ struct bus {
     struct cluster *cluster;
     struct revocation revocation;
     struct announcer announcer;
+    struct trace_reports trace_reports;
     struct counters counters;
     struct channel_mails waiting; // mails that wait for memory, in the order of posting
     ev_prepare end_of_turn;
@@ -144,6 +146,10 @@ static void on_mail(void *ctx, const struct mail *mail, bool more)
     case MAIL_HISTORY:
         on_channel_mail(b, mail);
         break;
+    case MAIL_TRACED:
+        trace_reports_send(&b->trace_reports, mail);
+        free(mail->channel);
+        break;
     case MAIL_ASK:
         cluster_ask(b->cluster, mail->from, mail->question);
         break;
@@ -179,6 +185,9 @@ static bool bus_open_redis(struct bus *b)
                               .revocations = s->revocations};
     b->revocation = (struct revocation){.env = &b->env, .lease_owner = s->lease_owner};
     b->cluster = cluster_create(&b->env);
+    b->trace_reports =
+        (struct trace_reports){.env = &b->env, .cluster = b->cluster, .gateway_id = s->gateway_id};
+    trace_reports_start(&b->trace_reports);
     b->revocation.scan = (struct revocation_scan){.env = &b->env, .cluster = b->cluster};
     return b->cluster && announcer_start(&b->announcer, &s->tier, &b->env, b->cluster) &&
            (!s->revokes ||

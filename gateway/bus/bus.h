@@ -25,6 +25,7 @@ struct bus_settings {
     const struct redis_url *redis; // borrowed, of any kind
     bool sharded;                  // sharded Pub/Sub
     const char *client_name;       // borrowed
+    const char *gateway_id;        // borrowed: for reports of traced events
     size_t max_message;            // bytes
     struct payload_policy payload; // borrowed rules
     const char *const *durable;    // borrowed: patterns of channels that may have a history

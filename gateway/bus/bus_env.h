@@ -11,9 +11,16 @@
 #include "gateway/bus/channels.h"
 #include "gateway/bus/delivery.h"
 #include "gateway/fanout/counters.h"
+#include "gateway/redis/canary.h"
 
 struct cluster;
 struct node;
+
+// What cluster_publish sent was taken by Redis (`error` is NULL), or refused. NULL: it does not matter.
+struct published_hook {
+    void (*on_published)(void *ctx, const char *error);
+    void *ctx;
+};
 
 struct bus_env {
     struct ev_loop *loop;
@@ -29,9 +36,7 @@ struct bus_env {
     bool asks;                       // workers may ask questions (questions.h)
     struct revocations *revocations; // NULL: revocations are not loaded
 
-    // What cluster_publish sent was taken by Redis (`error` is NULL), or refused. NULL: it does not matter.
-    void (*on_published)(void *ctx, const char *error);
-    void *published_ctx;
+    struct published_hook published[PUBLISH_PURPOSES];
 
     // Of a cluster; NULL where there is one server.
     struct cluster *cluster;

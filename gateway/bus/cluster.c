@@ -393,10 +393,10 @@ static struct node *publisher_of(const struct cluster *cl, const char *channel)
     return subscriber_of(cl, slot_of(cl, channel_ref(channel, strlen(channel))));
 }
 
-bool cluster_publish(struct cluster *cl, const char *channel, const char *text)
+bool cluster_publish(struct cluster *cl, enum publish_purpose purpose, const char *channel, const char *text)
 {
     const struct node *n = publisher_of(cl, channel);
-    return n && canary_publish(n->canary, channel, text);
+    return n && canary_publish(n->canary, purpose, channel, text);
 }
 
 void cluster_publish_now(struct cluster *cl, const char *channel)

@@ -265,6 +265,20 @@ void delivery_lost(struct delivery *d, enum counter reason, struct bus_channel *
     delivery_gap(d, c);
 }
 
+static void begin_trace(struct delivery *d, const struct bus_channel *c, struct frame *f)
+{
+    struct frame_trace *t = f->trace;
+    t->workers = (uint16_t)__builtin_popcountll(c->workers);
+    t->read_at_us = clock_unix_us() - (int64_t)((clock_monotonic_ns() - f->read_at_ns) / 1000);
+    if (!t->is_odd)
+        return;
+    counter_add(d->counters, COUNTER_TRACES_INVALID, 1);
+    log_warn("delivery",
+             "the traceparent or trace-to of an event on channel %.*s is ignored: it is not as "
+             "docs/protocol.md says",
+             (int)c->entry.len, c->name);
+}
+
 void delivery_message(struct delivery *d, struct bus_channel *c, const char *payload, size_t len,
                       uint64_t read_at_ns)
 {
@@ -274,6 +288,8 @@ void delivery_message(struct delivery *d, struct bus_channel *c, const char *pay
         counter_add(d->counters, reason, 1);
     if (f) {
         f->read_at_ns = read_at_ns;
+        if (f->trace)
+            begin_trace(d, c, f);
         for (uint64_t rest = c->workers; rest != 0; rest &= rest - 1)
             deliver_to(d, first_worker(rest), c, f);
         frame_release(f);

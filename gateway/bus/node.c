@@ -239,11 +239,12 @@ static struct redis_pubsub *open_pubsub(struct node *n)
     return redis_pubsub_create(env->loop, &settings);
 }
 
-static void on_published(void *ctx, const char *error)
+static void on_published(void *ctx, enum publish_purpose purpose, const char *error)
 {
     const struct node *n = ctx;
-    if (n->env->on_published)
-        n->env->on_published(n->env->published_ctx, error);
+    const struct published_hook *hook = &n->env->published[purpose];
+    if (hook->on_published)
+        hook->on_published(hook->ctx, error);
 }
 
 static struct canary *open_canary(struct node *n, uint16_t slot)

@@ -2,7 +2,7 @@
 // of the turn works off. One thread. client_loop.h owns it and drives it; the order of the modules between
 // the two is
 //
-//      client_context < lease < conn, conn_tls, handshake_queue < answer, slow_client, conn_proxy, walk < stream
+//      client_context < lease < conn, conn_account, conn_tls, handshake_queue < answer, slow_client, conn_proxy, walk < stream
 //          < end_some, admission, admission_asks, revocation, lease_renewal < ticket_request, request < conn_read,
 //          client_drain < client_loop
 //
@@ -97,6 +97,7 @@ struct client_context {
     size_t streams;              // connections in state STREAM
     struct id_shuffle ending;    // of `conns`, for streams that are ended in random order
     bool draining;
+    bool accounts;     // of the settings
     bool coalesce;     // more frames follow in this turn: collect them, and write once
     uint64_t now_ms;   // of this turn: precise enough for heartbeats, and no clock call per write
     uint64_t random;   // state for jitter
@@ -104,7 +105,6 @@ struct client_context {
     struct handshake_queue handshakes;
     struct tls_crypt *crypt;       // made with the first encrypted connection
     size_t tls_bytes;              // memory of encrypted connections
-    uint64_t proxy_log_after_ms;   // when the log may be told of another bad PROXY header
     unsigned writes;               // since read_redis was called
     void (*read_redis)(void *ctx); // NULL: another thread reads. Posts mails and calls nothing of this loop's
     void *read_redis_ctx;

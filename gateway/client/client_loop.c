@@ -12,6 +12,7 @@
 #include "gateway/client/admission_asks.h"
 #include "gateway/client/answer.h"
 #include "gateway/client/conn.h"
+#include "gateway/client/conn_account.h"
 #include "gateway/client/conn_proxy.h"
 #include "gateway/client/conn_read.h"
 #include "gateway/client/conn_tls.h"
@@ -106,8 +107,8 @@ static void on_deadline(struct wheel_entry *e, void *ctx)
 
 static size_t client_bytes(const struct client_context *cx)
 {
-    return cx->conns.count * (memory_block(sizeof(struct conn)) + EV_BYTES_PER_FD) + cx->tls_bytes +
-           id_table_bytes(&cx->conns) +
+    return cx->conns.count * (memory_block(conn_block_size(cx->settings, false)) + EV_BYTES_PER_FD) +
+           cx->tls_bytes + id_table_bytes(&cx->conns) +
            (cx->outqs.lent + cx->outqs.free_count) * memory_block(sizeof(struct outq)) +
            (cx->hub ? hub_bytes(cx->hub) : 0);
 }
@@ -200,6 +201,15 @@ static void on_frame(void *ctx, struct subscriber *s, struct frame *f)
     stream_deliver(conn_of_subscriber(s), f);
 }
 
+// In the place of on_frame where connections have accounts: elsewhere a delivery does not even ask.
+static void on_frame_counted(void *ctx, struct subscriber *s, struct frame *f)
+{
+    struct conn *c = conn_of_subscriber(s);
+    if (c->state == CONN_STREAM)
+        conn_account(c)->events++;
+    on_frame(ctx, s, f);
+}
+
 static void on_ready(void *ctx, struct subscriber *s)
 {
     (void)ctx;
@@ -234,6 +244,7 @@ bool client_loop_init(struct client_loop *l, const struct client_loop_setup *set
     *cx = (struct client_context){.index = setup->index,
                                   .loop = setup->loop,
                                   .settings = setup->settings,
+                                  .accounts = setup->settings->accounts,
                                   .hooks = *setup->hooks,
                                   .counters = setup->counters,
                                   .limits = setup->limits};
@@ -273,7 +284,7 @@ bool client_loop_enable_streams(struct client_loop *l, const struct hub_events *
     struct client_context *cx = &l->context;
     struct hub_events events = {.on_interest = bus->on_interest,
                                 .on_history = bus->on_history,
-                                .on_frame = on_frame,
+                                .on_frame = cx->accounts ? on_frame_counted : on_frame,
                                 .on_ready = on_ready,
                                 .readiness = on_readiness,
                                 .on_no_memory = on_no_memory,
@@ -337,7 +348,7 @@ void client_loop_add(struct client_loop *l, int fd, const struct listen_attribut
 {
     struct client_context *cx = &l->context;
     counter_add(cx->counters, COUNTER_SOCKETS_ACCEPTED, 1);
-    struct conn *c = calloc(1, from->tls ? sizeof(struct conn_tls) : sizeof *c);
+    struct conn *c = calloc(1, conn_block_size(cx->settings, from->tls));
     if (c && peer && (c->peer = calloc(1, sizeof *c->peer)))
         c->peer->socket = *peer;
     uint64_t serial = c && (!peer || c->peer) ? id_table_add(&cx->conns, c) : 0;
@@ -357,6 +368,8 @@ void client_loop_add(struct client_loop *l, int fd, const struct listen_attribut
     c->state = peer && cx->settings->proxy_protocol != PROXY_OFF ? CONN_PROXY : conn_after_proxy(c);
     c->deadline.owner = (uint32_t)cx->now_ms;
     c->reason = CLOSE_HEAD_TIMEOUT;
+    if (cx->accounts)
+        conn_account(c)->accepted_ms = clock_monotonic_ms();
     conn_enter_streamless(c);
     make_room(cx, c);
     counter_add(cx->counters, COUNTER_SOCKETS_OPEN, 1);
@@ -369,12 +382,13 @@ void client_loop_add(struct client_loop *l, int fd, const struct listen_attribut
         conn_read(c);
 }
 
-void client_loop_deliver(struct client_loop *l, struct frame *f, bool more)
+size_t client_loop_deliver(struct client_loop *l, struct frame *f, bool more)
 {
     if (more)
         l->context.coalesce = true;
-    hub_deliver(l->context.hub, f);
+    size_t streams = hub_deliver(l->context.hub, f);
     frame_release(f);
+    return streams;
 }
 
 void client_loop_flush(struct client_loop *l)

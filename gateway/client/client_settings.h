@@ -36,6 +36,8 @@ struct client_settings {
     bool durable_named;                  // --durable says which channels have a history, if only later
     bool drop_oldest;                    // --slow-client
     bool refuse_with_status;
+    bool accounts;                     // each connection has a conn_account
+    bool access_log;                   // a line for each stream that ended; needs `accounts`
     struct tls_server *tls;            // of listeners that have it; NULL where none has
     uint32_t head_timeout_ms;          // for a whole request head, from the accept or the first byte of it on
     uint32_t keep_alive_ms;            // for the next request's first byte
@@ -66,5 +68,5 @@ static inline bool client_settings_need_users(const struct client_settings *s)
 static inline bool client_settings_need_peers(const struct client_settings *s)
 {
     return s->address_cap.max > 0 || s->connect_rate || s->trusted.count > 0 ||
-           s->proxy_protocol != PROXY_OFF;
+           s->proxy_protocol != PROXY_OFF || s->accounts;
 }

@@ -2,14 +2,13 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/clock.h"
-#include "common/log.h"
 #include "gateway/auth/principal.h"
+#include "gateway/client/conn_account.h"
 #include "gateway/client/conn_tls.h"
 #include "gateway/client/handshake_queue.h"
 #include "gateway/client/lease.h"
@@ -130,6 +129,8 @@ void conn_touch(struct conn *c)
 void conn_leave_streamless(struct conn *c)
 {
     streamless_remove(c);
+    if (c->peer && conn_context(c)->accounts)
+        conn_account(c)->client = c->peer->client;
     free(c->peer);
     c->subscriber = (struct subscriber){0};
     c->joined = true;
@@ -194,10 +195,15 @@ void conn_set_state(struct conn *c, enum conn_state next)
         free(c->admission);
     else if (c->state == CONN_WAITING)
         free(c->origin);
-    if (c->state == CONN_STREAM)
+    if (c->state == CONN_STREAM) {
         cx->streams--;
-    else if (next == CONN_STREAM)
+        if (cx->accounts)
+            conn_account(c)->ended_ms = clock_monotonic_ms();
+    } else if (next == CONN_STREAM) {
         cx->streams++;
+        if (cx->accounts)
+            conn_account(c)->opened_ms = clock_monotonic_ms();
+    }
     count_waiting(cx, c->state, -1);
     count_waiting(cx, next, 1);
     c->give_up_ms = 0; // whatever of the union was used
@@ -233,6 +239,7 @@ void conn_destroy(struct conn *c)
 {
     struct client_context *cx = conn_context(c);
     assert(c->state == CONN_CLOSED && !c->dirty && !c->queue && !wheel_is_set(&c->deadline));
+    conn_log_end(c);
     if (c->joined) {
         hub_leave(cx->hub, &c->subscriber);
     } else {
@@ -243,8 +250,6 @@ void conn_destroy(struct conn *c)
         limits_leave(cx->limits);
     if (c->is_stream)
         counter_add(cx->counters, COUNTER_STREAMS_OPEN, -1);
-    log_debug("client", "connection %u.%" PRIu64 " ended: %s", cx->index, (uint64_t)c->serial,
-              close_reason_name(c->reason));
     conn_count_end(cx, (enum close_reason)c->reason);
     counter_add(cx->counters, COUNTER_SOCKETS_OPEN, -1);
     (void)close(c->io.fd); // on Linux the descriptor is gone even where close reports an error
@@ -346,6 +351,8 @@ static size_t conn_write(struct conn *c, struct iovec *iov, int count)
     if (n >= 0) {
         counter_add(cx->counters, COUNTER_BYTES_SENT, n);
         c->deadline.owner = (uint32_t)cx->now_ms;
+        if (cx->accounts)
+            conn_account(c)->bytes += (uint64_t)n;
         if (c->state == CONN_FINISHING && c->give_up_ms > cx->now_ms + FINISH_TIMEOUT_MS)
             conn_set_deadline(c, FINISH_TIMEOUT_MS);
         if (tls && conn_tls_waiting(c) > 0)

@@ -7,19 +7,15 @@
 #include <sys/socket.h>
 
 #include "common/log.h"
+#include "gateway/client/conn_account.h"
 #include "gateway/client/proxy_protocol.h"
-
-#define LOG_EVERY_MS 10000u // a client that is no proxy must not fill the log
 
 static void refuse(struct conn *c, const char *why)
 {
-    struct client_context *cx = conn_context(c);
-    char from[PEER_ADDRESS_TEXT];
-    if (cx->now_ms >= cx->proxy_log_after_ms) {
-        cx->proxy_log_after_ms = cx->now_ms + LOG_EVERY_MS;
-        peer_address_print(&c->peer->socket, from);
-        log_warn("proxy", "a connection from %s %s", from, why);
-    }
+    char from[PEER_ADDRESS_TEXT], id[CONN_ID_TEXT];
+    peer_address_print(&c->peer->socket, from);
+    conn_id_print(c, id);
+    log_warn("proxy", "connection %s from %s %s", id, from, why);
     conn_close(c, CLOSE_PROXY_HEADER);
 }
 

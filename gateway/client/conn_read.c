@@ -6,6 +6,7 @@
 
 #include "common/log.h"
 #include "gateway/client/answer.h"
+#include "gateway/client/conn_account.h"
 #include "gateway/client/conn_tls.h"
 #include "gateway/client/handshake_queue.h"
 #include "gateway/client/conn_proxy.h"
@@ -61,14 +62,22 @@ static void ignore_bytes(struct conn *c, size_t n)
         conn_close(c, CLOSE_NOISY);
 }
 
+static void log_plain_port(const struct conn *c)
+{
+    char id[CONN_ID_TEXT];
+    conn_id_print(c, id);
+    log_warn("listener",
+             "the client of connection %s speaks TLS to a port without TLS: it should use http://, or the "
+             "gateway --tls-cert and --tls-key",
+             id);
+}
+
 // The first bytes of a head.
 static void begin_head(struct conn *c, char *bytes, size_t len)
 {
     struct http_scan scan = {0};
     if (bytes[0] == TLS_HANDSHAKE_BYTE && !c->is_tls) // which is no request: 400
-        log_warn("listener",
-                 "a client speaks TLS to a port without TLS: it should use http://, or the gateway "
-                 "--tls-cert and --tls-key");
+        log_plain_port(c);
     // From here on runs the deadline for the whole head: further bytes do not extend it.
     start_head_deadline(c);
     size_t used = take_requests(c, bytes, &len, &scan);

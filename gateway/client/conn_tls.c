@@ -8,6 +8,7 @@
 #include "common/clock.h"
 #include "common/container_of.h"
 #include "common/log.h"
+#include "gateway/client/conn_account.h"
 
 static struct conn_tls *conn_tls_of(const struct conn *c)
 {
@@ -58,8 +59,10 @@ static void handshake_done(struct conn *c)
 static void handshake_failed(struct conn *c)
 {
     const struct tls_stream *t = conn_tls_of(c)->stream;
+    char id[CONN_ID_TEXT];
     count_failure(c, tls_stream_failure(t));
-    log_debug("tls", "a handshake failed: %s", tls_stream_error(t));
+    conn_id_print(c, id);
+    log_debug("tls", "the handshake of connection %s failed: %s", id, tls_stream_error(t));
     conn_close(c, CLOSE_HANDSHAKE_FAILED);
 }
 

@@ -12,6 +12,7 @@
 #include "common/jitter.h"
 #include "gateway/auth/principal.h"
 #include "gateway/client/answer.h"
+#include "gateway/client/conn_account.h"
 #include "gateway/client/slow_client.h"
 #include "gateway/fanout/cursor.h"
 
@@ -65,6 +66,8 @@ bool stream_join(struct conn *c, const struct http_request *req, const struct st
     conn_leave_streamless(c);
     c->origin = origin;
     c->control = want->control;
+    if (conn_context(c)->accounts)
+        conn_account(c)->resumed = want->last_event_id[0] && strcmp(want->last_event_id, "earliest") != 0;
     c->body_only = req->http_1_0;
     if (!join_hub(c, want))
         return false;

@@ -12,6 +12,7 @@
 #include "gateway/client/admission.h"
 #include "gateway/client/answer.h"
 #include "gateway/client/auth.h"
+#include "gateway/client/conn_account.h"
 #include "gateway/client/http_target.h"
 
 enum admission_verdict admission_ticket(struct admission *a)
@@ -89,7 +90,10 @@ static void answer_unsigned(struct conn *c, const struct http_request *req, int 
         return;
     }
     counter_add(conn_context(c)->counters, COUNTER_TICKETS_FAILED, 1);
-    log_error("auth", "cannot sign a ticket: %s; its client is told to try again", strerror(failure));
+    char id[CONN_ID_TEXT];
+    conn_id_print(c, id);
+    log_error("auth", "cannot sign a ticket for connection %s: %s; its client is told to try again", id,
+              strerror(failure));
     answer_later(c, req, 503, BUSY);
 }
 

@@ -99,6 +99,8 @@ void frame_release(struct frame *f)
     // Release, then acquire by the last one: what other threads read of the frame is over before it is freed.
     while (f && atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) == 1) {
         struct frame *rest = f->rest;
+        if (f->trace)
+            free(f->trace);
         free(f);
         f = rest;
     }

@@ -19,8 +19,19 @@
 #include <sys/uio.h>
 
 #include "common/channel_ref.h"
+#include "common/trace.h"
 #include "gateway/fanout/event_id.h"
 #include "gateway/fanout/sse.h"
+
+// What follows an event that is traced. Written before the frame is shared.
+struct frame_trace {
+    char id[TRACE_ID_LEN + 1];         // of the trace; "": none
+    bool is_logged;                    // the trace is sampled: each worker logs the delivery
+    char reply[TRACE_CHANNEL_LEN + 1]; // where each worker reports it; "": nowhere
+    bool is_odd;                       // a field was not good, and is ignored
+    uint16_t workers;                  // that deliver the event
+    int64_t read_at_us;                // Unix time: when its message was read from Redis
+};
 
 struct frame {
     _Atomic uint32_t refs;
@@ -39,7 +50,8 @@ struct frame {
     uint64_t
         read_at_ns; // monotonic: when its message was read from Redis; 0: it is no message that was just read
     char *channel;  // inside this allocation, after `wire`
-    struct frame *rest; // or NULL
+    struct frame *rest;        // or NULL
+    struct frame_trace *trace; // owned; NULL: nobody follows the event
     char wire[];
 };
 

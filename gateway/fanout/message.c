@@ -120,6 +120,23 @@ struct frame *message_durable_frame(struct channel_ref channel, const struct eve
     return f;
 }
 
+// A trace that cannot be kept for want of memory is lost, and the event is not.
+static struct frame_trace *trace_of(const struct envelope *e)
+{
+    if (!e->traceparent && !e->trace_to)
+        return NULL;
+    struct frame_trace *t = calloc(1, sizeof *t);
+    if (!t)
+        return NULL;
+    if (e->traceparent && !trace_parent_parse(e->traceparent, e->traceparent_len, t->id, &t->is_logged))
+        t->is_odd = true;
+    if (e->trace_to && trace_channel_valid(e->trace_to, e->trace_to_len))
+        memcpy(t->reply, e->trace_to, e->trace_to_len);
+    else if (e->trace_to)
+        t->is_odd = true;
+    return t;
+}
+
 struct frame *message_frame(const struct payload_policy *policy, struct channel_ref channel,
                             const char *payload, size_t len, enum counter *dropped)
 {
@@ -137,7 +154,9 @@ struct frame *message_frame(const struct payload_policy *policy, struct channel_
         *dropped = COUNTER_DROPPED_ENVELOPE;
         return NULL;
     }
-    if (!f)
+    if (f)
+        f->trace = trace_of(&e);
+    else
         *dropped = COUNTER_DROPPED_MEMORY;
     return f;
 }

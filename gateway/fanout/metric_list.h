@@ -81,6 +81,12 @@
         "A worker is too far behind: too few cores, or a burst beyond `--backlog-limit`")                    \
     ROW(DROPPED_MEMORY, "out_of_memory", "No memory")                                                        \
     ROW(DROPPED_UNWANTED, "no_subscriber", "The channel has no stream any more; harmless")                   \
+    FAMILY("sse_gateway_traces_dropped_total", COUNTER, "", "reason",                                        \
+           "Deliveries of traced events that were neither logged nor reported")                              \
+    ROW(TRACES_INVALID, "invalid",                                                                           \
+        "`traceparent` or `trace-to` is not what it must be; the event is "                                  \
+        "delivered")                                                                                         \
+    ROW(TRACES_MANY, "limit", "More than are logged or reported in a second")                                \
     SUM(IDS_DROPPED, "sse_gateway_ids_dropped_total", COUNTER, "",                                           \
         "Events delivered without the id of the publisher, which could not come back as `Last-Event-ID`")    \
     SUM(DELIVERIES, "sse_gateway_deliveries_total", COUNTER, "",                                             \

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "common/log.h"
 #include "gateway/client/connect_rate.h"
 #include "gateway/fanout/revocations.h"
 
@@ -47,6 +48,8 @@ static struct client_settings settings_of(struct client_shared *s, const struct 
         .proxy_protocol = (enum proxy_version)c->proxy_protocol,
         .trusted = c->trusted,
         .vouched = {.channels = c->channels_header, .subject = c->subject_header},
+        .accounts = c->access_log || c->log_level == LOG_LEVEL_DEBUG,
+        .access_log = c->access_log,
         .refuse_with_status = c->refusal == REFUSAL_STATUS,
         .tls = c->tls,
         .head_timeout_ms = HEAD_TIMEOUT_MS,

@@ -484,6 +484,11 @@ static const struct option_spec specs[] = {
      .max = 1 << 30,
      .help = "Bytes of log lines that may wait for the reader of standard error; more are dropped and "
              "counted, and nothing else waits"},
+    {.name = "access-log",
+     .type = OPTION_FLAG,
+     AT(access_log),
+     .help =
+         "One line at level info for each stream that ended: who, which channels, how long, how much, why"},
 };
 
 static const struct option_table table = {

@@ -34,8 +34,8 @@ struct canary {
     unsigned missed;  // in a row
     unsigned unheard; // of these, how many Redis took: the others are not the subscriber's fault
     // Commands on this connection that were sent, and answered; among them the newest canary, and what was published
-    // last by canary_publish.
-    uint64_t sent, answered, canary_command, other_command;
+    // last by canary_publish for each purpose.
+    uint64_t sent, answered, canary_command, other_command[PUBLISH_PURPOSES];
     uint64_t heard_before; // messages that the subscriber had received when the newest was sent
     bool listening;        // the subscriber has the channel
     bool awaited;          // sent and not back yet
@@ -53,9 +53,9 @@ static bool publish(struct canary *c, const char *channel, const char *text, uin
     return true;
 }
 
-bool canary_publish(struct canary *c, const char *channel, const char *text)
+bool canary_publish(struct canary *c, enum publish_purpose purpose, const char *channel, const char *text)
 {
-    return publish(c, channel, text, &c->other_command);
+    return publish(c, channel, text, &c->other_command[purpose]);
 }
 
 void canary_flush(struct canary *c)
@@ -139,8 +139,10 @@ static bool on_reply(void *ctx, void *reply)
         counter_add(c->settings.counters, COUNTER_REDIS_ERRORS, 1);
     if (command == c->canary_command)
         on_canary_reply(c, r);
-    else if (command == c->other_command && c->settings.on_published)
-        c->settings.on_published(c->settings.ctx, r->type == REDIS_REPLY_ERROR ? r->str : NULL);
+    for (int i = 0; i < PUBLISH_PURPOSES; i++)
+        if (command == c->other_command[i] && c->settings.on_published)
+            c->settings.on_published(c->settings.ctx, (enum publish_purpose)i,
+                                     r->type == REDIS_REPLY_ERROR ? r->str : NULL);
     freeReplyObject(r);
     return true;
 }
@@ -149,7 +151,8 @@ static void on_down(void *ctx)
 {
     struct canary *c = ctx;
     c->taken = false;
-    c->sent = c->answered = c->canary_command = c->other_command = 0;
+    c->sent = c->answered = c->canary_command = 0;
+    memset(c->other_command, 0, sizeof c->other_command);
 }
 
 // Not guessable, and not the gateway's id: two gateways may have been given the same.

@@ -14,6 +14,9 @@
 struct canary;
 struct redis_conn;
 
+// What else is published over the connection of a canary.
+enum publish_purpose { PUBLISH_ANNOUNCEMENT, PUBLISH_TRACE_REPORT, PUBLISH_PURPOSES };
+
 struct canary_settings {
     const struct redis_url *url; // borrowed
     const char *client_name;     // borrowed
@@ -24,8 +27,8 @@ struct canary_settings {
     // other messages meanwhile.
     void (*on_deaf)(void *ctx);
     const uint64_t *heard; // borrowed: messages that the subscriber has received so far, of any channel
-    // What canary_publish sent was taken (`error` is NULL), or refused by Redis. May be NULL.
-    void (*on_published)(void *ctx, const char *error);
+    // What canary_publish sent last for that purpose was taken (`error` is NULL), or refused by Redis. May be NULL.
+    void (*on_published)(void *ctx, enum publish_purpose purpose, const char *error);
     void *ctx;
 };
 
@@ -49,7 +52,7 @@ void canary_unheard(void *canary);
 
 // Publishes `text` over the canary's connection, once: nothing of it is tried again. False where the connection is not
 // up, or memory has run out.
-bool canary_publish(struct canary *c, const char *channel, const char *text);
+bool canary_publish(struct canary *c, enum publish_purpose purpose, const char *channel, const char *text);
 
 // Writes now what was published, as far as the socket takes it.
 void canary_flush(struct canary *c);

@@ -15,6 +15,14 @@
 #include "gateway/fanout/history_page.h"
 #include "gateway/fanout/question.h"
 
+// How a worker delivered a traced event.
+struct trace_report {
+    uint64_t streams;   // that it was handed to
+    uint64_t took_us;   // from the read of its message from Redis to the last write
+    int64_t read_at_us; // Unix time of that read
+    uint16_t workers;   // that deliver the event, and report
+};
+
 // The channel that a mail is about, with the values that its kind of mail carries. Owned by the mail, then by
 // the receiver, which frees it.
 struct channel_mail {
@@ -26,6 +34,7 @@ struct channel_mail {
         uint64_t subscribe_seq;     // MAIL_WANTED
         struct history_tail tail;   // MAIL_CONFIRMED
         struct history_query query; // MAIL_HISTORY
+        struct trace_report traced; // MAIL_TRACED
     };
     size_t len;
     char name[];
@@ -60,6 +69,7 @@ void page_mail_free(struct page_mail *page);
     X(WANTED, CHANNEL)   /* the channel's first stream on worker `from` */                                   \
     X(UNWANTED, CHANNEL) /* its last stream left */                                                          \
     X(HISTORY, CHANNEL)  /* a page of the channel's history is wanted */                                     \
+    X(TRACED, CHANNEL)   /* a traced event was delivered; the channel is that for reports */                 \
     X(ASK, QUESTION)     /* a question to Redis; ANSWER follows */                                           \
     /* main -> any */                                                                                        \
     X(DRAIN, NOTHING)                                                                                        \

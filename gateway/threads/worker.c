@@ -10,6 +10,7 @@
 #include "gateway/client/listener.h"
 #include "gateway/fanout/delivery_times.h"
 #include "gateway/fanout/gap.h"
+#include "gateway/threads/tracing.h"
 
 #define ALIVE_EVERY_S 1.0
 
@@ -19,6 +20,7 @@ struct worker {
     struct client_loop clients;
     struct counters counters;
     struct delivery_times times; // of the batch of mails that is being handed over
+    struct tracing tracing;      // likewise
     struct mailbox *inbox;
     struct mailbox *bus_inbox; // `inbox`, or a local box where the bus shares the loop
     struct mailbox *bus, *main;
@@ -82,7 +84,10 @@ static void worker_deliver(struct worker *w, struct frame *f, bool more)
         (void)on_interest(w, frame_channel(f), 0);
     if (f->read_at_ns)
         delivery_times_note(&w->times, f->read_at_ns);
-    client_loop_deliver(&w->clients, f, more);
+    struct frame *traced = f->trace ? frame_retain(f) : NULL;
+    size_t streams = client_loop_deliver(&w->clients, f, more);
+    if (traced)
+        tracing_note(&w->tracing, &w->counters, traced, streams);
 }
 
 static void worker_lost(struct worker *w, const struct channel_mail *m, bool is_confirmed_soon)
@@ -95,7 +100,7 @@ static void worker_lost(struct worker *w, const struct channel_mail *m, bool is_
         return;
     }
     counter_add(&w->counters, COUNTER_GAPS, 1);
-    client_loop_deliver(&w->clients, f, true);
+    (void)client_loop_deliver(&w->clients, f, true); // a gap is not traced
 }
 
 // Connections that the kernel has let in already are accepted, and refused with a clean answer.
@@ -180,6 +185,8 @@ static void on_batch_end(void *ctx, uint64_t begun_ns)
     client_loop_flush(&w->clients);
     if (w->times.count > 0)
         delivery_times_observe(&w->times, &w->counters, begun_ns, clock_monotonic_ns());
+    if (w->tracing.count > 0)
+        tracing_tell(&w->tracing, &w->counters, w->bus, w->settings.index, clock_monotonic_ns());
 }
 
 static void on_alive(struct ev_loop *loop, ev_timer *timer, int events)

@@ -180,7 +180,7 @@ test('neither a ticket nor its nonce stands in a log', async (t) => {
     const path = pathOf('user:ann', ticket);
     assert.equal(await statusOf(scope, gateway, path), 200);
     assert.equal((await gateway.get(path)).status, 401);
-    await gateway.process.logged(/connection .* ended/);
+    await gateway.process.logged(/connection ended/);
     assert.ok(!gateway.process.log().includes(ticket.slice(20, 60)));
     assert.ok(!gateway.process.log().includes(Buffer.from(ticket, 'base64url').subarray(12, 28).toString('hex')));
 });

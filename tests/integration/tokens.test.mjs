@@ -107,7 +107,7 @@ test('the log has no token, at its most talkative and of requests that are refus
     await gateway.get(`/stream?channel=b%20d&access_token=${token}`);
     await gateway.get(`/nothing?access_token=${token}`);
     await gateway.get('/stream?channel=user:a', bearer(token));
-    await gateway.process.logged(/connection .* ended/);
+    await gateway.process.logged(/connection ended/);
     for (const part of token.split('.')) assert.ok(!gateway.process.log().includes(part));
 });
 

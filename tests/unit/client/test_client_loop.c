@@ -153,6 +153,7 @@ TEST_LOOP(a_connection_on_which_nothing_comes_is_closed_with_its_reason, 0, 2)
 
 TEST(the_end_of_a_connection_is_logged_with_its_id_and_reason)
 {
+    world.settings.accounts = true;
     client_world_start(&world);
     log_capture_start();
     log_set_level(LOG_LEVEL_DEBUG);
@@ -161,8 +162,12 @@ TEST(the_end_of_a_connection_is_logged_with_its_id_and_reason)
         client_close(&client);
         client_world_wait_empty(&world);
     }
-    ck_assert_uint_eq(log_capture_count("connection 7.1 ended: client_gone"), 1);
-    ck_assert_uint_eq(log_capture_count("connection 7.2 ended: client_gone"), 1);
+    ck_assert_uint_eq(
+        log_capture_count("connection ended connection=7.1 reason=client_gone remote=unknown duration_ms="),
+        1);
+    ck_assert_uint_eq(
+        log_capture_count("connection ended connection=7.2 reason=client_gone remote=unknown duration_ms="),
+        1);
 }
 
 TEST_LOOP(a_method_that_a_path_does_not_take_is_405_with_those_that_it_takes, 0, 2)

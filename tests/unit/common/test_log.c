@@ -380,3 +380,79 @@ TEST(an_id_of_128_characters_is_not_cut)
     ck_assert_str_eq(json_string_value(json_object_get(object, "id")), id);
     json_decref(object);
 }
+
+static const char *said_fields(enum log_format format, const char *subject)
+{
+    const struct log_field fields[] = {
+        LOG_TEXT("connection", "1.47"),
+        LOG_TEXT("subject", subject),
+        LOG_NUMBER("events", UINT64_C(12345678901)),
+        LOG_BOOL("resumed", true),
+        LOG_BOOL("last", false),
+    };
+    log_setup(LOG_LEVEL_INFO, format, "gw1");
+    log_fields(LOG_LEVEL_DEBUG, "access", "hidden", fields, 5);
+    log_fields(LOG_LEVEL_INFO, "access", "stream ended", fields, 5);
+    return captured();
+}
+
+static const struct {
+    const char *subject, *text, *json;
+} subjects[] = {
+    {"ann", "ann", "ann"},
+    {NULL, "-", NULL},
+    {"-", "\"-\"", "-"},
+    {"", "\"\"", ""},
+    {"a b", "\"a b\"", "a b"},
+    {"a\" x=\"y\\", "\"a\\\" x=\\\"y\\\\\"", "a\" x=\"y\\"},
+    {"a\nb", "\"a\\\\nb\"", "a\\nb"},
+};
+
+TEST_EACH(a_field_in_text_is_one_value_that_cannot_be_taken_for_another, subjects)
+{
+    char want[200];
+    snprintf(
+        want, sizeof want,
+        "info  access: stream ended connection=1.47 subject=%s events=12345678901 resumed=true last=false\n",
+        subjects[_i].text);
+    ck_assert_str_eq(said_fields(LOG_FORMAT_TEXT, subjects[_i].subject) + 25, want);
+}
+
+TEST_EACH(a_field_in_json_is_a_member, subjects)
+{
+    json_t *object = json_loads(said_fields(LOG_FORMAT_JSON, subjects[_i].subject), 0, NULL);
+    ck_assert_ptr_nonnull(object);
+    ck_assert_str_eq(json_string_value(json_object_get(object, "msg")), "stream ended");
+    ck_assert_str_eq(json_string_value(json_object_get(object, "connection")), "1.47");
+    if (subjects[_i].json)
+        ck_assert_str_eq(json_string_value(json_object_get(object, "subject")), subjects[_i].json);
+    else
+        ck_assert(json_is_null(json_object_get(object, "subject")));
+    ck_assert_int_eq(json_integer_value(json_object_get(object, "events")), 12345678901);
+    ck_assert(json_is_true(json_object_get(object, "resumed")));
+    ck_assert(json_is_false(json_object_get(object, "last")));
+    json_decref(object);
+}
+
+// Whatever the values are, a line stays one that a pipe takes whole.
+TEST_LOOP(fields_of_any_length_make_one_bounded_line, 0, 4)
+{
+    static const char *const fill[] = {"x", "\"", "\n", "\xff"};
+    char huge[5000] = "";
+    struct log_field fields[4];
+    for (size_t i = 0; i + 3 < sizeof huge; i += strlen(fill[_i]))
+        memcpy(huge + i, fill[_i], strlen(fill[_i]) + 1);
+    static const char *const names[] = {"a", "b", "c", "d"};
+    for (int i = 0; i < 4; i++)
+        fields[i] = LOG_TEXT(names[i], huge);
+    for (int format = LOG_FORMAT_TEXT; format <= LOG_FORMAT_JSON; format++) {
+        log_setup(LOG_LEVEL_INFO, (enum log_format)format, "gw1");
+        log_fields(LOG_LEVEL_INFO, "x", "y", fields, 3);
+    }
+    const char *text = captured(), *end = strchr(text, '\n');
+    ck_assert_ptr_nonnull(end);
+    ck_assert_int_lt(end - text, 4096);
+    json_t *object = json_loads(end + 1, 0, NULL);
+    ck_assert_ptr_nonnull(object);
+    json_decref(object);
+}

@@ -138,6 +138,7 @@ static const struct {
     {"log-level", "debug", "warn", "error"},
     {"log-format", "json", "text", "json"},
     {"log-buffer", "64KiB", "128KiB", "1MiB"},
+    {"access-log", "yes", "no", "yes"},
 };
 enum { OPTIONS = sizeof options / sizeof *options };
 

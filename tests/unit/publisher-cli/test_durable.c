@@ -25,10 +25,15 @@ static const struct {
     {{.keep_for_ms = 2000}, false, false, "FCALL sse_publish 1 sse:{n} DATA \"\" \"\" maxage 2"},
     {{.pubsub = "classic"}, false, false, "FCALL sse_publish 1 sse:{n} DATA \"\" \"\" pubsub classic"},
     {{.pubsub = "classic"}, true, true, SCRIPT " \"\" \"\" pubsub classic"},
-    {{"e", true, 5, 1000000000, 1000000000000, NULL},
+    {{"e", true, 5, 1000000000, 1000000000000, NULL, NULL, NULL},
      true,
      true,
      SCRIPT " e 5 maxlen 1000000000 maxage 1000000000 pubsub sharded"},
+    {{"e", true, 5, 1000000000, 1000000000000, NULL, "00-1", "sse:trace:2"},
+     false,
+     true,
+     "FCALL sse_publish 1 sse:{n} DATA e 5 maxlen 1000000000 maxage 1000000000 pubsub sharded traceparent "
+     "00-1 trace-to sse:trace:2"},
 };
 
 static void write_words(char *out, size_t size, const struct command *command)

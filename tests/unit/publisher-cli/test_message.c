@@ -23,7 +23,12 @@ static const struct {
     {{.event = ""}, BYTES("x"), BYTES(MAGIC "event: \n\nx")},
     {{.id = "7"}, BYTES("x"), BYTES(MAGIC "id: 7\n\nx")},
     {{.has_retry = true, .retry_ms = 0}, BYTES("x"), BYTES(MAGIC "retry: 0\n\nx")},
-    {{"order", "7", true, 50}, BYTES("x\ny"), BYTES(MAGIC "event: order\nid: 7\nretry: 50\n\nx\ny")},
+    {{.event = "order", .id = "7", .has_retry = true, .retry_ms = 50},
+     BYTES("x\ny"),
+     BYTES(MAGIC "event: order\nid: 7\nretry: 50\n\nx\ny")},
+    {{.traceparent = "00-1", .trace_to = "sse:trace:2"},
+     BYTES("x"),
+     BYTES(MAGIC "traceparent: 00-1\ntrace-to: sse:trace:2\n\nx")},
     // What would be taken for an envelope is wrapped in one: it is data, whoever wrote it.
     {{0}, BYTES(MAGIC "event: evil\n\nx"), BYTES(MAGIC "\n" MAGIC "event: evil\n\nx")},
     {{0}, BYTES(MAGIC), BYTES(MAGIC "\n" MAGIC)},
