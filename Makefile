@@ -55,8 +55,8 @@ GATEWAY_SRC := $(filter-out $(MAINS),$(wildcard gateway/*/*.c))
 COMMON_SRC  := $(wildcard common/*.c)
 CLI_SRC     := $(filter-out $(MAINS),$(wildcard publisher-cli/*.c))
 SOURCES     := $(MAINS) $(GATEWAY_SRC) $(COMMON_SRC) $(CLI_SRC)
-LUA_OBJ     := $(BUILD)/generated/sse_lua.o
-LIB_OBJ     := $(patsubst %.c,$(BUILD)/%.o,$(GATEWAY_SRC) $(COMMON_SRC) $(CLI_SRC)) $(LLHTTP_OBJ) $(LUA_OBJ)
+GENERATED   := $(BUILD)/generated/sse_lua.o $(BUILD)/generated/dashboard_html.o
+LIB_OBJ     := $(patsubst %.c,$(BUILD)/%.o,$(GATEWAY_SRC) $(COMMON_SRC) $(CLI_SRC)) $(LLHTTP_OBJ) $(GENERATED)
 LIB         := $(BUILD)/libsse.a
 
 # tests/unit/ROOM/test_MODULE.c becomes one Check program each; tests/unit/lib is what they share, main() too.
@@ -105,6 +105,12 @@ $(BUILD)/generated/sse_lua.c: common/sse.lua Makefile
 	  sed -n 's/^local VERSION = \([0-9]*\)$$/const int function_library_version = \1;/p' $<; \
 	  echo "const char function_library_script_sha1[] = \"$$(tail -n +2 $< | sha1sum | cut -c 1-40)\";"; \
 	} >$@
+
+# The dashboard becomes constants in the program, too: what gateway/process/dashboard_html.h declares.
+$(BUILD)/generated/dashboard_html.c: deploy/dashboard/index.html deploy/dashboard/embed
+	@mkdir -p $(@D)
+	$(SAY) GEN $@
+	$(Q)deploy/dashboard/embed $< >$@
 
 $(BUILD)/generated/%.o: $(BUILD)/generated/%.c | $(BUILD)/.packages
 	$(SAY) CC $<

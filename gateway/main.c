@@ -105,7 +105,7 @@ static bool bind_all(struct gateway *g)
         log_error("listener", "--admin-listen: %s", error);
         return false;
     }
-    log_info("listener", "metrics at http://%s/metrics", g->admin_listen.bound);
+    log_info("listener", "metrics at http://%s/metrics, a dashboard at /dashboard", g->admin_listen.bound);
     return true;
 }
 
@@ -203,6 +203,7 @@ static bool create_rebalance(struct gateway *g)
 
 static bool gateway_setup(struct gateway *g)
 {
+    const struct config *c = &g->config;
     const struct users_hooks users = {.end = status_end_stream, .ctx = &g->status};
     if (!create_rebalance(g) || !client_shared_create(&g->clients, &g->config, &users)) {
         log_error("main", "cannot start: out of memory");
@@ -219,7 +220,8 @@ static bool gateway_setup(struct gateway *g)
     const struct mailbox_hooks hooks = {.on_mail = on_mail, .ctx = g};
     if (!map_seed() || !g->loop || !(g->inbox = mailbox_create(g->loop, false, 0, &hooks)) ||
         !create_workers(g) || !create_bus(g) ||
-        !admin_start(&g->admin, g->loop, &g->clients.settings, &g->counters, &g->status, g->admin_fd)) {
+        !admin_start(&g->admin, g->loop, &g->clients.settings, &g->counters, &g->status, c->show_channels,
+                     g->admin_fd)) {
         log_error("main", "cannot start: out of memory or descriptors");
         return false;
     }

@@ -11,6 +11,7 @@
 
 #include "common/redis_url.h"
 #include "gateway/bus/bus_tier.h"
+#include "gateway/bus/busy_channels.h"
 #include "gateway/fanout/counters.h"
 #include "gateway/fanout/message.h"
 #include "gateway/threads/mailbox.h"
@@ -57,4 +58,6 @@ bool bus_is_proven(const struct bus *b); // a canary came back lately: what is p
 // Why it is not proven, in one line; empty exactly where it is. `out` has room for BUS_FAULT_MAX bytes.
 void bus_fault(struct bus *b, char *out);
 const struct counters *bus_counters(const struct bus *b);
+// Which channels are busy, for one that watches.
+struct busy_channels *bus_busy_channels(struct bus *b);
 uint64_t bus_alive_at(const struct bus *b); // monotonic milliseconds of the last tick

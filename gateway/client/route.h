@@ -19,6 +19,7 @@ struct route {
     bool or_slash;    // a trailing slash is the same path
     unsigned methods; // ROUTE_METHOD bits
     unsigned roles;   // enum listener_role bits
+    bool local_host;  // the Host must be one by cors_is_local_host
     // One of the two: makes a page, or acts on the connection itself.
     struct page (*page)(void *ctx);
     void (*handle)(struct conn *c, const struct http_request *req, const struct route *r);
