@@ -71,7 +71,7 @@ else
   Q       := @
 endif
 
-.PHONY: all run test chaos torture rolling test-unit unit-programs fuzz fuzz-programs run-fuzz-programs bench bench-publish bench-fronts bench-programs sim install uninstall completions deb version format lint clean help
+.PHONY: all run test chaos torture rolling test-unit unit-programs fuzz fuzz-programs run-fuzz-programs bench bench-publish bench-fronts bench-programs sim screenshots install uninstall completions deb version format lint clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -225,6 +225,11 @@ bench-fronts: bench-programs
 sim:
 	@tests/sim/sim $(ARGS)
 
+# The pictures of docs/images: two minutes.
+screenshots: all
+	@sh deploy/local/dependencies build run test
+	@SSE_BUILD=$(BUILD) tests/node tests/e2e/screenshots.mjs
+
 # Completions, and the file of options with its defaults, are made from what the programs say of themselves.
 PROGRAMS    := sse-gateway sse-publish
 SHELLS      := bash zsh fish
@@ -323,6 +328,7 @@ help:
 	  'make chaos       TIME=60 SEED=random SHAPE=single|sentinel|cluster: faults of all kinds, and what clients saw of them' \
 	  'make torture     ONLY=malloc,send: one call fails, everything else works, and what clients saw of it' \
 	  'make sim         deploys, growth and accidents of large tiers in a model; ARGS=--real: 10 real gateways beside it' \
+	  'make screenshots     the pictures of docs/images, taken anew' \
 	  'make rolling     STREAMS=6000 WINDOW=10: a rolling restart, and all gateways killed, behind NGINX and HAProxy, with tabs of browsers' \
 	  'make fuzz        TIME=60: every fuzzer for that many seconds' \
 	  'make clean       takes build/ away' \

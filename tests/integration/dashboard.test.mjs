@@ -81,7 +81,7 @@ test('a snapshot a second says what the gateway does: streams, events, reasons, 
     const now = viewer.last();
     assert.deepEqual([now.id, now.workers, now.capacity, now.ready, now.refusal, now.drain], [gateways[0].id, 2, 200, true, '', null]);
     assert.deepEqual(now.redis, { proven: true, fault: '' });
-    assert.deepEqual({ ...now.rebalance }, { mode: 'off', running: false, target: 4, surplus: 2 });
+    assert.deepEqual({ ...now.rebalance }, { mode: 'off', running: false, target: 5, surplus: 1 });
     streams.slice(0, 4).forEach((stream) => stream.close());
     await shows(viewer, 'the reason', ({ closes, gauges }) => closes.client_gone === 4 && gauges.streams === 2);
     await redis.kill();
