@@ -55,8 +55,8 @@ GATEWAY_SRC := $(filter-out $(MAINS),$(wildcard gateway/*/*.c))
 COMMON_SRC  := $(wildcard common/*.c)
 CLI_SRC     := $(filter-out $(MAINS),$(wildcard publisher-cli/*.c))
 SOURCES     := $(MAINS) $(GATEWAY_SRC) $(COMMON_SRC) $(CLI_SRC)
-LUA_OBJ     := $(BUILD)/generated/sse_lua.o
-LIB_OBJ     := $(patsubst %.c,$(BUILD)/%.o,$(GATEWAY_SRC) $(COMMON_SRC) $(CLI_SRC)) $(LLHTTP_OBJ) $(LUA_OBJ)
+GENERATED   := $(BUILD)/generated/sse_lua.o $(BUILD)/generated/dashboard_html.o
+LIB_OBJ     := $(patsubst %.c,$(BUILD)/%.o,$(GATEWAY_SRC) $(COMMON_SRC) $(CLI_SRC)) $(LLHTTP_OBJ) $(GENERATED)
 LIB         := $(BUILD)/libsse.a
 
 # tests/unit/ROOM/test_MODULE.c becomes one Check program each; tests/unit/lib is what they share, main() too.
@@ -71,7 +71,7 @@ else
   Q       := @
 endif
 
-.PHONY: all run test chaos torture rolling test-unit unit-programs fuzz fuzz-programs run-fuzz-programs bench bench-publish bench-fronts bench-programs sim install uninstall completions deb version format lint clean help
+.PHONY: all run test chaos torture rolling test-unit unit-programs fuzz fuzz-programs run-fuzz-programs bench bench-publish bench-fronts bench-programs sim screenshots install uninstall completions deb version format lint clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -105,6 +105,12 @@ $(BUILD)/generated/sse_lua.c: common/sse.lua Makefile
 	  sed -n 's/^local VERSION = \([0-9]*\)$$/const int function_library_version = \1;/p' $<; \
 	  echo "const char function_library_script_sha1[] = \"$$(tail -n +2 $< | sha1sum | cut -c 1-40)\";"; \
 	} >$@
+
+# The dashboard becomes constants in the program, too: what gateway/process/dashboard_html.h declares.
+$(BUILD)/generated/dashboard_html.c: deploy/dashboard/index.html deploy/dashboard/embed
+	@mkdir -p $(@D)
+	$(SAY) GEN $@
+	$(Q)deploy/dashboard/embed $< >$@
 
 $(BUILD)/generated/%.o: $(BUILD)/generated/%.c | $(BUILD)/.packages
 	$(SAY) CC $<
@@ -219,6 +225,11 @@ bench-fronts: bench-programs
 sim:
 	@tests/sim/sim $(ARGS)
 
+# The pictures of docs/images: two minutes.
+screenshots: all
+	@sh deploy/local/dependencies build run test
+	@SSE_BUILD=$(BUILD) tests/node tests/e2e/screenshots.mjs
+
 # Completions, and the file of options with its defaults, are made from what the programs say of themselves.
 PROGRAMS    := sse-gateway sse-publish
 SHELLS      := bash zsh fish
@@ -318,6 +329,7 @@ help:
 	  'make chaos       TIME=60 SEED=random SHAPE=single|sentinel|cluster: faults of all kinds, and what clients saw of them' \
 	  'make torture     ONLY=malloc,send: one call fails, everything else works, and what clients saw of it' \
 	  'make sim         deploys, growth and accidents of large tiers in a model; ARGS=--real: 10 real gateways beside it' \
+	  'make screenshots     the pictures of docs/images, taken anew' \
 	  'make rolling     STREAMS=6000 WINDOW=10: a rolling restart, and all gateways killed, behind NGINX and HAProxy, with tabs of browsers' \
 	  'make fuzz        TIME=60: every fuzzer for that many seconds' \
 	  'make clean       takes build/ away' \

@@ -139,7 +139,7 @@ static enum exit_status follow(struct run *run, const struct publisher_totals *t
     if (!trace_collect(&run->trace, gateways, run->settings->trace_timeout, &run->failure))
         return fail_to_publish(run);
     report_trace(run->settings, run->channel, totals, &run->trace);
-    return EXIT_PUBLISHED;
+    return EXIT_DONE;
 }
 
 static enum exit_status publish_one(struct run *run)

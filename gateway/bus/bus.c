@@ -23,6 +23,7 @@ struct bus {
     struct bus_env env;
     struct channels channels;
     struct delivery delivery;
+    struct busy_channels busy;
     struct ev_loop *loop;
     struct mailbox *inbox;
     struct cluster *cluster;
@@ -215,11 +216,17 @@ struct bus *bus_create(const struct bus_settings *settings)
         free(b);
         return NULL;
     }
+    if (!busy_channels_init(&b->busy)) {
+        pthread_mutex_destroy(&b->fault_lock);
+        free(b);
+        return NULL;
+    }
     channels_init(&b->channels);
     TAILQ_INIT(&b->waiting);
     b->delivery = (struct delivery){.channels = &b->channels,
                                     .counters = &b->counters,
                                     .payload = &b->settings.payload,
+                                    .busy = &b->busy,
                                     .workers = settings->workers,
                                     .worker_count = settings->worker_count};
     if (!bus_open_loop(b) || !bus_open_redis(b)) {
@@ -300,6 +307,7 @@ void bus_destroy(struct bus *b)
     if (b->loop && !b->settings.loop)
         ev_loop_destroy(b->loop);
     bus_view_free(&b->view);
+    busy_channels_deinit(&b->busy);
     pthread_mutex_destroy(&b->look_lock);
     free(b);
 }
@@ -322,6 +330,11 @@ bool bus_look(struct bus *b, struct bus_view *out)
     bool ok = bus_view_copy(out, &b->view);
     pthread_mutex_unlock(&b->look_lock);
     return ok;
+}
+
+struct busy_channels *bus_busy_channels(struct bus *b)
+{
+    return &b->busy;
 }
 
 const struct counters *bus_counters(const struct bus *b)

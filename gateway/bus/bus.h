@@ -12,6 +12,7 @@
 #include "common/redis_url.h"
 #include "gateway/bus/bus_tier.h"
 #include "gateway/bus/bus_view.h"
+#include "gateway/bus/busy_channels.h"
 #include "gateway/fanout/counters.h"
 #include "gateway/fanout/message.h"
 #include "gateway/threads/mailbox.h"
@@ -61,4 +62,6 @@ void bus_fault(struct bus *b, char *out);
 // What the bus is connected to, at most a second ago; bus_view_free follows. False when out of memory.
 bool bus_look(struct bus *b, struct bus_view *out);
 const struct counters *bus_counters(const struct bus *b);
+// Which channels are busy, for one that watches.
+struct busy_channels *bus_busy_channels(struct bus *b);
 uint64_t bus_alive_at(const struct bus *b); // monotonic milliseconds of the last tick

@@ -283,6 +283,7 @@ void delivery_message(struct delivery *d, struct bus_channel *c, const char *pay
                       uint64_t read_at_ns)
 {
     enum counter reason = COUNTER_DROPPED_MEMORY;
+    busy_channels_note(d->busy, channel_ref_of(&c->entry), len);
     struct frame *f = message_frame(d->payload, channel_ref_of(&c->entry), payload, len, &reason);
     if (f && reason == COUNTER_IDS_DROPPED)
         counter_add(d->counters, reason, 1);

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "gateway/bus/busy_channels.h"
 #include "gateway/bus/channels.h"
 #include "gateway/fanout/counters.h"
 #include "gateway/fanout/message.h"
@@ -26,6 +27,7 @@ struct delivery {
     const struct channels *channels;
     struct counters *counters;
     const struct payload_policy *payload;
+    struct busy_channels *busy;
     struct mailbox *const *workers;
     size_t worker_count;
 

@@ -2,7 +2,8 @@
 // of the turn works off. One thread. client_loop.h owns it and drives it; the order of the modules between
 // the two is
 //
-//      client_context < lease < conn, conn_account, conn_tls, handshake_queue < answer, slow_client, conn_proxy, walk < stream
+//      client_context < lease < conn, conn_account, conn_tls, handshake_queue < answer, slow_client, conn_proxy, walk,
+//          feed < stream
 //          < end_some, admission, admission_asks, revocation, lease_renewal < ticket_request, request < conn_read,
 //          client_drain < client_loop
 //

@@ -56,6 +56,7 @@ static bool is_excused(struct conn *c)
     case CONN_HANDSHAKE: // what has arrived is read in its turn
     case CONN_ADMITTING:
     case CONN_WAITING:
+    case CONN_FEED:
         conn_set_deadline(c, LATE_GRACE_MS);
         break;
     case CONN_STREAM:
@@ -95,6 +96,9 @@ static void on_deadline(struct wheel_entry *e, void *ctx)
         break;
     case CONN_STREAM:
         stream_heartbeat(c);
+        break;
+    case CONN_FEED:
+        conn_close(c, CLOSE_SLOW);
         break;
     case CONN_FINISHING:
     case CONN_LINGER:

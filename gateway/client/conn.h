@@ -8,7 +8,8 @@
 //       v                            v                     v                            v
 //      FINISHING (what is queued goes out, then FIN) --> LINGER (until the peer's FIN) --> CLOSED
 //
-// A page that keeps the connection alive leaves it in HEAD. Each state may go to CLOSED at once; HANDSHAKE goes
+// A page that keeps the connection alive leaves it in HEAD. A feed (feed.h) goes from HEAD to FEED, and ends like a
+// stream. Each state may go to CLOSED at once; HANDSHAKE goes
 // to FINISHING where the client sent plain HTTP, which is answered.
 #pragma once
 
@@ -28,6 +29,7 @@ enum conn_state {
     CONN_ADMITTING,
     CONN_WAITING,
     CONN_STREAM,
+    CONN_FEED,
     CONN_FINISHING,
     CONN_LINGER,
     CONN_CLOSED

@@ -58,7 +58,7 @@ static void ignore_bytes(struct conn *c, size_t n)
     bool is_stream = c->state == CONN_STREAM;
     if (is_stream)
         c->discarded += (uint32_t)n;
-    if ((is_stream ? c->discarded : n) > NOISE_MAX && c->state <= CONN_STREAM)
+    if ((is_stream ? c->discarded : n) > NOISE_MAX && c->state < CONN_FINISHING)
         conn_close(c, CLOSE_NOISY);
 }
 

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "gateway/client/http_lookup.h"
+
 #define ORIGIN_MAX 300 // as HTTP_RESPONSE_HEAD_MAX has it
 
 bool cors_allows_any(const struct http_policy *p)
@@ -101,4 +103,25 @@ bool cors_is_cross_site(const struct http_policy *p, const struct http_request *
     if (http_text_is(req->fetch_site, "cross-site") || http_text_is(req->fetch_site, "same-site"))
         return true;
     return req->origin.at != NULL && !is_own_host(req->origin, req->host);
+}
+
+bool cors_is_foreign(const struct http_request *req)
+{
+    struct http_text dest;
+    size_t cursor = 0;
+    if (req->fetch_site.at == NULL || http_text_is(req->fetch_site, "same-origin") ||
+        http_text_is(req->fetch_site, "none"))
+        return false;
+    return !http_lookup(req->fields, &cursor, "Sec-Fetch-Dest", &dest) || !http_text_is(dest, "document");
+}
+
+bool cors_is_local_host(struct http_text host)
+{
+    struct http_text name = split_authority(host).name;
+    bool has_dot = false, has_other = false;
+    for (size_t i = 0; i < name.len; i++) {
+        has_dot = has_dot || name.at[i] == '.';
+        has_other = has_other || (name.at[i] != '.' && !http_is_digit(name.at[i]));
+    }
+    return !has_dot || !has_other || name.at[0] == '['; // no name, but an IPv6 address, begins so
 }

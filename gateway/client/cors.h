@@ -19,3 +19,12 @@ struct http_text cors_allowed_origin(const struct http_policy *p, struct http_te
 // says in Sec-Fetch-Site (Fetch Metadata, section 2.4) counts before what Origin and Host say, of which pictures and links
 // have no Origin, and proxies change Host. A Host without a port has the default one of the origin's scheme.
 bool cors_is_cross_site(const struct http_policy *p, const struct http_request *req);
+
+// True for a request that a page of another origin has the browser send. False where the user follows a link, or types
+// the address: what comes is shown to the user, and the other page cannot read it (Fetch Metadata, sections 2.1, 2.4).
+bool cors_is_foreign(const struct http_request *req);
+
+// True where `host`, a Host field, is an address or a name without a dot (or absent: no browser). A stranger's name may
+// resolve to this listener's address (DNS rebinding); then the browser takes the stranger's page and the listener for one
+// origin, and Host alone tells. A name without a dot is nobody's to register.
+bool cors_is_local_host(struct http_text host);

@@ -151,6 +151,8 @@ size_t http_answer_head(const struct http_policy *p, const struct http_request *
                         const struct http_answer *answer, char *out, size_t size)
 {
     struct writer w = begin(p, req, answer->status, out, size);
+    if (answer->fields)
+        put(&w, answer->fields);
     put_entity(&w, answer->content_type, answer->body_len, answer->keep_alive);
     return written(&w);
 }

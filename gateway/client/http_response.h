@@ -40,6 +40,7 @@ size_t http_problem(const struct http_policy *p, const struct http_request *req,
 struct http_answer {
     int status;
     const char *content_type;
+    const char *fields; // more lines, each with CRLF; NULL for none
     size_t body_len;
     bool keep_alive;
 };

@@ -4,5 +4,6 @@
 struct page {
     int status;
     const char *content_type; // static
+    const char *fields;       // static: more lines of the head, each with CRLF; NULL for none
     char *body;               // malloc'ed by the page, freed by the connection; NULL: out of memory
 };

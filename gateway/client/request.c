@@ -66,8 +66,11 @@ static void request_page(struct conn *c, const struct http_request *req, const s
     struct page page = (req->accepts_openmetrics && r->openmetrics ? r->openmetrics : r->page)(cx->hooks.ctx);
     size_t body_len = page.body ? strlen(page.body) : 0;
     bool keep = req->keep_alive && !cx->draining;
-    const struct http_answer answer = {
-        .status = page.status, .content_type = page.content_type, .body_len = body_len, .keep_alive = keep};
+    const struct http_answer answer = {.status = page.status,
+                                       .content_type = page.content_type,
+                                       .fields = page.fields,
+                                       .body_len = body_len,
+                                       .keep_alive = keep};
     size_t len = http_answer_head(&cx->policy, req, &answer, cx->scratch, SCRATCH_SIZE);
     conn_send(c, len && page.body ? frame_from_bytes(cx->scratch, len, false) : NULL);
     if (req->method == HTTP_GET && body_len)
@@ -98,6 +101,10 @@ static void request_route(struct conn *c, const struct http_request *req)
         answer_not_allowed(c, req, r);
     else if (req->method == HTTP_OPTIONS)
         answer_options(c, req, r);
+    else if (c->is_admin && cors_is_foreign(req))
+        answer_problem(c, req, 403, "Pages of other origins get nothing here.");
+    else if (r->local_host && !cors_is_local_host(req->host))
+        answer_problem(c, req, 403, "Ask by address, by localhost, or by a name without a dot.");
     else if (r->handle && cors_is_cross_site(&cx->policy, req))
         answer_problem(c, req, 403,
                        "Cookies are not taken from a page of another origin, unless --cors-origin names it.");

@@ -1,5 +1,6 @@
 #include "gateway/process/pages.h"
 
+#include "gateway/process/dashboard.h"
 #include "gateway/process/health.h"
 #include "gateway/process/health_detailed.h"
 #include "gateway/process/metrics.h"
@@ -26,5 +27,15 @@ const struct route process_pages[] = {
      .methods = ROUTE_PAGE_METHODS,
      .roles = LISTENER_ADMIN,
      .page = metrics_balancer},
+    {.path = "/dashboard",
+     .methods = ROUTE_PAGE_METHODS,
+     .roles = LISTENER_ADMIN,
+     .local_host = true,
+     .page = dashboard_page},
+    {.path = "/dashboard/events",
+     .methods = ROUTE_PAGE_METHODS,
+     .roles = LISTENER_ADMIN,
+     .local_host = true,
+     .handle = dashboard_events},
     {0},
 };

@@ -1,4 +1,4 @@
-// The pages: health at both listeners, metrics at the admin listener.
+// The pages: health at both listeners, metrics and the dashboard at the admin listener.
 #pragma once
 
 #include "gateway/client/route.h"

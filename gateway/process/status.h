@@ -11,11 +11,13 @@
 #include "gateway/bus/bus.h"
 #include "gateway/threads/worker.h"
 
+struct dashboard;
 struct rebalance;
 
 struct status {
     struct rebalance *rebalance;         // the tier; NULL: not known yet
     struct authenticator *authenticator; // NULL: no key of tokens is configured
+    struct dashboard *dashboard;         // NULL: there is no admin listener
     const char *id;
     struct worker *const *workers;
     size_t worker_count;

@@ -19,6 +19,7 @@ static struct mailbox *box;
 static struct channels all;
 static struct counters counters;
 static struct delivery *delivery;
+static struct busy_channels busy; // nobody watches
 static const struct payload_policy policy;
 static char heard[512]; // what the worker got: "a1 b2 gap:a confirmed:a down"
 
@@ -76,8 +77,12 @@ static void setup(void)
     counters = (struct counters){0};
     delivery = calloc(1, sizeof *delivery);
     ck_assert_ptr_nonnull(delivery);
-    *delivery = (struct delivery){
-        .channels = &all, .counters = &counters, .payload = &policy, .workers = boxes, .worker_count = 1};
+    *delivery = (struct delivery){.channels = &all,
+                                  .counters = &counters,
+                                  .payload = &policy,
+                                  .busy = &busy,
+                                  .workers = boxes,
+                                  .worker_count = 1};
     ck_assert_ptr_nonnull(channels_want(&all, 0, (struct channel_ref){"a", 1, map_hash("a", 1)}, 0));
     ck_assert_ptr_nonnull(channels_want(&all, 0, (struct channel_ref){"b", 1, map_hash("b", 1)}, 0));
 }

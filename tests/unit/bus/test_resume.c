@@ -29,7 +29,8 @@ static struct bus_env env;
 static struct counters counters;
 static struct payload_policy policy;
 static struct delivery *delivery;
-static struct node *home; // that reads the histories by now
+static struct busy_channels busy; // nobody watches
+static struct node *home;         // that reads the histories by now
 
 static struct worker_heard {
     struct mailbox *box;
@@ -73,6 +74,7 @@ static void open_workers(void)
     *delivery = (struct delivery){.channels = &all,
                                   .counters = &counters,
                                   .payload = &policy,
+                                  .busy = &busy,
                                   .workers = boxes,
                                   .worker_count = WORKERS};
 }

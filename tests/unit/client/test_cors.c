@@ -1,6 +1,7 @@
 // Pages of other origins get what --cors-origin gives them, and never the cookies of somebody else's user.
 #include "gateway/client/cors.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "tests/unit/lib/unit_main.h"
@@ -152,4 +153,54 @@ TEST(cookies_are_for_pages_that_are_allowed_by_name_and_a_star_names_nobody)
     ck_assert(cors_is_cross_site(&any, &req));
     req.origin = text(NULL); // no page of another origin: a browser would say so
     ck_assert(!cors_is_cross_site(&none, &req));
+}
+
+static const struct {
+    const char *site, *dest;
+    bool foreign;
+} visits[] = {
+    {NULL, NULL, false}, // no browser
+    {"same-origin", "empty", false},
+    {"none", "document", false},
+    {"cross-site", "empty", true},
+    {"same-site", "empty", true}, // another port of this host, too
+    {"cross-site", "image", true},
+    {"cross-site", "iframe", true},
+    {"cross-site", NULL, true},
+    {"cross-site", "document", false}, // a link
+    {"same-site", "document", false},
+};
+
+TEST_EACH(only_links_lead_from_pages_of_others_to_the_admin_listener, visits)
+{
+    char fields[100] = "";
+    if (visits[_i].dest)
+        snprintf(fields, sizeof fields, "Host: h\r\nSec-Fetch-Dest: %s\r\n\r\n", visits[_i].dest);
+    const struct http_request req = {.fetch_site = text(visits[_i].site), .fields = text(fields)};
+    ck_assert_int_eq(cors_is_foreign(&req), visits[_i].foreign);
+}
+
+static const struct {
+    const char *host;
+    bool local;
+} names[] = {
+    {"127.0.0.1:9180", true},
+    {"10.1.2.3", true},
+    {"[::1]:9180", true},
+    {"[2001:db8::1]", true},
+    {"localhost:9180", true},
+    {"gw-1:9180", true},
+    {"gw-1", true},
+    {"", true},
+    {NULL, true},
+    {"evil.example", false},
+    {"evil.example:80", false},
+    {"127.0.0.1.evil.example", false},
+    {"1.2.3.4.x:9180", false},
+    {"localhost.:9180", false},
+};
+
+TEST_EACH(a_name_that_a_stranger_may_own_is_no_name_of_the_admin_listener, names)
+{
+    ck_assert_int_eq(cors_is_local_host(text(names[_i].host)), names[_i].local);
 }

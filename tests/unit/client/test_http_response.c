@@ -90,7 +90,7 @@ static size_t write_answer(int kind, const struct http_policy *p, const struct h
         return write_problem(
             p, req, (struct http_problem){.status = 503, .detail = "busy", .retry_after_s = 3}, size);
     case 2:
-        return write_answer_head(p, req, (struct http_answer){200, "application/json", 17, true}, size);
+        return write_answer_head(p, req, (struct http_answer){200, "application/json", NULL, 17, true}, size);
     default:
         return http_preflight(p, req, "GET, HEAD, OPTIONS", out, size);
     }
@@ -291,7 +291,7 @@ TEST(a_long_detail_is_cut)
 TEST(answer_head)
 {
     struct http_request req = from(NULL);
-    check_out(write_answer_head(&plain, &req, (struct http_answer){200, "application/json", 17, true},
+    check_out(write_answer_head(&plain, &req, (struct http_answer){200, "application/json", NULL, 17, true},
                                 HTTP_RESPONSE_HEAD_MAX),
               "HTTP/1.1 200 OK\r\n"
               "X-SSE-Gateway: gw1:8080\r\n"
@@ -301,9 +301,13 @@ TEST(answer_head)
               "Cache-Control: no-store\r\n"
               "Connection: keep-alive\r\n"
               "\r\n");
-    check_has(write_answer_head(&plain, &req, (struct http_answer){503, "text/plain", 0, false},
+    check_has(write_answer_head(&plain, &req, (struct http_answer){503, "text/plain", NULL, 0, false},
                                 HTTP_RESPONSE_HEAD_MAX),
               "Content-Length: 0\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n");
+    check_has(write_answer_head(&plain, &req,
+                                (struct http_answer){200, "text/html", "A: b\r\nC: d\r\n", 0, true},
+                                HTTP_RESPONSE_HEAD_MAX),
+              "nosniff\r\nA: b\r\nC: d\r\nContent-Type: text/html\r\n");
 }
 
 TEST(preflight)

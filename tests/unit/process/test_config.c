@@ -84,6 +84,7 @@ static const struct {
     {"id", "gw-a", "gw-b", "gw-c"},
     {"workers", "1", "2", "63"},
     {"seccomp", "yes", "no", "yes"},
+    {"show-channels", "yes", "no", "yes"},
     {"listen", "127.0.0.1:1", "[::1]:2", "unix:/tmp/x.sock"},
     {"admin-listen", "off", "127.0.0.1:1", "unix:/tmp/y.sock"},
     {"listen-mode", "0600", "666", "0606"},
