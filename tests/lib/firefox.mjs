@@ -79,6 +79,12 @@ class Page {
     waitForFunction(fact) {
         return until(`${fact} in the page`, () => this.evaluate(fact));
     }
+
+    async close() {
+        if (this.closed) return;
+        this.closed = true;
+        await this.session.send('browsingContext.close', { context: this.context });
+    }
 }
 
 /** A Firefox with a new profile, closed with the scope. `open(url)`: a tab at `url`. */
