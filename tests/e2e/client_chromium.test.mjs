@@ -56,7 +56,7 @@ for (const others of [0, 2]) {
 }
 
 test('Chromium: the tab that holds the stream is frozen, and comes back: no tab misses or doubles anything', async (t) => {
-    const world = await startTabs(t, opener);
+    const world = await startTabs(t, opener, { silence: 45000 }); // no tab takes the lock of another within this test
     const tabs = [await world.open(['a']), await world.open(['a']), await world.open(['a'])];
     const kept = numbers(world.durable, ['a']);
     const freezer = await tabs[0].page.context().newCDPSession(tabs[0].page);

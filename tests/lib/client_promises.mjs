@@ -2,10 +2,12 @@
 // real gateways.
 
 import assert from 'node:assert/strict';
+import http from 'node:http';
 import { test } from 'node:test';
 import { Keys } from './bearer.mjs';
-import { ARGS, numbers, startTabs } from './client_tabs.mjs';
+import { ARGS, clientFiles, ClientTab, numbers, startTabs } from './client_tabs.mjs';
 import { Gateway } from './gateway.mjs';
+import { scopeOf } from './scope.mjs';
 import { until } from './wait.mjs';
 
 const TABS = 10;
@@ -153,4 +155,76 @@ export function clientPromises(browser, opener) {
         for (const tab of tabs) await tab.has('a', ['1']);
         assert.equal(await world.streams(), 2);
     });
+
+    test(`${browser}: the whole tier is gone for a while: the tabs are told, and miss nothing once it is back`, async (t) => {
+        const world = await startTabs(t, opener);
+        const tabs = [await world.open(['kept']), await world.open(['kept'])];
+        await world.durable('kept', '1');
+        await tabs[1].has('kept', ['1']);
+        const gone = world.gateways.splice(0);
+        gone.forEach((gateway) => gateway.process.signal('SIGKILL'));
+        for (const tab of tabs) await tab.is('connecting');
+        await world.durable('kept', '2');
+        for (const { port, process } of gone) {
+            await process.exit();
+            world.gateways.push(await Gateway.start(world.scope, { redis: world.redis, port, args: ARGS }));
+        }
+        for (const tab of tabs) {
+            await tab.is('open');
+            await tab.has('kept', ['1', '2']);
+            assert.deepEqual((await tab.log()).states, ['open', 'connecting', 'open']);
+        }
+        await world.oneStream();
+    });
+
+    test(`${browser}: a tab may begin earlier than now, and the others get nothing twice`, async (t) => {
+        const world = await startTabs(t, opener);
+        const tab = await world.open(['a']);
+        for (const n of ['1', '2', '3']) await world.durable('a', n);
+        await tab.has('a', ['1', '2', '3']);
+        const { lastEventId } = (await tab.log()).events[0];
+        const [early, all] = [await world.open(['a'], { lastEventId }), await world.open(['a'], { lastEventId: 'earliest' })];
+        await early.has('a', ['2', '3']);
+        await all.has('a', ['1', '2', '3']);
+        await world.durable('a', '4');
+        await early.has('a', ['2', '3', '4']);
+        for (const other of [tab, all]) await other.has('a', ['1', '2', '3', '4']);
+        await world.oneStream();
+    });
+
+    test(`${browser}: 204 and what is wrong with the request are final, anything else is tried again, not before it may be`, async (t) => {
+        const server = await scripted(t);
+        const openTab = await opener(server.scope, `${server.url}/client.html`);
+        const final = [204, 400, 401, 403, 404, 406], passing = [200, 408, 425, 429, 500, 502, 503];
+        const tabs = new Map();
+        for (const status of [...final, ...passing]) tabs.set(status, await ClientTab.open(openTab, ['a'], { url: `/stream/${status}` }, { state: null }));
+        await until('all to be tried again that may pass', () => passing.every((status) => server.times[status]?.length >= 3), { ms: 60000 });
+        for (const status of final) {
+            assert.deepEqual((await tabs.get(status).log()).states, [`refused ${status}`]);
+            assert.equal(server.times[status].length, 1, status);
+        }
+        for (const status of passing) {
+            assert.deepEqual((await tabs.get(status).log()).states, []);
+            const [a, b] = server.times[status];
+            // Chromium itself asks again after a 408 on a connection that it had.
+            assert.ok(b - a >= ({ 200: 700, 408: 0, 429: 2000, 503: 2000 }[status] ?? 900), `${status}: after ${b - a} ms`);
+        }
+    });
+}
+
+/** A server with the files of a tab, whose /stream/STATUS has that status, and 200 no events but `retry`; `times`: when each was asked. */
+async function scripted(t) {
+    const files = clientFiles(), times = {};
+    const server = http.createServer(({ url }, response) => {
+        const [, file, status] = new URL(url, 'http://a').pathname.split('/');
+        if (file !== 'stream') return response.writeHead(200, { 'Content-Type': file.endsWith('js') ? 'text/javascript' : 'text/html' }).end(files[file]);
+        (times[status] ??= []).push(performance.now());
+        response.writeHead(Number(status), { 'Content-Type': 'text/event-stream', ...(['429', '503'].includes(status) && { 'Retry-After': '2' }) });
+        response.end(status === '200' ? 'retry: 700\n\n' : '');
+    });
+    await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const scope = scopeOf(t);
+    scope.defer(() => server.closeAllConnections());
+    scope.defer(() => server.close());
+    return { url: `http://127.0.0.1:${server.address().port}`, times, scope };
 }

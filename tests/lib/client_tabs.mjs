@@ -11,7 +11,7 @@ import { sleep, until } from './wait.mjs';
 
 export const ARGS = ['--retry', '300ms', '--heartbeat', '1s', '--refusal', 'status'];
 
-const clientFiles = () => ({
+export const clientFiles = () => ({
     'client.html': fs.readFileSync(path.join(ROOT, 'tests/lib/client.html'), 'utf8'),
     'other.html': '<!doctype html><title>another page</title>',
     'sse-client.js': fs.readFileSync(path.join(ROOT, 'deploy/client/sse-client.js'), 'utf8'),

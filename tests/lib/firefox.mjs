@@ -87,7 +87,7 @@ class Page {
     }
 }
 
-/** A Firefox with a new profile, closed with the scope. `open(url)`: a tab at `url`. */
+/** A Firefox with a new profile, closed with the scope. `open(url)`: a tab at `url`; `process`: the one that has its network. */
 export async function startFirefox(scope) {
     const program = PLACES.find((place) => place && fs.existsSync(place));
     if (!program) throw new Error('no Firefox: install the package firefox-esr, or set FIREFOX to its path');
@@ -101,6 +101,7 @@ export async function startFirefox(scope) {
     scope.defer(() => session.socket.close());
     await session.send('session.new', { capabilities: { alwaysMatch: { acceptInsecureCerts: true } } });
     return {
+        process: firefox,
         async open(url) {
             const { context } = await session.send('browsingContext.create', { type: 'tab' });
             const page = new Page(session, context);
