@@ -256,10 +256,11 @@ ZSH_DIR  := share/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-func
 UNIT_DIR := lib/systemd/system
 
 install: all $(MADE)
-	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin share/man/man1 share/doc/sse-gateway $(BASH_DIR) $(ZSH_DIR) $(FISH_DIR) $(UNIT_DIR))
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin share/man/man1 share/doc/sse-gateway share/sse-gateway/client $(BASH_DIR) $(ZSH_DIR) $(FISH_DIR) $(UNIT_DIR))
 	install -m 0755 $(BUILD)/sse-gateway $(BUILD)/sse-publish $(DESTDIR)$(PREFIX)/bin/
 	install -m 0644 $(PROGRAMS:%=$(BUILD)/man/%.1) $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -m 0644 $(BUILD)/sse-gateway.conf $(DESTDIR)$(PREFIX)/share/doc/sse-gateway/
+	install -m 0644 deploy/client/* $(DESTDIR)$(PREFIX)/share/sse-gateway/client/
 	for program in $(PROGRAMS); do \
 	  install -m 0644 $(BUILD)/completions/bash/$$program $(DESTDIR)$(PREFIX)/$(BASH_DIR)/$$program && \
 	  install -m 0644 $(BUILD)/completions/zsh/$$program $(DESTDIR)$(PREFIX)/$(ZSH_DIR)/_$$program && \
@@ -272,7 +273,7 @@ uninstall:
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(PROGRAMS)) $(PROGRAMS:%=$(DESTDIR)$(PREFIX)/share/man/man1/%.1)
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/$(BASH_DIR)/,$(PROGRAMS)) $(addprefix $(DESTDIR)$(PREFIX)/$(ZSH_DIR)/_,$(PROGRAMS))
 	rm -f $(PROGRAMS:%=$(DESTDIR)$(PREFIX)/$(FISH_DIR)/%.fish) $(addprefix $(DESTDIR)$(PREFIX)/$(UNIT_DIR)/sse-gateway.,service socket)
-	rm -rf $(DESTDIR)$(PREFIX)/share/doc/sse-gateway
+	rm -rf $(DESTDIR)$(PREFIX)/share/doc/sse-gateway $(DESTDIR)$(PREFIX)/share/sse-gateway
 
 # The package is built in a copy, as debhelper leaves its work beside debian/. Makes it and its symbols in build/deb.
 DEB_TREE := $(BUILD)/deb/sse-gateway-$(VERSION)

@@ -83,48 +83,6 @@ static bool set_capacity(struct gateway *g)
     return false;
 }
 
-static bool bind_all(struct gateway *g)
-{
-    char error[512];
-    const struct config *c = &g->config;
-    for (size_t i = 0; i < c->listen.count; i++) {
-        g->listen[i] = (struct listen_address){.text = c->listen.items[i], .access = c->listen_access};
-        if (!listen_address_bind(&g->listen[i], c->workers, g->listen_fds[i], error, sizeof error)) {
-            log_error("listener", "--listen: %s", error);
-            return false;
-        }
-        for (size_t w = 0; w < c->workers; w++)
-            g->worker_sockets[w][i] = (struct listen_socket){
-                .fd = g->listen_fds[i][w], .attributes = {.role = LISTENER_PUBLIC, .tls = c->tls != NULL}};
-        log_info("listener", "streams at %s://%s%s", c->tls ? "https" : "http", g->listen[i].bound, c->path);
-    }
-    g->admin_fd = -1;
-    if (strcmp(c->admin_listen, "off") == 0)
-        return true;
-    g->admin_listen = (struct listen_address){.text = c->admin_listen, .access = c->listen_access};
-    if (!listen_address_bind(&g->admin_listen, 1, &g->admin_fd, error, sizeof error)) {
-        log_error("listener", "--admin-listen: %s", error);
-        return false;
-    }
-    log_info("listener", "metrics at http://%s/metrics, a dashboard at /dashboard", g->admin_listen.bound);
-    return true;
-}
-
-static bool has_socket_files(const struct gateway *g)
-{
-    bool has = g->admin_listen.has_file;
-    for (size_t i = 0; i < LISTEN_MAX; i++)
-        has = has || g->listen[i].has_file;
-    return has;
-}
-
-static void remove_socket_files(struct gateway *g)
-{
-    for (size_t i = 0; i < LISTEN_MAX; i++)
-        listen_address_remove(&g->listen[i]);
-    listen_address_remove(&g->admin_listen);
-}
-
 static const char *on_refuse(void *ctx)
 {
     return health_outage(ctx);

@@ -83,6 +83,7 @@ struct conn {
     bool blocked : 1;   // the socket is full; waits for EV_WRITE
     bool body_only : 1; // HTTP/1.0
     bool control : 1;   // wants gateway:open on any stream, and gateway:close
+    bool source : 1;    // wants to know of each event which channel it is of
     bool has_place : 1; // counts in the limits
     bool has_lease : 1; // of the tier's cap; lease.h
     bool in_users : 1;  // stands in settings->users

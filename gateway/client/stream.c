@@ -68,6 +68,7 @@ bool stream_join(struct conn *c, const struct http_request *req, const struct st
     c->control = want->control;
     if (conn_context(c)->accounts)
         conn_account(c)->resumed = want->last_event_id[0] && strcmp(want->last_event_id, "earliest") != 0;
+    c->source = want->source;
     c->body_only = req->http_1_0;
     if (!join_hub(c, want))
         return false;
@@ -252,10 +253,17 @@ static bool needs_own_id(const struct conn *c, const struct frame *f)
     return f->durable ? c->subscriber.count > 1 : f->id_line_len > 0 && hub_is_durable(&c->subscriber);
 }
 
-static struct frame *with_own_id(const struct conn *c, struct frame *f)
+static bool needs_own_lines(const struct conn *c, const struct frame *f)
+{
+    return (c->source && f->channel_len > 0) || needs_own_id(c, f);
+}
+
+static struct frame *with_own_lines(const struct conn *c, struct frame *f)
 {
     char id[CURSOR_MAX];
-    size_t len = hub_cursor(&c->subscriber, id);
+    size_t len = needs_own_id(c, f) ? hub_cursor(&c->subscriber, id) : 0;
+    if (c->source && f->channel_len > 0)
+        return frame_with_source(f, len ? id : NULL, len);
     return len ? frame_with_id(f, id, len) : frame_retain(f);
 }
 
@@ -267,8 +275,8 @@ void stream_deliver(struct conn *c, struct frame *f)
     counter_add(cx->counters, COUNTER_DELIVERIES, 1);
     if (f->is_gap && f->durable)
         counter_add(cx->counters, COUNTER_GAPS, 1);
-    if (needs_own_id(c, f))
-        conn_send(c, with_own_id(c, f));
+    if (needs_own_lines(c, f))
+        conn_send(c, with_own_lines(c, f));
     else if (cx->coalesce)
         conn_send(c, frame_retain(f));
     else

@@ -142,6 +142,8 @@ static int on_parameter(struct query_reader *r, struct http_text name, struct ht
         offer_last_event_id(r, ID_CAMEL_CASE, value);
     else if (text_equals(name, "control"))
         r->s->control = text_equals(value, "1");
+    else if (text_equals(name, "source"))
+        r->s->source = text_equals(value, "1");
     return 0;
 }
 
@@ -152,6 +154,7 @@ int stream_request_parse(struct stream_request *s, const struct http_request *re
     s->channel_count = 0;
     s->last_event_id[0] = '\0';
     s->control = false;
+    s->source = false;
     if (req->last_event_id.at != NULL)
         offer_last_event_id(&r, ID_HEADER, req->last_event_id);
 

@@ -21,6 +21,7 @@ struct stream_request {
     // "" where absent; header, else last_event_id, else lastEventId
     char last_event_id[LAST_EVENT_ID_MAX + 1];
     bool control; // &control=1
+    bool source;  // &source=1
 };
 
 // `max_channels`: how many channels a request may have. False when out of memory.

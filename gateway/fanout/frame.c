@@ -1,7 +1,15 @@
 #include "gateway/fanout/frame.h"
 
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "common/pattern.h"
+
+// "source: ", a name, a blank, two numbers of 20 digits and their hyphen, LF, and a byte for snprintf's NUL.
+#define SOURCE_LINE_MAX (8 + CHANNEL_NAME_MAX + 1 + 41 + 1 + 1)
 
 // A frame with `own_len` body bytes, in a chunk whose body has `body_len`; the other bytes are in another
 // frame.
@@ -50,15 +58,13 @@ struct frame *frame_from_bytes(const char *bytes, size_t len, bool chunked)
     return f;
 }
 
-struct frame *frame_with_id(struct frame *shared, const char *id, size_t id_len)
+// A frame that goes on with what follows the id line in `shared`; its own `own_len` bytes are still to be written.
+static struct frame *frame_before(struct frame *shared, size_t own_len)
 {
-    size_t line_len = sse_id_line_size(id_len);
     struct frame *f =
-        frame_alloc(line_len, line_len + shared->body_len - shared->id_line_len, true, shared->channel_len);
+        frame_alloc(own_len, own_len + shared->body_len - shared->id_line_len, true, shared->channel_len);
     if (!f)
         return NULL;
-    sse_put_id(f->wire + f->body_at, id, id_len);
-    f->id_line_len = (uint32_t)line_len;
     f->is_gap = shared->is_gap;
     f->is_foreign = shared->is_foreign;
     f->durable = shared->durable;
@@ -68,6 +74,45 @@ struct frame *frame_with_id(struct frame *shared, const char *id, size_t id_len)
     f->channel_hash = shared->channel_hash;
     memcpy(f->channel, shared->channel, shared->channel_len);
     f->rest = frame_retain(shared);
+    return f;
+}
+
+struct frame *frame_with_id(struct frame *shared, const char *id, size_t id_len)
+{
+    struct frame *f = frame_before(shared, sse_id_line_size(id_len));
+    if (!f)
+        return NULL;
+    f->id_line_len = (uint32_t)sse_id_line_size(id_len);
+    sse_put_id(f->wire + f->body_at, id, id_len);
+    return f;
+}
+
+static size_t source_line(const struct frame *f, char line[SOURCE_LINE_MAX])
+{
+    int len = snprintf(line, SOURCE_LINE_MAX, "source: %.*s", (int)f->channel_len, f->channel);
+    if (f->durable && !f->is_gap)
+        len += snprintf(line + len, SOURCE_LINE_MAX - (size_t)len, " %" PRIu64 "-%" PRIu64, f->at.ms,
+                        f->at.offset);
+    line[len++] = '\n';
+    assert(f->channel_len <= CHANNEL_NAME_MAX && len <= (int)SOURCE_LINE_MAX);
+    return (size_t)len;
+}
+
+struct frame *frame_with_source(struct frame *shared, const char *id, size_t id_len)
+{
+    char line[SOURCE_LINE_MAX];
+    size_t line_len = source_line(shared, line);
+    size_t id_line_len = id ? sse_id_line_size(id_len) : shared->id_line_len;
+    struct frame *f = frame_before(shared, id_line_len + line_len);
+    if (!f)
+        return NULL;
+    f->id_line_len = (uint32_t)id_line_len;
+    char *at = f->wire + f->body_at;
+    if (id)
+        sse_put_id(at, id, id_len);
+    else
+        memcpy(at, shared->wire + shared->body_at, id_line_len);
+    memcpy(at + id_line_len, line, line_len);
     return f;
 }
 

@@ -72,6 +72,9 @@ struct frame *frame_from_bytes(const char *bytes, size_t len, bool chunked);
 // `shared` (borrowed; the new frame takes a reference of its own) with another id, or with one if it has
 // none.
 struct frame *frame_with_id(struct frame *shared, const char *id, size_t id_len);
+// The same with a source line behind the id line: the channel's name, and for a durable event, behind a blank, its
+// event id (docs/protocol.md, "Which channel"). NULL for `id`: the shared frame's id line, if it has one.
+struct frame *frame_with_source(struct frame *shared, const char *id, size_t id_len);
 
 // Any thread. frame_release frees with the last reference.
 struct frame *frame_retain(struct frame *f);

@@ -87,7 +87,7 @@ static bool open_admin(struct listening *l, const struct config *c)
         log_error("listener", "--admin-listen: %s", error);
         return false;
     }
-    log_info("listener", "metrics at http://%s/metrics", l->admin_address.bound);
+    log_info("listener", "metrics at http://%s/metrics, a dashboard at /dashboard", l->admin_address.bound);
     return true;
 }
 

@@ -76,6 +76,7 @@ test('lintian has no word against the package', async () => {
 test('the package has the programs, and all that belongs to them, in its place', async () => {
     const unit = files().find((file) => file.endsWith('lib/systemd/system/sse-gateway.service'));
     const wanted = [CONF, unit, unit.replace(/service$/, 'socket'), 'usr/share/doc/sse-gateway/README.Debian', 'usr/share/doc/sse-gateway/examples/sysctl/90-sse-gateway.conf'];
+    for (const part of ['sse-client.js', 'sse-client.d.ts', 'README.md']) wanted.push(`usr/share/sse-gateway/client/${part}`);
     for (const front of ['nginx/sse-gateway.conf', 'haproxy/haproxy.cfg', 'caddy/Caddyfile', 'prometheus/alerts.yml', 'grafana/sse-gateway.json']) wanted.push(`usr/share/doc/sse-gateway/examples/${front}`);
     for (const program of PROGRAMS) wanted.push(`usr/bin/${program}`, `usr/share/man/man1/${program}.1.gz`, ...Object.values(COMPLETIONS).map((file) => file(program)));
     assert.deepEqual(wanted.filter((file) => !files().includes(file)), []);

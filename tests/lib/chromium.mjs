@@ -7,11 +7,11 @@ const PLACES = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-br
 const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run',
     '--disable-dev-shm-usage'];
 
-/** A browser with a new profile, closed with the scope. */
-export async function startChromium(scope) {
+/** A browser with a new profile, closed with the scope. `options`: of chromium.launch. */
+export async function startChromium(scope, options) {
     const executablePath = PLACES.find((place) => place && fs.existsSync(place));
     if (!executablePath) throw new Error('no Chromium: install the package chromium, or set CHROMIUM to its path');
-    const browser = await chromium.launch({ executablePath, args: FLAGS, headless: true, timeout: 60000 });
+    const browser = await chromium.launch({ executablePath, args: FLAGS, headless: true, timeout: 60000, ...options });
     scope.defer(() => browser.close());
     return browser;
 }

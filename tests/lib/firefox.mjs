@@ -79,9 +79,15 @@ class Page {
     waitForFunction(fact) {
         return until(`${fact} in the page`, () => this.evaluate(fact));
     }
+
+    async close() {
+        if (this.closed) return;
+        this.closed = true;
+        await this.session.send('browsingContext.close', { context: this.context });
+    }
 }
 
-/** A Firefox with a new profile, closed with the scope. `open(url)`: a tab at `url`. */
+/** A Firefox with a new profile, closed with the scope. `open(url)`: a tab at `url`; `process`: the one that has its network. */
 export async function startFirefox(scope) {
     const program = PLACES.find((place) => place && fs.existsSync(place));
     if (!program) throw new Error('no Firefox: install the package firefox-esr, or set FIREFOX to its path');
@@ -95,6 +101,7 @@ export async function startFirefox(scope) {
     scope.defer(() => session.socket.close());
     await session.send('session.new', { capabilities: { alwaysMatch: { acceptInsecureCerts: true } } });
     return {
+        process: firefox,
         async open(url) {
             const { context } = await session.send('browsingContext.create', { type: 'tab' });
             const page = new Page(session, context);

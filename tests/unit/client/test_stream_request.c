@@ -182,16 +182,19 @@ TEST(control_is_one_or_off)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         ck_assert_int_eq(parse(cases[i].query, NULL), 0);
         ck_assert_int_eq(asked.control, cases[i].want);
+        ck_assert(!asked.source);
     }
 }
 
 TEST(what_was_read_before_is_forgotten)
 {
-    ck_assert_int_eq(parse("channel=a&channel=b&control=1", "7"), 0);
+    ck_assert_int_eq(parse("channel=a&channel=b&control=1&source=1", "7"), 0);
+    ck_assert(asked.source);
     ck_assert_int_eq(parse("channel=c", NULL), 0);
     check_channels("c");
     ck_assert_str_eq(asked.last_event_id, "");
     ck_assert(!asked.control);
+    ck_assert(!asked.source);
     ck_assert_int_eq(parse("channel=*", NULL), 400);
     ck_assert_int_eq(parse("channel=d", NULL), 0);
     check_channels("d");

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/pattern.h"
 #include "tests/unit/lib/unit_main.h"
 
 #define NEWS ((struct channel_ref){.name = "news", .len = 4, .hash = 42})
@@ -146,6 +147,53 @@ TEST(a_frame_with_another_id_is_as_if_it_had_been_made_with_it)
         check_another_id(longest, "7", sizes[i]);
         check_another_id(NULL, "cursor", sizes[i]);
     }
+}
+
+static void check_source(struct frame *shared, const char *id, const char *lines, const char *rest)
+{
+    char is[4000], should[4000];
+    struct frame *f = frame_with_source(shared, id, id ? strlen(id) : 0);
+    for (int body_only = 0; body_only <= 1; body_only++) {
+        size_t body = strlen(lines) + strlen(rest);
+        int len = body_only ? snprintf(should, sizeof should, "%s%s", lines, rest)
+                            : snprintf(should, sizeof should, "%zx\r\n%s%s\r\n", body, lines, rest);
+        ck_assert_uint_eq(join_pieces(f, body_only, is), (size_t)len);
+        ck_assert_uint_eq(frame_size(f, body_only), (size_t)len);
+        ck_assert_mem_eq(is, should, (size_t)len);
+    }
+    frame_release(f);
+}
+
+TEST(a_frame_with_its_source_says_the_channel_and_the_event_id_of_a_durable_event)
+{
+    static const char rest[] = "event: order\ndata: xxx\n\n";
+    struct frame *shared = event_with("7", 3);
+    check_source(shared, NULL, "id: 7\nsource: news\n", rest);
+    check_source(shared, "cursor", "id: cursor\nsource: news\n", rest);
+    shared->durable = true;
+    shared->at = (struct event_id){.ms = UINT64_MAX, .offset = UINT64_MAX};
+    check_source(shared, "8", "id: 8\nsource: news 18446744073709551615-18446744073709551615\n", rest);
+    shared->is_gap = true; // stands for more than one event
+    check_source(shared, "8", "id: 8\nsource: news\n", rest);
+    frame_release(shared);
+    shared = event_with(NULL, 3);
+    check_source(shared, NULL, "source: news\n", rest);
+    frame_release(shared);
+}
+
+TEST(the_longest_name_fits_into_a_source_line)
+{
+    char name[CHANNEL_NAME_MAX + 1];
+    memset(name, 'n', CHANNEL_NAME_MAX);
+    name[CHANNEL_NAME_MAX] = '\0';
+    struct sse_event event = data_event("x", 1);
+    struct frame *shared = frame_create(&event, channel_ref(name, CHANNEL_NAME_MAX));
+    shared->durable = true;
+    shared->at = (struct event_id){.ms = UINT64_MAX, .offset = UINT64_MAX};
+    char lines[300];
+    snprintf(lines, sizeof lines, "source: %s 18446744073709551615-18446744073709551615\n", name);
+    check_source(shared, NULL, lines, "data: x\n\n");
+    frame_release(shared);
 }
 
 TEST(a_frame_with_another_id_stands_where_the_shared_one_does)
