@@ -217,7 +217,7 @@ struct bus *bus_create(const struct bus_settings *settings)
         return NULL;
     }
     if (!busy_channels_init(&b->busy)) {
-        pthread_mutex_destroy(&b->fault_lock);
+        pthread_mutex_destroy(&b->look_lock);
         free(b);
         return NULL;
     }

@@ -3,7 +3,6 @@
 #include "gateway/process/pages.h"
 
 bool admin_start(struct admin *a, struct ev_loop *loop, const struct client_settings *settings,
-bool admin_start(struct admin *a, struct ev_loop *loop, const struct client_settings *settings,
                  struct counters *counters, struct status *status, bool show_channels,
                  const struct listen_socket *listening)
 {

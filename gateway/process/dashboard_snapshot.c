@@ -160,12 +160,14 @@ static bool add_parts(const struct dashboard_view *v, json_t *root)
 char *dashboard_snapshot(const struct dashboard_view *v)
 {
     const struct status *s = v->status;
-    const char *refusal = health_refusal(s);
+    const char *outage = health_outage(s);
+    bool ready = health_is_ready(s);
+    const char *refusal = outage ? outage : ready ? "" : "This gateway is full; another one will serve you.";
     json_t *root =
         json_pack("{s:s, s:s, s:I, s:I, s:I, s:b, s:s, s:b}", "id", s->id, "version", SSE_GATEWAY_VERSION,
                   "uptime_ms", (json_int_t)(clock_monotonic_ms() - s->started_at), "workers",
-                  (json_int_t)s->worker_count, "capacity", (json_int_t)s->limits.max_streams, "ready",
-                  refusal == NULL, "refusal", refusal ? refusal : "", "channels_by_name", v->show_channels);
+                  (json_int_t)s->worker_count, "capacity", (json_int_t)s->limits.max_streams, "ready", ready,
+                  "refusal", refusal, "channels_by_name", v->show_channels);
     char *text = root && add_parts(v, root) ? json_dumps(root, JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
     json_decref(root);
     return text;

@@ -13,8 +13,8 @@ static json_t *detailed(const struct status *s)
     bus_fault(s->bus, fault);
     bool draining = atomic_load(&s->draining), proven = fault[0] == '\0', alive = health_is_alive(s);
     return json_pack("{s:s, s:s, s:b, s:b, s:b, s:{s:b, s:b, s:s, s:I}, s:I, s:I, s:I, s:I}", "id", s->id,
-                     "version", SSE_GATEWAY_VERSION, "live", alive, "ready", health_is_ready(s),
-                     "draining", draining, "redis", "connected", status_count(s, COUNTER_REDIS_CONNECTED) > 0,
+                     "version", SSE_GATEWAY_VERSION, "live", alive, "ready", health_is_ready(s), "draining",
+                     draining, "redis", "connected", status_count(s, COUNTER_REDIS_CONNECTED) > 0,
                      "delivery_proven", proven, "fault", fault, "subscriptions",
                      (json_int_t)status_count(s, COUNTER_SUBSCRIPTIONS), "connections",
                      (json_int_t)status_count(s, COUNTER_STREAMS_OPEN), "capacity",
