@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/probes.h"
 #include "gateway/auth/principal.h"
 #include "gateway/client/conn_account.h"
 #include "gateway/client/conn_tls.h"
@@ -229,6 +230,7 @@ void conn_destroy(struct conn *c)
 {
     struct client_context *cx = conn_context(c);
     assert(c->state == CONN_CLOSED && !c->dirty && !c->queue && !wheel_is_set(&c->deadline));
+    PROBE4(close, cx->index, (uint64_t)c->serial, close_reason_name(c->reason), (unsigned)c->is_stream);
     conn_log_end(c);
     if (c->joined) {
         hub_leave(cx->hub, &c->subscriber);
