@@ -188,15 +188,12 @@ void conn_set_state(struct conn *c, enum conn_state next)
         free(c->admission);
     else if (c->state == CONN_WAITING)
         free(c->origin);
-    if (c->state == CONN_STREAM) {
+    if (cx->accounts)
+        conn_account_move(c, next);
+    if (c->state == CONN_STREAM)
         cx->streams--;
-        if (cx->accounts)
-            conn_account(c)->ended_ms = clock_monotonic_ms();
-    } else if (next == CONN_STREAM) {
+    else if (next == CONN_STREAM)
         cx->streams++;
-        if (cx->accounts)
-            conn_account(c)->opened_ms = clock_monotonic_ms();
-    }
     c->give_up_ms = 0; // whatever of the union was used
     c->state = (uint8_t)next;
 }
