@@ -8,6 +8,7 @@
 #include "common/container_of.h"
 #include "common/jitter.h"
 #include "common/memory.h"
+#include "common/probes.h"
 #include "gateway/client/admission.h"
 #include "gateway/client/admission_asks.h"
 #include "gateway/client/answer.h"
@@ -374,6 +375,7 @@ void client_loop_add(struct client_loop *l, int fd, const struct listen_attribut
     c->reason = CLOSE_HEAD_TIMEOUT;
     if (cx->accounts)
         conn_account(c)->accepted_ms = clock_monotonic_ms();
+    PROBE3(accept, cx->index, serial, fd);
     conn_enter_streamless(c);
     make_room(cx, c);
     counter_add(cx->counters, COUNTER_SOCKETS_OPEN, 1);
@@ -391,6 +393,7 @@ size_t client_loop_deliver(struct client_loop *l, struct frame *f, bool more)
     if (more)
         l->context.coalesce = true;
     size_t streams = hub_deliver(l->context.hub, f);
+    PROBE4(deliver, f->channel, f->channel_len, f->body_len, streams);
     frame_release(f);
     return streams;
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/probes.h"
 #include "gateway/auth/principal.h"
 #include "gateway/client/conn_account.h"
 #include "gateway/client/conn_tls.h"
@@ -196,15 +197,12 @@ void conn_set_state(struct conn *c, enum conn_state next)
         free(c->admission);
     else if (c->state == CONN_WAITING)
         free(c->origin);
-    if (c->state == CONN_STREAM) {
+    if (cx->accounts)
+        conn_account_move(c, next);
+    if (c->state == CONN_STREAM)
         cx->streams--;
-        if (cx->accounts)
-            conn_account(c)->ended_ms = clock_monotonic_ms();
-    } else if (next == CONN_STREAM) {
+    else if (next == CONN_STREAM)
         cx->streams++;
-        if (cx->accounts)
-            conn_account(c)->opened_ms = clock_monotonic_ms();
-    }
     count_waiting(cx, c->state, -1);
     count_waiting(cx, next, 1);
     c->give_up_ms = 0; // whatever of the union was used
@@ -240,6 +238,7 @@ void conn_destroy(struct conn *c)
 {
     struct client_context *cx = conn_context(c);
     assert(c->state == CONN_CLOSED && !c->dirty && !c->queue && !wheel_is_set(&c->deadline));
+    PROBE4(close, cx->index, (uint64_t)c->serial, close_reason_name(c->reason), (unsigned)c->is_stream);
     conn_log_end(c);
     if (c->joined) {
         hub_leave(cx->hub, &c->subscriber);

@@ -29,6 +29,15 @@ struct conn_account *conn_account(const struct conn *c)
     return (struct conn_account *)(void *)behind;
 }
 
+void conn_account_move(struct conn *c, enum conn_state next)
+{
+    struct conn_account *a = conn_account(c);
+    if (next == CONN_STREAM)
+        a->opened_ms = clock_monotonic_ms();
+    else if (c->state == CONN_STREAM)
+        a->ended_ms = clock_monotonic_ms();
+}
+
 void conn_id_print(const struct conn *c, char text[CONN_ID_TEXT])
 {
     snprintf(text, CONN_ID_TEXT, "%u.%" PRIu64, conn_context(c)->index, (uint64_t)c->serial);

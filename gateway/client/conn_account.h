@@ -19,6 +19,9 @@ size_t conn_block_size(const struct client_settings *settings, bool is_tls);
 // NULL where none is kept.
 struct conn_account *conn_account(const struct conn *c);
 
+// The connection, which has one, goes to state `next`.
+void conn_account_move(struct conn *c, enum conn_state next);
+
 #define CONN_ID_TEXT 32
 // Names the connection in log lines: the index of its loop, and its serial there.
 void conn_id_print(const struct conn *c, char text[CONN_ID_TEXT]);

@@ -103,6 +103,16 @@ static void worker_lost(struct worker *w, const struct channel_mail *m, bool is_
     (void)client_loop_deliver(&w->clients, f, true); // a gap is not traced
 }
 
+// `m` is NULL: no channel is confirmed any more.
+static void worker_unconfirm(struct worker *w, const struct channel_mail *m)
+{
+    struct hub *hub = client_loop_hub(&w->clients);
+    if (m)
+        hub_unconfirm(hub, channel_mail_ref(m));
+    else
+        hub_unconfirm_all(hub);
+}
+
 // Connections that the kernel has let in already are accepted, and refused with a clean answer.
 static void worker_drain(struct worker *w, uint64_t begin_ms)
 {
@@ -149,10 +159,7 @@ static void on_mail(void *ctx, const struct mail *mail, bool more)
         free(mail->channel);
         break;
     case MAIL_UNCONFIRMED:
-        if (mail->channel)
-            hub_unconfirm(hub, channel_mail_ref(mail->channel));
-        else
-            hub_unconfirm_all(hub);
+        worker_unconfirm(w, mail->channel);
         free(mail->channel);
         break;
     case MAIL_ANSWER:

@@ -28,6 +28,8 @@ static void round_trip(const struct envelope *before)
     CHECK(envelope_decode(out, size, &after) == ENVELOPE_OK);
     CHECK(same(before->event, before->event_len, after.event, after.event_len));
     CHECK(same(before->id, before->id_len, after.id, after.id_len));
+    CHECK(same(before->traceparent, before->traceparent_len, after.traceparent, after.traceparent_len));
+    CHECK(same(before->trace_to, before->trace_to_len, after.trace_to, after.trace_to_len));
     CHECK(same(before->body, before->body_len, after.body, after.body_len));
     CHECK(before->has_retry == after.has_retry && before->retry_ms == after.retry_ms);
     free(out);
@@ -47,6 +49,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (envelope_decode(payload, size + sizeof(magic) - 1, &e) == ENVELOPE_OK) {
         require_safe(e.event, e.event_len);
         require_safe(e.id, e.id_len);
+        require_safe(e.traceparent, e.traceparent_len);
+        require_safe(e.trace_to, e.trace_to_len);
         CHECK(e.event == NULL || e.event_len < 8 || memcmp(e.event, "gateway:", 8) != 0);
         round_trip(&e);
     }

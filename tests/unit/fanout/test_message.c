@@ -238,3 +238,37 @@ TEST(a_policy_frees_its_rules)
     ck_assert_uint_eq(p.count, 0);
     payload_policy_deinit(&p); // once more is harmless
 }
+
+#define TRACE "4bf92f3577b34da6a3ce929d0e0e4736"
+
+static const struct {
+    const char *fields;
+    const char *trace; // "ID LOGGED REPLY ODD", or NULL: it is not traced
+} traces[] = {
+    {"", NULL},
+    {"event: e\n", NULL},
+    {"traceparent: 00-" TRACE "-00f067aa0ba902b7-01\n", TRACE " 1  0"},
+    {"traceparent: 00-" TRACE "-00f067aa0ba902b7-00\n", TRACE " 0  0"},
+    {"traceparent: 00-" TRACE "\n", " 0  1"},
+    {"trace-to: sse:trace:" TRACE "\n", " 0 sse:trace:" TRACE " 0"},
+    {"trace-to: user:42\n", " 0  1"},
+    {"traceparent:\ntrace-to: sse:trace:" TRACE "\n", " 0 sse:trace:" TRACE " 1"},
+    {"traceparent: 00-" TRACE "-00f067aa0ba902b7-01\ndurable: 5-1 0-0 5\n", TRACE " 1  0"},
+};
+
+TEST_EACH(an_event_is_followed_where_its_envelope_says_so_and_its_bytes_do_not_tell, traces)
+{
+    char payload[400], said[200];
+    enum counter dropped = COUNTER_COUNT;
+    int len = snprintf(payload, sizeof payload, MAGIC "%s\nx", traces[_i].fields);
+    struct frame *f = message_frame(&policy, channel_ref("c", 1), payload, (size_t)len, &dropped);
+    ck_assert_ptr_nonnull(f);
+    ck_assert_int_eq(f->trace != NULL, traces[_i].trace != NULL);
+    if (f->trace) {
+        snprintf(said, sizeof said, "%s %d %s %d", f->trace->id, f->trace->is_logged, f->trace->reply,
+                 f->trace->is_odd);
+        ck_assert_str_eq(said, traces[_i].trace);
+    }
+    ck_assert_ptr_null(memmem(f->wire, f->wire_len, "trace", 5));
+    frame_release(f);
+}
