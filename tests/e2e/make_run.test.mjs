@@ -75,7 +75,7 @@ test('a second make run beside the first works with other ports; the same ports 
     const second = await somePorts();
     await startRun(scope, first);
     await startRun(scope, second);
-    for (const option of ['--port', '--redis-port', '--gateway-port', '--admin-port']) {
+    for (const option of ['--port', '--https-port', '--redis-port', '--gateway-port', '--admin-port']) {
         const third = await somePorts();
         const args = [...third.args];
         const taken = first.args[first.args.indexOf(option) + 1];

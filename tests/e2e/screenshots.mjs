@@ -3,8 +3,10 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { openPage, startChromium } from '../lib/chromium.mjs';
+import { command } from '../lib/command.mjs';
 import { Gateway } from '../lib/gateway.mjs';
-import { BUILD, ROOT } from '../lib/paths.mjs';
+import { somePorts, startRun } from '../lib/make_run.mjs';
+import { BUILD, PUBLISH, ROOT } from '../lib/paths.mjs';
 import { Redis } from '../lib/redis.mjs';
 import { ownScope } from '../lib/scope.mjs';
 import { Stream } from '../lib/stream.mjs';
@@ -68,9 +70,26 @@ async function shootDashboard(browser) {
     for (const [i, name] of Object.keys(LOOKS).entries()) await shoot(pages[i], `dashboard-${name}`);
 }
 
+async function shootDemo(browser) {
+    const ports = await somePorts();
+    await startRun(scope, ports);
+    const page = await openPage(scope, browser, `https://127.0.0.1:${ports.https}/?channel=demo&channel=orders`, { viewport: { width: 1100, height: 980 }, ignoreHTTPSErrors: true });
+    await page.waitForSelector('[data-state=open]');
+    await page.fill('#load-count', '240');
+    await page.click('#load-start');
+    for (let i = 1; i <= 60; i++) {
+        const sent = await command(PUBLISH, ['--redis', `redis://127.0.0.1:${ports.redis}`, '--event', 'order', 'orders', JSON.stringify({ total: 7 * i % 50 })]);
+        if (sent.code !== 0) throw new Error(sent.err);
+        await sleep(300 + 250 * Math.sin(i / 5));
+    }
+    await shoot(page, 'demo');
+}
+
 try {
     fs.mkdirSync(FOLDER, { recursive: true });
-    await shootDashboard(await startChromium(scope));
+    const browser = await startChromium(scope);
+    await shootDemo(browser);
+    await shootDashboard(browser);
 } finally {
     await scope.end();
 }

@@ -10,10 +10,10 @@ export const RUN = path.join(ROOT, 'deploy/local/run');
 export const SANITIZER = ['address', 'thread'].find((name) => BUILD === path.join(ROOT, 'build', name)) ?? '';
 export const ENV = { SANITIZER, TERM: 'dumb', ASAN_OPTIONS: 'detect_leaks=1' };
 
-/** Three neighbouring ports for gateways, three for their metrics, one each for NGINX, Redis and the login; and the options that say so. */
+/** Three neighbouring ports for gateways, three for their metrics, one each for NGINX, its HTTPS, Redis and the login; and the options that say so. */
 export async function somePorts() {
-    const [port, redis, gateway, , , admin, , , login] = await freePorts(9);
-    return { port, redis, gateway, admin, login, args: ['--port', port, '--redis-port', redis, '--gateway-port', gateway, '--admin-port', admin].map(String) };
+    const [port, redis, gateway, , , admin, , , login, https] = await freePorts(10);
+    return { port, https, redis, gateway, admin, login, args: ['--port', port, '--https-port', https, '--redis-port', redis, '--gateway-port', gateway, '--admin-port', admin].map(String) };
 }
 
 export async function startRun(scope, ports, more = []) {
