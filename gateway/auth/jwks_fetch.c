@@ -57,8 +57,9 @@ struct jwks_fetch *jwks_fetch_create(const char *url, const char *ca, char *erro
         return NULL;
     }
     if (!https_get_is_built) {
-        snprintf(error, error_size,
-                 "--jwks: this program was built without libcurl (make static) and fetches nothing; give a file");
+        snprintf(
+            error, error_size,
+            "--jwks: this program was built without libcurl (make static) and fetches nothing; give a file");
         return NULL;
     }
     struct jwks_fetch *f = calloc(1, sizeof *f);
