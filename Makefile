@@ -51,10 +51,12 @@ LDLIBS     := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lev -lm $(LLHTTP_L
 CPPFLAGS   += $(PKG_CFLAGS)
 
 MAINS       := gateway/main.c publisher-cli/main.c
-GATEWAY_SRC := $(filter-out $(MAINS),$(wildcard gateway/*/*.c))
+# What takes the place of https_get.c where there is no libcurl.
+NO_CURL_SRC := gateway/auth/https_get_none.c
+GATEWAY_SRC := $(filter-out $(MAINS) $(NO_CURL_SRC),$(wildcard gateway/*/*.c))
 COMMON_SRC  := $(wildcard common/*.c)
 CLI_SRC     := $(filter-out $(MAINS),$(wildcard publisher-cli/*.c))
-SOURCES     := $(MAINS) $(GATEWAY_SRC) $(COMMON_SRC) $(CLI_SRC)
+SOURCES     := $(MAINS) $(NO_CURL_SRC) $(GATEWAY_SRC) $(COMMON_SRC) $(CLI_SRC)
 GENERATED   := $(BUILD)/generated/sse_lua.o $(BUILD)/generated/dashboard_html.o
 LIB_OBJ     := $(patsubst %.c,$(BUILD)/%.o,$(GATEWAY_SRC) $(COMMON_SRC) $(CLI_SRC)) $(LLHTTP_OBJ) $(GENERATED)
 LIB         := $(BUILD)/libsse.a
@@ -71,7 +73,7 @@ else
   Q       := @
 endif
 
-.PHONY: all run test chaos torture rolling test-unit unit-programs fuzz fuzz-programs run-fuzz-programs bench bench-publish bench-fronts bench-programs sim screenshots install uninstall completions deb version format lint clean help
+.PHONY: all static run test chaos torture rolling test-unit unit-programs fuzz fuzz-programs run-fuzz-programs bench bench-publish bench-fronts bench-programs sim screenshots install uninstall completions deb version format lint clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -84,6 +86,20 @@ $(BUILD)/sse-gateway: $(BUILD)/gateway/main.o $(LIB)
 $(BUILD)/sse-publish: $(BUILD)/publisher-cli/main.o $(LIB)
 	$(SAY) LD $@
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# Programs that want no library but libc and libm, for images that have no more: all else is linked from archives, but for
+# libcurl, of whose own libraries Debian has no archives. glibc stays, as it loads what resolves names.
+STATIC_LIBS = -Wl,-Bstatic $(shell pkg-config --static --libs $(filter-out libcurl,$(PKGS))) -lev $(LLHTTP_LIB) -Wl,-Bdynamic -lm
+STATIC     := $(BUILD)/static/sse-gateway $(BUILD)/static/sse-publish
+
+static: $(STATIC)
+
+$(BUILD)/static/sse-gateway: $(BUILD)/gateway/main.o
+$(BUILD)/static/sse-publish: $(BUILD)/publisher-cli/main.o
+$(STATIC): $(NO_CURL_SRC:%.c=$(BUILD)/%.o) $(LIB)
+	@mkdir -p $(@D)
+	$(SAY) LD $@
+	$(Q)$(CC) $(LDFLAGS) -s -Wl,--gc-sections -o $@ $(filter %/main.o,$^) $(NO_CURL_SRC:%.c=$(BUILD)/%.o) $(LIB) $(STATIC_LIBS)
 
 $(LIB): $(LIB_OBJ)
 	@rm -f $@
@@ -320,6 +336,7 @@ help:
 	  'make test        every test; installs what it needs' \
 	  'make test-unit   the quick loop: unit tests' \
 	  'make             build/sse-gateway and build/sse-publish' \
+	  'make static      the same in build/static, for images that have no more than libc; they fetch no --jwks URL' \
 	  'make install     PREFIX=/usr/local DESTDIR=; make uninstall likewise' \
 	  'make deb         a Debian package, in build/deb; make version: its version' \
   'make format      clang-format over the tree' \

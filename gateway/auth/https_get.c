@@ -9,6 +9,8 @@
 #define TIMEOUT_MS 10000L
 #define CONNECT_TIMEOUT_MS 5000L
 
+const bool https_get_is_built = true;
+
 struct transfer {
     const struct https_get *get;
     struct https_answer *answer;

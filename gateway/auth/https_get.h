@@ -19,6 +19,9 @@ struct https_answer {
     int64_t max_age_s; // of Cache-Control; -1 where it does not say
 };
 
+// False in programs of `make static`, which have no libcurl: https_get fails there.
+extern const bool https_get_is_built;
+
 // True for an https URL without a user and a password.
 bool https_get_check(const char *url);
 // Seconds of max-age in a Cache-Control field; -1 where it has none (RFC 9111 section 5.2).

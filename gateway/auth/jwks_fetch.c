@@ -56,6 +56,12 @@ struct jwks_fetch *jwks_fetch_create(const char *url, const char *ca, char *erro
         snprintf(error, error_size, "--jwks: \"%s\" is neither a file nor an https:// URL", url);
         return NULL;
     }
+    if (!https_get_is_built) {
+        snprintf(
+            error, error_size,
+            "--jwks: this program was built without libcurl (make static) and fetches nothing; give a file");
+        return NULL;
+    }
     struct jwks_fetch *f = calloc(1, sizeof *f);
     pthread_condattr_t attr;
     if (!f || pthread_condattr_init(&attr) != 0) {

@@ -88,6 +88,19 @@ test('the Dockerfile has no fault, and a misspelt instruction or flag would be n
     assert.match(DOCKERFILE, /^STOPSIGNAL SIGTERM$/m);
 });
 
+test('the small image has what `make static` builds, and is set up as the other one', () => {
+    const stages = DOCKERFILE.split(/^(?=FROM )/m).slice(1);
+    const [small, usual] = [stages.find((stage) => / AS small$/m.test(stage)), stages.at(-1)];
+    assert.match(usual, /^FROM \S+\n/, 'the one without --target');
+    const setup = (stage) => [...stage.matchAll(/^(USER|EXPOSE|STOPSIGNAL|ENTRYPOINT) .*$|SSE_GATEWAY_\w+=\S+/gm)].map(([line]) => line);
+    assert.equal(setup(usual).length, 7);
+    assert.deepEqual(setup(small), setup(usual));
+    const [, from, source] = small.match(/^COPY --from=(\S+) (\S+) \/usr\/local\/bin\/$/m);
+    assert.match(stages.find((stage) => stage.startsWith(`FROM build AS ${from}\n`)), /^RUN make .*\bstatic$/m);
+    assert.equal(source, '/src/build/static/');
+    assert.match(stages.find((stage) => / AS build\n/.test(stage)), /^WORKDIR \/src$/m);
+});
+
 test("the image's health check, with the image's environment, is right about a gateway that is ready, drains, and is not there", async (t) => {
     const { gateway } = await startTier(scopeOf(t), { args: ['--drain-delay', '20s'] });
     const [program, ...args] = JSON.parse(DOCKERFILE.match(/^ +CMD (\[.*\])$/m)[1]);
