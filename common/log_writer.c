@@ -30,6 +30,7 @@ static struct {
     char *ring;
     size_t size, start, used;
     uint64_t unsaid; // dropped lines that were not reported yet
+    bool refused;    // standard error did not take the last line (a full disk): a report would be lost, too
     bool running, stopping, ended;
 
     struct log_writer_hooks hooks;
@@ -87,7 +88,7 @@ static size_t take_line(char *line, uint64_t *dropped)
 {
     line_length len = 0;
     // While the ring is more than half full, more lines may be dropped in a moment: one line tells of all.
-    if (writer.unsaid > 0 && writer.used <= writer.size / 2) {
+    if (writer.unsaid > 0 && !writer.refused && writer.used <= writer.size / 2) {
         *dropped = writer.unsaid;
         writer.unsaid = 0;
     } else if (writer.used > 0) {
@@ -139,8 +140,11 @@ static void *writer_run(void *arg)
             len = writer.hooks.on_dropped(line, dropped);
         bool written = write_line(line, len);
         pthread_mutex_lock(&writer.lock);
+        writer.refused = !written;
         if (!written && dropped == 0)
             count_dropped();
+        else if (!written)
+            writer.unsaid += dropped;
     }
     writer.ended = true;
     pthread_cond_signal(&writer.done);

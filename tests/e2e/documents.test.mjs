@@ -1,12 +1,16 @@
 // What users copy from the documents does what is said there.
 
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
 import { test } from 'node:test';
 import { command } from '../lib/command.mjs';
 import { connect } from '../lib/durable.mjs';
 import { snippet } from '../lib/docs.mjs';
-import { PUBLISH, ROOT } from '../lib/paths.mjs';
+import { BUILD, PUBLISH, ROOT } from '../lib/paths.mjs';
+import { freePort } from '../lib/ports.mjs';
 import { Process } from '../lib/process.mjs';
+import { Redis } from '../lib/redis.mjs';
 import { scopeOf } from '../lib/scope.mjs';
 import { openStream } from '../lib/streams.mjs';
 import { startTier } from '../lib/tier.mjs';
@@ -42,6 +46,25 @@ test('the commands of the README publish an event each', async (t) => {
     const tier = await start(t, 'user:42');
     await shell(tier, snippet('README.md', 'redis-cli PUBLISH'));
     await hears(tier.stream, 'hello order:{"total":3} order:{"total":3}');
+});
+
+test('the first three commands of the README: a gateway, a stream, an event', async (t) => {
+    const scope = scopeOf(t);
+    const redis = await Redis.start(scope);
+    const [port, adminPort] = [await freePort(), await freePort()];
+    const lines = fs.readFileSync(path.join(ROOT, 'README.md'), 'utf8').match(/^ {4}(?:sse-gateway|curl|sse-publish) .*$/gm).slice(-3).map((line) => line.trim());
+    assert.deepEqual(lines.map((line) => line.split(' ')[0]), ['sse-gateway', 'curl', 'sse-publish']);
+    const env = { PATH: `${BUILD}:${process.env.PATH}`, SSE_GATEWAY_REDIS: redis.url, SSE_PUBLISH_REDIS: redis.url, SSE_GATEWAY_LISTEN: `127.0.0.1:${port}`,
+        SSE_GATEWAY_ADMIN_LISTEN: `127.0.0.1:${adminPort}` };
+    const typed = (line) => ['-c', `exec ${line.replace(':8080/', `:${port}/`)}`];
+    const gateway = new Process(scope, 'gateway', 'bash', typed(lines[0]), { env });
+    await gateway.logged(/delivery is proven: ready/);
+    const curl = new Process(scope, 'curl', 'bash', typed(lines[1]), { env });
+    await redis.subscribed('public:news', 1);
+    const { code, out, err } = await command('bash', typed(lines[2]), { env });
+    assert.equal(code, 0, err);
+    assert.match(out, /^1 gateway$/m);
+    await curl.logged(/data: hello$/m); // its progress, which a terminal does not show, is in the same log
 });
 
 test('the commands of docs/publishing.md publish an event each', async (t) => {

@@ -8,6 +8,7 @@ import path from 'node:path';
 import { FullPipe } from '../lib/full_pipe.mjs';
 import { GATEWAY } from '../lib/paths.mjs';
 import { command } from '../lib/command.mjs';
+import { noNames } from '../lib/names.mjs';
 import { Redis } from '../lib/redis.mjs';
 import { facts, part, symptom } from '../lib/runbook.mjs';
 import { openStream } from '../lib/streams.mjs';
@@ -57,6 +58,32 @@ symptom('The log is not read', async (page, scope) => {
     let text = '';
     const [line] = facts(part(page.text, 'Over'), 'log');
     await until(line, () => /\d+ lines were dropped: standard error was not read in time/.test((text += pipe.read())));
+});
+
+symptom('The disk is full of logs', { skip: noNames() }, async (page, scope) => {
+    const redis = await Redis.start(scope);
+    const place = tempFolder(scope, 'disk');
+    // A disk of 64 KiB, which the gateway and what it starts see, and nobody else.
+    const via = ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', 'mount -t tmpfs -o size=64k none "$0" && exec "$@" 2>>"$0/log"', place];
+    const gateway = await page.start({ redis, conf: ['log-level = debug'], netns: { there: '127.0.0.1', via } });
+    await page.watch();
+    const disk = `/proc/${gateway.process.pid}/root${place}`;
+    const stream = await openStream(scope, gateway.port, '/stream?channel=a');
+    await until('lines that are dropped', async () => {
+        await Promise.all(Array.from({ length: 20 }, () => gateway.get('/health/live')));
+        return (await gateway.metric('log_lines_dropped_total')) > 0;
+    }, { ms: 60000 });
+    await page.seen();
+    const [full, , level] = await page.type({ map: { 'df -h /var/log': `nsenter --target ${gateway.process.pid} --mount df -h ${place}` } });
+    assert.match(full, / 100% /);
+    assert.match(level, /log-level = debug/);
+    await redis.publish('a', 'x');
+    await stream.count(1);
+    fs.truncateSync(path.join(disk, 'log'));
+    await until('the gateway to say so', async () => {
+        await gateway.get('/health/live');
+        return /"\d+ lines were dropped: standard error was not read in time/.test(fs.readFileSync(path.join(disk, 'log'), 'utf8'));
+    });
 });
 
 symptom('A library is missing', async (page, scope) => {

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { test } from 'node:test';
+import { describe, it } from 'node:test';
 import { command } from './command.mjs';
 import { Gateway } from './gateway.mjs';
 import { BUILD, ROOT } from './paths.mjs';
@@ -37,12 +37,26 @@ function metricOf(fact) {
     return { name, labels: Object.fromEntries([...labels.matchAll(/(\w+)="([^"]*)"/g)].map(([, k, v]) => [k, v])), value: value === undefined ? undefined : Number(value) };
 }
 
+const AT_ONCE = 3; // most of such a test is waiting, for Prometheus to begin and for Redis to be missed
+const symptoms = [];
+
 /** A test of the symptom with this heading: `run(page, scope)` makes it, and sees what the page says. */
 export function symptom(heading, options, run = options) {
-    test(heading, run === options ? {} : options, async (t) => {
+    // When the file has named all of them.
+    if (symptoms.length === 0) queueMicrotask(() => describe('docs/runbook.md', { concurrency: AT_ONCE }, () => symptoms.forEach((args) => define(...args))));
+    symptoms.push([heading, run === options ? {} : options, run]);
+}
+
+function define(heading, options, run) {
+    it(heading, options, async (t) => {
         assert.ok(SYMPTOMS.has(heading), `docs/runbook.md has no symptom "${heading}"`);
         const scope = scopeOf(t);
-        await run(new Page(scope, SYMPTOMS.get(heading)), scope);
+        try {
+            await run(new Page(scope, SYMPTOMS.get(heading)), scope);
+        } catch (error) {
+            error.message += ` (logs: ${scope.folder})`; // the reporter looks here
+            throw error;
+        }
     });
 }
 
