@@ -134,7 +134,7 @@ export function connect(url, { ticket, credentials = 'same-origin', lastEventId 
             m.missed = 0;
             tabs.set(m.tab, m);
             last ||= m.last;
-            if (m.need && m.need !== begun) {
+            if (m.wanted[0] && m.need && m.need !== begun) {
                 from = m.need;
                 schedule(50);
             }

@@ -24,8 +24,7 @@ test('Firefox: the browser stands still while its gateway goes silent for good, 
     const tabs = [await world.open(['kept']), await world.open(['kept'])];
     const kept = numbers(world.durable, ['kept'], 100);
     await until('events', async () => (await tabs[1].datas('kept')).length > 5);
-    const i = (await Promise.all(world.gateways.map((g) => g.metric('connections')))).findIndex((n) => n > 0);
-    const [holder] = world.gateways.splice(i, 1);
+    const holder = await world.takeHolder();
     firefox.process.signal('SIGSTOP');
     holder.process.signal('SIGSTOP'); // says nothing, and keeps its connections: as what a laptop finds when it wakes up
     world.scope.defer(() => holder.process.signal('SIGCONT'));

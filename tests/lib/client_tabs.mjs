@@ -27,11 +27,14 @@ export async function startTabs(t, opener, { args = [], silence = 9000, ...optio
     const client = connect(scope, tier.redis);
     await load(client);
     const openTab = await opener(scope, `${tier.nginx.url}/client.html`);
-    const streams = async () => (await Promise.all(tier.gateways.map((g) => g.metric('connections')))).reduce((a, b) => a + b);
+    const counts = () => Promise.all(tier.gateways.map((g) => g.metric('connections')));
+    const streams = async () => (await counts()).reduce((a, b) => a + b);
     return {
         scope, ...tier, streams,
+        /** The gateway that has the stream, which is no longer one of `gateways`. */
+        takeHolder: async () => tier.gateways.splice((await counts()).findIndex((n) => n > 0), 1)[0],
         open: (channels, more = {}, how) => ClientTab.open(openTab, channels, { silence, ...more }, how),
-        durable: (channel, data, event = '') => FORMS.function(client, channel, data, event),
+        durable: (channel, data, event = '', ...more) => FORMS.function(client, channel, data, event, '', ...more),
         oneStream: () => until('one stream in all', async () => {
             const now = await streams();
             return now === 1 || Promise.reject(new Error(`${now} streams`));
@@ -58,7 +61,7 @@ export class ClientTab {
     static async open(openTab, channels, options = {}, { state = 'open' } = {}) {
         const tab = new ClientTab();
         tab.page = await openTab();
-        await tab.page.waitForFunction(() => window.ready);
+        await tab.page.waitForFunction(() => window.ready, null, { polling: 50 }); // a hidden page has no frames to poll at
         await tab.page.evaluate((options) => window.start(options), options);
         await tab.want(channels);
         if (state) await tab.is(state);
