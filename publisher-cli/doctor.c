@@ -120,38 +120,43 @@ static bool look_at_silence(struct doctor *doctor)
     return ok;
 }
 
-// What a gateway refuses for what was asked is nothing to be changed in a proxy.
-static bool is_refused(struct doctor *doctor, const struct doctor_stream *stream)
+// What a gateway refuses is nothing to be changed in a proxy. EXIT_DONE where it refuses nothing.
+static enum exit_status refusal(struct doctor *doctor, const struct doctor_stream *stream)
 {
     int status = stream->answer.status;
-    if (status < 400 || status >= 500 || status == 429 ||
-        !http_answer_field(&stream->answer, "x-sse-gateway", 0))
-        return false;
-    (void)failure_set(
-        &doctor->failure,
-        "the gateway answers %d: choose a channel that is open to you with --channel, show a token with "
-        "--token-file, and check the path",
-        status);
-    return true;
+    if (!http_answer_field(&stream->answer, "x-sse-gateway", 0))
+        return EXIT_DONE;
+    if (stream->is_event_stream && !stream->is_encoded && !stream->said_open &&
+        stream->answer.end == HTTP_COMPLETE) {
+        (void)failure_set(&doctor->failure,
+                          "the gateway refuses streams for now (200 with retry): it drains, is full or not "
+                          "ready, or a cap is reached; try again later");
+        return EXIT_REFUSED;
+    }
+    if (status != 204 && (status < 400 || status >= 500 || status == 429))
+        return EXIT_DONE;
+    (void)failure_set(&doctor->failure,
+                      "the gateway answers %d: choose a channel that is open to you with --channel, show a "
+                      "token with --token-file, and check the path",
+                      status);
+    return EXIT_USAGE;
 }
 
 static enum exit_status examine(struct doctor *doctor)
 {
     struct doctor_stream stream;
-    enum exit_status status = EXIT_REFUSED;
     if (!look_at_answer(doctor, &stream))
         return EXIT_REFUSED;
-    bool ok = true, is_refused_for_us = is_refused(doctor, &stream);
-    bool has_stream = !is_refused_for_us && doctor_check_answer(&doctor->report, &stream);
-    if (has_stream || stream.answer.is_late)
-        ok = look_at_methods(doctor, &stream);
-    if (ok && has_stream)
-        ok = look_at_id(doctor) && look_at_silence(doctor);
+    enum exit_status status = refusal(doctor, &stream);
+    if (status == EXIT_DONE) {
+        bool ok = true, has_stream = doctor_check_answer(&doctor->report, &stream);
+        if (has_stream || stream.answer.is_late)
+            ok = look_at_methods(doctor, &stream);
+        if (ok && has_stream)
+            ok = look_at_id(doctor) && look_at_silence(doctor);
+        status = ok ? EXIT_DONE : EXIT_REFUSED;
+    }
     doctor_stream_deinit(&stream);
-    if (is_refused_for_us)
-        status = EXIT_USAGE;
-    else if (ok)
-        status = EXIT_DONE;
     return status;
 }
 

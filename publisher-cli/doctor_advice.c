@@ -3,6 +3,7 @@
 const char *const doctor_front_names[FRONT_COUNT] = {"NGINX", "HAProxy", "Caddy", "ALB", "Cloudflare"};
 
 // deploy/ has whole configurations, and docs/balancing.md the reasons.
+// NOLINTBEGIN(bugprone-suspicious-missing-comma): a text of several lines is meant to be one
 const struct doctor_advice doctor_advice[CHECK_COUNT] = {
     [CHECK_REACHABLE] = {"reachable",
                          "without an answer there is no stream.",
@@ -137,3 +138,4 @@ const struct doctor_advice doctor_advice[CHECK_COUNT] = {
                             "ACM renews it while its DNS record is there",
                             "Universal SSL must be active for the name"}},
 };
+// NOLINTEND(bugprone-suspicious-missing-comma)

@@ -8,6 +8,7 @@
 
 #define OPEN_WAIT_MS 1000 // for gateway:open after the first bytes
 #define TURN_MS 100
+#define BUNCH_MS 100 // a gateway leaves 250 ms at least between two heartbeats
 
 static uint64_t since(const struct doctor_stream *stream)
 {
@@ -70,7 +71,10 @@ static bool on_bytes(void *ctx, const char *bytes, size_t len)
         return true;
     bool ok = sse_parser_feed(&stream->parser, bytes, len);
     stream->heartbeats = stream->parser.comments;
-    stream->bunches += stream->parser.comments > before + 1;
+    if (stream->parser.comments > before) {
+        stream->bunches += before > 0 && stream->last_ms < stream->heartbeat_ms + BUNCH_MS;
+        stream->heartbeat_ms = stream->last_ms;
+    }
     return ok;
 }
 

@@ -27,13 +27,13 @@ struct doctor_stream {
     bool is_event_stream, is_encoded;
     uint64_t first_ms, last_ms; // of the body's bytes; 0: none came
     uint64_t heartbeats;
-    unsigned bunches; // reads that had several heartbeats
+    unsigned bunches; // heartbeats that came together with the one before
     bool said_open, said_gap, said_close;
     char begun[32];  // the newest state of a channel in gateway:open: "fresh", "resumed" or "gap"
     char reason[32]; // in gateway:close
     // Its own.
     struct sse_parser parser;
-    uint64_t start_ms;
+    uint64_t start_ms, heartbeat_ms; // heartbeat_ms: when the newest came
 };
 
 // False where memory ran out. Else `stream` is for doctor_stream_deinit.

@@ -5,7 +5,7 @@
 #include "publisher-cli/discovery.h"
 #include "publisher-cli/doctor.h"
 #include "publisher-cli/exit_status.h"
-#include "publisher-cli/gateways.h"
+#include "publisher-cli/gateways_command.h"
 #include "publisher-cli/history.h"
 #include "publisher-cli/input.h"
 #include "publisher-cli/install.h"
@@ -296,28 +296,6 @@ static enum exit_status run_revocation(const struct settings *settings)
     return status;
 }
 
-static enum exit_status list_gateways(const struct settings *settings, int argc, char **argv)
-{
-    (void)argc, (void)argv; // it takes none
-    struct run run = {.settings = settings};
-    struct gateways gateways = {0};
-    enum exit_status status = EXIT_DONE;
-    if (!target_init(settings, &run.url, &run.target, &run.failure)) {
-        status = fail(EXIT_USAGE, run.failure.text);
-    } else if (!gateways_listen(&run.target, &gateways, &run.failure)) {
-        status = fail(EXIT_REFUSED, run.failure.text);
-    } else if (gateways.count == 0) {
-        status = fail(EXIT_REFUSED,
-                      "no gateway was heard: none runs, or they use another Redis, another --pubsub, or "
-                      "have no right to publish at " ANNOUNCEMENT_CHANNEL);
-    }
-    if (gateways.count > 0 || (settings->json && gateways.items))
-        report_gateways(settings, &gateways);
-    gateways_free(&gateways);
-    redis_url_deinit(&run.url);
-    return status;
-}
-
 static enum exit_status run_publish(const struct settings *settings, int argc, char **argv)
 {
     struct run run = {.settings = settings,
@@ -355,7 +333,7 @@ static enum exit_status run_as(enum use use, const struct settings *settings, in
         enum use use;
         enum exit_status (*run)(const struct settings *settings, int argc, char **argv);
     } table[] = {{USE_PUBLISH, run_publish},
-                 {USE_GATEWAYS, list_gateways},
+                 {USE_GATEWAYS, gateways_command},
                  {USE_HISTORY, history_command},
                  {USE_SUBSCRIBE, subscribe_command},
                  {USE_DOCTOR, doctor_command}};

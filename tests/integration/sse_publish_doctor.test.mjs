@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
+import net from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
 import { Caddy } from '../lib/caddy.mjs';
@@ -91,7 +92,8 @@ const NGINX = {
     'compresses': ['gzip on; gzip_types text/event-stream;', ['compression'], 'compression', /Content-Encoding: gzip$/, /gzip off/],
     'cuts quiet streams': ['proxy_read_timeout 500ms;', ['idle'], 'idle', /^the stream was cut after \d\.\d s, 0\.\d s after its last byte, before the first heartbeat$/, /proxy_read_timeout 60s/],
     'strips Last-Event-ID': ['proxy_set_header Last-Event-ID "";', ['last-event-id'], 'last-event-id', /an id in the query .* none in the header/, /proxy_set_header Last-Event-ID/],
-    'replaces Cache-Control': ['expires 1h;', ['caching'], 'caching', /what came is "max-age=3600"/, /expires/],
+    'replaces Cache-Control': ['expires 1h;', ['caching'], 'caching', /no-store, no-transform; what came is "max-age=3600"/, /expires/],
+    'loses no-transform': ['proxy_hide_header Cache-Control; add_header Cache-Control no-store;', ['caching'], 'caching', /^no-transform is lost .*"no-store"/, /Cache-Control/],
     'changes the type': ['proxy_hide_header Content-Type; add_header Content-Type text/plain;', ['content-type'], 'content-type', /the type is "text\/plain"/, /Content-Type/],
     'answers in place of a gateway': ['return 404;', ['gateway'], 'gateway', /^404, not from a gateway/, /proxy_pass/],
     'passes OPTIONS and HEAD on to nobody': ['limit_except GET { deny all; }', ['methods'], 'methods', /OPTIONS is answered 403/, /limit_except/],
@@ -113,6 +115,60 @@ for (const [name, [lines, found, check, seen, change]] of Object.entries(NGINX))
 test('an NGINX that buffers is found out without Redis, too', async (t) => {
     const { scope, gateway } = await world(t);
     assert.deepEqual((await doctor(await wrongNginx(scope, gateway, NGINX.buffers[0]))).found, ['buffering']);
+});
+
+/**
+ * Passes on to the gateway, and back what it says: the head at once, `first` bytes after it at once, the rest `ms` later, or at
+ * the end of each `ms` (`every`), as a proxy does that flushes at times. Resolves to its URL.
+ */
+async function slowRelay(scope, gateway, { first = 0, ms, every = false }) {
+    const server = net.createServer((client) => {
+        const up = net.connect(gateway.port, '127.0.0.1');
+        let [head, left, held] = ['', first, []];
+        const send = (bytes) => (every ? held.push(bytes) : setTimeout(() => client.write(bytes), ms).unref());
+        const timer = setInterval(() => every && client.write(Buffer.concat(held.splice(0))), ms).unref();
+        client.pipe(up);
+        up.on('data', (bytes) => {
+            let at = 0;
+            for (; at < bytes.length && !head.endsWith('\r\n\r\n'); at++) head += String.fromCharCode(bytes[at]);
+            const now = Math.min(bytes.length, at + left);
+            left -= now - at;
+            if (now > 0) client.write(bytes.subarray(0, now));
+            if (now < bytes.length) send(bytes.subarray(now));
+        });
+        const end = () => (clearInterval(timer), up.destroy(), client.destroy());
+        for (const socket of [client, up]) socket.on('error', end).on('close', end);
+    });
+    const port = await freePort();
+    await new Promise((resolve) => server.listen(port, '127.0.0.1', resolve));
+    scope.defer(() => server.close());
+    return `http://127.0.0.1:${port}/stream`;
+}
+
+const FIRST = 'c\r\nretry: 2000\n\r\n'.length;
+const SLOW = {
+    'of all but the head': [{ ms: 60000 }, /^the head came, but in \d+ ms nothing after it/],
+    'of the first bytes, for a while': [{ ms: 1500 }, /^the first bytes came 1[45]\d\d ms after the head/],
+    'of events, for a while': [{ ms: 1500, first: FIRST }, /^events came up to 1[56]\d\d ms after they were published$/],
+    'of events, for ever': [{ ms: 60000, first: FIRST }, /^of 5 events that 1 gateway got, 5 did not come$/],
+    'of what comes within some seconds': [{ ms: 3500, every: true, first: FIRST }, /^heartbeats came several at once, \d times?$/],
+};
+
+for (const [name, [how, seen]] of Object.entries(SLOW)) {
+    test(`a buffer ${name} is found out`, async (t) => {
+        const { scope, redis, gateway } = await world(t);
+        const said = await doctor(await slowRelay(scope, gateway, how), '--idle', '5s', ...(how.every ? [] : ['--redis', redis.url]));
+        assert.ok(said.found.includes('buffering'), JSON.stringify(said, null, 1));
+        assert.match(said.of('buffering').seen, seen);
+    });
+}
+
+test('a stream that the gateway itself ends is no cut', async (t) => {
+    const { gateway } = await world(t, { args: ['--max-stream-age', '1s'] });
+    const said = await doctor(`http://127.0.0.1:${gateway.port}/stream`);
+    assert.deepEqual(said.found, []);
+    assert.match(said.of('idle').seen, /^the gateway ended the stream itself \(age\)/);
+    assert.equal(said.of('idle').verdict, 'not tried');
 });
 
 const HAPROXY = {
@@ -168,6 +224,15 @@ test('a refusal of the gateway that a proxy passes on is a dead tab', async (t) 
     const said = await doctor(url);
     assert.deepEqual(said.found, ['errors']);
     assert.match(said.of('errors').seen, /^503, from the gateway/);
+});
+
+test('a gateway that refuses for now is no fault of a proxy', async (t) => {
+    const { redis, gateway } = await world(t);
+    await redis.kill();
+    await gateway.metricIs('redis_connected', 0);
+    const { code, out, err } = await command(PUBLISH, ['doctor', `http://127.0.0.1:${gateway.port}/stream`]);
+    assert.deepEqual([code, out], [1, '']);
+    assert.match(err, /^sse-publish: the gateway refuses streams for now \(200 with retry\)[^\n]*\n$/);
 });
 
 test('an origin that is not allowed, and one that is allowed twice', async (t) => {
