@@ -161,7 +161,7 @@ test('the gateway takes what the chart makes of options, and each option of the 
             assert.ok(out.split('\n').includes(line), `${line} in ${out}`);
     }
     const { propertyNames } = JSON.parse(fs.readFileSync(path.join(CHART, 'values.schema.json'), 'utf8')).properties.options;
-    const own = ['config', 'check-config', 'print-config', 'version', 'help', 'id', 'redis', 'listen', 'admin-listen', 'listen-mode', 'listen-group', 'drain-delay', 'drain-window', 'drain-timeout'];
+    const own = ['config', 'check-config', 'print-config', 'version', 'help', 'healthcheck', 'id', 'redis', 'listen', 'admin-listen', 'listen-mode', 'listen-group', 'drain-delay', 'drain-window', 'drain-timeout'];
     const options = [...(await command(GATEWAY, ['--help'])).out.matchAll(/^ {2}(?:-., )?--([a-z0-9-]+)/gm)].map(([, name]) => name);
     assert.deepEqual([...propertyNames.enum].sort(), options.filter((name) => !own.includes(name)).sort(), 'options of values.schema.json');
 });
