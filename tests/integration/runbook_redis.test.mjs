@@ -305,3 +305,14 @@ symptom('Somebody writes to the channel of announcements', async (page, scope) =
     clearInterval(writes);
     assert.ok(await page.gateway.ready());
 });
+
+symptom('A node of the cluster does not tell its slots', async (page, scope) => {
+    const cluster = await RedisCluster.start(scope, { config: ['--user', 'gateway', 'on', '>secret', '~*', '&*', '+@all'] });
+    const [silent] = cluster.nodes;
+    await silent.cli(['ACL', 'SETUSER', 'gateway', '-cluster|slots', '-cluster|shards']);
+    await page.start({ redis: silent, redisUrl: `redis+cluster://gateway:secret@127.0.0.1:${silent.port}`, ready: 'live' });
+    await page.seen();
+    const [info] = await page.type();
+    assert.match(info, /cluster_state:ok/);
+    await page.over({ ms: 30000 });
+});
