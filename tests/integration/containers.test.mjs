@@ -92,8 +92,8 @@ test('the small image has what `make static` builds, and is set up as the other 
     const stages = DOCKERFILE.split(/^(?=FROM )/m).slice(1);
     const [small, usual] = [stages.find((stage) => / AS small$/m.test(stage)), stages.at(-1)];
     assert.match(usual, /^FROM \S+\n/, 'the one without --target');
-    const setup = (stage) => [...stage.matchAll(/^(USER|EXPOSE|STOPSIGNAL|ENTRYPOINT) .*$|SSE_GATEWAY_\w+=\S+/gm)].map(([line]) => line);
-    assert.equal(setup(usual).length, 7);
+    const setup = (stage) => [...stage.matchAll(/^(USER|EXPOSE|STOPSIGNAL|HEALTHCHECK|ENTRYPOINT| +CMD) .*$|SSE_GATEWAY_\w+=\S+/gm)].map(([line]) => line);
+    assert.equal(setup(usual).length, 9);
     assert.deepEqual(setup(small), setup(usual));
     const [, from, source] = small.match(/^COPY --from=(\S+) (\S+) \/usr\/local\/bin\/$/m);
     assert.match(stages.find((stage) => stage.startsWith(`FROM build AS ${from}\n`)), /^RUN make .*\bstatic$/m);
