@@ -123,6 +123,18 @@ test('each option of --help is completed by bash, zsh and fish', async () => {
     }
 });
 
+test('each command of --help is completed by bash, zsh and fish', async () => {
+    const [bash, zsh, fish] = ['bash', 'zsh', 'fish'].map((shell) => inTree(COMPLETIONS[shell]('sse-publish')));
+    const commands = (await run(inTree('usr/bin/sse-publish'), ['--help'])).match(/(?<=^ {2})[a-z]+(?= |$)/gm);
+    assert.deepEqual(commands, ['doctor', 'gateways', 'history', 'subscribe']);
+    for (const word of commands) {
+        const begun = word.slice(0, 3);
+        assert.equal(await run('bash', ['-c', 'source "$0"; COMP_WORDS=(sse-publish "$1") COMP_CWORD=1; _sse_publish; printf "%s\\n" "${COMPREPLY[@]}"', bash, begun]), `${word}\n`);
+        assert.match(await run('fish', ['--no-config', '-c', 'source $argv[1]; complete -C "sse-publish $argv[2]"', fish, begun]), new RegExp(`^${word}\\t.+\n$`));
+    }
+    assert.match(await run('zsh', ['-f', '-c', '_arguments() { print -rl -- "$@" }; source "$0"', zsh]), new RegExp(`^1: :\\(${commands.join(' ')}\\)$`, 'm'));
+});
+
 test('values and files are completed by bash, with and without the sign of equality', async () => {
     const file = inTree(COMPLETIONS.bash('sse-gateway'));
     const complete = async (words) => (await run('bash', ['-c', 'source "$0"; COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)); _sse_gateway; echo "${COMPREPLY[@]}"', file, 'sse-gateway', ...words])).trim();

@@ -133,6 +133,27 @@ test('a token is read from its file for each connection; 401 is final', async (t
     assert.deepEqual([bad.code, /is no token/.test(bad.err)], [1, true]);
 });
 
+test('a ticket is in the URL, and the second connection is told that it opens one stream', async (t) => {
+    const scope = scopeOf(t);
+    const server = await scripted(scope, [`${HEAD}retry: 10\ndata: 1\n\n`, 'HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n']);
+    const { code, out, err } = await command(PUBLISH, ['subscribe', '--url', server.url, '--ticket', 'a+b', 'news', 'user:42']);
+    assert.deepEqual([code, out], [1, 'message  1\n']);
+    assert.deepEqual([...new URL(server.heads[0].split(' ')[1], server.url).searchParams], [['channel', 'news'], ['channel', 'user:42'], ['control', '1'], ['ticket', 'a+b']]);
+    assert.match(err, /a ticket opens one stream; --token-file has what can come back\n$/);
+});
+
+test('SIGINT and SIGTERM end it with status 0 while it waits to reconnect, too', async (t) => {
+    const scope = scopeOf(t);
+    const server = await scripted(scope, [`${HEAD}retry: 60000\nid: 7\ndata: 1\n\n`]);
+    for (const name of ['SIGINT', 'SIGTERM']) {
+        const running = subscribe(scope, server.url, 'news');
+        await running.says(/reconnecting in \d+ ms/);
+        running.signal(name);
+        assert.equal(await running.ended, 0);
+        assert.match(running.err, /ended; --last-event-id 7 goes on there\n$/);
+    }
+});
+
 test('a stream cut anywhere goes on with the last whole id and the newest retry', async (t) => {
     const scope = scopeOf(t);
     const bytes = '\ufeffretry: 20\r\nid: 1\r\ndata: a\r\n\r\nid: 2\rdata: b\r\rid: 3\ndata: not whole\n';
