@@ -51,11 +51,11 @@ LDLIBS     := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lev -lm $(LLHTTP_L
 CPPFLAGS   += $(PKG_CFLAGS)
 
 MAINS       := gateway/main.c publisher-cli/main.c
-# What takes the place of https_get.c where there is no libcurl.
-NO_CURL_SRC := gateway/auth/https_get_none.c
+# What takes the place of https_get.c and http_stream.c where there is no libcurl.
+NO_CURL_SRC := gateway/auth/https_get_none.c publisher-cli/http_stream_none.c
 GATEWAY_SRC := $(filter-out $(MAINS) $(NO_CURL_SRC),$(wildcard gateway/*/*.c))
 COMMON_SRC  := $(wildcard common/*.c)
-CLI_SRC     := $(filter-out $(MAINS),$(wildcard publisher-cli/*.c))
+CLI_SRC     := $(filter-out $(MAINS) $(NO_CURL_SRC),$(wildcard publisher-cli/*.c))
 SOURCES     := $(MAINS) $(NO_CURL_SRC) $(GATEWAY_SRC) $(COMMON_SRC) $(CLI_SRC)
 GENERATED   := $(BUILD)/generated/sse_lua.o $(BUILD)/generated/dashboard_html.o
 LIB_OBJ     := $(patsubst %.c,$(BUILD)/%.o,$(GATEWAY_SRC) $(COMMON_SRC) $(CLI_SRC)) $(LLHTTP_OBJ) $(GENERATED)

@@ -84,3 +84,11 @@ test('a static program that is to fetch keys says at the start that it cannot', 
     assert.match(err, /^sse-gateway: --jwks: this program was built without libcurl \(make static\) and fetches nothing; give a file\n$/);
     assert.match((await run('http://login.example/keys')).err, /neither a file nor an https:\/\/ URL/);
 });
+
+test('a static sse-publish says that it cannot subscribe and examine', async () => {
+    for (const operands of [['subscribe', 'a'], ['doctor', 'http://127.0.0.1:1/stream']]) {
+        const { code, err } = await command(path.join(STATIC, 'sse-publish'), operands);
+        assert.equal(code, 2);
+        assert.match(err, /^sse-publish: this sse-publish was built without libcurl \(make static\), so it cannot ask a gateway\n$/);
+    }
+});
