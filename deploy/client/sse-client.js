@@ -97,12 +97,15 @@ export function connect(url, { ticket, credentials = 'same-origin', lastEventId 
     // ---- The leader
 
     let isLeader, tabs, union, refused, overlap;
-    let stream, next; // AbortControllers, with `channels`; `next` replaces `stream` once it is open
+    // AbortControllers, with `channels`. `next` replaces `stream` a second after it was opened: what is on its way by the
+    // old one comes first, and events of the new one are `held` meanwhile.
+    let stream, next;
     let from, begun; // where the next stream has to begin for a tab that was away, where the newest such stream began
     let retry = 2000, failures = 0, due = 0, replayUntil = 0, overlapUntil = 0;
 
     const say = (message) => isLeader && send({ term, ...message });
-    const sayServed = () => say({ served: stream?.channels ?? [], last, begun, seen });
+    const serving = () => (next?.held ? next : stream)?.channels ?? [];
+    const sayServed = () => say({ served: serving(), last, begun, seen });
 
     function lead() {
         isLeader = true;
@@ -150,7 +153,7 @@ export function connect(url, { ticket, credentials = 'same-origin', lastEventId 
         refused = refused.filter((channel) => union.includes(channel));
         if (union.join() === before) return false;
         // A page that goes is often followed by one with the same channels.
-        schedule(union.every((channel) => stream?.channels.includes(channel)) ? 2000 : 50);
+        schedule(union.every((channel) => serving().includes(channel)) ? 2000 : 50);
         return true;
     }
 
@@ -162,6 +165,7 @@ export function connect(url, { ticket, credentials = 'same-origin', lastEventId 
 
     // Timers of a hidden tab are late: each message, too, does what is due.
     function poke() {
+        if (next?.held && next.until <= Date.now()) promote();
         if (!due || due > Date.now()) return;
         due = 0;
         open();
@@ -171,10 +175,14 @@ export function connect(url, { ticket, credentials = 'same-origin', lastEventId 
         const mine = Object.assign(new AbortController(), { channels: union.filter((channel) => !refused.includes(channel)), heard: Date.now(), from });
         const { signal } = mine;
         let wait = 0, status;
+        if (next?.held) promote();
         next?.abort();
         next = mine;
         overlap = new Map();
-        if (!mine.channels[0]) return close();
+        if (!mine.channels[0]) {
+            close();
+            return sayServed();
+        }
         try {
             const query = new URLSearchParams([['control', 1], ['source', 1], ['last_event_id', from || last], ...mine.channels.map((channel) => ['channel', channel])]);
             if (ticket) query.set('ticket', await ticket(mine.channels));
@@ -185,9 +193,11 @@ export function connect(url, { ticket, credentials = 'same-origin', lastEventId 
             await read(response.body.getReader(), mine);
             wait = retry; // of this stream alone: the gateway spreads them
         } catch {}
+        if (next === mine && mine.held) promote();
         if (next === mine) next = null;
         else if (stream === mine) stream = null;
         else return; // replaced, or stopped
+        if (next?.held) return promote();
         if (status === 204 || (/^4(?!08|25|29)/.test(status) && !(ticket && status === 401))) {
             const without = mine.channels.filter((channel) => !stream?.channels.includes(channel));
             if (stream) refused.push(...without);
@@ -218,30 +228,44 @@ export function connect(url, { ticket, credentials = 'same-origin', lastEventId 
         }
     }
 
-    function pass({ event: type = 'message', data, id: lastEventId, source = '' }, mine) {
+    function pass(fields, mine) {
+        const { event: type = 'message', data, id: lastEventId, source = '' } = fields;
         const [channel, position] = source.split(' ');
         const at = position?.split('-').map(Number);
-        if (type === 'gateway:open') {
-            if (stream !== mine) stream?.abort();
-            stream = mine;
-            next = null;
-            failures = 0;
-            overlapUntil = Date.now() + 1000;
-            last = lastEventId || mine.from || last;
-            if (mine.from) {
-                replayUntil = Date.now() + 30000;
-                begun = mine.from;
-                if (from === begun) from = '';
-            }
-            sayServed();
-            if (from) schedule(50);
-        } else if (channel && (at || !isDoubled(channel, type + data))) {
-            say({ event: { channel, type, data, lastEventId, at, isReplay: Date.now() < replayUntil } });
-        }
+        if (type === 'gateway:open') return begin(mine, lastEventId);
+        if (!served.includes(channel)) return;
+        if (mine === next && stream.channels.includes(channel)) return mine.held.push(fields);
+        if (!at && mine === stream && isDoubled(channel, type + data)) return;
+        // The old stream's id says nothing of the new one's channels.
+        say({ event: { channel, type, data, lastEventId: next?.held && mine === stream ? last : lastEventId, at, isReplay: Date.now() < replayUntil } });
     }
 
-    // A plain event has no position. What came by the old stream while the new one was opened may come by the new one, too,
-    // in the same order.
+    function begin(mine, lastEventId) {
+        mine.held = [];
+        mine.until = Date.now() + 1000;
+        failures = 0;
+        last = lastEventId || mine.from || last;
+        if (mine.from) {
+            replayUntil = Date.now() + 30000;
+            begun = mine.from;
+            if (from === begun) from = '';
+        }
+        if (stream && !mine.from) setTimeout(poke, 1009);
+        else promote();
+        sayServed();
+        if (from) schedule(50);
+    }
+
+    function promote() {
+        stream?.abort();
+        stream = next;
+        next = null;
+        overlapUntil = Date.now() + 1000;
+        for (const fields of stream.held) pass(fields, stream);
+    }
+
+    // A plain event has no position. What came by the old stream since the new one was asked for may come by the new one,
+    // too, in the same order.
     function isDoubled(channel, key) {
         const keys = overlap.get(channel) ?? [];
         if (next) overlap.set(channel, keys).get(channel).push(key);

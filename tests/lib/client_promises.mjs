@@ -76,6 +76,21 @@ export function clientPromises(browser, opener) {
         await world.oneStream();
     });
 
+    test(`${browser}: what is late on the old stream is not lost when a new one replaces it, and stays in order`, async (t) => {
+        const world = await startTabs(t, opener);
+        const [stays, changes] = [await world.open(['plain']), await world.open(['plain'])];
+        const holder = await world.takeHolder();
+        world.gateways.push(holder);
+        holder.process.signal('SIGSTOP');
+        await world.redis.publish('plain', 'late');
+        await changes.want(['new']);
+        await changes.is('open');
+        await world.redis.publish('plain', 'later');
+        holder.process.signal('SIGCONT');
+        for (const tab of [stays, changes]) await tab.has('plain', ['late', 'later']);
+        await world.oneStream();
+    });
+
     test(`${browser}: the gateway of the stream is killed, then another one hangs: the next one brings what is missing`, async (t) => {
         const world = await startTabs(t, opener, { gateways: 3, silence: 3000 });
         const tabs = [await world.open(['kept']), await world.open(['kept'])];
