@@ -265,13 +265,15 @@ void delivery_lost(struct delivery *d, enum counter reason, struct bus_channel *
     delivery_gap(d, c);
 }
 
-void delivery_message(struct delivery *d, struct bus_channel *c, const char *payload, size_t len)
+void delivery_message(struct delivery *d, struct bus_channel *c, const char *payload, size_t len,
+                      uint64_t read_at_ns)
 {
     enum counter reason = COUNTER_DROPPED_MEMORY;
     struct frame *f = message_frame(d->payload, channel_ref_of(&c->entry), payload, len, &reason);
     if (f && reason == COUNTER_IDS_DROPPED)
         counter_add(d->counters, reason, 1);
     if (f) {
+        f->read_at_ns = read_at_ns;
         for (uint64_t rest = c->workers; rest != 0; rest &= rest - 1)
             deliver_to(d, first_worker(rest), c, f);
         frame_release(f);

@@ -11,7 +11,9 @@ const char *health_outage(const struct status *s);
 // As /health/ready says: no outage, and room.
 bool health_is_ready(const struct status *s);
 
+// Each loop has turned within the last seconds.
+bool health_is_alive(const struct status *s);
+
 // Pages (process/pages.h).
 struct page health_live(void *status);
 struct page health_ready(void *status);
-struct page health_detailed(void *status);
