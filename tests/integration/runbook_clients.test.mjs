@@ -103,7 +103,7 @@ symptom('Clients do not keep up', async (page, scope) => {
     slow.forEach(({ socket }) => socket.pause());
     await until('bytes that wait', async () => {
         await redis.publishAll([['a', 'x'.repeat(100_000)]]);
-        return (await page.gateway.metric('queued_bytes')) > 1_000_000;
+        return (await page.gateway.metric('writes_blocked_total')) >= slow.length && (await page.gateway.metric('queued_bytes')) > 1_000_000;
     }, { every: 0, ms: 30000 });
     const [sockets, counters] = await page.type({ map });
     assert.ok(Number(sockets.trim().split('\n').at(-1).trim().split(/\s+/)[1]) > 100_000, sockets); // Send-Q
@@ -123,7 +123,7 @@ symptom('Memory grows', async (page, scope) => {
     const before = await page.gateway.metric('resident_memory_bytes');
     await until('bytes that wait', async () => {
         await redis.publishAll([['a', 'x'.repeat(500_000)]]);
-        return (await page.gateway.metric('queued_bytes')) > 8_000_000;
+        return (await page.gateway.metric('writes_blocked_total')) > 0 && (await page.gateway.metric('queued_bytes')) > 8_000_000;
     }, { every: 0, ms: 30000 });
     await page.seen();
     assert.ok((await page.gateway.metric('resident_memory_bytes')) > before + 4_000_000);
