@@ -259,3 +259,38 @@ symptom('Clients speak TLS to a port without TLS', async (page, scope) => {
     const [status] = await page.type();
     assert.equal(status, '200\n');
 });
+
+/** Takes the core away from a gateway of one worker and 400 streams: it runs for 50 ms, and stands still for 950 ms. */
+async function starve(page, scope, { watch = true } = {}) {
+    const redis = await start(page, scope, { workers: 1 });
+    if (watch) await page.watch();
+    await openStreams(scope, Array(400).fill({ port: page.gateway.port, path: '/stream?channel=a' }));
+    const starved = { times: 0, end: () => timers.forEach(clearInterval) };
+    const timers = [setInterval(() => {
+        page.gateway.process.signal('SIGSTOP');
+        setTimeout(() => page.gateway.process.signal('SIGCONT'), 950);
+        starved.times++;
+    }, 1000), setInterval(() => redis.publishAll(Array(5).fill(['a', 'x'])).catch(() => {}), 50)];
+    scope.defer(starved.end);
+    return starved;
+}
+
+// A second, for 1 of 100 events, is more than a test can have any machine wait for: alerts_test.yml holds the alert.
+symptom('Events are delivered late', async (page, scope) => {
+    const starved = await starve(page, scope, { watch: false });
+    const upTo = (le) => page.gateway.metric('delivery_latency_seconds_bucket', { le });
+    await until('events that took more than 100 ms', async () => (await upTo('+Inf')) > (await upTo('0.1')), { ms: 60000 });
+    starved.end();
+    const [threads, figures] = await page.type();
+    assert.match(threads, /COMMAND/);
+    assert.match(figures, /^sse_gateway_delivery_latency_seconds_count [1-9]/m);
+});
+
+symptom('A thread of a gateway is too busy', async (page, scope) => {
+    const starved = await starve(page, scope);
+    await page.seen({ ms: 30000 });
+    starved.end();
+    await until('it to run', () => page.gateway.live());
+    const [, lag] = await page.type();
+    assert.match(lag, /^sse_gateway_loop_lag_seconds\{thread="/m);
+});
