@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -23,6 +24,7 @@
 #include "gateway/process/drain.h"
 #include "gateway/process/fatal.h"
 #include "gateway/process/health.h"
+#include "gateway/process/healthcheck.h"
 #include "gateway/process/keys.h"
 #include "gateway/process/pages.h"
 #include "gateway/process/rebalance.h"
@@ -216,6 +218,7 @@ static bool gateway_setup(struct gateway *g)
     g->status.tls = g->config.tls;
     g->status.authenticator = g->config.authenticator;
     g->status.started_at = clock_monotonic_ms();
+    g->status.started_wall = (int64_t)time(NULL);
     g->loop = ev_default_loop(EVBACKEND_EPOLL);
     const struct mailbox_hooks hooks = {.on_mail = on_mail, .ctx = g};
     if (!map_seed() || !g->loop || !(g->inbox = mailbox_create(g->loop, false, 0, &hooks)) ||
@@ -353,6 +356,8 @@ int main(int argc, char **argv)
         options_print_help(config_options(), stdout);
     } else if (g->config.version) {
         printf("sse-gateway %s\n", SSE_GATEWAY_VERSION);
+    } else if (g->config.healthcheck) {
+        code = healthcheck_run(&g->config);
     } else if (g->config.print_config) {
         options_print_config(config_options(), &g->config, stdout);
     } else if (!g->config.check_config) {

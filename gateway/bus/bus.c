@@ -13,6 +13,7 @@
 #include "gateway/bus/revocation.h"
 
 #define TICK_S 1.0
+#define LAG_TICK_MS 250u
 
 TAILQ_HEAD(channel_mails, channel_mail);
 
@@ -31,8 +32,11 @@ struct bus {
     struct channel_mails waiting; // mails that wait for memory, in the order of posting
     ev_prepare end_of_turn;
     ev_timer tick;
-    pthread_mutex_t fault_lock; // guards `fault`: the bus alone writes it, other threads read it for a page
-    char fault[BUS_FAULT_MAX];  // empty exactly where `proven`
+    ev_timer lag; // of a loop of its own; a worker's loop notes its lag itself
+    pthread_mutex_t
+        look_lock; // guards the next two: the bus alone writes them, other threads read them for a page
+    char fault[BUS_FAULT_MAX]; // empty exactly where `proven`
+    struct bus_view view;      // as of the last tick, or the last change of `fault`
     _Atomic bool proven;
     _Atomic uint64_t alive_at;
     pthread_t thread;
@@ -44,9 +48,10 @@ static void note_fault(struct bus *b)
     const char *fault = cluster_fault(b->cluster);
     if (strncmp(fault, b->fault, sizeof b->fault - 1) == 0)
         return;
-    pthread_mutex_lock(&b->fault_lock);
+    pthread_mutex_lock(&b->look_lock);
     snprintf(b->fault, sizeof b->fault, "%s", fault);
-    pthread_mutex_unlock(&b->fault_lock);
+    bus_view_take(&b->view, b->cluster);
+    pthread_mutex_unlock(&b->look_lock);
     bool proven = b->fault[0] == '\0';
     if (atomic_exchange(&b->proven, proven) != proven && proven)
         log_info("bus", "delivery is proven: ready");
@@ -101,7 +106,21 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
     retry_waiting(b);
     cluster_tick(b->cluster);
     revocation_retry(&b->revocation);
+    pthread_mutex_lock(&b->look_lock);
+    bus_view_take(&b->view, b->cluster);
+    pthread_mutex_unlock(&b->look_lock);
     atomic_store_explicit(&b->alive_at, clock_monotonic_ms(), memory_order_relaxed);
+}
+
+static void note_lag(struct bus *b)
+{
+    loop_lag_tick(&b->counters.lag, LAG_TICK_MS * UINT64_C(1000000), clock_monotonic_ns());
+}
+
+static void on_lag(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop, (void)events;
+    note_lag(timer->data);
 }
 
 static void on_channel_mail(struct bus *b, const struct mail *mail)
@@ -137,8 +156,9 @@ static void on_mail(void *ctx, const struct mail *mail, bool more)
     }
 }
 
-static void on_batch_end(void *ctx)
+static void on_batch_end(void *ctx, uint64_t begun_ns)
 {
+    (void)begun_ns;
     struct bus *b = ctx;
     cluster_subscribe_fresh(b->cluster); // in a worker's loop, on_end_of_turn may have run already
 }
@@ -183,12 +203,12 @@ struct bus *bus_create(const struct bus_settings *settings)
     if (!b)
         return NULL;
     b->settings = *settings;
-    if (pthread_mutex_init(&b->fault_lock, NULL) != 0) {
+    if (pthread_mutex_init(&b->look_lock, NULL) != 0) {
         free(b);
         return NULL;
     }
     if (!busy_channels_init(&b->busy)) {
-        pthread_mutex_destroy(&b->fault_lock);
+        pthread_mutex_destroy(&b->look_lock);
         free(b);
         return NULL;
     }
@@ -213,6 +233,12 @@ struct bus *bus_create(const struct bus_settings *settings)
     ev_timer_init(&b->tick, on_tick, TICK_S, TICK_S);
     b->tick.data = b;
     ev_timer_start(b->loop, &b->tick);
+    ev_timer_init(&b->lag, on_lag, LAG_TICK_MS / 1000.0, LAG_TICK_MS / 1000.0);
+    b->lag.data = b;
+    if (!settings->loop) {
+        ev_timer_start(b->loop, &b->lag);
+        note_lag(b);
+    }
     atomic_store(&b->alive_at, clock_monotonic_ms());
     return b;
 }
@@ -267,11 +293,13 @@ void bus_destroy(struct bus *b)
     if (b->loop) {
         ev_prepare_stop(b->loop, &b->end_of_turn);
         ev_timer_stop(b->loop, &b->tick);
+        ev_timer_stop(b->loop, &b->lag);
     }
     if (b->loop && !b->settings.loop)
         ev_loop_destroy(b->loop);
     busy_channels_deinit(&b->busy);
-    pthread_mutex_destroy(&b->fault_lock);
+    bus_view_free(&b->view);
+    pthread_mutex_destroy(&b->look_lock);
     free(b);
 }
 
@@ -282,9 +310,17 @@ bool bus_is_proven(const struct bus *b)
 
 void bus_fault(struct bus *b, char *out)
 {
-    pthread_mutex_lock(&b->fault_lock);
+    pthread_mutex_lock(&b->look_lock);
     memcpy(out, b->fault, sizeof b->fault);
-    pthread_mutex_unlock(&b->fault_lock);
+    pthread_mutex_unlock(&b->look_lock);
+}
+
+bool bus_look(struct bus *b, struct bus_view *out)
+{
+    pthread_mutex_lock(&b->look_lock);
+    bool ok = bus_view_copy(out, &b->view);
+    pthread_mutex_unlock(&b->look_lock);
+    return ok;
 }
 
 struct busy_channels *bus_busy_channels(struct bus *b)

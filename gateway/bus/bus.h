@@ -11,6 +11,7 @@
 
 #include "common/redis_url.h"
 #include "gateway/bus/bus_tier.h"
+#include "gateway/bus/bus_view.h"
 #include "gateway/bus/busy_channels.h"
 #include "gateway/fanout/counters.h"
 #include "gateway/fanout/message.h"
@@ -57,6 +58,8 @@ void bus_destroy(struct bus *b);
 bool bus_is_proven(const struct bus *b); // a canary came back lately: what is published is delivered
 // Why it is not proven, in one line; empty exactly where it is. `out` has room for BUS_FAULT_MAX bytes.
 void bus_fault(struct bus *b, char *out);
+// What the bus is connected to, at most a second ago; bus_view_free follows. False when out of memory.
+bool bus_look(struct bus *b, struct bus_view *out);
 const struct counters *bus_counters(const struct bus *b);
 // Which channels are busy, for one that watches.
 struct busy_channels *bus_busy_channels(struct bus *b);

@@ -50,7 +50,7 @@ static struct node *owner_of(const struct cluster *cl, struct channel_ref channe
     return n ? n : cl->count > 0 ? cl->nodes[0] : NULL;
 }
 
-static bool is_used(const struct cluster *cl, const struct node *n)
+bool cluster_uses(const struct cluster *cl, const struct node *n)
 {
     return is_classic_cluster(cl) ? n == cl->chosen : n->slots > 0;
 }
@@ -59,7 +59,7 @@ const char *cluster_fault(const struct cluster *cl)
 {
     const char *fault = "no node of the cluster is known";
     for (size_t i = 0; i < cl->count; i++) {
-        if (!is_used(cl, cl->nodes[i]))
+        if (!cluster_uses(cl, cl->nodes[i]))
             continue;
         fault = node_fault(cl->nodes[i]);
         if (fault[0])
@@ -415,6 +415,16 @@ bool cluster_each_master(struct cluster *cl, bool (*visit)(void *ctx, const stru
     for (size_t i = 0; ok && i < cl->count; i++)
         ok = visit(ctx, cl->nodes[i]);
     return ok;
+}
+
+size_t cluster_node_count(const struct cluster *cl)
+{
+    return cl->count;
+}
+
+const struct node *cluster_node(const struct cluster *cl, size_t i)
+{
+    return i < cl->count ? cl->nodes[i] : NULL;
 }
 
 void cluster_read(struct cluster *cl)

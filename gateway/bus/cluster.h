@@ -12,6 +12,7 @@
 #include "gateway/bus/bus_env.h"
 
 struct cluster;
+struct node;
 
 // Of the server or cluster of env->url. `env` is borrowed. NULL when out of memory.
 struct cluster *cluster_create(struct bus_env *env);
@@ -39,6 +40,12 @@ void cluster_publish_now(struct cluster *cl, const char *channel);
 
 // Calls `visit` for each node, until it returns false. False then, and where some keys are at no node that is known.
 bool cluster_each_master(struct cluster *cl, bool (*visit)(void *ctx, const struct node *n), void *ctx);
+
+// All nodes that are known, by number; NULL beyond the last. Valid until the next call to the cluster.
+size_t cluster_node_count(const struct cluster *cl);
+const struct node *cluster_node(const struct cluster *cl, size_t i);
+// Whether delivery depends on the node.
+bool cluster_uses(const struct cluster *cl, const struct node *n);
 
 // Reads the subscribers' connections now, without waiting for the loop to report them readable.
 void cluster_read(struct cluster *cl);

@@ -265,7 +265,8 @@ void delivery_lost(struct delivery *d, enum counter reason, struct bus_channel *
     delivery_gap(d, c);
 }
 
-void delivery_message(struct delivery *d, struct bus_channel *c, const char *payload, size_t len)
+void delivery_message(struct delivery *d, struct bus_channel *c, const char *payload, size_t len,
+                      uint64_t read_at_ns)
 {
     enum counter reason = COUNTER_DROPPED_MEMORY;
     busy_channels_note(d->busy, channel_ref_of(&c->entry), len);
@@ -273,6 +274,7 @@ void delivery_message(struct delivery *d, struct bus_channel *c, const char *pay
     if (f && reason == COUNTER_IDS_DROPPED)
         counter_add(d->counters, reason, 1);
     if (f) {
+        f->read_at_ns = read_at_ns;
         for (uint64_t rest = c->workers; rest != 0; rest &= rest - 1)
             deliver_to(d, first_worker(rest), c, f);
         frame_release(f);

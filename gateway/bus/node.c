@@ -37,7 +37,8 @@ static void on_message(void *ctx, struct channel_ref channel, const char *payloa
     counter_add(n->env->counters, COUNTER_MESSAGES_RECEIVED, 1);
     counter_add(n->env->counters, COUNTER_MESSAGE_BYTES, (int64_t)len);
     if (c && c->workers != 0)
-        delivery_message(n->env->delivery, c, payload, len);
+        delivery_message(n->env->delivery, c, payload, len,
+                         redis_conn_read_at_ns(redis_pubsub_conn(n->pubsub)));
     else
         counter_add(n->env->counters, COUNTER_DROPPED_UNWANTED, 1);
 }

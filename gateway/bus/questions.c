@@ -385,6 +385,11 @@ void questions_reconnect(struct questions *qs)
     commands_reconnect(qs->commands, "the subscriber's was lost");
 }
 
+const struct redis_conn *questions_conn(const struct questions *qs)
+{
+    return commands_conn(qs->commands);
+}
+
 const char *questions_fault(const struct questions *qs)
 {
     const char *fault = commands_connect_fault(qs->commands);

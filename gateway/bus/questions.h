@@ -25,6 +25,8 @@ void questions_ask(struct questions *qs, unsigned worker, struct question *q);
 void questions_tell(const struct bus_env *env, unsigned worker, struct question *q);
 // Adds a command of another module, of_connection. False where too much is asked at once: it stays the caller's.
 bool questions_add(struct questions *qs, struct command *c);
+// Its connection, to be looked at.
+const struct redis_conn *questions_conn(const struct questions *qs);
 // Why nothing can be asked, in one line without the address; empty where it can.
 const char *questions_fault(const struct questions *qs);
 // The subscriber's connection is a new one, which may lead to another server.

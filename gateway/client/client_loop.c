@@ -116,12 +116,19 @@ static size_t client_bytes(const struct client_context *cx)
            (cx->hub ? hub_bytes(cx->hub) : 0);
 }
 
+static void note_lag(struct client_context *cx, uint64_t now_ns)
+{
+    loop_lag_tick(&cx->counters->lag, WHEEL_TICK_MS * UINT64_C(1000000), now_ns);
+}
+
 static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
 {
     (void)events;
     struct client_loop *l = w->data;
     struct client_context *cx = &l->context;
-    cx->now_ms = clock_monotonic_ms();
+    uint64_t now_ns = clock_monotonic_ns();
+    note_lag(cx, now_ns);
+    cx->now_ms = now_ns / 1000000u;
     l->is_late = cx->now_ms > l->last_tick_ms + LATE_MS;
     l->last_tick_ms = cx->now_ms;
     http_date((int64_t)ev_now(loop), cx->date);
@@ -261,6 +268,7 @@ bool client_loop_init(struct client_loop *l, const struct client_loop_setup *set
     l->tick.data = l;
     l->last_tick_ms = cx->now_ms;
     ev_timer_start(cx->loop, &l->tick);
+    note_lag(cx, clock_monotonic_ns());
     return true;
 }
 

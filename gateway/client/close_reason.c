@@ -5,7 +5,7 @@
 const char *close_reason_name(enum close_reason reason)
 {
     static const char *const names[] = {
-#define X(symbol, name) name,
+#define X(symbol, name, meaning) name,
         CLOSE_REASONS(X)
 #undef X
     };

@@ -171,6 +171,14 @@ static void leave_tier(struct conn *c)
     c->has_lease = false;
 }
 
+static void count_waiting(struct client_context *cx, enum conn_state state, int n)
+{
+    if (state == CONN_ADMITTING)
+        counter_add(cx->counters, COUNTER_ADMISSIONS_DECISION, n);
+    else if (state == CONN_WAITING)
+        counter_add(cx->counters, COUNTER_ADMISSIONS_REDIS, n);
+}
+
 void conn_set_state(struct conn *c, enum conn_state next)
 {
     struct client_context *cx = conn_context(c);
@@ -191,6 +199,8 @@ void conn_set_state(struct conn *c, enum conn_state next)
         cx->streams--;
     else if (next == CONN_STREAM)
         cx->streams++;
+    count_waiting(cx, c->state, -1);
+    count_waiting(cx, next, 1);
     c->give_up_ms = 0; // whatever of the union was used
     c->state = (uint8_t)next;
 }

@@ -330,6 +330,7 @@ static int read_head(const char *head, size_t len, struct http_request *out)
     // Bodies are not read: their bytes must not be taken for a request.
     out->keep_alive = !r.connection_close && !r.body && (!out->http_1_0 || r.connection_keep_alive);
     out->accepts_event_stream = http_accept_event_stream(&r.accept);
+    out->accepts_openmetrics = http_accept_openmetrics(&r.accept);
     return policy_status(&r);
 }
 

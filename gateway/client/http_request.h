@@ -33,6 +33,7 @@ struct http_request {
     struct http_text fields;     // all lines with a field, and the empty one, for http_lookup
     bool accepts_event_stream;   // Accept absent, or some range of it includes text/event-stream with q > 0
                                  // (RFC 9110 12.5.1)
+    bool accepts_openmetrics;    // Accept names it, and prefers no text/plain
 };
 
 enum http_parse { HTTP_PARSE_DONE, HTTP_PARSE_MORE, HTTP_PARSE_ERROR };

@@ -153,6 +153,35 @@ static bool bind_tcp(const struct addrinfo *ai, size_t count, int *fds, struct s
     return true;
 }
 
+static socklen_t reach_unix(const char *path, struct sockaddr_un *to)
+{
+    to->sun_family = AF_UNIX;
+    memcpy(to->sun_path, path, strnlen(path, sizeof to->sun_path - 1));
+    return sizeof *to;
+}
+
+socklen_t listen_address_reach(const char *address, struct sockaddr_storage *to)
+{
+    const char *path = unix_path(address);
+    int failure;
+    *to = (struct sockaddr_storage){0};
+    if (path)
+        return reach_unix(path, (struct sockaddr_un *)to);
+    struct addrinfo *ai = parse_address(address, &failure);
+    if (!ai)
+        return 0;
+    socklen_t len = ai->ai_addrlen;
+    memcpy(to, ai->ai_addr, len);
+    freeaddrinfo(ai);
+    struct sockaddr_in *four = (struct sockaddr_in *)to;
+    struct sockaddr_in6 *six = (struct sockaddr_in6 *)to;
+    if (to->ss_family == AF_INET && four->sin_addr.s_addr == htonl(INADDR_ANY))
+        four->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (to->ss_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&six->sin6_addr))
+        six->sin6_addr = in6addr_loopback;
+    return (to->ss_family == AF_INET6 ? six->sin6_port : four->sin_port) == 0 ? 0 : len;
+}
+
 static bool listen_tcp(struct listen_address *a, size_t count, int *fds, char *error, size_t error_size)
 {
     int failure;

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #define LISTEN_MAX 16 // addresses per gateway
@@ -32,6 +33,10 @@ struct listen_address {
 // True where `address` is "ADDR:PORT", "[V6]:PORT" (numbers) or "unix:PATH"; else the rest of a sentence `"x"
 // ...` in `error`.
 bool listen_address_check(const char *address, char *error, size_t error_size);
+
+// Where a process of this machine reaches the socket that is bound to `address`, which has been checked: where it is bound
+// to all addresses, at that of loopback. Returns the length; 0 where the port is 0, any free one, or when out of memory.
+socklen_t listen_address_reach(const char *address, struct sockaddr_storage *to);
 
 // Binds `a->text` and listens, once for each of `count` loops, into fds[count]. TCP: one socket a loop with
 // SO_REUSEPORT, so the kernel spreads connections; unix: one socket, duplicated. Port 0 takes a free one. A

@@ -63,7 +63,7 @@ struct route request_stream_route(const struct client_settings *settings)
 static void request_page(struct conn *c, const struct http_request *req, const struct route *r)
 {
     struct client_context *cx = conn_context(c);
-    struct page page = r->page(cx->hooks.ctx);
+    struct page page = (req->accepts_openmetrics && r->openmetrics ? r->openmetrics : r->page)(cx->hooks.ctx);
     size_t body_len = page.body ? strlen(page.body) : 0;
     bool keep = req->keep_alive && !cx->draining;
     const struct http_answer answer = {.status = page.status,

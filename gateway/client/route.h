@@ -22,6 +22,7 @@ struct route {
     bool local_host;  // the Host must be one by cors_is_local_host
     // One of the two: makes a page, or acts on the connection itself.
     struct page (*page)(void *ctx);
+    struct page (*openmetrics)(void *ctx); // the page for a client that asks for OpenMetrics; NULL: as others
     void (*handle)(struct conn *c, const struct http_request *req, const struct route *r);
 };
 

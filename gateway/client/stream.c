@@ -179,6 +179,15 @@ static void stream_set_deadline(struct conn *c, uint64_t now_ms, uint32_t heartb
     wheel_set(&conn_context(c)->wheel, &c->deadline, now_ms + (stream < first ? stream : first));
 }
 
+static void count_resumes(const struct conn *c)
+{
+    static const enum counter results[] = {[HUB_FRESH] = COUNTER_RESUMES_FRESH,
+                                           [HUB_RESUMED] = COUNTER_RESUMES_RESUMED,
+                                           [HUB_GAP] = COUNTER_RESUMES_GAP};
+    for (uint32_t i = 0; i < c->subscriber.count; i++)
+        counter_add(conn_context(c)->counters, results[hub_standing(&c->subscriber, i)], 1);
+}
+
 void stream_open(struct conn *c)
 {
     struct client_context *cx = conn_context(c);
@@ -189,6 +198,7 @@ void stream_open(struct conn *c)
     c->opened_tick = wheel_ticks(&cx->wheel, cx->now_ms);
     counter_add(cx->counters, COUNTER_STREAMS_OPEN, 1);
     counter_add(cx->counters, COUNTER_STREAMS_OPENED, 1);
+    count_resumes(c);
     conn_send(c, head);
     stream_send_beginning(c);
     if (c->state != CONN_STREAM)

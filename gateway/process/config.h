@@ -33,7 +33,7 @@ struct config {
     uint64_t rebalance_settle_ms;
     int rebalance, revocation, refusal, slow_client, user_cap_policy, user_cap_scope, proxy_protocol,
         log_level, log_format;
-    bool seccomp, show_channels, check_config, print_config, version, help;
+    bool seccomp, show_channels, check_config, print_config, healthcheck, version, help;
 
     // Derived from them.
     char name[300]; // --id, or host:port

@@ -34,6 +34,12 @@ static const struct option_spec specs[] = {
      .properties = OPTION_COMMAND_LINE,
      AT(print_config),
      .help = "Print the options in force as an INI file and exit"},
+    {.name = "healthcheck",
+     .type = OPTION_FLAG,
+     .properties = OPTION_COMMAND_LINE,
+     AT(healthcheck),
+     .help =
+         "Ask the gateway that runs with these options whether it is ready, and exit: with 0 where it is"},
     {.name = "version",
      .letter = 'V',
      .type = OPTION_FLAG,

@@ -1,7 +1,5 @@
 #include "gateway/process/health.h"
 
-#include <jansson.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/clock.h"
@@ -9,7 +7,7 @@
 // Each loop updates its alive_at every second; one that has not for STUCK_AFTER_MS is stuck.
 #define STUCK_AFTER_MS 10000u
 
-static bool is_alive(const struct status *s)
+bool health_is_alive(const struct status *s)
 {
     uint64_t now = clock_monotonic_ms();
     bool alive = bus_alive_at(s->bus) + STUCK_AFTER_MS > now;
@@ -36,7 +34,7 @@ static struct page page_text(int status, const char *text)
 
 struct page health_live(void *status)
 {
-    return is_alive(status) ? page_text(200, "live\n") : page_text(503, "a thread is stuck\n");
+    return health_is_alive(status) ? page_text(200, "live\n") : page_text(503, "a thread is stuck\n");
 }
 
 struct page health_ready(void *status)
@@ -50,23 +48,4 @@ struct page health_ready(void *status)
     if (limits_full(&s->limits))
         return page_text(503, "not ready: full\n");
     return page_text(200, "ready\n");
-}
-
-struct page health_detailed(void *status)
-{
-    const struct status *s = status;
-    char fault[BUS_FAULT_MAX];
-    bus_fault(s->bus, fault);
-    bool draining = atomic_load(&s->draining), proven = fault[0] == '\0', alive = is_alive(s);
-    json_t *json = json_pack("{s:s, s:s, s:b, s:b, s:b, s:{s:b, s:b, s:s, s:I}, s:I, s:I, s:I, s:I}", "id",
-                             s->id, "version", SSE_GATEWAY_VERSION, "live", alive, "ready",
-                             health_refusal(s) == NULL, "draining", draining, "redis", "connected",
-                             status_count(s, COUNTER_REDIS_CONNECTED) > 0, "delivery_proven", proven, "fault",
-                             fault, "subscriptions", (json_int_t)status_count(s, COUNTER_SUBSCRIPTIONS),
-                             "connections", (json_int_t)status_count(s, COUNTER_STREAMS_OPEN), "capacity",
-                             (json_int_t)s->limits.max_streams, "workers", (json_int_t)s->worker_count,
-                             "uptime_seconds", (json_int_t)((clock_monotonic_ms() - s->started_at) / 1000));
-    char *body = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
-    json_decref(json);
-    return (struct page){.status = 200, .content_type = "application/json", .body = body};
 }

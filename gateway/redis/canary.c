@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/jitter.h"
 #include "common/log.h"
 #include "gateway/redis/cluster_slots.h"
@@ -40,6 +41,7 @@ struct canary {
     bool awaited;          // sent and not back yet
     bool taken;            // Redis took the newest
     bool proven;
+    uint64_t back_ms;
 };
 
 static bool publish(struct canary *c, const char *channel, const char *text, uint64_t *command)
@@ -209,6 +211,16 @@ const char *canary_channel(const struct canary *c)
     return c->channel;
 }
 
+uint64_t canary_back_ms(const struct canary *c)
+{
+    return c->back_ms;
+}
+
+const struct redis_conn *canary_conn(const struct canary *c)
+{
+    return c->conn;
+}
+
 void canary_listen(void *canary)
 {
     struct canary *c = canary;
@@ -228,6 +240,7 @@ void canary_back(void *canary, const char *payload, size_t len)
     c->awaited = false;
     c->missed = c->unheard = 0;
     c->proven = true;
+    c->back_ms = clock_monotonic_ms();
 }
 
 void canary_lost(struct canary *c)

@@ -12,6 +12,7 @@
 #include "gateway/fanout/counters.h"
 
 struct canary;
+struct redis_conn;
 
 struct canary_settings {
     const struct redis_url *url; // borrowed
@@ -34,6 +35,10 @@ void canary_destroy(struct canary *c);
 
 // The channel that the subscriber must subscribe to; terminated, valid until canary_move.
 const char *canary_channel(const struct canary *c);
+// When the newest canary came back, monotonic; 0: none did.
+uint64_t canary_back_ms(const struct canary *c);
+// Its connection, to be looked at.
+const struct redis_conn *canary_conn(const struct canary *c);
 // The callbacks of the channel: `canary` is a struct canary. The subscriber is subscribed (again): publishes the
 // next number at once.
 void canary_listen(void *canary);

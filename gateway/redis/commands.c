@@ -296,6 +296,11 @@ bool commands_is_connected(const struct commands *q)
     return redis_conn_is_ready(q->conn);
 }
 
+const struct redis_conn *commands_conn(const struct commands *q)
+{
+    return q->conn;
+}
+
 const char *commands_connect_fault(const struct commands *q)
 {
     return redis_conn_fault(q->conn);

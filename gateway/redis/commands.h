@@ -107,6 +107,8 @@ bool commands_add(struct commands *q, struct command *c);
 // Closes the connection and makes a new one, which may lead to another server. `why` is for the log.
 void commands_reconnect(struct commands *q, const char *why);
 bool commands_is_connected(const struct commands *q);
+// Its connection, to be looked at.
+const struct redis_conn *commands_conn(const struct commands *q);
 // As redis_conn_fault.
 const char *commands_connect_fault(const struct commands *q);
 // No command waits or is in flight, or none can be sent: not connected, or ASKING is denied.

@@ -360,6 +360,11 @@ void history_reconnect(struct history *h)
     commands_reconnect(h->commands, "the subscriber's was lost");
 }
 
+const struct redis_conn *history_conn(const struct history *h)
+{
+    return commands_conn(h->commands);
+}
+
 const char *history_fault(const struct history *h)
 {
     return history_probe_fault(&h->probe);

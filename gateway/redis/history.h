@@ -14,6 +14,7 @@
 #include "gateway/fanout/history_page.h"
 
 struct history;
+struct redis_conn;
 
 struct history_settings {
     const struct redis_url *url; // borrowed
@@ -51,6 +52,8 @@ bool history_ask_page(struct history *h, unsigned worker, struct channel_ref cha
 // connection, too.
 void history_reconnect(struct history *h);
 
+// Its connection, to be looked at.
+const struct redis_conn *history_conn(const struct history *h);
 // Why the server does not answer queries of histories, in one line without the address. Empty where it does: it
 // has answered one, was not disconnected for more than a moment since, and did not refuse any with an error
 // that may pass (MASTERDOWN, LOADING). An ACL that denies a history is an answer.

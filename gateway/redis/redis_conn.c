@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/jitter.h"
 #include "common/log.h"
 #include "gateway/redis/deadline.h"
@@ -49,7 +50,9 @@ struct redis_conn {
     uint32_t said[REASONS_MAX]; // hashes of the reasons that were logged in this outage
     unsigned said_count;
     char where[256];
-    char fault[160]; // the last reason; empty once it worked
+    char fault[REDIS_FAULT_MAX]; // the last reason; empty once it worked
+    char error[REDIS_FAULT_MAX]; // the last reason, for redis_conn_look
+    uint64_t error_at_ms;
 };
 
 // While greeting, replies are plain, and read as ordinary objects. The server is not known yet; the largest
@@ -99,6 +102,8 @@ static void redis_conn_fail(struct redis_conn *c, const char *why)
                                                          : c->backoff_ms * 2;
     c->worked = false;
     snprintf(c->fault, sizeof c->fault, "%s", why);
+    snprintf(c->error, sizeof c->error, "%s", why);
+    c->error_at_ms = clock_monotonic_ms();
     if (is_news(c, why)) {
         if (c->settings.quiet)
             log_debug("redis", "%s connection to %s: %s", c->settings.purpose, c->where, why);
@@ -378,6 +383,11 @@ void redis_conn_read(struct redis_conn *c)
         redis_link_read(&c->link);
 }
 
+uint64_t redis_conn_read_at_ns(const struct redis_conn *c)
+{
+    return c->link.read_at_ns;
+}
+
 size_t redis_conn_reply_bytes(const struct redis_conn *c)
 {
     return c->reader.announced;
@@ -386,6 +396,18 @@ size_t redis_conn_reply_bytes(const struct redis_conn *c)
 const char *redis_conn_fault(const struct redis_conn *c)
 {
     return c->fault;
+}
+
+void redis_conn_look(const struct redis_conn *c, struct redis_conn_view *out)
+{
+    out->purpose = c->settings.purpose;
+    out->is_ready = redis_conn_is_ready(c);
+    out->error_at_ms = c->error_at_ms;
+    snprintf(out->error, sizeof out->error, "%s", c->error);
+    if (c->link.address.unix_path || c->link.address.host[0])
+        redis_address_describe(&c->link.address, out->address, sizeof out->address);
+    else
+        snprintf(out->address, sizeof out->address, "%s", c->where);
 }
 
 void redis_conn_replace(struct redis_conn *c, const char *why)

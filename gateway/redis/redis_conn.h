@@ -7,6 +7,7 @@
 #include <ev.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/redis_url.h"
 #include "gateway/redis/redis_reader.h"
@@ -37,6 +38,18 @@ struct redis_conn_settings {
     void *ctx;
 };
 
+#define REDIS_FAULT_MAX 160u // bytes, terminated
+
+// For a page.
+struct redis_conn_view {
+    const char *purpose; // static
+    char address[REDIS_HOST_SIZE +
+                 16]; // that it was made to, or tried last; the URL before that; without secrets
+    bool is_ready;
+    char error[REDIS_FAULT_MAX]; // why it was last lost or not made; empty: never
+    uint64_t error_at_ms;        // monotonic
+};
+
 // Begins to connect in the next turn of the loop. `settings` is copied. NULL when out of memory.
 struct redis_conn *redis_conn_create(struct ev_loop *loop, const struct redis_conn_settings *settings);
 void redis_conn_destroy(struct redis_conn *c);
@@ -59,8 +72,11 @@ void redis_conn_worked(struct redis_conn *c);
 // Why the connection was last lost or not made, in one line; empty where it has worked since. Valid until the
 // next call.
 const char *redis_conn_fault(const struct redis_conn *c);
+void redis_conn_look(const struct redis_conn *c, struct redis_conn_view *out);
 // Bytes of all strings of the reply that is being read or handled, with those that were skipped or left out.
 size_t redis_conn_reply_bytes(const struct redis_conn *c);
+// Monotonic nanoseconds: when the bytes of that reply were read.
+uint64_t redis_conn_read_at_ns(const struct redis_conn *c);
 // Reads the socket now, without waiting for the loop to report it readable. No effect when not ready.
 void redis_conn_read(struct redis_conn *c);
 // Closes the connection and makes a new one. `why` is for the log.

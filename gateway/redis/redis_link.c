@@ -11,6 +11,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "common/clock.h"
+
 #define READ_SIZE 16384
 // Reads per turn of the loop, so that timers and mails are handled during a flood. The socket is read again
 // in the next turn.
@@ -236,6 +238,8 @@ static void take_bytes(struct redis_link *l)
             wait_or_lose(l, n, l->secure ? EV_READ : l->io.events & (EV_READ | EV_WRITE));
             return;
         }
+        if (i == 0) // one look at the clock for all that came together
+            l->read_at_ns = clock_monotonic_ns();
         l->reads++;
         l->in_hook = true;
         l->hooks.on_bytes(l->hooks.ctx, bytes, (size_t)n);

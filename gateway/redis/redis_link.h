@@ -10,6 +10,7 @@
 #include <ev.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/buf.h"
 #include "common/redis_url.h"
@@ -46,6 +47,8 @@ struct redis_link {
     struct transport transport;
     struct buf out;
     size_t out_sent;
+    uint64_t
+        read_at_ns; // monotonic: when the bytes that on_bytes has were read, or the first of them that came together
     unsigned reads;   // reads that brought bytes, so far
     bool in_hook;     // on_bytes runs
     unsigned attempt; // takes the addresses of a name in turn

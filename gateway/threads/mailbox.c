@@ -18,7 +18,7 @@
 // Bounds on one turn, so that sockets with room again and new connections get theirs. The time is looked at
 // where the receiver's loop is the one that drains Redis, too.
 #define MAILS_PER_TURN 256u
-#define LOCAL_MS_PER_TURN 5u
+#define LOCAL_NS_PER_TURN 5000000u
 #define WANTED_MAX 65536u
 // A wake-up may be lost, and the eventfd may find no memory to be watched: the receiver looks by itself, too.
 #define LOOK_EVERY_S 1.0
@@ -165,14 +165,14 @@ static void work_off_batch(struct mailbox *box)
 {
     size_t waiting = box->out.count - box->next;
     size_t end = box->next + (waiting > MAILS_PER_TURN ? MAILS_PER_TURN : waiting);
-    uint64_t until = box->local ? clock_monotonic_ms() + LOCAL_MS_PER_TURN : UINT64_MAX;
+    uint64_t begun_ns = clock_monotonic_ns(), until_ns = begun_ns + LOCAL_NS_PER_TURN;
     while (box->next < end) {
         hand_over(box, box->next + 1 < end);
-        if (box->local && box->next < end && clock_monotonic_ms() > until)
+        if (box->local && box->next < end && clock_monotonic_ns() > until_ns)
             break;
     }
     if (box->hooks.on_batch_end)
-        box->hooks.on_batch_end(box->hooks.ctx);
+        box->hooks.on_batch_end(box->hooks.ctx, begun_ns);
     if (box->handed_over > 0)
         frames_handed_over(box);
 }

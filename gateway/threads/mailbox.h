@@ -103,7 +103,8 @@ struct mailbox_hooks {
     // In the order of posting (per poster). The callee owns what the mail refers to. `more`: others are to
     // follow in this batch, unless its time is over.
     void (*on_mail)(void *ctx, const struct mail *mail, bool more);
-    void (*on_batch_end)(void *ctx); // may be NULL
+    // The batch began at `begun_ns`, monotonic. May be NULL.
+    void (*on_batch_end)(void *ctx, uint64_t begun_ns);
     void *ctx;
 };
 

@@ -8,6 +8,7 @@
 #include "common/thread.h"
 #include "gateway/client/listen_address.h"
 #include "gateway/client/listener.h"
+#include "gateway/fanout/delivery_times.h"
 #include "gateway/fanout/gap.h"
 
 #define ALIVE_EVERY_S 1.0
@@ -17,6 +18,7 @@ struct worker {
     struct ev_loop *loop;
     struct client_loop clients;
     struct counters counters;
+    struct delivery_times times; // of the batch of mails that is being handed over
     struct mailbox *inbox;
     struct mailbox *bus_inbox; // `inbox`, or a local box where the bus shares the loop
     struct mailbox *bus, *main;
@@ -78,6 +80,8 @@ static void worker_deliver(struct worker *w, struct frame *f, bool more)
     // To release a channel twice is harmless: messages may have been on their way when it was left.
     if (w->has_unreleased && !hub_has_channel(client_loop_hub(&w->clients), frame_channel(f)))
         (void)on_interest(w, frame_channel(f), 0);
+    if (f->read_at_ns)
+        delivery_times_note(&w->times, f->read_at_ns);
     client_loop_deliver(&w->clients, f, more);
 }
 
@@ -170,10 +174,12 @@ static void on_mail(void *ctx, const struct mail *mail, bool more)
     }
 }
 
-static void on_batch_end(void *ctx)
+static void on_batch_end(void *ctx, uint64_t begun_ns)
 {
     struct worker *w = ctx;
     client_loop_flush(&w->clients);
+    if (w->times.count > 0)
+        delivery_times_observe(&w->times, &w->counters, begun_ns, clock_monotonic_ns());
 }
 
 static void on_alive(struct ev_loop *loop, ev_timer *timer, int events)

@@ -88,14 +88,19 @@ test('the Dockerfile has no fault, and a misspelt instruction or flag would be n
     assert.match(DOCKERFILE, /^STOPSIGNAL SIGTERM$/m);
 });
 
-test("the image's health check is right about a gateway that is live, and about one that is not there", async (t) => {
-    const { gateway } = await startTier(scopeOf(t));
+test("the image's health check, with the image's environment, is right about a gateway that is ready, drains, and is not there", async (t) => {
+    const { gateway } = await startTier(scopeOf(t), { args: ['--drain-delay', '20s'] });
     const [program, ...args] = JSON.parse(DOCKERFILE.match(/^ +CMD (\[.*\])$/m)[1]);
-    const check = (port) => command(program, args.map((a) => a.replace('127.0.0.1/9180', `127.0.0.1/${port}`)));
-    assert.equal((await check(gateway.adminPort)).code, 0);
+    assert.equal(program, '/usr/local/bin/sse-gateway');
+    assert.match(DOCKERFILE, /SSE_GATEWAY_ADMIN_LISTEN=0\.0\.0\.0:9180/);
+    const check = () => command(GATEWAY, args, { env: { SSE_GATEWAY_LISTEN: '0.0.0.0:8080', SSE_GATEWAY_ADMIN_LISTEN: `0.0.0.0:${gateway.adminPort}` } });
+    assert.deepEqual(await check(), { code: 0, signal: null, out: '', err: '' });
+    gateway.terminate();
+    await gateway.metricIs('draining', 1);
+    assert.deepEqual(await check(), { code: 1, signal: null, out: '', err: `sse-gateway: --healthcheck: 0.0.0.0:${gateway.adminPort}: draining\n` });
     gateway.terminate();
     await gateway.process.exit();
-    assert.notEqual((await check(gateway.adminPort)).code, 0);
+    assert.equal((await check()).code, 1);
 });
 
 test("the image has each library that the programs want, by Debian's package", async () => {

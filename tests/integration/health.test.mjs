@@ -8,7 +8,7 @@ import { Redis } from '../lib/redis.mjs';
 import { scopeOf, sharedScope } from '../lib/scope.mjs';
 import { openStreams } from '../lib/streams.mjs';
 import { startTier } from '../lib/tier.mjs';
-import { until } from '../lib/wait.mjs';
+import { sleep, until } from '../lib/wait.mjs';
 
 const shared = sharedScope();
 const { gateway } = await startTier(shared);
@@ -86,6 +86,48 @@ test('as soon as delivery is not proven the reason is there, and as soon as it i
     await redis.run();
     await until('the proof', isProven);
     assert.deepEqual(wrong, []);
+});
+
+test('detailed says on the admin listener, and nowhere else, how each connection to Redis is, and what the tier is', async (t) => {
+    const scope = scopeOf(t);
+    const password = 'xyzzy-secret';
+    const redis = await Redis.start(scope, { password });
+    const port = String(redis.port);
+    const [one, two] = await Promise.all([1, 2].map(() => Gateway.start(scope, { redis })));
+    const read = async (listener) => (await one.get('/health/detailed', { port: listener })).body;
+    const inside = async () => JSON.parse(await read(one.adminPort));
+    await until('both are in the tier', async () => (await inside()).tier.peers.length === 2);
+    await until('a canary', async () => (await inside()).redis.nodes[0].canary_age_ms < 4000);
+    const { redis: { nodes, ...outer }, tier, drain, threads } = await inside();
+    assert.deepEqual(outer, { connected: true, delivery_proven: true, fault: '', subscriptions: outer.subscriptions });
+    assert.equal(nodes.length, 1);
+    assert.deepEqual({ address: nodes[0].address, used: nodes[0].used, fault: nodes[0].fault }, { address: `127.0.0.1:${port}`, used: true, fault: '' });
+    assert.deepEqual(nodes[0].connections.map((c) => [c.for, c.address, c.connected, c.last_error, c.last_error_age_ms]),
+        ['subscriber', 'canary', 'history'].map((what) => [what, `127.0.0.1:${port}`, true, '', null]));
+    assert.deepEqual(tier.peers.map((p) => p.id).sort(), [one.id, two.id].sort());
+    assert.equal(drain, null);
+    assert.deepEqual(Object.keys(threads).sort(), ['bus', 'main', 'worker0', 'worker1']);
+    for (const text of [await read(one.port), await read(one.adminPort)]) assert.ok(!text.includes(password));
+    for (const secret of [port, two.id, 'nodes', 'tier', 'threads']) assert.ok(!(await read(one.port)).includes(secret), `the public reads ${secret}`);
+    await redis.kill();
+    await until('the error of each connection, and when', async () => (await inside()).redis.nodes[0].connections.every((c) =>
+        !c.connected && /refused|closed|reset/i.test(c.last_error) && c.last_error_age_ms < 5000));
+});
+
+test('a loop that stood still says for how long, and so does one that stands still now', async (t) => {
+    const { gateway } = await startTier(scopeOf(t), { workers: 1 });
+    const lag = async (thread) => (await gateway.metrics()).sum('sse_gateway_loop_lag_seconds', { thread });
+    await gateway.metricIs('ready', 1);
+    assert.ok((await lag('worker0')) < 0.5);
+    gateway.process.signal('SIGSTOP');
+    await sleep(1200); // the time that is to be found
+    gateway.process.signal('SIGCONT');
+    await until('the lag of each thread', async () => {
+        const lags = [await lag('worker0'), await lag('main')];
+        if (lags.every((seconds) => seconds > 0.8)) return true;
+        throw new Error(lags.join(' '));
+    });
+    assert.equal((await gateway.metrics()).samples.filter((s) => s.name === 'sse_gateway_loop_lag_seconds').length, 2);
 });
 
 test('a gateway that Redis has not proven yet is live and not ready', async (t) => {

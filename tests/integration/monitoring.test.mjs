@@ -90,6 +90,9 @@ test('Prometheus scrapes three gateways, and no alert fires', async () => {
     await until('each hears all', async () => (await prometheus.query('sse_gateway_tier_gateways == 3')).length === 3);
     await until('each alert was looked at', async () => (await prometheus.health()).every((health) => health === 'ok'));
     await until('no alert fires', async () => (await prometheus.firing()).length === 0);
+    // The text format has no units: Prometheus asked for OpenMetrics, and understood it.
+    assert.equal((await prometheus.unit('sse_gateway_sent_bytes')), 'bytes');
+    assert.equal((await prometheus.unit('sse_gateway_delivery_latency_seconds')), 'seconds');
 });
 
 test('the dashboard is JSON with ids of its own for each panel, and no panel lies over another', () => {

@@ -46,6 +46,11 @@ export class Prometheus {
         return data.groups.flatMap(({ rules }) => rules.map(({ name, health, lastError }) => (health === 'ok' ? 'ok' : `${name}: ${health} ${lastError ?? ''}`)));
     }
 
+    /** The unit of a metric, as the newest scrape said. */
+    async unit(name) {
+        return (await this.#get(`/api/v1/targets/metadata?metric=${name}&limit=1`)).data[0]?.unit;
+    }
+
     #get(page) {
         return new Promise((resolve, reject) => {
             http.get({ host: '127.0.0.1', port: this.port, path: page, agent: false, timeout: 5000 }, async (response) => {

@@ -113,7 +113,7 @@ static void message(const char *word)
 {
     char payload[PAYLOAD];
     memset(payload, word[1], sizeof payload);
-    delivery_message(delivery, channel((char[]){word[0], '\0'}), payload, sizeof payload);
+    delivery_message(delivery, channel((char[]){word[0], '\0'}), payload, sizeof payload, 0);
 }
 
 // The worker's turn: all that is in its mailbox.
@@ -259,7 +259,7 @@ TEST(a_worker_that_missed_news_is_told_once_that_it_knows_nothing)
 
 TEST(a_message_that_is_no_text_is_counted_and_no_gap)
 {
-    delivery_message(delivery, channel("a"), "\xff", 1);
+    delivery_message(delivery, channel("a"), "\xff", 1, 0);
     delivery_flush(delivery);
     ck_assert_uint_eq(counter_read(&counters, COUNTER_DROPPED_NOT_TEXT), 1);
     ck_assert_str_eq(hear(), "");

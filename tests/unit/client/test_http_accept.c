@@ -53,3 +53,31 @@ TEST_EACH(accept_is_negotiated, accepts)
     }
     ck_assert_int_eq(http_accept_event_stream(&a), accepts[_i].accepted);
 }
+
+static const struct {
+    const char *line;
+    bool asks;
+} openmetrics[] = {
+    {"", false},
+    {"*/*", false},
+    {"text/plain", false},
+    {"application/openmetrics-text", true},
+    {"application/openmetrics-text; version=1.0.0", true},
+    {"application/openmetrics-text; version=\"1.0.0\"; charset=utf-8", true},
+    {"application/openmetrics-text; version=0.0.1", false},
+    {"application/openmetrics-text;q=0", false},
+    // Prometheus 2.42
+    {"application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+     "text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+     true},
+    {"application/openmetrics-text;version=1.0.0;q=0.3,text/plain;version=0.0.4;q=0.5", false},
+    {"text/plain;q=.25, application/openmetrics-text;q=0.250", true},
+    {"text/plain, application/openmetrics-text;q=0.999", false},
+};
+
+TEST_EACH(openmetrics_is_for_those_that_ask_for_it, openmetrics)
+{
+    struct http_accept a = {0};
+    http_accept_scan(&a, (struct http_text){openmetrics[_i].line, strlen(openmetrics[_i].line)});
+    ck_assert_int_eq(http_accept_openmetrics(&a), openmetrics[_i].asks);
+}

@@ -143,7 +143,8 @@ static const struct {
 enum { OPTIONS = sizeof options / sizeof *options };
 
 // Not by environment and file.
-static const char *const command_line_only[] = {"config", "check-config", "print-config", "version", "help"};
+static const char *const command_line_only[] = {"config",      "check-config", "print-config",
+                                                "healthcheck", "version",      "help"};
 
 // These need certificates or keys: tests/integration/redis_tls, tls and tokens make some.
 static const char *const of_tls[] = {"redis-ca", "redis-cert",      "redis-key",       "jwt-key",
@@ -283,7 +284,8 @@ TEST(the_defaults_are_those_of_the_contract)
     ck_assert_uint_eq(config.rebalance_per_s, 50);
     ck_assert_uint_ge(config.workers, 1);
     ck_assert_uint_le(config.workers, WORKERS_MAX);
-    ck_assert(!config.check_config && !config.print_config && !config.version && !config.help);
+    ck_assert(!config.check_config && !config.print_config && !config.healthcheck && !config.version &&
+              !config.help);
     ck_assert_ptr_null(config.redis_url.password);
 }
 
@@ -318,6 +320,12 @@ TEST(values_land_in_the_fields_that_are_named_after_them)
     ck_assert_int_eq(config.log_format, 1);
     ck_assert(config.check_config && config.print_config);
     ck_assert_str_eq(config.anonymous.items[0], "news");
+}
+
+TEST(a_health_check_reads_no_files)
+{
+    LOAD("--healthcheck", "--tls-cert=/nonexistent", "--tls-key=/nonexistent");
+    ck_assert(config.healthcheck);
 }
 
 static void check_round_trip(void)

@@ -117,13 +117,25 @@ static const char *read_labels(const char *at)
     }
 }
 
+static bool is_of_family(const char *name, size_t len, const struct family *f)
+{
+    static const char *const ends[] = {"_bucket", "_sum", "_count"};
+    size_t family_len = strlen(f->name);
+    if (strncmp(name, f->name, family_len) != 0)
+        return false;
+    bool is_one = strcmp(f->kind, "histogram") != 0 && len == family_len;
+    for (size_t i = 0; strcmp(f->kind, "histogram") == 0 && i < 3; i++)
+        is_one |=
+            len == family_len + strlen(ends[i]) && strncmp(name + family_len, ends[i], strlen(ends[i])) == 0;
+    return is_one;
+}
+
 static void read_sample(const char *line)
 {
     const struct family *f = &families[family_count - 1];
     size_t len = name_length(line);
     ck_assert_msg(family_count > 0 && f->kind[0], "a sample before HELP and TYPE: %s", line);
-    ck_assert_msg(len == strlen(f->name) && strncmp(line, f->name, len) == 0, "%s among those of %s", line,
-                  f->name);
+    ck_assert_msg(is_of_family(line, len, f), "%s among those of %s", line, f->name);
     const char *value = line[len] == '{' ? read_labels(line + len + 1) : line + len;
     ck_assert_int_eq(*value, ' ');
     char *end;
@@ -155,7 +167,8 @@ static void read_line(const char *line)
         ck_assert_int_eq(sscanf(line, "# TYPE %79s %15s %c", name, kind, &extra), 2);
         ck_assert_msg(family_count > 0 && strcmp(f->name, name) == 0 && !f->kind[0], "TYPE of %s alone",
                       name);
-        ck_assert(strcmp(kind, "counter") == 0 || strcmp(kind, "gauge") == 0);
+        ck_assert(strcmp(kind, "counter") == 0 || strcmp(kind, "gauge") == 0 ||
+                  strcmp(kind, "histogram") == 0);
         strcpy(f->kind, kind);
     } else {
         read_sample(line);
@@ -178,8 +191,9 @@ static void read_page(void)
 // The value of a sample.
 static uint64_t value_of(const char *sample)
 {
-    char mark[128];
-    snprintf(mark, sizeof mark, "\nsse_gateway_%s ", sample);
+    char mark[160];
+    bool is_whole = strncmp(sample, "sse_gateway_", 12) == 0 || strncmp(sample, "process_", 8) == 0;
+    snprintf(mark, sizeof mark, "\n%s%s ", is_whole ? "" : "sse_gateway_", sample);
     char *text = strdup(page.body), *at = strstr(text, mark);
     ck_assert_msg(at != NULL, "no sample %s", sample);
     uint64_t value = strtoull(at + strlen(mark), NULL, 10);
@@ -201,19 +215,22 @@ TEST(names_say_whose_they_are_and_whether_they_only_grow)
         const char *name = families[i].name;
         size_t len = strlen(name);
         bool total = len > 6 && strcmp(name + len - 6, "_total") == 0;
-        ck_assert_msg(strncmp(name, "sse_gateway_", 12) == 0, "%s", name);
+        ck_assert_msg(strncmp(name, "sse_gateway_", 12) == 0 || strncmp(name, "process_", 8) == 0, "%s",
+                      name);
         ck_assert_msg(total == (strcmp(families[i].kind, "counter") == 0), "%s is a %s", name,
                       families[i].kind);
     }
 }
 
+// In the order of the enum. Of a ROW the name is that of the family before it.
 static const struct {
-    const char *name, *labels;
+    const char *name, *label, *value;
 } counted[] = {
-#define X(symbol, name, labels, kind, help) {name, labels},
-    COUNTERS(X)
-#undef X
-};
+#define SKIP(...)
+#define FAMILY(name, type, unit, label, help) {name, label, NULL},
+#define ROW(symbol, value, help) {NULL, NULL, value},
+#define SUM(symbol, name, ...) {name, NULL, ""},
+    METRICS(SKIP, FAMILY, ROW, SUM, SKIP, SKIP, SKIP)};
 
 TEST(every_counter_is_the_sum_over_all_threads)
 {
@@ -224,12 +241,22 @@ TEST(every_counter_is_the_sum_over_all_threads)
             counter_set(of_worker(w), (enum counter)c, 10000 * (w + 1));
     }
     read_page();
-    for (uint64_t c = 0; c < COUNTER_COUNT; c++) {
-        char sample[128];
-        bool plain = *counted[c].labels == '\0';
-        snprintf(sample, sizeof sample, plain ? "%s" : "%s{%s}", counted[c].name, counted[c].labels);
-        ck_assert_uint_eq(value_of(sample), c + 1 + 1000 + 60000);
+    uint64_t c = 0;
+    size_t family = 0;
+    for (size_t i = 0; i < sizeof counted / sizeof *counted; i++) {
+        char sample[160];
+        if (counted[i].name)
+            family = i;
+        if (!counted[i].value)
+            continue;
+        if (counted[i].name)
+            snprintf(sample, sizeof sample, "%s", counted[i].name);
+        else
+            snprintf(sample, sizeof sample, "%s{%s=\"%s\"}", counted[family].name, counted[family].label,
+                     counted[i].value);
+        ck_assert_uint_eq(value_of(sample), c++ + 1 + 1000 + 60000);
     }
+    ck_assert_uint_eq(c, COUNTER_COUNT);
 }
 
 TEST(a_gauge_that_one_thread_raised_and_another_lowered_is_their_sum)

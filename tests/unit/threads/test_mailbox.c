@@ -61,8 +61,9 @@ static void on_mail(void *ctx, const struct mail *mail, bool more)
     }
 }
 
-static void on_batch_end(void *ctx)
+static void on_batch_end(void *ctx, uint64_t begun_ns)
 {
+    (void)begun_ns;
     (void)ctx;
     ck_assert(batch_is_open);
     batch_is_open = false;
