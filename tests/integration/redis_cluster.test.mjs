@@ -297,3 +297,15 @@ test('a cluster with a password, and a gateway that knows one node of it', async
     await stream.count(12);
     assert.ok(!gateway.process.log().includes('p@ss'), 'no password in the log');
 });
+
+test('detailed has each owner of slots with its connections, and with classic Pub/Sub says which one is used', async (t) => {
+    const scope = scopeOf(t);
+    const { cluster, gateway } = await startCluster(scope);
+    const classic = await Gateway.start(scope, { redisUrl: cluster.url, args: ['--pubsub', 'classic'] });
+    const nodes = async (of) => JSON.parse((await of.get('/health/detailed', { port: of.adminPort })).body).redis.nodes;
+    const isWell = (n) => n.fault === '' && n.canary_age_ms !== null && n.connections.every((c) => c.connected && c.address === n.address);
+    await until('three that deliver', async () => (await nodes(gateway)).filter((n) => n.used && isWell(n)).length === 3);
+    assert.equal(new Set((await nodes(gateway)).map((n) => n.address)).size, 3);
+    await until('one of three is used', async () => (await nodes(classic)).filter((n) => n.used).length === 1 && (await nodes(classic)).length === 3);
+    assert.ok((await classic.metric('canary_age_seconds')) < 10);
+});
