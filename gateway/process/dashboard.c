@@ -23,6 +23,20 @@ static uint32_t sample_every(struct dashboard *d)
     return 1 + (uint32_t)((d->messages - before) / SAMPLES_PER_S);
 }
 
+// What was delivered since the last call, by latency.
+static struct histogram_sum delivered_lately(struct dashboard *d)
+{
+    struct histogram_sum now = {0}, lately;
+    status_times(d->view.status, HISTOGRAM_DELIVERY, &now);
+    lately = now;
+    lately.count -= d->delivered.count;
+    lately.sum_ns -= d->delivered.sum_ns;
+    for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++)
+        lately.buckets[i] -= d->delivered.buckets[i];
+    d->delivered = now;
+    return lately;
+}
+
 static struct frame *snapshot_frame(struct dashboard *d)
 {
     char *text = dashboard_snapshot(&d->view);
@@ -47,6 +61,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
     }
     d->view.busy_count = busy_channels_take(busy, d->view.busy);
     busy_channels_watch(busy, sample_every(d));
+    d->view.delivered = delivered_lately(d);
     struct frame *f = snapshot_frame(d);
     feed_send(d->clients, f); // without memory the viewers miss one
     frame_release(f);
@@ -80,6 +95,8 @@ static void start(struct dashboard *d)
     if (ev_is_active(&d->tick))
         return;
     d->messages = messages_received(d);
+    (void)delivered_lately(d); // what was delivered while nobody looked
+    d->view.delivered = (struct histogram_sum){0};
     busy_channels_watch(bus_busy_channels(d->view.status->bus), 1);
     ev_timer_set(&d->tick, DASHBOARD_EVERY_MS / 1000.0, DASHBOARD_EVERY_MS / 1000.0);
     ev_timer_start(d->clients->loop, &d->tick);

@@ -18,7 +18,8 @@ struct dashboard {
     struct client_context *clients; // of the admin listener; borrowed
     struct dashboard_view view;
     ev_timer tick;
-    uint64_t messages; // received until the last tick
+    uint64_t messages;              // received until the last tick
+    struct histogram_sum delivered; // until then
 };
 
 // `clients` and `status` are borrowed. False where there are no random numbers.

@@ -6,6 +6,7 @@
 #include "common/clock.h"
 #include "gateway/auth/hmac.h"
 #include "gateway/process/health.h"
+#include "gateway/process/metric_values.h"
 #include "gateway/process/rebalance.h"
 
 #define CHANNELS_SHOWN 20u
@@ -108,6 +109,35 @@ static json_t *drain(const struct status *s)
                      (json_int_t)(deadline > now ? deadline - now : 0));
 }
 
+static double seconds(const struct histogram_sum *sum, double q)
+{
+    return (double)histogram_quantile_ns(sum, q) / 1e9;
+}
+
+// null where nothing was delivered.
+static json_t *latency(const struct histogram_sum *sum)
+{
+    if (sum->count == 0)
+        return json_null();
+    return json_pack("{s:f, s:f, s:f}", "p50", seconds(sum, 0.5), "p95", seconds(sum, 0.95), "p99",
+                     seconds(sum, 0.99));
+}
+
+static json_t *process(const struct status *s)
+{
+    char name[STATUS_THREAD_NAME_MAX];
+    struct metric_values v = {0};
+    const struct counters *thread;
+    uint64_t lag = 0, now = clock_monotonic_ns();
+    metric_values_read(&v, s);
+    for (size_t i = 0; (thread = status_thread(s, i, name)); i++) {
+        uint64_t own = loop_lag_read(&thread->lag, now);
+        lag = own > lag ? own : lag;
+    }
+    return json_pack("{s:I, s:I, s:f}", "resident_bytes", (json_int_t)v.value[VALUE_RESIDENT], "cpu_ms",
+                     (json_int_t)(v.value[VALUE_CPU] * 1000), "lag", (double)lag / 1e9);
+}
+
 static bool add_tier(struct rebalance *r, json_t *root)
 {
     const struct rebalance_figures now = rebalance_figures(r);
@@ -154,6 +184,8 @@ static bool add_parts(const struct dashboard_view *v, json_t *root)
            json_object_set_new(root, "closes", closes(s)) == 0 &&
            json_object_set_new(root, "redis", redis(s)) == 0 &&
            json_object_set_new(root, "drain", drain(s)) == 0 &&
+           json_object_set_new(root, "latency", latency(&v->delivered)) == 0 &&
+           json_object_set_new(root, "process", process(s)) == 0 &&
            json_object_set_new(root, "channels", channels(v)) == 0 && add_tier(s->rebalance, root);
 }
 

@@ -13,6 +13,7 @@ struct dashboard_view {
     unsigned char salt[32];
     struct busy_channel busy[BUSY_CHANNELS]; // of the last second
     size_t busy_count;
+    struct histogram_sum delivered; // deliveries of the last second, by latency
 };
 
 // The caller frees it. NULL when out of memory.

@@ -55,9 +55,12 @@ test('the page shows the tier, the events and the busiest channels as they are, 
     await until('two channels', async () => (await page.locator('#channels tr').count()) === 2);
     assert.match((await page.locator('#channels td.name').allTextContents()).join(), /^[0-9a-f]{8},[0-9a-f]{8}$/);
     await shows(page, 'redis', 'Redis: delivery proven');
-    const lines = await page.locator('[data-plot=streams] path.line').evaluateAll((paths) => paths.map((path) => path.getAttribute('d')));
-    assert.equal(lines.length, 3);
-    for (const line of lines) assert.match(line, /^M[\d.]+ [\d.]+(L[\d.]+ [\d.]+)+$/);
+    await shows(page, 'memory', /^[\d.]+ MB$/);
+    await shows(page, 'cpu', /^[\d.]+ %$/);
+    await shows(page, 'lag', /^[\d.]+ (µs|ms|s)$/);
+    await until('latency', async () => /Now: 99 % within [\d.]+ (µs|ms|s), 95 % within/.test(await page.locator('[data-plot=latency] svg').getAttribute('aria-label')));
+    const lines = () => page.locator('[data-plot=streams] path.line').evaluateAll((paths) => paths.map((path) => path.getAttribute('d')));
+    await until('a line for each gateway', async () => (await lines()).filter((line) => /^M[\d.]+ [\d.]+(L[\d.]+ [\d.]+)+$/.test(line)).length === 3);
     assert.deepEqual(page.said, []);
 });
 

@@ -78,7 +78,11 @@ test('a snapshot a second says what the gateway does: streams, events, reasons, 
     await redis.publish('a', 'hello');
     await shows(viewer, 'streams and events', ({ gauges, totals }) => gauges.streams === 6 && totals.events === 6 && totals.messages === 1);
     await shows(viewer, 'the tier', ({ peers }) => peers.find(({ id }) => id === gateways[1].id)?.connections === 3);
+    const { latency } = await until('the latency of that second', () => viewer.events.map(({ data }) => JSON.parse(data)).find(({ latency: found }) => found));
+    assert.ok(latency.p50 > 0 && latency.p50 <= latency.p95 && latency.p95 <= latency.p99 && latency.p99 < 2, JSON.stringify(latency));
+    await shows(viewer, 'a second without deliveries', ({ latency: found }) => found === null);
     const now = viewer.last();
+    assert.ok(now.process.resident_bytes > 1e6 && now.process.cpu_ms > 0 && now.process.lag >= 0, JSON.stringify(now.process));
     assert.deepEqual([now.id, now.workers, now.capacity, now.ready, now.refusal, now.drain], [gateways[0].id, 2, 200, true, '', null]);
     assert.deepEqual(now.redis, { proven: true, fault: '' });
     assert.deepEqual({ ...now.rebalance }, { mode: 'off', running: false, target: 5, surplus: 1 });
