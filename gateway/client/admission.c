@@ -122,6 +122,7 @@ static enum admission_verdict identify(struct admission *a)
     case VOUCHED:
         return ADMISSION_GRANTED;
     case VOUCHED_BAD:
+        counter_add(cx->counters, COUNTER_DENIED_VOUCHED, 1);
         return admission_deny(a, error.status, error.detail);
     case VOUCHED_NO_MEMORY:
         return admission_deny(a, 0, BUSY);
@@ -141,7 +142,8 @@ enum admission_verdict admission_auth(struct admission *a)
     const struct client_settings *settings = conn_context(a->conn)->settings;
     if (identify(a) == ADMISSION_DENIED)
         return ADMISSION_DENIED;
-    a->status = auth_check(settings, a->conn->principal, a->want, a->detail, sizeof a->detail);
+    a->status = auth_check(settings, conn_context(a->conn)->counters, a->conn->principal, a->want, a->detail,
+                           sizeof a->detail);
     return a->status ? ADMISSION_DENIED : ADMISSION_GRANTED;
 }
 

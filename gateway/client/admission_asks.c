@@ -79,6 +79,12 @@ static void refuse_user(struct client_context *cx, uint64_t id)
     admission_continue(cx, id, ADMISSION_DENIED, 429, "This user has too many streams.");
 }
 
+static void deny(struct client_context *cx, uint64_t connection, enum counter reason, const char *detail)
+{
+    counter_add(cx->counters, reason, 1);
+    admission_continue(cx, connection, ADMISSION_DENIED, 401, detail);
+}
+
 void admission_answered(struct client_context *cx, const struct question *q)
 {
     struct conn *c = conn_find(cx, q->connection);
@@ -92,9 +98,9 @@ void admission_answered(struct client_context *cx, const struct question *q)
     else if (q->kind == QUESTION_LEASE && !is_leased)
         refuse_user(cx, q->connection);
     else if (q->kind == QUESTION_SPEND && q->numbers[0] == 0)
-        admission_continue(cx, q->connection, ADMISSION_DENIED, 401, "This ticket was used already.");
+        deny(cx, q->connection, COUNTER_DENIED_TICKET_SPENT, "This ticket was used already.");
     else if (q->kind == QUESTION_REVOKED && revocation_refuses(c->principal, q))
-        admission_continue(cx, q->connection, ADMISSION_DENIED, 401, "This token was revoked.");
+        deny(cx, q->connection, COUNTER_DENIED_REVOKED, "This token was revoked.");
     else
         admission_continue(cx, q->connection, ADMISSION_GRANTED, 0, "");
 }

@@ -91,7 +91,7 @@ int auth_identify(const struct client_settings *settings, struct counters *count
     return verdict == TOKEN_ACCEPTED ? 0 : 401;
 }
 
-int auth_check(const struct client_settings *settings, const struct principal *who,
+int auth_check(const struct client_settings *settings, struct counters *counters, const struct principal *who,
                const struct stream_request *want, char *detail, size_t detail_size)
 {
     for (size_t i = 0; i < want->channel_count; i++) {
@@ -99,6 +99,7 @@ int auth_check(const struct client_settings *settings, const struct principal *w
         if (is_anonymous(settings, channel) || principal_may(who, channel->name, channel->len))
             continue;
         bool could_help = settings->authenticator && !who;
+        counter_add(counters, could_help ? COUNTER_DENIED_NO_TOKEN : COUNTER_DENIED_CHANNEL, 1);
         snprintf(detail, detail_size,
                  could_help ? "The channel %s needs a token." : "The channel %s is not open to you.",
                  channel->name);

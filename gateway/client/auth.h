@@ -17,7 +17,7 @@ int auth_identify(const struct client_settings *settings, struct counters *count
                   const struct http_request *req, struct principal **who, char *detail, size_t detail_size);
 // Returns 0, or a final status with one line in `detail`, where a channel is not open to `who` (borrowed; NULL: nobody):
 // 401 where a token could help, else 403. Neither says whether the channel exists.
-int auth_check(const struct client_settings *settings, const struct principal *who,
+int auth_check(const struct client_settings *settings, struct counters *counters, const struct principal *who,
                const struct stream_request *want, char *detail, size_t detail_size);
 // What `error` of WWW-Authenticate is in an answer with this status (RFC 6750 section 3.1); "" for a challenge without
 // one, NULL for no challenge.

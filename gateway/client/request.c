@@ -88,6 +88,12 @@ static void request_page(struct conn *c, const struct http_request *req, const s
     conn_set_deadline(c, cx->settings->keep_alive_ms);
 }
 
+static void refuse_origin(struct conn *c, const struct http_request *req, const char *detail)
+{
+    counter_add(conn_context(c)->counters, COUNTER_DENIED_ORIGIN, 1);
+    answer_problem(c, req, 403, detail);
+}
+
 static void request_route(struct conn *c, const struct http_request *req)
 {
     const struct client_context *cx = conn_context(c);
@@ -102,12 +108,12 @@ static void request_route(struct conn *c, const struct http_request *req)
     else if (req->method == HTTP_OPTIONS)
         answer_options(c, req, r);
     else if (c->is_admin && cors_is_foreign(req))
-        answer_problem(c, req, 403, "Pages of other origins get nothing here.");
+        refuse_origin(c, req, "Pages of other origins get nothing here.");
     else if (r->local_host && !cors_is_local_host(req->host))
         answer_problem(c, req, 403, "Ask by address, by localhost, or by a name without a dot.");
     else if (r->handle && cors_is_cross_site(&cx->policy, req))
-        answer_problem(c, req, 403,
-                       "Cookies are not taken from a page of another origin, unless --cors-origin names it.");
+        refuse_origin(c, req,
+                      "Cookies are not taken from a page of another origin, unless --cors-origin names it.");
     else if (r->handle)
         r->handle(c, req, r);
     else

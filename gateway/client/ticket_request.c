@@ -17,7 +17,8 @@
 
 enum admission_verdict admission_ticket(struct admission *a)
 {
-    struct ticket_keys *keys = conn_context(a->conn)->settings->ticket_keys;
+    const struct client_context *cx = conn_context(a->conn);
+    struct ticket_keys *keys = cx->settings->ticket_keys;
     char buf[HTTP_TARGET_MAX];
     struct http_text text =
         keys ? http_query_find(a->req->query, "ticket", buf, sizeof buf) : (struct http_text){0};
@@ -26,8 +27,10 @@ enum admission_verdict admission_ticket(struct admission *a)
         return ADMISSION_GRANTED;
     switch (ticket_keys_read(keys, text.at, text.len, time(NULL), &ticket)) {
     case TICKET_MALFORMED:
+        counter_add(cx->counters, COUNTER_DENIED_TICKET, 1);
         return admission_deny(a, 401, "This ticket is malformed, or no gateway of this tier has signed it.");
     case TICKET_EXPIRED:
+        counter_add(cx->counters, COUNTER_DENIED_TICKET_EXPIRED, 1);
         return admission_deny(a, 401, "This ticket has expired.");
     case TICKET_NO_MEMORY:
         return admission_deny(a, 0, BUSY);
@@ -60,7 +63,7 @@ static int narrow(struct client_context *cx, const struct http_request *req, str
         return 0;
     int status = stream_request_parse(want, req, detail, detail_size);
     if (status == 0)
-        status = auth_check(cx->settings, who, want, detail, detail_size);
+        status = auth_check(cx->settings, cx->counters, who, want, detail, detail_size);
     for (size_t i = 0; status == 0 && i < want->channel_count; i++)
         patterns[i] = want->channels[i].name;
     who->patterns = patterns;
@@ -132,10 +135,12 @@ static void request_ticket(struct conn *c, const struct http_request *req, const
         answer_later(c, req, 503, detail);
     else if (status != 0)
         answer_problem(c, req, status, detail);
-    else if (!c->principal)
-        answer_problem(c, req, 401, "A ticket is given for a token; send it as Authorization: Bearer.");
-    else
+    else if (c->principal)
         sign(c, req, c->principal);
+    else {
+        counter_add(cx->counters, COUNTER_DENIED_NO_TOKEN, 1);
+        answer_problem(c, req, 401, "A ticket is given for a token; send it as Authorization: Bearer.");
+    }
 }
 
 struct route ticket_route(void)

@@ -192,6 +192,16 @@
     ROW(TOKENS_AUDIENCE, "audience", "They are for none of `--jwt-audience`")                                \
     ROW(TOKENS_CLAIMS, "claims", "They lack `exp`, or have a claim of the wrong type")                       \
     ROW(TOKENS_NO_MEMORY, "no_memory", "There was no memory to look at them")                                \
+    FAMILY("sse_gateway_denials_total", COUNTER, "", "reason",                                               \
+           "Requests that were answered 401 or 403 though no token of theirs was refused")                   \
+    ROW(DENIED_NO_TOKEN, "no_token", "They have no token, and want one for a channel or for a ticket")       \
+    ROW(DENIED_CHANNEL, "channel", "A channel is not open to them")                                          \
+    ROW(DENIED_TICKET, "ticket", "Their ticket is malformed, or signed by another key")                      \
+    ROW(DENIED_TICKET_EXPIRED, "ticket_expired", "Their ticket has expired")                                 \
+    ROW(DENIED_TICKET_SPENT, "ticket_spent", "Their ticket was used already")                                \
+    ROW(DENIED_REVOKED, "revoked", "Their token or its subject was revoked")                                 \
+    ROW(DENIED_VOUCHED, "vouched", "What the trusted proxy says of them cannot be used")                     \
+    ROW(DENIED_ORIGIN, "origin", "They are of pages of another origin")                                      \
     SUM(TICKETS_FAILED, "sse_gateway_tickets_failed_total", COUNTER, "",                                     \
         "Tickets that could not be signed: the log says why; their clients were told to try again")          \
     VALUE(KEYS, "sse_gateway_keys", GAUGE, "", "Keys of tokens in use; with tokens only, as the four below") \

@@ -125,7 +125,8 @@ bool config_check_cookie(const char *text, char *error, size_t error_size)
 
 bool config_check_query(const char *text, char *error, size_t error_size)
 {
-    static const char *const taken[] = {"channel", "last_event_id", "lastEventId", "control", "ticket"};
+    static const char *const taken[] = {"channel", "last_event_id", "lastEventId",
+                                        "control", "source",        "ticket"};
     bool ok = config_check_cookie(text, error, error_size);
     for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
         ok = ok && strcmp(text, taken[i]) != 0;

@@ -38,6 +38,8 @@ static const struct {
     {&all, {"news", "user:42", "a"}, NULL},
 };
 
+static struct counters counters;
+
 TEST_EACH(a_stream_is_open_where_each_of_its_channels_is, wants)
 {
     struct stream_channel channels[4];
@@ -48,7 +50,7 @@ TEST_EACH(a_stream_is_open_where_each_of_its_channels_is, wants)
         c->len = strlen(*name);
         memcpy(c->name, *name, c->len + 1);
     }
-    int status = auth_check(wants[_i].settings, NULL, &want, detail, sizeof detail);
+    int status = auth_check(wants[_i].settings, &counters, NULL, &want, detail, sizeof detail);
     if (!wants[_i].refused) {
         ck_assert_int_eq(status, 0);
         return;
@@ -65,7 +67,6 @@ TEST_EACH(a_stream_is_open_where_each_of_its_channels_is, wants)
 
 static struct authenticator *keys;
 static struct client_settings with_keys = {.token_cookie = "__Secure-sse_token", .token_query = "t"};
-static struct counters counters;
 
 static void make_keys(void)
 {
@@ -182,7 +183,7 @@ TEST(what_a_token_could_open_is_401_without_one_and_403_with_another)
     const struct stream_request want = {.channels = &channel, .channel_count = 1};
     const struct principal nobody_special = {.subject = "b"};
     char detail[256];
-    ck_assert_int_eq(auth_check(&with_keys, NULL, &want, detail, sizeof detail), 401);
-    ck_assert_int_eq(auth_check(&with_keys, &nobody_special, &want, detail, sizeof detail), 403);
-    ck_assert_int_eq(auth_check(&none, NULL, &want, detail, sizeof detail), 403);
+    ck_assert_int_eq(auth_check(&with_keys, &counters, NULL, &want, detail, sizeof detail), 401);
+    ck_assert_int_eq(auth_check(&with_keys, &counters, &nobody_special, &want, detail, sizeof detail), 403);
+    ck_assert_int_eq(auth_check(&none, &counters, NULL, &want, detail, sizeof detail), 403);
 }

@@ -64,6 +64,7 @@ TESTS_WITH(.setup_once = scratch_setup, .teardown_once = scratch_teardown, .setu
 static const struct {
     const char *option, *value, *said;
 } wrong[] = {
+    {"token-query", "source", "\"source\" is no name for a parameter; write for example access_token"},
     {"id", "", "\"\"" NO_ID},
     {"id", "a b", "\"a b\"" NO_ID},
     {"id", "a\"", "\"a\"\"" NO_ID},
