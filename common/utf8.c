@@ -80,3 +80,11 @@ bool utf8_text_valid(const char *text, size_t len)
     }
     return true;
 }
+
+void utf8_copy_ascii(char *out, size_t size, const char *text)
+{
+    size_t n = 0;
+    for (; n + 1 < size && text[n]; n++)
+        out[n] = text[n] >= ' ' && text[n] <= '~' ? text[n] : '?';
+    out[n] = '\0';
+}

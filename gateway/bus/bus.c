@@ -6,6 +6,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/utf8.h"
 #include "common/thread.h"
 #include "gateway/bus/announcer.h"
 #include "gateway/bus/bus_env.h"
@@ -51,7 +52,7 @@ static void note_fault(struct bus *b)
     if (strncmp(fault, b->fault, sizeof b->fault - 1) == 0)
         return;
     pthread_mutex_lock(&b->look_lock);
-    snprintf(b->fault, sizeof b->fault, "%s", fault);
+    utf8_copy_ascii(b->fault, sizeof b->fault, fault);
     bus_view_take(&b->view, b->cluster);
     pthread_mutex_unlock(&b->look_lock);
     bool proven = b->fault[0] == '\0';

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/utf8.h"
 #include "gateway/bus/cluster.h"
 #include "gateway/bus/node.h"
 #include "gateway/bus/questions.h"
@@ -20,7 +21,7 @@ static void take_node(struct bus_node_view *v, const struct cluster *cl, const s
     v->conn_count = 0;
     v->is_used = cluster_uses(cl, n);
     v->canary_back_ms = canary_back_ms(n->canary);
-    snprintf(v->fault, sizeof v->fault, "%s", node_fault(n));
+    utf8_copy_ascii(v->fault, sizeof v->fault, node_fault(n));
     add_conn(v, redis_pubsub_conn(n->pubsub));
     add_conn(v, canary_conn(n->canary));
     if (n->history)

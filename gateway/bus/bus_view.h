@@ -1,5 +1,5 @@
 // What the bus is connected to, for a page: a copy that the bus makes of its state, so that other threads may read it.
-// For the eyes of those who run the gateway: it has addresses of servers, and their words.
+// It has addresses of servers and their error texts, so no client may see it.
 #pragma once
 
 #include <stdbool.h>

@@ -8,7 +8,7 @@
 
 // The part of a row that is left after a take: half of what a row says is of the last three takes.
 #define KEPT 0.8
-#define LEAST 0.01 // a row that has less is of the past
+#define LEAST 0.01 // a row with less is dropped
 
 bool busy_channels_init(struct busy_channels *b)
 {
@@ -77,7 +77,7 @@ static int by_messages(const void *one, const void *other)
     return a->messages < b->messages ? 1 : a->messages > b->messages ? -1 : 0;
 }
 
-// Rows fade; those that have become nothing are free.
+// Multiplies each row by KEPT, and drops those that are left with less than LEAST.
 static void fade(struct busy_channels *b)
 {
     size_t kept = 0;

@@ -90,8 +90,9 @@ struct client_context {
     struct outq_pool outqs;
     struct stream_request request; // scratch of the one request that is being read
     struct frame *heartbeat;
-    char *scratch;      // SCRATCH_SIZE bytes that hold nothing between two calls
-    struct conn *dirty; // have something to write at the end of the turn
+    struct frame *sourced; // the newest frame that was given its source (client/stream.c), or NULL
+    char *scratch;         // SCRATCH_SIZE bytes that hold nothing between two calls
+    struct conn *dirty;    // have something to write at the end of the turn
     struct conn *closing;
     struct id_table conns;       // every connection
     struct conn_list streamless; // connections that have not joined the hub; idle longest first

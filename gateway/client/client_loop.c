@@ -319,6 +319,7 @@ void client_loop_deinit(struct client_loop *l)
     outq_pool_deinit(&cx->outqs);
     stream_request_deinit(&cx->request);
     frame_release(cx->heartbeat);
+    frame_release(cx->sourced);
     tls_crypt_destroy(cx->crypt);
     free(cx->scratch);
 }

@@ -253,18 +253,29 @@ static bool needs_own_id(const struct conn *c, const struct frame *f)
     return f->durable ? c->subscriber.count > 1 : f->id_line_len > 0 && hub_is_durable(&c->subscriber);
 }
 
-static bool needs_own_lines(const struct conn *c, const struct frame *f)
+static bool wants_source(const struct conn *c, const struct frame *f)
 {
-    return (c->source && f->channel_len > 0) || needs_own_id(c, f);
+    return c->source && f->channel_len > 0;
 }
 
-static struct frame *with_own_lines(const struct conn *c, struct frame *f)
+static struct frame *with_own_id(const struct conn *c, struct frame *f)
 {
     char id[CURSOR_MAX];
-    size_t len = needs_own_id(c, f) ? hub_cursor(&c->subscriber, id) : 0;
-    if (c->source && f->channel_len > 0)
+    size_t len = hub_cursor(&c->subscriber, id);
+    if (wants_source(c, f))
         return frame_with_source(f, len ? id : NULL, len);
     return len ? frame_with_id(f, id, len) : frame_retain(f);
+}
+
+// What all streams get of `f` that want its source and need no id of their own: so it is made once. It holds `f`, whose
+// address no other frame can have meanwhile. Borrowed; NULL when out of memory.
+static struct frame *with_source(struct client_context *cx, struct frame *f)
+{
+    if (!cx->sourced || cx->sourced->rest != f) {
+        frame_release(cx->sourced);
+        cx->sourced = frame_with_source(f, NULL, 0);
+    }
+    return cx->sourced;
 }
 
 void stream_deliver(struct conn *c, struct frame *f)
@@ -275,12 +286,13 @@ void stream_deliver(struct conn *c, struct frame *f)
     counter_add(cx->counters, COUNTER_DELIVERIES, 1);
     if (f->is_gap && f->durable)
         counter_add(cx->counters, COUNTER_GAPS, 1);
-    if (needs_own_lines(c, f))
-        conn_send(c, with_own_lines(c, f));
-    else if (cx->coalesce)
-        conn_send(c, frame_retain(f));
+    struct frame *shared = wants_source(c, f) && !needs_own_id(c, f) ? with_source(cx, f) : f;
+    if (needs_own_id(c, f))
+        conn_send(c, with_own_id(c, f));
+    else if (cx->coalesce || !shared)
+        conn_send(c, shared ? frame_retain(shared) : NULL);
     else
-        conn_send_now(c, f);
+        conn_send_now(c, shared);
     if (c->blocked && slow_client_check(c))
         stream_end(c, CLOSE_SLOW);
 }

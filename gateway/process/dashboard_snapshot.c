@@ -129,7 +129,7 @@ static json_t *process(const struct status *s)
     struct metric_values v = {0};
     const struct counters *thread;
     uint64_t lag = 0, now = clock_monotonic_ns();
-    metric_values_read(&v, s);
+    metric_values_read_usage(&v);
     for (size_t i = 0; (thread = status_thread(s, i, name)); i++) {
         uint64_t own = loop_lag_read(&thread->lag, now);
         lag = own > lag ? own : lag;

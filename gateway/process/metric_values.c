@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -88,12 +89,19 @@ static void read_memory(struct metric_values *v)
     (void)fclose(f);
 }
 
-// One entry of the folder is for each descriptor, one of them that of the folder itself; "." and ".." are none.
+// The size of the folder is the number of its descriptors since Linux 6.2, and 0 before.
+//
+// Else one entry is for each descriptor, one of them that of the folder itself; "." and ".." are none.
 static void read_descriptors(struct metric_values *v)
 {
     struct rlimit limit;
+    struct stat folder;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
         put(v, VALUE_MAX_FDS, (double)limit.rlim_cur);
+    if (stat("/proc/self/fd", &folder) == 0 && folder.st_size > 0) {
+        put(v, VALUE_OPEN_FDS, (double)folder.st_size);
+        return;
+    }
     DIR *fds = opendir("/proc/self/fd");
     if (!fds)
         return;
@@ -104,14 +112,19 @@ static void read_descriptors(struct metric_values *v)
     put(v, VALUE_OPEN_FDS, count);
 }
 
-static void read_process(struct metric_values *v, const struct status *s)
+void metric_values_read_usage(struct metric_values *v)
 {
     struct timespec cpu;
     if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu) == 0)
         put(v, VALUE_CPU, (double)cpu.tv_sec + (double)cpu.tv_nsec / 1e9);
+    read_memory(v);
+}
+
+static void read_process(struct metric_values *v, const struct status *s)
+{
+    metric_values_read_usage(v);
     put(v, VALUE_START_TIME, (double)s->started_wall);
     put(v, VALUE_LOG_LINES_DROPPED, (double)log_dropped());
-    read_memory(v);
     read_descriptors(v);
 }
 

@@ -22,3 +22,5 @@ struct metric_values {
 };
 
 void metric_values_read(struct metric_values *v, const struct status *s);
+// Memory and CPU alone, whose cost does not grow with the streams; leaves the others as they are.
+void metric_values_read_usage(struct metric_values *v);

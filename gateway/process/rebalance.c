@@ -229,16 +229,31 @@ static json_t *peer_json(const struct peer *p, uint64_t now_ms)
                      (json_int_t)(now_ms - p->heard_ms));
 }
 
+// A copy of the tier's table, or NULL when out of memory: the bus waits for the lock, and must not wait for JSON of 2,048
+// gateways.
+static struct peer *copy_peers(struct rebalance *r, size_t *count, uint64_t *now_ms)
+{
+    pthread_mutex_lock(&r->lock);
+    *now_ms = clock_monotonic_ms(); // as above
+    peers_expire(&r->peers, *now_ms);
+    *count = r->peers.count;
+    struct peer *copy = malloc((*count + 1) * sizeof *copy); // never of no bytes
+    for (size_t i = 0; copy && i < *count; i++)
+        copy[i] = r->peers.items[i];
+    pthread_mutex_unlock(&r->lock);
+    return copy;
+}
+
 bool rebalance_add_json(struct rebalance *r, json_t *page)
 {
+    size_t count;
+    uint64_t now_ms;
+    struct peer *copy = copy_peers(r, &count, &now_ms);
     json_t *peers = json_array();
-    bool ok = peers != NULL;
-    pthread_mutex_lock(&r->lock);
-    uint64_t now_ms = clock_monotonic_ms(); // as above
-    peers_expire(&r->peers, now_ms);
-    for (size_t i = 0; ok && i < r->peers.count; i++)
-        ok = json_array_append_new(peers, peer_json(&r->peers.items[i], now_ms)) == 0;
-    pthread_mutex_unlock(&r->lock);
+    bool ok = peers != NULL && copy != NULL;
+    for (size_t i = 0; ok && i < count; i++)
+        ok = json_array_append_new(peers, peer_json(&copy[i], now_ms)) == 0;
+    free(copy);
     json_t *state = json_pack("{s:s, s:b}", "mode", rebalance_mode_names[r->mode], "running",
                               atomic_load(&r->is_running));
     // Both are taken, whether they can be added or not.

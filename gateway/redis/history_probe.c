@@ -6,6 +6,7 @@
 
 #include "common/container_of.h"
 #include "common/log.h"
+#include "common/utf8.h"
 #include "gateway/redis/cluster_slots.h"
 
 // Seconds that the server may be away, since connections are lost and made again.
@@ -119,7 +120,7 @@ void history_probe_answered(struct history_probe *p)
 
 void history_probe_refused(struct history_probe *p, const char *channel, size_t len, const char *error)
 {
-    snprintf(p->fault, sizeof p->fault, "%s", error);
+    utf8_copy_ascii(p->fault, sizeof p->fault, error);
     if (channel) {
         assert(len <= sizeof p->channel);
         memcpy(p->channel, channel, len);

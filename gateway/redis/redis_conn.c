@@ -8,6 +8,7 @@
 #include "common/clock.h"
 #include "common/jitter.h"
 #include "common/log.h"
+#include "common/utf8.h"
 #include "gateway/redis/deadline.h"
 #include "gateway/redis/redis_link.h"
 #include "gateway/redis/redis_reader.h"
@@ -101,8 +102,8 @@ static void redis_conn_fail(struct redis_conn *c, const char *why)
                     : c->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS
                                                          : c->backoff_ms * 2;
     c->worked = false;
-    snprintf(c->fault, sizeof c->fault, "%s", why);
-    snprintf(c->error, sizeof c->error, "%s", why);
+    utf8_copy_ascii(c->fault, sizeof c->fault, why);
+    utf8_copy_ascii(c->error, sizeof c->error, why);
     c->error_at_ms = clock_monotonic_ms();
     if (is_news(c, why)) {
         if (c->settings.quiet)

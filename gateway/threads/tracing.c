@@ -48,7 +48,7 @@ static bool may_tell(struct tracing *t, uint64_t now_ns)
     if (second != t->second)
         t->told = 0;
     t->second = second;
-    return t->told++ < TRACING_PER_S;
+    return t->told++ < t->per_s;
 }
 
 void tracing_tell(struct tracing *t, struct counters *counters, struct mailbox *bus, unsigned worker,

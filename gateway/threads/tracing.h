@@ -1,16 +1,17 @@
 // The traced events (struct frame_trace) of one worker: noted as their batch is handed to the streams, and once the batch
-// was written each is a line in the log, a report to the bus, or both. Of more than TRACING_PER_S in a second, and more
-// than TRACING_MAX in a batch, the rest are counted. The worker's thread alone.
+// was written each is a line in the log, a report to the bus, or both. Of more than `per_s` in a second, and more than
+// TRACING_MAX in a batch, the rest are counted. The worker's thread alone.
 #pragma once
 
 #include "gateway/fanout/counters.h"
 #include "gateway/threads/mailbox.h"
 
 #define TRACING_MAX 16u
-#define TRACING_PER_S 20u
+#define TRACING_PER_S 20u // of the process: each worker has its part, and at least one
 
-// All zero at first.
+// All zero at first, but for `per_s`.
 struct tracing {
+    unsigned per_s;
     size_t count;
     struct {
         struct frame *frame;

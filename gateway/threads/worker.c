@@ -226,6 +226,7 @@ struct worker *worker_create(const struct worker_settings *settings)
     if (!w)
         return NULL;
     w->settings = *settings;
+    w->tracing.per_s = TRACING_PER_S > settings->worker_count ? TRACING_PER_S / settings->worker_count : 1;
     w->settings.hooks.ask = on_ask;
     w->settings.hooks.ask_ctx = w;
     w->loop = ev_loop_new(EVBACKEND_EPOLL);

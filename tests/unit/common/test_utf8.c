@@ -135,3 +135,12 @@ TEST(invalid_text)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
         check_validity(cases[i].bytes, cases[i].len, false);
 }
+
+TEST(words_of_a_server_are_ascii_for_a_page_wherever_they_are_cut)
+{
+    char out[8];
+    utf8_copy_ascii(out, sizeof out, "NO \xc3\xa4\x1b[");
+    ck_assert_str_eq(out, "NO ???[");
+    utf8_copy_ascii(out, 4, "a\xc3\xa4");
+    ck_assert_str_eq(out, "a??");
+}
