@@ -116,3 +116,9 @@ struct client_context {
 // While draining, a connection on which no request has begun has this long to send one (it gets a refusal) or
 // is closed.
 #define DRAIN_IDLE_MS 1000u
+
+// How long a client has for the head of a request from now on.
+static inline uint32_t client_head_ms(const struct client_context *cx)
+{
+    return cx->draining ? DRAIN_IDLE_MS : cx->settings->head_timeout_ms;
+}

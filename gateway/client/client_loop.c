@@ -380,7 +380,7 @@ void client_loop_add(struct client_loop *l, int fd, const struct listen_attribut
     conn_enter_streamless(c);
     make_room(cx, c);
     counter_add(cx->counters, COUNTER_SOCKETS_OPEN, 1);
-    conn_set_deadline(c, cx->draining ? DRAIN_IDLE_MS : cx->settings->head_timeout_ms);
+    conn_set_deadline(c, client_head_ms(cx));
     ev_io_start(cx->loop, &c->io);
     if (c->state == CONN_PROXY)
         conn_proxy_begin(c);

@@ -18,7 +18,7 @@
 
 static void start_head_deadline(struct conn *c)
 {
-    conn_set_deadline(c, conn_context(c)->settings->head_timeout_ms);
+    conn_set_deadline(c, client_head_ms(conn_context(c)));
 }
 
 // Requests one after another, while the connection is one that may send another. Returns the bytes used; may

@@ -80,6 +80,20 @@ test('half a head is closed or answered, and its other half is served if it come
     assert.ok((await ended) < 5000);
 });
 
+test('half a head that comes while the gateway drains holds it up for a second, not for the time that heads have', async (t) => {
+    const scope = scopeOf(t);
+    const { gateway } = await startTier(scope, { args: ['--drain-window', '5s'] });
+    const connection = new RawConnection(gateway.port);
+    scope.defer(() => connection.close());
+    await gateway.metricIs('sockets', 2); // with the one that asks
+    const ended = end(gateway);
+    await until('drain', async () => (await gateway.get('/health/ready', { port: gateway.adminPort })).status === 404, { every: 1 });
+    connection.send('GET /stream?channel=a HTTP/1.1\r\nHo');
+    await connection.closed;
+    assert.equal(connection.answer().status, 408);
+    assert.ok((await ended) < 5000);
+});
+
 test('in a TLS handshake, and in one that does not go on', async (t) => {
     const scope = scopeOf(t);
     const { gateway, secure } = await startTls(scope, { args: WINDOW });

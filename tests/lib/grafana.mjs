@@ -6,10 +6,10 @@ import { typeFaults } from './types.mjs';
 
 const RAW = path.join(ROOT, 'tests/node_modules/@grafana/schema/dist/esm/raw');
 const from = (file, name) => `import(${JSON.stringify(path.join(RAW, file))}).${name}`;
-const PANELS = { timeseries: 'composable/timeseries/panelcfg/x/TimeSeriesPanelCfg_types.gen', stat: 'composable/stat/panelcfg/x/StatPanelCfg_types.gen' };
+const PANELS = { timeseries: 'composable/timeseries/panelcfg/x/TimeSeriesPanelCfg_types.gen', stat: 'composable/stat/panelcfg/x/StatPanelCfg_types.gen', heatmap: 'composable/heatmap/panelcfg/x/HeatmapPanelCfg_types.gen' };
 const DASHBOARD = 'dashboard/x/dashboard_types.gen';
 // The package has none for queries of Prometheus.
-const QUERY = `{ refId: string; expr: string; legendFormat?: string; datasource: J<${from(DASHBOARD, 'DataSourceRef')}>; range?: boolean; instant?: boolean; interval?: string }`;
+const QUERY = `{ refId: string; expr: string; legendFormat?: string; datasource: J<${from(DASHBOARD, 'DataSourceRef')}>; range?: boolean; instant?: boolean; interval?: string; format?: "heatmap" }`;
 
 // JSON has the values of an enum, and may leave out what has a default.
 const JSON_OF = 'type J<T> = T extends string ? `${T}` : T extends number | boolean | null | undefined ? T : T extends (infer U)[] ? J<U>[] : T extends object ? { [K in keyof T]?: J<T[K]> } : T;';
