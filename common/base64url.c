@@ -21,7 +21,8 @@ static uint32_t value_of(char c)
     return values[(unsigned char)c] - 1u;
 }
 
-// Decodes the last `count` characters, 2 or 3, to one byte less. False where one is not of the alphabet, or a bit is left over.
+// Decodes the last `count` characters, 2 or 3, to one byte less. False where one is not of the alphabet, or a bit is
+// left over.
 static bool decode_rest(const char *text, unsigned count, unsigned char *out)
 {
     uint32_t bits = 0, all = 0;

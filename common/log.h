@@ -71,7 +71,8 @@ struct log_field {
 #define LOG_FIELD_MAX 512 // bytes of a text, once it is escaped; what is more is cut
 
 // One line with `count` fields. Not limited per call in the source: the caller has a bound for them. Texts are
-// escaped as messages are; in text format one with a space, a quote, a backslash or an equals sign is quoted. Any thread.
+// escaped as messages are; in text format one with a space, a quote, a backslash or an equals sign is quoted. Any
+// thread.
 void log_fields(enum log_level level, const char *module, const char *message, const struct log_field *fields,
                 size_t count);
 // True where lines of that level are written. Any thread.

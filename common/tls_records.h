@@ -35,8 +35,8 @@ void tls_crypt_destroy(struct tls_crypt *c); // may be NULL
 
 struct tls_records;
 
-// TLS 1.3, with the first traffic secrets of both sides (copied); `sent` records were encrypted with the server's already.
-// NULL when out of memory.
+// TLS 1.3, with the first traffic secrets of both sides (copied); `sent` records were encrypted with the server's
+// already. NULL when out of memory.
 struct tls_records *tls_records_create(struct tls_crypt *crypt, const struct tls_suite *suite,
                                        const unsigned char *client_secret, const unsigned char *server_secret,
                                        uint64_t sent);

@@ -39,8 +39,8 @@ static ssize_t fail(struct tls_session *s, struct tls_wire *w, unsigned char ale
     return TRANSPORT_LOST;
 }
 
-// TLS 1.2: a client that asks for a renegotiation is told that there is none (RFC 5246 section 7.2.2), and may go on; one
-// that does not read what it is told may not.
+// TLS 1.2: a client that asks for a renegotiation is told that there is none (RFC 5246 section 7.2.2), and may go on;
+// one that does not read what it is told may not.
 static ssize_t refuse_renegotiation(struct tls_session *s, struct tls_wire *w, const unsigned char *bytes,
                                     size_t len)
 {

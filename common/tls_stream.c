@@ -13,8 +13,8 @@
 
 // The most memory that OpenSSL takes for a handshake (docs/performance.md).
 #define OPENSSL_BYTES 75000u
-// Bytes that a client may send in its handshake: a hello is some KiB at most, a chain of certificates seldom 10. OpenSSL
-// would keep a hello of 128 KiB.
+// Bytes that a client may send in its handshake: a hello is some KiB at most, a chain of certificates seldom 10.
+// OpenSSL would keep a hello of 128 KiB.
 #define HANDSHAKE_BYTES_MAX 32768u
 
 // What OpenSSL tells in the handshake, for the records after it.
@@ -220,8 +220,8 @@ static uint16_t sent_max(const SSL *ssl)
     return code == TLSEXT_max_fragment_length_DISABLED ? TLS_SENT_RECORD_MAX : (uint16_t)(256u << code);
 }
 
-// The records go on without OpenSSL's state. False where it keeps something that was read already, where it has not told
-// the secrets, or when out of memory.
+// The records go on without OpenSSL's state. False where it keeps something that was read already, where it has not
+// told the secrets, or when out of memory.
 static bool take_over(struct tls_stream *t)
 {
     const struct secrets *s = t->secrets;

@@ -47,9 +47,9 @@ bool tls_stream_is_resumed(const struct tls_stream *t);
 enum tls_failure tls_stream_failure(const struct tls_stream *t);
 const char *tls_stream_error(const struct tls_stream *t);
 
-// After the handshake, as all that follows. Plain bytes of one record; TRANSPORT_WAIT_READ, TRANSPORT_END (close_notify),
-// TRANSPORT_LOST. TLS_TOO_LONG as soon as a record begins that has more than `size` (at most TLS_RECORD_MAX) of them, or
-// so much of padding: less than that is kept of a record that has not come as a whole.
+// After the handshake, as all that follows. Plain bytes of one record; TRANSPORT_WAIT_READ, TRANSPORT_END
+// (close_notify), TRANSPORT_LOST. TLS_TOO_LONG as soon as a record begins that has more than `size` (at most
+// TLS_RECORD_MAX) of them, or so much of padding: less than that is kept of a record that has not come as a whole.
 ssize_t tls_stream_read(struct tls_stream *t, char *bytes, size_t size);
 // Encrypts some of `bytes`, at most TLS_SENT_RECORD_MAX, as one record and sends it; returns how many that was, or
 // TRANSPORT_LOST. Nothing may be waiting.

@@ -24,16 +24,16 @@ struct authenticator_settings {
     struct token_policy policy;
 };
 
-// Reads the files; an https URL is only checked. `settings` is copied, what it points to is borrowed until the end. NULL
-// with one line in `error`, which names the option.
+// Reads the files; an https URL is only checked. `settings` is copied, what it points to is borrowed until the end.
+// NULL with one line in `error`, which names the option.
 struct authenticator *authenticator_create(const struct authenticator_settings *settings, char *error,
                                            size_t error_size);
 // Begins to fetch the keys of an https URL, on a thread of its own. False where that cannot be started.
 bool authenticator_start(struct authenticator *a);
 void authenticator_destroy(struct authenticator *a); // may be NULL
 
-// Reads the files anew, and asks for those of an https URL. On failure false with one line in `error`, and all keys stay as
-// they are. Streams that a removed key has opened go on until their token expires.
+// Reads the files anew, and asks for those of an https URL. On failure false with one line in `error`, and all keys
+// stay as they are. Streams that a removed key has opened go on until their token expires.
 bool authenticator_reload(struct authenticator *a, char *error, size_t error_size);
 
 // ACCEPTED with `*who` (the caller's), or why not. `now_s`: Unix time.

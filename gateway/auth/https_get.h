@@ -26,6 +26,6 @@ extern const bool https_get_is_built;
 bool https_get_check(const char *url);
 // Seconds of max-age in a Cache-Control field; -1 where it has none (RFC 9111 section 5.2).
 int64_t https_max_age(const char *cache_control);
-// The certificate must be valid for the host; no redirect is followed; 10 s in all. False with the reason in `error` for
-// any answer but 200, and for a body of more than `bytes_max`.
+// The certificate must be valid for the host; no redirect is followed; 10 s in all. False with the reason in `error`
+// for any answer but 200, and for a body of more than `bytes_max`.
 bool https_get(const struct https_get *get, struct https_answer *answer, char *error, size_t error_size);

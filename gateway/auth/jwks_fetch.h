@@ -1,5 +1,5 @@
-// The key set of an https URL, fetched by a thread of its own. The set that is there stays in use until the next one has
-// been read whole. Its functions may be called by any thread, but for create, start and destroy.
+// The key set of an https URL, fetched by a thread of its own. The set that is there stays in use until the next one
+// has been read whole. Its functions may be called by any thread, but for create, start and destroy.
 #pragma once
 
 #include <stdbool.h>
@@ -12,8 +12,8 @@ struct jwks_fetch;
 
 // Whether `jwks`, the value of --jwks, is a URL and no file. It may be NULL.
 bool jwks_is_url(const char *jwks);
-// `url` and `ca` (a PEM file; NULL: what the system trusts) are borrowed. NULL with one line in `error` where the URL is
-// none of https, or out of memory.
+// `url` and `ca` (a PEM file; NULL: what the system trusts) are borrowed. NULL with one line in `error` where the URL
+// is none of https, or out of memory.
 struct jwks_fetch *jwks_fetch_create(const char *url, const char *ca, char *error, size_t error_size);
 // False where the thread cannot be created.
 bool jwks_fetch_start(struct jwks_fetch *f);

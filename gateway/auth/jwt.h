@@ -36,10 +36,9 @@ struct jwt {
     char kid[JWT_KID_MAX + 1];    // terminated; "" where the header has none
 };
 
-// Splits `token` and reads its header. ACCEPTED, MALFORMED, NO_MEMORY or ALGORITHM (one that is not known here, "none" among them).
-// A header with `crit`, `b64`, `zip` or `enc`, or with a `typ` other than JWT and at+jwt, is MALFORMED; keys and addresses
-// of keys in it (`jwk`, `jku`, `x5c`, `x5u`) are never used.
-// `known` may be NULL.
+// Splits `token` and reads its header. ACCEPTED, MALFORMED, NO_MEMORY or ALGORITHM (one that is not known here, "none"
+// among them). A header with `crit`, `b64`, `zip` or `enc`, or with a `typ` other than JWT and at+jwt, is MALFORMED;
+// keys and addresses of keys in it (`jwk`, `jku`, `x5c`, `x5u`) are never used. `known` may be NULL.
 enum token_verdict jwt_split(const char *token, size_t len, const struct jwt_header *known, struct jwt *out);
 // Keeps the header of `jwt`, unless that is long or the same. True where `out` has changed.
 bool jwt_header_keep(const struct jwt *jwt, struct jwt_header *out);

@@ -13,10 +13,10 @@ struct jwt_key {
     struct hmac_key *secrets[HMAC_SHA512 + 1]; // by hash; NULL: the secret is too short for it
 };
 
-// OpenSSL looks for an algorithm at its first use, and remembers for ever what it found: where memory runs out just then,
-// that there is none (or it crashes). Each key is used once when it is made, before clients depend on it. False with one
-// line in `error` where it cannot be used: memory is short, or the parameters of an RSA-PSS key (RFC 4055 section 3.1)
-// ask for another hash, mask or salt than PS256 has.
+// OpenSSL looks for an algorithm at its first use, and remembers for ever what it found: where memory runs out just
+// then, that there is none (or it crashes). Each key is used once when it is made, before clients depend on it. False
+// with one line in `error` where it cannot be used: memory is short, or the parameters of an RSA-PSS key (RFC 4055
+// section 3.1) ask for another hash, mask or salt than PS256 has.
 bool jwt_key_use_once(const struct jwt_key *key, char *error, size_t error_size);
 
 // Takes `pkey`, also where it fails. NULL with one line in `error` where its kind, curve or size is not allowed.

@@ -50,8 +50,8 @@ static enum token_verdict verify_public(const struct jwt_key *key, const struct 
     return verdict;
 }
 
-// RFC 7518 section 3.4: two numbers of 32 bytes, where OpenSSL wants them in DER. Returns the length of `der`, 0 where it
-// cannot be made.
+// RFC 7518 section 3.4: two numbers of 32 bytes, where OpenSSL wants them in DER. Returns the length of `der`, 0 where
+// it cannot be made.
 static size_t es256_der(const unsigned char *signature, unsigned char der[ES256_DER_MAX])
 {
     const int half = ES256_SIGNATURE / 2;

@@ -24,8 +24,8 @@ void key_set_release(struct key_set *set); // may be NULL
 
 // Takes `key`, also where it fails: there are too many, or `key` is NULL.
 bool key_set_add(struct key_set *set, struct jwt_key *key);
-// Adds the keys of a JWK Set (RFC 7517 section 5). Members that cannot be used are skipped and counted: sets of others hold
-// keys for other uses, too. False with one line in `error` where it is no such set, or no key of it can be used.
+// Adds the keys of a JWK Set (RFC 7517 section 5). Members that cannot be used are skipped and counted: sets of others
+// hold keys for other uses, too. False with one line in `error` where it is no such set, or no key of it can be used.
 bool key_set_add_jwks(struct key_set *set, const char *text, size_t len, bool secrets, char *error,
                       size_t error_size);
 
@@ -37,8 +37,8 @@ bool key_set_add_pem_file(struct key_set *set, const char *option, const char *f
 bool key_set_add_jwks_file(struct key_set *set, const char *option, const char *file, char *error,
                            size_t error_size);
 
-// Fills `keys` with those that a token with `kid` ("" for none) and `algorithm` may be signed by, at most KEY_SET_TRIES:
-// keys with that id, and keys without any; for a token without an id, all. Returns how many. `*has_id`: some key has the
-// id, of whatever algorithm.
+// Fills `keys` with those that a token with `kid` ("" for none) and `algorithm` may be signed by, at most
+// KEY_SET_TRIES: keys with that id, and keys without any; for a token without an id, all. Returns how many. `*has_id`:
+// some key has the id, of whatever algorithm.
 size_t key_set_find(const struct key_set *set, const char *kid, enum jwt_algorithm algorithm,
                     const struct jwt_key *keys[KEY_SET_TRIES], bool *has_id);

@@ -20,8 +20,8 @@ struct principal {
 struct principal *principal_create(const struct principal *from);
 void principal_destroy(struct principal *p); // may be NULL
 
-// Its stream is admitted now: fixes `ends_ms`, which a step of the wall clock does not move any more. `now_s`: Unix time,
-// `now_ms`: monotonic. `p` may be NULL.
+// Its stream is admitted now: fixes `ends_ms`, which a step of the wall clock does not move any more. `now_s`: Unix
+// time, `now_ms`: monotonic. `p` may be NULL.
 void principal_admit(struct principal *p, int64_t now_s, uint64_t now_ms);
 // Milliseconds until it expires, at most PRINCIPAL_FAR_MS; 0 where it has. `p` may be NULL: nobody, who never expires.
 #define PRINCIPAL_FAR_MS 86400000u

@@ -14,7 +14,7 @@
 #define TOKEN_TEXT_MAX 256     // bytes of "sub" and of "jti"
 
 // ACCEPTED with `*who` (the caller's), or why not: EXPIRED, NOT_YET, ISSUER, AUDIENCE, CLAIMS, NO_MEMORY. "exp" is
-// required. The claim of channels is a list of texts, or one text of patterns with blanks between them; a text that is no
-// pattern gives nothing, any other type is CLAIMS.
+// required. The claim of channels is a list of texts, or one text of patterns with blanks between them; a text that is
+// no pattern gives nothing, any other type is CLAIMS.
 enum token_verdict token_claims_check(const json_t *claims, const struct token_policy *policy, int64_t now_s,
                                       struct principal **who);

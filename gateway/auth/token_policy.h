@@ -1,4 +1,5 @@
-// What the options say about the claims of tokens: which are wanted, and which channels they give. Immutable; any thread.
+// What the options say about the claims of tokens: which are wanted, and which channels they give. Immutable; any
+// thread.
 #pragma once
 
 #include <stdbool.h>

@@ -36,8 +36,8 @@ struct bus {
     ev_prepare end_of_turn;
     ev_timer tick;
     ev_timer lag; // of a loop of its own; a worker's loop notes its lag itself
-    pthread_mutex_t
-        look_lock; // guards the next two: the bus alone writes them, other threads read them for a page
+    // Guards the next two: the bus alone writes them, other threads read them for a page.
+    pthread_mutex_t look_lock;
     char fault[BUS_FAULT_MAX]; // empty exactly where `proven`
     struct bus_view view;      // as of the last tick, or the last change of `fault`
     _Atomic bool proven;

@@ -25,8 +25,8 @@ struct bus_view {
     size_t count, capacity;
 };
 
-// Makes `v` a copy of the nodes of `cl`. Where memory is short it has the first ones alone. The bus' thread; others must
-// not read `v` meanwhile.
+// Makes `v` a copy of the nodes of `cl`. Where memory is short it has the first ones alone. The bus' thread; others
+// must not read `v` meanwhile.
 void bus_view_take(struct bus_view *v, const struct cluster *cl);
 // False when out of memory: `to` is empty then.
 bool bus_view_copy(struct bus_view *to, const struct bus_view *from);

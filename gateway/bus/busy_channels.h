@@ -1,6 +1,6 @@
-// The channels that have the most messages, found by samples: a table of BUSY_CHANNELS rows, in which a new channel takes
-// the row of the least (space-saving; Metwally, Agrawal, El Abbadi 2005). The bus' thread notes, another thread watches
-// and takes; while none watches, a note is one read of a variable. Pure but for the lock.
+// The channels that have the most messages, found by samples: a table of BUSY_CHANNELS rows, in which a new channel
+// takes the row of the least (space-saving; Metwally, Agrawal, El Abbadi 2005). The bus' thread notes, another thread
+// watches and takes; while none watches, a note is one read of a variable. Pure but for the lock.
 //
 // What the rows hold fades with each busy_channels_take, so that they say what is busy now.
 #pragma once
@@ -50,6 +50,6 @@ static inline void busy_channels_note(struct busy_channels *b, struct channel_re
 
 // From now on one message of `every` is noted; 0: none, and the rows are empty again.
 void busy_channels_watch(struct busy_channels *b, uint32_t every);
-// The rows, the busiest first, as messages and bytes between two takes; without those that only inherited what they have.
-// Returns how many.
+// The rows, the busiest first, as messages and bytes between two takes; without those that only inherited what they
+// have. Returns how many.
 size_t busy_channels_take(struct busy_channels *b, struct busy_channel out[BUSY_CHANNELS]);

@@ -32,8 +32,8 @@ void cluster_ask(struct cluster *cl, unsigned worker, struct question *q);
 // when out of memory.
 bool cluster_listen(struct cluster *cl, const char *name, const struct channel_handler *handler, void *ctx);
 
-// Publishes `text` at the node that has the channel, once, by the connection of its canary; the hook of `purpose` in env->published follows.
-// False where that node is not known or not connected, or memory has run out.
+// Publishes `text` at the node that has the channel, once, by the connection of its canary; the hook of `purpose` in
+// env->published follows. False where that node is not known or not connected, or memory has run out.
 bool cluster_publish(struct cluster *cl, enum publish_purpose purpose, const char *channel, const char *text);
 // Writes what was published there now, as far as the socket takes it: the loop does not run any more.
 void cluster_publish_now(struct cluster *cl, const char *channel);

@@ -45,8 +45,8 @@ enum admission_verdict admission_auth(struct admission *a);
 enum admission_verdict admission_readiness(struct admission *a);
 enum admission_verdict admission_limits(struct admission *a);
 enum admission_verdict admission_user(struct admission *a);
-// Takes a lease of the tier's cap per user, in Redis, where the new stream is refused at the cap: before the ticket, which is not spent by a stream that is
-// refused.
+// Takes a lease of the tier's cap per user, in Redis, where the new stream is refused at the cap: before the ticket,
+// which is not spent by a stream that is refused.
 enum admission_verdict admission_tier(struct admission *a); // in admission_asks.c
 // Spends the ticket of the request, in Redis. A ticket that was spent is final (401): the page has to get a new
 // one. Where Redis does not answer the stream is refused, and the ticket may be good for another attempt.

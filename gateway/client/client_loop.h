@@ -43,8 +43,8 @@ void client_loop_deinit(struct client_loop *l);
 void client_loop_add(struct client_loop *l, int fd, const struct listen_attributes *from,
                      const struct peer_address *peer);
 
-// Hands `f` (taken) to the streams of its channel; returns how many there were. A frame alone is written at once; where `more` follow
-// before client_loop_flush, each stream gets what is its own in one write.
+// Hands `f` (taken) to the streams of its channel; returns how many there were. A frame alone is written at once;
+// where `more` follow before client_loop_flush, each stream gets what is its own in one write.
 size_t client_loop_deliver(struct client_loop *l, struct frame *f, bool more);
 // Writes what is queued and frees what is over; the loop does so itself before it sleeps. Call behind each
 // batch of frames.

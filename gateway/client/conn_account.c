@@ -1,8 +1,8 @@
 #include "gateway/client/conn_account.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <assert.h>
 #include <string.h>
 
 #include "common/clock.h"

@@ -13,10 +13,11 @@
 
 struct connect_rate;
 
-// `per_second` streams (1 to CONNECT_RATE_MAX), and `burst` (at least 1) at once after a pause. NULL when out of memory.
+// `per_second` streams (1 to CONNECT_RATE_MAX), and `burst` (at least 1) at once after a pause. NULL when out of
+// memory.
 struct connect_rate *connect_rate_create(uint32_t per_second, uint32_t burst);
-// For handshakes of TLS where streams have that rate: four times as much, so that a stream that comes too fast is told so,
-// and only what is no more than handshakes is let go without a word.
+// For handshakes of TLS where streams have that rate: four times as much, so that a stream that comes too fast is told
+// so, and only what is no more than handshakes is let go without a word.
 struct connect_rate *connect_rate_for_handshakes(uint32_t per_second, uint32_t burst);
 void connect_rate_destroy(struct connect_rate *r); // may be NULL
 // Takes a token of `key` (peer_address_key, not 0). False where it has none left. `now_ms`: monotonic.

@@ -1,6 +1,7 @@
-// Which handshake of TLS goes on next: bytes that came for one are not read at once but in their turn, at the end of the
-// turn of the loop. Handshakes cost hundreds of times what a request costs, in time and in memory, so each turn has time
-// for a few only, and only so many are on their way; the others wait, the oldest first, as bytes in their sockets.
+// Which handshake of TLS goes on next: bytes that came for one are not read at once but in their turn, at the end of
+// the turn of the loop. Handshakes cost hundreds of times what a request costs, in time and in memory, so each turn
+// has time for a few only, and only so many are on their way; the others wait, the oldest first, as bytes in their
+// sockets.
 //
 //      --bytes--> FRESH --place--> begun --more bytes--> ANSWERS --> begun .. --> done
 //

@@ -65,12 +65,12 @@ struct http_scan {
 // - An unknown method is HTTP_OTHER, not an error. CONNECT, or one of more than 24 bytes: 501. - A target is
 // of origin-form, absolute-form, or "*" with OPTIONS; see http_target.h. - A version other than 1.0 and 1.1:
 // 505. - Exactly one Host on 1.1, at most one on 1.0, valid, the same as that of an absolute-form target;
-// else 400. - Transfer-Encoding: 501, with Content-Length 400. A repeated Content-Length, or one of 2^63 or more: 400. A body on GET,
-// HEAD or
+// else 400. - Transfer-Encoding: 501, with Content-Length 400. A repeated Content-Length, or one of 2^63 or more: 400.
+// A body on GET, HEAD or
 //   OPTIONS: 413; on other methods it is not read, and keep_alive is false then.
 // - Expect: 417. Upgrade is ignored.
-// Garbage is refused as soon as it is seen, not only when the head is whole. Never reads past `*len`. What comes of a head
-// depends on its bytes alone, not on how many of them each call was given.
+// Garbage is refused as soon as it is seen, not only when the head is whole. Never reads past `*len`. What comes of a
+// head depends on its bytes alone, not on how many of them each call was given.
 enum http_parse http_request_parse(char *head, size_t *len, struct http_scan *scan, struct http_request *out,
                                    size_t *head_len, int *status);
 

@@ -25,8 +25,8 @@ void limits_enter_streamless(struct limits *l);
 void limits_leave_streamless(struct limits *l);
 bool limits_crowded(const struct limits *l);
 
-// A handshake of TLS begins, or is over. False where as many are on their way as may be: a sixteenth of max_sockets, and
-// at least 32. OpenSSL takes up to 75 KB for each. Any thread.
+// A handshake of TLS begins, or is over. False where as many are on their way as may be: a sixteenth of max_sockets,
+// and at least 32. OpenSSL takes up to 75 KB for each. Any thread.
 bool limits_enter_handshake(struct limits *l);
 void limits_leave_handshake(struct limits *l);
 bool limits_handshakes_full(const struct limits *l);

@@ -34,8 +34,9 @@ struct listen_address {
 // ...` in `error`.
 bool listen_address_check(const char *address, char *error, size_t error_size);
 
-// Where a process of this machine reaches the socket that is bound to `address`, which has been checked: where it is bound
-// to all addresses, at that of loopback. Returns the length; 0 where the port is 0, any free one, or when out of memory.
+// Where a process of this machine reaches the socket that is bound to `address`, which has been checked: where it is
+// bound to all addresses, at that of loopback. Returns the length; 0 where the port is 0, any free one, or when out of
+// memory.
 socklen_t listen_address_reach(const char *address, struct sockaddr_storage *to);
 
 // Binds `a->text` and listens, once for each of `count` loops, into fds[count]. TCP: one socket a loop with

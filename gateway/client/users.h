@@ -6,7 +6,8 @@
 //      "jti:a81c"         -> stream  12
 //      "ip:20010db800010002" -> streams 12, 31
 //
-// A key is a text of at most USERS_KEY_MAX bytes (users_key). A stream stands under several keys, and leaves all at once.
+// A key is a text of at most USERS_KEY_MAX bytes (users_key). A stream stands under several keys, and leaves all at
+// once.
 #pragma once
 
 #include <stdbool.h>
@@ -47,8 +48,8 @@ void users_destroy(struct users *u);
 // changed, and the stream must be refused.
 enum users_verdict users_enter(struct users *u, const char *key, uint64_t id, const struct users_cap *cap);
 // The stream `id` counts from here on under the key that it has entered with `replace_oldest`; where `max` streams do
-// already, the oldest of them ends (CLOSE_REPLACED) and leaves that key. No effect where it has entered none. Apart from
-// entering, so that a stream that is refused later has replaced none. False where there was no memory to tell the
+// already, the oldest of them ends (CLOSE_REPLACED) and leaves that key. No effect where it has entered none. Apart
+// from entering, so that a stream that is refused later has replaced none. False where there was no memory to tell the
 // oldest: the stream must be refused.
 bool users_replace(struct users *u, uint64_t id, uint64_t max);
 // The stream `id` leaves all its keys; no effect where it has none, or was replaced.

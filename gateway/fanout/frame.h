@@ -47,9 +47,9 @@ struct frame {
     struct event_id at;   // with this id (a gap: the last id that it stands for)
     uint64_t epoch;       // milliseconds of the first event of this life of the channel's history
     uint64_t channel_hash;
-    uint64_t
-        read_at_ns; // monotonic: when its message was read from Redis; 0: it is no message that was just read
-    char *channel;  // inside this allocation, after `wire`
+    // Monotonic: when its message was read from Redis; 0: it is no message that was just read.
+    uint64_t read_at_ns;
+    char *channel;             // inside this allocation, after `wire`
     struct frame *rest;        // or NULL
     struct frame_trace *trace; // owned; NULL: nobody follows the event
     char wire[];

@@ -19,8 +19,8 @@ struct admin {
     bool listening;
 };
 
-// Serves on `listening` (its descriptor is taken; -1 for none) by `loop`. `settings` as for workers, but that no page of
-// another origin may read what is answered here. False when out of memory, or of random numbers.
+// Serves on `listening` (its descriptor is taken; -1 for none) by `loop`. `settings` as for workers, but that no page
+// of another origin may read what is answered here. False when out of memory, or of random numbers.
 bool admin_start(struct admin *a, struct ev_loop *loop, const struct client_settings *settings,
                  struct counters *counters, struct status *status, bool show_channels,
                  const struct listen_socket *listening);

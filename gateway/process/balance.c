@@ -18,8 +18,8 @@ static uint64_t max_u64(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
-// The most streams that all gateways had together in the last one to two windows. Those that were ended, by any gateway,
-// and have not come back yet are counted by none.
+// The most streams that all gateways had together in the last one to two windows. Those that were ended, by any
+// gateway, and have not come back yet are counted by none.
 static uint64_t all_streams(struct balance *b, const struct balance_view *v)
 {
     uint64_t all = v->own + v->others, window = b->settings.return_ms + COUNT_LATE_MS;
@@ -121,7 +121,8 @@ static struct balance_step begin(struct balance *b, const struct balance_view *v
 }
 
 // Judges the last round, once. In vain: more than seven eighths of the streams that it ended are here again, or as many
-// others. With half of them, a small tier behind a proxy that draws gateways at random would wait although it gets level.
+// others. With half of them, a small tier behind a proxy that draws gateways at random would wait although it gets
+// level.
 static bool was_in_vain(struct balance *b, const struct balance_view *v)
 {
     if (!b->is_unproved)

@@ -1,16 +1,17 @@
 // How many streams this gateway ends so that the tier gets level: what it sees of the tier goes in, a number comes out.
 // Pure: the time is an argument.
 //
-// The target is the share of all streams that belongs to a gateway's part of all capacity. There is an *imbalance* where
-// this gateway has BALANCE_SURPLUS_MIN streams more than its target, and either it is above target x (1 + tolerance), or
-// another is below its own target x (1 - tolerance): where ten gateways are joined by an eleventh, none is far above the
-// mean. An imbalance that lasts begins a *round*: the gateway ends its surplus at a bounded rate, and stops at the target. Streams that were ended and have not come back yet
-// are counted by no gateway: so the target of a round never falls, and all streams are the most that there were lately.
-// No round goes below the mean.
+// The target is the share of all streams that belongs to a gateway's part of all capacity. There is an *imbalance*
+// where this gateway has BALANCE_SURPLUS_MIN streams more than its target, and either it is above target x (1 +
+// tolerance), or another is below its own target x (1 - tolerance): where ten gateways are joined by an eleventh, none
+// is far above the mean. An imbalance that lasts begins a *round*: the gateway ends its surplus at a bounded rate, and
+// stops at the target. Streams that were ended and have not come back yet are counted by no gateway: so the target of
+// a round never falls, and all streams are the most that there were lately. No round goes below the mean.
 //
-// Between rounds there is a *quiet time*, in which streams come back and are announced. It begins anew whenever gateways
-// come or go, or balancing is not allowed. After it, every gateway must have been heard once more. Where the streams of
-// a round came back to this gateway, the front does not look at connections, and the quiet times get longer.
+// Between rounds there is a *quiet time*, in which streams come back and are announced. It begins anew whenever
+// gateways come or go, or balancing is not allowed. After it, every gateway must have been heard once more. Where the
+// streams of a round came back to this gateway, the front does not look at connections, and the quiet times get
+// longer.
 #pragma once
 
 #include <stdbool.h>

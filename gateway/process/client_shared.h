@@ -14,7 +14,8 @@ struct client_shared {
     struct revocations *revocations; // NULL: nothing can be revoked
 };
 
-// `s` is all zero, and stays where it is; `c` is borrowed until the end. False when out of memory: destroy it all the same.
+// `s` is all zero, and stays where it is; `c` is borrowed until the end. False when out of memory: destroy it all the
+// same.
 bool client_shared_create(struct client_shared *s, const struct config *c, const struct users_hooks *hooks);
 // Every stream has ended. No effect where all is zero.
 void client_shared_destroy(struct client_shared *s);

@@ -7,8 +7,8 @@
 #include "gateway/client/answer.h"
 #include "gateway/process/dashboard_html.h"
 
-// Messages a second that are sampled, whatever the load is: less than a thousandth of the bus' time. In the first second,
-// of whose load nothing is known, one of FIRST_EVERY is: bounded as well up to 200,000 messages.
+// Messages a second that are sampled, whatever the load is: less than a thousandth of the bus' time. In the first
+// second, of whose load nothing is known, one of FIRST_EVERY is: bounded as well up to 200,000 messages.
 #define SAMPLES_PER_S 2000u
 #define FIRST_EVERY 100u
 

@@ -1,7 +1,7 @@
 // Signals, and the end of the process. SIGTERM, SIGINT or SIGQUIT: not ready at once; after the delay listeners are
 // closed and streams end, evenly over the window; when none is left, and at the latest after the timeout, the loop is
-// left. A second signal leaves the loop at once. SIGHUP calls `on_reload`, where it is set; without it SIGHUP, and in any case SIGUSR1, SIGUSR2
-// and SIGALRM, whose default is to end the process, are ignored and logged.
+// left. A second signal leaves the loop at once. SIGHUP calls `on_reload`, where it is set; without it SIGHUP, and in
+// any case SIGUSR1, SIGUSR2 and SIGALRM, whose default is to end the process, are ignored and logged.
 #pragma once
 
 #include <ev.h>

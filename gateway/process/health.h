@@ -4,8 +4,8 @@
 #include "gateway/client/page.h"
 #include "gateway/process/status.h"
 
-// Why no new stream may be admitted though there be room: a short static text, or NULL. Whether there is room is decided,
-// and counted, where the stream takes its place (client/limits.h).
+// Why no new stream may be admitted though there be room: a short static text, or NULL. Whether there is room is
+// decided, and counted, where the stream takes its place (client/limits.h).
 const char *health_outage(const struct status *s);
 
 // As /health/ready says: no outage, and room.

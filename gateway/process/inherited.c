@@ -36,7 +36,8 @@ static bool is_name(const char *name, size_t len, const char *wanted)
     return len == strlen(wanted) && memcmp(name, wanted, len) == 0;
 }
 
-// What systemd calls a socket without FileDescriptorName= is the name of its unit; "unknown" is that of sd_listen_fds(3).
+// What systemd calls a socket without FileDescriptorName= is the name of its unit; "unknown" is that of
+// sd_listen_fds(3).
 static bool read_role(const char *name, size_t len, enum listener_role *role)
 {
     const size_t suffix = strlen(SOCKET_UNIT);

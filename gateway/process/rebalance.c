@@ -229,8 +229,8 @@ static json_t *peer_json(const struct peer *p, uint64_t now_ms)
                      (json_int_t)(now_ms - p->heard_ms));
 }
 
-// A copy of the tier's table, or NULL when out of memory: the bus waits for the lock, and must not wait for JSON of 2,048
-// gateways.
+// A copy of the tier's table, or NULL when out of memory: the bus waits for the lock, and must not wait for JSON of
+// 2,048 gateways.
 static struct peer *copy_peers(struct rebalance *r, size_t *count, uint64_t *now_ms)
 {
     pthread_mutex_lock(&r->lock);

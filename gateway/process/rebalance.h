@@ -1,6 +1,6 @@
 // The tier, and this gateway's part in keeping it level: announces this gateway, keeps the table of all (peers), asks
-// `balance` on the main thread how many streams to end, and has the workers end them, for gateways with fewer streams to
-// get. The table is filled by the bus' thread and guarded by a lock.
+// `balance` on the main thread how many streams to end, and has the workers end them, for gateways with fewer streams
+// to get. The table is filled by the bus' thread and guarded by a lock.
 #pragma once
 
 #include <ev.h>

@@ -37,8 +37,8 @@ struct status {
 uint64_t status_count(const struct status *s, enum counter which);
 // Durations of one kind over all threads: what the difference of two such sums has took place between the two.
 void status_times(const struct status *s, enum histogram_of which, struct histogram_sum *sum);
-// The threads that have a loop, by number: main, bus (where it has a thread), workers. Writes the name to `name` and returns
-// its counters; NULL beyond the last.
+// The threads that have a loop, by number: main, bus (where it has a thread), workers. Writes the name to `name` and
+// returns its counters; NULL beyond the last.
 #define STATUS_THREAD_NAME_MAX 24
 const struct counters *status_thread(const struct status *s, size_t i, char name[STATUS_THREAD_NAME_MAX]);
 // A hook of the users (client/users.h), whose `ctx` is the status.

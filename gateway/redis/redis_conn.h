@@ -43,8 +43,8 @@ struct redis_conn_settings {
 // For a page.
 struct redis_conn_view {
     const char *purpose; // static
-    char address[REDIS_HOST_SIZE +
-                 16]; // that it was made to, or tried last; the URL before that; without secrets
+    // That it was made to, or tried last; the URL before that. Without secrets.
+    char address[REDIS_HOST_SIZE + 16];
     bool is_ready;
     char error[REDIS_FAULT_MAX]; // why it was last lost or not made; empty: never
     uint64_t error_at_ms;        // monotonic

@@ -47,8 +47,8 @@ struct redis_link {
     struct transport transport;
     struct buf out;
     size_t out_sent;
-    uint64_t
-        read_at_ns; // monotonic: when the bytes that on_bytes has were read, or the first of them that came together
+    // Monotonic: when the bytes that on_bytes has were read, or the first of them that came together.
+    uint64_t read_at_ns;
     unsigned reads;   // reads that brought bytes, so far
     bool in_hook;     // on_bytes runs
     unsigned attempt; // takes the addresses of a name in turn

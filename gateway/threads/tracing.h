@@ -1,6 +1,6 @@
-// The traced events (struct frame_trace) of one worker: noted as their batch is handed to the streams, and once the batch
-// was written each is a line in the log, a report to the bus, or both. Of more than `per_s` in a second, and more than
-// TRACING_MAX in a batch, the rest are counted. The worker's thread alone.
+// The traced events (struct frame_trace) of one worker: noted as their batch is handed to the streams, and once the
+// batch was written each is a line in the log, a report to the bus, or both. Of more than `per_s` in a second, and
+// more than TRACING_MAX in a batch, the rest are counted. The worker's thread alone.
 #pragma once
 
 #include "gateway/fanout/counters.h"
