@@ -297,7 +297,7 @@ DEB_TREE := $(BUILD)/deb/sse-gateway-$(VERSION)
 deb:
 	@sh deploy/local/dependencies --check build deb
 	@rm -rf $(BUILD)/deb && mkdir -p $(DEB_TREE)
-	@cp -R common debian deploy docs gateway publisher-cli CHANGELOG.md LICENSE Makefile README.md $(DEB_TREE)
+	@cp -R common debian deploy docs gateway publisher-cli CHANGELOG.md LICENSE Makefile README.md SECURITY.md $(DEB_TREE)
 	@cd $(DEB_TREE) && MAKEFLAGS= dpkg-buildpackage --build=binary --no-check-builddeps --no-sign
 	@ls $(BUILD)/deb/*.deb
 

@@ -243,8 +243,9 @@ const struct option_table settings_table = {
                "many gateways received it. A CHANNEL that has the name of a command is written behind "
                "\"--\".",
     .prefix = "SSE_PUBLISH_",
-    .epilogue = "Exit status: 0 done, 1 Redis or the gateway refused or could not be reached, 2 wrong usage "
-                "or input.",
+    .epilogue =
+        "Exit status: 0 done, 1 Redis or the gateway refused or could not be reached, or doctor found "
+        "something, 2 wrong usage or input.",
     .commands = commands,
     .command_count = sizeof(commands) / sizeof(commands[0]),
     .specs = specs,

@@ -78,12 +78,24 @@ test('the package has the programs, and all that belongs to them, in its place',
     const wanted = [CONF, unit, unit.replace(/service$/, 'socket'), 'usr/share/doc/sse-gateway/README.Debian', 'usr/share/doc/sse-gateway/examples/sysctl/90-sse-gateway.conf'];
     for (const part of ['sse-client.js', 'sse-client.d.ts', 'README.md']) wanted.push(`usr/share/sse-gateway/client/${part}`);
     for (const front of ['nginx/sse-gateway.conf', 'haproxy/haproxy.cfg', 'caddy/Caddyfile', 'prometheus/alerts.yml', 'grafana/sse-gateway.json']) wanted.push(`usr/share/doc/sse-gateway/examples/${front}`);
+    for (const text of ['README.md', 'SECURITY.md', 'docs/deploying.md', 'docs/asyncapi.yaml', 'docs/images/dashboard-light.png']) wanted.push(`usr/share/doc/sse-gateway/${text}`);
     for (const program of PROGRAMS) wanted.push(`usr/bin/${program}`, `usr/share/man/man1/${program}.1.gz`, ...Object.values(COMPLETIONS).map((file) => file(program)));
     assert.deepEqual(wanted.filter((file) => !files().includes(file)), []);
     assert.match(read(unit), /^ExecStart=\/usr\/bin\/sse-gateway --config \/etc\/sse-gateway\/sse-gateway\.conf /m);
     assert.deepEqual(files().filter((file) => file.includes('.wants/')), [], 'it is not enabled');
     const depends = await run('dpkg-deb', ['--field', packages[0], 'Depends']);
     assert.match(depends, /\blibhiredis/);
+});
+
+test('what the documents of the package link to is in the package, but for what belongs to the source', () => {
+    const source = /^(tests|common|gateway|deploy\/(docker|kubernetes|helm|local|demo|systemd))\/|^(CONTRIBUTING|CHANGELOG)\.md$|^LICENSE$/;
+    const docs = 'usr/share/doc/sse-gateway';
+    const pages = files().filter((file) => file.startsWith(docs) && /^(docs\/)?[^/]+\.md$/.test(path.relative(docs, file)));
+    assert.ok(pages.length > 15, `${pages}`);
+    for (const page of pages) {
+        const targets = [...read(page).matchAll(/\]\((?!https?:)([^)#\s]+)/g)].map(([, target]) => path.relative(docs, path.join(path.dirname(page), target)));
+        assert.deepEqual(targets.filter((target) => !source.test(target) && !fs.existsSync(inTree(path.join(docs, target)))), [], page);
+    }
 });
 
 test('programs and manuals say the version of the Makefile', async () => {

@@ -153,6 +153,44 @@ test('what the examples publish arrives as the examples of the stream have it, a
     assert.deepEqual(durable().map(({ event, data }) => [event, data]), [[undefined, payload], [headers.event, payload]]);
 });
 
+test('with source=1 events, durable ones and gaps name their channel as the file says, and without it nothing does', async (t) => {
+    const scope = scopeOf(t);
+    const { redis, gateway } = await startTier(scope, { args: ['--max-message', '100'] });
+    const client = connect(scope, redis);
+    await load(client);
+    assert.equal(faults('schemas/query', { channel: ['plain', 'kept'], source: '1' }), '');
+    const [named, other] = await Promise.all(['&source=1', ''].map((more) => open(scope, gateway, `/stream?channel=plain&channel=kept${more}`)));
+    await redis.publish('plain', 'hello');
+    await client.call('FCALL', 'sse_publish', 1, 'kept', '1');
+    await redis.publish('plain', 'x'.repeat(101)); // too large: a gap
+    await Promise.all([named.event('gateway:gap'), other.event('gateway:gap')]);
+    for (const [stream, sources] of [[named, [/^plain$/, /^kept \d+-1$/, /^plain$/]], [other, [/^undefined$/, /^undefined$/, /^undefined$/]]]) {
+        const events = eventsOf(stream).filter(({ event }) => event !== 'gateway:open');
+        assert.equal(events.length, 3);
+        ['event', 'durableEvent', 'gatewayGap'].forEach((kind, i) => assertIs(kind, events[i]));
+        events.forEach(({ source }, i) => assert.match(String(source), sources[i]));
+    }
+});
+
+test('a traced event, published with every option that the file counts, is delivered and reported as the file says', async (t) => {
+    const scope = scopeOf(t);
+    const { redis, gateway } = await startTier(scope);
+    const client = connect(scope, redis);
+    await load(client);
+    const trace = '9d1c0f3ab1e24c33a5d50f5d3cf7a1c2';
+    const heard = await listen(scope, redis, api.channels.traces.address.replace('{trace}', trace));
+    const stream = await open(scope, gateway, '/stream?channel=kept');
+    const traced = ['traceparent', '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01', 'trace-to', `sse:trace:${trace}`];
+    const payload = ['{"total":3}', 'order', '5000', 'maxlen', '100', 'maxage', '3600', 'pubsub', 'classic', ...traced];
+    assert.equal(faults('messages/durable/payload', payload), '');
+    assert.notEqual(faults('messages/durable/payload', [...payload, 'a']), '', 'there is no sixth option');
+    await client.call('FCALL', 'sse_publish', 1, 'kept', ...payload);
+    assertIs('durableEvent', await stream.event('order'));
+    await redis.publish('kept', messages.envelope.examples.at(-1).payload);
+    for (const report of await heard.count(2)) assert.equal(faults('messages/traceReport/payload', JSON.parse(report)), '');
+    assert.deepEqual(Object.keys(JSON.parse(heard[0])).sort(), Object.keys(messages.traceReport.payload.properties).sort());
+});
+
 test('names of channels that the file allows open a stream, and others do not', async (t) => {
     const scope = scopeOf(t);
     const { gateway } = await startTier(scope);
