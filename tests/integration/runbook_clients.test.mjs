@@ -260,7 +260,7 @@ symptom('Clients speak TLS to a port without TLS', async (page, scope) => {
     assert.equal(status, '200\n');
 });
 
-/** Takes the core away from a gateway of one worker and 400 streams: it runs for 50 ms, and stands still for 950 ms. */
+/** Takes the core away from a gateway of one worker and 400 streams: it runs for 250 ms, and stands still for 750 ms. */
 async function starve(page, scope, { watch = true } = {}) {
     const redis = await start(page, scope, { workers: 1 });
     if (watch) await page.watch();
@@ -268,7 +268,7 @@ async function starve(page, scope, { watch = true } = {}) {
     const starved = { times: 0, end: () => timers.forEach(clearInterval) };
     const timers = [setInterval(() => {
         page.gateway.process.signal('SIGSTOP');
-        setTimeout(() => page.gateway.process.signal('SIGCONT'), 950);
+        setTimeout(() => page.gateway.process.signal('SIGCONT'), 750);
         starved.times++;
     }, 1000), setInterval(() => redis.publishAll(Array(5).fill(['a', 'x'])).catch(() => {}), 50)];
     scope.defer(starved.end);
