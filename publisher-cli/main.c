@@ -131,13 +131,14 @@ static enum exit_status fail_to_publish(const struct run *run)
     return run->refused;
 }
 
-// In a cluster where Pub/Sub is classic, each node knows its own subscribers alone: then the whole time is waited.
+// The event is out: where its reports cannot be heard, nobody is to publish it again. In a cluster where Pub/Sub is
+// classic, each node knows its own subscribers alone: then the whole time is waited.
 static enum exit_status follow(struct run *run, const struct publisher_totals *totals)
 {
     bool is_known = run->url.kind != REDIS_URL_CLUSTER || run->url.sharded;
     uint64_t gateways = is_known ? totals->receivers_max : UINT64_MAX;
     if (!trace_collect(&run->trace, gateways, run->settings->trace_timeout, &run->failure))
-        return fail_to_publish(run);
+        report_unheard(run->failure.text);
     report_trace(run->settings, run->channel, totals, &run->trace);
     return EXIT_DONE;
 }

@@ -1,6 +1,7 @@
 #include "publisher-cli/report.h"
 
 #include "common/function_library.h"
+#include "publisher-cli/shown.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -168,7 +169,7 @@ void report_failure(const struct settings *settings, const char *reason,
     fprintf(stderr, "sse-publish: ");
     if (settings->lines && totals->refused)
         fprintf(stderr, "line %" PRIu64 ": ", totals->refused);
-    fprintf(stderr, "%s", reason);
+    shown_text(stderr, reason, strlen(reason)); // it may have text of a server
     if (first && !settings->lines)
         fprintf(stderr, "; whether the event was published is not known");
     else if (first && first == last)
@@ -211,6 +212,13 @@ static void trace_as_json(const char *channel, const struct publisher_totals *to
     printf("]}\n");
 }
 
+void report_unheard(const char *reason)
+{
+    fprintf(stderr, "sse-publish: warning: published; the reports were not heard: ");
+    shown_text(stderr, reason, strlen(reason));
+    fputc('\n', stderr);
+}
+
 void report_trace(const struct settings *settings, const char *channel, const struct publisher_totals *totals,
                   const struct trace *trace)
 {
@@ -236,7 +244,7 @@ void report_trace(const struct settings *settings, const char *channel, const st
     }
     printf("%zu gateway%s reported, %" PRIu64 " stream%s\n", trace->gateways, plural(trace->gateways),
            streams, plural(streams));
-    if (trace->gateways < receivers)
+    if (trace->gateways < receivers && !trace->is_cut)
         fprintf(stderr,
                 "sse-publish: warning: %" PRIu64 " of %" PRIu64
                 " did not report within --trace-timeout: older "
