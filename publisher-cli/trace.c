@@ -1,6 +1,7 @@
 #include "publisher-cli/trace.h"
 
 #include "common/clock.h"
+#include "common/hex.h"
 #include "publisher-cli/push.h"
 
 #include <errno.h>
@@ -20,8 +21,7 @@ static bool random_hex(char *out, size_t bytes)
     unsigned char random[16];
     if (bytes > sizeof random || getrandom(random, bytes, 0) != (ssize_t)bytes)
         return false;
-    for (size_t i = 0; i < bytes; i++)
-        snprintf(out + 2 * i, 3, "%02x", random[i]);
+    hex_write(out, random, bytes);
     return true;
 }
 
