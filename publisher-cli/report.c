@@ -95,18 +95,14 @@ void report_install(const struct settings *settings, const char *server, enum in
 void report_revocation(const struct settings *settings, const char *name, uint64_t until_s,
                        uint64_t receivers)
 {
-    if (settings->json)
-        printf("{\"%s\":\"", settings->revoke_subject ? "subject" : "token");
-    for (const char *at = name; *at; at++) {
-        if (settings->json && (unsigned char)*at < 0x20)
-            printf("\\u%04x", (unsigned)*at);
-        else
-            printf(settings->json && (*at == '"' || *at == '\\') ? "\\%c" : "%c", *at);
+    if (settings->json) {
+        printf("{\"%s\":", settings->revoke_subject ? "subject" : "token");
+        shown_json(stdout, name, strlen(name));
+        printf(",\"until\":%" PRIu64 ",\"receivers\":%" PRIu64 "}\n", until_s, receivers);
+        return;
     }
-    if (settings->json)
-        printf("\",\"until\":%" PRIu64 ",\"receivers\":%" PRIu64 "}\n", until_s, receivers);
-    else
-        printf(": revoked until %" PRIu64 ", %" PRIu64 " gateway%s\n", until_s, receivers, plural(receivers));
+    shown_text(stdout, name, strlen(name));
+    printf(": revoked until %" PRIu64 ", %" PRIu64 " gateway%s\n", until_s, receivers, plural(receivers));
 }
 
 static double load_of(const struct announcement *a)
