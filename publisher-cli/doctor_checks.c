@@ -106,11 +106,6 @@ static void check_type(struct doctor_report *report, const struct doctor_stream 
         FINDING(CHECK_CONTENT_TYPE, "200, but the type is \"%.80s\"", field(stream, "content-type"));
 }
 
-static bool is_redirect(int status)
-{
-    return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
-}
-
 // No head at all. libcurl says which address it could not reach, or what is wrong with the certificate.
 static void check_failure(struct doctor_report *report, const struct doctor_stream *stream)
 {
@@ -130,8 +125,9 @@ static void check_status(struct doctor_report *report, const struct doctor_strea
 {
     int status = stream->answer.status;
     const char *from = of_gateway ? "from the gateway" : "not from a gateway but from what stands before it";
-    if (is_redirect(status))
-        FINDING(CHECK_REDIRECT, "%d to %.200s; try that URL", status, field(stream, "location"));
+    const char *location = field(stream, "location");
+    if (http_is_redirect(status))
+        FINDING(CHECK_REDIRECT, "%d to %.*s; try that URL", status, http_url_shown(location), location);
     else if (status == 429 || status >= 500)
         FINDING(CHECK_ERRORS, "%d, %s", status, from);
     else if (!of_gateway)

@@ -1,5 +1,6 @@
 #include "publisher-cli/doctor_report.h"
 
+#include "publisher-cli/http_stream.h"
 #include "publisher-cli/shown.h"
 
 #include <stdarg.h>
@@ -53,7 +54,8 @@ static void print_advice(const struct doctor_report *report, const struct doctor
 
 static void print_for_person(const struct doctor_report *report)
 {
-    printf("%s, channel %s", report->url, report->channel);
+    shown_text(stdout, report->url, (size_t)http_url_shown(report->url));
+    printf(", channel %s", report->channel);
     if (report->server[0]) {
         printf(", Server: ");
         shown_text(stdout, report->server, strlen(report->server));
@@ -102,7 +104,8 @@ void doctor_print(const struct doctor_report *report, bool json)
         return;
     }
     printf("{\"findings\":%u", doctor_findings(report));
-    json_text("url", report->url);
+    printf(",\"url\":");
+    shown_json(stdout, report->url, (size_t)http_url_shown(report->url));
     json_text("channel", report->channel);
     json_text("server", report->server);
     if (report->front < FRONT_COUNT)

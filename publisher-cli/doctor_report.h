@@ -38,7 +38,7 @@ struct doctor_result {
 };
 
 struct doctor_report {
-    const char *url, *channel; // borrowed
+    const char *url, *channel; // borrowed; the URL is printed without its query
     char server[64];           // field Server of the answer; "" where there is none
     enum doctor_front front;   // FRONT_COUNT: not known
     struct doctor_result results[CHECK_COUNT];

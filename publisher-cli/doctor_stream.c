@@ -15,11 +15,6 @@ static uint64_t since(const struct doctor_stream *stream)
     return clock_monotonic_ms() - stream->start_ms;
 }
 
-static bool is_type(const struct sse_event *event, const char *type)
-{
-    return event->type.len == strlen(type) && memcmp(event->type.bytes, type, event->type.len) == 0;
-}
-
 // The last string in a small JSON object of the gateway's own, which escapes nothing there.
 static void last_string(struct span json, char *out, size_t size)
 {
@@ -35,13 +30,13 @@ static void last_string(struct span json, char *out, size_t size)
 static void on_event(void *ctx, const struct sse_event *event)
 {
     struct doctor_stream *stream = ctx;
-    if (is_type(event, "gateway:open")) {
+    if (sse_event_is(event, "gateway:open")) {
         stream->said_open = true;
         last_string(event->data, stream->begun, sizeof stream->begun);
-    } else if (is_type(event, "gateway:close")) {
+    } else if (sse_event_is(event, "gateway:close")) {
         stream->said_close = true;
         last_string(event->data, stream->reason, sizeof stream->reason);
-    } else if (is_type(event, "gateway:gap")) {
+    } else if (sse_event_is(event, "gateway:gap")) {
         stream->said_gap = true;
     } else if (stream->events) {
         doctor_events_hear(stream->events, event);
@@ -50,12 +45,9 @@ static void on_event(void *ctx, const struct sse_event *event)
 
 static bool on_head(void *ctx, const struct http_answer *answer)
 {
-    static const char type[] = "text/event-stream";
     struct doctor_stream *stream = ctx;
-    const char *field = http_answer_field(answer, "content-type", 0);
     const char *encoding = http_answer_field(answer, "content-encoding", 0);
-    stream->is_event_stream =
-        answer->status == 200 && field && strncasecmp(field, type, sizeof type - 1) == 0;
+    stream->is_event_stream = http_answer_is_event_stream(answer);
     stream->is_encoded = encoding && strcasecmp(encoding, "identity") != 0;
     return true;
 }

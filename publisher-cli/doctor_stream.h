@@ -19,8 +19,8 @@ struct doctor_request {
 struct doctor_stream {
     // What the caller sets; all else is zero.
     uint64_t watch_ms; // how long to look
-    bool
-        ends_when_open; // look no longer than until gateway:open has come, or the first bytes without it for a second
+    // Look no longer than until gateway:open has come, or the first bytes without it for a second.
+    bool ends_when_open;
     struct doctor_events *events; // NULL: none are published
     // What was seen.
     struct http_answer answer;

@@ -1,13 +1,18 @@
 // How sse-publish ends.
 #pragma once
 
+#include "publisher-cli/shown.h"
+
 #include <stdio.h>
+#include <string.h>
 
 enum exit_status { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 
-// Says why on standard error, in one line. Returns `status`.
+// Says why on standard error, in one line; a reason may have text of a server. Returns `status`.
 static inline enum exit_status fail(enum exit_status status, const char *reason)
 {
-    fprintf(stderr, "sse-publish: %s\n", reason);
+    fprintf(stderr, "sse-publish: ");
+    shown_text(stderr, reason, strlen(reason));
+    fputc('\n', stderr);
     return status;
 }

@@ -36,6 +36,15 @@ static bool read_number(const char *text, uint64_t *number)
     return *end == '\0' && errno == 0;
 }
 
+// Milliseconds below 2^32, or none.
+static bool is_retry(struct span text)
+{
+    size_t digits = 0;
+    while (digits < text.len && text.bytes[digits] >= '0' && text.bytes[digits] <= '9')
+        digits++;
+    return digits == text.len && digits <= 10 && (digits < 2 || text.bytes[0] != '0');
+}
+
 static bool are_texts(const struct redisReply *fields)
 {
     bool ok = fields->type == REDIS_REPLY_ARRAY && fields->elements == 2u * FIELDS;
@@ -60,5 +69,5 @@ bool history_entry_read(const struct redisReply *reply, struct history_entry *en
     entry->retry = (struct span){fields[7]->str, fields[7]->len};
     entry->data = (struct span){fields[9]->str, fields[9]->len};
     return read_pair(entry->stream_id, '-', &entry->time_ms, &entry->id.offset) &&
-           read_number(fields[1]->str, &entry->id.epoch);
+           read_number(fields[1]->str, &entry->id.epoch) && is_retry(entry->retry);
 }

@@ -25,11 +25,6 @@ static uint64_t since(const struct transfer *t)
     return clock_monotonic_ms() - t->start_ms;
 }
 
-static bool is_redirect(int status)
-{
-    return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
-}
-
 // One line of a head with its line end; the last one is empty. There may be several heads: of 1xx and of redirects.
 static size_t on_line(char *line, size_t size, size_t count, void *ctx)
 {
@@ -37,7 +32,8 @@ static size_t on_line(char *line, size_t size, size_t count, void *ctx)
     long status = 0, version = 0;
     (void)curl_easy_getinfo(t->answer->curl, CURLINFO_RESPONSE_CODE, &status); // stays 0: not yet
     bool is_end = size * count <= 2 && (line[0] == '\r' || line[0] == '\n');
-    if (!is_end || status < 200 || t->answer->status > 0 || (t->request->follows && is_redirect((int)status)))
+    if (!is_end || status < 200 || t->answer->status > 0 ||
+        (t->request->follows && http_is_redirect((int)status)))
         return size * count;
     (void)curl_easy_getinfo(t->answer->curl, CURLINFO_HTTP_VERSION, &version); // stays 0: taken for HTTP/1.1
     t->answer->status = (int)status;
@@ -95,10 +91,11 @@ static bool set_options(struct transfer *t, char *reason)
 static bool take_turn(struct transfer *t, int *wait_ms)
 {
     int64_t next = t->reader->on_turn ? t->reader->on_turn(t->reader->ctx) : TURN_MS;
+    uint64_t past = since(t), head_ms = t->request->head_ms;
     t->is_stopped = t->is_stopped || next < 0;
-    t->answer->is_late = t->answer->status == 0 && since(t) >= t->request->head_ms;
-    if (t->answer->status == 0 && (uint64_t)next > t->request->head_ms - since(t))
-        next = (int64_t)(t->request->head_ms - since(t));
+    t->answer->is_late = t->answer->status == 0 && past >= head_ms;
+    if (t->answer->status == 0 && past < head_ms && (uint64_t)next > head_ms - past)
+        next = (int64_t)(head_ms - past);
     *wait_ms = next < TURN_MS ? (int)next : TURN_MS;
     return !t->is_stopped && !t->answer->is_late;
 }
@@ -127,6 +124,11 @@ static CURLcode run(struct transfer *t)
 static void conclude(struct transfer *t, CURLcode code, const char *reason)
 {
     struct http_answer *answer = t->answer;
+    long status = 0;
+    // Of a redirect to nowhere on_line awaited another head.
+    if (code == CURLE_OK && answer->status == 0 &&
+        curl_easy_getinfo(answer->curl, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK)
+        answer->status = (int)status;
     answer->end_after_ms = since(t);
     answer->is_untrusted = code == CURLE_PEER_FAILED_VERIFICATION;
     answer->end = t->is_stopped        ? HTTP_STOPPED
@@ -224,7 +226,8 @@ char *http_url_with(const char *url, const struct http_field *parameters, size_t
     bool ok =
         parts && curl_url_set(parts, CURLUPART_URL, url, CURLU_DISALLOW_USER) == CURLUE_OK && is_http(parts);
     if (parts && !ok)
-        (void)failure_set(failure, "\"%.200s\" is no URL; write http://HOST[:PORT]/stream, or https://", url);
+        (void)failure_set(failure, "\"%.*s\" is no URL; write http://HOST[:PORT]/stream, or https://",
+                          http_url_shown(url), url);
     for (size_t i = 0; ok && i < count; i++)
         ok = add_parameter(parts, &parameters[i]);
     if (ok && curl_url_get(parts, CURLUPART_URL, &whole, 0) == CURLUE_OK)

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
+#include <strings.h>
 
 struct http_field {
     const char *name, *value;
@@ -52,9 +54,31 @@ bool http_perform(const struct http_request *request, const struct http_reader *
                   struct http_answer *answer, struct failure *failure);
 void http_answer_deinit(struct http_answer *answer);
 
-// The value of a field of the head, NULL where it is not there; valid until the next call and http_answer_deinit. `at` is
-// 0 for the first of several with one name.
+// The value of a field of the head, NULL where it is not there; valid until http_answer_deinit. `at` is 0 for the first of
+// several with one name.
 const char *http_answer_field(const struct http_answer *answer, const char *name, size_t at);
+
+// What an EventSource takes (WHATWG HTML, 9.2.2).
+static inline bool http_answer_is_event_stream(const struct http_answer *answer)
+{
+    static const char type[] = "text/event-stream";
+    const char *field = http_answer_field(answer, "content-type", 0);
+    size_t len = sizeof type - 1;
+    return answer->status == 200 && field && strncasecmp(field, type, len) == 0 &&
+           (field[len] == '\0' || strchr("; \t", field[len]));
+}
+
+static inline bool http_is_redirect(int status)
+{
+    return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+// As the precision of what is shown of a URL, 200 bytes at most: its query and fragment may have a ticket or a token.
+static inline int http_url_shown(const char *url)
+{
+    size_t len = strcspn(url, "?#");
+    return len < 200 ? (int)len : 200;
+}
 
 // Unix time at which the certificate of the server ends; 0: there was none.
 int64_t http_answer_certificate_end(const struct http_answer *answer);

@@ -3,15 +3,19 @@
 
 #include <stdlib.h>
 
+static bool refuse(struct failure *failure)
+{
+    return failure_set(
+        failure, "this sse-publish was built without libcurl (make static), so it cannot ask a gateway");
+}
+
 bool http_perform(const struct http_request *request, const struct http_reader *reader,
                   struct http_answer *answer, struct failure *failure)
 {
     (void)request;
     (void)reader;
     *answer = (struct http_answer){.end = HTTP_FAILED};
-    failure_set(failure,
-                "this sse-publish was built without libcurl (make static), so it cannot ask a gateway");
-    return false;
+    return refuse(failure);
 }
 
 void http_answer_deinit(struct http_answer *answer)
@@ -39,7 +43,6 @@ char *http_url_with(const char *url, const struct http_field *parameters, size_t
     (void)url;
     (void)parameters;
     (void)count;
-    failure_set(failure,
-                "this sse-publish was built without libcurl (make static), so it cannot ask a gateway");
+    (void)refuse(failure);
     return NULL;
 }

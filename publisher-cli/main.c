@@ -24,7 +24,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 // Far above what gateways let through (--max-message), and far below what Redis takes (512 MiB).
@@ -131,13 +130,14 @@ static enum exit_status fail_to_publish(const struct run *run)
     return run->refused;
 }
 
-// In a cluster where Pub/Sub is classic, each node knows its own subscribers alone: then the whole time is waited.
+// The event is out: where its reports cannot be heard, nobody is to publish it again. In a cluster where Pub/Sub is
+// classic, each node knows its own subscribers alone: then the whole time is waited.
 static enum exit_status follow(struct run *run, const struct publisher_totals *totals)
 {
     bool is_known = run->url.kind != REDIS_URL_CLUSTER || run->url.sharded;
     uint64_t gateways = is_known ? totals->receivers_max : UINT64_MAX;
     if (!trace_collect(&run->trace, gateways, run->settings->trace_timeout, &run->failure))
-        return fail_to_publish(run);
+        report_unheard(run->failure.text);
     report_trace(run->settings, run->channel, totals, &run->trace);
     return EXIT_DONE;
 }
@@ -194,16 +194,10 @@ static enum exit_status publish_lines(struct run *run)
     return EXIT_DONE;
 }
 
-static enum exit_status publish(struct run *run)
+static struct durable_settings durable_of(const struct run *run)
 {
     const struct settings *settings = run->settings;
-    if (settings->trace && !trace_begin(&run->trace, &run->target, &run->failure))
-        return fail(EXIT_REFUSED, run->failure.text);
-    if (settings->trace) {
-        run->fields.traceparent = run->trace.parent;
-        run->fields.trace_to = run->trace.channel;
-    }
-    const struct durable_settings durable = {
+    return (struct durable_settings){
         .event = run->fields.event,
         .traceparent = run->fields.traceparent,
         .trace_to = run->fields.trace_to,
@@ -215,6 +209,18 @@ static enum exit_status publish(struct run *run)
                   : settings->redis.pubsub == PUBSUB_SHARDED ? "sharded"
                                                              : NULL,
     };
+}
+
+static enum exit_status publish(struct run *run)
+{
+    const struct settings *settings = run->settings;
+    if (settings->trace && !trace_begin(&run->trace, &run->target, &run->failure))
+        return fail(EXIT_REFUSED, run->failure.text);
+    if (settings->trace) {
+        run->fields.traceparent = run->trace.parent;
+        run->fields.trace_to = run->trace.channel;
+    }
+    const struct durable_settings durable = durable_of(run);
     const struct publisher_settings publisher = {
         .target = &run->target,
         .channel = run->channel,
@@ -264,38 +270,6 @@ static enum exit_status install(const struct settings *settings)
     return status;
 }
 
-#define REVOKE_FOR_S 86400
-
-static enum exit_status run_revocation(const struct settings *settings)
-{
-    struct run run = {.settings = settings};
-    uint64_t now = (uint64_t)time(NULL), receivers = 0;
-    bool is_target = target_init(settings, &run.url, &run.target, &run.failure), key_is_set = false;
-    struct revocation revocation = {.subject = settings->revoke_subject,
-                                    .token = settings->revoke_token,
-                                    .for_s = REVOKE_FOR_S,
-                                    .is_sharded = run.url.sharded};
-    enum exit_status status = EXIT_DONE;
-    if (settings->revoke_for != OPTION_UNSET)
-        revocation.for_s = (settings->revoke_for + 999) / 1000;
-    if (settings->until != OPTION_UNSET)
-        revocation.for_s = settings->until > now ? settings->until - now : 0;
-    const char *problem = revocation.for_s == 0 ? "--until: that time is past" : revoke_problem(&revocation);
-    if (!is_target || problem)
-        status = fail(EXIT_USAGE, is_target ? problem : run.failure.text);
-    else if (!revoke_send(&run.target, &revocation, &key_is_set, &receivers, &run.failure))
-        status = fail(EXIT_REFUSED, run.failure.text);
-    else
-        report_revocation(settings, revocation.subject ? revocation.subject : revocation.token,
-                          now + revocation.for_s, receivers);
-    if (key_is_set && status == EXIT_REFUSED)
-        fprintf(stderr,
-                "sse-publish: the key is set, but gateways were not told: open streams stay, and new ones "
-                "are refused within an hour; try again\n");
-    redis_url_deinit(&run.url);
-    return status;
-}
-
 static enum exit_status run_publish(const struct settings *settings, int argc, char **argv)
 {
     struct run run = {.settings = settings,
@@ -306,7 +280,7 @@ static enum exit_status run_publish(const struct settings *settings, int argc, c
     if (settings->install)
         return install(settings);
     if (settings->revoke_subject || settings->revoke_token)
-        return run_revocation(settings);
+        return revoke_command(settings);
     run.channel = argv[0];
     run.data = argc == 2 && strcmp(argv[1], "-") != 0 ? argv[1] : NULL;
     if (!channel_check(run.channel, &run.failure))

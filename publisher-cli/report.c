@@ -1,6 +1,7 @@
 #include "publisher-cli/report.h"
 
 #include "common/function_library.h"
+#include "publisher-cli/shown.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -94,18 +95,14 @@ void report_install(const struct settings *settings, const char *server, enum in
 void report_revocation(const struct settings *settings, const char *name, uint64_t until_s,
                        uint64_t receivers)
 {
-    if (settings->json)
-        printf("{\"%s\":\"", settings->revoke_subject ? "subject" : "token");
-    for (const char *at = name; *at; at++) {
-        if (settings->json && (unsigned char)*at < 0x20)
-            printf("\\u%04x", (unsigned)*at);
-        else
-            printf(settings->json && (*at == '"' || *at == '\\') ? "\\%c" : "%c", *at);
+    if (settings->json) {
+        printf("{\"%s\":", settings->revoke_subject ? "subject" : "token");
+        shown_json(stdout, name, strlen(name));
+        printf(",\"until\":%" PRIu64 ",\"receivers\":%" PRIu64 "}\n", until_s, receivers);
+        return;
     }
-    if (settings->json)
-        printf("\",\"until\":%" PRIu64 ",\"receivers\":%" PRIu64 "}\n", until_s, receivers);
-    else
-        printf(": revoked until %" PRIu64 ", %" PRIu64 " gateway%s\n", until_s, receivers, plural(receivers));
+    shown_text(stdout, name, strlen(name));
+    printf(": revoked until %" PRIu64 ", %" PRIu64 " gateway%s\n", until_s, receivers, plural(receivers));
 }
 
 static double load_of(const struct announcement *a)
@@ -168,7 +165,7 @@ void report_failure(const struct settings *settings, const char *reason,
     fprintf(stderr, "sse-publish: ");
     if (settings->lines && totals->refused)
         fprintf(stderr, "line %" PRIu64 ": ", totals->refused);
-    fprintf(stderr, "%s", reason);
+    shown_text(stderr, reason, strlen(reason)); // it may have text of a server
     if (first && !settings->lines)
         fprintf(stderr, "; whether the event was published is not known");
     else if (first && first == last)
@@ -211,6 +208,13 @@ static void trace_as_json(const char *channel, const struct publisher_totals *to
     printf("]}\n");
 }
 
+void report_unheard(const char *reason)
+{
+    fprintf(stderr, "sse-publish: warning: published; the reports were not heard: ");
+    shown_text(stderr, reason, strlen(reason));
+    fputc('\n', stderr);
+}
+
 void report_trace(const struct settings *settings, const char *channel, const struct publisher_totals *totals,
                   const struct trace *trace)
 {
@@ -236,7 +240,7 @@ void report_trace(const struct settings *settings, const char *channel, const st
     }
     printf("%zu gateway%s reported, %" PRIu64 " stream%s\n", trace->gateways, plural(trace->gateways),
            streams, plural(streams));
-    if (trace->gateways < receivers)
+    if (trace->gateways < receivers && !trace->is_cut)
         fprintf(stderr,
                 "sse-publish: warning: %" PRIu64 " of %" PRIu64
                 " did not report within --trace-timeout: older "

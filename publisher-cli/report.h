@@ -18,6 +18,8 @@ void report_install(const struct settings *settings, const char *server, enum in
 void report_revocation(const struct settings *settings, const char *name, uint64_t until_s,
                        uint64_t receivers);
 
+// The event was published, but `reason` kept its reports from being heard.
+void report_unheard(const char *reason);
 // Where the event of `trace` went, and how long that took.
 void report_trace(const struct settings *settings, const char *channel, const struct publisher_totals *totals,
                   const struct trace *trace);

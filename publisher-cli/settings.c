@@ -205,18 +205,24 @@ static const struct option_spec specs[] = {
 };
 
 #define PROGRAM "sse-publish"
-static const struct option_command commands[] = {
-    {"doctor", "URL", "Say what between here and a gateway harms event streams, and what to change"},
-    {"gateways", "", "Listen for 2.5 seconds to what gateways announce of themselves, and print it"},
-    {"history", "CHANNEL", "Print what is kept of the channel's durable events"},
-    {"subscribe", "CHANNEL...", "Print the events of a stream, and go on with the last id where it ends"},
-};
+// Of each command: its word, its operands and how many of them it takes.
+#define COMMANDS(COMMAND)                                                                                    \
+    COMMAND("doctor", USE_DOCTOR, "URL", 1, 1,                                                               \
+            "Say what between here and a gateway harms event streams, and what to change")                   \
+    COMMAND("gateways", USE_GATEWAYS, "", 0, 0,                                                              \
+            "Listen for 2.5 seconds to what gateways announce of themselves, and print it")                  \
+    COMMAND("history", USE_HISTORY, "CHANNEL", 1, 1, "Print what is kept of the channel's durable events")   \
+    COMMAND("subscribe", USE_SUBSCRIBE, "CHANNEL...", 1, 1024,                                               \
+            "Print the events of a stream, and go on with the last id where it ends")
 
-// Of each command: what it is, and how many operands it takes.
+#define AS_COMMAND(word, use, operands, min, max, help) {word, operands, help},
+static const struct option_command commands[] = {COMMANDS(AS_COMMAND)};
+
+#define AS_RULE(word, use, operands, min, max, help) {use, min, max},
 static const struct {
     enum use use;
     int operands_min, operands_max;
-} rules[] = {{USE_DOCTOR, 1, 1}, {USE_GATEWAYS, 0, 0}, {USE_HISTORY, 1, 1}, {USE_SUBSCRIBE, 1, 1024}};
+} rules[] = {COMMANDS(AS_RULE)};
 
 // Options of the command line that are not for publishing alone.
 static const struct {

@@ -32,21 +32,36 @@ static void show_ascii(FILE *out, char byte)
         fputc(byte, out);
 }
 
+// A valid sequence of several bytes that is shown by its number alone.
+static bool is_hidden(unsigned code)
+{
+    return code < 0xa0 || turns_text(code);
+}
+
 void shown_text(FILE *out, const char *text, size_t len)
 {
     for (size_t at = 0, n; at < len; at += n) {
         size_t valid = utf8_sequence(text + at, len - at);
         n = valid ? valid : 1;
-        unsigned code = valid > 1 ? code_of(text + at, valid) : 0;
         if (valid == 1)
             show_ascii(out, text[at]);
         else if (valid == 0)
             fprintf(out, "\\x%02x", (unsigned)(unsigned char)text[at]);
-        else if (code < 0xa0 || turns_text(code))
-            fprintf(out, "\\u%04x", code);
+        else if (is_hidden(code_of(text + at, valid)))
+            fprintf(out, "\\u%04x", code_of(text + at, valid));
         else
             fwrite(text + at, 1, n, out);
     }
+}
+
+static void json_ascii(FILE *out, char byte)
+{
+    if ((unsigned char)byte < 0x20 || byte == 0x7f)
+        fprintf(out, "\\u%04x", (unsigned)(unsigned char)byte);
+    else if (byte == '"' || byte == '\\')
+        fprintf(out, "\\%c", byte);
+    else
+        fputc(byte, out);
 }
 
 void shown_json(FILE *out, const char *text, size_t len)
@@ -55,13 +70,12 @@ void shown_json(FILE *out, const char *text, size_t len)
     for (size_t at = 0, n; at < len; at += n) {
         size_t valid = utf8_sequence(text + at, len - at);
         n = valid ? valid : 1;
-        unsigned char byte = (unsigned char)text[at];
-        if (valid == 0)
+        if (valid == 1)
+            json_ascii(out, text[at]);
+        else if (valid == 0)
             fputs("\\ufffd", out);
-        else if (byte < 0x20 || byte == 0x7f)
-            fprintf(out, "\\u%04x", (unsigned)byte);
-        else if (byte == '"' || byte == '\\')
-            fprintf(out, "\\%c", byte);
+        else if (is_hidden(code_of(text + at, valid)))
+            fprintf(out, "\\u%04x", code_of(text + at, valid));
         else
             fwrite(text + at, 1, n, out);
     }

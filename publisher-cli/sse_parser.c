@@ -8,6 +8,11 @@ static const char BOM[] = "\xef\xbb\xbf";
 #define RETRY_DIGITS_MAX 15 // more could overflow
 
 // Of an event that was not whole when the stream ended, nothing is kept.
+bool sse_event_is(const struct sse_event *event, const char *type)
+{
+    return event->type.len == strlen(type) && memcmp(event->type.bytes, type, event->type.len) == 0;
+}
+
 void sse_parser_begin(struct sse_parser *parser)
 {
     buf_clear(&parser->line);

@@ -18,6 +18,8 @@ struct sse_event {
     const char *last_id; // terminated
 };
 
+bool sse_event_is(const struct sse_event *event, const char *type);
+
 struct sse_parser {
     void (*on_event)(void *ctx, const struct sse_event *event);
     void *ctx;
@@ -27,8 +29,8 @@ struct sse_parser {
     // What follows is the parser's own.
     char next_id[SSE_ID_MAX + 1];
     struct buf line, type, data;
-    size_t
-        bom_seen; // bytes of a byte order mark at the beginning of the stream; 3 where none may come any more
+    // Bytes of a byte order mark at the beginning of the stream; 3 where none may come any more.
+    size_t bom_seen;
     bool has_data, skips_lf;
 };
 

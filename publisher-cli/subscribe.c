@@ -16,6 +16,7 @@
 
 #define RETRY_DEFAULT_MS 3000 // until the gateway has said another
 #define RETRY_MAX_MS 60000    // of the growing wait while nothing answers
+#define WAIT_MAX_MS 86400000  // of what the server asks for
 #define GROWTH_MIN_MS 100     // by which that wait grows at least
 #define PROBLEM_MAX 2048      // bytes of the body of an error that are read
 #define OWN_PREFIX "gateway:" // of events that are the gateway's own
@@ -25,13 +26,16 @@ struct subscription {
     char *url;
     struct sse_parser parser;
     int wake_fd;
-    uint64_t events;               // printed
-    uint64_t heard_ms;             // when the last byte came, of the monotonic clock
-    uint64_t idle_ms;              // without a byte, after which a stream is given up
-    unsigned failures;             // connections in a row that gave no stream
-    bool is_stream;                // the answer that is being read is one
-    bool was_open;                 // there was a stream
-    bool is_silent;                // the last one was given up, since nothing came
+    uint64_t events; // printed
+    char printed_id[SSE_ID_MAX + 1];
+    // Of the monotonic clock: when the newest byte of a stream came, or the head of another answer; 0: no head came yet.
+    uint64_t heard_ms;
+    uint64_t idle_ms;  // without a byte, after which a stream is given up; of all of another answer
+    unsigned failures; // connections in a row that gave no stream
+    bool is_stream;    // the answer that is being read is one
+    bool was_open;     // there was a stream
+    bool is_silent;    // the answer was given up for idle_ms
+    bool is_stuck;     // a signal came while standard output took nothing
     char problem[PROBLEM_MAX + 1]; // body of an answer that is no stream
     size_t problem_len;
     uint64_t random;
@@ -44,38 +48,61 @@ static bool is_own(const struct sse_event *event)
     return event->type.len >= len && memcmp(event->type.bytes, OWN_PREFIX, len) == 0;
 }
 
-static bool is_type(const struct sse_event *event, const char *type)
+// One line on standard error. `text` may be a server's.
+static void say(const char *what, const char *text)
 {
-    return event->type.len == strlen(type) && memcmp(event->type.bytes, type, event->type.len) == 0;
+    fprintf(stderr, "sse-publish: %s", what);
+    shown_text(stderr, text, strlen(text));
+    fputc('\n', stderr);
 }
 
 static void note_own(const struct sse_event *event)
 {
-    bool is_gap = is_type(event, OWN_PREFIX "gap");
-    if (!is_gap && !is_type(event, OWN_PREFIX "close"))
+    bool is_gap = sse_event_is(event, OWN_PREFIX "gap");
+    if (!is_gap && !sse_event_is(event, OWN_PREFIX "close"))
         return;
     fprintf(stderr, "sse-publish: %s: ", is_gap ? "events were lost" : "the gateway ends the stream");
     shown_text(stderr, event->data.bytes, event->data.len);
     fputc('\n', stderr);
 }
 
-static void print_event(const struct subscription *s, const struct sse_event *event)
+static void write_event(FILE *out, const struct sse_event *event, bool json)
 {
-    if (s->settings->json) {
-        printf("{\"event\":");
-        shown_json(stdout, event->type.bytes, event->type.len);
-        printf(",\"data\":");
-        shown_json(stdout, event->data.bytes, event->data.len);
-        printf(",\"id\":");
-        shown_json(stdout, event->last_id, strlen(event->last_id));
-        printf("}\n");
+    if (json) {
+        fprintf(out, "{\"event\":");
+        shown_json(out, event->type.bytes, event->type.len);
+        fprintf(out, ",\"data\":");
+        shown_json(out, event->data.bytes, event->data.len);
+        fprintf(out, ",\"id\":");
+        shown_json(out, event->last_id, strlen(event->last_id));
+        fprintf(out, "}\n");
     } else {
-        shown_text(stdout, event->type.bytes, event->type.len);
-        printf("  ");
-        shown_text(stdout, event->data.bytes, event->data.len);
-        printf("\n");
+        shown_text(out, event->type.bytes, event->type.len);
+        fprintf(out, "  ");
+        shown_text(out, event->data.bytes, event->data.len);
+        fputc('\n', out);
     }
-    (void)fflush(stdout); // on_bytes asks for its error
+}
+
+// A standard output that nobody reads must not keep a signal from ending this.
+static bool print_event(struct subscription *s, const struct sse_event *event)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+    bool ok = false;
+    if (out) {
+        write_event(out, event, s->settings->json);
+        ok = !ferror(out);
+        ok = fclose(out) == 0 && ok;
+    }
+    if (!ok)
+        (void)failure_out_of_memory(&s->failure);
+    else
+        ok = interrupt_write(s->wake_fd, STDOUT_FILENO, text, len, &s->is_stuck) || s->is_stuck ||
+             failure_set(&s->failure, "the events could not be printed");
+    free(text);
+    return ok && !s->is_stuck;
 }
 
 static bool has_all(const struct subscription *s)
@@ -83,39 +110,36 @@ static bool has_all(const struct subscription *s)
     return s->settings->count != OPTION_UNSET && s->events >= s->settings->count;
 }
 
+// No more events are printed, though more may have been read.
+static bool is_over(const struct subscription *s)
+{
+    return has_all(s) || s->is_stuck || s->failure.text[0];
+}
+
 // Of the gateway's own events a program is told what is lost; the others are about the stream, not in it.
 static void on_event(void *ctx, const struct sse_event *event)
 {
     struct subscription *s = ctx;
     s->failures = 0;
-    if (has_all(s))
+    if (is_over(s))
         return;
     if (is_own(event))
         note_own(event);
-    else
-        s->events++;
-    if (!is_own(event) || (s->settings->json && is_type(event, OWN_PREFIX "gap")))
-        print_event(s, event);
-}
-
-static bool is_event_stream(const struct http_answer *answer)
-{
-    static const char type[] = "text/event-stream";
-    const char *field = http_answer_field(answer, "content-type", 0);
-    size_t len = sizeof type - 1;
-    return answer->status == 200 && field && strncasecmp(field, type, len) == 0 &&
-           (field[len] == '\0' || field[len] == ';' || field[len] == ' ');
+    if ((!is_own(event) || (s->settings->json && sse_event_is(event, OWN_PREFIX "gap"))) &&
+        !print_event(s, event))
+        return;
+    s->events += !is_own(event);
+    snprintf(s->printed_id, sizeof s->printed_id, "%s", event->last_id);
 }
 
 static bool on_head(void *ctx, const struct http_answer *answer)
 {
     struct subscription *s = ctx;
-    s->is_stream = is_event_stream(answer);
+    s->is_stream = http_answer_is_event_stream(answer);
     s->heard_ms = clock_monotonic_ms();
     if (s->is_stream && s->was_open) {
         const char *gateway = http_answer_field(answer, "x-sse-gateway", 0);
-        fprintf(stderr, "sse-publish: the stream goes on%s%s\n", gateway ? ", at " : "",
-                gateway ? gateway : "");
+        say(gateway ? "the stream goes on, at " : "the stream goes on", gateway ? gateway : "");
     }
     s->was_open = s->was_open || s->is_stream;
     return true;
@@ -125,37 +149,44 @@ static bool on_bytes(void *ctx, const char *bytes, size_t len)
 {
     struct subscription *s = ctx;
     uint64_t comments = s->parser.comments;
-    s->heard_ms = clock_monotonic_ms();
     if (!s->is_stream) {
         size_t room = PROBLEM_MAX - s->problem_len;
         memcpy(s->problem + s->problem_len, bytes, len < room ? len : room);
         s->problem_len += len < room ? len : room;
-        return true;
+        return s->problem_len < PROBLEM_MAX;
     }
+    s->heard_ms = clock_monotonic_ms();
     if (!sse_parser_feed(&s->parser, bytes, len))
         return failure_set(&s->failure, "an event has more than %zu MiB, or memory ran out",
                            SSE_EVENT_MAX >> 20);
     s->failures = s->parser.comments > comments ? 0 : s->failures; // nor where an event came: on_event
-    return !has_all(s) && (!ferror(stdout) || failure_set(&s->failure, "the events could not be printed"));
+    return !is_over(s);
 }
 
+// Before the head, http_request.head_ms is the bound.
 static int64_t on_turn(void *ctx)
 {
     struct subscription *s = ctx;
+    if (s->heard_ms == 0)
+        return 1000;
     uint64_t silent_ms = clock_monotonic_ms() - s->heard_ms;
-    s->is_silent = s->is_stream && silent_ms >= s->idle_ms;
-    return s->is_silent ? -1 : s->is_stream ? (int64_t)(s->idle_ms - silent_ms) : 1000;
+    s->is_silent = silent_ms >= s->idle_ms;
+    return s->is_silent ? -1 : (int64_t)(s->idle_ms - silent_ms);
+}
+
+// An answer that is no stream was read far enough to be shown, or for long enough.
+static bool gave_up(const struct subscription *s)
+{
+    return !s->is_stream && (s->is_silent || s->problem_len == PROBLEM_MAX);
 }
 
 // What an EventSource would do next.
 enum next { NEXT_RECONNECT, NEXT_DONE, NEXT_REFUSED };
 
-// The length of the first line, in which control characters become question marks.
-static size_t first_line(char *text)
+// The length of the first line.
+static size_t first_line(const char *text)
 {
     size_t len = strcspn(text, "\r\n");
-    for (size_t i = 0; i < len; i++)
-        text[i] = (unsigned char)text[i] < 0x20 || text[i] == 0x7f ? '?' : text[i];
     return len < 300 ? len : 300;
 }
 
@@ -189,35 +220,53 @@ static enum next judge(struct subscription *s, const struct http_answer *answer)
         return NEXT_DONE;
     if (s->failure.text[0])
         return NEXT_REFUSED;
-    if (s->is_silent) {
+    if (s->is_stream && s->is_silent) {
         fprintf(stderr, "sse-publish: nothing came for %" PRIu64 " ms, not even a heartbeat\n", s->idle_ms);
         return NEXT_RECONNECT;
     }
-    if (answer->end == HTTP_STOPPED)
+    if (answer->end == HTTP_STOPPED && !gave_up(s))
         return NEXT_DONE;
     if (answer->end == HTTP_FAILED && (answer->is_untrusted || !s->was_open)) {
-        (void)failure_set(&s->failure, "no answer from %.200s: %s", s->url, answer->error);
+        (void)failure_set(&s->failure, "no answer from %.*s: %s", http_url_shown(s->url), s->url,
+                          answer->error);
         return NEXT_REFUSED;
     }
     if (answer->end == HTTP_FAILED || (s->is_stream && answer->end == HTTP_CUT))
-        fprintf(stderr, "sse-publish: %s: %s\n", s->is_stream ? "the stream was cut" : "no answer",
-                answer->error);
+        say(s->is_stream ? "the stream was cut: " : "no answer: ", answer->error);
     return answer->end == HTTP_FAILED || s->is_stream ? NEXT_RECONNECT : judge_status(s, answer);
 }
 
+// Seconds of Retry-After (RFC 9110, 10.2.3) that are waited; a date counts as none.
+static uint64_t retry_after_s(const struct http_answer *answer)
+{
+    const char *after = http_answer_field(answer, "retry-after", 0);
+    uint64_t s = after && *after >= '0' && *after <= '9' ? strtoull(after, NULL, 10) : 0;
+    return s < WAIT_MAX_MS / 1000 ? s : WAIT_MAX_MS / 1000;
+}
+
 // The gateway's retry, doubled with each connection in a row that gave no stream; no less than Retry-After asks for.
+// `answer` is NULL where nothing was asked.
 static uint64_t wait_ms(struct subscription *s, const struct http_answer *answer)
 {
     uint64_t ms = s->parser.retry_ms >= 0 ? (uint64_t)s->parser.retry_ms : RETRY_DEFAULT_MS;
-    const char *after =
-        s->is_stream || answer->status == 0 ? NULL : http_answer_field(answer, "retry-after", 0);
-    uint64_t asked = after ? strtoull(after, NULL, 10) : 0; // seconds; a date counts as none
+    uint64_t asked_ms = answer && answer->status > 0 && !s->is_stream ? retry_after_s(answer) * 1000 : 0;
     for (unsigned i = 1; i < s->failures && ms < RETRY_MAX_MS; i++)
         ms += ms < GROWTH_MIN_MS ? GROWTH_MIN_MS : ms;
-    if (asked <= RETRY_MAX_MS && ms < asked * 1000)
-        ms = asked * 1000;
+    ms = ms < asked_ms ? asked_ms : ms;
+    ms = ms < WAIT_MAX_MS ? ms : WAIT_MAX_MS;
     // Up to a quarter more, so that many do not come back at once.
     return ms + jitter_next(&s->random) % (ms / 4 + 1);
+}
+
+// Where the token's file is being written anew, a stream that was open is not given up.
+static enum next go_on_without_token(struct subscription *s, uint64_t *wait)
+{
+    if (!s->was_open)
+        return NEXT_REFUSED;
+    say("", s->failure.text);
+    s->failure.text[0] = '\0';
+    *wait = wait_ms(s, NULL);
+    return NEXT_RECONNECT;
 }
 
 static enum next connect_once(struct subscription *s, uint64_t *wait)
@@ -234,17 +283,17 @@ static enum next connect_once(struct subscription *s, uint64_t *wait)
                                    .follows = true};
     const struct http_reader reader = {on_head, on_bytes, on_turn, s, s->wake_fd};
     struct http_answer answer;
+    s->failures++;
+    s->is_stream = s->is_silent = false;
+    s->heard_ms = s->problem_len = 0;
     // Each time: whoever renews the token writes it to the same file.
     if (s->settings->token_file && !credentials_bearer(s->settings->token_file, bearer, &s->failure))
-        return NEXT_REFUSED;
+        return go_on_without_token(s, wait);
     if (s->settings->token_file)
         fields[request.field_count++] = (struct http_field){"Authorization", bearer};
     if (s->parser.last_id[0])
         fields[request.field_count++] = (struct http_field){"Last-Event-ID", s->parser.last_id};
     sse_parser_begin(&s->parser);
-    s->is_stream = s->is_silent = false;
-    s->problem_len = 0;
-    s->failures++;
     if (!http_perform(&request, &reader, &answer, &s->failure))
         return NEXT_REFUSED;
     s->problem[s->problem_len] = '\0';
@@ -308,7 +357,19 @@ static bool prepare(struct subscription *s, int argc, char **argv)
         return false;
     if (settings->last_event_id)
         snprintf(s->parser.last_id, sizeof s->parser.last_id, "%s", settings->last_event_id);
+    memcpy(s->printed_id, s->parser.last_id, sizeof s->printed_id);
     return make_url(s, argc, argv);
+}
+
+// An id without an event counts, but not behind events that were not printed.
+static void say_id(const struct subscription *s)
+{
+    const char *id = is_over(s) ? s->printed_id : s->parser.last_id;
+    if (*id == '\0')
+        return;
+    fprintf(stderr, "sse-publish: ended; --last-event-id ");
+    shown_text(stderr, id, strlen(id));
+    fprintf(stderr, " goes on there\n");
 }
 
 enum exit_status subscribe_command(const struct settings *settings, int argc, char **argv)
@@ -320,12 +381,14 @@ enum exit_status subscribe_command(const struct settings *settings, int argc, ch
     s.parser.ctx = &s;
     s.parser.retry_ms = -1;
     bool ok = prepare(&s, argc, argv);
-    if (ok && (s.wake_fd = interrupt_open()) < 0)
-        next = failure_set(&s.failure, "signals cannot be read") ? NEXT_DONE : NEXT_REFUSED;
-    else if (ok)
+    if (ok && (s.wake_fd = interrupt_open()) < 0) {
+        (void)failure_set(&s.failure, "signals cannot be read");
+        next = NEXT_REFUSED;
+    } else if (ok) {
         next = run(&s);
-    if (ok && s.parser.last_id[0])
-        fprintf(stderr, "sse-publish: ended; --last-event-id %s goes on there\n", s.parser.last_id);
+    }
+    if (ok)
+        say_id(&s);
     sse_parser_deinit(&s.parser);
     free(s.url);
     if (s.wake_fd >= 0)

@@ -1,6 +1,7 @@
 #include "publisher-cli/trace.h"
 
 #include "common/clock.h"
+#include "common/hex.h"
 #include "publisher-cli/push.h"
 
 #include <errno.h>
@@ -20,8 +21,7 @@ static bool random_hex(char *out, size_t bytes)
     unsigned char random[16];
     if (bytes > sizeof random || getrandom(random, bytes, 0) != (ssize_t)bytes)
         return false;
-    for (size_t i = 0; i < bytes; i++)
-        snprintf(out + 2 * i, 3, "%02x", random[i]);
+    hex_write(out, random, bytes);
     return true;
 }
 
@@ -52,7 +52,7 @@ static bool read_delivery(const char *text, size_t len, struct trace_delivery *o
     bool ok = report && json_unpack(report, "{s:s, s:I, s:I, s:I, s:I, s:I}", "gateway", &gateway, "worker",
                                     &worker, "workers", &workers, "streams", &streams, "read_at_us",
                                     &read_at_us, "duration_us", &duration_us) == 0;
-    ok = ok && worker >= 0 && worker < 64 && workers > 0 && workers < 64 && streams >= 0 &&
+    ok = ok && worker >= 0 && worker < 64 && workers > 0 && workers < 64 && streams >= 0 && read_at_us >= 0 &&
          duration_us >= 0 && strlen(gateway) < sizeof out->gateway;
     if (ok) {
         *out = (struct trace_delivery){.worker = (unsigned)worker,
@@ -85,7 +85,8 @@ bool trace_collect(struct trace *trace, uint64_t gateways, uint64_t timeout_ms, 
     while (trace->gateways < gateways && (now = clock_monotonic_ms()) < until) {
         bool is_late;
         struct redisReply *push = connection_reply_within(trace->listener, until - now, &is_late, failure);
-        if (push == NULL && !is_late)
+        trace->is_cut = push == NULL && !is_late;
+        if (trace->is_cut)
             return false;
         const struct redisReply *text = push ? push_text(push) : NULL;
         struct trace_delivery d;

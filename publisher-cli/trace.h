@@ -27,6 +27,7 @@ struct trace {
     size_t count, gateways; // of them; gateways that reported in full
     int64_t sent_at_us;     // Unix time: when the event was sent; the caller's to set
     uint64_t publish_us;    // until Redis had answered; likewise
+    bool is_cut;            // the listener was lost before all had reported
 };
 
 // Makes up the trace, and listens before anything is published.

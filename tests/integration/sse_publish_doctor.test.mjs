@@ -258,7 +258,12 @@ test('a certificate that ends soon, and one that nobody trusts', async (t) => {
 
 test('nothing there is a finding; what a gateway refuses for what was asked is usage', async (t) => {
     const { scope, gateway } = await world(t, { anonymous: ['public:*'] });
-    assert.deepEqual((await doctor(`http://127.0.0.1:${await freePort()}/stream`)).found, ['reachable']);
+    const nothing = `http://127.0.0.1:${await freePort()}/stream`;
+    assert.deepEqual((await doctor(nothing)).found, ['reachable']);
+    // What may be shown to others has no ticket.
+    assert.equal((await doctor(`${nothing}?ticket=secret`)).url, nothing);
+    const { out } = await command(PUBLISH, ['doctor', `${nothing}?ticket=secret`]);
+    assert.ok(out.startsWith(`${nothing}, channel doctor`) && !out.includes('secret'), out);
     const url = `http://127.0.0.1:${gateway.port}/stream`;
     const refused = await command(PUBLISH, ['doctor', url]);
     assert.deepEqual([refused.code, refused.out], [2, '']);

@@ -110,8 +110,10 @@ test('what sse_publish did not write is refused', async (t) => {
     const redis = await Redis.start(scopeOf(t));
     await redis.cli(['XADD', 'sse:{news}', '*', 'a', 'b']);
     await redis.cli(['SET', 'sse:{other}', 'x']);
-    for (const [channel, said] of [['news', /holds entries that sse_publish did not write/], ['other', /WRONGTYPE/]]) {
-        const { code, out, err } = await run(redis.url, ['history', channel]);
+    await redis.cli(['XADD', 'sse:{retry}', '5-1', 'epoch', '5', 'prev', '', 'event', '', 'retry', '1,"x":\x1b[31m', 'data', 'y']);
+    const foreign = /holds entries that sse_publish did not write/;
+    for (const [channel, said] of [['news', foreign], ['other', /WRONGTYPE/], ['retry', foreign]]) {
+        const { code, out, err } = await run(redis.url, ['history', '--json', channel]);
         assert.deepEqual([code, out], [1, '']);
         assert.match(err, said);
     }

@@ -7,6 +7,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { Running } from '../lib/cli.mjs';
 import { command } from '../lib/command.mjs';
+import { FullPipe } from '../lib/full_pipe.mjs';
 import { Gateway } from '../lib/gateway.mjs';
 import { PUBLISH } from '../lib/paths.mjs';
 import { freePort } from '../lib/ports.mjs';
@@ -22,8 +23,8 @@ const urlOf = (gateway, scheme = 'http') => `${scheme}://127.0.0.1:${gateway.por
 const subscribe = (scope, url, ...args) => new Running(scope, ['subscribe', '--url', url, ...args]);
 const eventsOf = (running) => running.lines.map((line) => JSON.parse(line));
 
-/** A server that gives each connection, in turn, the next of `answers`, and ends it; `heads` has what was asked. */
-async function scripted(scope, answers) {
+/** A server that gives each connection, in turn, the next of `answers`, and ends it unless told not to; `heads` has what was asked. */
+async function scripted(scope, answers, { ends = true } = {}) {
     const heads = [];
     const server = net.createServer((socket) => {
         let head = '';
@@ -34,7 +35,7 @@ async function scripted(scope, answers) {
             heads.push(head);
             const answer = answers[Math.min(heads.length, answers.length) - 1];
             for (const part of [answer].flat()) socket.write(part);
-            socket.end();
+            if (ends) socket.end();
         });
     });
     const port = await freePort();
@@ -127,10 +128,39 @@ test('a token is read from its file for each connection; 401 is final', async (t
     assert.equal(await running.ended, 1);
     assert.match(server.heads[0], /^Authorization: Bearer first\.token\r$/m);
     assert.match(server.heads.at(-1), /^Authorization: Bearer \w+\.token\r$/m);
-    assert.match(running.err, /the server answers 401: no\?\[3/);
+    assert.match(running.err, /the server answers 401: no\\x1b\[3/);
     fs.writeFileSync(file, 'two words\n');
     const bad = await command(PUBLISH, ['subscribe', '--url', server.url, '--token-file', file, 'news']);
     assert.deepEqual([bad.code, /is no token/.test(bad.err)], [1, true]);
+});
+
+test('where the file of the token is empty or gone for a moment, a stream that was open comes back once it is there', async (t) => {
+    const scope = scopeOf(t);
+    const server = await scripted(scope, [`${HEAD}retry: 10\ndata: 1\n\n`]);
+    const file = path.join(scope.folder, 'token');
+    fs.writeFileSync(file, 'first.token\n');
+    const running = subscribe(scope, server.url, '--token-file', file, 'news');
+    await running.says(/message {2}1/);
+    fs.writeFileSync(file, '');
+    await running.says(/is empty\nsse-publish: reconnecting/);
+    fs.rmSync(file);
+    await running.says(/--token-file: cannot read [^\n]*\nsse-publish: reconnecting/);
+    fs.writeFileSync(file, 'second.token\n');
+    await until('the second token to be shown', () => /^Authorization: Bearer second\.token\r$/m.test(server.heads.at(-1)));
+});
+
+test('no byte of a server reaches the terminal as a command', async (t) => {
+    const scope = scopeOf(t);
+    const id = '\x1b]0;x\x07\u009b\u202e';
+    const head = HEAD.replace('\r\n\r\n', '\r\nX-SSE-Gateway: gw\x1b[31m\u009b\r\n\r\n');
+    const server = await scripted(scope, [`${head}retry: 10\nid: ${id}\ndata: 1\n\n`, `${head}id: ${id}\n\n`, 'HTTP/1.1 404 Not Found\r\nContent-Length: 9\r\n\r\nno\x1b[1m\u009b']);
+    const running = subscribe(scope, server.url, '--json', 'news');
+    assert.equal(await running.ended, 1);
+    assert.ok(!/[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]/.test(running.out + running.err), JSON.stringify(running.out + running.err));
+    assert.equal(eventsOf(running)[0].id, id);
+    assert.match(running.err, /the stream goes on, at gw\\x1b\[31m\\u009b\n/);
+    assert.match(running.err, /--last-event-id \\x1b\]0;x\\x07\\u009b\\u202e goes on there\n/);
+    assert.match(running.err, /answers 404: no\\x1b\[1m\\u009b\n$/);
 });
 
 test('a ticket is in the URL, and the second connection is told that it opens one stream', async (t) => {
@@ -169,7 +199,9 @@ test('a stream cut anywhere goes on with the last whole id and the newest retry'
 const FINAL = {
     404: ['HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n', /the server answers 404\n$/],
     'a page in place of a stream': ['HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>', /answers 200, but that is no event stream: <html>\n$/],
-    'no answer at all': ['', /no answer from http:\S+: /],
+    'no answer at all': ['', /no answer from http:[^\s?]+\/stream: /],
+    'a redirect to nowhere': ['HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n', /the server answers 302\n$/],
+    'a page of a type that only begins like a stream\'s': ['HTTP/1.1 200 OK\r\nContent-Type: text/event-streams\r\nContent-Length: 0\r\n\r\n', /no event stream\n$/],
 };
 
 for (const [name, row] of Object.entries(FINAL)) {
@@ -179,6 +211,77 @@ for (const [name, row] of Object.entries(FINAL)) {
         assert.deepEqual([code, out], [1, '']);
         assert.match(err, row[1]);
         assert.equal(server.heads.length, 1);
+    });
+}
+
+test('no error has the ticket of a URL', async (t) => {
+    const server = await scripted(scopeOf(t), ['']);
+    for (const url of [`${server.url}?ticket=secret`, 'ftp://127.0.0.1/?ticket=secret']) {
+        const { code, err } = await command(PUBLISH, ['subscribe', '--url', url, '--ticket', 'secret', 'news']);
+        assert.notEqual(code, 0);
+        assert.ok(!err.includes('secret'), err);
+    }
+});
+
+const PAGE = 'HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n';
+const ENDLESS = {
+    'a page that goes on': [`${PAGE}${'x'.repeat(4096)}`, /answers 200, but that is no event stream: x+\n$/],
+    'a page that stands still': [`${PAGE}wait`, /answers 200, but that is no event stream: wait\n$/],
+    'an error that stands still': ['HTTP/1.1 404 Not Found\r\nContent-Length: 9\r\n\r\nno', /answers 404: no\n$/],
+};
+
+for (const [name, [answer, said]] of Object.entries(ENDLESS)) {
+    test(`${name} is given up`, async (t) => {
+        const server = await scripted(scopeOf(t), [answer], { ends: false });
+        const { code, err } = await command(PUBLISH, ['subscribe', '--url', server.url, '--idle', '500ms', 'news']);
+        assert.equal(code, 1);
+        assert.match(err, said);
+    });
+}
+
+test('a 503 that stands still is tried again', async (t) => {
+    const scope = scopeOf(t);
+    const server = await scripted(scope, ['HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 9\r\n\r\nno'], { ends: false });
+    await subscribe(scope, server.url, '--idle', '500ms', 'news').says(/refused with 503[^\n]*\nsse-publish: reconnecting/);
+});
+
+const WAITS = {
+    'Retry-After above all bounds is cut to a day': ['HTTP/1.1 503 Service Unavailable\r\nRetry-After: 999999999999\r\nContent-Length: 0\r\n\r\n', 86400000],
+    'Retry-After of two minutes': ['HTTP/1.1 503 Service Unavailable\r\nRetry-After: 120\r\nContent-Length: 0\r\n\r\n', 120000],
+    'Retry-After of two days is cut to one': ['HTTP/1.1 503 Service Unavailable\r\nRetry-After: 172800\r\nContent-Length: 0\r\n\r\n', 86400000],
+    'Retry-After that is no number': ['HTTP/1.1 503 Service Unavailable\r\nRetry-After: -5\r\nContent-Length: 0\r\n\r\n', 3000],
+    'a retry above 32 bits is cut to a day': [`${HEAD}retry: 4294967297\ndata: 1\n\n`, 86400000],
+};
+
+for (const [name, [answer, ms]] of Object.entries(WAITS)) {
+    test(`how long it waits: ${name}`, async (t) => {
+        const scope = scopeOf(t);
+        const server = await scripted(scope, [answer]);
+        const running = subscribe(scope, server.url, 'news');
+        await running.says(/reconnecting in \d+ ms/);
+        const wait = Number(/reconnecting in (\d+) ms/.exec(running.err)[1]);
+        assert.ok(wait >= ms && wait <= 1.25 * ms, `${wait}`);
+    });
+}
+
+test('with --count, the id to go on with is that of the last event that was printed', async (t) => {
+    const server = await scripted(scopeOf(t), [`${HEAD}id: 1\ndata: a\n\nid: 2\ndata: b\n\n`]);
+    const { code, out, err } = await command(PUBLISH, ['subscribe', '--url', server.url, '--count', '1', 'news']);
+    assert.deepEqual([code, out, err], [0, 'message  a\n', 'sse-publish: ended; --last-event-id 1 goes on there\n']);
+});
+
+for (const name of ['SIGINT', 'SIGTERM']) {
+    test(`${name} ends it also where nobody reads what it prints, and the id is that of the last event in full`, async (t) => {
+        const scope = scopeOf(t);
+        const pipe = new FullPipe(scope, { full: false });
+        const server = await scripted(scope, [`${HEAD}id: 1\ndata: a\n\nid: 2\ndata: ${'b'.repeat(1 << 20)}\n\n`], { ends: false });
+        const running = new Running(scope, ['subscribe', '--url', server.url, 'news'], { stdout: pipe.writer });
+        // Of the second event a part has been printed, and there is never room for all.
+        const start = Buffer.alloc(32);
+        await until('the second event to be begun', () => fs.readSync(pipe.reader, start) > 0 && start.includes('message  b'));
+        running.signal(name);
+        assert.equal(await running.ended, 0);
+        assert.match(running.err, /ended; --last-event-id 1 goes on there\n$/);
     });
 }
 

@@ -5,11 +5,11 @@ import { PUBLISH } from './paths.mjs';
 import { until } from './wait.mjs';
 
 export class Running {
-    constructor(scope, args, { env = {} } = {}) {
+    constructor(scope, args, { env = {}, stdout = 'pipe' } = {}) {
         this.out = '';
         this.err = '';
-        this.child = spawn(PUBLISH, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
-        this.child.stdout.on('data', (data) => (this.out += data));
+        this.child = spawn(PUBLISH, args, { env: { ...process.env, ...env }, stdio: ['ignore', stdout, 'pipe'] });
+        this.child.stdout?.on('data', (data) => (this.out += data));
         this.child.stderr.on('data', (data) => (this.err += data));
         this.ended = new Promise((resolve) => this.child.once('close', (code, signal) => resolve(code ?? signal)));
         scope.defer(() => this.child.kill('SIGKILL'));
