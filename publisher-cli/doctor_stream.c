@@ -79,8 +79,8 @@ static bool has_seen_enough(const struct doctor_stream *stream, uint64_t now)
     return stream->said_open || (stream->first_ms > 0 && now >= stream->first_ms + OPEN_WAIT_MS);
 }
 
-// Events are published once the stream is there: its first bytes say that Redis has confirmed its channels. Where a buffer
-// holds these back, a turn later.
+// Events are published once the stream is there: its first bytes say that Redis has confirmed its channels. Where a
+// buffer holds these back, a turn later.
 static int64_t on_turn(void *ctx)
 {
     struct doctor_stream *stream = ctx;

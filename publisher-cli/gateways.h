@@ -1,4 +1,5 @@
-// Listens to what gateways announce of themselves (common/announcement.h), for as long as each of them needs to be heard.
+// Listens to what gateways announce of themselves (common/announcement.h), for as long as each of them needs to be
+// heard.
 #pragma once
 
 #include "common/announcement.h"

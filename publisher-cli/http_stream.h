@@ -40,7 +40,8 @@ struct http_answer {
     void *curl;      // has the fields
 };
 
-// What reads the answer. Each function but on_bytes may be NULL; one that says false or a negative time ends the request.
+// What reads the answer. Each function but on_bytes may be NULL; one that says false or a negative time ends the
+// request.
 struct http_reader {
     bool (*on_head)(void *ctx, const struct http_answer *answer);
     bool (*on_bytes)(void *ctx, const char *bytes, size_t len);
@@ -54,8 +55,8 @@ bool http_perform(const struct http_request *request, const struct http_reader *
                   struct http_answer *answer, struct failure *failure);
 void http_answer_deinit(struct http_answer *answer);
 
-// The value of a field of the head, NULL where it is not there; valid until http_answer_deinit. `at` is 0 for the first of
-// several with one name.
+// The value of a field of the head, NULL where it is not there; valid until http_answer_deinit. `at` is 0 for the
+// first of several with one name.
 const char *http_answer_field(const struct http_answer *answer, const char *name, size_t at);
 
 // What an EventSource takes (WHATWG HTML, 9.2.2).
@@ -83,7 +84,7 @@ static inline int http_url_shown(const char *url)
 // Unix time at which the certificate of the server ends; 0: there was none.
 int64_t http_answer_certificate_end(const struct http_answer *answer);
 
-// `url` with parameters added to its query, "/stream" where it has no path. The caller frees it. NULL, with a failure, where
-// it is no URL of HTTP.
+// `url` with parameters added to its query, "/stream" where it has no path. The caller frees it. NULL, with a failure,
+// where it is no URL of HTTP.
 char *http_url_with(const char *url, const struct http_field *parameters, size_t count,
                     struct failure *failure);

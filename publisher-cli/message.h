@@ -25,8 +25,8 @@ struct message_fields {
 bool message_fields_check(const struct message_fields *fields, struct failure *failure);
 
 // The payload for `data`: the data itself where there are no fields to send, else an envelope around it in
-// `buffer`, which is used again for the next message. Data that looks like an envelope gets one, so that it arrives as the text it is. `fields` have
-// been checked. False where memory ran out.
+// `buffer`, which is used again for the next message. Data that looks like an envelope gets one, so that it arrives as
+// the text it is. `fields` have been checked. False where memory ran out.
 bool message_compose(const struct message_fields *fields, struct span data, struct buf *buffer,
                      struct span *payload);
 

@@ -77,8 +77,8 @@ static bool tell(const struct redis_target *target, const struct revocation *rev
     return ok;
 }
 
-// False on failure; `*key_is_set` says whether gateways will find the revocation nevertheless. `receivers` gets how many
-// connections of gateways got the message.
+// False on failure; `*key_is_set` says whether gateways will find the revocation nevertheless. `receivers` gets how
+// many connections of gateways got the message.
 static bool send_all(const struct redis_target *target, const struct revocation *revocation, bool *key_is_set,
                      uint64_t *receivers, struct failure *failure)
 {

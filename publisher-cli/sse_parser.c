@@ -126,7 +126,8 @@ static bool end_line(struct sse_parser *parser, const char *bytes, size_t len)
     return ok;
 }
 
-// Skips a byte order mark, which may come in parts. What only looked like the beginning of one is part of the first line.
+// Skips a byte order mark, which may come in parts. What only looked like the beginning of one is part of the first
+// line.
 static size_t skip_bom(struct sse_parser *parser, const char *bytes, size_t len, bool *ok)
 {
     size_t used = 0;

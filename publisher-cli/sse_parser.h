@@ -37,7 +37,8 @@ struct sse_parser {
 // All zeroes but for `on_event` and `ctx` before. For a stream that comes back: last_id and retry_ms stay.
 void sse_parser_begin(struct sse_parser *parser);
 
-// Calls on_event for each event that is complete. False where memory ran out, or a line or event is above SSE_EVENT_MAX.
+// Calls on_event for each event that is complete. False where memory ran out, or a line or event is above
+// SSE_EVENT_MAX.
 bool sse_parser_feed(struct sse_parser *parser, const char *bytes, size_t len);
 
 void sse_parser_deinit(struct sse_parser *parser);

@@ -28,7 +28,8 @@ struct subscription {
     int wake_fd;
     uint64_t events; // printed
     char printed_id[SSE_ID_MAX + 1];
-    // Of the monotonic clock: when the newest byte of a stream came, or the head of another answer; 0: no head came yet.
+    // Of the monotonic clock: when the newest byte of a stream came, or the head of another answer; 0: no head came
+    // yet.
     uint64_t heard_ms;
     uint64_t idle_ms;  // without a byte, after which a stream is given up; of all of another answer
     unsigned failures; // connections in a row that gave no stream

@@ -1,5 +1,5 @@
-// Follows one event (--trace): gives it a trace of its own and a channel for reports, and gathers what gateways report of
-// its delivery there.
+// Follows one event (--trace): gives it a trace of its own and a channel for reports, and gathers what gateways report
+// of its delivery there.
 #pragma once
 
 #include "common/trace.h"
