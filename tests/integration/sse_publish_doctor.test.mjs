@@ -18,7 +18,7 @@ import { freePort } from '../lib/ports.mjs';
 import { Redis } from '../lib/redis.mjs';
 import { scopeOf } from '../lib/scope.mjs';
 import { startTls } from '../lib/tls.mjs';
-import { wrongHaproxy, wrongNginx } from '../lib/wrong_fronts.mjs';
+import { wrongCaddy, wrongHaproxy, wrongNginx } from '../lib/wrong_fronts.mjs';
 
 const HEARTBEAT = ['--heartbeat', '1s'];
 const ORIGIN = 'https://page.test';
@@ -187,6 +187,30 @@ for (const [name, [lines, found, check, seen, change]] of Object.entries(HAPROXY
     });
 }
 
+const CADDY = {
+    'buffers': ['buffer_responses', ['buffering'], 'buffering', /no answer within|did not come|nothing after it/, /buffer_responses/],
+    'cuts quiet streams': ['transport http {\nread_timeout 500ms\n}', ['idle'], 'idle', /^the stream was cut after \d\.\d s, 0\.\d s after its last byte/, /read_timeout/],
+    'strips Last-Event-ID': ['header_up -Last-Event-ID', ['last-event-id'], 'last-event-id', /none in the header/, /header_up -Last-Event-ID/],
+    'replaces Cache-Control': ['header_down Cache-Control "max-age=3600"', ['caching'], 'caching', /what came is "max-age=3600"/, /header Cache-Control/],
+};
+
+for (const [name, [lines, found, check, seen, change]] of Object.entries(CADDY)) {
+    test(`a Caddy that ${name} is found out`, async (t) => {
+        const { scope, redis, gateway } = await world(t);
+        const said = await doctor(await wrongCaddy(scope, gateway, lines), '--redis', redis.url);
+        assert.deepEqual(said.found, found, JSON.stringify(said, null, 1));
+        assert.match(said.of(check).seen, seen);
+        assert.match(said.of(check).change.Caddy, change);
+    });
+}
+
+test('a Caddy that compresses is found out', async (t) => {
+    const { scope, redis, gateway } = await world(t);
+    const said = await doctor(await wrongCaddy(scope, gateway, '', { outside: 'encode {\ngzip\nminimum_length 1\nmatch {\nheader Content-Type text/event-stream*\n}\n}' }), '--redis', redis.url);
+    assert.ok(said.found.includes('compression'), JSON.stringify(said, null, 1));
+    assert.match(said.of('compression').change.Caddy, /encode/);
+});
+
 const COMPRESSES = ['compression algo gzip', 'compression type text/event-stream'];
 
 test('a HAProxy that compresses leaves streams alone for their no-transform; where another proxy took that away, it is found out', async (t) => {
@@ -201,12 +225,13 @@ test('a HAProxy that compresses leaves streams alone for their no-transform; whe
 test('with all gateways down, an error of the proxy is a dead tab, and "come back" is none', async (t) => {
     const scope = scopeOf(t);
     const nobody = { host: '127.0.0.1', port: await freePort() };
-    for (const [url, status] of [[await wrongNginx(scope, nobody, ''), 502], [await wrongHaproxy(scope, nobody, ['retries 0']), 503]]) {
+    for (const [url, status] of [[await wrongNginx(scope, nobody, ''), 502], [await wrongHaproxy(scope, nobody, ['retries 0']), 503], [await wrongCaddy(scope, nobody, ''), 502]]) {
         const said = await doctor(url);
         assert.deepEqual(said.found, ['errors']);
         assert.match(said.of('errors').seen, new RegExp(`^${status}, not from a gateway`));
         assert.match(said.of('errors').change.NGINX, /error_page 429 500 502 503 504 =200 @sse_retry/);
         assert.match(said.of('errors').change.HAProxy, /http-error status 503/);
+        assert.match(said.of('errors').change.Caddy, /handle_errors/);
     }
     const hung = await doctor(await wrongHaproxy(scope, nobody, ['retries 9']));
     assert.deepEqual(hung.found, ['reachable']);

@@ -1,4 +1,4 @@
-// NGINX and HAProxy with configurations that harm event streams: the real programs, with as little as it takes.
+// NGINX, HAProxy and Caddy with configurations that harm event streams: the real programs, with as little as it takes.
 
 import fs from 'node:fs';
 import path from 'node:path';
@@ -12,7 +12,7 @@ async function started(scope, name, file, text, args) {
     const folder = tempFolder(scope, name);
     fs.mkdirSync(path.join(folder, 'tmp'));
     fs.writeFileSync(path.join(folder, file), text(port, folder));
-    const process = new Process(scope, name, name, args(folder));
+    const process = new Process(scope, name, name, args(folder), { env: { XDG_DATA_HOME: folder, XDG_CONFIG_HOME: folder } });
     process.wantedEnd = true;
     await process.ready('listens', () => connects('127.0.0.1', port));
     return `http://127.0.0.1:${port}/stream`;
@@ -42,3 +42,16 @@ frontend web
 backend sse
 ${lines.map((line) => `    ${line}\n`).join('')}    server gw1 127.0.0.1:${gateway.port}
 `, (folder) => ['-db', '-f', path.join(folder, 'haproxy.cfg')]);
+
+/** Resolves to the URL of its streams. `lines` stand in the `reverse_proxy` to `gateway`, `outside` beside it. */
+export const wrongCaddy = (scope, gateway, lines, { outside = '' } = {}) => started(scope, 'caddy', 'Caddyfile', (port) => `
+{
+    admin off
+}
+http://127.0.0.1:${port} {
+    ${outside}
+    reverse_proxy 127.0.0.1:${gateway.port} {
+        ${lines}
+    }
+}
+`, (folder) => ['run', '--config', path.join(folder, 'Caddyfile'), '--adapter', 'caddyfile']);
