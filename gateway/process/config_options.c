@@ -96,7 +96,7 @@ static const struct option_spec specs[] = {
      .default_text = "0660",
      .check = config_check_listen_mode,
      .help =
-         "Mode of the files of unix sockets, of both options above, in octal digits: who may write to one "
+         "Mode of the files of unix sockets that it listens on, in octal digits: who may write to one "
          "may connect"},
     {.name = "listen-group",
      .type = OPTION_STRING,
