@@ -95,9 +95,8 @@ static const struct option_spec specs[] = {
      AT(listen_mode),
      .default_text = "0660",
      .check = config_check_listen_mode,
-     .help =
-         "Mode of the files of unix sockets that it listens on, in octal digits: who may write to one "
-         "may connect"},
+     .help = "Mode of the files of unix sockets that it listens on, in octal digits: who may write to one "
+             "may connect"},
     {.name = "listen-group",
      .type = OPTION_STRING,
      AT(listen_group),
