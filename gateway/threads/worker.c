@@ -1,6 +1,7 @@
 #include "gateway/threads/worker.h"
 
 #include <stdio.h>
+#include <assert.h>
 #include <stdlib.h>
 
 #include "common/clock.h"
@@ -226,6 +227,7 @@ struct worker *worker_create(const struct worker_settings *settings)
     if (!w)
         return NULL;
     w->settings = *settings;
+    assert(settings->worker_count > 0);
     w->tracing.per_s = TRACING_PER_S > settings->worker_count ? TRACING_PER_S / settings->worker_count : 1;
     w->settings.hooks.ask = on_ask;
     w->settings.hooks.ask_ctx = w;

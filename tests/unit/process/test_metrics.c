@@ -34,8 +34,11 @@ static void setup(void)
     status.limits.max_streams = 1000;
     status.started_at = clock_monotonic_ms();
     for (unsigned i = 0; i < WORKERS; i++) {
-        struct worker_settings settings = {
-            .index = i, .client = &client, .limits = &status.limits, .backlog_limit = 1000};
+        struct worker_settings settings = {.index = i,
+                                           .worker_count = WORKERS,
+                                           .client = &client,
+                                           .limits = &status.limits,
+                                           .backlog_limit = 1000};
         workers[i] = worker_create(&settings);
         ck_assert_ptr_nonnull(workers[i]);
         boxes[i] = worker_mailbox(workers[i]);
