@@ -1,7 +1,7 @@
 #include "gateway/threads/worker.h"
 
-#include <stdio.h>
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/clock.h"
