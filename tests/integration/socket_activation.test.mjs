@@ -76,7 +76,7 @@ function beginAttempts(scope, where) {
         clearInterval(timer);
         return countBy(await Promise.all(all));
     };
-    return { end };
+    return { end, count: () => all.length };
 }
 
 for (const kind of ['TCP', 'unix']) {
@@ -91,6 +91,7 @@ for (const kind of ['TCP', 'unix']) {
         const attempts = beginAttempts(scope, where);
         for (let i = 0; i < 3; i++) {
             const streams = kind === 'TCP' ? await openStreams(scope, Array.from({ length: 40 }, () => ({ port, path: '/stream?channel=a' }))) : [];
+            await until('some attempts', () => attempts.count() > 8 * (i + 1));
             await keeper.restart();
             await until('the end of all streams', () => streams.every((s) => !s.open));
             assert.deepEqual(streams.filter((s) => s.end !== 'clean'), []);
