@@ -5,7 +5,7 @@
 //      client_context < lease < conn, conn_account, conn_tls, handshake_queue < answer, slow_client, conn_proxy, walk,
 //          feed < stream
 //          < end_some, admission, admission_asks, revocation, lease_renewal < ticket_request, request < conn_read,
-//          client_drain < client_loop
+//          client_drain < conn_deadline < client_loop
 //
 // and each includes what stands before it alone, or beside it up to the next "<".
 #pragma once

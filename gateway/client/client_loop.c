@@ -11,9 +11,9 @@
 #include "common/probes.h"
 #include "gateway/client/admission.h"
 #include "gateway/client/admission_asks.h"
-#include "gateway/client/answer.h"
 #include "gateway/client/conn.h"
 #include "gateway/client/conn_account.h"
+#include "gateway/client/conn_deadline.h"
 #include "gateway/client/conn_proxy.h"
 #include "gateway/client/conn_read.h"
 #include "gateway/client/conn_tls.h"
@@ -22,13 +22,11 @@
 #include "gateway/client/lease_renewal.h"
 #include "gateway/client/request.h"
 #include "gateway/client/revocation.h"
-#include "gateway/client/slow_client.h"
 #include "gateway/client/stream.h"
 #include "gateway/client/ticket_request.h"
 
 // A tick that comes more than this after the one before it shows that the loop was slow, not the clients.
 #define LATE_MS 1000u
-#define LATE_GRACE_MS 1000u
 // Frames per turn for lagging streams: a fraction of a millisecond, so that live events need not wait.
 #define FEED_BUDGET 256u
 // Frames or bytes that a lagging stream collects before they leave in one write: far below --queue-limit,
@@ -43,71 +41,12 @@ static struct conn *conn_of_subscriber(struct subscriber *s)
     return container_of(s, struct conn, subscriber);
 }
 
-// After a time in which the loop did not run, a deadline may be over though the client sent in time: the
-// bytes that have arrived meanwhile are read first, and a connection that waits for another thread's mail
-// gets LATE_GRACE_MS more. True where the deadline is not over.
-static bool is_excused(struct conn *c)
-{
-    switch ((enum conn_state)c->state) {
-    case CONN_PROXY:
-    case CONN_HEAD:
-    case CONN_LINGER:
-        conn_read(c);
-        break;
-    case CONN_HANDSHAKE: // what has arrived is read in its turn
-    case CONN_ADMITTING:
-    case CONN_WAITING:
-    case CONN_FEED:
-        conn_set_deadline(c, LATE_GRACE_MS);
-        break;
-    case CONN_STREAM:
-        slow_client_excuse(c);
-        break;
-    case CONN_FINISHING:
-        conn_flush(c);
-        break;
-    case CONN_CLOSED:
-        break;
-    }
-    return c->state == CONN_CLOSED || wheel_is_set(&c->deadline);
-}
-
 static void on_deadline(struct wheel_entry *e, void *ctx)
 {
     const struct client_loop *l = ctx;
     struct conn *c = container_of(e, struct conn, deadline);
-    if (l->is_late && is_excused(c))
-        return;
-    switch ((enum conn_state)c->state) {
-    case CONN_PROXY:
-        conn_proxy_timeout(c);
-        break;
-    case CONN_HANDSHAKE:
-        conn_tls_count_timeout(c);
-        conn_close(c, CLOSE_HEAD_TIMEOUT);
-        break;
-    case CONN_HEAD:
-        request_timeout(c);
-        break;
-    case CONN_ADMITTING:
-        admission_refuse(c, "It was not decided in time whether you may have this stream; try again.");
-        break;
-    case CONN_WAITING:
-        stream_refuse(c, "Redis did not confirm the subscription in time.");
-        break;
-    case CONN_STREAM:
-        stream_heartbeat(c);
-        break;
-    case CONN_FEED:
-        conn_close(c, CLOSE_SLOW);
-        break;
-    case CONN_FINISHING:
-    case CONN_LINGER:
-        conn_close(c, CLOSE_CLIENT_GONE);
-        break;
-    case CONN_CLOSED:
-        break;
-    }
+    if (!l->is_late || !conn_deadline_excuse(c))
+        conn_deadline_over(c);
 }
 
 static size_t client_bytes(const struct client_context *cx)
