@@ -1,8 +1,18 @@
 // sse-publish as it runs: what it has printed so far, and how it ends.
 
+import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { command } from './command.mjs';
 import { PUBLISH } from './paths.mjs';
 import { until } from './wait.mjs';
+
+/** Asserts that these arguments are wrong usage, of which one line says what to do; it has `mention` in it. */
+export async function isUsageError(args, mention) {
+    const { code, out, err } = await command(PUBLISH, args);
+    assert.deepEqual([code, out], [2, '']);
+    assert.match(err, /^sse-publish: [^\n]+\n$/);
+    assert.ok(err.includes(mention), err);
+}
 
 export class Running {
     constructor(scope, args, { env = {}, stdout = 'pipe' } = {}) {
