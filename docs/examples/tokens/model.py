@@ -13,14 +13,12 @@ Tokens that come within 40 ms are one event, and each event is kept until the an
 Reload this page: the text is whole again. Open it in a second tab: both show the same. Kill a gateway: the browser goes \
 on at another one. Kill the worker: another takes over, and what the first would still write is refused.
 
-Text is only text: a na\u00efve <b>tag</b>, a % sign, and \U0001f600 arrive as they were sent.
-
-"""
+Text is only text: a na\u00efve <b>tag</b>, a % sign, and \U0001f600 arrive as they were sent."""
 
 
 def tokens_of(question):
-    tokens = re.findall(r"\s*\S{1,6}", TEXT + "\n\n")
-    return [f"You asked: {question}\n\n", *(tokens[i % len(tokens)] for i in range(LENGTH))]
+    tokens = re.findall(r"\s*\S{1,6}", "\n\n" + TEXT)
+    return [f"You asked: {question}", *(tokens[i % len(tokens)] for i in range(LENGTH))]
 
 
 async def write_to(waiting, question, text):

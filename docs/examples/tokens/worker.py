@@ -50,7 +50,7 @@ async def serve(client, name):
 
 
 async def main(name):
-    options = {"decode_responses": True, "retry": Retry(ExponentialBackoff(), 10)}
+    options = {"decode_responses": True, "retry": Retry(ExponentialBackoff(cap=1, base=0.01), 10)}
     async with redis.from_url(os.environ["REDIS_URL"], **options) as client:
         await questions.open_queue(client)
         await asyncio.gather(*(serve(client, name) for _ in range(AT_ONCE)))
