@@ -5,6 +5,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { AbstractChat } from 'ai';
+import { killGateway } from '../lib/answers.mjs';
 import { connect, history, load } from '../lib/durable.mjs';
 import { prepare } from '../lib/examples.mjs';
 import { Gateway } from '../lib/gateway.mjs';
@@ -16,7 +17,7 @@ import { scopeOf } from '../lib/scope.mjs';
 import { until } from '../lib/wait.mjs';
 
 const ARGS = ['--retry', '300ms', '--heartbeat', '1s', '--refusal', 'status', '--durable', 'chat:*'];
-const MODEL = { MODEL_TOKENS: '300', MODEL_PACE: '0.01' };
+const MODEL = { MODEL_TOKENS: '300', MODEL_PACE: '0.02' };
 const app = await prepare('tokens', 'node', 'ai-sdk-app.mjs')();
 const importExample = (name) => import(pathToFileURL(path.join(path.dirname(app.args[0]), name)));
 const { ChannelTransport } = await importExample('ai-sdk-transport.mjs');
@@ -52,20 +53,13 @@ async function start(t) {
     const location = `    location /chat { proxy_pass http://127.0.0.1:${port}; }\n\n    location / {`;
     const nginx = await Nginx.start(scope, { gateways, change: (text) => text.replace('    location / {', () => location) });
     const program = new Process(scope, 'app', app.program, [...app.args, String(port)], { env: { REDIS_URL: redis.url, ...MODEL } });
-    await program.ready('answers', () => fetch(`http://127.0.0.1:${port}/chat/nobody`).then((said) => said.status === 204));
+    await program.ready('answers', () => fetch(`http://127.0.0.1:${port}/chat/nobody`).then((said) => said.status === 204), { ms: 60000 });
     const transport = new ChannelTransport({ api: `${nginx.url}/chat`, stream: `${nginx.url}/stream` });
     return {
         scope, gateways, transport,
         chat: (messages) => new Chat('c1', transport, messages),
         events: async () => history(client, await client.get('answer-of:c1')),
-        async killGateway() {
-            const counts = await Promise.all(gateways.map((g) => g.metric('connections')));
-            const i = counts.findIndex((n) => n > 0);
-            const old = gateways[i];
-            old.process.signal('SIGKILL');
-            await old.process.exit();
-            gateways[i] = await Gateway.start(scope, { redis, port: old.port, id: `${old.id}+`, args: ARGS, ready: 'live' });
-        },
+        killGateway: () => killGateway(scope, redis, gateways, ARGS),
     };
 }
 

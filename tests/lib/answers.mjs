@@ -16,6 +16,16 @@ import { until } from './wait.mjs';
 const PAGE = fs.readFileSync(path.join(ROOT, 'docs/examples/tokens/answer.html'), 'utf8');
 const ARGS = ['--retry', '300ms', '--heartbeat', '1s', '--refusal', 'status', '--durable', 'answer:*'];
 
+/** Kills the one of `gateways` that has streams, and starts another in its place. */
+export async function killGateway(scope, redis, gateways, args) {
+    const counts = await Promise.all(gateways.map((g) => g.metric('connections')));
+    const i = Math.max(counts.findIndex((n) => n > 0), 0); // none has a stream at the moment where a browser is about to come back
+    const old = gateways[i];
+    old.process.signal('SIGKILL');
+    await old.process.exit();
+    gateways[i] = await Gateway.start(scope, { redis, port: old.port, id: `${old.id}+`, args, ready: 'live' });
+}
+
 /** `example`: what prepare() says of docs/examples/tokens; `env`: of its programs. */
 export async function startAnswers(scope, { program, folder, env: own }, { gateways: count = 2, env = {} } = {}) {
     const redis = await Redis.start(scope);
@@ -25,10 +35,10 @@ export async function startAnswers(scope, { program, folder, env: own }, { gatew
     const port = await freePort();
     const location = `    location /answers { proxy_pass http://127.0.0.1:${port}; }\n\n    location / {`;
     const nginx = await Nginx.start(scope, { gateways, files: { 'answer.html': PAGE }, change: (text) => text.replace('    location / {', () => location) });
-    const all = { ...process.env, MODEL_TOKENS: '400', MODEL_PACE: '0.01', PYTHONUNBUFFERED: '1', ...own, REDIS_URL: redis.url, ...env };
+    const all = { ...process.env, MODEL_TOKENS: '400', MODEL_PACE: '0.02', PYTHONUNBUFFERED: '1', ...own, REDIS_URL: redis.url, ...env };
     const start = (name, file, ...args) => new Process(scope, name, program, [path.join(folder, file), ...args], { env: all });
     const app = start('app', 'app.py', String(port));
-    await app.ready('answers', () => fetch(`http://127.0.0.1:${port}/answers/x/stop`, { method: 'POST' }).then((said) => said.status === 404));
+    await app.ready('answers', () => fetch(`http://127.0.0.1:${port}/answers/x/stop`, { method: 'POST' }).then((said) => said.status === 404), { ms: 60000 });
     let workers = 0;
     return {
         redis, client, gateways, nginx,
@@ -41,16 +51,7 @@ export async function startAnswers(scope, { program, folder, env: own }, { gatew
             return said.out;
         },
         events: (channel) => history(client, channel),
-        /** Kills the gateway that has streams, and starts another in its place. */
-        async killGateway() {
-            const counts = await Promise.all(gateways.map((g) => g.metric('connections')));
-            const i = counts.findIndex((n) => n > 0);
-            assert.notEqual(i, -1, 'no gateway has a stream');
-            const old = gateways[i];
-            old.process.signal('SIGKILL');
-            await old.process.exit();
-            gateways[i] = await Gateway.start(scope, { redis, port: old.port, id: `${old.id}+`, args: ARGS, ready: 'live' });
-        },
+        killGateway: () => killGateway(scope, redis, gateways, ARGS),
         /** The questions that a worker has and has not said to be done. */
         pending: async () => (await client.xpending('answers', 'workers'))[0],
     };

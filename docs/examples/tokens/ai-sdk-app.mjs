@@ -9,10 +9,10 @@ import { Redis } from 'ioredis';
 import { model } from './ai-sdk-model.mjs';
 
 const KEPT = 3600; // s
+const BOUNDS = ['maxage', KEPT, 'maxlen', 20000, 'maxbytes', 4000000]; // parts cannot be summed up: all of an answer is kept
 const redis = new Redis(process.env.REDIS_URL);
-/** Appends if `last` is the channel's last offset. */
 const append = (channel, last, parts, ...options) => redis.call('FCALL', 'sse_append', 1, `sse:{${channel}}`, parts.length,
-    ...parts.flatMap((part) => ['', part]), 'after', last, 'maxage', KEPT, ...options);
+    ...parts.flatMap((part) => ['', part]), 'after', last, ...BOUNDS, ...options);
 
 async function write(channel, messages) {
     const [stopping, waiting] = [new AbortController(), []];
