@@ -81,6 +81,8 @@ static bool decode_field(const char *line, size_t len, struct envelope *out)
         out->durable = value;
         out->durable_len = value_len;
     }
+    if (name_len == 3 && memcmp(line, "end", 3) == 0)
+        out->ends = value_len == 1 && *value == '1';
     if (name_len == 11 && memcmp(line, "traceparent", 11) == 0) {
         out->traceparent = value;
         out->traceparent_len = value_len;

@@ -17,6 +17,7 @@ struct envelope {
     // (docs/protocol.md). envelope_encode ignores it.
     const char *durable;
     size_t durable_len;
+    bool ends; // this durable event is the last one of its channel; likewise
     // As they came; common/trace.h says whether they are good.
     const char *traceparent, *trace_to;
     size_t traceparent_len, trace_to_len;

@@ -116,6 +116,7 @@ struct frame *message_durable_frame(struct channel_ref channel, const struct eve
         f->prev = place->prev;
         f->at = place->at;
         f->epoch = place->epoch;
+        f->ends = place->ends;
     }
     return f;
 }
@@ -149,6 +150,7 @@ struct frame *message_frame(const struct payload_policy *policy, struct channel_
     if (!e.durable) {
         f = frame_create(&event, channel);
     } else if (parse_place(e.durable, e.durable_len, &place)) {
+        place.ends = e.ends;
         f = message_durable_frame(channel, &place, &event);
     } else {
         *dropped = COUNTER_DROPPED_ENVELOPE;
