@@ -15,6 +15,7 @@
 #include "gateway/client/conn_account.h"
 #include "gateway/client/slow_client.h"
 #include "gateway/fanout/cursor.h"
+#include "gateway/fanout/hub_end.h"
 
 // Redis answers SUBSCRIBE within a round trip; a stream that still waits after this is refused and comes
 // back.
@@ -196,6 +197,10 @@ void stream_open(struct conn *c)
 {
     struct client_context *cx = conn_context(c);
     struct http_request req = stream_asked(c);
+    if (hub_end_is_reached(&c->subscriber)) {
+        answer_ended(c, &req);
+        return;
+    }
     struct frame *head = stream_head(c, &req); // before `origin` is freed with the state
     conn_set_state(c, CONN_STREAM);
     c->is_stream = true;
@@ -210,6 +215,7 @@ void stream_open(struct conn *c)
     uint64_t now_ms = clock_monotonic_ms();
     principal_admit(c->principal, (int64_t)time(NULL), now_ms);
     stream_set_deadline(c, now_ms, cx->settings->heartbeat_ms);
+    hub_end_tell_opened(cx->hub, &c->subscriber);
     hub_wake(cx->hub, &c->subscriber);
 }
 
@@ -289,12 +295,14 @@ void stream_deliver(struct conn *c, struct frame *f)
     struct frame *shared = wants_source(c, f) && !needs_own_id(c, f) ? with_source(cx, f) : f;
     if (needs_own_id(c, f))
         conn_send(c, with_own_id(c, f));
-    else if (cx->coalesce || !shared)
+    else if (cx->coalesce || !shared || f->is_end) // the stream's last bytes most likely follow
         conn_send(c, shared ? frame_retain(shared) : NULL);
     else
         conn_send_now(c, shared);
     if (c->blocked && slow_client_check(c))
         stream_end(c, CLOSE_SLOW);
+    else if (f->is_end && hub_end_is_told(&c->subscriber))
+        stream_end(c, CLOSE_ENDED);
 }
 
 void stream_heartbeat(struct conn *c)
