@@ -25,7 +25,7 @@ void durable_init(struct durable *durable, const char *channel, const struct dur
         .is_fenced = settings->is_fenced,
         .is_snapshot = settings->is_snapshot,
     };
-    // Not the channel itself, for a cluster that moves its slot (common/sse.lua).
+    // Not the channel itself, for a cluster that moves its slot (common/sse/).
     snprintf(durable->key, sizeof durable->key, "sse:{%s}", channel);
     if (settings->has_retry)
         snprintf(durable->retry, sizeof durable->retry, "%" PRIu32, settings->retry_ms);
@@ -151,7 +151,7 @@ static struct redisReply *ask_durable(struct durable *durable, struct connection
     return ask(connection, &command, failure);
 }
 
-// The script, unlike the function, does not ask whether it is on a cluster (common/sse.lua). An error, as
+// The script, unlike the function, does not ask whether it is on a cluster (common/sse/). An error, as
 // from a server without one, says no.
 static bool find_sharded(struct durable *durable, struct connection *connection, struct failure *failure)
 {

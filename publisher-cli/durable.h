@@ -1,5 +1,5 @@
 // How durable events get into Redis: by the function sse_publish, several at once by sse_append, or, where the server has
-// no functions or forbids them, one at a time by the same code as a script (common/sse.lua).
+// no functions or forbids them, one at a time by the same code as a script (common/sse/).
 #pragma once
 
 #include "common/pattern.h"
