@@ -106,8 +106,9 @@ static const struct option_spec specs[] = {
      .type = OPTION_STRING,
      .properties = OPTION_COMMAND_LINE,
      AT(after),
-     .help = "With --durable: publish only where N is the offset of the channel's last event (17 of the id "
-             "1732736096000.17), 0 for none, else exit with status 3; history: only events after this ID"},
+     .help =
+         "Publish only behind this offset of the channel, 0 where it has no event (with --durable); history: "
+         "only events after this id"},
     {.name = "count",
      .type = OPTION_UINT,
      .properties = OPTION_COMMAND_LINE,
@@ -215,7 +216,7 @@ static const struct option_spec specs[] = {
      AT(coalesce),
      .min = 1,
      .max = 60000,
-     .help = "With --lines --durable: wait so long for more lines that go in one call, up to 256"},
+     .help = "How long to wait for more lines that go in one call, up to 256 (with --lines --durable)"},
     {.name = "max-message",
      .type = OPTION_SIZE,
      AT(max_message),

@@ -133,6 +133,19 @@ test('--lines --end: input that cannot be published to its end leaves the channe
     }
 });
 
+test('SIGTERM sends nothing of what is held back, and ends no channel', async (t) => {
+    const { scope, redis, client } = await start(t);
+    for (const [channel, args, lines, expected] of [['end', ['--end', '2h'], 'one\ntwo\n', ['one']], ['coalesce', ['--coalesce', '60s'], `${numbers(1, 300).join('\n')}\n`, numbers(1, 256)]]) {
+        const publisher = new Publisher(scope, redis.url, ['--durable', '--lines', ...args, channel]);
+        publisher.write(lines);
+        await until('what is not held back', async () => (await client.xlen(keyOf(channel))) === expected.length);
+        publisher.child.kill('SIGTERM');
+        await publisher.ended;
+        assert.equal(publisher.child.signalCode, 'SIGTERM');
+        assert.deepEqual((await history(client, channel)).map((e) => [e.data, e.end]), expected.map((data) => [data, undefined]));
+    }
+});
+
 test('--after: who is not behind the newest event is told its offset, with status 3', async (t) => {
     const { redis, client } = await start(t);
     assertEnds(await durable(redis.url, ['--after', '0', 'news', 'one']), 0, /id \d+\.1\n$/, /^$/);
