@@ -111,16 +111,15 @@ $(BUILD)/llhttp/%.o: $(LLHTTP_SRC)/%.c
 	$(SAY) CC $<
 	$(Q)$(CC) -DLLHTTP_STRICT_MODE=1 -isystem /usr/share/include/llhttp -O2 -g $(HARDEN) $(SAN) -c -o $@ $<
 
-# The library becomes constants in the programs: what common/function_library.h declares.
-LUA_SRC := common/sse.lua common/sse_position.lua
-$(BUILD)/generated/sse_lua.c: $(LUA_SRC) Makefile
+# common/sse.lua becomes constants in the programs: what common/function_library.h declares.
+$(BUILD)/generated/sse_lua.c: common/sse.lua Makefile
 	@mkdir -p $(@D)
 	$(SAY) GEN $@
 	$(Q){ \
 	  echo '#include "common/function_library.h"'; \
-	  echo 'const char function_library_text[] ='; sed 's/[\\"]/\\&/g; s/.*/    "&\\n"/' $(LUA_SRC); echo '    ;'; \
+	  echo 'const char function_library_text[] ='; sed 's/[\\"]/\\&/g; s/.*/    "&\\n"/' $<; echo '    ;'; \
 	  sed -n 's/^local VERSION = \([0-9]*\)$$/const int function_library_version = \1;/p' $<; \
-	  echo "const char function_library_script_sha1[] = \"$$(cat $(LUA_SRC) | tail -n +2 | sha1sum | cut -c 1-40)\";"; \
+	  echo "const char function_library_script_sha1[] = \"$$(tail -n +2 $< | sha1sum | cut -c 1-40)\";"; \
 	} >$@
 
 # The dashboard becomes constants in the program, too: what gateway/process/dashboard_html.h declares.
