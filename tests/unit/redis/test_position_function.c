@@ -1,5 +1,6 @@
 // sse_position of the function library, in a real Redis, answers what cursor_encode makes of the same channels.
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/function_library.h"
@@ -43,8 +44,8 @@ static uint64_t redis_ms(void)
 {
     redisReply *reply = redisCommand(redis, "TIME");
     ck_assert_ptr_nonnull(reply);
-    uint64_t ms = strtoull(reply->element[0]->str, NULL, 10) * 1000 +
-                  strtoull(reply->element[1]->str, NULL, 10) / 1000;
+    uint64_t ms =
+        strtoull(reply->element[0]->str, NULL, 10) * 1000 + strtoull(reply->element[1]->str, NULL, 10) / 1000;
     freeReplyObject(reply);
     return ms;
 }
