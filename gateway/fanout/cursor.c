@@ -189,18 +189,23 @@ static enum cursor_result find_entry(const uint8_t *p, const uint8_t *end, uint8
     if (!get_varint(&p, end, &newest) || (flags & FLAG_LONG && p == end))
         return CURSOR_UNKNOWN;
     unsigned found = 0, long_entries = flags & FLAG_LONG ? *p++ : 0;
+    bool has_newest = false;
     for (unsigned i = 0; p < end || i < long_entries; i++) {
         unsigned size = i < long_entries ? LONG_HASH : SHORT_HASH;
         struct event_id one;
         if (!get_entry(&p, end, newest, size, &hash, &one))
             return CURSOR_UNKNOWN;
+        has_newest |= one.offset > 0 && one.ms == newest;
         if (hash == (size == LONG_HASH ? wanted : short_hash(wanted))) {
             *at = one;
             found++;
         }
     }
-    if (found == 1)
+    if (found == 1) {
+        if (at->offset == 0)
+            at->ms = has_newest ? 0 : newest;
         return CURSOR_KNOWN;
+    }
     return found > 1 || flags & FLAG_CUT ? CURSOR_UNKNOWN : CURSOR_NEW;
 }
 
