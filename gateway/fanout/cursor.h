@@ -22,6 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/base64url.h"
 #include "gateway/fanout/event_id.h"
 
 #define CURSOR_MAX 1024
@@ -48,6 +49,16 @@ uint64_t cursor_hash(const char *channel, size_t len);
 // that do not fit are left out, and the cursor says so.
 size_t cursor_encode(const struct cursor_entry *entries, size_t count, char *out);
 
+// A cursor whose text has been read.
+struct cursor {
+    uint8_t bytes[BASE64URL_BYTES(CURSOR_MAX)];
+    size_t len;
+};
+
+// False where no gateway, and no sse_position, has made the text.
+bool cursor_read(struct cursor *c, const char *text, size_t len);
+enum cursor_result cursor_look_up(const struct cursor *c, const char *channel, size_t channel_len,
+                                  struct event_id *at);
 // Finds one channel in a cursor. A text that no gateway has made is CURSOR_UNKNOWN for every channel. `at` as in a
 // cursor_entry.
 enum cursor_result cursor_find(const char *text, size_t len, const char *channel, size_t channel_len,
