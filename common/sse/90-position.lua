@@ -61,9 +61,10 @@ local function positions_of(keys)
     return positions
 end
 
--- Channels whose names have the same 24 bits are told apart by all 64.
+-- Channels whose names have the same 24 bits are told apart by all 64. On a cluster all have their 64, since a stream there
+-- brings the cursors of several calls, of which none knows the channels of another.
 local function find_shared(positions)
-    local first = {}
+    local first, is_alone = {}, is_cluster(positions[1].channel.name) == false
     for _, p in ipairs(positions) do
         local short = p.channel.hash_low % 16777216
         local other = first[short]
@@ -71,6 +72,7 @@ local function find_shared(positions)
             p.is_shared, other.is_shared = true, true
         end
         first[short] = p
+        p.is_shared = p.is_shared or not is_alone
     end
 end
 
