@@ -1,6 +1,9 @@
-// docs/examples/tokens: an answer that a worker streams, in the EventSource that Chromium and Firefox have, through NGINX.
+// docs/examples/tokens: an answer that a worker streams, in the EventSource that Chromium and Firefox have, through NGINX,
+// where workers and gateways are killed, and its user reloads, opens it twice, or closes the lid.
 
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
 import { test } from 'node:test';
 import { AnswerTab, startAnswers } from '../lib/answers.mjs';
 import { openPage, startChromium } from '../lib/chromium.mjs';
@@ -13,17 +16,31 @@ import { until } from '../lib/wait.mjs';
 const example = prepare('tokens', 'python', '');
 const chromium = await startChromium(sharedScope());
 
-/** (scope) -> what opens a tab at a URL. */
+/** (scope) -> what opens a tab at a URL in a browser of its own, and what sends a signal to all of that browser that has to do with the network. */
 const BROWSERS = {
-    Chromium: async (scope) => (url) => openPage(scope, chromium, url),
-    Firefox: async (scope) => (await startFirefox(scope)).open,
+    async Chromium(scope) {
+        const browser = await startChromium(scope);
+        const session = await browser.newBrowserCDPSession();
+        const { processInfo } = await session.send('SystemInfo.getProcessInfo');
+        return { open: (url) => openPage(scope, browser, url), signal: (name) => processInfo.forEach(({ id }) => process.kill(id, name)) };
+    },
+    async Firefox(scope) {
+        const firefox = await startFirefox(scope);
+        return { open: firefox.open, signal: (name) => firefox.process.signal(name) };
+    },
 };
 
-async function start(t, options) {
+async function start(t, options, startBrowser) {
     const programs = await example(t);
     if (!programs) return undefined;
     const scope = scopeOf(t);
-    return { scope, ...(await startAnswers(scope, programs, options)) };
+    const world = await startAnswers(scope, programs, options);
+    const log = path.join(world.nginx.folder, 'log/access.log');
+    return {
+        scope, ...world, ...(await startBrowser?.(scope)),
+        /** How many requests for streams were answered so. Of one that lasts there is no line. */
+        answered: (status) => fs.readFileSync(log, 'utf8').split('\n').filter((line) => line.includes('/stream?') && line.includes(` ${status} `)).length,
+    };
 }
 
 /** What is wrong with the events of an answer that is over: '' where they are one chain with one end, the last. */
@@ -34,9 +51,9 @@ function wrongEnd(events, verdict) {
 
 for (const [name, startBrowser] of Object.entries(BROWSERS)) {
     test(`${name}: an answer is whole where its worker and its gateways are killed in its middle, and in a tab that joins late`, async (t) => {
-        const world = await start(t, { env: { SNAPSHOT_EVENTS: '60' } });
+        const world = await start(t, { env: { SNAPSHOT_EVENTS: '60' } }, startBrowser);
         if (!world) return;
-        const open = await startBrowser(world.scope);
+        const { open } = world;
         const whole = await world.wholeAnswer('why?');
         const tab = new AnswerTab(await open(world.url));
         const first = world.startWorker();
@@ -57,6 +74,52 @@ for (const [name, startBrowser] of Object.entries(BROWSERS)) {
         await until('the question to be done', async () => (await world.pending()) === 0);
         assert.equal(wrongEnd(await world.events(channel), 'done'), '');
         await new AnswerTab(await open(`${world.url}?channel=${channel}`)).ends(whole); // and when all is over
+    });
+
+    test(`${name}: the text is whole after a reload in the middle and in two tabs; after the end each load is one answer and one 204, and no more`, async (t) => {
+        const world = await start(t, {}, startBrowser);
+        if (!world) return;
+        const whole = await world.wholeAnswer('why?');
+        world.startWorker();
+        const tab = new AnswerTab(await world.open(world.url));
+        const channel = await tab.ask('why?');
+        const url = `${world.url}?channel=${channel}`;
+        await tab.grows(whole.length * .3);
+        await tab.page.goto(url);
+        const second = new AnswerTab(await world.open(url));
+        await tab.page.goto(url);
+        for (const one of [tab, second]) await one.ends(whole);
+        const over = async (one) => {
+            await one.ends(whole);
+            await until('the browser to ask no more', async () => (await one.state()).isClosed);
+        };
+        for (const one of [tab, second]) await over(one);
+        assert.equal(world.answered(204), 2);
+        const before = world.answered(200);
+        for (let load = 1; load <= 3; load++) { // each takes longer than a browser waits before it comes back
+            await tab.page.goto(url);
+            await over(tab);
+            assert.deepEqual([world.answered(200), world.answered(204)], [before + load, 2 + load]);
+        }
+        for (const gateway of world.gateways) assert.equal(await gateway.metric('connections'), 0);
+    });
+
+    test(`${name}: the laptop sleeps while gateways are killed and the answer ends; the text is whole when it wakes up`, async (t) => {
+        const world = await start(t, {}, startBrowser);
+        if (!world) return;
+        const whole = await world.wholeAnswer('and now?');
+        world.startWorker();
+        const tab = new AnswerTab(await world.open(world.url));
+        const channel = await tab.ask('and now?');
+        await tab.grows(whole.length * .2);
+        world.signal('SIGSTOP');
+        world.scope.defer(() => world.signal('SIGCONT'));
+        await world.killGateway();
+        await until('the end of the answer', async () => (await world.events(channel)).at(-1).end, { ms: 30000 });
+        world.signal('SIGCONT');
+        await tab.ends(whole);
+        await until('the browser to ask no more', async () => (await tab.state()).isClosed, { ms: 30000 });
+        assert.equal(world.answered(204), 1);
     });
 }
 
