@@ -1,14 +1,11 @@
 // Publishes numbered durable events on one channel, one batch at a time. It never sends an event twice: one whose outcome
 // is unknown stays unknown, and nothing newer is sent until it can no longer be carried out.
 
-import fs from 'node:fs';
-import path from 'node:path';
-import { ROOT } from '../lib/paths.mjs';
+import { LIBRARY } from '../lib/library.mjs';
 import { sleep } from '../lib/wait.mjs';
 import { ACKED, eventText, MAYBE, REFUSED } from './history.mjs';
 import { Connection, Lost, Refused } from './resp.mjs';
 
-const LIBRARY = fs.readFileSync(path.join(ROOT, 'common/sse.lua'), 'utf8');
 const ANSWER_MS = 4000;
 const IDLE_MS = 1000;
 const NOT_DONE = /^(LOADING|READONLY|MOVED|ASK|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|NOREPLICAS|OOM|MISCONF|BUSY|ERR Function not found)/;
