@@ -57,6 +57,7 @@ GATEWAY_SRC := $(filter-out $(MAINS) $(NO_CURL_SRC),$(wildcard gateway/*/*.c))
 COMMON_SRC  := $(wildcard common/*.c)
 CLI_SRC     := $(filter-out $(MAINS) $(NO_CURL_SRC),$(wildcard publisher-cli/*.c))
 SOURCES     := $(MAINS) $(NO_CURL_SRC) $(GATEWAY_SRC) $(COMMON_SRC) $(CLI_SRC)
+SSE_LUA     := $(sort $(wildcard common/sse/*.lua))
 GENERATED   := $(BUILD)/generated/sse_lua.o $(BUILD)/generated/dashboard_html.o
 LIB_OBJ     := $(patsubst %.c,$(BUILD)/%.o,$(GATEWAY_SRC) $(COMMON_SRC) $(CLI_SRC)) $(LLHTTP_OBJ) $(GENERATED)
 LIB         := $(BUILD)/libsse.a
@@ -111,15 +112,15 @@ $(BUILD)/llhttp/%.o: $(LLHTTP_SRC)/%.c
 	$(SAY) CC $<
 	$(Q)$(CC) -DLLHTTP_STRICT_MODE=1 -isystem /usr/share/include/llhttp -O2 -g $(HARDEN) $(SAN) -c -o $@ $<
 
-# common/sse.lua becomes constants in the programs: what common/function_library.h declares.
-$(BUILD)/generated/sse_lua.c: common/sse.lua Makefile
+# The library of common/sse/ becomes constants in the programs: what common/function_library.h declares.
+$(BUILD)/generated/sse_lua.c: $(SSE_LUA) common/sse Makefile
 	@mkdir -p $(@D)
 	$(SAY) GEN $@
 	$(Q){ \
 	  echo '#include "common/function_library.h"'; \
-	  echo 'const char function_library_text[] ='; sed 's/[\\"]/\\&/g; s/.*/    "&\\n"/' $<; echo '    ;'; \
-	  sed -n 's/^local VERSION = \([0-9]*\)$$/const int function_library_version = \1;/p' $<; \
-	  echo "const char function_library_script_sha1[] = \"$$(tail -n +2 $< | sha1sum | cut -c 1-40)\";"; \
+	  echo 'const char function_library_text[] ='; cat $(SSE_LUA) | sed 's/[\\"]/\\&/g; s/.*/    "&\\n"/'; echo '    ;'; \
+	  cat $(SSE_LUA) | sed -n 's/^local VERSION = \([0-9]*\)$$/const int function_library_version = \1;/p'; \
+	  echo "const char function_library_script_sha1[] = \"$$(cat $(SSE_LUA) | tail -n +2 | sha1sum | cut -c 1-40)\";"; \
 	} >$@
 
 # The dashboard becomes constants in the program, too: what gateway/process/dashboard_html.h declares.

@@ -1,7 +1,8 @@
-// The Redis function library `sse` (common/sse.lua), as the build put it into the program. Pure constants.
+// The Redis function library `sse` (the files of common/sse/, in the order of their names), as the build
+// put it into the program. Pure constants.
 #pragma once
 
-// For FUNCTION LOAD: all of common/sse.lua.
+// For FUNCTION LOAD: all of it.
 extern const char function_library_text[];
 
 // What FCALL_RO sse_version answers once this library is loaded.

@@ -19,7 +19,7 @@ void durable_init(struct durable *durable, const char *channel, const struct dur
         .has_keep = settings->keep > 0,
         .has_keep_for = settings->keep_for_ms > 0,
     };
-    // Not the channel itself, for a cluster that moves its slot (common/sse.lua).
+    // Not the channel itself, for a cluster that moves its slot (common/sse/).
     snprintf(durable->key, sizeof durable->key, "sse:{%s}", channel);
     if (settings->has_retry)
         snprintf(durable->retry, sizeof durable->retry, "%" PRIu32, settings->retry_ms);
@@ -88,7 +88,7 @@ static struct redisReply *ask(const struct durable *durable, struct connection *
     return connection_append(connection, &command, failure) ? connection_reply(connection, failure) : NULL;
 }
 
-// The script, unlike the function, does not ask whether it is on a cluster (common/sse.lua). An error, as
+// The script, unlike the function, does not ask whether it is on a cluster (common/sse/). An error, as
 // from a server without one, says no.
 static bool find_sharded(struct durable *durable, struct connection *connection, struct failure *failure)
 {

@@ -1,5 +1,5 @@
 // How durable events get into Redis: by the function sse_publish, or, where the server has no functions or
-// forbids them, by the same code as a script (common/sse.lua).
+// forbids them, by the same code as a script (common/sse/).
 #pragma once
 
 #include "common/pattern.h"

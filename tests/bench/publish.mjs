@@ -4,21 +4,19 @@
 // table has the medians. Only figures of one run may be compared. MESSAGES=200000 and ROUNDS=5 say how much.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { LIBRARY, SCRIPT } from '../lib/library.mjs';
 import { cpuMicroseconds, freePort, start, stop, waitFor } from './process.mjs';
-import { root } from './servers.mjs';
 
 const MESSAGES = Number(process.env.MESSAGES ?? 200000);
 const ROUNDS = Number(process.env.ROUNDS ?? 5);
 const SIZES = [100, 1024];
 const CHANNEL = 'bench:publish';
 
-const library = readFileSync(join(root, 'common/sse.lua'), 'utf8');
-const script = library.slice(library.indexOf('\n') + 1);
-const sha1 = createHash('sha1').update(script).digest('hex');
+const sha1 = createHash('sha1').update(SCRIPT).digest('hex');
 const WAYS = {
   'PUBLISH': (data) => ['PUBLISH', CHANNEL, data],
   // What keeping an entry costs by itself.
@@ -95,8 +93,8 @@ const redis = start(0, ['redis-server', '--port', String(port), '--bind', '127.0
   '--client-output-buffer-limit', 'pubsub 0 0 0'], { log: join(folder, 'log') });
 try {
   await waitFor('Redis', () => answers(port));
-  must('redis-cli', ['-p', String(port), '-x', 'FUNCTION', 'LOAD'], library);
-  must('redis-cli', ['-p', String(port), '-x', 'SCRIPT', 'LOAD'], script);
+  must('redis-cli', ['-p', String(port), '-x', 'FUNCTION', 'LOAD'], LIBRARY);
+  must('redis-cli', ['-p', String(port), '-x', 'SCRIPT', 'LOAD'], SCRIPT);
   const results = new Map();
   for (let i = 0; i < ROUNDS; i++) await round(results, redis, port);
   print(results);

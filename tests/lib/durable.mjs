@@ -1,15 +1,10 @@
 // Durable events as Redis holds them: the function library, calling it in both its forms, and reading a channel's history.
 
-import fs from 'node:fs';
-import path from 'node:path';
 import { Redis as IoRedis } from 'ioredis';
-import { ROOT } from './paths.mjs';
+import { LIBRARY, SCRIPT } from './library.mjs';
 import { until } from './wait.mjs';
 
-export const LIBRARY = fs.readFileSync(path.join(ROOT, 'common/sse.lua'), 'utf8');
-/** What FCALL_RO sse_version answers once LIBRARY is loaded. */
-export const LIBRARY_VERSION = Number(LIBRARY.match(/^local VERSION = (\d+)$/m)[1]);
-export const SCRIPT = LIBRARY.slice(LIBRARY.indexOf('\n') + 1);
+export * from './library.mjs';
 
 export const keyOf = (channel) => `sse:{${channel}}`;
 

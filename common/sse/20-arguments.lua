@@ -1,0 +1,95 @@
+local function check_channel(channel)
+    if channel == '' then
+        refuse('the channel name is empty')
+    elseif #channel > CHANNEL_MAX then
+        refuse('the channel name has more than ' .. CHANNEL_MAX .. ' bytes')
+    elseif not find(channel, '^[A-Za-z0-9_.:@/-]+$') then
+        refuse('channel ' .. shown(channel) .. ' holds other characters than A-Z a-z 0-9 _ . : @ / -')
+    elseif find(channel, '^__') or find(channel, '^sse:') then
+        refuse('channel ' .. shown(channel) .. ' is reserved: names may begin with neither "__" nor "sse:"')
+    end
+end
+
+local function check_event(event)
+    -- In this Lua's patterns NUL is %z.
+    if find(event, '[\r\n%z]') then
+        refuse('event name ' .. shown(event) .. ' holds CR, LF or NUL')
+    elseif sub(event, 1, 8) == 'gateway:' then
+        refuse('event name ' .. shown(event) .. ' is reserved: names that begin with "gateway:" are for gateways alone')
+    end
+end
+
+-- The whole number that `text` says, or nil.
+local function whole(text, min, max)
+    local number = find(text, '^%d+$') and to_number(text)
+    return number and number >= min and number <= max and number or nil
+end
+
+-- The same number without zeros before it.
+local function check_retry(retry)
+    return decimal(whole(retry, 0, RETRY_MAX) or
+        refuse('retry is a whole number of milliseconds up to ' .. decimal(RETRY_MAX) .. ', not ' .. shown(retry)))
+end
+
+local function check_data(data)
+    if find(data, '\0', 1, true) then -- plain: the speed of memchr
+        refuse('the data holds a NUL byte, which no event stream can carry')
+    end
+end
+
+local function check_number(name, value, max)
+    return whole(value, name == 'after' and 0 or 1, max) or
+        refuse('option ' .. name .. ' is a whole number from ' .. (name == 'after' and 0 or 1) .. ' to ' .. decimal(max) ..
+            ', not ' .. shown(value))
+end
+
+local function check_key(key)
+    if key == '' or #key > KEY_MAX then
+        refuse('option key has 1 to ' .. KEY_MAX .. ' bytes, not ' .. #key)
+    end
+    return key
+end
+
+-- A field of the payload alone: no history keeps it. Gateways ignore what is not as they want it.
+local function check_trace(name, value)
+    if #value > 256 or find(value, '[^\032-\126]') then
+        refuse('option ' .. name .. ' is up to 256 printable characters, not ' .. shown(value))
+    end
+    return name .. ': ' .. value .. '\n'
+end
+
+local OPTIONS = {
+    maxlen = function(value) return check_number('maxlen', value, KEEP_MAX) end,
+    maxage = function(value) return check_number('maxage', value, KEEP_MAX) * 1000 end,
+    maxbytes = function(value) return check_number('maxbytes', value, KEEP_MAX * 1000) end,
+    key = check_key,
+    after = function(value) return check_number('after', value, KEEP_MAX * 1000) end,
+    ['end'] = function(value) return decimal(check_number('end', value, KEEP_MAX)) end,
+    snapshot = function(value)
+        return value == '1' or refuse('option snapshot is 1, not ' .. shown(value))
+    end,
+    traceparent = function(value) return check_trace('traceparent', value) end,
+    ['trace-to'] = function(value) return check_trace('trace-to', value) end,
+    pubsub = function(value)
+        value = lower(value)
+        return (value == 'classic' or value == 'sharded') and value or
+            refuse('option pubsub is classic or sharded, not ' .. shown(value))
+    end,
+}
+
+local NONE = {}
+
+-- The options in `args` from `first` on, by name; of one that is there twice the last counts.
+local function options(args, first)
+    if first > #args then
+        return NONE
+    end
+    local o = {}
+    for i = first, #args, 2 do
+        local name = lower(args[i])
+        local check = OPTIONS[name] or refuse('there is no option ' .. shown(args[i]) ..
+            ', only maxlen, maxage, maxbytes, end, key, after, snapshot, pubsub, traceparent and trace-to')
+        o[name] = check(args[i + 1])
+    end
+    return o
+end

@@ -1,0 +1,29 @@
+-- A function remembers things of channels that it would have to read otherwise; a script finds them out each time. What is
+-- remembered of a channel is of use as long as its newest entry is `last`, the one that the function itself has written.
+-- Channels that are not used while MEMORY_MAX things come are forgotten.
+local MEMORY_MAX = 131072
+
+local function new_memory()
+    return {young = {}, old = {}, count = 0}
+end
+
+local function remember(memory, key, m, things)
+    memory.count = memory.count + things
+    if memory.count > MEMORY_MAX then
+        memory.young, memory.old, memory.count = {}, memory.young, things
+    end
+    memory.young[key] = m
+end
+
+local function recall(memory, key, last)
+    local m = memory.young[key]
+    if m == nil then
+        m = memory.old[key]
+        if m == nil then
+            return nil
+        end
+        memory.old[key] = nil
+        remember(memory, key, m, m.things)
+    end
+    return last and m.last == last.id and m or nil
+end
