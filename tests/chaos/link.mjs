@@ -1,6 +1,6 @@
 // The connection of a publisher to the server that owns its channel, made again where it was lost.
 
-import { LIBRARY } from '../lib/durable.mjs';
+import { LIBRARY } from '../lib/library.mjs';
 import { sleep } from '../lib/wait.mjs';
 import { Connection, Lost, Refused } from './resp.mjs';
 

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { command } from '../lib/command.mjs';
-import { brokenAt, connect, FORMS, history, LIBRARY_VERSION, load } from '../lib/durable.mjs';
+import { brokenAt, connect, FORMS, history, LIBRARY_4, LIBRARY_VERSION, load } from '../lib/durable.mjs';
 import { Gateway } from '../lib/gateway.mjs';
 import { oldBuild } from '../lib/old_gateway.mjs';
 import { Redis } from '../lib/redis.mjs';
@@ -44,9 +44,9 @@ const heard = async (stream, ...wanted) => {
 /** Until then a gateway remembers more than Redis keeps. */
 const streamsGone = (gateway) => gateway.metricIs('connections', 0);
 
-test('a new gateway brings its library to a Redis that has the old one, and histories of the old one go on as they are', needed, async (t) => {
+test('a new gateway brings its library to a Redis that has the old one, and histories of the old one go on as they are', async (t) => {
     const tier = await start(t);
-    await tier.client.call('FUNCTION', 'LOAD', old.library);
+    await tier.client.call('FUNCTION', 'LOAD', LIBRARY_4);
     for (const n of range(1, 3)) await tier.publish('plain', n);
     for (const n of range(1, 3)) await tier.publish('bounded', n, 'maxlen', '4', 'maxage', '3600');
     assert.equal(await tier.version(), OLD_VERSION);
@@ -225,10 +225,10 @@ test('the old command leaves the new library in its place and publishes by it, w
     assert.deepEqual((await history(tier.client, 'a')).map(({ offset, data, base }) => `${offset} ${data} ${Boolean(base)}`), ['1 1 true', '2 2 true', '3 3 true']);
 });
 
-test('the old script goes on where entries have no new field, and else refuses in plain words, with nothing changed', needed, async (t) => {
+test('the old script goes on where entries have no new field, and else refuses in plain words, with nothing changed', async (t) => {
     const tier = await start(t);
     await load(tier.client);
-    const script = old.library.slice(old.library.indexOf('\n') + 1);
+    const script = LIBRARY_4.slice(LIBRARY_4.indexOf('\n') + 1);
     const byScript = (channel, data) => tier.client.call('EVAL', script, '1', channel, data);
     await tier.publish('plain', '1');
     await byScript('plain', '2');

@@ -1,5 +1,5 @@
-// The gateway, the command and the function library as they were before version 5 of the library, built from the history of
-// this repository: what runs beside the new ones while a tier is upgraded.
+// The gateway and the command as they were before version 5 of the function library, built from the history of this
+// repository: what runs beside the new ones while a tier is upgraded.
 
 import fs from 'node:fs';
 import path from 'node:path';
@@ -11,8 +11,8 @@ const NEEDED = ['Makefile', 'common', 'deploy', 'gateway', 'publisher-cli'];
 const BUILD_MS = 240000;
 
 /**
- * Resolves to { gateway, publish, library }: two programs and the text of the library; or to { why } where there is no
- * history to build them from. What was built once is there for the next run.
+ * Resolves to { gateway, publish }, two programs, or to { why } where there is no history to build them from. What was built
+ * once is there for the next run.
  */
 export async function oldBuild() {
     const commit = await lastOfVersion4();
@@ -20,7 +20,7 @@ export async function oldBuild() {
     const folder = path.join(FOLDER, commit.slice(0, 12));
     const old = { gateway: path.join(folder, 'build/sse-gateway'), publish: path.join(folder, 'build/sse-publish') };
     if (!fs.existsSync(old.gateway) || !fs.existsSync(old.publish)) await build(commit, folder);
-    return { ...old, library: fs.readFileSync(path.join(folder, 'common/sse.lua'), 'utf8') };
+    return old;
 }
 
 /** The commit before the one that made it version 5; undefined where it is not to be had. */
