@@ -8,7 +8,7 @@ const COME_BACK_MS = 200;
 export class Reader extends Client {
     /** When it was answered 204, and per channel: { end: the number of its newest end then, known: the newest acknowledged event when it asked }. */
     finished = undefined;
-    /** Every try that was answered: { at, status, complete: it had everything of channels that have all ended, stream: of which number }. */
+    /** Every try that a gateway answered: { at, status, complete: it had everything of channels that have all ended, stream: of which number }. */
     tries = [];
     reloads = 0;
 
@@ -31,8 +31,9 @@ export class Reader extends Client {
         return { at: performance.now(), complete: this.complete, known };
     }
 
-    onAnswer({ status }, note) {
-        if (status === 200 || status === 204) this.tries.push({ at: note.at, status, complete: note.complete && this.complete, stream: this.connects });
+    onAnswer({ status, gateway }, note) {
+        // NGINX itself answers 200 and a time to come back where no gateway does.
+        if ((status === 200 && gateway) || status === 204) this.tries.push({ at: note.at, status, complete: note.complete && this.complete, stream: this.connects });
         if (status !== 204) return false;
         this.finished = { at: performance.now(), channels: new Map(this.answers.map(({ channel, newestEnd }) => [channel, { end: newestEnd, known: note.known.get(channel) }])) };
         return true;
