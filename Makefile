@@ -231,7 +231,7 @@ bench-publish:
 	@for node in tests/node_modules/node-linux-*/bin/node node; do [ -x "$$node" ] && break; done; \
 	  exec "$$node" tests/bench/publish.mjs
 
-# 1,000 answers of 2,000 tokens at once: about two minutes. Prints the table of docs/tokens.md.
+# 1,000 answers of 2,000 tokens at once, and what each process pays for them: about two minutes.
 bench-tokens: all
 	@sh deploy/local/dependencies build run bench
 	@exec tests/node tests/bench/tokens.mjs $(ARGS)

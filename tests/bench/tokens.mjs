@@ -1,5 +1,5 @@
 // make bench-tokens: 1,000 answers of 2,000 tokens at once through three gateways behind NGINX, each with a reader that reloads twice, and
-// a second one that joins late for every other answer. Prints the table of docs/tokens.md; exit status 1 where a text was not whole.
+// a second one that joins late for every other answer. Prints in Markdown what it cost; exit status 1 where a text was not whole.
 //
 //   tokens.mjs [--answers 1000] [--tokens 2000] [--rate 20] [--window 200] [--reloads 2] [--late-of 2] [--gateways 3] [--json]
 

@@ -1,4 +1,4 @@
-// What a run of answers showed (tokens_run.mjs), as the table of docs/tokens.md. Pure.
+// What a run of answers showed (tokens_run.mjs), in Markdown. Pure.
 
 const TOKENS_A_SECOND = 40; // of an answer, where the table says how many there is room for
 
