@@ -46,7 +46,6 @@ for (const [fenced, guard] of [[false, 'key'], [true, 'after']]) {
         const stream = await openStream(scope, gateway.port, `/stream?channel=${channel}&last_event_id=earliest`);
         const one = writer(fenced, everyFirst());
         for (let i = 0; i < CUTS; i++) assert.equal(await append(one, BATCHES[i % BATCHES.length]), DONE);
-        console.log(counts);
     assert.deepEqual([counts.cut, counts.again], [CUTS, CUTS]);
         if (fenced) assert.ok(counts.mine > CUTS / 10, `${counts.mine} of the attempts that were cut off went through`);
         const { events } = known.channels.get(channel);
