@@ -25,10 +25,10 @@ const LEGITIMATE = ['announced', 'untold', 'superseded', 'again'];
 /**
  * `history`: History. `kept`: channel -> Map of number -> id, what Redis has in the end. `clients`: [{ name, got }],
  * and of readers of channels that end (reader.mjs) what they noted, too.
- * Returns { findings: [{ kind, client, channel, numbers, after, before, at }], delivered, gaps, emptyGaps: when each of them came }.
+ * Returns { findings: [{ kind, client, channel, numbers, after, before, at }], delivered, gaps, emptyGaps: when each of them came, snapshotGaps: of these, those right before a snapshot }.
  */
 export function check({ history, snapshots, clients }) {
-    const result = { findings: [], delivered: 0, gaps: 0, emptyGaps: [] };
+    const result = { findings: [], delivered: 0, gaps: 0, emptyGaps: [], snapshotGaps: 0 };
     for (const client of clients) {
         for (const [channel, items] of client.got) {
             const { events } = history.channels.get(channel);
@@ -133,6 +133,7 @@ class Walk {
         const there = missing.filter((n) => numbers.has(n));
         if (missing.length === 0) {
             this.result.emptyGaps.push(...this.#gaps);
+            if (!ended && this.events[next].snapshot) this.result.snapshotGaps += this.#gaps.length;
         } else if (this.#gaps.length > 0) {
             if (there.length > 0) this.#find('lost', there, { at, next, announced: true });
             if (gone.length > 0) this.#find('announced', gone, { at, next });

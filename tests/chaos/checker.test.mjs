@@ -229,7 +229,8 @@ test('what was before a snapshot is needed by nobody, and what is behind it by e
     assert.deepEqual(found([1, 2, 6, 8, 9, 10], snapshot).sums, { ...CLEAN, superseded: 3, unannounced: 1 });
     assert.deepEqual(found([7, 8, 9, 10], snapshot).sums, { ...CLEAN, superseded: 5, lost: 1 });
     assert.deepEqual(found([6, 7, 8, 9, 10, 5], snapshot).sums.reordered, 1);
-    assert.deepEqual(found([1, 2, 'gap', 6, 7, 8, 9, 10], snapshot).emptyGaps, [2]);
+    const { emptyGaps, snapshotGaps } = found([1, 2, 'gap', 6, 'gap', 7, 8, 9, 10], snapshot);
+    assert.deepEqual({ emptyGaps, snapshotGaps }, { emptyGaps: [2, 4], snapshotGaps: 1 });
     assert.deepEqual(found([1, 2], snapshot).sums, { ...CLEAN, superseded: 3, lost: 5 });
 });
 
