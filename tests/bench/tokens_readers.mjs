@@ -3,11 +3,11 @@
 
 import { createHash } from 'node:crypto';
 import http from 'node:http';
-import { channelOf, checksumOf } from './tokens_text.mjs';
+import { channelOf, checksumOf, tokensIn } from './tokens_text.mjs';
 
 const { port, answers, tokens, reloads, lateOf } = JSON.parse(process.argv[2]);
 const RETRY_MS = 500;
-const counts = { whole: 0, broken: [], streams: 0, reloads: 0, late: 0, events: 0, bytes: 0, gaps: 0, ends: 0, noContent: 0, refused: 0, after200: 0 };
+const counts = { whole: 0, broken: [], streams: 0, reloads: 0, late: 0, events: 0, tokens: 0, bytes: 0, gaps: 0, ends: 0, noContent: 0, refused: 0, after200: 0 };
 
 class Reader {
   #hash = createHash('sha256');
@@ -79,11 +79,13 @@ class Reader {
       this.#isOver = true;
     }
     if (type !== '' || data === '') return;
+    const text = data.slice(0, -1);
     counts.events++;
-    this.count++;
-    this.#hash.update(data.slice(0, -1));
+    counts.tokens += tokensIn(text);
+    this.count += tokensIn(text);
+    this.#hash.update(text);
     this.onToken(this.count);
-    if (this.count === this.reloadAt[0]) {
+    if (this.count >= this.reloadAt[0]) {
       this.reloadAt.shift();
       counts.reloads++;
       this.#again();
@@ -107,7 +109,7 @@ function read(answer) {
   return new Promise((resolve) => {
     const late = [];
     const onToken = (count) => {
-      if (count !== joinAt || late.length > 0) return;
+      if (joinAt === 0 || count < joinAt || late.length > 0) return;
       counts.late++;
       late.push(new Reader(answer));
     };

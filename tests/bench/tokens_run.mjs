@@ -9,9 +9,9 @@ import { cpuMicroseconds, ownBytes } from './process.mjs';
 const SAMPLE_MS = 500;
 
 /**
- * `options`: { answers, tokens each, rate: of tokens a second and answer, windowMs: what gathers in it is one sse_append, spreadMs: within which
- * answers begin, reloads of each reader, lateOf: one of so many answers has a second reader, gateways, workers and readers: processes }.
- * Resolves to { options, seconds, batches, tokens, bytes, readers: sums, cpu: { redis, gateways: [..], nginx, workers, readers } in seconds, redisPeak, gatewayPeak in bytes }.
+ * `options`: { answers, tokens each, rate: of tokens a second and answer, windowMs: what gathers in it is one sse_append, singly: each token is an event of its own,
+ * spreadMs: within which answers begin, reloads of each reader, lateOf: one of so many answers has a second reader, gateways, workers and readers: processes }.
+ * Resolves to { options, seconds, appends, events, tokens, bytes, readers: sums, cpu: { redis, gateways: [..], nginx, workers, readers } in seconds, redisPeak, gatewayPeak in bytes }.
  */
 export async function tokensRun(scope, options, say = () => {}) {
   const { redis, gateways, nginx } = await startTier(scope, { gateways: options.gateways, nginx: true, workers: 1, args: ['--durable', 'answer:*', '--retry', '1s'] });
@@ -28,8 +28,8 @@ export async function tokensRun(scope, options, say = () => {}) {
   const after = cpuOf();
   const used = (a, b) => (b - a) / 1e6;
   return {
-    options, seconds: (performance.now() - began) / 1000, ...sums(wrote, ['batches', 'tokens', 'bytes']), lateMs: Math.max(...wrote.map(({ lateMs }) => lateMs)),
-    readers: { ...sums(read, ['whole', 'streams', 'reloads', 'late', 'events', 'bytes', 'gaps', 'ends', 'noContent', 'refused', 'after200']), broken: read.flatMap(({ broken }) => broken) },
+    options, seconds: (performance.now() - began) / 1000, ...sums(wrote, ['appends', 'events', 'tokens', 'bytes']), lateMs: Math.max(...wrote.map(({ lateMs }) => lateMs)),
+    readers: { ...sums(read, ['whole', 'streams', 'reloads', 'late', 'events', 'tokens', 'bytes', 'gaps', 'ends', 'noContent', 'refused', 'after200']), broken: read.flatMap(({ broken }) => broken) },
     cpu: {
       redis: used(before.redis, after.redis), gateways: gateways.map((_, i) => used(before.gateways[i], after.gateways[i])), nginx: used(before.nginx, after.nginx),
       workers: sums(wrote, ['cpu']).cpu, readers: sums(read, ['cpu']).cpu,

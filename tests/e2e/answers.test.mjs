@@ -6,9 +6,12 @@ import { isWhole, markdown } from '../bench/tokens_table.mjs';
 import { tokensRun } from '../bench/tokens_run.mjs';
 import { scopeOf } from '../lib/scope.mjs';
 
-test('50 answers of 200 tokens at once, each reloaded twice, each other one joined late: every text is whole, and every reader is answered 204 at its first return', async (t) => {
-    const run = await tokensRun(scopeOf(t), { answers: 50, tokens: 200, rate: 80, windowMs: 50, spreadMs: 500, reloads: 2, lateOf: 2, gateways: 3, workers: 2, readers: 2 });
-    assert.ok(isWhole(run), JSON.stringify(run.readers));
-    assert.deepEqual([run.tokens, run.readers.whole, run.readers.events], [10000, 75, 15000]);
-    assert.match(markdown(run), /^\| Redis \| \d+\.\d \| [\d,]+ tokens in \| [\d,]+ \|$/m);
-});
+for (const [how, singly] of [['one event a window', false], ['one event a token', true]]) {
+    test(`50 answers of 200 tokens at once, ${how}, reloaded twice and joined late: every text is whole, and every reader is answered 204 at its first return`, async (t) => {
+        const run = await tokensRun(scopeOf(t), { answers: 50, tokens: 200, rate: 80, windowMs: 50, singly, spreadMs: 500, reloads: 2, lateOf: 2, gateways: 3, workers: 2, readers: 2 });
+        assert.ok(isWhole(run), JSON.stringify(run.readers));
+        assert.deepEqual([run.tokens, run.readers.whole, run.readers.tokens], [10000, 75, 15000]);
+        assert.equal(run.events === run.tokens, singly);
+        assert.match(markdown(run), /^\| answers at once for one core of Redis \| [\d,]+ \|$/m);
+    });
+}
