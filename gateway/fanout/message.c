@@ -118,6 +118,7 @@ struct frame *message_durable_frame(struct channel_ref channel, const struct eve
         f->prev = place->prev;
         f->at = place->at;
         f->epoch = place->epoch;
+        f->ends = place->ends;
     }
     return f;
 }
@@ -209,6 +210,7 @@ size_t message_events(const struct payload_policy *policy, struct channel_ref ch
         last->dropped = COUNTER_DROPPED_ENVELOPE;
         return 1;
     }
+    place.ends = e.durable && e.ends; // the last event of the message, not those before it
     if (e.earlier_count > 0) {
         last += earlier_events(channel, &e, first, max_data, events);
         if (last[-1].dropped == COUNTER_DROPPED_MEMORY)
