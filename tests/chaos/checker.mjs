@@ -20,6 +20,7 @@ import { ACKED, REFUSED } from './history.mjs';
 
 const NOTHING = { at: Infinity, kept: new Map() }; // where Redis could not be asked any more
 export const FAILURES = ['lost', 'unannounced', 'duplicated', 'reordered', 'refused', 'open', 'early'];
+const AROUND = 8; // items before and after a finding that are shown with it
 const LEGITIMATE = ['announced', 'untold', 'superseded', 'again'];
 
 /**
@@ -65,7 +66,8 @@ class Walk {
     }
 
     all() {
-        for (const item of this.items) {
+        for (const [index, item] of this.items.entries()) {
+            this.index = index;
             if (item.ended) this.#end(item);
             else item.number ? this.#event(item) : this.#gap(item);
         }
@@ -157,6 +159,14 @@ class Walk {
         return missing.filter((n) => n >= snapshot);
     }
 
+    /** What came around here, as words; | where another stream begins. */
+    #words() {
+        const from = Math.max(0, this.index - AROUND);
+        const word = (item) => item.number ?? (item.ended ? 'end' : 'gap');
+        const isNew = (i) => i > 0 && this.items[i].stream !== this.items[i - 1].stream;
+        return this.items.slice(from, this.index + AROUND).map((item, i) => `${isNew(from + i) ? '| ' : ''}${word(item)}`).join(' ');
+    }
+
     #owed(number) {
         return this.events[number].state === ACKED || this.kept.some(({ numbers }) => numbers.has(number));
     }
@@ -174,7 +184,7 @@ class Walk {
 
     #find(kind, numbers, { at, next, announced }) {
         const before = next < this.events.length ? next : undefined;
-        this.result.findings.push({ kind, client: this.client, channel: this.channel, numbers, after: this.#last, before, at, announced });
+        this.result.findings.push({ kind, client: this.client, channel: this.channel, numbers, after: this.#last, before, at, announced, words: this.#words() });
     }
 }
 

@@ -39,7 +39,7 @@ test('a clean history has no findings', () => {
 test('an event that never came is lost', () => {
     const { findings } = found([1, 2, 3, 4, 5, 6, 7, 8, 9]);
     assert.equal(findings.length, 1);
-    assert.deepEqual({ ...findings[0], at: 0, announced: 0 }, { kind: 'lost', client: 'client', channel: 'c', numbers: [10], after: 9, before: undefined, at: 0, announced: 0 });
+    assert.deepEqual({ ...findings[0], at: 0, announced: 0 }, { kind: 'lost', client: 'client', channel: 'c', numbers: [10], after: 9, before: undefined, at: 0, announced: 0, words: '1 2 3 4 5 6 7 8 9' });
 });
 
 test('nothing at all: all is lost', () => {

@@ -64,13 +64,14 @@ function noEffect(journal) {
 const effect = (seen) => Object.entries(seen).map(([what, count]) => `${count} ${what}`).join(', ');
 
 /** One finding, with what its client did at that time. */
-function explain({ kind, client: name, channel, numbers, after, before, at, announced }, { journal, tier }) {
+function explain({ kind, client: name, channel, numbers, after, before, at, announced, words }, { journal, tier }) {
     const client = tier.audience.find((c) => c.name === name);
     const faults = at === undefined ? [] : journal.blame(at, at).map((fault) => `${fault.kind} (#${fault.index})`);
     const id = (n) => (n ? `${n} (${tier.history.event(channel, n)?.id ?? 'id unknown'})` : 'the start');
     const lines = [`${kind.toUpperCase()} ${name} ${channel}: ${range(numbers)}, after ${id(after)}, ${before ? `before ${id(before)}` : 'and nothing more'}`
         + `${announced ? ', announced though Redis has it' : ''}; at ${at === undefined ? 'the end' : `${journal.seconds(at)} s`}${faults.length > 0 ? `, during or after ${faults.join(' and ')}` : ''}`];
     const near = client.diary.filter((note) => at === undefined || (note.at < at && (note.ended ?? Infinity) > at - 10000)).slice(-3);
+    if (words) lines.push(`    it got .. ${words} ..`);
     for (const note of near) {
         lines.push(`    ${journal.seconds(note.at)} s to ${note.ended ? journal.seconds(note.ended) : 'the end'}${note.ended ? '' : ''}: ${note.gateway ?? note.error} ${note.end ?? ''}`
             + ` with id "${note.id}" ${note['gateway:open'] ?? ''} ${note['gateway:close'] ?? ''}`.trimEnd());
