@@ -145,11 +145,11 @@ static struct frame_trace *trace_of(const struct envelope *e)
 static bool place_of_first(const struct envelope *e, const struct event_place *last,
                            struct event_place *first)
 {
+    *first = (struct event_place){.epoch = last->epoch};
     size_t n = e->first ? event_id_parse(e->first, e->first_len, &first->prev) : 0;
     if (n == 0 || n != e->first_len || last->at.offset <= e->earlier_count || last->prev.ms != last->at.ms)
         return false;
     first->at = (struct event_id){last->at.ms, last->at.offset - e->earlier_count};
-    first->epoch = last->epoch;
     return event_id_before(first->prev, first->at) && first->prev.offset + 1 == first->at.offset;
 }
 
