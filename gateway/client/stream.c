@@ -16,6 +16,7 @@
 #include "gateway/client/slow_client.h"
 #include "gateway/fanout/cursor.h"
 #include "gateway/fanout/hub_end.h"
+#include "gateway/fanout/resume.h"
 
 // Redis answers SUBSCRIBE within a round trip; a stream that still waits after this is refused and comes
 // back.
@@ -30,29 +31,14 @@
 // unless it has heard `gateway:close` and given up.
 #define REPLACED_RETRIES 30u
 
-// Where the stream begins in one of its channels.
-static void stream_begins(const char *last_event_id, struct hub_name *name)
-{
-    static const enum hub_from from[] = {
-        [CURSOR_NEW] = FROM_NOW, [CURSOR_KNOWN] = FROM_EVENT_ID, [CURSOR_UNKNOWN] = FROM_UNKNOWN};
-    if (last_event_id[0] == '\0')
-        return;
-    if (strcmp(last_event_id, "earliest") == 0)
-        name->from = FROM_EARLIEST;
-    else
-        name->from = from[cursor_find(last_event_id, strlen(last_event_id), name->channel.name,
-                                      name->channel.len, &name->at)];
-}
-
 static bool join_hub(struct conn *c, const struct stream_request *want)
 {
     struct hub_name *names = calloc(want->channel_count, sizeof *names);
     if (!names)
         return false;
-    for (size_t i = 0; i < want->channel_count; i++) {
+    for (size_t i = 0; i < want->channel_count; i++)
         names[i] = (struct hub_name){.channel = channel_ref(want->channels[i].name, want->channels[i].len)};
-        stream_begins(want->last_event_id, &names[i]);
-    }
+    resume_from(want->last_event_id, names, want->channel_count);
     bool joined = hub_join(conn_context(c)->hub, &c->subscriber, names, want->channel_count);
     free(names);
     return joined;

@@ -68,8 +68,14 @@ static bool enter_channel(struct hub *h, struct hub_channel *c, struct subscribe
 {
     static const enum lagging_mode modes[] = {
         [FROM_EVENT_ID] = LAGGING_AT, [FROM_EARLIEST] = LAGGING_EARLIEST, [FROM_UNKNOWN] = LAGGING_LOST};
-    return name->from == FROM_NOW ? channel_add_slot(h, c, s, s->count)
-                                  : catch_up_add(h, c, s, s->count, modes[name->from], name->at);
+    if (name->from == FROM_NOW)
+        return channel_add_slot(h, c, s, s->count);
+    bool is_empty = name->from == FROM_EVENT_ID && name->at.offset == 0;
+    if (!catch_up_add(h, c, s, s->count, modes[name->from], is_empty ? (struct event_id){0} : name->at))
+        return false;
+    if (is_empty)
+        lagging_of(&s->subscriptions[s->count])->empty_at = name->at.ms;
+    return true;
 }
 
 // A confirmation with an older number answers an older request: the channel may have been left and joined

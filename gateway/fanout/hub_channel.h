@@ -89,6 +89,7 @@ struct lagging {
     enum lagging_start start;
     struct event_id at;     // the last event that it has had, or that it has skipped
     struct event_id forked; // LAGGING_FORKED: the last event that it has had
+    uint64_t empty_at;      // milliseconds of Redis' clock at which the channel had no history; 0: unknown
     uint8_t forks;          // times that it was forked
     bool told_gap;          // it was given nothing but gaps since the last one
     bool is_ready;          // stands in hub->ready
