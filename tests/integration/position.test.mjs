@@ -6,8 +6,9 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { Cluster } from 'ioredis';
 import { connect, FORMS, keyOf, load } from '../lib/durable.mjs';
+import { command } from '../lib/command.mjs';
 import { Gateway } from '../lib/gateway.mjs';
-import { ROOT } from '../lib/paths.mjs';
+import { PUBLISH, ROOT } from '../lib/paths.mjs';
 import { Redis } from '../lib/redis.mjs';
 import { RedisCluster } from '../lib/redis_cluster.mjs';
 import { scopeOf } from '../lib/scope.mjs';
@@ -210,4 +211,41 @@ test('on a cluster a call for each channel: the stream brings all of their curso
         stream.close();
         again.close();
     }
+});
+
+test('sse-publish --position prints it, and loads the function where it is missing', async (t) => {
+    const redis = await Redis.start(scopeOf(t));
+    const run = (...args) => command(PUBLISH, ['--redis', redis.url, ...args]);
+    const said = async (...args) => {
+        const { code, out, err } = await run(...args);
+        assert.deepEqual([code, err], [0, '']);
+        return out;
+    };
+    await said('--durable', 'news', 'x');
+    await redis.cli(['FUNCTION', 'FLUSH']);
+    const printed = await said('--position', 'news');
+    assert.equal(printed, `${await redis.cli(['FCALL_RO', 'sse_position', '1', 'news'])}\n`);
+    assert.equal(await said('--position', '--json', 'news'), `{"position":"${printed.trim()}"}\n`);
+    assert.match(await said('--position', ...Array.from({ length: 100 }, (_, i) => `c:${i}`), 'news'), /^[\w-]+\n$/);
+    await redis.cli(['LPUSH', keyOf('list'), 'x']);
+    const wrong = await run('--position', 'news', 'list');
+    assert.deepEqual([wrong.code, wrong.out], [1, '']);
+    assert.match(wrong.err, /^sse-publish: [^\n]*WRONGTYPE[^\n]*\n$/);
+});
+
+test('sse-publish --position asks each owner of a cluster, and a stream begins there', async (t) => {
+    const scope = scopeOf(t);
+    const cluster = await RedisCluster.start(scope);
+    for (const node of cluster.masters) await load(connect(scope, node));
+    const gateway = await Gateway.start(scope, { redisUrl: cluster.url });
+    const channels = Array.from({ length: 8 }, (_, i) => `c:${i}`);
+    const run = (...args) => command(PUBLISH, ['--redis', cluster.url, ...args]);
+    await run('--durable', channels[0], 'before');
+    const { code, out } = await run('--position', ...channels);
+    assert.equal(code, 0);
+    assert.equal(out.split(',').length, channels.length);
+    for (const channel of channels) await run('--durable', channel, `${channel} after`);
+    const stream = await openStream(scope, gateway.port, query(channels, out.trim()));
+    await stream.count(channels.length);
+    assert.deepEqual(datas(stream).sort(), channels.map((channel) => `${channel} after`));
 });
