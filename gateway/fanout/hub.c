@@ -66,9 +66,15 @@ static bool enter_channel(struct hub *h, struct hub_channel *c, struct subscribe
                           const struct hub_name *name)
 {
     static const enum lagging_mode modes[] = {
-        [FROM_EVENT_ID] = LAGGING_AT, [FROM_EARLIEST] = LAGGING_EARLIEST, [FROM_UNKNOWN] = LAGGING_LOST};
-    return name->from == FROM_NOW ? channel_add_slot(h, c, s, s->count)
-                                  : catch_up_add(h, c, s, s->count, modes[name->from], name->at);
+        [FROM_NOW] = LAGGING_FRESH,
+        [FROM_EVENT_ID] = LAGGING_AT,
+        [FROM_EARLIEST] = LAGGING_EARLIEST,
+        [FROM_UNKNOWN] = LAGGING_LOST,
+    };
+    const struct event_id at = name->from == FROM_EVENT_ID ? name->at : (struct event_id){0};
+    if (name->from == FROM_NOW && !(c->has_snapshot && channel_has_history(c)))
+        return channel_add_slot(h, c, s, s->count);
+    return catch_up_add(h, c, s, s->count, modes[name->from], at);
 }
 
 // A confirmation with an older number answers an older request: the channel may have been left and joined
@@ -161,6 +167,9 @@ static bool channel_advance(struct hub *h, struct hub_channel *c, const struct f
         hub_channel_set_state(c, HUB_CHANNEL_HEARD);
     else if (c->state != HUB_CHANNEL_JOINING || !is_old)
         hub_channel_set_state(c, HUB_CHANNEL_LIVE);
+    // Among events that are missed there may be a snapshot.
+    c->has_snapshot =
+        f->is_snapshot || (!event_id_is_zero(f->prev) && (c->has_snapshot || (is_known && !follows)));
     c->last_id = f->at;
     c->epoch = f->epoch;
     return true;
@@ -213,11 +222,17 @@ static void confirm_without_history(struct hub_channel *c)
 
 static void confirm_with_history(struct hub *h, struct hub_channel *c, const struct history_tail *tail)
 {
+    bool is_first = c->history == HISTORY_UNASKED, is_known = channel_knows_last_id(c);
+    bool is_newer = !is_known || channel_is_stale(c) || event_id_before(c->last_id, tail->last);
     c->history = HISTORY_READABLE;
-    bool is_known = channel_knows_last_id(c);
+    // A live event says nothing of those before it.
+    if (is_newer || tail->epoch == c->epoch)
+        c->has_snapshot = tail->has_snapshot || (c->has_snapshot && !is_newer);
+    if (is_first && c->has_snapshot)
+        catch_up_begin_all(h, c);
     // An event that came since the subscription tells as much as the tail, except for the events before it:
     // they may be on their way, or were published before the bus knew that this worker wants the channel.
-    if (is_known && !channel_is_stale(c) && !event_id_before(c->last_id, tail->last)) {
+    if (!is_newer) {
         hub_channel_set_state(c, c->state == HUB_CHANNEL_HEARD ? HUB_CHANNEL_LIVE : c->state);
         return;
     }
@@ -323,7 +338,8 @@ static struct cursor_entry cursor_entry_of(const struct subscriber *s, uint32_t 
     const struct hub_channel *c = s->subscriptions[i].channel;
     const struct lagging *lag = lagging_of(&s->subscriptions[i]);
     struct cursor_entry e = {.hash = c->cursor_hash, .at = c->last_id, .result = CURSOR_KNOWN};
-    if (lag)
+    // A client that loses its stream before it has the snapshot is to get it then, as all do that have had no event.
+    if (lag && (lag->mode != LAGGING_FRESH || c->has_snapshot))
         e.at = lag->mode == LAGGING_FORKED ? lag->forked : lag->at;
     if (!channel_has_history(c) && event_id_is_zero(c->last_id))
         e.result = CURSOR_NEW;
@@ -357,9 +373,9 @@ bool hub_is_durable(const struct subscriber *s)
 enum hub_standing hub_standing(const struct subscriber *s, size_t i)
 {
     const struct lagging *lag = lagging_of(&s->subscriptions[i]);
-    return !lag || lag->start == START_FELL_BEHIND ? HUB_FRESH
-           : lag->start == START_GAP               ? HUB_GAP
-                                                   : HUB_RESUMED;
+    if (!lag || lag->start == START_FELL_BEHIND || lag->start == START_FRESH)
+        return HUB_FRESH;
+    return lag->start == START_GAP ? HUB_GAP : HUB_RESUMED;
 }
 
 bool hub_is_new_to_history(const struct subscriber *s, bool even_empty)

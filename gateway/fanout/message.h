@@ -50,6 +50,7 @@ size_t message_events(const struct payload_policy *policy, struct channel_ref ch
 struct event_place {
     struct event_id at, prev;
     uint64_t epoch;
+    bool is_snapshot; // it stands for all events before it
 };
 
 // The frame of a durable event; its id, instead of that of `event`, is the cursor of a stream that has
