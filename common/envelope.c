@@ -137,6 +137,8 @@ static bool decode_field(const char *line, size_t len, struct envelope *out)
         return decode_earlier(line, value, value_len, out);
     if (name_len == 8 && memcmp(line, "snapshot", 8) == 0)
         out->is_snapshot = value_len == 1 && *value == '1';
+    if (name_len == 3 && memcmp(line, "end", 3) == 0)
+        out->ends = value_len == 1 && *value == '1';
     if (name_len == 11 && memcmp(line, "traceparent", 11) == 0) {
         out->traceparent = value;
         out->traceparent_len = value_len;

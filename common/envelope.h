@@ -24,6 +24,7 @@ struct envelope {
     uint32_t earlier_count;
     size_t earlier_escaped; // bytes of the longest of these lines that holds an escape; 0: none does
     bool is_snapshot;       // the first event stands for all before it; likewise
+    bool ends; // this durable event is the last one of its channel; likewise
     // As they came; common/trace.h says whether they are good.
     const char *traceparent, *trace_to;
     size_t traceparent_len, trace_to_len;

@@ -4,7 +4,7 @@
 //
 //      the stream                                                                  step
 //      LAGGING_FRESH, LAGGING_LOST without `at`, and the channel has a snapshot    FRAME or READ
-//      LAGGING_FRESH                                                               LIVE
+//      LAGGING_FRESH: `at` becomes the channel's last_id                           LIVE
 //      LAGGING_LOST                                                                GAP, up to the channel's last_id
 //      LAGGING_FORKED                                                              see below
 //      `at` is the channel's last_id                                               LIVE
@@ -24,6 +24,7 @@
 //      END                `at` is beyond the channel's last_id                     AWAIT: awaits_live
 //      END                the page was asked for before the newest event came      READ
 //      END                fewer than SHORT_PAGES_MAX pages were as short           AWAIT: awaits_redis
+//      END                the channel had no history after its last_id (empty_at)  LIVE
 //      END                                                                         GAP, up to the ring
 //      UNREAD                                                                      READ
 //

@@ -42,6 +42,8 @@ struct frame {
     uint16_t channel_len; // 0: belongs to no channel (heartbeats, ends of streams)
     bool is_gap : 1;      // gateway:gap: stands for events that were lost
     bool is_foreign : 1;  // a gap, for an entry of the history that sse_publish did not write
+    bool is_end : 1;      // gateway:end: the channel has ended
+    bool ends : 1;        // the last event of its channel
     bool is_snapshot : 1; // stands for all events before it
     bool durable : 1;     // stands in the channel's history:
     struct event_id prev; // after this event,

@@ -8,6 +8,7 @@
 #include "gateway/fanout/catch_up.h"
 #include "gateway/fanout/catch_up_pages.h"
 #include "gateway/fanout/cursor.h"
+#include "gateway/fanout/hub_end.h"
 
 // NULL where no stream of this hub wants it.
 static struct hub_channel *find(const struct hub *h, struct channel_ref channel)
@@ -71,10 +72,15 @@ static bool enter_channel(struct hub *h, struct hub_channel *c, struct subscribe
         [FROM_EARLIEST] = LAGGING_EARLIEST,
         [FROM_UNKNOWN] = LAGGING_LOST,
     };
-    const struct event_id at = name->from == FROM_EVENT_ID ? name->at : (struct event_id){0};
     if (name->from == FROM_NOW && !(c->has_snapshot && channel_has_history(c)))
         return channel_add_slot(h, c, s, s->count);
-    return catch_up_add(h, c, s, s->count, modes[name->from], at);
+    bool is_empty = name->at.offset == 0;
+    const struct event_id at = name->from == FROM_EVENT_ID && !is_empty ? name->at : (struct event_id){0};
+    if (!catch_up_add(h, c, s, s->count, modes[name->from], at))
+        return false;
+    if (name->from == FROM_EVENT_ID && is_empty)
+        lagging_of(&s->subscriptions[s->count])->empty_at = name->at.ms;
+    return true;
 }
 
 // A confirmation with an older number answers an older request: the channel may have been left and joined
@@ -172,6 +178,7 @@ static bool channel_advance(struct hub *h, struct hub_channel *c, const struct f
         f->is_snapshot || (!event_id_is_zero(f->prev) && (c->has_snapshot || (is_known && !follows)));
     c->last_id = f->at;
     c->epoch = f->epoch;
+    c->ends = f->ends;
     return true;
 }
 
@@ -206,6 +213,8 @@ size_t hub_deliver(struct hub *h, struct frame *f)
     struct subscriber *lagging;
     for (uint32_t i = c->count; !f->durable && (lagging = subscriber_at(c, i)); i++)
         h->events.on_frame(h->events.ctx, lagging, f);
+    if (f->ends)
+        hub_end_tell(h, c);
     return c->count;
 }
 
@@ -240,6 +249,7 @@ static void confirm_with_history(struct hub *h, struct hub_channel *c, const str
         catch_up_all(h, c);
     c->last_id = tail->last;
     c->epoch = tail->epoch;
+    c->ends = tail->ended;
     hub_channel_set_state(c, HUB_CHANNEL_JOINING);
 }
 
@@ -248,13 +258,15 @@ void hub_confirm(struct hub *h, struct channel_ref channel, const struct history
     struct hub_channel *c = find(h, channel);
     if (!c || tail->subscribe_seq < c->subscribe_seq)
         return;
-    bool was_confirmed = channel_is_confirmed(c);
+    bool was_confirmed = channel_is_confirmed(c), had_ended = channel_has_ended(c);
     if (tail->has_history)
         confirm_with_history(h, c, tail);
     else
         confirm_without_history(c);
     assert(channel_is_confirmed(c));
     catch_up_wake(h, c);
+    if (!had_ended)
+        hub_end_tell(h, c);
     // What a lagging stream has missed may still have to be found out.
     struct subscriber *s;
     for (uint32_t i = 0; !was_confirmed && (s = subscriber_at(c, i)); i++)
@@ -338,8 +350,7 @@ static struct cursor_entry cursor_entry_of(const struct subscriber *s, uint32_t 
     const struct hub_channel *c = s->subscriptions[i].channel;
     const struct lagging *lag = lagging_of(&s->subscriptions[i]);
     struct cursor_entry e = {.hash = c->cursor_hash, .at = c->last_id, .result = CURSOR_KNOWN};
-    // A client that loses its stream before it has the snapshot is to get it then, as all do that have had no event.
-    if (lag && (lag->mode != LAGGING_FRESH || c->has_snapshot))
+    if (lag)
         e.at = lag->mode == LAGGING_FORKED ? lag->forked : lag->at;
     if (!channel_has_history(c) && event_id_is_zero(c->last_id))
         e.result = CURSOR_NEW;

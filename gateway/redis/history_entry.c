@@ -59,6 +59,11 @@ bool history_entry_has_snapshot(const redisReply *entry)
     return read_base(entry, &base);
 }
 
+bool history_entry_ends(const redisReply *entry)
+{
+    return is_text(field(entry, "end"));
+}
+
 size_t history_entry_size(const redisReply *entry)
 {
     size_t size = 0;
@@ -82,6 +87,7 @@ static bool read_place(const redisReply *entry, struct event_id before, struct e
     place->prev = prev;
     struct event_id base;
     place->is_snapshot = read_base(entry, &base) && event_id_equal(base, place->at);
+    place->ends = history_entry_ends(entry);
     return true;
 }
 

@@ -16,6 +16,9 @@ bool history_entry_event_id(const redisReply *entry, struct event_id *at, uint64
 // True where there has been a snapshot up to the entry, in this life of the history.
 bool history_entry_has_snapshot(const redisReply *entry);
 
+// True where the entry is the last event of its channel.
+bool history_entry_ends(const redisReply *entry);
+
 // Bytes of the fields of an entry, as far as they were kept.
 size_t history_entry_size(const redisReply *entry);
 

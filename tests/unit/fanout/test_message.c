@@ -205,6 +205,32 @@ TEST_EACH(a_durable_event_has_its_place_or_is_dropped, places)
     free_rules();
 }
 
+static const struct {
+    const char *lines;
+    bool ends;
+} endings[] = {
+    {"end: 1\ndurable: 5-1 0-0 5\n", true},
+    {"durable: 5-1 0-0 5\nend: 1\n", true},
+    {"durable: 5-1 0-0 5\n", false},
+    {"durable: 5-1 0-0 5\nend: 0\n", false},
+    {"durable: 5-1 0-0 5\nend: 10\n", false},
+    {"durable: 5-1 0-0 5\nend\n", false},
+    {"end: 1\n", false}, // a plain channel never ends
+};
+
+TEST_EACH(a_durable_event_may_be_the_last_one, endings)
+{
+    char payload[128];
+    enum counter dropped = COUNTER_COUNT;
+    use_rules((const char *const[]){"auto", NULL});
+    int len = snprintf(payload, sizeof payload, MAGIC "%s\nbody", endings[_i].lines);
+    struct frame *f = frame_of(&policy, channel_ref("c", 1), payload, (size_t)len, &dropped);
+    ck_assert_ptr_nonnull(f);
+    ck_assert_int_eq(f->ends, endings[_i].ends);
+    frame_release(f);
+    free_rules();
+}
+
 TEST(the_first_rule_that_matches_counts)
 {
     use_rules((const char *const[]){"chat:lobby=envelope", "chat:*=text", "chat:*=envelope", NULL});

@@ -38,6 +38,7 @@ extern struct hub_world {
     uint64_t life; // the millisecond before the first event of the history
     size_t event_size;
     uint64_t snapshot; // the event that is one; 0: none is
+    uint64_t end;      // the offset of the event that ends the channel; 0: none does
 
     struct hub_stream streams[STREAMS];
 } world;
