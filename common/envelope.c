@@ -49,6 +49,54 @@ static bool parse_retry(const char *value, size_t len, uint32_t *out)
     return true;
 }
 
+// What the library writes for % CR LF and, in the name of an event, for a blank. 0: it writes no such thing.
+static char unescaped(const char *escape, size_t len, bool is_name)
+{
+    static const struct {
+        char code[2], byte;
+        bool in_name, in_data;
+    } escapes[] = {{"25", '%', true, true},
+                   {"20", ' ', true, false},
+                   {"0D", '\r', false, true},
+                   {"0A", '\n', false, true}};
+
+    for (size_t i = 0; len >= 3 && i < sizeof escapes / sizeof *escapes; i++)
+        if (memcmp(escape + 1, escapes[i].code, 2) == 0)
+            return (is_name ? escapes[i].in_name : escapes[i].in_data) ? escapes[i].byte : '\0';
+    return '\0';
+}
+
+// Counts the escapes of `text` in `escapes`. False where one is not as the library writes it.
+static bool escapes_valid(const char *text, size_t len, bool is_name, size_t *escapes)
+{
+    const char *end = text + len;
+
+    while ((text = memchr(text, '%', (size_t)(end - text)))) {
+        if (!unescaped(text, (size_t)(end - text), is_name))
+            return false;
+        text += 3;
+        ++*escapes;
+    }
+    return true;
+}
+
+// A line of an event that is not the last one: its name, which may be empty, a blank, its data.
+static bool decode_earlier(const char *line, const char *value, size_t len, struct envelope *out)
+{
+    const char *blank = memchr(value, ' ', len);
+    size_t name_len = blank ? (size_t)(blank - value) : 0, escapes = 0;
+
+    if (!blank || ++out->earlier_count >= ENVELOPE_EVENTS_MAX || !envelope_event_valid(value, name_len) ||
+        !escapes_valid(value, name_len, true, &escapes) ||
+        !escapes_valid(blank + 1, len - name_len - 1, false, &escapes))
+        return false;
+    if (!out->earlier)
+        out->earlier = line;
+    if (escapes > 0 && len > out->earlier_escaped)
+        out->earlier_escaped = len;
+    return true;
+}
+
 static bool decode_field(const char *line, size_t len, struct envelope *out)
 {
     const char *colon = memchr(line, ':', len);
@@ -81,6 +129,16 @@ static bool decode_field(const char *line, size_t len, struct envelope *out)
         out->durable = value;
         out->durable_len = value_len;
     }
+    if (name_len == 5 && memcmp(line, "first", 5) == 0) {
+        out->first = value;
+        out->first_len = value_len;
+    }
+    if (name_len == 7 && memcmp(line, "earlier", 7) == 0)
+        return decode_earlier(line, value, value_len, out);
+    if (name_len == 8 && memcmp(line, "snapshot", 8) == 0)
+        out->is_snapshot = value_len == 1 && *value == '1';
+    if (name_len == 3 && memcmp(line, "end", 3) == 0)
+        out->ends = value_len == 1 && *value == '1';
     if (name_len == 11 && memcmp(line, "traceparent", 11) == 0) {
         out->traceparent = value;
         out->traceparent_len = value_len;
@@ -115,6 +173,46 @@ enum envelope_result envelope_decode(const char *payload, size_t len, struct env
     out->body = line + 1;
     out->body_len = (size_t)(end - out->body);
     return ENVELOPE_OK;
+}
+
+// Writes `text` without its escapes to `*scratch`, which moves on, or leaves it where it is if it has none.
+static const char *unescape(const char *text, size_t *len, bool is_name, char **scratch)
+{
+    const char *end = text + *len, *from = text, *escape;
+    char *begin = *scratch, *out = begin;
+
+    while ((escape = memchr(from, '%', (size_t)(end - from)))) {
+        memcpy(out, from, (size_t)(escape - from));
+        out += escape - from;
+        *out++ = unescaped(escape, (size_t)(end - escape), is_name);
+        from = escape + 3;
+    }
+    if (from == text)
+        return text;
+    memcpy(out, from, (size_t)(end - from));
+    out += end - from;
+    *scratch = out;
+    *len = (size_t)(out - begin);
+    return begin;
+}
+
+void envelope_earlier(const char **at, struct envelope_event *out, char *scratch)
+{
+    static const char field[] = "earlier:";
+    const char *line = *at;
+
+    // The payload was decoded: each line ends, and there is one of these behind `*at`.
+    while (memcmp(line, field, sizeof field - 1) != 0)
+        line = (const char *)rawmemchr(line, '\n') + 1;
+    const char *value = line + sizeof field - 1, *end = rawmemchr(value, '\n');
+    if (*value == ' ' && value < end)
+        value++;
+    const char *blank = rawmemchr(value, ' ');
+    out->event_len = (size_t)(blank - value);
+    out->event = unescape(value, &out->event_len, true, &scratch);
+    out->data_len = (size_t)(end - blank - 1);
+    out->data = unescape(blank + 1, &out->data_len, false, &scratch);
+    *at = end + 1;
 }
 
 static size_t digits(uint32_t number)

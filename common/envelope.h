@@ -17,6 +17,14 @@ struct envelope {
     // (docs/protocol.md). envelope_encode ignores it.
     const char *durable;
     size_t durable_len;
+    // Of a message that holds several events (docs/protocol.md, "Several in one message"): the id of the event before the
+    // first one, and the lines of all events but the last, for envelope_earlier. envelope_encode ignores them.
+    const char *first, *earlier;
+    size_t first_len;
+    uint32_t earlier_count;
+    size_t earlier_escaped; // bytes of the longest of these lines that holds an escape; 0: none does
+    bool is_snapshot;       // the first event stands for all before it; likewise
+    bool ends; // this durable event is the last one of its channel; likewise
     // As they came; common/trace.h says whether they are good.
     const char *traceparent, *trace_to;
     size_t traceparent_len, trace_to_len;
@@ -26,7 +34,7 @@ enum envelope_result {
     ENVELOPE_OK,
     ENVELOPE_NONE,    // the payload does not begin with the seven bytes of an envelope: it is plain text
     ENVELOPE_INVALID, // it does, but breaks a rule (CR or NUL in a value, retry that is no number, no blank
-                      // line, event "gateway:..")
+                      // line, event "gateway:..", an earlier event that is none, or too many of them)
 };
 
 // True where it can be the name of an event: no CR, LF or NUL, and not a name of the gateway's own.
@@ -41,6 +49,21 @@ bool envelope_id_returns(const char *id, size_t len);
 // Decodes `payload`. Unknown fields are ignored; the last of a repeated field counts; one space after the
 // colon is dropped.
 enum envelope_result envelope_decode(const char *payload, size_t len, struct envelope *out);
+
+// Events that one message may hold.
+#define ENVELOPE_EVENTS_MAX 256
+// Bytes of a message that holds several: 64 KiB of data, all of which may be escaped, and the rest of the lines.
+#define ENVELOPE_SEVERAL_BYTES (256u << 10)
+
+struct envelope_event {
+    const char *event, *data; // not terminated; an event that is empty has no name
+    size_t event_len, data_len;
+};
+
+// The earlier events of a message, one after the other: `*at` is envelope.earlier at first, and moves on. To be called
+// earlier_count times. Texts with escapes are written to `scratch`, which has room for earlier_escaped bytes and must last
+// as long as `out` is used; the others are borrowed from the payload.
+void envelope_earlier(const char **at, struct envelope_event *out, char *scratch);
 
 // Bytes that envelope_encode writes. Fields with a NULL pointer are left out.
 size_t envelope_encoded_size(const struct envelope *e);

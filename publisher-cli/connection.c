@@ -30,6 +30,11 @@ struct connection {
     char name[256], host[REDIS_HOST_SIZE];
 };
 
+void command_begin(struct command *command)
+{
+    command->argc = 0;
+}
+
 void command_add(struct command *command, const char *bytes, size_t len)
 {
     assert(command->argc < COMMAND_ARGS_MAX);
@@ -187,7 +192,8 @@ bool connection_append(struct connection *connection, const struct command *comm
 struct redisReply *connection_ask(struct connection *connection, const char *const *words,
                                   struct failure *failure)
 {
-    struct command command = {0};
+    struct command command;
+    command_begin(&command);
     for (; *words; words++)
         command_add_text(&command, *words);
     return connection_append(connection, &command, failure) ? connection_reply(connection, failure) : NULL;

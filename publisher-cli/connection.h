@@ -20,15 +20,17 @@ struct redis_target {
     bool is_sentinel; // the server is a sentinel; for messages
 };
 
-#define COMMAND_ARGS_MAX 20
+// A name and data for each of 256 events, and what stands before and behind them.
+#define COMMAND_ARGS_MAX (2 * 256 + 32)
 
-// Arguments are borrowed. Begins as zeroes.
+// Arguments are borrowed. To begin with, command_begin is called; what is behind `argc` stays as it is.
 struct command {
     int argc;
     const char *argv[COMMAND_ARGS_MAX];
     size_t lengths[COMMAND_ARGS_MAX];
 };
 
+void command_begin(struct command *command);
 void command_add(struct command *command, const char *bytes, size_t len);
 void command_add_text(struct command *command, const char *text);
 

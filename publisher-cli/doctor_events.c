@@ -37,7 +37,7 @@ static bool publish(struct doctor_events *events)
     struct span payload;
     events->sent_ms[events->sent] = clock_monotonic_ms();
     bool ok = message_compose(&fields, (struct span){data, (size_t)len}, &buffer, &payload) &&
-              publisher_send(events->publisher, payload, &events->failure) &&
+              publisher_send(events->publisher, payload, false, &events->failure) &&
               publisher_flush(events->publisher, &events->failure);
     buf_free(&buffer);
     if (ok && events->sent == 0)

@@ -87,6 +87,7 @@ static bool ask_end(struct history *history, bool is_newest, struct history_id *
     if (ok) {
         *id = entry.id;
         *ms = entry.time_ms;
+        history->state.has_ended = is_newest && entry.end_s > 0;
     }
     freeReplyObject(reply);
     return ok;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FIELDS 5
+#define FIELDS 5 // that each entry has, before those that only some have
 
 // Two numbers with `between` between them, and nothing else.
 static bool read_pair(const char *text, char between, uint64_t *first, uint64_t *second)
@@ -47,10 +47,35 @@ static bool is_retry(struct span text)
 
 static bool are_texts(const struct redisReply *fields)
 {
-    bool ok = fields->type == REDIS_REPLY_ARRAY && fields->elements == 2u * FIELDS;
+    bool ok =
+        fields->type == REDIS_REPLY_ARRAY && fields->elements >= 2u * FIELDS && fields->elements % 2 == 0;
     for (size_t i = 0; ok && i < fields->elements; i++)
         ok = fields->element[i]->type == REDIS_REPLY_STRING;
     return ok;
+}
+
+// A field that only some entries have. One that is not known here is passed over: it is of a later version.
+static bool read_extra(const char *name, const struct redisReply *value, struct history_entry *entry)
+{
+    if (strcmp(name, "key") == 0)
+        entry->key = (struct span){value->str, value->len};
+    else if (strcmp(name, "end") == 0)
+        return read_number(value->str, &entry->end_s);
+    else if (strcmp(name, "base") == 0) // of the newest snapshot: its own id in that itself
+        entry->is_snapshot = strcmp(value->str, entry->stream_id) == 0;
+    return true;
+}
+
+static bool read_extras(const struct redisReply *fields, struct history_entry *entry)
+{
+    entry->key = (struct span){"", 0};
+    entry->end_s = 0;
+    entry->is_snapshot = false;
+    for (size_t i = 2u * FIELDS; i < fields->elements; i += 2) {
+        if (!read_extra(fields->element[i]->str, fields->element[i + 1], entry))
+            return false;
+    }
+    return true;
 }
 
 bool history_entry_read(const struct redisReply *reply, struct history_entry *entry)
@@ -69,5 +94,6 @@ bool history_entry_read(const struct redisReply *reply, struct history_entry *en
     entry->retry = (struct span){fields[7]->str, fields[7]->len};
     entry->data = (struct span){fields[9]->str, fields[9]->len};
     return read_pair(entry->stream_id, '-', &entry->time_ms, &entry->id.offset) &&
-           read_number(fields[1]->str, &entry->id.epoch) && is_retry(entry->retry);
+           read_number(fields[1]->str, &entry->id.epoch) && is_retry(entry->retry) &&
+           read_extras(reply->element[1], entry);
 }

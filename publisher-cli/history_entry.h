@@ -18,6 +18,9 @@ struct history_entry {
     uint64_t time_ms;      // Unix time
     struct history_id id;
     struct span event, retry, data;
+    struct span key;  // empty: none
+    uint64_t end_s;   // how long the history lasts after this event, its last one; 0: it is not
+    bool is_snapshot; // it stands for all before it
 };
 
 // False where it is nothing that sse_publish wrote.

@@ -50,7 +50,7 @@ static void begin_for_person(const char *channel, const struct history_state *st
         printf(", %" PRId64 " bytes of Redis' memory", state->bytes);
     printf(", kept ");
     print_ttl(state->ttl_ms);
-    printf(" unless more come\n");
+    printf(state->has_ended ? "; it has ended\n" : " unless more come\n");
     print_bound("oldest", &state->oldest, state->oldest_ms);
     print_bound("newest", &state->newest, state->newest_ms);
 }
@@ -86,6 +86,7 @@ void history_print_begin(const struct history_printer *printer, const char *chan
     json_number("epoch", state->length > 0 ? (int64_t)state->newest.epoch : -1);
     json_id("oldest", &state->oldest);
     json_id("newest", &state->newest);
+    printf(",\"ended\":%s", state->has_ended ? "true" : "false");
     printf(",\"events\":[");
 }
 
@@ -101,7 +102,31 @@ static void entry_as_json(const struct history_printer *printer, const struct hi
         printf(",\"retry\":%.*s", (int)entry->retry.len, entry->retry.bytes);
     printf(",\"data\":");
     shown_json(stdout, entry->data.bytes, entry->data.len);
+    if (entry->key.len > 0) {
+        printf(",\"key\":");
+        shown_json(stdout, entry->key.bytes, entry->key.len);
+    }
+    if (entry->is_snapshot)
+        printf(",\"snapshot\":true");
+    if (entry->end_s > 0)
+        printf(",\"end\":%" PRIu64, entry->end_s);
     putchar('}');
+}
+
+static void print_extras(const struct history_entry *entry)
+{
+    if (entry->retry.len > 0) {
+        printf("  retry ");
+        shown_text(stdout, entry->retry.bytes, entry->retry.len);
+    }
+    if (entry->key.len > 0) {
+        printf("  key ");
+        shown_text(stdout, entry->key.bytes, entry->key.len);
+    }
+    if (entry->is_snapshot)
+        printf("  snapshot");
+    if (entry->end_s > 0)
+        printf("  end");
 }
 
 void history_print_entry(struct history_printer *printer, const struct history_entry *entry)
@@ -114,10 +139,7 @@ void history_print_entry(struct history_printer *printer, const struct history_e
                entry->id.offset, time_text(entry->time_ms, text));
         shown_text(stdout, entry->event.len ? entry->event.bytes : "message",
                    entry->event.len ? entry->event.len : 7);
-        if (entry->retry.len > 0) {
-            printf("  retry ");
-            shown_text(stdout, entry->retry.bytes, entry->retry.len);
-        }
+        print_extras(entry);
         printf("  ");
         shown_text(stdout, entry->data.bytes, entry->data.len);
         putchar('\n');

@@ -10,6 +10,7 @@ struct history_state {
     int64_t ttl_ms;  // -1: for ever
     struct history_id oldest, newest;
     uint64_t oldest_ms, newest_ms; // Unix time
+    bool has_ended;                // the newest is the last one
 };
 
 struct history_printer {

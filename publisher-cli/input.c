@@ -91,6 +91,12 @@ enum input_result input_fill(struct input *input)
     return INPUT_PENDING;
 }
 
+bool input_within(const struct input *input, uint64_t ms)
+{
+    struct pollfd readable = {.fd = input->fd, .events = POLLIN};
+    return poll(&readable, 1, (int)ms) > 0;
+}
+
 enum input_result input_read_all(struct input *input, const char **text, size_t *len)
 {
     // Two bytes above the bound may be a line break that does not count.

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum input_result {
     INPUT_LINE,    // a line, or all of it
@@ -32,6 +33,9 @@ enum input_result input_next_line(struct input *input, const char **line, size_t
 // One read(2) that waits for bytes, also of a non-blocking descriptor. INPUT_PENDING is success here: call
 // input_next_line again.
 enum input_result input_fill(struct input *input);
+
+// True once a read would not have to wait; false where that took longer than `ms`, or a signal came.
+bool input_within(const struct input *input, uint64_t ms);
 
 // All input to its end, without one line break at the end (so that `echo hi` publishes "hi"). Borrowed until
 // input_deinit.

@@ -16,8 +16,9 @@ struct publisher_totals {
     uint64_t messages;
     uint64_t receivers_min, receivers_max; // subscribers that one message reached; both 0 with no message
     char last_id[48];                      // of the newest durable event; "" for none
-    uint64_t refused;                      // the first message that Redis refused
-    uint64_t unknown_first, unknown_last;  // messages that Redis may or may not have taken
+    uint64_t refused, refused_last; // the first message that Redis refused, and the last that went with it
+    bool is_fenced;                 // since the channel's last offset is another one than was given
+    uint64_t unknown_first, unknown_last; // messages that Redis may or may not have taken
 };
 
 // Everything that its pointers refer to is borrowed until publisher_destroy.
@@ -26,6 +27,7 @@ struct publisher_settings {
     const char *channel;
     const struct durable_settings *durable; // each event is kept in its channel's history; NULL: plain
     bool is_sharded;                        // of plain ones: SPUBLISH
+    bool is_batched;                        // durable events that wait for each other go in one command
 };
 
 // Connects as discovery_open does. NULL on failure.
@@ -33,14 +35,17 @@ struct publisher *publisher_create(const struct publisher_settings *settings, st
 void publisher_destroy(struct publisher *publisher); // may be NULL
 
 // Sends one message (borrowed for the call), or keeps it until enough are together or publisher_flush is
-// called. For a durable event `payload` is its data alone.
+// called. For a durable event `payload` is its data alone. `is_last`: no other one follows.
 //
 // A connection that ended is made anew, for as long as one answer may take, and the messages that Redis has
 // certainly not taken are sent again. False where Redis refuses or is gone, or it cannot be known whether it
 // took a message; the publisher is good for nothing but its totals then.
-bool publisher_send(struct publisher *publisher, struct span payload, struct failure *failure);
+bool publisher_send(struct publisher *publisher, struct span payload, bool is_last, struct failure *failure);
 
 // Sends what is kept and waits for all answers. Errors as above.
 bool publisher_flush(struct publisher *publisher, struct failure *failure);
+
+// Messages that publisher_flush has something to do for.
+size_t publisher_pending(const struct publisher *publisher);
 
 struct publisher_totals publisher_totals(const struct publisher *publisher);

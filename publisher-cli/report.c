@@ -163,7 +163,9 @@ void report_failure(const struct settings *settings, const char *reason,
 {
     uint64_t first = totals->unknown_first, last = totals->unknown_last;
     fprintf(stderr, "sse-publish: ");
-    if (settings->lines && totals->refused)
+    if (settings->lines && totals->refused_last > totals->refused)
+        fprintf(stderr, "lines %" PRIu64 " to %" PRIu64 ": ", totals->refused, totals->refused_last);
+    else if (settings->lines && totals->refused)
         fprintf(stderr, "line %" PRIu64 ": ", totals->refused);
     shown_text(stderr, reason, strlen(reason)); // it may have text of a server
     if (first && !settings->lines)

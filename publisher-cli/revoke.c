@@ -69,7 +69,7 @@ static bool tell(const struct redis_target *target, const struct revocation *rev
     const struct publisher_settings settings = {
         .target = target, .channel = REVOCATION_CHANNEL, .is_sharded = revocation->is_sharded};
     struct publisher *publisher = publisher_create(&settings, failure);
-    bool ok = publisher && publisher_send(publisher, (struct span){text, strlen(text)}, failure) &&
+    bool ok = publisher && publisher_send(publisher, (struct span){text, strlen(text)}, false, failure) &&
               publisher_flush(publisher, failure);
     if (ok)
         *receivers = publisher_totals(publisher).receivers_max;

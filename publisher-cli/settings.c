@@ -66,18 +66,49 @@ static const struct option_spec specs[] = {
      .max = UINT64_C(1000000000000),
      .default_note = "24h",
      .help = "How long to keep them"},
+    {.name = "keep-bytes",
+     .type = OPTION_SIZE,
+     .properties = OPTION_COMMAND_LINE,
+     AT(keep_bytes),
+     .min = 1,
+     .max = UINT64_C(1000000000000),
+     .default_note = "no bound",
+     .help = "How many bytes of them to keep: names and data, and 64 for each event"},
+    {.name = "end",
+     .argument = "TIME",
+     .type = OPTION_DURATION,
+     .properties = OPTION_COMMAND_LINE,
+     AT(end),
+     .min = 1000,
+     .max = UINT64_C(1000000000000),
+     .help =
+         "This event is the channel's last: its streams end, and the history lasts for so long; with --lines "
+         "it is the last line"},
+    {.name = "snapshot",
+     .type = OPTION_FLAG,
+     .properties = OPTION_COMMAND_LINE,
+     AT(snapshot),
+     .help = "The event stands for all before it, which are dropped"},
+    {.name = "key",
+     .argument = "TEXT",
+     .type = OPTION_STRING,
+     .properties = OPTION_COMMAND_LINE,
+     AT(key),
+     .help = "Where one of the newest 256 events has this key, publish nothing and print that one's id"},
     {.name = "install",
      .type = OPTION_FLAG,
      .properties = OPTION_COMMAND_LINE,
      AT(install),
      .help = "Load the functions for durable events into Redis, where they are missing or older, and exit"},
     {.name = "after",
-     .argument = "ID",
+     .argument = "N|ID",
      .group = "Histories and streams",
      .type = OPTION_STRING,
      .properties = OPTION_COMMAND_LINE,
      AT(after),
-     .help = "history: only events after this one"},
+     .help =
+         "Publish only behind this offset of the channel, 0 where it has no event (with --durable); history: "
+         "only events after this id"},
     {.name = "count",
      .type = OPTION_UINT,
      .properties = OPTION_COMMAND_LINE,
@@ -178,6 +209,14 @@ static const struct option_spec specs[] = {
      .properties = OPTION_COMMAND_LINE,
      AT(lines),
      .help = "Each line of standard input is one event, sent as soon as it is read"},
+    {.name = "coalesce",
+     .argument = "TIME",
+     .type = OPTION_DURATION,
+     .properties = OPTION_COMMAND_LINE,
+     AT(coalesce),
+     .min = 1,
+     .max = 60000,
+     .help = "How long to wait for more lines that go in one call, up to 256 (with --lines --durable)"},
     {.name = "max-message",
      .type = OPTION_SIZE,
      AT(max_message),
@@ -219,28 +258,7 @@ static const struct option_spec specs[] = {
 static const struct option_command commands[] = {COMMANDS(AS_COMMAND)};
 
 #define AS_RULE(word, use, operands, min, max, help) {use, min, max},
-static const struct {
-    enum use use;
-    int operands_min, operands_max;
-} rules[] = {COMMANDS(AS_RULE)};
-
-// Options of the command line that are not for publishing alone.
-static const struct {
-    const char *name;
-    unsigned uses;
-} option_uses[] = {
-    {"json", USE_PUBLISH | USE_GATEWAYS | USE_HISTORY | USE_SUBSCRIBE | USE_DOCTOR},
-    {"after", USE_HISTORY},
-    {"count", USE_HISTORY | USE_SUBSCRIBE},
-    {"url", USE_SUBSCRIBE},
-    {"last-event-id", USE_SUBSCRIBE},
-    {"token-file", USE_SUBSCRIBE | USE_DOCTOR},
-    {"ticket", USE_SUBSCRIBE},
-    {"cacert", USE_SUBSCRIBE | USE_DOCTOR},
-    {"idle", USE_SUBSCRIBE | USE_DOCTOR},
-    {"channel", USE_DOCTOR},
-    {"origin", USE_DOCTOR},
-};
+const struct command_rule settings_rules[] = {COMMANDS(AS_RULE)};
 
 const struct option_table settings_table = {
     .program = PROGRAM,
@@ -251,7 +269,7 @@ const struct option_table settings_table = {
     .prefix = "SSE_PUBLISH_",
     .epilogue =
         "Exit status: 0 done, 1 Redis or the gateway refused or could not be reached, or doctor found "
-        "something, 2 wrong usage or input.",
+        "something, 2 wrong usage or input, 3 the channel is at another offset than --after says.",
     .commands = commands,
     .command_count = sizeof(commands) / sizeof(commands[0]),
     .specs = specs,
@@ -262,108 +280,7 @@ enum use settings_use(const char *word)
 {
     for (size_t i = 0; word && i < sizeof commands / sizeof commands[0]; i++) {
         if (strcmp(word, commands[i].name) == 0)
-            return rules[i].use;
+            return settings_rules[i].use;
     }
     return USE_PUBLISH;
-}
-
-// True where an option says how to publish.
-static bool publishes(const struct settings *settings)
-{
-    return settings->durable || settings->lines || settings->trace || settings->event || settings->id ||
-           settings->retry != OPTION_UNSET || settings->keep != OPTION_UNSET ||
-           settings->keep_for != OPTION_UNSET;
-}
-
-static bool revokes(const struct settings *settings)
-{
-    return settings->revoke_subject || settings->revoke_token;
-}
-
-static const char *revoke_problem_of(const struct settings *settings, int argc)
-{
-    if (argc > 0 || publishes(settings) || settings->install)
-        return "--revoke-subject and --revoke-token publish nothing; use them alone";
-    if (settings->revoke_subject && settings->revoke_token)
-        return "--revoke-subject and --revoke-token: one at a time";
-    if (settings->revoke_for != OPTION_UNSET && settings->until != OPTION_UNSET)
-        return "--for and --until: one of the two";
-    return NULL;
-}
-
-static const char *publish_problem(const struct settings *settings, int argc)
-{
-    if (revokes(settings))
-        return revoke_problem_of(settings, argc);
-    if (settings->revoke_for != OPTION_UNSET || settings->until != OPTION_UNSET)
-        return "--for and --until are for --revoke-subject and --revoke-token";
-    if (settings->install)
-        return argc > 0 || publishes(settings) ? "--install publishes nothing; use it alone" : NULL;
-    if (argc == 0)
-        return "CHANNEL is missing; write sse-publish CHANNEL [DATA], or see --help";
-    if (argc > 2)
-        return "more than CHANNEL and DATA; put quotes around DATA that has blanks";
-    if (settings->trace && settings->lines)
-        return "--trace follows one event; leave --lines out";
-    if (settings->durable && settings->id)
-        return "--id: a durable event gets its id in Redis; leave --id out";
-    if (!settings->durable && (settings->keep != OPTION_UNSET || settings->keep_for != OPTION_UNSET))
-        return "--keep and --keep-for are for durable events; add --durable";
-    return NULL;
-}
-
-// For an option of the command line, which has no default.
-static bool is_given(const struct option_spec *spec, const struct settings *settings)
-{
-    const char *value = (const char *)settings + spec->offset;
-    if (spec->type == OPTION_FLAG)
-        return *(const bool *)value;
-    if (spec->type == OPTION_STRING)
-        return *(char *const *)value != NULL;
-    return *(const uint64_t *)value != OPTION_UNSET;
-}
-
-static unsigned uses_of(const struct option_spec *spec)
-{
-    for (size_t i = 0; i < sizeof option_uses / sizeof option_uses[0]; i++) {
-        if (strcmp(option_uses[i].name, spec->name) == 0)
-            return option_uses[i].uses;
-    }
-    return USE_PUBLISH;
-}
-
-// NULL, or an option that was given and is not for `use`.
-static const char *misplaced(const struct settings *settings, enum use use)
-{
-    for (size_t i = 0; i < sizeof specs / sizeof specs[0]; i++) {
-        if ((specs[i].properties & OPTION_COMMAND_LINE) && is_given(&specs[i], settings) &&
-            !(uses_of(&specs[i]) & use))
-            return specs[i].name;
-    }
-    return NULL;
-}
-
-#define ELSE_BEHIND "; to publish to a channel of that name, put -- before it: " PROGRAM " -- "
-
-bool settings_check(const struct settings *settings, enum use use, int argc, struct failure *failure)
-{
-    const char *option = misplaced(settings, use), *problem;
-    size_t i = 0;
-    if (use == USE_PUBLISH && option)
-        return failure_set(
-            failure, "--%s is not for publishing; " PROGRAM " --help says which command it is for", option);
-    if (use == USE_PUBLISH) {
-        problem = publish_problem(settings, argc);
-        return problem == NULL || failure_set(failure, "%s", problem);
-    }
-    while (rules[i].use != use)
-        i++;
-    if (option)
-        return failure_set(failure, "\"%s\" is a command, and --%s is not for it" ELSE_BEHIND "%s",
-                           commands[i].name, option, commands[i].name);
-    if (argc < rules[i].operands_min || argc > rules[i].operands_max)
-        return failure_set(failure, "\"%s\" is a command; write " PROGRAM " %s%s%s" ELSE_BEHIND "%s",
-                           commands[i].name, commands[i].name, *commands[i].operands ? " " : "",
-                           commands[i].operands, commands[i].name);
-    return true;
 }

@@ -227,6 +227,7 @@ struct bus *bus_create(const struct bus_settings *settings)
     b->delivery = (struct delivery){.channels = &b->channels,
                                     .counters = &b->counters,
                                     .payload = &b->settings.payload,
+                                    .max_message = b->settings.max_message,
                                     .busy = &b->busy,
                                     .workers = settings->workers,
                                     .worker_count = settings->worker_count};

@@ -223,7 +223,8 @@ bool delivery_resync(struct delivery *d, size_t w)
     return true;
 }
 
-static void deliver_to(struct delivery *d, size_t w, struct bus_channel *c, struct frame *f)
+// `is_followed`: by another frame of the same message.
+static void deliver_to(struct delivery *d, size_t w, struct bus_channel *c, struct frame *f, bool is_followed)
 {
     uint64_t bit = UINT64_C(1) << w;
     struct outbox *o = &d->outboxes[w];
@@ -240,10 +241,10 @@ static void deliver_to(struct delivery *d, size_t w, struct bus_channel *c, stru
         delivery_drop(d, COUNTER_DROPPED_MEMORY, channel_ref_of(&c->entry), f->body_len);
         return;
     }
-    struct mail mail = {.kind = MAIL_FRAME, .frame = frame_retain(f)};
+    struct mail mail = {.kind = MAIL_FRAME, .is_followed = is_followed, .frame = frame_retain(f)};
     if (!(c->gap_told & bit)) {
         o->mails[o->count++] = mail;
-        if (o->count == OUTBOX_MAX)
+        if ((o->count >= OUTBOX_MAX && !is_followed) || o->count == OUTBOX_SIZE)
             outbox_flush(d, w);
     } else if (post(d, w, &mail)) {
         c->gap_told &= ~bit;
@@ -279,24 +280,37 @@ static void begin_trace(struct delivery *d, const struct bus_channel *c, struct 
              (int)c->entry.len, c->name);
 }
 
+// The time of a message is noted with its last event, with which all have been written.
+static void deliver_event(struct delivery *d, struct bus_channel *c, struct frame *f, uint64_t read_at_ns,
+                          bool is_followed)
+{
+    f->read_at_ns = is_followed ? 0 : read_at_ns;
+    if (f->trace)
+        begin_trace(d, c, f);
+    for (uint64_t rest = c->workers; rest != 0; rest &= rest - 1)
+        deliver_to(d, first_worker(rest), c, f, is_followed);
+    frame_release(f);
+}
+
 void delivery_message(struct delivery *d, struct bus_channel *c, const char *payload, size_t len,
                       uint64_t read_at_ns)
 {
-    enum counter reason = COUNTER_DROPPED_MEMORY;
-    busy_channels_note(d->busy, channel_ref_of(&c->entry), len);
-    struct frame *f = message_frame(d->payload, channel_ref_of(&c->entry), payload, len, &reason);
-    if (f && reason == COUNTER_IDS_DROPPED)
-        counter_add(d->counters, reason, 1);
-    if (f) {
-        f->read_at_ns = read_at_ns;
-        if (f->trace)
-            begin_trace(d, c, f);
-        for (uint64_t rest = c->workers; rest != 0; rest &= rest - 1)
-            deliver_to(d, first_worker(rest), c, f);
-        frame_release(f);
-    } else if (reason == COUNTER_DROPPED_MEMORY) {
-        delivery_lost(d, reason, c, len);
-    } else { // the publisher broke a rule: the message was no event, so no event is lost
-        delivery_drop(d, reason, channel_ref_of(&c->entry), len);
+    struct message_event events[MESSAGE_EVENTS_MAX];
+    const struct channel_ref channel = channel_ref_of(&c->entry);
+    busy_channels_note(d->busy, channel, len);
+    size_t count = message_events(d->payload, channel, payload, len, d->max_message, events);
+    size_t last = count - 1; // that has a frame
+    while (last > 0 && !events[last].frame)
+        last--;
+    for (size_t i = 0; i < count; i++) {
+        enum counter reason = events[i].dropped;
+        if (events[i].frame && reason == COUNTER_IDS_DROPPED)
+            counter_add(d->counters, reason, 1);
+        if (events[i].frame)
+            deliver_event(d, c, events[i].frame, read_at_ns, i < last);
+        else if (reason == COUNTER_DROPPED_MEMORY || reason == COUNTER_DROPPED_TOO_LARGE)
+            delivery_lost(d, reason, c, len);
+        else // the publisher broke a rule: it was no event, so no event is lost
+            delivery_drop(d, reason, channel, len);
     }
 }

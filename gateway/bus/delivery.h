@@ -16,9 +16,10 @@
 #define OUTBOX_MAX 64u
 
 // Frames for one worker that are posted together: a burst from Redis wakes it once, and reaches each stream
-// in one write.
+// in one write. So do all frames of one message, which may be more than OUTBOX_MAX.
+#define OUTBOX_SIZE (OUTBOX_MAX + MESSAGE_EVENTS_MAX)
 struct outbox {
-    struct mail mails[OUTBOX_MAX];
+    struct mail mails[OUTBOX_SIZE];
     size_t count;
 };
 
@@ -27,6 +28,7 @@ struct delivery {
     const struct channels *channels;
     struct counters *counters;
     const struct payload_policy *payload;
+    size_t max_message; // bytes of the data of each event of a message that holds several
     struct busy_channels *busy;
     struct mailbox *const *workers;
     size_t worker_count;

@@ -36,6 +36,12 @@ void answer_not_allowed(struct conn *c, const struct http_request *req, const st
     send_problem(c, req, &problem, CLOSE_BAD_REQUEST);
 }
 
+void answer_ended(struct conn *c, const struct http_request *req)
+{
+    struct client_context *cx = conn_context(c);
+    answer_scratch(c, http_no_content(&cx->policy, req, cx->scratch, SCRATCH_SIZE), CLOSE_ENDED);
+}
+
 // A browser gives up for good on any answer but 200 with an event stream; so the refusal is one, with the
 // time after which to come back.
 static void refuse_with_retry(struct conn *c, const struct http_request *req)

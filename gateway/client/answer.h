@@ -14,6 +14,8 @@ void answer_scratch(struct conn *c, size_t len, enum close_reason reason);
 void answer_problem(struct conn *c, const struct http_request *req, int status, const char *detail);
 // 405: the path of `r` has other methods.
 void answer_not_allowed(struct conn *c, const struct http_request *req, const struct route *r);
+// 204: all channels of the stream have ended, and the client has had all their events.
+void answer_ended(struct conn *c, const struct http_request *req);
 // A refusal that may pass (docs/protocol.md, "Refusals"): `why` is one short sentence. With --refusal status it
 // is 503; for the cap of one user or address 429, since another gateway would not help.
 void answer_refusal(struct conn *c, const struct http_request *req, const char *why);

@@ -12,6 +12,7 @@
     X(REVOKED, "revoked", "The user or the token was revoked")                                               \
     X(EXPIRED, "expired", "The token ended")                                                                 \
     X(AGE, "age", "As old as `--max-stream-age`")                                                            \
+    X(ENDED, "ended", "All channels of the stream have ended: it was closed, or answered 204")               \
     X(SLOW, "slow", "Over `--queue-limit`, or no progress in a heartbeat interval")                          \
     X(ANSWERED, "answered", "An answer that ends its connection: pages, HEAD, OPTIONS")                      \
     X(BAD_REQUEST, "bad_request", "A request that is answered with a 4xx or 5xx")                            \

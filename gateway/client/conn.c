@@ -14,7 +14,7 @@
 #include "gateway/client/handshake_queue.h"
 #include "gateway/client/lease.h"
 
-#define IOV_MAX_PER_WRITE 64
+#define IOV_MAX_PER_WRITE 256 // as many as a message may hold events
 // Time limits for the flush of a connection that ends: in all, and without progress.
 #define FINISH_MAX_MS 60000u
 #define FINISH_TIMEOUT_MS 5000u

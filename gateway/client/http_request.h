@@ -14,7 +14,7 @@
 #define HTTP_TARGET_MAX 12288
 // Bytes of the value of Last-Event-ID that are kept, blanks around it included, and of those behind them,
 // which are skipped; more is 431.
-#define HTTP_ID_MAX 2048
+#define HTTP_ID_MAX 5120
 #define HTTP_ID_SKIP_MAX (1u << 20)
 
 enum http_method { HTTP_GET, HTTP_HEAD, HTTP_OPTIONS, HTTP_POST, HTTP_OTHER };

@@ -241,6 +241,15 @@ size_t http_preflight(const struct http_policy *p, const struct http_request *re
     return written(&w);
 }
 
+size_t http_no_content(const struct http_policy *p, const struct http_request *req, char *out, size_t size)
+{
+    struct writer w = begin(p, req, 204, out, size);
+    put_field(&w, "Cache-Control", "no-store");
+    put_connection(&w, false);
+    put(&w, "\r\n");
+    return written(&w);
+}
+
 void http_date(int64_t unix_s, char *out)
 {
     time_t t = (time_t)unix_s;

@@ -54,6 +54,9 @@ size_t http_answer_head(const struct http_policy *p, const struct http_request *
 size_t http_preflight(const struct http_policy *p, const struct http_request *req, const char *allow,
                       char *out, size_t size);
 
+// 204 to a request for a stream, which ends an EventSource for good (WHATWG HTML 9.2.3).
+size_t http_no_content(const struct http_policy *p, const struct http_request *req, char *out, size_t size);
+
 // Reason phrase of the statuses that the gateway sends; "Unknown" for others.
 const char *http_reason(int status);
 

@@ -15,6 +15,8 @@
 #include "gateway/client/conn_account.h"
 #include "gateway/client/slow_client.h"
 #include "gateway/fanout/cursor.h"
+#include "gateway/fanout/hub_end.h"
+#include "gateway/fanout/resume.h"
 
 // Redis answers SUBSCRIBE within a round trip; a stream that still waits after this is refused and comes
 // back.
@@ -29,29 +31,14 @@
 // unless it has heard `gateway:close` and given up.
 #define REPLACED_RETRIES 30u
 
-// Where the stream begins in one of its channels.
-static void stream_begins(const char *last_event_id, struct hub_name *name)
-{
-    static const enum hub_from from[] = {
-        [CURSOR_NEW] = FROM_NOW, [CURSOR_KNOWN] = FROM_EVENT_ID, [CURSOR_UNKNOWN] = FROM_UNKNOWN};
-    if (last_event_id[0] == '\0')
-        return;
-    if (strcmp(last_event_id, "earliest") == 0)
-        name->from = FROM_EARLIEST;
-    else
-        name->from = from[cursor_find(last_event_id, strlen(last_event_id), name->channel.name,
-                                      name->channel.len, &name->at)];
-}
-
 static bool join_hub(struct conn *c, const struct stream_request *want)
 {
     struct hub_name *names = calloc(want->channel_count, sizeof *names);
     if (!names)
         return false;
-    for (size_t i = 0; i < want->channel_count; i++) {
+    for (size_t i = 0; i < want->channel_count; i++)
         names[i] = (struct hub_name){.channel = channel_ref(want->channels[i].name, want->channels[i].len)};
-        stream_begins(want->last_event_id, &names[i]);
-    }
+    resume_from(want->last_event_id, names, want->channel_count);
     bool joined = hub_join(conn_context(c)->hub, &c->subscriber, names, want->channel_count);
     free(names);
     return joined;
@@ -196,6 +183,10 @@ void stream_open(struct conn *c)
 {
     struct client_context *cx = conn_context(c);
     struct http_request req = stream_asked(c);
+    if (hub_end_is_reached(&c->subscriber)) {
+        answer_ended(c, &req);
+        return;
+    }
     struct frame *head = stream_head(c, &req); // before `origin` is freed with the state
     conn_set_state(c, CONN_STREAM);
     c->is_stream = true;
@@ -210,6 +201,7 @@ void stream_open(struct conn *c)
     uint64_t now_ms = clock_monotonic_ms();
     principal_admit(c->principal, (int64_t)time(NULL), now_ms);
     stream_set_deadline(c, now_ms, cx->settings->heartbeat_ms);
+    hub_end_tell_opened(cx->hub, &c->subscriber);
     hub_wake(cx->hub, &c->subscriber);
 }
 
@@ -289,12 +281,14 @@ void stream_deliver(struct conn *c, struct frame *f)
     struct frame *shared = wants_source(c, f) && !needs_own_id(c, f) ? with_source(cx, f) : f;
     if (needs_own_id(c, f))
         conn_send(c, with_own_id(c, f));
-    else if (cx->coalesce || !shared)
+    else if (cx->coalesce || !shared || f->is_end) // the stream's last bytes most likely follow
         conn_send(c, shared ? frame_retain(shared) : NULL);
     else
         conn_send_now(c, shared);
     if (c->blocked && slow_client_check(c))
         stream_end(c, CLOSE_SLOW);
+    else if (f->is_end && hub_end_is_told(&c->subscriber))
+        stream_end(c, CLOSE_ENDED);
 }
 
 void stream_heartbeat(struct conn *c)

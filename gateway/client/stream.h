@@ -7,7 +7,7 @@
 // `c` is admitted: subscribes it, and opens its stream now or when Redis confirms. False when out of memory:
 // the caller refuses.
 bool stream_join(struct conn *c, const struct http_request *req, const struct stream_request *want);
-// All channels are confirmed: sends the head and the first bytes.
+// All channels are confirmed: sends the head and the first bytes, or 204 where nothing will come.
 void stream_open(struct conn *c);
 // Refuses a stream in state WAITING (`why` is static text).
 void stream_refuse(struct conn *c, const char *why);

@@ -97,17 +97,41 @@ static bool is_id_byte(char c)
 
 static const struct http_text foreign_id = {"?", 1};
 
-// An id that no gateway has made becomes "?": the client has an id, but not one that says where to resume.
-static void set_last_event_id(struct stream_request *s, struct http_text id)
+static bool is_id(struct http_text text)
 {
-    bool ours = id.len <= LAST_EVENT_ID_MAX;
-    for (size_t i = 0; ours && i < id.len; i++)
-        ours = is_id_byte(id.at[i]);
-    if (!ours)
+    bool ours = text.len <= LAST_EVENT_ID_MAX;
+    for (size_t i = 0; ours && i < text.len; i++)
+        ours = is_id_byte(text.at[i]);
+    return ours;
+}
+
+// An id that no gateway has made becomes "?": the client has an id, but not one that says where to resume. False where
+// no more ids have room.
+static bool add_id(struct stream_request *s, struct http_text id)
+{
+    size_t len = strlen(s->last_event_id), comma = len > 0;
+    bool has_room = len + comma + id.len <= LAST_EVENT_IDS_MAX;
+    if (!is_id(id) || !has_room)
         id = foreign_id;
-    assert(id.len < sizeof(s->last_event_id));
-    memcpy(s->last_event_id, id.at, id.len);
-    s->last_event_id[id.len] = '\0';
+    assert(len + comma + id.len < sizeof(s->last_event_id));
+    s->last_event_id[len] = ',';
+    memcpy(s->last_event_id + len + comma, id.at, id.len);
+    s->last_event_id[len + comma + id.len] = '\0';
+    return has_room;
+}
+
+// Adds the ids of `list`, which have commas between them, and maybe blanks: lines of a header that a proxy has joined.
+static bool add_ids(struct stream_request *s, struct http_text list)
+{
+    const char *end = list.at + list.len, *comma;
+    for (const char *at = list.at; at < end; at = comma + 1) {
+        comma = memchr(at, ',', (size_t)(end - at));
+        comma = comma != NULL ? comma : end;
+        struct http_text id = http_text_trim((struct http_text){at, (size_t)(comma - at)});
+        if (id.len > 0 && !add_id(s, id))
+            return false;
+    }
+    return true;
 }
 
 // Where the last event id was found, the better the lower.
@@ -116,15 +140,20 @@ enum id_source { ID_HEADER, ID_SNAKE_CASE, ID_CAMEL_CASE, ID_NONE };
 struct query_reader {
     struct stream_request *s;
     enum id_source id_source;
+    bool ids_are_full;
     struct refusal why;
 };
 
 static void offer_last_event_id(struct query_reader *r, enum id_source source, struct http_text id)
 {
-    if (source >= r->id_source || id.len == 0)
-        return; // an empty one is as good as none, the first of equals counts
+    if (source > r->id_source || id.len == 0)
+        return; // an empty one is as good as none
+    if (source < r->id_source) {
+        r->s->last_event_id[0] = '\0';
+        r->ids_are_full = false;
+    }
     r->id_source = source;
-    set_last_event_id(r->s, id);
+    r->ids_are_full = r->ids_are_full || !add_ids(r->s, id);
 }
 
 static bool is_id_parameter(struct http_text name)

@@ -8,7 +8,8 @@
 #include "common/pattern.h"
 #include "gateway/client/http_request.h"
 
-#define LAST_EVENT_ID_MAX 1024 // bytes of an id that a gateway made; a longer one is foreign
+#define LAST_EVENT_ID_MAX 1024  // bytes of an id that a gateway made; a longer one is foreign
+#define LAST_EVENT_IDS_MAX 4096 // bytes of all ids of a request; a cluster gives one for each channel
 
 struct stream_channel {
     char name[CHANNEL_NAME_MAX + 1]; // terminated
@@ -18,8 +19,8 @@ struct stream_channel {
 struct stream_request {
     struct stream_channel *channels; // distinct, in the order asked; owned; room for `channel_cap`
     size_t channel_count, channel_cap;
-    // "" where absent; header, else last_event_id, else lastEventId
-    char last_event_id[LAST_EVENT_ID_MAX + 1];
+    // "" where absent; header, else last_event_id, else lastEventId; several ids with a comma between
+    char last_event_id[LAST_EVENT_IDS_MAX + sizeof(",?")];
     bool control; // &control=1
     bool source;  // &source=1
 };
@@ -31,6 +32,7 @@ void stream_request_deinit(struct stream_request *s);
 // Reads `req` into `s` (reusable: what it held is forgotten). Returns 0, or the status 400 with one line in
 // `detail` that says what is wrong (which parameter, which rule). Duplicate channels count once. Unknown
 // parameters are ignored. A last event id that is too long, has a byte outside A-Z a-z 0-9 - _ . ~ or a
-// broken percent-encoding is kept as "?" (it is foreign: never an error, never passed on).
+// broken percent-encoding is kept as "?" (it is foreign: never an error, never passed on), as is the first one
+// that has no room.
 int stream_request_parse(struct stream_request *s, const struct http_request *req, char *detail,
                          size_t detail_size);

@@ -7,6 +7,7 @@
 #include "gateway/fanout/catch_up_pages.h"
 #include "gateway/fanout/catch_up_step.h"
 #include "gateway/fanout/gap.h"
+#include "gateway/fanout/hub_end.h"
 
 #define FRAMES_PER_TURN 64u
 #define KEEP_MS 10000u // after the last stream has caught up: in a reconnect storm more will come
@@ -209,10 +210,14 @@ static bool give(struct hub *h, struct lagging *lag, bool gap, struct frame *nex
 // Gives a slot in the channel to a stream that has caught up.
 static void go_live(struct hub *h, struct lagging *lag)
 {
-    if (channel_add_slot(h, lag->channel, lag->subscriber, lag->subscription))
-        catch_up_remove(h, lag);
-    else
-        h->events.on_no_memory(h->events.ctx, lag->subscriber);
+    struct hub_channel *c = lag->channel;
+    struct subscriber *s = lag->subscriber;
+    if (!channel_add_slot(h, c, s, lag->subscription)) {
+        h->events.on_no_memory(h->events.ctx, s);
+        return;
+    }
+    catch_up_remove(h, lag);
+    hub_end_tell_one(h, c, s);
 }
 
 // It is known now which events `lag` has missed: its stream can be opened, if this was its last pending

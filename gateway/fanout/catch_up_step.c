@@ -17,7 +17,11 @@ static enum step step_at_end(struct lagging *lag, struct frame **next)
         return STEP_READ;
     cu->awaits_redis = true;
     *next = replay_ring_first(&cu->replay);
-    return cu->short_pages < SHORT_PAGES_MAX ? STEP_AWAIT : STEP_GAP;
+    if (cu->short_pages < SHORT_PAGES_MAX)
+        return STEP_AWAIT;
+    // The history up to the channel's last_id has expired before the client read its position, and its data.
+    bool was_empty = event_id_is_zero(lag->at) && lag->channel->last_id.ms <= lag->empty_at;
+    return was_empty ? STEP_LIVE : STEP_GAP;
 }
 
 // True where a failover has lost the event that `lag` had last, and the new master has other events with its

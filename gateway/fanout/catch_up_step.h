@@ -20,6 +20,7 @@
 //      END                `at` is beyond the channel's last_id                     AWAIT: awaits_live
 //      END                the page was asked for before the newest event came      READ
 //      END                fewer than SHORT_PAGES_MAX pages were as short           AWAIT: awaits_redis
+//      END                the channel had no history after its last_id (empty_at)  LIVE
 //      END                                                                         GAP, up to the ring
 //      UNREAD                                                                      READ
 //

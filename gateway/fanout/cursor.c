@@ -189,30 +189,44 @@ static enum cursor_result find_entry(const uint8_t *p, const uint8_t *end, uint8
     if (!get_varint(&p, end, &newest) || (flags & FLAG_LONG && p == end))
         return CURSOR_UNKNOWN;
     unsigned found = 0, long_entries = flags & FLAG_LONG ? *p++ : 0;
+    bool has_newest = false;
     for (unsigned i = 0; p < end || i < long_entries; i++) {
         unsigned size = i < long_entries ? LONG_HASH : SHORT_HASH;
         struct event_id one;
         if (!get_entry(&p, end, newest, size, &hash, &one))
             return CURSOR_UNKNOWN;
+        has_newest |= one.offset > 0 && one.ms == newest;
         if (hash == (size == LONG_HASH ? wanted : short_hash(wanted))) {
             *at = one;
             found++;
         }
     }
-    if (found == 1)
+    if (found == 1) {
+        if (at->offset == 0)
+            at->ms = has_newest ? 0 : newest;
         return CURSOR_KNOWN;
+    }
     return found > 1 || flags & FLAG_CUT ? CURSOR_UNKNOWN : CURSOR_NEW;
+}
+
+bool cursor_read(struct cursor *c, const char *text, size_t len)
+{
+    const uint8_t *bytes = c->bytes;
+    return len <= CURSOR_MAX && base64url_decode(text, len, c->bytes, &c->len) && c->len > HEAD_SIZE &&
+           (bytes[CHECK_SIZE] & ~(FLAG_CUT | FLAG_LONG)) == FLAGS_VERSION &&
+           get_big_endian(bytes, CHECK_SIZE) == check_of(bytes + CHECK_SIZE, c->len - CHECK_SIZE);
+}
+
+enum cursor_result cursor_look_up(const struct cursor *c, const char *channel, size_t channel_len,
+                                  struct event_id *at)
+{
+    return find_entry(c->bytes + HEAD_SIZE, c->bytes + c->len, c->bytes[CHECK_SIZE],
+                      cursor_hash(channel, channel_len), at);
 }
 
 enum cursor_result cursor_find(const char *text, size_t len, const char *channel, size_t channel_len,
                                struct event_id *at)
 {
-    uint8_t bytes[BASE64URL_BYTES(CURSOR_MAX)];
-    size_t n;
-    if (len > CURSOR_MAX || !base64url_decode(text, len, bytes, &n) || n < HEAD_SIZE + 1 ||
-        (bytes[CHECK_SIZE] & ~(FLAG_CUT | FLAG_LONG)) != FLAGS_VERSION)
-        return CURSOR_UNKNOWN;
-    if (get_big_endian(bytes, CHECK_SIZE) != check_of(bytes + CHECK_SIZE, n - CHECK_SIZE))
-        return CURSOR_UNKNOWN;
-    return find_entry(bytes + HEAD_SIZE, bytes + n, bytes[CHECK_SIZE], cursor_hash(channel, channel_len), at);
+    struct cursor c;
+    return cursor_read(&c, text, len) ? cursor_look_up(&c, channel, channel_len, at) : CURSOR_UNKNOWN;
 }

@@ -7,7 +7,9 @@
 //      long entry:   all of cursor_hash         (8) | offset (varint) | age (varint)
 //
 // `check` is a hash of what follows it: by this a gateway recognises cursors, and rejects all other texts.
-// `age` is the newest ms less the event id's own; a channel at its very beginning has offset 0 and no age.
+// `age` is the newest ms less the event id's own; a channel at its very beginning has offset 0 and no age. Where
+// no entry has age 0, the newest ms is the time by Redis' clock at which sse_position (common/sse/) made the cursor:
+// channels with offset 0 had no history then.
 //
 // An entry names its channel by 24 bits of a hash of the name. Where two channels of the stream share those
 // bits, as in one of 8,000 streams with 64 channels, both get long entries, and a flag says that there are
@@ -20,6 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/base64url.h"
 #include "gateway/fanout/event_id.h"
 
 #define CURSOR_MAX 1024
@@ -31,7 +34,8 @@ enum cursor_result {
 };
 
 // A channel of a stream. All channels of the stream are given, also those of which the cursor says nothing,
-// since their 24 bits may be those of another channel.
+// since their 24 bits may be those of another channel. Of one that has had no event `at` is all zero, or has a
+// millisecond at which it had no history.
 struct cursor_entry {
     uint64_t hash; // cursor_hash of its name
     struct event_id at;
@@ -45,6 +49,17 @@ uint64_t cursor_hash(const char *channel, size_t len);
 // that do not fit are left out, and the cursor says so.
 size_t cursor_encode(const struct cursor_entry *entries, size_t count, char *out);
 
-// Finds one channel in a cursor. A text that no gateway has made is CURSOR_UNKNOWN for every channel.
+// A cursor whose text has been read.
+struct cursor {
+    uint8_t bytes[BASE64URL_BYTES(CURSOR_MAX)];
+    size_t len;
+};
+
+// False where no gateway, and no sse_position, has made the text.
+bool cursor_read(struct cursor *c, const char *text, size_t len);
+enum cursor_result cursor_look_up(const struct cursor *c, const char *channel, size_t channel_len,
+                                  struct event_id *at);
+// Finds one channel in a cursor. A text that no gateway has made is CURSOR_UNKNOWN for every channel. `at` as in a
+// cursor_entry.
 enum cursor_result cursor_find(const char *text, size_t len, const char *channel, size_t channel_len,
                                struct event_id *at);

@@ -67,6 +67,8 @@ static struct frame *frame_before(struct frame *shared, size_t own_len)
         return NULL;
     f->is_gap = shared->is_gap;
     f->is_foreign = shared->is_foreign;
+    f->is_end = shared->is_end;
+    f->ends = shared->ends;
     f->durable = shared->durable;
     f->prev = shared->prev;
     f->at = shared->at;
@@ -90,7 +92,7 @@ struct frame *frame_with_id(struct frame *shared, const char *id, size_t id_len)
 static size_t source_line(const struct frame *f, char line[SOURCE_LINE_MAX])
 {
     int len = snprintf(line, SOURCE_LINE_MAX, "source: %.*s", (int)f->channel_len, f->channel);
-    if (f->durable && !f->is_gap)
+    if (f->durable && !f->is_gap && !f->is_end)
         len += snprintf(line + len, SOURCE_LINE_MAX - (size_t)len, " %" PRIu64 "-%" PRIu64, f->at.ms,
                         f->at.offset);
     line[len++] = '\n';

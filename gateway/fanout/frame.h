@@ -42,6 +42,8 @@ struct frame {
     uint16_t channel_len; // 0: belongs to no channel (heartbeats, ends of streams)
     bool is_gap;          // gateway:gap: stands for events that were lost
     bool is_foreign;      // a gap, for an entry of the history that sse_publish did not write
+    bool is_end;          // gateway:end: the channel has ended
+    bool ends;            // the last event of its channel
     bool durable;         // stands in the channel's history:
     struct event_id prev; // after this event,
     struct event_id at;   // with this id (a gap: the last id that it stands for)

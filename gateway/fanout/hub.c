@@ -8,6 +8,7 @@
 #include "gateway/fanout/catch_up.h"
 #include "gateway/fanout/catch_up_pages.h"
 #include "gateway/fanout/cursor.h"
+#include "gateway/fanout/hub_end.h"
 
 // NULL where no stream of this hub wants it.
 static struct hub_channel *find(const struct hub *h, struct channel_ref channel)
@@ -67,8 +68,14 @@ static bool enter_channel(struct hub *h, struct hub_channel *c, struct subscribe
 {
     static const enum lagging_mode modes[] = {
         [FROM_EVENT_ID] = LAGGING_AT, [FROM_EARLIEST] = LAGGING_EARLIEST, [FROM_UNKNOWN] = LAGGING_LOST};
-    return name->from == FROM_NOW ? channel_add_slot(h, c, s, s->count)
-                                  : catch_up_add(h, c, s, s->count, modes[name->from], name->at);
+    if (name->from == FROM_NOW)
+        return channel_add_slot(h, c, s, s->count);
+    bool is_empty = name->from == FROM_EVENT_ID && name->at.offset == 0;
+    if (!catch_up_add(h, c, s, s->count, modes[name->from], is_empty ? (struct event_id){0} : name->at))
+        return false;
+    if (is_empty)
+        lagging_of(&s->subscriptions[s->count])->empty_at = name->at.ms;
+    return true;
 }
 
 // A confirmation with an older number answers an older request: the channel may have been left and joined
@@ -163,6 +170,7 @@ static bool channel_advance(struct hub *h, struct hub_channel *c, const struct f
         hub_channel_set_state(c, HUB_CHANNEL_LIVE);
     c->last_id = f->at;
     c->epoch = f->epoch;
+    c->ends = f->ends;
     return true;
 }
 
@@ -197,6 +205,8 @@ size_t hub_deliver(struct hub *h, struct frame *f)
     struct subscriber *lagging;
     for (uint32_t i = c->count; !f->durable && (lagging = subscriber_at(c, i)); i++)
         h->events.on_frame(h->events.ctx, lagging, f);
+    if (f->ends)
+        hub_end_tell(h, c);
     return c->count;
 }
 
@@ -225,6 +235,7 @@ static void confirm_with_history(struct hub *h, struct hub_channel *c, const str
         catch_up_all(h, c);
     c->last_id = tail->last;
     c->epoch = tail->epoch;
+    c->ends = tail->ended;
     hub_channel_set_state(c, HUB_CHANNEL_JOINING);
 }
 
@@ -233,13 +244,15 @@ void hub_confirm(struct hub *h, struct channel_ref channel, const struct history
     struct hub_channel *c = find(h, channel);
     if (!c || tail->subscribe_seq < c->subscribe_seq)
         return;
-    bool was_confirmed = channel_is_confirmed(c);
+    bool was_confirmed = channel_is_confirmed(c), had_ended = channel_has_ended(c);
     if (tail->has_history)
         confirm_with_history(h, c, tail);
     else
         confirm_without_history(c);
     assert(channel_is_confirmed(c));
     catch_up_wake(h, c);
+    if (!had_ended)
+        hub_end_tell(h, c);
     // What a lagging stream has missed may still have to be found out.
     struct subscriber *s;
     for (uint32_t i = 0; !was_confirmed && (s = subscriber_at(c, i)); i++)

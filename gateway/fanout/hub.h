@@ -28,7 +28,7 @@ enum hub_from {
 struct hub_name {
     struct channel_ref channel;
     enum hub_from from;
-    struct event_id at;
+    struct event_id at; // as in a cursor_entry
 };
 
 // Both are copied. NULL when out of memory.

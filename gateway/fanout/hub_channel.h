@@ -51,6 +51,7 @@ struct hub_channel {
     enum hub_channel_state state : 8; // there may be a channel for each user: 8 bytes less
     enum channel_history history : 8;
     bool has_plain;            // messages that are not durable came, too
+    bool ends;                 // `last_id` is the last event of the channel: see channel_has_ended
     struct event_id last_id;   // the newest event that came, or the history's last one as of the confirmation
     uint64_t epoch;            // of `last_id`: which life of the history it belongs to
     uint64_t subscribe_seq;    // the one sent to the bus last: a confirmation with a lower one is too old
@@ -88,6 +89,7 @@ struct lagging {
     enum lagging_start start;
     struct event_id at;     // the last event that it has had, or that it has skipped
     struct event_id forked; // LAGGING_FORKED: the last event that it has had
+    uint64_t empty_at;      // milliseconds of Redis' clock at which the channel had no history; 0: unknown
     uint8_t forks;          // times that it was forked
     bool told_gap;          // it was given nothing but gaps since the last one
     bool is_ready;          // stands in hub->ready
@@ -164,6 +166,13 @@ static inline bool channel_is_stale(const struct hub_channel *c)
 static inline bool channel_has_history(const struct hub_channel *c)
 {
     return c->history == HISTORY_READABLE;
+}
+// The newest event is the last one, and no newer one can have been missed. A channel without a history never ends: its
+// streams could not tell what they have missed.
+static inline bool channel_has_ended(const struct hub_channel *c)
+{
+    return c->ends && channel_has_history(c) &&
+           (c->state == HUB_CHANNEL_LIVE || c->state == HUB_CHANNEL_JOINING);
 }
 
 // NULL when out of memory. Its catch_up is the caller's to destroy before it.

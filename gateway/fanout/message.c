@@ -65,9 +65,21 @@ static bool parse_place(const char *text, size_t len, struct event_place *place)
            place->at.offset == place->prev.offset + 1;
 }
 
+static struct sse_event event_of(const struct envelope *e)
+{
+    return (struct sse_event){.event = e->event,
+                              .event_len = e->event_len,
+                              .id = e->id,
+                              .id_len = e->id_len,
+                              .has_retry = e->has_retry,
+                              .retry_ms = e->retry_ms,
+                              .data = e->body,
+                              .data_len = e->body_len};
+}
+
 // False, and the reason, where the payload cannot become an event.
-static bool message_event(enum payload_mode mode, const char *payload, size_t len, struct envelope *e,
-                          struct sse_event *event, enum counter *dropped)
+static bool read_payload(enum payload_mode mode, const char *payload, size_t len, struct envelope *e,
+                         struct sse_event *event, enum counter *dropped)
 {
     *e = (struct envelope){0};
     enum envelope_result result = mode == PAYLOAD_TEXT ? ENVELOPE_NONE : envelope_decode(payload, len, e);
@@ -79,22 +91,12 @@ static bool message_event(enum payload_mode mode, const char *payload, size_t le
         *dropped = COUNTER_DROPPED_PLAIN;
         return false;
     }
-    // Over the whole payload: the fields must be text, too.
-    if (!utf8_text_valid(payload, len)) {
+    // Over the whole payload: the fields must be text, too. Of several events each is looked at for itself.
+    if (e->earlier_count == 0 && !utf8_text_valid(payload, len)) {
         *dropped = COUNTER_DROPPED_NOT_TEXT;
         return false;
     }
-    if (result == ENVELOPE_NONE)
-        *event = (struct sse_event){.data = payload, .data_len = len};
-    else
-        *event = (struct sse_event){.event = e->event,
-                                    .event_len = e->event_len,
-                                    .id = e->id,
-                                    .id_len = e->id_len,
-                                    .has_retry = e->has_retry,
-                                    .retry_ms = e->retry_ms,
-                                    .data = e->body,
-                                    .data_len = e->body_len};
+    *event = result == ENVELOPE_NONE ? (struct sse_event){.data = payload, .data_len = len} : event_of(e);
     if (e->id && !envelope_id_returns(e->id, e->id_len)) {
         event->id = NULL;
         *dropped = COUNTER_IDS_DROPPED;
@@ -116,6 +118,7 @@ struct frame *message_durable_frame(struct channel_ref channel, const struct eve
         f->prev = place->prev;
         f->at = place->at;
         f->epoch = place->epoch;
+        f->ends = place->ends;
     }
     return f;
 }
@@ -137,26 +140,88 @@ static struct frame_trace *trace_of(const struct envelope *e)
     return t;
 }
 
-struct frame *message_frame(const struct payload_policy *policy, struct channel_ref channel,
-                            const char *payload, size_t len, enum counter *dropped)
+// The place of the first event, where the line of the last one and that of what comes before all of them fit together:
+// the events of one message have the same milliseconds, and their offsets have no hole.
+static bool place_of_first(const struct envelope *e, const struct event_place *last,
+                           struct event_place *first)
+{
+    size_t n = e->first ? event_id_parse(e->first, e->first_len, &first->prev) : 0;
+    if (n == 0 || n != e->first_len || last->at.offset <= e->earlier_count || last->prev.ms != last->at.ms)
+        return false;
+    first->at = (struct event_id){last->at.ms, last->at.offset - e->earlier_count};
+    first->epoch = last->epoch;
+    return event_id_before(first->prev, first->at) && first->prev.offset + 1 == first->at.offset;
+}
+
+static struct message_event one_of_several(struct channel_ref channel, const struct event_place *place,
+                                           const struct sse_event *event, size_t max_data)
+{
+    struct message_event made = {.dropped = COUNTER_COUNT};
+    if (event->data_len > max_data)
+        made.dropped = COUNTER_DROPPED_TOO_LARGE;
+    else if (!utf8_text_valid(event->data, event->data_len) ||
+             !utf8_text_valid(event->event, event->event_len))
+        made.dropped = COUNTER_DROPPED_NOT_TEXT;
+    else if (!(made.frame = message_durable_frame(channel, place, event)))
+        made.dropped = COUNTER_DROPPED_MEMORY;
+    return made;
+}
+
+// All but the last event. Returns how many there are up to the one for which there was no memory.
+static size_t earlier_events(struct channel_ref channel, const struct envelope *e, struct event_place place,
+                             size_t max_data, struct message_event *events)
+{
+    char *scratch = e->earlier_escaped ? malloc(e->earlier_escaped) : NULL;
+    const char *line = e->earlier;
+    size_t count = 0;
+    while (count < e->earlier_count) {
+        struct envelope_event earlier;
+        events[count] = (struct message_event){.dropped = COUNTER_DROPPED_MEMORY};
+        if (scratch || !e->earlier_escaped) {
+            envelope_earlier(&line, &earlier, scratch);
+            const struct sse_event event = {.event = earlier.event_len ? earlier.event : NULL,
+                                            .event_len = earlier.event_len,
+                                            .data = earlier.data,
+                                            .data_len = earlier.data_len};
+            events[count] = one_of_several(channel, &place, &event, max_data);
+        }
+        if (events[count++].dropped == COUNTER_DROPPED_MEMORY)
+            break;
+        place.prev = place.at;
+        place.at.offset++;
+    }
+    free(scratch);
+    return count;
+}
+
+size_t message_events(const struct payload_policy *policy, struct channel_ref channel, const char *payload,
+                      size_t len, size_t max_data, struct message_event events[MESSAGE_EVENTS_MAX])
 {
     struct sse_event event;
     struct envelope e;
-    if (!message_event(payload_mode_of(policy, channel.name, channel.len), payload, len, &e, &event, dropped))
-        return NULL;
-    struct event_place place;
-    struct frame *f;
-    if (!e.durable) {
-        f = frame_create(&event, channel);
-    } else if (parse_place(e.durable, e.durable_len, &place)) {
-        f = message_durable_frame(channel, &place, &event);
-    } else {
-        *dropped = COUNTER_DROPPED_ENVELOPE;
-        return NULL;
+    struct event_place place, first;
+    struct message_event *last = events;
+    *last = (struct message_event){.dropped = COUNTER_COUNT};
+    if (!read_payload(payload_mode_of(policy, channel.name, channel.len), payload, len, &e, &event,
+                      &last->dropped))
+        return 1;
+    if ((e.durable && !parse_place(e.durable, e.durable_len, &place)) ||
+        (e.earlier_count > 0 && (!e.durable || !place_of_first(&e, &place, &first)))) {
+        last->dropped = COUNTER_DROPPED_ENVELOPE;
+        return 1;
     }
-    if (f)
-        f->trace = trace_of(&e);
-    else
-        *dropped = COUNTER_DROPPED_MEMORY;
-    return f;
+    place.ends = e.durable && e.ends; // the last event of the message, not those before it
+    if (e.earlier_count > 0) {
+        last += earlier_events(channel, &e, first, max_data, events);
+        if (last[-1].dropped == COUNTER_DROPPED_MEMORY)
+            return (size_t)(last - events);
+        *last = one_of_several(channel, &place, &event, max_data);
+    } else {
+        last->frame =
+            e.durable ? message_durable_frame(channel, &place, &event) : frame_create(&event, channel);
+        last->dropped = last->frame ? last->dropped : COUNTER_DROPPED_MEMORY;
+    }
+    if (last->frame)
+        last->frame->trace = trace_of(&e);
+    return (size_t)(last - events) + 1;
 }

@@ -1,9 +1,10 @@
-// A message from Redis becomes a frame, or is dropped for a reason that is counted. Pure.
+// A message from Redis becomes the frames of its events, or is dropped for a reason that is counted. Pure.
 #pragma once
 
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/envelope.h"
 #include "gateway/fanout/counters.h"
 #include "gateway/fanout/frame.h"
 
@@ -29,16 +30,27 @@ bool payload_rule_parse(const char *text, struct payload_rule *rule, char *error
 bool payload_may_be_durable(const struct payload_policy *policy, const char *channel, size_t len);
 void payload_policy_deinit(struct payload_policy *p);
 
-// The frame of a message, or NULL with the counter of the reason in `dropped`. With a frame, `dropped` is
-// left as it is, or becomes COUNTER_IDS_DROPPED: the publisher's id could not come back, and is not in it.
-// Nothing given is kept.
-struct frame *message_frame(const struct payload_policy *policy, struct channel_ref channel,
-                            const char *payload, size_t len, enum counter *dropped);
+#define MESSAGE_EVENTS_MAX ENVELOPE_EVENTS_MAX
+
+// An event of a message.
+struct message_event {
+    struct frame *frame; // NULL: it is dropped
+    // The counter of the reason. With a frame COUNTER_COUNT, or COUNTER_IDS_DROPPED: the publisher's id could not come
+    // back, and is not in the frame.
+    enum counter dropped;
+};
+
+// The events of a message, in their order: one, or where it is dropped as a whole, one without a frame. The array ends with
+// the event for which there was no memory. `max_data`: bytes of the data of each of several events. Nothing given is kept;
+// the frames' references are the caller's.
+size_t message_events(const struct payload_policy *policy, struct channel_ref channel, const char *payload,
+                      size_t len, size_t max_data, struct message_event events[MESSAGE_EVENTS_MAX]);
 
 // Where a durable event stands in its channel's history.
 struct event_place {
     struct event_id at, prev;
     uint64_t epoch;
+    bool ends; // it is the last event of its channel
 };
 
 // The frame of a durable event; its id, instead of that of `event`, is the cursor of a stream that has

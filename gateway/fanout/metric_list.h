@@ -67,7 +67,7 @@
           "needs it")                                                                                        \
     GROUP("Events")                                                                                          \
     SUM(MESSAGES_RECEIVED, "sse_gateway_messages_received_total", COUNTER, "",                               \
-        "Messages that Redis delivered, canaries aside")                                                     \
+        "Messages that Redis delivered, canaries aside; one may hold several durable events")                \
     SUM(MESSAGE_BYTES, "sse_gateway_message_bytes_total", COUNTER, "bytes",                                  \
         "Bytes of the payloads of these messages")                                                           \
     FAMILY("sse_gateway_messages_dropped_total", COUNTER, "", "reason", "Messages dropped")                  \
@@ -90,7 +90,8 @@
     SUM(IDS_DROPPED, "sse_gateway_ids_dropped_total", COUNTER, "",                                           \
         "Events delivered without the id of the publisher, which could not come back as `Last-Event-ID`")    \
     SUM(DELIVERIES, "sse_gateway_deliveries_total", COUNTER, "",                                             \
-        "Events handed to streams: one message to a thousand streams is a thousand")                         \
+        "Events handed to streams: one message to a thousand streams is a thousand, and one that holds "     \
+        "16 events sixteen thousand")                                                                        \
     TIMES(DELIVERY, "sse_gateway_delivery_latency_seconds", HISTOGRAM, "seconds",                            \
           "From the read of a message from Redis to its last write to the streams of a worker; one for "     \
           "each message and worker. What a slow socket does not take at once is not waited for")             \

@@ -46,6 +46,11 @@ bool history_entry_event_id(const redisReply *entry, struct event_id *at, uint64
     return read_event_id(entry->element[0], at);
 }
 
+bool history_entry_ends(const redisReply *entry)
+{
+    return is_text(field(entry, "end"));
+}
+
 size_t history_entry_size(const redisReply *entry)
 {
     size_t size = 0;
@@ -67,6 +72,7 @@ static bool read_place(const redisReply *entry, struct event_id before, struct e
         !field(entry, "data"))
         return false;
     place->prev = prev;
+    place->ends = history_entry_ends(entry);
     return true;
 }
 

@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/envelope.h"
 #include "common/log.h"
 #include "common/pattern.h"
 #include "gateway/redis/cluster_slots.h"
 
-#define BULK_MIN 1024u
 #define PUSH_ELEMENTS 3u // kind, channel, and a payload or a number
 
 enum push_kind { PUSH_OTHER, PUSH_MESSAGE, PUSH_SUBSCRIBE, PUSH_UNSUBSCRIBE, PUSH_PONG };
@@ -44,11 +44,19 @@ static enum push_kind kind_of(const struct redis_pubsub *p, const char *text, si
                                                : PUSH_OTHER;
 }
 
+// Of such a message each event is bounded for itself, by the callee.
+static bool holds_several(const char *payload, size_t len)
+{
+    struct envelope e;
+    return len <= ENVELOPE_SEVERAL_BYTES && envelope_decode(payload, len, &e) == ENVELOPE_OK &&
+           e.earlier_count > 0;
+}
+
 static void read_payload(struct redis_pubsub *p, const char *text, size_t len)
 {
     if (p->kind != PUSH_MESSAGE || p->channel.len == 0)
         return;
-    if (len > p->settings.max_message)
+    if (len > p->settings.max_message && !holds_several(text, len))
         p->settings.on_too_large(p->settings.ctx, p->channel, len);
     else
         p->settings.on_message(p->settings.ctx, p->channel, text, len);
@@ -207,8 +215,9 @@ struct redis_pubsub *redis_pubsub_create(struct ev_loop *loop, const struct redi
     if (!p)
         return NULL;
     p->settings = *settings;
-    // Names and kinds are bulk strings, too.
-    size_t bulk = settings->max_message > BULK_MIN ? settings->max_message : BULK_MIN;
+    // Names and kinds are bulk strings, too, and far shorter than messages that hold several events.
+    size_t bulk =
+        settings->max_message > ENVELOPE_SEVERAL_BYTES ? settings->max_message : ENVELOPE_SEVERAL_BYTES;
     struct redis_conn_settings conn = {
         .url = settings->url,
         .purpose = "subscriber",

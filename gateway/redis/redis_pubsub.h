@@ -16,8 +16,9 @@ struct redis_pubsub;
 struct redis_pubsub_settings {
     const struct redis_url *url; // borrowed
     const char *client_name;     // borrowed
-    size_t max_message;          // bytes of a payload
-    bool sharded;                // sharded Pub/Sub: SSUBSCRIBE, smessage and so on
+    size_t
+        max_message; // bytes of a payload; one that holds several events may be as large as ENVELOPE_SEVERAL_BYTES
+    bool sharded; // sharded Pub/Sub: SSUBSCRIBE, smessage and so on
 
     // The strings are valid during the call only, and not terminated.
     void (*on_ready)(void *ctx);

@@ -165,10 +165,14 @@ static void work_off_batch(struct mailbox *box)
 {
     size_t waiting = box->out.count - box->next;
     size_t end = box->next + (waiting > MAILS_PER_TURN ? MAILS_PER_TURN : waiting);
+    // All frames of a message in one turn: each stream gets them in one write.
+    while (end < box->out.count && box->out.mails[end - 1].is_followed)
+        end++;
     uint64_t begun_ns = clock_monotonic_ns(), until_ns = begun_ns + LOCAL_NS_PER_TURN;
     while (box->next < end) {
         hand_over(box, box->next + 1 < end);
-        if (box->local && box->next < end && clock_monotonic_ns() > until_ns)
+        if (box->local && box->next < end && !box->out.mails[box->next - 1].is_followed &&
+            clock_monotonic_ns() > until_ns)
             break;
     }
     if (box->hooks.on_batch_end)

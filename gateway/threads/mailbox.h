@@ -88,9 +88,10 @@ enum mail_kind {
 };
 
 struct mail {
-    uint16_t kind;   // enum mail_kind
-    uint16_t from;   // worker
-    uint16_t reason; // END, END_SOME: enum close_reason
+    uint16_t kind;    // enum mail_kind
+    uint16_t from;    // worker
+    uint16_t reason;  // END, END_SOME: enum close_reason
+    bool is_followed; // FRAME: the next mail has a frame of the same message
     union {
         struct frame *frame;
         struct channel_mail *channel;

@@ -18,6 +18,20 @@ static void require_safe(const char *value, size_t len)
           (!memchr(value, '\r', len) && !memchr(value, '\n', len) && !memchr(value, '\0', len)));
 }
 
+static void require_earlier(const struct envelope *e)
+{
+    char *scratch = must_alloc(e->earlier_escaped + 1);
+    const char *at = e->earlier;
+
+    for (uint32_t i = 0; i < e->earlier_count; i++) {
+        struct envelope_event event;
+        envelope_earlier(&at, &event, scratch);
+        CHECK(envelope_event_valid(event.event, event.event_len));
+        CHECK(!memchr(event.data, '\0', event.data_len));
+    }
+    free(scratch);
+}
+
 static void round_trip(const struct envelope *before)
 {
     struct envelope after;
@@ -52,6 +66,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         require_safe(e.traceparent, e.traceparent_len);
         require_safe(e.trace_to, e.trace_to_len);
         CHECK(e.event == NULL || e.event_len < 8 || memcmp(e.event, "gateway:", 8) != 0);
+        require_earlier(&e);
         round_trip(&e);
     }
     free(payload);

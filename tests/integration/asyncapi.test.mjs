@@ -76,7 +76,7 @@ test('each message has examples that are as its schemas say, and no message take
             if (headers) assert.equal(faults(`messages/${name}/headers`, headers), '');
         }
     }
-    const control = ['gatewayOpen', 'gatewayGap', 'gatewayClose'];
+    const control = ['gatewayOpen', 'gatewayGap', 'gatewayEnd', 'gatewayClose'];
     for (const one of control) {
         for (const other of ['event', 'durableEvent', ...control.filter((name) => name !== one)])
             assert.notEqual(faults(`messages/${other}/headers`, messages[one].examples[0].headers), '', `${one} is no ${other}`);
@@ -106,6 +106,19 @@ test('gateway:open and gateway:gap of a real stream are as the file says: fresh,
     const hole = await open(scope, other, `/stream?channel=kept&last_event_id=${begin.id}&control=1`);
     assert.deepEqual(assertIs('gatewayOpen', await hole.event('gateway:open')).channels, { kept: 'gap' });
     assert.deepEqual(assertIs('gatewayGap', await hole.event('gateway:gap')), { channel: 'kept', from: 2, to: 3 });
+});
+
+test('gateway:end is as the file says, and gateway:close behind it says ended', async (t) => {
+    const scope = scopeOf(t);
+    const { redis, gateway } = await startTier(scope);
+    const client = connect(scope, redis);
+    await load(client);
+    const stream = await open(scope, gateway, '/stream?channel=answer&control=1&source=1');
+    await client.call('FCALL', 'sse_publish', 1, 'answer', 'all', '', '', 'end', '60');
+    const end = await stream.event('gateway:end');
+    assert.deepEqual(assertIs('gatewayEnd', end), { channel: 'answer' });
+    assert.equal(end.source, 'answer');
+    assert.equal(assertIs('gatewayClose', await stream.event('gateway:close')).reason, 'ended');
 });
 
 test('gateway:close is as the file says for each reason that can be had here, and its reasons are those of docs/protocol.md', async (t) => {

@@ -8,6 +8,7 @@ import { command } from '../lib/command.mjs';
 import { LIBRARY, LIBRARY_VERSION as VERSION, brokenAt, connect, history, keyOf, listen, load } from '../lib/durable.mjs';
 import { PUBLISH } from '../lib/paths.mjs';
 import { freePort } from '../lib/ports.mjs';
+import { textsOf } from '../lib/publisher.mjs';
 import { Redis } from '../lib/redis.mjs';
 import { scopeOf } from '../lib/scope.mjs';
 import { until } from '../lib/wait.mjs';
@@ -72,7 +73,7 @@ test('--keep and --keep-for say how much of the history is kept', async (t) => {
     await durable(redis, ['--lines', '--keep', '8', '--keep-for', '90500ms', 'news'], { input: lines });
     assert.deepEqual((await history(client, 'news')).map((e) => e.data), ['42', '43', '44', '45', '46', '47', '48', '49']);
     const left = await client.pttl(keyOf('news'));
-    assert.ok(left > 85000 && left <= 91000 * 257 / 256, `${left}`);
+    assert.ok(left > 85000 && left <= 91000 * (1 + 1 / 256), `${left}`); // the key expires a little later than it has to
 });
 
 test('100,000 lines: one chain, each once and in order, kept and heard', async (t) => {
@@ -87,8 +88,9 @@ test('100,000 lines: one chain, each once and in order, kept and heard', async (
     assert.equal(brokenAt(entries), '');
     assert.equal(entries.findIndex((e, i) => e.data !== lines[i]), -1);
     assert.equal(entries.length, lines.length);
-    await until(`all of them heard (${heard.length})`, () => heard.length === lines.length, { ms: 60000 });
-    assert.equal(heard.findIndex((payload, i) => !payload.toString().endsWith(`\n\nline ${i}`)), -1);
+    const last = `\n\nline ${lines.length - 1}`;
+    await until(`all of them heard (${heard.length})`, () => heard.at(-1)?.toString().endsWith(last), { ms: 60000 });
+    assert.deepEqual(heard.flatMap(textsOf), lines);
 });
 
 test('a line goes out while the input stays open', async (t) => {
@@ -117,7 +119,7 @@ test('what Redis says no to is told in one line with status 1', async (t) => {
     await client.xadd(keyOf('other'), '*', 'a', 'b');
     assertEnds(await durable(redis, ['other', 'x']), 1, '', /^sse-publish: redis:\S+ refused: ERR sse_publish: the stream sse:\{other\} holds entries [^\n]+\n$/);
     await client.config('SET', 'maxmemory', '1mb');
-    assertEnds(await durable(redis, ['--lines', 'news'], { input: 'a\nb\n' }), 1, '', /^sse-publish: line 1: redis:\S+ refused: OOM [^\n]+\nsse-publish: Redis confirmed 0 lines before that\n$/);
+    assertEnds(await durable(redis, ['--lines', 'news'], { input: 'a\nb\n' }), 1, '', /^sse-publish: lines 1 to 2: redis:\S+ refused: OOM [^\n]+\nsse-publish: Redis confirmed 0 lines before that\n$/);
     assert.equal(await client.exists(keyOf('news')), 0);
 });
 
@@ -183,7 +185,7 @@ test('by function, the least rights suffice', async (t) => {
     const { api, client } = await startWithUser(t, ['+fcall']);
     await load(client);
     assertEnds(await durable(api, ['--lines', 'user:42'], { input: 'a\nb\n' }), 0, /last id \d+\.2\n$/, '');
-    assert.equal(await calls(client, 'fcall'), 2);
+    assert.equal(await calls(client, 'fcall'), 1);
     assertEnds(await durable(api, ['news', 'x']), 1, '', /^sse-publish: redis:\S+ refused: NOPERM [^\n]+; sse-publish\(1\) has what its ACL must allow\n$/);
     assertEnds(await run(api, ['--install']), 1, '', /refused: NOPERM [^\n]*fcall_ro[^\n]*; the ACL of this user must allow it: \+fcall_ro and \+function\|load\n$/);
 });

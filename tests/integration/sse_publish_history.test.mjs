@@ -30,7 +30,7 @@ test('a history is shown with ids, times, names and data, its length, memory and
     await output(redis.url, ['--durable', '--keep-for', '1h', '--event', 'order', 'news', '{"total":3}']);
     await output(redis.url, ['--durable', '--keep-for', '1h', '--retry', '250', 'news', 'two']);
     const text = (await output(redis.url, ['history', 'news'])).split('\n');
-    assert.match(text[0], /^news: 2 events, \d+ bytes of Redis' memory, kept for 59m \d+s unless more come$/);
+    assert.match(text[0], /^news: 2 events, \d+ bytes of Redis' memory, kept for (59m|1h 0m)[^\n]* unless more come$/);
     assert.match(text[1], /^oldest \d+\.1 of 20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
     assert.match(text[2], /^newest \d+\.2 of 20/);
     assert.match(text[4], /^\d+\.1 {2}20[^ ]*Z {2}order {2}\{"total":3\}$/);
@@ -39,9 +39,9 @@ test('a history is shown with ids, times, names and data, its length, memory and
     const history = await listed(redis.url, 'news');
     const { epoch } = history;
     assert.ok(Math.abs(epoch - Date.now()) < 60000);
-    assert.ok(history.bytes > 0 && history.ttl_ms > 3500000 && history.ttl_ms <= 3600000);
+    assert.ok(history.bytes > 0 && history.ttl_ms > 3500000 && history.ttl_ms <= 3600000 * (1 + 1 / 256));
     assert.deepEqual({ ...history, bytes: 0, ttl_ms: 0, events: history.events.map(({ time, ...rest }) => (assert.ok(Date.parse(time) >= epoch), rest)) }, {
-        channel: 'news', length: 2, bytes: 0, ttl_ms: 0, epoch, oldest: `${epoch}.1`, newest: `${epoch}.2`,
+        channel: 'news', length: 2, bytes: 0, ttl_ms: 0, epoch, oldest: `${epoch}.1`, newest: `${epoch}.2`, ended: false,
         events: [{ id: `${epoch}.1`, event: 'order', data: '{"total":3}' }, { id: `${epoch}.2`, event: 'message', retry: 250, data: 'two' }],
     });
 });
@@ -49,7 +49,7 @@ test('a history is shown with ids, times, names and data, its length, memory and
 test('a channel of which nothing is kept is no error', async (t) => {
     const redis = await Redis.start(scopeOf(t));
     assert.equal(await output(redis.url, ['history', 'news']), 'news: nothing is kept\n');
-    assert.deepEqual(await listed(redis.url, 'news'), { channel: 'news', length: 0, bytes: null, ttl_ms: null, epoch: null, oldest: null, newest: null, events: [] });
+    assert.deepEqual(await listed(redis.url, 'news'), { channel: 'news', length: 0, bytes: null, ttl_ms: null, epoch: null, oldest: null, newest: null, ended: false, events: [] });
 });
 
 test('a long history is read in pages; --count and --after choose', async (t) => {
@@ -105,6 +105,21 @@ test('an ACL that reads alone is enough, without +memory|usage too; one that lac
     const denied = await run(url, ['history', 'other']);
     assert.deepEqual([denied.code, denied.out], [1, '']);
     assert.match(denied.err, /^sse-publish: redis:\S+ refused: NOPERM [^\n]*\+xrange \+xrevrange \+xlen \+pttl %R~sse:\{CHANNEL\}\n$/);
+});
+
+test('a history says which of its events is a snapshot, has a key or is the last; other fields are passed over', async (t) => {
+    const redis = await Redis.start(scopeOf(t));
+    await output(redis.url, ['--durable', '--snapshot', '--key', 'k "1"', 'news', 'all']);
+    await output(redis.url, ['--durable', '--keep-bytes', '1MiB', '--keep-for', '2h', '--end', '1h', 'news', 'end']);
+    await redis.cli(['XADD', 'sse:{later}', '5-1', 'epoch', '5', 'prev', '0-0', 'event', '', 'retry', '', 'data', 'y', 'unheard', 'of']);
+    const history = await listed(redis.url, 'news');
+    assert.deepEqual(history.events.map(({ id, time, event, ...rest }) => rest), [{ data: 'all', key: 'k "1"', snapshot: true }, { data: 'end', end: 3600 }]);
+    assert.equal(history.ended, true);
+    const text = await output(redis.url, ['history', 'news']);
+    assert.match(text, /, kept for 59m \d+s; it has ended\n/);
+    assert.match(text, /message {2}key k "1" {2}snapshot {2}all\n[^\n]*message {2}end {2}end\n$/);
+    const later = await listed(redis.url, 'later');
+    assert.deepEqual([later.ended, data(later)], [false, ['y']]);
 });
 
 test('what sse_publish did not write is refused', async (t) => {

@@ -1,40 +1,14 @@
 // sse-publish --lines over a time in which its connection to Redis ends: no line is lost without a word, and none is sent twice.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import net from 'node:net';
 import { test } from 'node:test';
 import { Authority } from '../lib/certificates.mjs';
 import { brokenAt, connect, history, keyOf, listen } from '../lib/durable.mjs';
-import { PUBLISH } from '../lib/paths.mjs';
+import { Publisher } from '../lib/publisher.mjs';
 import { Redis } from '../lib/redis.mjs';
+import { relayTo } from '../lib/relay.mjs';
 import { scopeOf } from '../lib/scope.mjs';
 import { until } from '../lib/wait.mjs';
-
-/** sse-publish with its standard input open. */
-class Publisher {
-    constructor(scope, url, args) {
-        this.child = spawn(PUBLISH, ['--redis', url, ...args], { stdio: ['pipe', 'pipe', 'pipe'] });
-        scope.defer(() => this.child.kill('SIGKILL'));
-        this.out = '';
-        this.err = '';
-        this.child.stdout.on('data', (data) => (this.out += data));
-        this.child.stderr.on('data', (data) => (this.err += data));
-        this.child.stdin.on('error', () => {}); // its status says why it ended
-        this.ended = new Promise((resolve) => this.child.once('close', resolve));
-    }
-
-    write(text) {
-        this.child.stdin.write(text);
-    }
-
-    async ends(code, out, err) {
-        this.child.stdin.end();
-        assert.equal(await this.ended, code, this.err);
-        assert.match(this.out, out);
-        assert.match(this.err, err);
-    }
-}
 
 const texts = (heard) => heard.map((payload) => payload.toString().split('\n\n').at(-1));
 
@@ -97,29 +71,6 @@ test('one event from standard input survives a connection that ended before the 
     await publisher.ends(0, /^1 gateway\n$/, /^$/);
     await heard.count(1);
 });
-
-/** Passes bytes to Redis and back. `gate(data, connection)` is asked of what comes from the client: false swallows it. */
-async function relayTo(scope, redis, gate) {
-    const sockets = new Set();
-    let count = 0;
-    const server = net.createServer((near) => {
-        const far = net.connect(redis.port, '127.0.0.1');
-        const number = count++;
-        for (const socket of [near, far]) {
-            sockets.add(socket);
-            socket.on('error', () => {});
-            socket.on('close', () => [near, far].forEach((each) => each.destroy()));
-        }
-        near.on('data', (data) => gate(data.toString(), number, near) && far.write(data));
-        far.pipe(near);
-    });
-    await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-    scope.defer(() => {
-        server.close();
-        for (const socket of sockets) socket.destroy();
-    });
-    return `redis://127.0.0.1:${server.address().port}`;
-}
 
 test('where it cannot be known whether Redis took a line, it is named, not sent again, and the status is 1', async (t) => {
     for (const [lines, named] of [['two\n', 'line 2 was'], ['two\nthree\nfour\n', 'lines 2 to 4 were']]) {

@@ -38,7 +38,7 @@ const within = (place, { nth = [1], workers = [1, 2], call = 'malloc', error = E
 
 test('an allocation that fails where a loss is told: plain channels have no hole without a gap, durable ones none', async (t) => {
     // `make` makes gap frames (gateway/fanout/gap.c).
-    await torture(t, async () => ['delivery_resubscribed', 'make', 'message_frame'].flatMap((place) => within(place, { nth: [1, 2] })));
+    await torture(t, async () => ['delivery_resubscribed', 'make', 'message_events'].flatMap((place) => within(place, { nth: [1, 2] })));
 });
 
 test('an allocation that fails where a channel is confirmed, or its history asked for: its streams open, and get all of it', async (t) => {

@@ -23,7 +23,7 @@ static struct busy_channels busy; // nobody watches
 static const struct payload_policy policy;
 static char heard[512]; // what the worker got: "a1 b2 gap:a confirmed:a down"
 
-// A frame shows as its channel and the first byte of its data.
+// A frame shows as its channel and the first byte of its data, and a plus where another one of its message follows.
 static void on_mail(void *ctx, const struct mail *mail, bool more)
 {
     (void)ctx, (void)more;
@@ -31,7 +31,8 @@ static void on_mail(void *ctx, const struct mail *mail, bool more)
     switch ((enum mail_kind)mail->kind) {
     case MAIL_FRAME: {
         const char *data = strstr(mail->frame->wire, "data: ");
-        snprintf(word, sizeof word, "%.*s%c", mail->frame->channel_len, mail->frame->channel, data[6]);
+        snprintf(word, sizeof word, "%.*s%c%s", mail->frame->channel_len, mail->frame->channel, data[6],
+                 mail->is_followed ? "+" : "");
         frame_release(mail->frame);
         break;
     }
@@ -80,6 +81,7 @@ static void setup(void)
     *delivery = (struct delivery){.channels = &all,
                                   .counters = &counters,
                                   .payload = &policy,
+                                  .max_message = PAYLOAD,
                                   .busy = &busy,
                                   .workers = boxes,
                                   .worker_count = 1};
@@ -89,6 +91,7 @@ static void setup(void)
 
 static void teardown(void)
 {
+    delivery_release(delivery);
     mailbox_destroy(box);
     channels_deinit(&all);
     free(delivery);
@@ -138,6 +141,61 @@ TEST(messages_of_a_turn_arrive_in_order_at_its_end)
     delivery_flush(delivery);
     ck_assert_str_eq(hear(), "a1 b2 a3");
     ck_assert_uint_eq(dropped(), 0);
+}
+
+// A message to channel a that holds `count` small events, behind the event with the offset `before`.
+static void several(unsigned before, unsigned count)
+{
+    char payload[8192];
+    int len = snprintf(payload, sizeof payload, "\x1eSSE/1\nfirst: 1-%u\n", before);
+    for (unsigned i = 1; i < count; i++)
+        len += snprintf(payload + len, sizeof payload - (size_t)len, "earlier:  %c\n",
+                        'a' + (char)((before + i) % 26));
+    len += snprintf(payload + len, sizeof payload - (size_t)len, "durable: 1-%u 1-%u 1\n\nz", before + count,
+                    before + count - 1);
+    delivery_message(delivery, channel("a"), payload, (size_t)len, 7);
+}
+
+TEST(the_events_of_one_message_arrive_together_in_their_order)
+{
+    message("a1");
+    several(1, 4);
+    message("b2");
+    delivery_flush(delivery);
+    ck_assert_str_eq(hear(), "a1 ac+ ad+ ae+ az b2");
+}
+
+TEST(the_time_of_a_message_is_noted_with_its_last_event)
+{
+    several(1, 3);
+    const struct outbox *o = &delivery->outboxes[0];
+    ck_assert_uint_eq(o->count, 3);
+    for (size_t i = 0; i < 3; i++)
+        ck_assert_uint_eq(o->mails[i].frame->read_at_ns, i == 2 ? 7 : 0);
+}
+
+TEST(a_full_outbox_does_not_go_out_within_a_message_nor_is_it_ever_too_small)
+{
+    for (unsigned i = 1; i < OUTBOX_MAX; i++)
+        several(i, 1);
+    several(OUTBOX_MAX, 256);
+    ck_assert_uint_eq(delivery->outboxes[0].count, 0);
+    several(OUTBOX_MAX + 256, 256);
+    several(OUTBOX_MAX + 512, 256);
+    ck_assert_uint_eq(delivery->outboxes[0].count, 0);
+    ck_assert_uint_gt(dropped(), 0); // the mailbox has no room for so many
+}
+
+TEST(an_event_that_is_too_large_is_told_and_the_others_of_its_message_are_not_lost)
+{
+    static const char payload[] =
+        "\x1eSSE/1\nfirst: 1-1\nearlier:  a\nearlier:  0123456789\nearlier:  \xff\ndurable: 1-5 1-4 1\n\nz";
+    delivery->max_message = 9;
+    delivery_message(delivery, channel("a"), payload, sizeof payload - 1, 0);
+    delivery_flush(delivery);
+    ck_assert_uint_eq(counter_read(&counters, COUNTER_DROPPED_TOO_LARGE), 1);
+    ck_assert_uint_eq(counter_read(&counters, COUNTER_DROPPED_NOT_TEXT), 1);
+    ck_assert_str_eq(hear(), "aa+ gap:a az");
 }
 
 TEST(what_has_no_room_is_told_once_for_each_channel_behind_what_got_through)

@@ -91,11 +91,13 @@ static size_t write_answer(int kind, const struct http_policy *p, const struct h
             p, req, (struct http_problem){.status = 503, .detail = "busy", .retry_after_s = 3}, size);
     case 2:
         return write_answer_head(p, req, (struct http_answer){200, "application/json", NULL, 17, true}, size);
+    case 3:
+        return http_no_content(p, req, out, size);
     default:
         return http_preflight(p, req, "GET, HEAD, OPTIONS", out, size);
     }
 }
-#define KINDS 4
+#define KINDS 5
 
 TEST_LOOP(a_known_origin_is_let_in_with_credentials, 0, KINDS)
 {
@@ -333,6 +335,17 @@ TEST(preflight)
     check_has(n, "HTTP/1.1 204 No Content\r\n");
     check_has_not(n, "Access-Control");
     check_has(http_preflight(&any, &req, "GET", out, HTTP_RESPONSE_HEAD_MAX), "Access-Control-Allow-Methods");
+}
+
+TEST(no_content)
+{
+    struct http_request req = from("https://app.example");
+    size_t n = http_no_content(&exact, &req, out, HTTP_RESPONSE_HEAD_MAX);
+    check_has(n, "HTTP/1.1 204 No Content\r\n");
+    check_has(n, "\r\nCache-Control: no-store\r\n");
+    check_has(n, "\r\nConnection: close\r\n\r\n");
+    check_has_not(n, "\r\nContent-"); // RFC 9110 section 8.6
+    check_has_not(n, "Transfer-Encoding");
 }
 
 TEST(dates)

@@ -125,7 +125,13 @@ TEST(last_event_id_from_header_then_query)
         {"lastEventId=c&channel=a", NULL, "c"},
         {"channel=a&last_event_id=q", "", "q"},
         {"channel=a&last_event_id=&lastEventId=c", "", "c"},
-        {"channel=a&last_event_id=1&last_event_id=2", NULL, "1"},
+        {"channel=a&last_event_id=1&last_event_id=2", NULL, "1,2"},
+        {"last_event_id=1&lastEventId=c&channel=a&last_event_id=2,3&last_event_id=", NULL, "1,2,3"},
+        {"lastEventId=1&channel=a&lastEventId=%2c2,,", NULL, "1,2"},
+        {"lastEventId=c&last_event_id=1&channel=a&lastEventId=d&last_event_id=2", NULL, "1,2"},
+        {"channel=a&last_event_id=q", "1, 2,3 ,\t4", "1,2,3,4"},
+        {"channel=a", ",", ""},
+        {"channel=a&last_event_id=1&last_event_id=%&last_event_id=a/b,2", NULL, "1,?,?,2"},
         {"channel=a&last_event_id=earliest", NULL, "earliest"},
         {"channel=a&last_event_id=%61-_.~9Z", NULL, "a-_.~9Z"},
         {"channel=a&LASTEVENTID=c", NULL, ""},
@@ -162,6 +168,27 @@ TEST(a_foreign_last_event_id_is_a_question_mark)
     id[LAST_EVENT_ID_MAX + 1] = '\0';
     ck_assert_int_eq(parse("channel=a", id), 0);
     ck_assert_str_eq(asked.last_event_id, "?");
+}
+
+TEST(ids_have_a_bound_together_and_behind_it_is_a_question_mark)
+{
+    enum { LEN = 63, FIT = LAST_EVENT_IDS_MAX / (LEN + 1), GIVEN = FIT + 3 };
+    char ids[GIVEN * (LEN + 1) + 1];
+    memset(ids, 'i', sizeof(ids));
+    for (size_t i = 1; i <= GIVEN; i++)
+        ids[i * (LEN + 1) - 1] = ',';
+    ids[sizeof(ids) - 1] = '\0';
+    ck_assert_int_eq(parse("channel=a", ids), 0);
+    ids[FIT * (LEN + 1)] = '?';
+    ids[FIT * (LEN + 1) + 1] = '\0';
+    ck_assert_str_eq(asked.last_event_id, ids);
+    // Each byte of the bound may be one of an id.
+    memset(ids, 'j', sizeof(ids));
+    for (size_t i = 1; i < 4; i++)
+        ids[i * LAST_EVENT_ID_MAX] = ',';
+    ids[LAST_EVENT_IDS_MAX] = '\0';
+    ck_assert_int_eq(parse("channel=a", ids), 0);
+    ck_assert_uint_eq(strlen(asked.last_event_id), LAST_EVENT_IDS_MAX);
 }
 
 TEST(control_is_one_or_off)

@@ -47,6 +47,42 @@ TEST(a_history_that_is_short_for_long_is_a_gap_for_all_at_once)
         ck_assert_str_eq(heard(i), "6");
 }
 
+// Redis has nothing of the channel, for as long as is waited for it.
+static void history_is_empty(void)
+{
+    for (int n = 0; n < 30; n++) {
+        if (event_id_is_zero(world.query.from))
+            page(0, 0, 0, true);
+        later(300);
+    }
+}
+
+TEST(a_history_that_expired_before_the_position_was_read_is_no_gap)
+{
+    join(0, FROM_NOW, 0);
+    confirm(4);
+    live(5);
+    join_at(1, FROM_EVENT_ID, (struct event_id){.ms = place(5).ms});
+    join_at(2, FROM_EVENT_ID, (struct event_id){.ms = place(4).ms});
+    join_at(3, FROM_EVENT_ID, (struct event_id){0});
+    history_is_empty();
+    ck_assert_str_eq(heard(1), "");
+    ck_assert_str_eq(heard(2), "gap");
+    ck_assert_str_eq(heard(3), "gap");
+    world.life = 5000;
+    live(1);
+    for (size_t i = 0; i < 4; i++)
+        ck_assert_str_eq(heard(i), i == 0 ? "5 1" : "1");
+}
+
+TEST(a_history_that_began_after_the_position_is_read_though_its_clock_is_behind)
+{
+    join_at(0, FROM_EVENT_ID, (struct event_id){.ms = 9000});
+    confirm(3);
+    page(0, 1, 3, true);
+    ck_assert_str_eq(heard(0), "1 2 3");
+}
+
 TEST(a_history_that_lags_is_waited_for)
 {
     join(0, FROM_EVENT_ID, 3);

@@ -65,6 +65,27 @@ TEST(what_goes_in_comes_out)
     }
 }
 
+TEST(a_channel_without_history_has_the_time_of_a_cursor_that_is_newer_than_all_its_events)
+{
+    struct event_id at;
+    for (size_t i = 0; i < 3; i++)
+        snprintf(names[i], sizeof names[i], "user:%zu", i);
+    for (size_t i = 0; i < 3; i++)
+        entries[i] = (struct cursor_entry){.hash = cursor_hash(names[i], strlen(names[i]))};
+    entries[0].at = (struct event_id){.ms = NOW, .offset = 7};
+    entries[1].at.ms = entries[2].at.ms = NOW + 1;
+    encode(3);
+    ck_assert_int_eq(find(names[0], &at), CURSOR_KNOWN);
+    ck_assert(event_id_equal(at, entries[0].at));
+    ck_assert_int_eq(find(names[2], &at), CURSOR_KNOWN);
+    ck_assert(event_id_equal(at, entries[2].at));
+    // A gateway's own is as new as the newest of its events, and says nothing of that time.
+    entries[1].at.ms = entries[2].at.ms = 0;
+    encode(3);
+    ck_assert_int_eq(find(names[2], &at), CURSOR_KNOWN);
+    ck_assert(event_id_is_zero(at));
+}
+
 // Sixteen bits of a hash are shared by two names in every thirtieth stream of 64 channels; these two do.
 TEST(names_are_told_from_each_other)
 {

@@ -26,6 +26,16 @@ static void free_rules(void)
         free(rules[i].pattern);
 }
 
+// Of a message that holds one event: its frame, or NULL.
+static struct frame *frame_of(const struct payload_policy *p, struct channel_ref channel, const char *payload,
+                              size_t len, enum counter *dropped)
+{
+    struct message_event events[MESSAGE_EVENTS_MAX];
+    ck_assert_uint_eq(message_events(p, channel, payload, len, SIZE_MAX, events), 1);
+    *dropped = events[0].dropped;
+    return events[0].frame;
+}
+
 #define DROPPED_NOT -1
 
 static const struct {
@@ -76,8 +86,8 @@ TEST_EACH(a_payload_becomes_its_event_or_is_dropped_for_its_reason, messages)
     char *payload = malloc(messages[_i].len);
     memcpy(payload, messages[_i].payload, messages[_i].len);
     enum counter dropped = COUNTER_COUNT;
-    struct frame *f = message_frame(&policy, (struct channel_ref){.name = "news", .len = 4, .hash = 7},
-                                    payload, messages[_i].len, &dropped);
+    struct frame *f = frame_of(&policy, (struct channel_ref){.name = "news", .len = 4, .hash = 7}, payload,
+                               messages[_i].len, &dropped);
     free(payload);
     if (messages[_i].dropped != DROPPED_NOT) {
         ck_assert_ptr_null(f);
@@ -107,7 +117,7 @@ static struct frame *with_id(const char *id, size_t len, enum counter *dropped)
 {
     char payload[2048];
     int n = snprintf(payload, sizeof payload, MAGIC "event: order\nid: %.*s\n\nbody", (int)len, id);
-    return message_frame(&policy, channel_ref("c", 1), payload, (size_t)n, dropped);
+    return frame_of(&policy, channel_ref("c", 1), payload, (size_t)n, dropped);
 }
 
 // What a client would bring back as Last-Event-ID, and be refused for by a server or by itself, is left out.
@@ -143,9 +153,9 @@ TEST(an_id_may_have_1_KiB)
 static enum payload_mode mode_of(const char *channel)
 {
     enum counter dropped;
-    struct frame *plain = message_frame(&policy, channel_ref(channel, strlen(channel)), TEXT("x"), &dropped);
+    struct frame *plain = frame_of(&policy, channel_ref(channel, strlen(channel)), TEXT("x"), &dropped);
     struct frame *envelope =
-        message_frame(&policy, channel_ref(channel, strlen(channel)), TEXT(MAGIC "\nx"), &dropped);
+        frame_of(&policy, channel_ref(channel, strlen(channel)), TEXT(MAGIC "\nx"), &dropped);
     enum payload_mode mode = !plain                                        ? PAYLOAD_ENVELOPE
                              : envelope->body_len == strlen("data: x\n\n") ? PAYLOAD_AUTO
                                                                            : PAYLOAD_TEXT;
@@ -181,7 +191,7 @@ TEST_EACH(a_durable_event_has_its_place_or_is_dropped, places)
     enum counter dropped = COUNTER_COUNT;
     use_rules((const char *const[]){"auto", NULL});
     int len = snprintf(payload, sizeof payload, MAGIC "event: x\ndurable: %s\n\nbody", places[_i].line);
-    struct frame *f = message_frame(&policy, channel_ref("c", 1), payload, (size_t)len, &dropped);
+    struct frame *f = frame_of(&policy, channel_ref("c", 1), payload, (size_t)len, &dropped);
     ck_assert_int_eq(f != NULL, places[_i].good);
     ck_assert_int_eq(dropped, f ? COUNTER_COUNT : COUNTER_DROPPED_ENVELOPE);
     if (f) {
@@ -191,6 +201,32 @@ TEST_EACH(a_durable_event_has_its_place_or_is_dropped, places)
         ck_assert_mem_eq(f->wire + f->body_at + f->id_line_len, body, strlen(body));
         ck_assert_mem_eq(f->wire + f->body_at, "id: ", 4);
     }
+    frame_release(f);
+    free_rules();
+}
+
+static const struct {
+    const char *lines;
+    bool ends;
+} endings[] = {
+    {"end: 1\ndurable: 5-1 0-0 5\n", true},
+    {"durable: 5-1 0-0 5\nend: 1\n", true},
+    {"durable: 5-1 0-0 5\n", false},
+    {"durable: 5-1 0-0 5\nend: 0\n", false},
+    {"durable: 5-1 0-0 5\nend: 10\n", false},
+    {"durable: 5-1 0-0 5\nend\n", false},
+    {"end: 1\n", false}, // a plain channel never ends
+};
+
+TEST_EACH(a_durable_event_may_be_the_last_one, endings)
+{
+    char payload[128];
+    enum counter dropped = COUNTER_COUNT;
+    use_rules((const char *const[]){"auto", NULL});
+    int len = snprintf(payload, sizeof payload, MAGIC "%s\nbody", endings[_i].lines);
+    struct frame *f = message_frame(&policy, channel_ref("c", 1), payload, (size_t)len, &dropped);
+    ck_assert_ptr_nonnull(f);
+    ck_assert_int_eq(f->ends, endings[_i].ends);
     frame_release(f);
     free_rules();
 }
@@ -239,6 +275,117 @@ TEST(a_policy_frees_its_rules)
     payload_policy_deinit(&p); // once more is harmless
 }
 
+// Several events in one message. What becomes of each: its id, the id before it and its bytes behind the id line, or the
+// reason for which it is dropped.
+static const struct {
+    const char *payload;
+    const char *words;
+} several[] = {
+    {"first: 9-4\nearlier:  a\ndurable: 10-6 10-5 3\n\nb", "10-5<9-4 data: a|| 10-6<10-5 data: b||"},
+    {"earlier: x a b\nfirst: 0-0\nevent: y\nretry: 5\nearlier:z \ndurable: 10-3 10-2 10\n\n",
+     "10-1<0-0 event: x|data: a b|| 10-2<10-1 event: z|data: || 10-3<10-2 event: y|retry: 5|data: ||"},
+    {"first: 0-0\nearlier: a%20b%25 50%25%0D%0Ac%0A\ndurable: 10-2 10-1 10\n\n%0A",
+     "10-1<0-0 event: a b%|data: 50%|data: c|data: || 10-2<10-1 data: %0A||"},
+    {"first: 0-0\nearlier:  \xc3\xa9\nearlier:  a\xff\nearlier: \xff a\ndurable: 10-4 10-3 10\n\n\xc3\xa9",
+     "10-1<0-0 data: \xc3\xa9|| not_text not_text 10-4<10-3 data: \xc3\xa9||"},
+    {"first: 0-0\nearlier:  a\ndurable: 10-2 10-1 10\n\n\xff", "10-1<0-0 data: a|| not_text"},
+    {"first: 0-0\nearlier:  0123456789abcdef\nearlier:  a\ndurable: 10-3 10-2 10\n\n0123456789abcdef",
+     "too_large 10-2<10-1 data: a|| too_large"},
+    // No name that may be empty, and a blank; an escape that the library does not write; a name of the gateway's own.
+    {"first: 0-0\nearlier: a\ndurable: 10-2 10-1 10\n\nb", "envelope"},
+    {"first: 0-0\nearlier:\ndurable: 10-2 10-1 10\n\nb", "envelope"},
+    {"first: 0-0\nearlier:  %\ndurable: 10-2 10-1 10\n\nb", "envelope"},
+    {"first: 0-0\nearlier:  %2\ndurable: 10-2 10-1 10\n\nb", "envelope"},
+    {"first: 0-0\nearlier:  %0d\ndurable: 10-2 10-1 10\n\nb", "envelope"},
+    {"first: 0-0\nearlier:  %20\ndurable: 10-2 10-1 10\n\nb", "envelope"},
+    {"first: 0-0\nearlier: a%0Ab c\ndurable: 10-2 10-1 10\n\nb", "envelope"},
+    {"first: 0-0\nearlier: gateway:gap c\ndurable: 10-2 10-1 10\n\nb", "envelope"},
+    {"first: 0-0\nearlier:  a\rb\ndurable: 10-2 10-1 10\n\nb", "envelope"},
+    // Places that do not fit together, or that are not said.
+    {"first: 0-0\nearlier:  a\n\nb", "envelope"},
+    {"earlier:  a\ndurable: 10-2 10-1 10\n\nb", "envelope"},
+    {"first: 0-0\nearlier:  a\ndurable: 10-1 0-0 10\n\nb", "envelope"},
+    {"first: 0-0 \nearlier:  a\ndurable: 10-2 10-1 10\n\nb", "envelope"},
+    {"first: 9-1\nearlier:  a\ndurable: 10-2 10-1 10\n\nb", "envelope"},
+    {"first: 11-1\nearlier:  a\ndurable: 10-3 10-2 10\n\nb", "envelope"},
+    {"first: 9-1\nearlier:  a\ndurable: 10-3 9-2 10\n\nb", "envelope"},
+    {"first: 0-0\nearlier:  a\nearlier:  b\ndurable: 10-2 10-1 10\n\nb", "envelope"},
+};
+
+static void say(char *out, size_t size, const struct message_event *e)
+{
+    static const char *const reasons[COUNTER_COUNT] = {[COUNTER_DROPPED_ENVELOPE] = "envelope",
+                                                       [COUNTER_DROPPED_NOT_TEXT] = "not_text",
+                                                       [COUNTER_DROPPED_TOO_LARGE] = "too_large"};
+    const struct frame *f = e->frame;
+    if (!f) {
+        snprintf(out, size, "%s", reasons[e->dropped]);
+        return;
+    }
+    ck_assert(f->durable && f->epoch > 0 && e->dropped == COUNTER_COUNT);
+    int n = snprintf(out, size, "%lu-%lu<%lu-%lu %.*s", f->at.ms, f->at.offset, f->prev.ms, f->prev.offset,
+                     (int)(f->body_len - f->id_line_len), f->wire + f->body_at + f->id_line_len);
+    for (char *at = out; at < out + n; at++)
+        *at = *at == '\n' ? '|' : *at;
+}
+
+TEST_EACH(each_event_of_a_message_gets_its_place_or_is_dropped_for_its_reason, several)
+{
+    char text[512], words[1024] = "";
+    struct message_event events[MESSAGE_EVENTS_MAX];
+    use_rules((const char *const[]){"auto", NULL});
+    size_t len = (size_t)snprintf(text, sizeof text, MAGIC "%s", several[_i].payload);
+    char *payload = malloc(len);
+    memcpy(payload, text, len);
+    size_t count = message_events(&policy, channel_ref("c", 1), payload, len, 15, events);
+    free(payload);
+    for (size_t i = 0; i < count; i++) {
+        size_t at = strlen(words);
+        words[at] = ' ';
+        say(words + at + (at > 0), sizeof words - at - 1, &events[i]);
+        frame_release(events[i].frame);
+    }
+    ck_assert_str_eq(words, several[_i].words);
+    free_rules();
+}
+
+TEST(a_message_holds_256_events_and_not_one_more)
+{
+    struct message_event events[MESSAGE_EVENTS_MAX];
+    use_rules((const char *const[]){"auto", NULL});
+    for (int more = 0; more < 2; more++) {
+        char payload[8192];
+        int len = snprintf(payload, sizeof payload, MAGIC "first: 0-0\n");
+        for (int i = 1; i < 256 + more; i++)
+            len += snprintf(payload + len, sizeof payload - (size_t)len, "earlier:  %d\n", i);
+        len += snprintf(payload + len, sizeof payload - (size_t)len, "durable: 10-%d 10-%d 10\n\nx",
+                        256 + more, 255 + more);
+        size_t count = message_events(&policy, channel_ref("c", 1), payload, (size_t)len, 10, events);
+        ck_assert_uint_eq(count, more ? 1 : 256);
+        for (size_t i = 0; i < count; i++) {
+            ck_assert_int_eq(events[i].dropped, more ? COUNTER_DROPPED_ENVELOPE : COUNTER_COUNT);
+            ck_assert(more || (events[i].frame->at.offset == i + 1 && events[i].frame->at.ms == 10));
+            frame_release(events[i].frame);
+        }
+    }
+    free_rules();
+}
+
+TEST(what_follows_an_event_follows_the_last_one_of_its_message)
+{
+    static const char payload[] =
+        MAGIC "first: 0-0\nearlier:  a\ntrace-to: sse:trace:4bf92f3577b34da6a3ce929d0e0e4736\ndurable: 10-2 "
+              "10-1 10\n\nb";
+    struct message_event events[MESSAGE_EVENTS_MAX];
+    use_rules((const char *const[]){"auto", NULL});
+    ck_assert_uint_eq(message_events(&policy, channel_ref("c", 1), TEXT(payload), 10, events), 2);
+    ck_assert_ptr_null(events[0].frame->trace);
+    ck_assert_ptr_nonnull(events[1].frame->trace);
+    frame_release(events[0].frame);
+    frame_release(events[1].frame);
+    free_rules();
+}
+
 #define TRACE "4bf92f3577b34da6a3ce929d0e0e4736"
 
 static const struct {
@@ -261,7 +408,7 @@ TEST_EACH(an_event_is_followed_where_its_envelope_says_so_and_its_bytes_do_not_t
     char payload[400], said[200];
     enum counter dropped = COUNTER_COUNT;
     int len = snprintf(payload, sizeof payload, MAGIC "%s\nx", traces[_i].fields);
-    struct frame *f = message_frame(&policy, channel_ref("c", 1), payload, (size_t)len, &dropped);
+    struct frame *f = frame_of(&policy, channel_ref("c", 1), payload, (size_t)len, &dropped);
     ck_assert_ptr_nonnull(f);
     ck_assert_int_eq(f->trace != NULL, traces[_i].trace != NULL);
     if (f->trace) {

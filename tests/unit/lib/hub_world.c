@@ -40,7 +40,7 @@ static void on_frame(void *ctx, struct subscriber *s, struct frame *f)
     if (stream->room > 0 && --stream->room == 0)
         stream->readiness = SUBSCRIBER_BLOCKED;
     char word[32];
-    snprintf(word, sizeof word, f->is_gap ? "gap" : "%u", (unsigned)f->at.offset);
+    snprintf(word, sizeof word, f->is_gap ? "gap" : f->is_end ? "end" : "%u", (unsigned)f->at.offset);
     size_t len = strlen(stream->heard);
     snprintf(stream->heard + len, sizeof stream->heard - len, "%s%s", len ? " " : "", word);
 }
@@ -111,7 +111,10 @@ void hub_world_teardown(void)
 static struct frame *event_behind(uint64_t offset, uint64_t prev)
 {
     static char data[1 << 20];
-    const struct event_place at = {.at = place(offset), .prev = place(prev), .epoch = world.life + 1};
+    const struct event_place at = {.at = place(offset),
+                                   .prev = place(prev),
+                                   .epoch = world.life + 1,
+                                   .ends = world.end != 0 && offset == world.end};
     struct sse_event event = {.data = memset(data, 'x', world.event_size), .data_len = world.event_size};
     struct frame *f = message_durable_frame(world.channel, &at, &event);
     ck_assert_ptr_nonnull(f);
@@ -160,6 +163,7 @@ void confirm(uint64_t last)
                 &(struct history_tail){.has_history = true,
                                        .last = place(last),
                                        .epoch = world.life + 1,
+                                       .ended = world.end != 0 && last == world.end,
                                        .subscribe_seq = world.last_seq});
     feed();
 }

@@ -37,6 +37,7 @@ extern struct hub_world {
     // What is published from now on.
     uint64_t life; // the millisecond before the first event of the history
     size_t event_size;
+    uint64_t end; // the offset of the event that ends the channel; 0: none does
 
     struct hub_stream streams[STREAMS];
 } world;

@@ -228,3 +228,15 @@ TEST(a_failed_read_is_told)
     ck_assert_int_eq(errno, EBADF);
     end();
 }
+
+TEST(more_input_is_waited_for_no_longer_than_said)
+{
+    open_pipe(MAX);
+    ck_assert(!input_within(&input, 1));
+    write_text("a", 1);
+    ck_assert(input_within(&input, 60000));
+    ck_assert_int_eq(input_fill(&input), INPUT_PENDING);
+    ck_assert(!input_within(&input, 0));
+    end();
+    ck_assert(input_within(&input, 60000)); // the end can be read, too
+}

@@ -73,6 +73,20 @@ TEST(an_entry_is_its_event)
     frame_release(f);
 }
 
+TEST(an_entry_says_whether_it_is_the_last_one_of_its_channel)
+{
+    enum counter dropped;
+    struct frame *f = frame_of("101-5", OURS("", "", "x"), &dropped);
+    ck_assert(!f->ends);
+    frame_release(f);
+    f = frame_of("101-5", FIELDS("epoch", "90", "prev", "100-4", "data", "x", "end", "7200"), &dropped);
+    ck_assert(f->ends && !f->is_gap);
+    frame_release(f);
+    f = frame_of("101-5", FIELDS("data", "x", "end", "7200"), &dropped); // sse_publish did not write it
+    ck_assert(!f->ends && f->is_foreign);
+    frame_release(f);
+}
+
 TEST(empty_fields_are_absent_and_their_order_is_free)
 {
     enum counter dropped;

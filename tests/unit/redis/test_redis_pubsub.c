@@ -209,6 +209,31 @@ TEST_EACH(a_message_of_the_limit_arrives_and_a_larger_one_is_told, limits)
     free(bytes);
 }
 
+// Of several events in one message each is bounded for itself, and that is not for the reader to do.
+TEST(a_message_above_the_limit_arrives_where_it_holds_several_events)
+{
+    static const char
+        several[] = "\x1eSSE/1\nfirst: 0-0\nearlier:  0123456789\ndurable: 5-2 5-1 5\n\n0123456789",
+        one[] = "\x1eSSE/1\nretry: 5\nfirst: 0-0\nsome:  0123456789\ndurable: 5-1 0-0 5\n\n0123456789",
+        none[] = "\x1eSSE/1\nearlier: a b 0123456789012345678901234567890123456789012345678901234567";
+    const size_t size = sizeof several - 1;
+    begin(NULL, 60);
+    subscribe("news");
+    publish("news", several, size);
+    publish("news", one, sizeof one - 1);
+    publish("news", none, sizeof none - 1);
+    redis_do(publisher, "EVAL %s 0",
+             "return redis.call('PUBLISH', 'news', '\\030SSE/1\\nearlier:  ' .. string.rep('x', 262144) .. "
+             "'\\n\\n')"); // more than such a message ever has
+    loop_wait_count(loop, &messages, 4);
+    struct buf expected = {0};
+    ck_assert(buf_printf(&expected, "message news %zu:%s\ntoo large news %zu\ntoo large news %zu\n", size,
+                         several, sizeof one - 1, sizeof none - 1));
+    ck_assert(buf_printf(&expected, "too large news %u\n", 7 + 10 + 262144 + 2));
+    check_heard(&expected);
+    buf_free(&expected);
+}
+
 static long peak_kilobytes(void)
 {
     struct rusage usage;

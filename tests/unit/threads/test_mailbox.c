@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/jitter.h"
 #include "tests/unit/lib/loop.h"
 #include "tests/unit/lib/unit_main.h"
@@ -301,6 +302,32 @@ TEST_LOOP(a_flood_leaves_the_loop_its_turns, 0, KINDS)
     ck_assert_uint_le(most_in_a_turn, 256);
     ck_assert_uint_ge(batches, COUNT / 256);
     ck_assert(!batch_is_open);
+}
+
+static void take_long(const struct mail *mail)
+{
+    uint64_t until_ns = clock_monotonic_ns() + 1000000;
+    while (mail->kind == MAIL_FRAME && clock_monotonic_ns() < until_ns)
+        continue;
+}
+
+// Else a stream would get them in two writes.
+TEST_LOOP(the_frames_of_one_message_are_handed_over_in_one_turn, 0, KINDS)
+{
+    enum { PLAIN = 250, FRAMES = 20 };
+    create(_i, 100 * FRAME);
+    for (int i = 0; i < PLAIN; i++)
+        ck_assert(post_plain());
+    struct mail mails[FRAMES];
+    for (int i = 0; i < FRAMES; i++)
+        mails[i] = (struct mail){.kind = MAIL_FRAME, .is_followed = i + 1 < FRAMES, .frame = frame(1)};
+    ck_assert_uint_eq(mailbox_post_all(box, mails, FRAMES), FRAMES);
+    ck_assert(post_plain());
+    then = take_long; // longer than a turn of a local box
+    receive(PLAIN + FRAMES + 1);
+    then = NULL;
+    ck_assert_uint_eq(most_in_a_turn, PLAIN + FRAMES);
+    ck_assert_uint_eq(batches, 2);
 }
 
 static void post_one_more(const struct mail *mail)
