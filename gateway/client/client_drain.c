@@ -40,6 +40,13 @@ static void on_step(struct ev_loop *loop, ev_timer *w, int events)
     step(w->data);
 }
 
+// A poll that waits has nothing to lose, and would end soon anyway.
+static void end_poll(struct client_context *cx, struct conn *c)
+{
+    counter_add(cx->counters, COUNTER_STREAMS_DRAINED, 1);
+    stream_end(c, CLOSE_DRAIN);
+}
+
 void client_drain_begin(struct client_drain *d, struct client_context *cx, const struct drain_plan *plan)
 {
     size_t cursor = 0;
@@ -49,6 +56,8 @@ void client_drain_begin(struct client_drain *d, struct client_context *cx, const
             admission_end(c, CLOSE_DRAIN, DRAINING);
         else if (c->state <= CONN_HEAD)
             conn_set_deadline(c, DRAIN_IDLE_MS);
+        else if (c->state == CONN_STREAM && c->wait_s > 0)
+            end_poll(cx, c);
     }
     *d = (struct client_drain){.context = cx,
                                .pace = {.streams = cx->streams,

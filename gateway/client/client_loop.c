@@ -87,6 +87,9 @@ static void flush(struct client_context *cx)
 {
     while (cx->dirty) {
         struct conn *c = cx->dirty;
+        if (c->once)
+            stream_end_once(c); // still dirty: what this sends marks it no second time
+        assert(cx->dirty == c);
         cx->dirty = c->mark_next;
         c->dirty = false;
         if (c->state == CONN_CLOSED) {
@@ -169,6 +172,8 @@ static enum subscriber_readiness on_readiness(void *ctx, struct subscriber *s)
     if (c->state == CONN_STREAM && !c->blocked && c->queue &&
         (c->queue->count >= FEED_WRITE || c->queue->bytes >= FEED_WRITE_BYTES))
         conn_flush(c);
+    if (c->once && c->state == CONN_STREAM)
+        conn_mark(c); // it may have caught up by this step: the end of the turn ends it
     // A connection that is over will never take a frame: no page must be read for it.
     return c->state == CONN_WAITING                ? SUBSCRIBER_NOT_OPEN
            : c->state != CONN_STREAM || c->blocked ? SUBSCRIBER_BLOCKED

@@ -13,6 +13,7 @@
     X(EXPIRED, "expired", "The token ended")                                                                 \
     X(AGE, "age", "As old as `--max-stream-age`")                                                            \
     X(ENDED, "ended", "All channels of the stream have ended: it was closed, or answered 204")               \
+    X(READ, "read", "Read once (`live=0`, `wait`): the client has had what there was; normal")               \
     X(SLOW, "slow", "Over `--queue-limit`, or no progress in a heartbeat interval")                          \
     X(ANSWERED, "answered", "An answer that ends its connection: pages, HEAD, OPTIONS")                      \
     X(BAD_REQUEST, "bad_request", "A request that is answered with a 4xx or 5xx")                            \

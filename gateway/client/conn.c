@@ -48,15 +48,21 @@ void conn_set_deadline(struct conn *c, uint32_t in_ms)
     wheel_set(&conn_context(c)->wheel, &c->deadline, clock_monotonic_ms() + in_ms);
 }
 
-static void conn_mark_dirty(struct conn *c)
+void conn_mark(struct conn *c)
 {
     struct client_context *cx = conn_context(c);
     assert(c->state != CONN_CLOSED); // its mark_next may stand in `closing`
-    if (c->dirty || c->blocked)
+    if (c->dirty)
         return;
     c->dirty = true;
     c->mark_next = cx->dirty;
     cx->dirty = c;
+}
+
+static void conn_mark_dirty(struct conn *c)
+{
+    if (!c->blocked)
+        conn_mark(c);
 }
 
 void conn_send(struct conn *c, struct frame *f)

@@ -77,13 +77,17 @@ struct conn {
         uint64_t give_up_ms; // FINISHING: closed then, even if it makes progress
     };
     uint64_t serial : CONN_SERIAL_BITS; // in context->conns; see conn_id
-    uint8_t state : 4;                  // enum conn_state
+    uint8_t wait_s;     // of `once`: the stream ends so many seconds after its begin, or with the
+                        // first events; 0: when it has caught up
+    uint8_t state : 4;  // enum conn_state
     uint8_t reason : 5; // enum close_reason: once FINISHING; in HEAD that of the deadline while nothing came
     bool dirty : 1;     // stands in context->dirty
     bool blocked : 1;   // the socket is full; waits for EV_WRITE
     bool body_only : 1; // HTTP/1.0
     bool control : 1;   // wants gateway:open on any stream, and gateway:close
     bool source : 1;    // wants to know of each event which channel it is of
+    bool once : 1;      // ends when it has had what there is (&live=0, &wait=N)
+    bool has_event : 1; // of `once`: an event or a gap was sent
     bool has_place : 1; // counts in the limits
     bool has_lease : 1; // of the tier's cap; lease.h
     bool in_users : 1;  // stands in settings->users
@@ -96,6 +100,8 @@ struct conn {
 // Queues `f` for the end of the turn, and takes the caller's reference. No effect on a connection that is
 // over. `f` may be NULL, which is out of memory: the connection ends.
 void conn_send(struct conn *c, struct frame *f);
+// The end of the turn looks at the connection, even where its socket is full.
+void conn_mark(struct conn *c);
 // Writes `f` (borrowed) at once where nothing waits before it, and queues what the socket does not take.
 void conn_send_now(struct conn *c, struct frame *f);
 // Nothing more will be queued: after what is queued, FIN, then wait for the peer's.

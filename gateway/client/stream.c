@@ -39,6 +39,8 @@ static bool join_hub(struct conn *c, const struct stream_request *want)
     for (size_t i = 0; i < want->channel_count; i++)
         names[i] = (struct hub_name){.channel = channel_ref(want->channels[i].name, want->channels[i].len)};
     resume_from(want->last_event_id, names, want->channel_count);
+    for (size_t i = 0; i < want->channel_count; i++)
+        names[i].to_the_tail = want->once && want->wait_s == 0;
     bool joined = hub_join(conn_context(c)->hub, &c->subscriber, names, want->channel_count);
     free(names);
     return joined;
@@ -56,6 +58,8 @@ bool stream_join(struct conn *c, const struct http_request *req, const struct st
     if (conn_context(c)->accounts)
         conn_account(c)->resumed = want->last_event_id[0] && strcmp(want->last_event_id, "earliest") != 0;
     c->source = want->source;
+    c->once = want->once;
+    c->wait_s = want->wait_s;
     c->body_only = req->http_1_0;
     if (!join_hub(c, want))
         return false;
@@ -115,13 +119,14 @@ static struct frame *stream_open_event(const struct conn *c, const char *id, siz
 // A stream with &control=1 begins with gateway:open; so does one that begins in a channel with history, since
 // a client without any event id would begin anew after a loss. A block with an id alone is not enough: many
 // clients keep an id only with an event that has data. Channels that have no history yet, and that --durable
-// does not name, are most likely plain: their streams get no id before their first event.
+// does not name, are most likely plain: their streams get no id before their first event. A stream that is read
+// once always begins with it: where no event comes the client asks the next time from there on.
 static void stream_send_beginning(struct conn *c)
 {
     char id[CURSOR_MAX];
     bool even_empty = c->control || conn_context(c)->settings->durable_named;
     bool is_new = hub_is_new_to_history(&c->subscriber, even_empty);
-    size_t id_len = is_new ? hub_cursor(&c->subscriber, id) : 0;
+    size_t id_len = is_new || c->once ? hub_cursor(&c->subscriber, id) : 0;
     if (c->control || id_len)
         conn_send(c, stream_open_event(c, id, id_len));
 }
@@ -161,13 +166,24 @@ static uint64_t stream_may_last_ms(const struct conn *c)
     return limit > age ? limit - age : 0;
 }
 
-// The next heartbeat, or the end of the token or of the stream where that comes first.
+// Milliseconds for which a stream that is read once still waits for events.
+static uint64_t stream_may_wait_ms(const struct conn *c)
+{
+    uint64_t max = c->wait_s * UINT64_C(1000), age = stream_age_ms(c);
+    if (max == 0)
+        return UINT64_MAX;
+    return max > age ? max - age : 0;
+}
+
+// The next heartbeat, or the end of the token, of the stream or of its wait where that comes first.
 static void stream_set_deadline(struct conn *c, uint64_t now_ms, uint32_t heartbeat_in_ms)
 {
-    uint32_t token = principal_lasts_ms(c->principal, now_ms);
-    uint64_t stream = stream_may_last_ms(c);
-    uint32_t first = token < heartbeat_in_ms ? token : heartbeat_in_ms;
-    wheel_set(&conn_context(c)->wheel, &c->deadline, now_ms + (stream < first ? stream : first));
+    const uint64_t ends[] = {principal_lasts_ms(c->principal, now_ms), stream_may_last_ms(c),
+                             stream_may_wait_ms(c)};
+    uint64_t first = heartbeat_in_ms;
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        first = ends[i] < first ? ends[i] : first;
+    wheel_set(&conn_context(c)->wheel, &c->deadline, now_ms + first);
 }
 
 static void count_resumes(const struct conn *c)
@@ -278,10 +294,12 @@ void stream_deliver(struct conn *c, struct frame *f)
     counter_add(cx->counters, COUNTER_DELIVERIES, 1);
     if (f->is_gap && f->durable)
         counter_add(cx->counters, COUNTER_GAPS, 1);
+    if (c->once)
+        c->has_event = true;
     struct frame *shared = wants_source(c, f) && !needs_own_id(c, f) ? with_source(cx, f) : f;
     if (needs_own_id(c, f))
         conn_send(c, with_own_id(c, f));
-    else if (cx->coalesce || !shared || f->is_end) // the stream's last bytes most likely follow
+    else if (cx->coalesce || c->once || !shared || f->is_end) // the stream's last bytes most likely follow
         conn_send(c, shared ? frame_retain(shared) : NULL);
     else
         conn_send_now(c, shared);
@@ -289,6 +307,14 @@ void stream_deliver(struct conn *c, struct frame *f)
         stream_end(c, CLOSE_SLOW);
     else if (f->is_end && hub_end_is_told(&c->subscriber))
         stream_end(c, CLOSE_ENDED);
+    else if (c->blocked && c->once && c->state == CONN_STREAM)
+        conn_mark(c);
+}
+
+void stream_end_once(struct conn *c)
+{
+    if (c->state == CONN_STREAM && (c->wait_s == 0 || c->has_event) && hub_has_caught_up(&c->subscriber))
+        stream_end(c, CLOSE_READ);
 }
 
 void stream_heartbeat(struct conn *c)
@@ -302,6 +328,10 @@ void stream_heartbeat(struct conn *c)
     }
     if (stream_may_last_ms(c) == 0) {
         stream_end(c, CLOSE_AGE);
+        return;
+    }
+    if (stream_may_wait_ms(c) == 0) {
+        stream_end(c, CLOSE_READ);
         return;
     }
     // Queued bytes that still wait do the work of a heartbeat.

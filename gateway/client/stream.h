@@ -15,6 +15,8 @@ void stream_refuse(struct conn *c, const char *why);
 uint64_t stream_age_ms(const struct conn *c);
 // Ends with whole events, `retry:`, `gateway:close` where the client asked for it, and a last chunk.
 void stream_end(struct conn *c, enum close_reason reason);
+// The end of a turn: ends a stream that is read once, where it has had what there is.
+void stream_end_once(struct conn *c);
 // Sends a frame of one of the stream's channels.
 void stream_deliver(struct conn *c, struct frame *f);
 // The deadline of a stream: a heartbeat is due unless something was written meanwhile.

@@ -156,6 +156,26 @@ static void offer_last_event_id(struct query_reader *r, enum id_source source, s
     r->ids_are_full = r->ids_are_full || !add_ids(r->s, id);
 }
 
+static int read_live(struct query_reader *r, struct http_text value)
+{
+    bool is_off = text_equals(value, "0");
+    if (!is_off && !text_equals(value, "1"))
+        return refuse(r->why, "live is 0 (what is kept, and the end) or 1");
+    r->s->once = is_off;
+    return 0;
+}
+
+static int read_wait(struct query_reader *r, struct http_text value)
+{
+    unsigned seconds = 0;
+    for (size_t i = 0; i < value.len && seconds <= STREAM_WAIT_MAX_S; i++)
+        seconds = http_is_digit(value.at[i]) ? seconds * 10 + (unsigned)(value.at[i] - '0') : UINT8_MAX;
+    if (seconds == 0 || seconds > STREAM_WAIT_MAX_S)
+        return refuse(r->why, "wait is a number of seconds from 1 to %d", STREAM_WAIT_MAX_S);
+    r->s->wait_s = (uint8_t)seconds;
+    return 0;
+}
+
 static bool is_id_parameter(struct http_text name)
 {
     return name.at != NULL && (text_equals(name, "last_event_id") || text_equals(name, "lastEventId"));
@@ -173,6 +193,10 @@ static int on_parameter(struct query_reader *r, struct http_text name, struct ht
         r->s->control = text_equals(value, "1");
     else if (text_equals(name, "source"))
         r->s->source = text_equals(value, "1");
+    else if (text_equals(name, "live"))
+        return read_live(r, value);
+    else if (text_equals(name, "wait"))
+        return read_wait(r, value);
     return 0;
 }
 
@@ -184,6 +208,8 @@ int stream_request_parse(struct stream_request *s, const struct http_request *re
     s->last_event_id[0] = '\0';
     s->control = false;
     s->source = false;
+    s->once = false;
+    s->wait_s = 0;
     if (req->last_event_id.at != NULL)
         offer_last_event_id(&r, ID_HEADER, req->last_event_id);
 
@@ -202,5 +228,6 @@ int stream_request_parse(struct stream_request *s, const struct http_request *re
     }
     if (s->channel_count == 0)
         return refuse(r.why, "no channel; write ?channel=NAME, several times for several channels");
+    s->once = s->once || s->wait_s > 0;
     return 0;
 }

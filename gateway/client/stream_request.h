@@ -4,10 +4,12 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/pattern.h"
 #include "gateway/client/http_request.h"
 
+#define STREAM_WAIT_MAX_S 60    // of &wait=N: below it most proxies give an answer up
 #define LAST_EVENT_ID_MAX 1024  // bytes of an id that a gateway made; a longer one is foreign
 #define LAST_EVENT_IDS_MAX 4096 // bytes of all ids of a request; a cluster gives one for each channel
 
@@ -21,8 +23,10 @@ struct stream_request {
     size_t channel_count, channel_cap;
     // "" where absent; header, else last_event_id, else lastEventId; several ids with a comma between
     char last_event_id[LAST_EVENT_IDS_MAX + sizeof(",?")];
-    bool control; // &control=1
-    bool source;  // &source=1
+    bool control;   // &control=1
+    bool source;    // &source=1
+    bool once;      // &live=0, or implied by &wait=N: the stream ends when it has had what there is
+    uint8_t wait_s; // &wait=N: what there is may come within so many seconds; 0: must be there
 };
 
 // `max_channels`: how many channels a request may have. False when out of memory.

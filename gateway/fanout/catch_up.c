@@ -235,7 +235,7 @@ static void decide_start(struct hub *h, struct lagging *lag, enum lagging_start 
 static bool feed_step(struct hub *h, struct lagging *lag)
 {
     struct frame *next;
-    if (!channel_is_confirmed(lag->channel))
+    if (!channel_is_confirmed(lag->channel) || lag->tail_seq > lag->channel->catch_up->tail_seq)
         return false;
     enum step step = catch_up_step(lag, &next);
     if (step != STEP_READ)

@@ -88,6 +88,42 @@ static bool ask_bus(struct hub *h, struct hub_channel *c)
     return true;
 }
 
+// One question at a time, however many streams come: the bus answers the newest alone.
+static bool ask_tail(struct hub *h, struct hub_channel *c)
+{
+    struct catch_up *cu = c->catch_up;
+    if (cu->tail_asked > cu->tail_seq)
+        return true; // the next one is asked when the answer comes
+    if (!h->events.on_interest(h->events.ctx, channel_ref_of(&c->entry), ++h->subscribe_seq))
+        return false;
+    cu->tail_asked = h->subscribe_seq;
+    cu->is_tail_wanted = false;
+    for (uint32_t i = 0; i < cu->count; i++)
+        if (cu->lagging[i]->tail_seq == TAIL_NEXT)
+            cu->lagging[i]->tail_seq = cu->tail_asked;
+    return true;
+}
+
+static bool want_tail(struct hub *h, const struct subscription *s)
+{
+    struct lagging *lag = lagging_of(s);
+    if (!lag)
+        return true;
+    lag->tail_seq = TAIL_NEXT;
+    s->channel->catch_up->is_tail_wanted = true;
+    return ask_tail(h, s->channel);
+}
+
+// Where the question cannot be posted the streams are refused, as those are whose channels are not confirmed.
+static void take_tail(struct hub *h, struct hub_channel *c, uint64_t subscribe_seq)
+{
+    if (!c->catch_up)
+        return;
+    c->catch_up->tail_seq = subscribe_seq;
+    if (c->catch_up->is_tail_wanted)
+        (void)ask_tail(h, c); // asked again with the next confirmation, or the next stream
+}
+
 static bool hub_join_one(struct hub *h, struct subscriber *s, const struct hub_name *name)
 {
     struct hub_channel *there = find(h, name->channel);
@@ -98,8 +134,13 @@ static bool hub_join_one(struct hub *h, struct subscriber *s, const struct hub_n
         free_if_empty(h, c, false);
         return false;
     }
-    if (!there && !ask_bus(h, c)) {
-        leave_channel(h, &s->subscriptions[s->count], false);
+    bool is_asked = true;
+    if (!there)
+        is_asked = ask_bus(h, c);
+    else if (name->to_the_tail)
+        is_asked = want_tail(h, &s->subscriptions[s->count]);
+    if (!is_asked) {
+        leave_channel(h, &s->subscriptions[s->count], there != NULL);
         return false;
     }
     s->count++;
@@ -142,6 +183,17 @@ void hub_leave(struct hub *h, struct subscriber *s)
 bool hub_is_ready(const struct subscriber *s)
 {
     return subscriber_is_ready(s);
+}
+
+bool hub_has_caught_up(const struct subscriber *s)
+{
+    for (uint32_t i = 0; i < s->count; i++) {
+        const struct lagging *lag = lagging_of(&s->subscriptions[i]);
+        // One that resumed after an event which another gateway received first waits for it, and misses nothing.
+        if (lag && (lag->mode != LAGGING_AT || event_id_before(lag->at, lag->channel->last_id)))
+            return false;
+    }
+    return true;
 }
 
 // The event is the channel's last_id from now on. False where it is not new.
@@ -250,6 +302,7 @@ void hub_confirm(struct hub *h, struct channel_ref channel, const struct history
     else
         confirm_without_history(c);
     assert(channel_is_confirmed(c));
+    take_tail(h, c, tail->subscribe_seq);
     catch_up_wake(h, c);
     if (!had_ended)
         hub_end_tell(h, c);

@@ -29,6 +29,9 @@ struct hub_name {
     struct channel_ref channel;
     enum hub_from from;
     struct event_id at; // as in a cursor_entry
+    // What is published before the join must be among what is read from the history: Redis is asked for the tail once
+    // more, since a message may still be on its way to here. Of FROM_EVENT_ID and FROM_EARLIEST.
+    bool to_the_tail;
 };
 
 // Both are copied. NULL when out of memory.
@@ -43,6 +46,9 @@ bool hub_join(struct hub *h, struct subscriber *s, const struct hub_name *names,
 void hub_leave(struct hub *h, struct subscriber *s);
 // True where Redis has confirmed every channel of `s`, and it is known what `s` has missed.
 bool hub_is_ready(const struct subscriber *s);
+
+// True where `s` has had all events that the hub knows of.
+bool hub_has_caught_up(const struct subscriber *s);
 
 // True where a subscriber is in the channel.
 bool hub_has_channel(const struct hub *h, struct channel_ref channel);

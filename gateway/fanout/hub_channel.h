@@ -85,6 +85,7 @@ struct lagging {
     uint32_t index; // in catch_up->lagging
     uint32_t
         since; // pages that had been asked for when it got to `at`: only later ones tell whether `at` is gone
+    uint64_t tail_seq; // only a confirmation of this number or a later one tells how far it must get; 0: any
     enum lagging_mode mode;
     enum lagging_start start;
     struct event_id at;     // the last event that it has had, or that it has skipped
@@ -94,6 +95,8 @@ struct lagging {
     bool told_gap;          // it was given nothing but gaps since the last one
     bool is_ready;          // stands in hub->ready
 };
+
+#define TAIL_NEXT UINT64_MAX // of lagging.tail_seq: the next question for the tail is to be asked
 
 TAILQ_HEAD(lagging_list, lagging);
 
@@ -114,18 +117,20 @@ struct catch_up {
     uint32_t count, capacity;
     uint32_t ready_count; // of them stand in hub->ready
     enum page_state page_state;
-    bool is_wanted;         // a stream waits for the page that begins at `wanted`
-    bool awaits_live;       // a stream has an event beyond the channel's last_id
-    bool awaits_redis;      // the history ends before the channel's last_id: it is asked again a little later
-    struct event_id wanted; // the place that comes next, of those that streams wait for
-    struct history_query query;            // the last one
-    struct event_id asked_last_id;         // the channel's last_id then
-    uint32_t pages;                        // that were asked for
-    uint32_t page;                         // which of them is there
-    uint32_t entries;                      // that the next page may have
-    uint32_t short_pages;                  // in a row that ended before the channel's last_id
-    size_t entry_bytes;                    // of the largest entry of the last page; 0: unknown
-    size_t reserved;                       // bytes of the budget, for the page that was asked for
+    bool is_wanted;      // a stream waits for the page that begins at `wanted`
+    bool awaits_live;    // a stream has an event beyond the channel's last_id
+    bool awaits_redis;   // the history ends before the channel's last_id: it is asked again a little later
+    bool is_tail_wanted; // a stream has TAIL_NEXT
+    uint64_t tail_asked, tail_seq; // numbers of the last question for the tail, and of the last confirmation
+    struct event_id wanted;        // the place that comes next, of those that streams wait for
+    struct history_query query;    // the last one
+    struct event_id asked_last_id; // the channel's last_id then
+    uint32_t pages;                // that were asked for
+    uint32_t page;                 // which of them is there
+    uint32_t entries;              // that the next page may have
+    uint32_t short_pages;          // in a row that ended before the channel's last_id
+    size_t entry_bytes;            // of the largest entry of the last page; 0: unknown
+    size_t reserved;               // bytes of the budget, for the page that was asked for
     uint64_t asked_at, answer_by, used_at; // milliseconds
 };
 

@@ -97,6 +97,41 @@ TEST(bad_channels)
     check_refused("channel=a&x=%", "percent-encoding");
 }
 
+TEST(a_stream_may_be_read_once)
+{
+    static const struct {
+        const char *query;
+        bool once;
+        unsigned wait_s;
+    } cases[] = {
+        {"channel=a", false, 0},
+        {"channel=a&live=1", false, 0},
+        {"channel=a&live=0", true, 0},
+        {"live=0&channel=a&live=1", false, 0}, // the last one counts
+        {"channel=a&wait=1", true, 1},
+        {"channel=a&wait=60", true, 60},
+        {"channel=a&wait=007", true, 7},
+        {"channel=a&live=1&wait=25", true, 25},
+        {"channel=a&Live=0&Wait=5", false, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ck_assert_int_eq(parse(cases[i].query, NULL), 0);
+        ck_assert_msg(asked.once == cases[i].once && asked.wait_s == cases[i].wait_s, "%s", cases[i].query);
+    }
+    static const char *const wrong[] = {"live", "live=", "live=2", "live=00", "live=no"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char query[64];
+        (void)snprintf(query, sizeof query, "channel=a&%s", wrong[i]);
+        check_refused(query, "live is 0");
+    }
+    static const char *const waits[] = {"", "0", "61", "-1", "+5", "1s", "%201", "4294967297", "256"};
+    for (size_t i = 0; i < sizeof waits / sizeof *waits; i++) {
+        char query[64];
+        (void)snprintf(query, sizeof query, "channel=a&wait=%s", waits[i]);
+        check_refused(query, "seconds from 1 to 60");
+    }
+}
+
 TEST(a_refusal_fits_its_room)
 {
     struct http_request req = {0};

@@ -32,6 +32,34 @@ TEST(who_is_at_the_end_opens_without_a_question)
     ck_assert_str_eq(heard(0), "5");
 }
 
+static void join_to_the_tail(size_t i, uint64_t at)
+{
+    const struct hub_name name = {
+        .channel = world.channel, .from = FROM_EVENT_ID, .at = place(at), .to_the_tail = true};
+    ck_assert(hub_join(world.hub, &world.streams[i].subscriber, &name, 1));
+    feed();
+}
+
+TEST(who_is_to_read_to_the_tail_waits_for_an_answer_that_is_newer_than_it)
+{
+    join(0, FROM_NOW, 0);
+    confirm(4);
+    join_to_the_tail(1, 4);
+    unsigned interests = world.interests;
+    join_to_the_tail(2, 4);
+    ck_assert_uint_eq(world.interests, interests); // one question at a time
+    ck_assert(!world.streams[1].open && !world.streams[2].open);
+    confirm(5);
+    page(4, 5, 5, true);
+    ck_assert_str_eq(heard(0), "5");
+    ck_assert_str_eq(heard(1), "5");
+    ck_assert(!world.streams[2].open);
+    ck_assert_uint_eq(world.interests, interests + 1);
+    confirm(5);
+    ck_assert_str_eq(heard(2), "5");
+    ck_assert(hub_has_caught_up(&world.streams[2].subscriber));
+}
+
 TEST(earliest_is_all_that_is_kept)
 {
     join(0, FROM_EARLIEST, 0);

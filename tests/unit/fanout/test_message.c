@@ -224,7 +224,7 @@ TEST_EACH(a_durable_event_may_be_the_last_one, endings)
     enum counter dropped = COUNTER_COUNT;
     use_rules((const char *const[]){"auto", NULL});
     int len = snprintf(payload, sizeof payload, MAGIC "%s\nbody", endings[_i].lines);
-    struct frame *f = message_frame(&policy, channel_ref("c", 1), payload, (size_t)len, &dropped);
+    struct frame *f = frame_of(&policy, channel_ref("c", 1), payload, (size_t)len, &dropped);
     ck_assert_ptr_nonnull(f);
     ck_assert_int_eq(f->ends, endings[_i].ends);
     frame_release(f);
