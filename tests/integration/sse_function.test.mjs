@@ -194,6 +194,7 @@ for (const [form, publish] of Object.entries(FORMS)) {
         await client.config('RESETSTAT');
         await publish(client, 'n', 'x', '', '', 'maxage', '1');
         assert.deepEqual((await calls()).slice(1), [1, 1, 1, 1, 0]);
+        await later(client, (await history(client, 'n')).at(-1).ms + 4); // a 256th of the second
         await client.config('RESETSTAT');
         await publish(client, 'n', 'x', '', '', 'maxage', '1', 'maxlen', '1');
         assert.deepEqual((await calls()).slice(1), [1, 1, 1, 1, 1]);
