@@ -43,6 +43,9 @@ local function bound_bytes(b, key, place, old, events, datas, maxbytes)
         b.m, b.sizes = m, sizes
         return
     end
+    if allows and not allows('XRANGE', key, '-', '+') then
+        forbid('XRANGE', key)
+    end
     local first_id = id_at(place, 1)
     if old then
         m = m or read_sizes(key, maxbytes, b.limit)
