@@ -63,7 +63,7 @@ local OPTIONS = {
     maxage = function(value) return check_number('maxage', value, KEEP_MAX) * 1000 end,
     maxbytes = function(value) return check_number('maxbytes', value, KEEP_MAX * 1000) end,
     key = check_key,
-    after = function(value) return check_number('after', value, KEEP_MAX * 1000) end,
+    after = function(value) return check_number('after', value, 9007199254740991) end,
     ['end'] = function(value) return decimal(check_number('end', value, KEEP_MAX)) end,
     snapshot = function(value)
         return value == '1' or refuse('option snapshot is 1, not ' .. shown(value))
