@@ -56,6 +56,7 @@ const LANGUAGES = {
         return { program: process.execPath, args: [path.join(out, file)] };
     },
     async go(folder, out) {
+        fs.mkdirSync(path.dirname(out), { recursive: true });
         await step(folder, 'go', ['build', '-mod=readonly', '-o', out, '.']);
         return { program: out, args: [] };
     },
