@@ -228,6 +228,9 @@ static void go_live(struct hub *h, struct lagging *lag)
         h->events.on_no_memory(h->events.ctx, s);
         return;
     }
+    // The client's position is behind all that there was, which has expired (empty_at): the channel begins anew.
+    if (lag->mode == LAGGING_AT && event_id_is_zero(lag->at))
+        c->ends = false;
     catch_up_remove(h, lag);
     hub_end_tell_one(h, c, s);
 }
