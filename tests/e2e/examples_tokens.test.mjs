@@ -22,7 +22,7 @@ const BROWSERS = {
         const browser = await startChromium(scope);
         const session = await browser.newBrowserCDPSession();
         const { processInfo } = await session.send('SystemInfo.getProcessInfo');
-        return { open: (url) => openPage(scope, browser, url), signal: (name) => processInfo.forEach(({ id }) => process.kill(id, name)) };
+        return { open: (url) => openPage(scope, browser, url), signal: (name) => processInfo.filter(({ id }) => fs.existsSync(`/proc/${id}`)).forEach(({ id }) => process.kill(id, name)) };
     },
     async Firefox(scope) {
         const firefox = await startFirefox(scope);
@@ -39,7 +39,7 @@ async function start(t, options, startBrowser) {
     return {
         scope, ...world, ...(await startBrowser?.(scope)),
         /** How many requests for streams were answered so. Of one that lasts there is no line. */
-        answered: (status) => fs.readFileSync(log, 'utf8').split('\n').filter((line) => line.includes('/stream?') && line.includes(` ${status} `)).length,
+        answered: (status) => fs.readFileSync(log, 'utf8').split('\n').filter((line) => line.includes(`"GET /stream" ${status} `)).length,
     };
 }
 
