@@ -74,7 +74,7 @@ else
   Q       := @
 endif
 
-.PHONY: all static run test chaos torture rolling test-unit unit-programs fuzz fuzz-programs run-fuzz-programs bench bench-publish bench-fronts bench-programs sim screenshots install uninstall completions deb version format lint clean help
+.PHONY: all static run test chaos torture rolling test-unit unit-programs fuzz fuzz-programs run-fuzz-programs bench bench-publish bench-tokens bench-fronts bench-programs sim screenshots install uninstall completions deb version format lint clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -231,6 +231,11 @@ bench-publish:
 	@for node in tests/node_modules/node-linux-*/bin/node node; do [ -x "$$node" ] && break; done; \
 	  exec "$$node" tests/bench/publish.mjs
 
+# 1,000 answers of 2,000 tokens at once, and what each process pays for them: about two minutes.
+bench-tokens: all
+	@sh deploy/local/dependencies build run bench
+	@exec tests/node tests/bench/tokens.mjs $(ARGS)
+
 # What NGINX, HAProxy and Caddy cost beside the gateway behind them: about three minutes. Writes the table of docs/balancing.md.
 bench-fronts: bench-programs
 	@sh deploy/local/dependencies build run bench
@@ -344,7 +349,8 @@ help:
 	  'make lint        rooms, clang-format, shellcheck, cppcheck, clang-tidy' \
 	  'make bench       the gateway beside its peers, measured in turn; QUICK=1: under two minutes' \
 	  'make bench-publish   durable events a second in Redis beside plain PUBLISH' \
-	  'make bench-fronts    what NGINX, HAProxy and Caddy cost beside the gateway behind them' \
+	  'make bench-tokens    ARGS="--answers 1000 --tokens 2000 --rate 20": answers of language models, and what Redis and gateways pay' \
+  'make bench-fronts    what NGINX, HAProxy and Caddy cost beside the gateway behind them' \
 	  'make chaos       TIME=60 SEED=random SHAPE=single|sentinel|cluster: faults of all kinds, and what clients saw of them' \
 	  'make torture     ONLY=malloc,send: one call fails, everything else works, and what clients saw of it' \
 	  'make sim         deploys, growth and accidents of large tiers in a model; ARGS=--real: 10 real gateways beside it' \

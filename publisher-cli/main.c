@@ -4,6 +4,7 @@
 #include "publisher-cli/gateways_command.h"
 #include "publisher-cli/history.h"
 #include "publisher-cli/install_command.h"
+#include "publisher-cli/position.h"
 #include "publisher-cli/publish_command.h"
 #include "publisher-cli/revoke.h"
 #include "publisher-cli/settings.h"
@@ -19,6 +20,8 @@ static enum exit_status run_publish(const struct settings *settings, int argc, c
 {
     if (settings->install)
         return install_command(settings);
+    if (settings->position)
+        return position_command(settings, argc, argv);
     if (settings->revoke_subject || settings->revoke_token)
         return revoke_command(settings);
     return publish_command(settings, argc, argv);

@@ -95,6 +95,12 @@ static const struct option_spec specs[] = {
      .properties = OPTION_COMMAND_LINE,
      AT(key),
      .help = "Where one of the newest 256 events has this key, publish nothing and print that one's id"},
+    {.name = "position",
+     .type = OPTION_FLAG,
+     .properties = OPTION_COMMAND_LINE,
+     AT(position),
+     .help = "Print the position of all CHANNELs given, and exit: a page that has read its data since then "
+             "opens its stream with it as last_event_id"},
     {.name = "install",
      .type = OPTION_FLAG,
      .properties = OPTION_COMMAND_LINE,

@@ -11,6 +11,8 @@
 #define SUBSCRIBE_DEFAULT_URL "http://127.0.0.1:8080/stream"
 #define IDLE_DEFAULT_MS 70000 // two or three heartbeats of 15 s, and more than the 60 s of many proxies
 
+#define POSITION_CHANNELS_MAX 512 // of one --position
+
 struct settings {
     struct redis_options redis; // its URL is NULL where none was given
     char *event, *id, *key, *revoke_subject, *revoke_token;
@@ -19,7 +21,7 @@ struct settings {
     uint64_t max_message, timeout, idle, trace_timeout;
     uint64_t retry, keep, keep_for, keep_bytes, end, coalesce; // may be OPTION_UNSET
     uint64_t revoke_for, until, count;                         // likewise
-    bool trace, durable, snapshot, install, lines, json, help, version;
+    bool trace, durable, snapshot, position, install, lines, json, help, version;
 };
 
 extern const struct option_table settings_table;

@@ -54,7 +54,7 @@ static bool revokes(const struct settings *settings)
 
 static const char *revoke_problem_of(const struct settings *settings, int argc)
 {
-    if (argc > 0 || publishes(settings) || settings->install)
+    if (argc > 0 || publishes(settings) || settings->install || settings->position)
         return "--revoke-subject and --revoke-token publish nothing; use them alone";
     if (settings->revoke_subject && settings->revoke_token)
         return "--revoke-subject and --revoke-token: one at a time";
@@ -95,12 +95,25 @@ static const char *durable_problem(const struct settings *settings)
     return lines_problem(settings);
 }
 
+static const char *position_problem(const struct settings *settings, int argc)
+{
+    if (publishes(settings) || settings->install)
+        return "--position publishes nothing; give it channels alone";
+    if (argc == 0)
+        return "--position: CHANNEL is missing; write sse-publish --position CHANNEL...";
+    if (argc > POSITION_CHANNELS_MAX)
+        return "--position: 512 channels at most";
+    return NULL;
+}
+
 static const char *publish_problem(const struct settings *settings, int argc)
 {
     if (revokes(settings))
         return revoke_problem_of(settings, argc);
     if (settings->revoke_for != OPTION_UNSET || settings->until != OPTION_UNSET)
         return "--for and --until are for --revoke-subject and --revoke-token";
+    if (settings->position)
+        return position_problem(settings, argc);
     if (settings->install)
         return argc > 0 || publishes(settings) ? "--install publishes nothing; use it alone" : NULL;
     if (argc == 0)

@@ -59,10 +59,13 @@ static void say(const char *what, const char *text)
 
 static void note_own(const struct sse_event *event)
 {
-    bool is_gap = sse_event_is(event, OWN_PREFIX "gap");
-    if (!is_gap && !sse_event_is(event, OWN_PREFIX "close"))
+    const char *what = sse_event_is(event, OWN_PREFIX "gap")     ? "events were lost"
+                       : sse_event_is(event, OWN_PREFIX "end")   ? "a channel has ended"
+                       : sse_event_is(event, OWN_PREFIX "close") ? "the gateway ends the stream"
+                                                                 : NULL;
+    if (!what)
         return;
-    fprintf(stderr, "sse-publish: %s: ", is_gap ? "events were lost" : "the gateway ends the stream");
+    fprintf(stderr, "sse-publish: %s: ", what);
     shown_text(stderr, event->data.bytes, event->data.len);
     fputc('\n', stderr);
 }
@@ -117,7 +120,12 @@ static bool is_over(const struct subscription *s)
     return has_all(s) || s->is_stuck || s->failure.text[0];
 }
 
-// Of the gateway's own events a program is told what is lost; the others are about the stream, not in it.
+// Of the gateway's own events a program is told what is lost and what has ended; the others are about the stream.
+static bool is_for_programs(const struct sse_event *event)
+{
+    return sse_event_is(event, OWN_PREFIX "gap") || sse_event_is(event, OWN_PREFIX "end");
+}
+
 static void on_event(void *ctx, const struct sse_event *event)
 {
     struct subscription *s = ctx;
@@ -126,8 +134,7 @@ static void on_event(void *ctx, const struct sse_event *event)
         return;
     if (is_own(event))
         note_own(event);
-    if ((!is_own(event) || (s->settings->json && sse_event_is(event, OWN_PREFIX "gap"))) &&
-        !print_event(s, event))
+    if ((!is_own(event) || (s->settings->json && is_for_programs(event))) && !print_event(s, event))
         return;
     s->events += !is_own(event);
     snprintf(s->printed_id, sizeof s->printed_id, "%s", event->last_id);

@@ -15,8 +15,11 @@ export interface Gap {
     to: number | null;
 }
 
-/** `open`: all channels of this tab are served. `refused`: the gateway gave an answer that is final. */
-export type State = 'connecting' | 'open' | 'refused';
+/**
+ * `open`: all channels of this tab are served. `refused`: the gateway gave an answer that is final. `ended`: all channels have
+ * ended, and no stream is asked for any more.
+ */
+export type State = 'connecting' | 'open' | 'refused' | 'ended';
 
 export interface Options {
     /** A fresh ticket for a stream of these channels, asked for before each stream is opened. */
@@ -38,7 +41,9 @@ export interface Client {
     close(): void;
     /** Events of a channel of this tab were lost: read its state anew. */
     onGap?: (gap: Gap) => void;
-    /** `status`: that of the answer, with `refused`. */
+    /** A channel of this tab has ended: no event will come, unless its publisher begins anew. Once, until an event comes. */
+    onEnd?: (end: { channel: string }) => void;
+    /** `status`: that of the answer, with `refused`; 204 with `ended`. */
     onState?: (state: State, status?: number) => void;
 }
 

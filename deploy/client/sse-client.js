@@ -13,6 +13,8 @@ export function connect(url, { ticket, credentials = 'same-origin', lastEventId 
     const lock = `sse-client ${name}`;
     const handlers = new Set();
     const seen = new Map(); // channel -> [ms, offset] of its newest durable event
+    const told = new Set(); // channels whose end the page was told of
+    let over = new Set(); // channels that have ended, of all tabs
     let bus, timer, queue, resign, telling;
     let last = lastEventId; // of the newest event of the stream
     let need = lastEventId; // a stream must begin here, or this tab misses something; '' once one did
@@ -27,6 +29,7 @@ export function connect(url, { ticket, credentials = 'same-origin', lastEventId 
         telling ??= Promise.resolve().then(() => {
             telling = null;
             want();
+            tellEnds();
             show();
         });
     }
@@ -43,28 +46,40 @@ export function connect(url, { ticket, credentials = 'same-origin', lastEventId 
         term = m.term;
         quietTicks = 0;
         if (m.event) take(m.event);
+        if (m.begun === need) need = '';
         if (m.served) {
             served = m.served;
             last = m.last || last;
-            if (m.begun === need) need = '';
             if (served[0]) for (const channel of seen.keys()) served.includes(channel) || seen.delete(channel);
             // What this tab has not seen is older than the tab.
             if (!wasAway) for (const [channel, at] of m.seen) if (served.includes(channel) && !seen.has(channel)) seen.set(channel, at);
             show();
         }
-        if (m.refused?.some((channel) => channels().includes(channel))) show('refused', m.status);
+        over = m.over ?? over;
+        tellEnds();
+        if (m.refused?.some((channel) => channels().includes(channel))) show(m.status === 204 ? 'ended' : 'refused', m.status);
         if (m.asks) want();
     }
 
     function show(now = channels().every((channel) => served.includes(channel)) ? 'open' : 'connecting', status) {
-        if (now === state || !handlers.size || (state === 'refused' && now === 'connecting')) return;
+        if (now === state || !handlers.size || (now === 'connecting' && (state === 'refused' || state === 'ended'))) return;
         state = now;
         client.onState?.(state, status);
+    }
+
+    /** Once for each channel, until an event opens it again. */
+    function tellEnds() {
+        for (const channel of need ? [] : channels()) {
+            if (!over.has(channel) || told.has(channel)) continue;
+            told.add(channel);
+            client.onEnd?.({ channel });
+        }
     }
 
     function take({ at, isReplay, ...event }) {
         const { channel, type, data } = event;
         const before = seen.get(channel);
+        over[type === 'gateway:end' ? 'add' : 'delete'](channel);
         if (need) return;
         last = event.lastEventId || last;
         const gap = (what) => channels().includes(channel) && client.onGap?.(what);
@@ -84,6 +99,8 @@ export function connect(url, { ticket, credentials = 'same-origin', lastEventId 
             }
             seen.set(channel, at);
         }
+        if (type === 'gateway:end') return;
+        told.delete(channel);
         for (const h of [...handlers]) {
             if (h.channel !== channel || (h.event && h.event !== type)) continue;
             try {
@@ -105,7 +122,7 @@ export function connect(url, { ticket, credentials = 'same-origin', lastEventId 
 
     const say = (message) => isLeader && send({ term, ...message });
     const serving = () => (next?.held ? next : stream)?.channels ?? [];
-    const sayServed = () => say({ served: serving(), last, begun, seen });
+    const sayServed = () => say({ served: serving(), last, begun, seen, over });
 
     function lead() {
         isLeader = true;
@@ -191,6 +208,7 @@ export function connect(url, { ticket, credentials = 'same-origin', lastEventId 
             wait = response.headers.get('Retry-After') * 1000;
             if (status !== 200) throw status;
             await read(response.body.getReader(), mine);
+            if (mine.channels.every((channel) => over.has(channel))) status = 204; // as it would be answered now
             wait = retry; // of this stream alone: the gateway spreads them
         } catch {}
         if (next === mine && mine.held) promote();
@@ -201,7 +219,8 @@ export function connect(url, { ticket, credentials = 'same-origin', lastEventId 
         if (status === 204 || (/^4(?!08|25|29)/.test(status) && !(ticket && status === 401))) {
             const without = mine.channels.filter((channel) => !stream?.channels.includes(channel));
             if (stream) refused.push(...without);
-            return say({ refused: without, status });
+            if (status === 204) for (const channel of without) over.add(channel);
+            return say({ refused: without, status, over, begun: status === 204 ? mine.from : undefined });
         }
         if (!stream) sayServed();
         schedule(wait || Math.min(30000, retry * 2 ** failures++) * (0.5 + Math.random()));
@@ -235,7 +254,7 @@ export function connect(url, { ticket, credentials = 'same-origin', lastEventId 
         if (type === 'gateway:open') return begin(mine, lastEventId);
         if (!served.includes(channel)) return;
         if (mine === next && stream.channels.includes(channel)) return mine.held.push(fields);
-        if (!at && mine === stream && isDoubled(channel, type + data)) return;
+        if (!at && mine === stream && type !== 'gateway:end' && isDoubled(channel, type + data)) return;
         // The old stream's id says nothing of the new one's channels.
         say({ event: { channel, type, data, lastEventId: next?.held && mine === stream ? last : lastEventId, at, isReplay: Date.now() < replayUntil } });
     }
@@ -247,6 +266,7 @@ export function connect(url, { ticket, credentials = 'same-origin', lastEventId 
         last = lastEventId || mine.from || last;
         if (mine.from) {
             replayUntil = Date.now() + 30000;
+            over = new Set(); // it is told anew, behind what is replayed
             begun = mine.from;
             if (from === begun) from = '';
         }

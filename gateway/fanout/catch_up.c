@@ -130,19 +130,30 @@ void catch_up_remove(struct hub *h, struct lagging *lag)
     free(lag);
 }
 
-void catch_up_all(struct hub *h, struct hub_channel *c)
+static void move_all(struct hub *h, struct hub_channel *c, enum lagging_mode mode, struct event_id at,
+                     enum lagging_start start)
 {
     while (c->count > 0) {
         const struct slot *last = &c->slots[c->count - 1];
-        if (!catch_up_add(h, c, last->subscriber, last->subscription, LAGGING_AT, c->last_id))
+        if (!catch_up_add(h, c, last->subscriber, last->subscription, mode, at))
             break;
-        c->catch_up->lagging[c->catch_up->count - 1]->start = START_FELL_BEHIND;
+        c->catch_up->lagging[c->catch_up->count - 1]->start = start;
         c->count--;
     }
     // Out of memory: the clients come back, and resume by their event ids.
     for (uint32_t i = 0; i < c->count; i++)
         h->events.on_no_memory(h->events.ctx, c->slots[i].subscriber);
+}
+
+void catch_up_all(struct hub *h, struct hub_channel *c)
+{
+    move_all(h, c, LAGGING_AT, c->last_id, START_FELL_BEHIND);
     catch_up_forget(h, c);
+}
+
+void catch_up_begin_all(struct hub *h, struct hub_channel *c)
+{
+    move_all(h, c, LAGGING_FRESH, (struct event_id){0}, START_PENDING);
 }
 
 void catch_up_append(struct hub *h, struct hub_channel *c, struct frame *f)
@@ -197,6 +208,7 @@ static bool give(struct hub *h, struct lagging *lag, bool gap, struct frame *nex
         give_gap(h, lag, next);
     if (!next)
         return true;
+    lag->mode = LAGGING_AT;
     lag->at = next->at;
     if (event_id_before(cu->asked_last_id, lag->at))
         lag->since = cu->pages; // the last page was asked for too early to tell whether `at` is gone
@@ -216,6 +228,9 @@ static void go_live(struct hub *h, struct lagging *lag)
         h->events.on_no_memory(h->events.ctx, s);
         return;
     }
+    // The client's position is behind all that there was, which has expired (empty_at): the channel begins anew.
+    if (lag->mode == LAGGING_AT && event_id_is_zero(lag->at))
+        c->ends = false;
     catch_up_remove(h, lag);
     hub_end_tell_one(h, c, s);
 }
@@ -237,9 +252,10 @@ static bool feed_step(struct hub *h, struct lagging *lag)
     struct frame *next;
     if (!channel_is_confirmed(lag->channel) || lag->tail_seq > lag->channel->catch_up->tail_seq)
         return false;
+    bool is_fresh = lag->mode == LAGGING_FRESH;
     enum step step = catch_up_step(lag, &next);
     if (step != STEP_READ)
-        decide_start(h, lag, step == STEP_GAP ? START_GAP : START_COMPLETE);
+        decide_start(h, lag, is_fresh ? START_FRESH : step == STEP_GAP ? START_GAP : START_COMPLETE);
     enum subscriber_readiness readiness = h->events.readiness(h->events.ctx, lag->subscriber);
     if (readiness == SUBSCRIBER_BLOCKED && step != STEP_LIVE)
         return false;

@@ -151,13 +151,15 @@ static void measure(struct hub *h, struct catch_up *cu, const struct history_pag
         entries_that_fit(largest, most < HISTORY_PAGE_ENTRIES_MAX ? most : HISTORY_PAGE_ENTRIES_MAX);
 }
 
-// The history cannot be read: all streams that wait for a page of it get a gap.
+// The history cannot be read: all streams that wait for a page of it get a gap, but for those that begin now.
 static void take_failure(struct catch_up *cu)
 {
+    cu->channel->has_snapshot = false;
     for (uint32_t i = 0; i < cu->count; i++) {
         struct lagging *lag = cu->lagging[i];
         struct frame *next;
-        if (lag->since < cu->pages && replay_next(&cu->replay, lag->at, &next) != REPLAY_NEXT)
+        if (lag->since < cu->pages && lag->mode != LAGGING_FRESH &&
+            replay_next(&cu->replay, lag->at, &next) != REPLAY_NEXT)
             lag->mode = LAGGING_LOST;
     }
 }

@@ -71,6 +71,21 @@ static enum step step_forked(struct lagging *lag, struct frame **next)
     }
 }
 
+// For a stream that is to begin with the newest snapshot: all that was before it is gone, so it is the first event of the
+// history. STEP_LIVE where it is not kept, and the channel is taken for one without a snapshot from now on.
+static enum step step_to_snapshot(const struct lagging *lag, struct frame **next)
+{
+    const struct catch_up *cu = lag->channel->catch_up;
+    enum replay_result result = replay_next(&cu->replay, (struct event_id){0}, next);
+    if (*next && (*next)->is_snapshot)
+        return STEP_FRAME;
+    *next = NULL;
+    if (result == REPLAY_UNREAD || cu->page <= lag->since)
+        return STEP_READ;
+    lag->channel->has_snapshot = false;
+    return STEP_LIVE;
+}
+
 // The step that follows from the result of replay_next.
 static enum step step_by_replay(struct lagging *lag, enum replay_result result, struct frame **next)
 {
@@ -80,11 +95,11 @@ static enum step step_by_replay(struct lagging *lag, enum replay_result result, 
     case REPLAY_NEXT:
         return STEP_FRAME;
     case REPLAY_GAP:
-        return STEP_GAP;
+        return (*next)->is_snapshot ? STEP_FRAME : STEP_GAP;
     case REPLAY_MISSING:
         if (is_forked(lag, (*next)->prev))
             return enter_forked(lag);
-        return event_id_equal(lag->at, (*next)->prev) ? STEP_FRAME : STEP_GAP;
+        return (*next)->is_snapshot || event_id_equal(lag->at, (*next)->prev) ? STEP_FRAME : STEP_GAP;
     case REPLAY_END:
         return is_asked_since ? step_at_end(lag, next) : STEP_READ;
     case REPLAY_LOST:
@@ -104,6 +119,16 @@ enum step catch_up_step(struct lagging *lag, struct frame **next)
     *next = NULL;
     if (!has_history && !channel_knows_last_id(c) && lag->start == START_PENDING && lag->mode == LAGGING_AT)
         lag->mode = LAGGING_LOST; // there is no last_id to compare `at` with
+    if (has_history && c->has_snapshot &&
+        (lag->mode == LAGGING_FRESH || (lag->mode == LAGGING_LOST && event_id_is_zero(lag->at)))) {
+        enum step step = step_to_snapshot(lag, next);
+        if (step != STEP_LIVE)
+            return step;
+    }
+    if (lag->mode == LAGGING_FRESH) { // it begins now, though its stream may be opened a little later
+        lag->mode = LAGGING_AT;
+        lag->at = c->last_id;
+    }
     if (lag->mode == LAGGING_LOST)
         return STEP_GAP;
     if (lag->mode == LAGGING_FORKED)

@@ -3,6 +3,8 @@
 // `at` is the last event that the stream has had. The first row that applies counts:
 //
 //      the stream                                                                  step
+//      LAGGING_FRESH, LAGGING_LOST without `at`, and the channel has a snapshot    FRAME or READ
+//      LAGGING_FRESH: `at` becomes the channel's last_id                           LIVE
 //      LAGGING_LOST                                                                GAP, up to the channel's last_id
 //      LAGGING_FORKED                                                              see below
 //      `at` is the channel's last_id                                               LIVE
@@ -11,9 +13,11 @@
 //
 //      replay_next(at)    and then                                                 step
 //      NEXT                                                                        FRAME
+//      GAP                `next` is a snapshot                                     FRAME
 //      GAP                                                                         GAP, up to `next`
 //      MISSING, LOST      a failover lost `at` (is_forked)                         READ: it becomes LAGGING_FORKED
 //      MISSING            LAGGING_EARLIEST: the first that is kept                 FRAME
+//      MISSING            `next` is a snapshot                                     FRAME
 //      MISSING                                                                     GAP, up to `next`
 //      END, LOST          the page was asked for before the stream got to `at`     READ
 //      LOST                                                                        GAP, up to the channel's last_id
@@ -23,6 +27,9 @@
 //      END                the channel had no history after its last_id (empty_at)  LIVE
 //      END                                                                         GAP, up to the ring
 //      UNREAD                                                                      READ
+//
+// A snapshot stands for all events before it, so what is gone of them is no gap. To a stream whose last event a failover
+// has lost it is one all the same: the client has had something that is not in the history.
 //
 // A stream that is LAGGING_FORKED looks through the history from its beginning, and skips what has a lower
 // offset than the event that it had last: `at` moves within this function. The first event that is not
@@ -40,5 +47,5 @@ enum step {
 };
 
 // `next` gets the event that belongs to the step (borrowed), or NULL. Changes of `lag` its mode, and `at` as
-// said above.
+// said above; and of its channel has_snapshot, where the first event that is kept turns out to be none.
 enum step catch_up_step(struct lagging *lag, struct frame **next);

@@ -67,6 +67,7 @@ static struct frame *frame_before(struct frame *shared, size_t own_len)
         return NULL;
     f->is_gap = shared->is_gap;
     f->is_foreign = shared->is_foreign;
+    f->is_snapshot = shared->is_snapshot;
     f->is_end = shared->is_end;
     f->ends = shared->ends;
     f->durable = shared->durable;

@@ -40,11 +40,12 @@ struct frame {
     uint32_t id_line_len; // of the id line at the beginning of the body; 0 where there is none
     uint16_t body_at;     // where the body begins in wire
     uint16_t channel_len; // 0: belongs to no channel (heartbeats, ends of streams)
-    bool is_gap;          // gateway:gap: stands for events that were lost
-    bool is_foreign;      // a gap, for an entry of the history that sse_publish did not write
-    bool is_end;          // gateway:end: the channel has ended
-    bool ends;            // the last event of its channel
-    bool durable;         // stands in the channel's history:
+    bool is_gap : 1;      // gateway:gap: stands for events that were lost
+    bool is_foreign : 1;  // a gap, for an entry of the history that sse_publish did not write
+    bool is_end : 1;      // gateway:end: the channel has ended
+    bool ends : 1;        // the last event of its channel
+    bool is_snapshot : 1; // stands for all events before it
+    bool durable : 1;     // stands in the channel's history:
     struct event_id prev; // after this event,
     struct event_id at;   // with this id (a gap: the last id that it stands for)
     uint64_t epoch;       // milliseconds of the first event of this life of the channel's history

@@ -21,6 +21,7 @@ struct history_tail {
     bool has_history;       // it can be read; the fields below count
     struct event_id last;   // the newest event; zero where there has been none yet
     uint64_t epoch;         // of that event: which life of the history it belongs to
+    bool has_snapshot;      // there has been a snapshot in this life; it may not be kept any more
     bool ended;             // that event is the last one of the channel
     uint64_t subscribe_seq; // the newest one of the hub, for any channel, that had reached the bus
 };

@@ -67,13 +67,18 @@ static bool enter_channel(struct hub *h, struct hub_channel *c, struct subscribe
                           const struct hub_name *name)
 {
     static const enum lagging_mode modes[] = {
-        [FROM_EVENT_ID] = LAGGING_AT, [FROM_EARLIEST] = LAGGING_EARLIEST, [FROM_UNKNOWN] = LAGGING_LOST};
-    if (name->from == FROM_NOW)
+        [FROM_NOW] = LAGGING_FRESH,
+        [FROM_EVENT_ID] = LAGGING_AT,
+        [FROM_EARLIEST] = LAGGING_EARLIEST,
+        [FROM_UNKNOWN] = LAGGING_LOST,
+    };
+    if (name->from == FROM_NOW && !(c->has_snapshot && channel_has_history(c)))
         return channel_add_slot(h, c, s, s->count);
-    bool is_empty = name->from == FROM_EVENT_ID && name->at.offset == 0;
-    if (!catch_up_add(h, c, s, s->count, modes[name->from], is_empty ? (struct event_id){0} : name->at))
+    bool is_empty = name->at.offset == 0;
+    const struct event_id at = name->from == FROM_EVENT_ID && !is_empty ? name->at : (struct event_id){0};
+    if (!catch_up_add(h, c, s, s->count, modes[name->from], at))
         return false;
-    if (is_empty)
+    if (name->from == FROM_EVENT_ID && is_empty)
         lagging_of(&s->subscriptions[s->count])->empty_at = name->at.ms;
     return true;
 }
@@ -220,6 +225,9 @@ static bool channel_advance(struct hub *h, struct hub_channel *c, const struct f
         hub_channel_set_state(c, HUB_CHANNEL_HEARD);
     else if (c->state != HUB_CHANNEL_JOINING || !is_old)
         hub_channel_set_state(c, HUB_CHANNEL_LIVE);
+    // Among events that are missed there may be a snapshot.
+    c->has_snapshot =
+        f->is_snapshot || (!event_id_is_zero(f->prev) && (c->has_snapshot || (is_known && !follows)));
     c->last_id = f->at;
     c->epoch = f->epoch;
     c->ends = f->ends;
@@ -275,11 +283,17 @@ static void confirm_without_history(struct hub_channel *c)
 
 static void confirm_with_history(struct hub *h, struct hub_channel *c, const struct history_tail *tail)
 {
+    bool is_first = c->history == HISTORY_UNASKED, is_known = channel_knows_last_id(c);
+    bool is_newer = !is_known || channel_is_stale(c) || event_id_before(c->last_id, tail->last);
     c->history = HISTORY_READABLE;
-    bool is_known = channel_knows_last_id(c);
+    // A live event says nothing of those before it.
+    if (is_newer || tail->epoch == c->epoch)
+        c->has_snapshot = tail->has_snapshot || (c->has_snapshot && !is_newer);
+    if (is_first && c->has_snapshot)
+        catch_up_begin_all(h, c);
     // An event that came since the subscription tells as much as the tail, except for the events before it:
     // they may be on their way, or were published before the bus knew that this worker wants the channel.
-    if (is_known && !channel_is_stale(c) && !event_id_before(c->last_id, tail->last)) {
+    if (!is_newer) {
         hub_channel_set_state(c, c->state == HUB_CHANNEL_HEARD ? HUB_CHANNEL_LIVE : c->state);
         return;
     }
@@ -425,9 +439,9 @@ bool hub_is_durable(const struct subscriber *s)
 enum hub_standing hub_standing(const struct subscriber *s, size_t i)
 {
     const struct lagging *lag = lagging_of(&s->subscriptions[i]);
-    return !lag || lag->start == START_FELL_BEHIND ? HUB_FRESH
-           : lag->start == START_GAP               ? HUB_GAP
-                                                   : HUB_RESUMED;
+    if (!lag || lag->start == START_FELL_BEHIND || lag->start == START_FRESH)
+        return HUB_FRESH;
+    return lag->start == START_GAP ? HUB_GAP : HUB_RESUMED;
 }
 
 bool hub_is_new_to_history(const struct subscriber *s, bool even_empty)

@@ -51,6 +51,7 @@ struct hub_channel {
     enum hub_channel_state state : 8; // there may be a channel for each user: 8 bytes less
     enum channel_history history : 8;
     bool has_plain;            // messages that are not durable came, too
+    bool has_snapshot;         // the history may begin with a snapshot, with which new streams begin, too
     bool ends;                 // `last_id` is the last event of the channel: see channel_has_ended
     struct event_id last_id;   // the newest event that came, or the history's last one as of the confirmation
     uint64_t epoch;            // of `last_id`: which life of the history it belongs to
@@ -64,8 +65,10 @@ struct hub_channel {
 enum lagging_mode {
     LAGGING_AT,       // after `at`
     LAGGING_EARLIEST, // with all that is kept
-    LAGGING_LOST,     // it is not known how far it got: with a gap up to the channel's last_id
-    LAGGING_FORKED,   // `forked` is in no history: `at` goes from the beginning to the first event not had
+    LAGGING_FRESH,    // with the newest snapshot; if none is kept, with what is live
+    LAGGING_LOST, // it is not known how far it got: with the newest snapshot; if none is kept, or it has had events
+                  // in this gateway (`at`), with a gap up to the channel's last_id
+    LAGGING_FORKED, // `forked` is in no history: `at` goes from the beginning to the first event not had
 };
 
 // Whether it is known which events a stream has missed when it begins to lag.
@@ -74,6 +77,7 @@ enum lagging_start {
     START_COMPLETE,    // what it has missed can be read
     START_GAP,         // a part of what it has missed is gone, or it is not known what it has missed
     START_FELL_BEHIND, // it had a slot
+    START_FRESH,       // nothing: it begins now (LAGGING_FRESH)
 };
 
 // A subscriber that has not had all events up to the channel's last_id yet.

@@ -112,9 +112,11 @@ struct frame *message_durable_frame(struct channel_ref channel, const struct eve
     with_id.id = id;
     with_id.id_len = cursor_encode(
         &(struct cursor_entry){.hash = cursor_hash(channel.name, channel.len), .at = place->at}, 1, id);
+    with_id.is_snapshot = place->is_snapshot;
     struct frame *f = frame_create(&with_id, channel);
     if (f) {
         f->durable = true;
+        f->is_snapshot = place->is_snapshot;
         f->prev = place->prev;
         f->at = place->at;
         f->epoch = place->epoch;
@@ -145,11 +147,11 @@ static struct frame_trace *trace_of(const struct envelope *e)
 static bool place_of_first(const struct envelope *e, const struct event_place *last,
                            struct event_place *first)
 {
+    *first = (struct event_place){.epoch = last->epoch, .is_snapshot = e->is_snapshot};
     size_t n = e->first ? event_id_parse(e->first, e->first_len, &first->prev) : 0;
     if (n == 0 || n != e->first_len || last->at.offset <= e->earlier_count || last->prev.ms != last->at.ms)
         return false;
     first->at = (struct event_id){last->at.ms, last->at.offset - e->earlier_count};
-    first->epoch = last->epoch;
     return event_id_before(first->prev, first->at) && first->prev.offset + 1 == first->at.offset;
 }
 
@@ -189,6 +191,7 @@ static size_t earlier_events(struct channel_ref channel, const struct envelope *
             break;
         place.prev = place.at;
         place.at.offset++;
+        place.is_snapshot = false;
     }
     free(scratch);
     return count;
@@ -210,6 +213,7 @@ size_t message_events(const struct payload_policy *policy, struct channel_ref ch
         last->dropped = COUNTER_DROPPED_ENVELOPE;
         return 1;
     }
+    place.is_snapshot = e.is_snapshot && e.earlier_count == 0; // of the first event
     place.ends = e.durable && e.ends; // the last event of the message, not those before it
     if (e.earlier_count > 0) {
         last += earlier_events(channel, &e, first, max_data, events);

@@ -50,7 +50,8 @@ size_t message_events(const struct payload_policy *policy, struct channel_ref ch
 struct event_place {
     struct event_id at, prev;
     uint64_t epoch;
-    bool ends; // it is the last event of its channel
+    bool is_snapshot; // it stands for all events before it
+    bool ends;        // it is the last event of its channel
 };
 
 // The frame of a durable event; its id, instead of that of `event`, is the cursor of a stream that has

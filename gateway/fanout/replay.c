@@ -74,6 +74,12 @@ static uint32_t chain_search(const struct chain *c, struct event_id at)
     return low;
 }
 
+// Redis keeps nothing that is before a snapshot, so what a chain begins with follows all that is before it, too.
+static bool begins_with_snapshot(const struct chain *c)
+{
+    return c->count > 0 && chain_at(c, 0)->is_snapshot;
+}
+
 void replay_drop_page(struct replay *r)
 {
     chain_clear(&r->page);
@@ -104,6 +110,8 @@ static bool ring_has_room(const struct replay *r, const struct frame *f)
 void replay_append(struct replay *r, struct frame *f, size_t budget)
 {
     struct chain *ring = &r->ring;
+    if (f->is_snapshot)
+        replay_clear(r);
     if (ring->count > 0 && !event_id_equal(chain_at(ring, ring->count - 1)->at, f->prev))
         replay_drop_ring(r);
     while (ring->count > 0 && (!ring_has_room(r, f) || cost(f) > budget)) {
@@ -124,7 +132,7 @@ static void ring_extend(struct replay *r, struct event_id until, size_t budget)
         struct frame *f = chain_at(&r->page, i);
         if (!ring_has_room(r, f) || cost(f) > budget || f->is_gap)
             return;
-        if (!chain_push(&r->ring, f, true))
+        if (!chain_push(&r->ring, f, true) || f->is_snapshot)
             return;
         budget -= cost(f);
     }
@@ -142,7 +150,7 @@ void replay_add_page(struct replay *r, struct event_id from, bool at_end, struct
             replay_drop_page(r); // out of memory: as if it had not been read
         frame_release(frames[i]);
     }
-    if (r->page.count > 0)
+    if (r->page.count > 0 && !begins_with_snapshot(&r->ring))
         ring_extend(r, r->ring.count > 0 ? chain_at(&r->ring, 0)->prev : live, budget);
 }
 
@@ -164,14 +172,14 @@ static enum replay_result next_in_ring(const struct chain *ring, struct event_id
     *next = chain_at(ring, i);
     if (event_id_equal((*next)->prev, at))
         return REPLAY_NEXT;
-    if (i == 0)
+    if (i == 0 && !begins_with_snapshot(ring))
         return REPLAY_UNREAD; // `at` may be before the ring's first event, with more events in between
     return chain_has(ring, i, at) ? REPLAY_GAP : REPLAY_MISSING;
 }
 
 static enum replay_result next_in_page(const struct replay *r, struct event_id at, struct frame **next)
 {
-    if (!r->has_page || event_id_before(at, r->page_from))
+    if (!r->has_page || (event_id_before(at, r->page_from) && !begins_with_snapshot(&r->page)))
         return REPLAY_UNREAD;
     uint32_t i = chain_search(&r->page, at);
     if (i < r->page.count) {

@@ -37,7 +37,7 @@ void replay_drop_ring(struct replay *r);
 size_t replay_bytes(const struct replay *r);
 
 // A live event (borrowed): the ring ends with it from now on. Where it does not follow the ring's last one,
-// or memory is short, the ring is forgotten. `budget`: bytes that the ring may grow by.
+// or memory is short, the ring is forgotten; where it is a snapshot, all is. `budget`: bytes that the ring may grow by.
 void replay_append(struct replay *r, struct frame *f, size_t budget);
 
 // A page that was read: takes the references, and leaves the array alone. Where it reaches the ring, or

@@ -64,6 +64,8 @@ size_t sse_encoded_size(const struct sse_event *e)
         size += sse_id_line_size(e->id_len);
     if (e->has_retry)
         size += FIELD_SIZE("retry") + (size_t)snprintf(NULL, 0, "%" PRIu32, e->retry_ms);
+    if (e->is_snapshot)
+        size += FIELD_SIZE("snapshot") + 1;
     if (e->data != NULL)
         size += data_size(e->data, e->data_len);
     return size;
@@ -118,6 +120,8 @@ char *sse_encode(const struct sse_event *e, char *out)
         out = put_field(out, "event", e->event, e->event_len);
     if (e->has_retry)
         out = put_retry(out, e->retry_ms);
+    if (e->is_snapshot)
+        out = put_field(out, "snapshot", "1", 1);
     if (e->data != NULL)
         out = put_data(out, e->data, e->data_len);
     *out = '\n';

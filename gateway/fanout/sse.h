@@ -12,6 +12,7 @@ struct sse_event {
     size_t event_len, id_len;
     bool has_retry;
     uint32_t retry_ms;
+    bool is_snapshot; // a line `snapshot: 1`, which says to readers that look for it: forget all before
     // NULL: no data line (a block that fires nothing). Empty: one empty data line (fires with an empty
     // string). Split on CRLF, LF and CR into "data: " lines.
     const char *data;

@@ -139,6 +139,7 @@ static void on_last_answer(void *ctx, struct command *c, const struct command_an
     struct history_tail tail = {0};
     tail.has_history =
         reply && (reply->elements == 0 || history_entry_event_id(reply->element[0], &tail.last, &tail.epoch));
+    tail.has_snapshot = tail.epoch != 0 && history_entry_has_snapshot(reply->element[0]);
     tail.ended = tail.epoch != 0 && history_entry_ends(reply->element[0]);
     h->settings.on_last(h->settings.ctx, r->number, channel_of(r), &tail);
     free(r);

@@ -46,6 +46,19 @@ bool history_entry_event_id(const redisReply *entry, struct event_id *at, uint64
     return read_event_id(entry->element[0], at);
 }
 
+// The id of the newest snapshot. False where the entry names none.
+static bool read_base(const redisReply *entry, struct event_id *base)
+{
+    const redisReply *text = field(entry, "base");
+    return is_text(text) && read_event_id(text, base);
+}
+
+bool history_entry_has_snapshot(const redisReply *entry)
+{
+    struct event_id base;
+    return read_base(entry, &base);
+}
+
 bool history_entry_ends(const redisReply *entry)
 {
     return is_text(field(entry, "end"));
@@ -72,6 +85,8 @@ static bool read_place(const redisReply *entry, struct event_id before, struct e
         !field(entry, "data"))
         return false;
     place->prev = prev;
+    struct event_id base;
+    place->is_snapshot = read_base(entry, &base) && event_id_equal(base, place->at);
     place->ends = history_entry_ends(entry);
     return true;
 }

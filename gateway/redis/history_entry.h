@@ -13,6 +13,9 @@
 // False where it is no entry, or was left out (redis_reader.h).
 bool history_entry_event_id(const redisReply *entry, struct event_id *at, uint64_t *epoch);
 
+// True where there has been a snapshot up to the entry, in this life of the history.
+bool history_entry_has_snapshot(const redisReply *entry);
+
 // True where the entry is the last event of its channel.
 bool history_entry_ends(const redisReply *entry);
 

@@ -19,13 +19,13 @@ const REST_MS = 30000;
 const BACK_MS = 30000; // a fault and what follows from it are over after so long, or it is an error
 
 /** Resolves to what report.mjs takes. `say(line)` is told what goes on; `only`: the kinds of faults, if not all. */
-export async function chaos(scope, { seed, seconds, shape: shapeName, only, say = () => {}, gateways = 3, clients = 24, rate = 8 }) {
+export async function chaos(scope, { seed, seconds, shape: shapeName, only, say = () => {}, gateways = 3, clients = 24, rate = 8, answers = 4 }) {
     const history = new History();
     const journal = new Journal();
     const onEvent = (client, channel, number, at) => journal.delivered(Math.max(history.event(channel, number)?.at ?? at, client.wantedSince), at);
     const cable = lastGatewaysCable(scope, say);
     const shape = await SHAPES[shapeName](scope, { host: cable?.road });
-    const tier = await Tier.start(scope, { shape, cable, seed, gateways, clients, rate }, { history, onEvent });
+    const tier = await Tier.start(scope, { shape, cable, seed, gateways, clients, rate, answers }, { history, onEvent });
     const nemeses = chosen({ ...gatewayNemeses, ...nginxNemeses, ...clientNemeses, ...(cable && cableNemeses), ...shape.nemeses }, only);
     const faults = plan(seed, Object.keys(nemeses), seconds * 1000);
     say(`${faults.length} faults planned, of ${Object.keys(nemeses).length} kinds`);
@@ -38,7 +38,7 @@ export async function chaos(scope, { seed, seconds, shape: shapeName, only, say 
         return await finish(tier, journal, { seed, seconds, shape: shapeName, faults }, say);
     } finally {
         clearInterval(progress);
-        await Promise.all([...tier.publishers.values(), ...tier.present].map((each) => each.stop()));
+        await Promise.all([...tier.publishers.values(), ...tier.present, tier.answers].map((each) => each.stop()));
     }
 }
 
@@ -73,6 +73,7 @@ async function finish(tier, journal, settings, say) {
     say('no more faults; waiting until everything has arrived');
     for (const publisher of tier.publishers.values()) publisher.resting = true;
     await step('gateways', () => until('every gateway to be ready', async () => (await Promise.all(tier.gateways.map((g) => g.ready()))).every(Boolean), { ms: REST_MS }));
+    await step('answers', () => tier.answers.finish(REST_MS));
     await step('before the last reconnect', () => comeToRest(tier));
     await Promise.all(tier.present.map(async (client) => {
         await client.stop();
@@ -82,9 +83,10 @@ async function finish(tier, journal, settings, say) {
     tier.gateways.forEach((_, i) => tier.noteCrash(i));
     await step('what Redis has in the end', () => tier.takeSnapshot());
     problems.push(...tier.snapshots.flatMap(({ faults }) => faults.map((fault) => `in Redis: ${fault}`)), ...tier.crashes.map((crash) => `gateway ${crash.id} ended by itself: ${JSON.stringify(crash.end)}\n${crash.log}`));
-    for (const client of tier.clients) problems.push(...client.faults.map(({ at, what }) => `${client.name} at ${journal.seconds(at)} s: ${what}`));
-    const clients = tier.clients.map((client) => (client.gone ? upToNewest(client) : client));
-    return { settings, journal, tier, problems, result: check({ history: tier.history, snapshots: tier.snapshots, clients }) };
+    problems.push(...tier.answers.faults);
+    for (const client of tier.audience) problems.push(...client.faults.map(({ at, what }) => `${client.name} at ${journal.seconds(at)} s: ${what}`));
+    const clients = tier.audience.map((client) => (client.gone ? upToNewest(client) : client));
+    return { settings, journal, tier, problems, result: check({ history: tier.history, snapshots: tier.snapshots, clients, failsOver: tier.shape.replicas > 0 }) };
 }
 
 /** An event of each channel that Redis acknowledges, and that every client gets: what was before it must have come, too. */

@@ -5,73 +5,142 @@
 //   unannounced owed, not delivered, something newer was, and no gateway:gap stands between
 //   duplicated  delivered twice
 //   reordered   delivered after a newer one
+//   refused     delivered, though Redis had refused it
+//   open        a stream that gave the last event of a channel's life, and neither said gateway:end nor was cut off; a client that had
+//               everything of channels that had all ended, and was not answered 204 when it came back
+//   early       gateway:end, or 204, before the last event
 // What is legitimate is counted, too:
 //   announced   a gateway:gap, with how many events were missing there
 //   untold      Redis acknowledged it and lost it without a trace (no gateway can know): nothing in the ids of the events before
 //               and after the hole says that there was something between
+//   superseded  was there before a snapshot that was delivered: nobody needs it any more
+//   again       delivered a second time, behind a gateway:gap, since Redis lost it and its publisher sent it again; or since a failover
+//               has taken the channel back to an earlier life, and a cursor does not say of which life it is
 
-import { ACKED } from './history.mjs';
+import { ACKED, REFUSED } from './history.mjs';
 
 const NOTHING = { at: Infinity, kept: new Map() }; // where Redis could not be asked any more
-export const FAILURES = ['lost', 'unannounced', 'duplicated', 'reordered'];
+export const FAILURES = ['lost', 'unannounced', 'duplicated', 'reordered', 'refused', 'open', 'early'];
+const AROUND = 8; // items before and after a finding that are shown with it
+const LEGITIMATE = ['announced', 'untold', 'superseded', 'again'];
 
 /**
- * `history`: History. `kept`: channel -> Map of number -> id, what Redis has in the end. `clients`: [{ name, got }].
- * Returns { findings: [{ kind, client, channel, numbers, after, before, at }], delivered, gaps, emptyGaps: when each of them came }.
+ * `failsOver`: Redis may lose what it has acknowledged. `history`: History. `kept`: channel -> Map of number -> id, what Redis has in the end. `clients`: [{ name, got }],
+ * and of readers of channels that end (reader.mjs) what they noted, too.
+ * Returns { findings: [{ kind, client, channel, numbers, after, before, at }], delivered, gaps, emptyGaps: when each of them came, snapshotGaps: of these, those right before a snapshot }.
  */
-export function check({ history, snapshots, clients }) {
-    const result = { findings: [], delivered: 0, gaps: 0, emptyGaps: [] };
+export function check({ history, snapshots, clients, failsOver = false }) {
+    const result = { findings: [], delivered: 0, gaps: 0, emptyGaps: [], snapshotGaps: 0 };
     for (const client of clients) {
         for (const [channel, items] of client.got) {
             const { events } = history.channels.get(channel);
+            const finish = client.finished?.channels.get(channel);
+            if (finish && finish.known > finish.end) result.findings.push({ kind: 'early', client: client.name, channel, numbers: [finish.known], after: finish.end, at: client.finished.at });
             const kept = (snapshots.length > 0 ? snapshots : [NOTHING]).map((snapshot) => ({ at: snapshot.at, numbers: snapshot.kept.get(channel) ?? new Map() }));
-            new Walk({ client: client.name, left: client.left, channel, items, events, kept }, result).all();
+            const last = client.startedAfter?.get(channel) ?? 0;
+            new Walk({ client: client.name, left: client.left, channel, items, events, kept, failsOver, last, clean: client.clean, opened: client.diary?.map(({ at }) => at), upTo: finish?.end }, result).all();
         }
+        result.findings.push(...notEnded(client));
     }
     return result;
 }
 
+/** With everything of channels that have all ended, the next answer is 204. `forgotten`: when Redis had lost an end. */
+function notEnded({ name, tries = [], answers = [] }) {
+    const excused = ({ at }) => answers.some(({ forgotten }) => forgotten.some(({ from, to }) => at >= from && at <= to));
+    return tries.filter((one) => one.status === 200 && one.complete && !excused(one))
+        .map(({ at }) => ({ kind: 'open', client: name, channel: answers.map(({ channel }) => channel).join(' and '), numbers: [0], after: 0, at }));
+}
+
 /** One client's history of one channel, from its first item to its last. */
 class Walk {
-    #last = 0; // the highest number so far
+    #last; // the highest number so far
+    #lastStream; // where it came from
     #seen = new Set();
     #gaps = []; // when a gateway:gap came since then
+    #unsaid; // the item with an end that gateway:end has not followed yet
 
     constructor(given, result) {
         Object.assign(this, given, { result });
+        this.#last = this.last ?? 0;
         this.delivered = new Set(this.items.map((item) => item.number)); // what comes late is not missing
     }
 
     all() {
-        for (const item of this.items) item.number ? this.#event(item) : this.#gap(item);
-        if (!this.left) this.#hole(this.events.length, undefined);
+        for (const [index, item] of this.items.entries()) {
+            this.index = index;
+            if (item.ended) this.#end(item);
+            else item.number ? this.#event(item) : this.#gap(item);
+        }
+        if (this.#unsaid && this.clean?.has(this.#unsaid.stream)) this.#find('open', [this.#unsaid.number], this.#unsaid);
+        if (this.upTo !== undefined) this.#hole(this.upTo + 1, undefined);
+        else if (!this.left) this.#hole(this.events.length, undefined);
     }
 
-    #gap({ at }) {
-        this.#gaps.push(at);
+    /** gateway:end: right behind the last event of a life of the channel. */
+    #end({ at }) {
+        if (!this.events[this.#last]?.end) this.#find('early', [this.#last], { at });
+        this.#unsaid = undefined;
+    }
+
+    /** Something else came: on the same stream, there should have been a gateway:end. */
+    #behindEnd({ stream }) {
+        if (this.#unsaid?.stream === stream && stream !== undefined) this.#find('open', [this.#unsaid.number], this.#unsaid);
+        this.#unsaid = undefined;
+    }
+
+    #gap(item) {
+        this.#behindEnd(item);
+        this.#gaps.push(item.at);
         this.result.gaps++;
     }
 
-    #event({ number, at }) {
+    #event(item) {
+        const { number, at } = item;
+        const event = this.events[number];
+        this.#behindEnd(item);
         this.result.delivered++;
+        if (event.state === REFUSED) return this.#find('refused', [number], { at });
+        if (number <= this.#last && this.#gaps.length > 0 && this.#mayComeAgain(event)) this.#again(number, at);
         if (this.#seen.has(number)) return this.#find('duplicated', [number], { at });
         this.#seen.add(number);
         if (number < this.#last) return this.#find('reordered', [number], { at });
         this.#hole(number, at);
+        if (this.#isUntoldLife(item)) this.#find('unannounced', [number], { at });
         this.#last = number;
+        this.#lastStream = item.stream;
         this.#gaps = [];
+        if (event.end) this.#unsaid = item;
+    }
+
+    #mayComeAgain(event) {
+        return event.sent > 1 || (this.failsOver && event.life < this.events[this.#last].life);
+    }
+
+    /** Redis has lost events that were delivered, and goes on with `number`. */
+    #again(number, at) {
+        this.#find('again', [number], { at });
+        for (let n = number; n <= this.#last; n++) this.#seen.delete(n);
+        this.#last = number - 1;
+    }
+
+    /** A client that comes back with a cursor of another life of the channel than there is by then is told so. */
+    #isUntoldLife({ number, stream }) {
+        const [before, event] = [this.events[this.#last], this.events[number]];
+        if (!before || this.#gaps.length > 0 || event.snapshot || !(event.life > before.life)) return false;
+        return stream !== this.#lastStream && event.acked < this.opened?.[stream - 1];
     }
 
     /** What lies between the highest number so far and `next`. */
     #hole(next, at) {
         const ended = at === undefined;
-        const missing = [];
-        for (let n = this.#last + 1; n < next; n++) if (this.#owed(n) && !this.delivered.has(n)) missing.push(n);
+        const missing = this.#needed(this.#last + 1, next, ended, at);
         const { numbers } = this.kept.find((snapshot) => snapshot.at > at) ?? this.kept.at(-1);
         const gone = missing.filter((n) => !numbers.has(n));
         const there = missing.filter((n) => numbers.has(n));
         if (missing.length === 0) {
             this.result.emptyGaps.push(...this.#gaps);
+            if (!ended && this.events[next].snapshot) this.result.snapshotGaps += this.#gaps.length;
         } else if (this.#gaps.length > 0) {
             if (there.length > 0) this.#find('lost', there, { at, next, announced: true });
             if (gone.length > 0) this.#find('announced', gone, { at, next });
@@ -83,6 +152,24 @@ class Walk {
         } else {
             this.#find(ended ? 'lost' : 'unannounced', missing, { at, next });
         }
+    }
+
+    /** The events that are missing between `from` and `next`, but for those that a later snapshot stands for. */
+    #needed(from, next, ended, at) {
+        const missing = [];
+        for (let n = from; n < next; n++) if (this.#owed(n) && !this.delivered.has(n)) missing.push(n);
+        const snapshot = !ended && this.events[next].snapshot ? next : (missing.findLast((n) => this.events[n].snapshot) ?? 0);
+        const superseded = missing.filter((n) => n < snapshot);
+        if (superseded.length > 0) this.#find('superseded', superseded, { at, next });
+        return missing.filter((n) => n >= snapshot);
+    }
+
+    /** What came around here, as words; | where another stream begins. */
+    #words() {
+        const from = Math.max(0, this.index - AROUND);
+        const word = (item) => item.number ?? (item.ended ? 'end' : 'gap');
+        const isNew = (i) => i > 0 && this.items[i].stream !== this.items[i - 1].stream;
+        return this.items.slice(from, this.index + AROUND).map((item, i) => `${isNew(from + i) ? '| ' : ''}${word(item)}`).join(' ');
     }
 
     #owed(number) {
@@ -102,7 +189,7 @@ class Walk {
 
     #find(kind, numbers, { at, next, announced }) {
         const before = next < this.events.length ? next : undefined;
-        this.result.findings.push({ kind, client: this.client, channel: this.channel, numbers, after: this.#last, before, at, announced });
+        this.result.findings.push({ kind, client: this.client, channel: this.channel, numbers, after: this.#last, before, at, announced, words: this.#words() });
     }
 }
 
@@ -114,7 +201,7 @@ function parseId(id) {
 
 /** How many events each kind of finding is about. */
 export function sums(findings) {
-    const sum = { lost: 0, unannounced: 0, duplicated: 0, reordered: 0, announced: 0, untold: 0 };
+    const sum = Object.fromEntries([...FAILURES, ...LEGITIMATE].map((kind) => [kind, 0]));
     for (const { kind, numbers } of findings) sum[kind] += numbers.length;
     return sum;
 }

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { check, sums } from './checker.mjs';
 import { ACKED, eventText, History, MAYBE, numberIn, REFUSED } from './history.mjs';
 
-const CLEAN = { lost: 0, unannounced: 0, duplicated: 0, reordered: 0, announced: 0, untold: 0 };
+const CLEAN = sums([]);
 
 /** Ten acknowledged events of one channel, ids 5.1 to 5.10, all kept; `change` may spoil what Redis did. */
 function published(change = () => {}) {
@@ -39,7 +39,7 @@ test('a clean history has no findings', () => {
 test('an event that never came is lost', () => {
     const { findings } = found([1, 2, 3, 4, 5, 6, 7, 8, 9]);
     assert.equal(findings.length, 1);
-    assert.deepEqual({ ...findings[0], at: 0, announced: 0 }, { kind: 'lost', client: 'client', channel: 'c', numbers: [10], after: 9, before: undefined, at: 0, announced: 0 });
+    assert.deepEqual({ ...findings[0], at: 0, announced: 0 }, { kind: 'lost', client: 'client', channel: 'c', numbers: [10], after: 9, before: undefined, at: 0, announced: 0, words: '1 2 3 4 5 6 7 8 9' });
 });
 
 test('nothing at all: all is lost', () => {
@@ -151,4 +151,110 @@ test('the text of an event names it, and no other text does', () => {
     const text = eventText('c', 14, 50);
     assert.equal(numberIn('c', text), 14);
     for (const wrong of [text.slice(0, -1), `${text}x`, text.replace('14', '15'), text.replace('ab', 'ba'), 'c', '']) assert.ok(Number.isNaN(numberIn('c', wrong)), wrong);
+});
+
+/** The same ten events, in two lives of the channel: 1 to 5, and 6 to 10, each with an end; `what` as items of a reader. */
+function readers(what, { change = () => {}, failsOver = false, ...client } = {}) {
+    const { history, snapshots } = published(({ events, kept }) => {
+        for (let n = 1; n <= 10; n++) Object.assign(events[n], { life: n <= 5 ? 1 : 2, end: n === 5 || n === 10, id: n <= 5 ? `5.${n}` : `9.${n - 5}`, acked: n });
+        for (let n = 1; n <= 5; n++) kept.delete(n);
+        change({ events, kept });
+    });
+    let [at, stream] = [0, 1];
+    const items = [];
+    for (const word of what) {
+        at = typeof word === 'number' ? word : at;
+        if (word === 'again') stream++;
+        else items.push({ at, stream, ...(word === 'gap' ? { gap: {} } : word === 'end' ? { ended: true } : { number: word }) });
+    }
+    const result = check({ history, snapshots, failsOver, clients: [{ name: 'client', got: new Map([['c', items]]), ...client }] });
+    return { ...result, sums: sums(result.findings) };
+}
+
+const LIVE = [1, 2, 3, 4, 5, 'end', 6, 7, 8, 9, 10, 'end'];
+/** It was answered 204 when `end` was the newest end, and `known` the newest event that Redis had. */
+const finished = (end, known = end) => ({ finished: { at: 99, channels: new Map([['c', { end, known }]]) } });
+
+test('a reader of a channel that ends and begins again is told of each end', () => {
+    assert.deepEqual(readers(LIVE, finished(10)).findings, []);
+    assert.deepEqual(readers([1, 2, 3, 4, 5, 'end'], finished(5)).findings, []);
+});
+
+test('what goes on behind an end without gateway:end is open, and so is a stream that ends without a word', () => {
+    assert.deepEqual(readers(LIVE.toSpliced(5, 1)).sums, { ...CLEAN, open: 1 });
+    assert.deepEqual(readers(LIVE.slice(0, -1), { clean: new Set([1]) }).sums, { ...CLEAN, open: 1 });
+    assert.deepEqual(readers(LIVE.slice(0, -1)).sums, CLEAN); // it was cut off in between
+    assert.deepEqual(readers([1, 2, 3, 4, 5, 'again', 'gap', 6, 7, 8, 9, 10, 'end']).sums, CLEAN);
+});
+
+test('gateway:end before the last event is early, and so is a 204', () => {
+    assert.deepEqual(readers([1, 2, 3, 'end', 4, 5, 'end', 6, 7, 8, 9, 10, 'end']).sums, { ...CLEAN, early: 1 });
+    assert.deepEqual(readers([1, 2, 3, 4, 5, 'end', 6, 7], finished(5, 7)).sums, { ...CLEAN, early: 1 });
+    assert.deepEqual(readers(['end']).sums.early, 1);
+});
+
+test('a 204 for a reader that has not got everything is a loss', () => {
+    assert.deepEqual(readers([1, 2, 3], finished(5)).sums, { ...CLEAN, lost: 2 });
+    assert.deepEqual(readers(LIVE.slice(0, -3), finished(10)).sums, { ...CLEAN, lost: 2 });
+});
+
+test('with everything of channels that have ended, the first answer is 204', () => {
+    const client = (...statuses) => readers(LIVE, { ...finished(10), tries: statuses.map((status, i) => ({ status, at: 20 + i, complete: true })), answers: [{ channel: 'c', forgotten: [] }] });
+    assert.deepEqual(client(204).sums, CLEAN);
+    assert.deepEqual(client(200, 204).sums, { ...CLEAN, open: 1 });
+    const early = { status: 200, at: 3, complete: false };
+    assert.deepEqual(readers(LIVE, { ...finished(10), tries: [early], answers: [] }).sums, CLEAN);
+    assert.deepEqual(readers(LIVE, { ...finished(10), tries: [{ ...early, complete: true }], answers: [{ channel: 'c', forgotten: [{ from: 2, to: 4 }] }] }).sums, CLEAN);
+});
+
+test('a cursor of an earlier life is told of the new one, if that had begun when it came', () => {
+    const back = (...opened) => ({ diary: opened.map((at) => ({ at })) });
+    assert.deepEqual(readers([1, 2, 3, 4, 5, 'end', 'again', 6, 7, 8, 9, 10, 'end'], back(0, 6.5)).sums, { ...CLEAN, unannounced: 1 });
+    assert.deepEqual(readers([1, 2, 3, 4, 5, 'end', 'again', 'gap', 6, 7, 8, 9, 10, 'end'], back(0, 6.5)).sums, CLEAN);
+    assert.deepEqual(readers([1, 2, 3, 4, 5, 'end', 'again', 6, 7, 8, 9, 10, 'end'], back(0, 5.5)).sums, CLEAN);
+    assert.deepEqual(readers([6, 7, 8, 9, 10, 'end'], { ...back(6.5), startedAfter: new Map([['c', 5]]) }).sums, { ...CLEAN, unannounced: 1 });
+    assert.deepEqual(readers([1, 2, 3, 'again', 'gap', 6, 7, 8, 9, 10, 'end'], back(0, 6.5)).sums, { ...CLEAN, announced: 2 });
+    assert.deepEqual(readers([1, 2, 3, 'again', 6, 7, 8, 9, 10, 'end'], back(0, 6.5)).sums.unannounced, 3);
+});
+
+test('what was before a snapshot is needed by nobody, and what is behind it by everybody', () => {
+    const snapshot = ({ events, kept }) => {
+        events[6].snapshot = true;
+        gone(1, 2, 3, 4, 5)({ kept });
+    };
+    assert.deepEqual(found([1, 2, 6, 7, 8, 9, 10], snapshot).sums, { ...CLEAN, superseded: 3 });
+    assert.deepEqual(found([6, 7, 8, 9, 10], snapshot).sums, { ...CLEAN, superseded: 5 });
+    assert.deepEqual(found([1, 2, 3, 4, 5, 6, 7, 8, 9, 10], snapshot).sums, CLEAN);
+    assert.deepEqual(found([1, 2, 7, 8, 9, 10], snapshot).sums, { ...CLEAN, superseded: 3, unannounced: 1 });
+    assert.deepEqual(found([1, 2, 6, 8, 9, 10], snapshot).sums, { ...CLEAN, superseded: 3, unannounced: 1 });
+    assert.deepEqual(found([7, 8, 9, 10], snapshot).sums, { ...CLEAN, superseded: 5, lost: 1 });
+    assert.deepEqual(found([6, 7, 8, 9, 10, 5], snapshot).sums.reordered, 1);
+    const { emptyGaps, snapshotGaps } = found([1, 2, 'gap', 6, 'gap', 7, 8, 9, 10], snapshot);
+    assert.deepEqual({ emptyGaps, snapshotGaps }, { emptyGaps: [2, 4], snapshotGaps: 1 });
+    assert.deepEqual(found([1, 2], snapshot).sums, { ...CLEAN, superseded: 3, lost: 5 });
+});
+
+test('an event that Redis refused, as a writer that was fenced out, comes to nobody', () => {
+    const refused = ({ events, kept }) => {
+        events[4].state = REFUSED;
+        kept.delete(4);
+    };
+    assert.deepEqual(found([1, 2, 3, 4, 5, 6, 7, 8, 9, 10], refused).sums, { ...CLEAN, refused: 1 });
+});
+
+test('a batch that Redis lost and its publisher sent again may come again, behind a gap; one that was sent once may not', () => {
+    const sentAgain = ({ events }) => [4, 5].forEach((n) => (events[n].sent = 2));
+    assert.deepEqual(found([1, 2, 3, 4, 5, 'gap', 4, 5, 6, 7, 8, 9, 10], sentAgain).sums, { ...CLEAN, again: 1 });
+    assert.deepEqual(found([1, 2, 3, 4, 5, 'gap', 5, 6, 7, 8, 9, 10], sentAgain).sums, { ...CLEAN, again: 1 });
+    assert.deepEqual(found([1, 2, 3, 4, 5, 4, 5, 6, 7, 8, 9, 10], sentAgain).sums, { ...CLEAN, duplicated: 2 });
+    assert.deepEqual(found([1, 2, 3, 4, 5, 'gap', 4, 5, 6, 7, 8, 9, 10]).sums, { ...CLEAN, duplicated: 2 });
+    assert.deepEqual(found([1, 2, 3, 4, 5, 'gap', 4, 5, 5, 6, 7, 8, 9, 10], sentAgain).sums, { ...CLEAN, again: 1, duplicated: 1 });
+});
+
+test('a failover that takes a channel back to an earlier life may bring that again, behind a gap; nothing else may', () => {
+    const back = [1, 2, 3, 4, 5, 'end', 6, 7, 'gap', 3, 4, 5, 'end', 6, 7, 8, 9, 10, 'end'];
+    assert.deepEqual(readers(back, { failsOver: true }).sums, { ...CLEAN, again: 1 });
+    assert.ok(readers(back).sums.duplicated > 0);
+    assert.ok(readers(back.filter((word) => word !== 'gap'), { failsOver: true }).sums.duplicated > 0);
+    assert.equal(readers([1, 2, 3, 4, 'gap', 4, 5, 'end', 6, 7, 8, 9, 10, 'end'], { failsOver: true }).sums.duplicated, 1);
 });

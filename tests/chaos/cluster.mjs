@@ -109,7 +109,7 @@ function nemesesOf(cluster) {
             return { 'masters replaced': Number(done) };
         },
         async 'redis slots moved'(tier, random) {
-            const moved = random.sample([...tier.publishers.keys()], 3);
+            const moved = random.sample([...tier.publishers.keys(), ...tier.answers.channels], 3);
             for (const channel of moved) {
                 const slot = slotOf(channel);
                 const { port } = await tier.shape.owner(channel);

@@ -13,17 +13,24 @@ export function numberIn(channel, text) {
 }
 
 export class History {
-    channels = new Map(); // name -> { kept: how many the stream keeps, events: by number, from 1: { state, at, id } }
+    // name -> { kept: how many the stream keeps, events: by number, from 1: { state, at, id, sent: how often, acked: when, life: of the
+    // channel, snapshot: it stands for all before it, end: it is the last of its life } }
+    channels = new Map();
 
     add(channel, kept) {
         this.channels.set(channel, { kept, events: [null] });
     }
 
-    /** The next event of a channel; its outcome is not known yet. */
-    next(channel) {
+    /** The next event of a channel; its outcome is not known yet. `more`: what else is known of it. */
+    next(channel, more = {}) {
         const { events } = this.channels.get(channel);
-        events.push({ state: MAYBE, at: performance.now(), id: undefined });
+        events.push({ state: MAYBE, at: performance.now(), id: undefined, sent: 1, ...more });
         return events.length - 1;
+    }
+
+    /** The number of the newest event of which `fact(event)` holds; 0 where there is none. */
+    newest(channel, fact) {
+        return Math.max(0, this.channels.get(channel).events.findLastIndex((event) => event && fact(event)));
     }
 
     event(channel, number) {

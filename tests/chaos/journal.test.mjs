@@ -18,7 +18,7 @@ function journalOf(kind, ...seen) {
 /** A round of which nothing else is known. */
 function roundOf(journal) {
     const history = new History();
-    const tier = { history, clients: [], publishers: new Map() };
+    const tier = { history, clients: [], audience: [], answers: { counts: {}, readers: [], errors: new Map() }, publishers: new Map() };
     return { settings: { shape: 'single', seconds: 1, seed: 1 }, journal, tier, problems: [], result: check({ history, snapshots: [], clients: [] }) };
 }
 

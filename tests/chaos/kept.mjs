@@ -5,13 +5,18 @@ import { numberIn } from './history.mjs';
 import { Connection, Lost, Refused } from './resp.mjs';
 
 const PAGE = 1000;
+const AT_ONCE = 8; // connections
 
 /** { at, kept: channel -> Map of number -> id, faults: what is wrong in the streams } */
 export async function readKept(shape, channels) {
     const at = performance.now();
     const kept = new Map();
     const faults = [];
-    for (const channel of channels) kept.set(channel, await patiently(() => readStream(shape, channel, faults)));
+    const left = [...channels];
+    const reader = async () => {
+        for (let channel = left.pop(); channel; channel = left.pop()) kept.set(channel, await patiently(() => readStream(shape, channel, faults)));
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, reader));
     return { at, kept, faults };
 }
 

@@ -1,20 +1,16 @@
 // Publishes numbered durable events on one channel, one batch at a time. It never sends an event twice: one whose outcome
 // is unknown stays unknown, and nothing newer is sent until it can no longer be carried out.
 
-import { LIBRARY } from '../lib/library.mjs';
-import { sleep } from '../lib/wait.mjs';
 import { ACKED, eventText, MAYBE, REFUSED } from './history.mjs';
-import { Connection, Lost, Refused } from './resp.mjs';
+import { ANSWER_MS, ELSEWHERE, inShort, Link, NOT_DONE } from './link.mjs';
+import { Lost, Refused } from './resp.mjs';
 
-const ANSWER_MS = 4000;
 const IDLE_MS = 1000;
-const NOT_DONE = /^(LOADING|READONLY|MOVED|ASK|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|NOREPLICAS|OOM|MISCONF|BUSY|ERR Function not found)/;
-const ELSEWHERE = /^(LOADING|READONLY|MOVED|CLUSTERDOWN|MASTERDOWN|ERR Function not found)/;
 
 export class Publisher {
     #asked = []; // bursts that somebody wants
     #wake = () => {};
-    #connection = null;
+    #link;
     #stopped = false;
     /** True: publishes only what `burst` asks for. */
     resting = false;
@@ -23,6 +19,7 @@ export class Publisher {
     /** `rate`: batches a second. `shape` knows where the channel's events go to. `options`: of the function, as it takes them. */
     constructor({ shape, channel, history, random, rate, options }) {
         Object.assign(this, { shape, channel, history, random, rate, options });
+        this.#link = new Link({ shape, channel, kills: true });
     }
 
     start() {
@@ -33,7 +30,7 @@ export class Publisher {
         this.#stopped = true;
         this.#wake();
         await this.done;
-        this.#connection?.lose();
+        this.#link.lose();
     }
 
     /**
@@ -71,7 +68,7 @@ export class Publisher {
     }
 
     async #publish(count, size, together) {
-        const connection = await this.#connected();
+        const connection = await this.#link.get(() => this.#stopped);
         if (!connection) return;
         const timer = setTimeout(() => connection.lose('no answer to a publish'), ANSWER_MS);
         const calls = together ? this.#sendTogether(connection, count, size) : Array.from({ length: count }, () => this.#send(connection, size));
@@ -103,38 +100,10 @@ export class Publisher {
 
     #failed(event, error) {
         if (!(error instanceof Refused)) return; // nobody knows
-        const said = error.message.replace(/^(MOVED|ASK) .*/, '$1').split(' ').slice(0, 12).join(' ');
+        const said = inShort(error.message);
         this.errors.set(said, (this.errors.get(said) ?? 0) + 1);
         if (NOT_DONE.test(error.message)) event.state = REFUSED;
-        if (ELSEWHERE.test(error.message)) this.#connection.lose(error.message);
-    }
-
-    /** The connection, made again where it was lost; null where the publisher is to stop before there is one. */
-    async #connected() {
-        while (!this.#connection || this.#connection.why) {
-            try {
-                this.#connection = await this.#connect(this.#connection);
-            } catch (error) {
-                if (!(error instanceof Lost) && !(error instanceof Refused)) throw error;
-                if (this.#stopped) return null;
-                await sleep(50);
-            }
-        }
-        return this.#connection;
-    }
-
-    async #connect(old) {
-        const connection = await Connection.open(await this.shape.owner(this.channel));
-        try {
-            // What an old connection still has in a buffer of Redis must not come after what this one sends.
-            if (old?.address === connection.address) await connection.callWithin(ANSWER_MS, 'CLIENT', 'KILL', 'ADDR', old.local).catch(noSuchClient);
-            await connection.callWithin(ANSWER_MS, 'FCALL_RO', 'sse_version', 0)
-                .catch(() => connection.callWithin(ANSWER_MS, 'FUNCTION', 'LOAD', 'REPLACE', LIBRARY));
-            return connection;
-        } catch (error) {
-            connection.lose();
-            throw error;
-        }
+        if (ELSEWHERE.test(error.message)) this.#link.lose(error.message);
     }
 }
 
@@ -142,8 +111,4 @@ export class Publisher {
 function valueOf(answer) {
     if (answer instanceof Refused) throw answer;
     return answer;
-}
-
-function noSuchClient(error) {
-    if (!/^ERR No such client/.test(error.message)) throw error;
 }

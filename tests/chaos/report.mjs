@@ -19,19 +19,30 @@ export function text(round) {
     for (const problem of problems.slice(0, SHOWN)) lines.push(`PROBLEM ${problem}`);
     const said = new Map();
     for (const publisher of round.tier.publishers.values()) for (const [error, count] of publisher.errors) said.set(error, (said.get(error) ?? 0) + count);
+    for (const [error, count] of round.tier.answers.errors) said.set(error, (said.get(error) ?? 0) + count);
     for (const [error, count] of said) lines.push(`Redis refused ${count} x ${error}`);
     const { acked, maybe, refused } = round.tier.history.counts();
     const none = journal.kinds.get('none').worst;
     lines.push(
-        `published: ${acked} acknowledged, ${maybe} with an unknown outcome, ${refused} refused; ${result.delivered} deliveries to ${round.tier.clients.length} clients`,
-        `lost ${sum.lost}, duplicated ${sum.duplicated}, reordered ${sum.reordered}, unannounced ${sum.unannounced};`
+        `published: ${acked} acknowledged, ${maybe} with an unknown outcome, ${refused} refused; ${result.delivered} deliveries to ${round.tier.audience.length} clients`,
+        answersLine(round.tier),
+        `lost ${sum.lost}, duplicated ${sum.duplicated}, reordered ${sum.reordered}, unannounced ${sum.unannounced}, refused ${sum.refused}, open ${sum.open}, early ${sum.early};`
             + ` worst delay ${Math.round(Math.max(...[...journal.kinds.values()].map((k) => k.worst)))} ms, without a fault ${Math.round(none)} ms`,
-        `legitimate: ${result.gaps} x gateway:gap for ${sum.announced} events gone from Redis (${result.emptyGaps.length} where nothing was missing); ${sum.untold} lost by Redis without a trace`,
+        `legitimate: ${result.gaps} x gateway:gap for ${sum.announced} events gone from Redis (${result.emptyGaps.length} where nothing was missing, of which ${result.snapshotGaps} before a snapshot); ${sum.untold} lost by Redis without a trace; ${sum.superseded} superseded; ${sum.again} published again`,
         `${passed(round) ? 'PASSED' : 'FAILED'}: shape ${settings.shape}, ${settings.seconds} s, seed ${settings.seed}`,
     );
     if (!passed(round)) lines.push(`again: make chaos SHAPE=${settings.shape} TIME=${settings.seconds} SEED=${settings.seed}`);
     return lines.join('\n');
 }
+
+function answersLine({ answers: { counts, readers } }) {
+    const sum = (of) => readers.reduce((total, reader) => total + of(reader), 0);
+    return `answers: ${Object.entries(counts).map(([what, count]) => `${count} ${what}`).join(', ')};`
+        + ` ${readers.length} readers, ${sum(({ reloads }) => reloads)} reloads, ${sum(({ finished }) => Number(Boolean(finished)))} answered 204`;
+}
+
+/** A reader that has had its answer without a fault is one of very many. */
+const worthShowing = ({ tries, finished, faults }) => !tries || !finished || faults.length > 0;
 
 function table({ journal, result }) {
     const rows = [['fault', 'runs', 'deliveries', 'worst delay', 'empty gaps', 'announced', ...FAILURES, ' seen of the faults']];
@@ -53,13 +64,14 @@ function noEffect(journal) {
 const effect = (seen) => Object.entries(seen).map(([what, count]) => `${count} ${what}`).join(', ');
 
 /** One finding, with what its client did at that time. */
-function explain({ kind, client: name, channel, numbers, after, before, at, announced }, { journal, tier }) {
-    const client = tier.clients.find((c) => c.name === name);
+function explain({ kind, client: name, channel, numbers, after, before, at, announced, words }, { journal, tier }) {
+    const client = tier.audience.find((c) => c.name === name);
     const faults = at === undefined ? [] : journal.blame(at, at).map((fault) => `${fault.kind} (#${fault.index})`);
     const id = (n) => (n ? `${n} (${tier.history.event(channel, n)?.id ?? 'id unknown'})` : 'the start');
     const lines = [`${kind.toUpperCase()} ${name} ${channel}: ${range(numbers)}, after ${id(after)}, ${before ? `before ${id(before)}` : 'and nothing more'}`
         + `${announced ? ', announced though Redis has it' : ''}; at ${at === undefined ? 'the end' : `${journal.seconds(at)} s`}${faults.length > 0 ? `, during or after ${faults.join(' and ')}` : ''}`];
     const near = client.diary.filter((note) => at === undefined || (note.at < at && (note.ended ?? Infinity) > at - 10000)).slice(-3);
+    if (words) lines.push(`    it got .. ${words} ..`);
     for (const note of near) {
         lines.push(`    ${journal.seconds(note.at)} s to ${note.ended ? journal.seconds(note.ended) : 'the end'}${note.ended ? '' : ''}: ${note.gateway ?? note.error} ${note.end ?? ''}`
             + ` with id "${note.id}" ${note['gateway:open'] ?? ''} ${note['gateway:close'] ?? ''}`.trimEnd());
@@ -80,12 +92,14 @@ export function json({ settings, journal, tier, problems, result }) {
         sums: sums(result.findings),
         gaps: result.gaps,
         emptyGaps: result.emptyGaps.length,
+        snapshotGaps: result.snapshotGaps,
         delivered: result.delivered,
         published: tier.history.counts(),
         kinds: Object.fromEntries([...journal.kinds].map(([kind, stats]) => [kind, { ...stats, seen: journal.seen(kind) }])),
         withoutEffect: journal.without,
         journal: journal.faults.map(({ from, to, ...fault }) => ({ ...fault, from: journal.seconds(from), to: journal.seconds(to) })),
         findings: result.findings.map(({ at, ...finding }) => ({ ...finding, at: at === undefined ? null : journal.seconds(at) })),
-        clients: tier.clients.map(({ name, channels, connects, diary, faults }) => ({ name, channels, connects, diary: diary.slice(-200), faults })),
+        answers: tier.answers.counts,
+        clients: tier.audience.filter(worthShowing).map(({ name, channels, connects, diary, faults }) => ({ name, channels, connects, diary: diary.slice(-200), faults })),
     };
 }

@@ -1,6 +1,6 @@
 // make chaos: a round of faults against the whole tier, and a verdict on what its clients saw.
 //
-//      run.mjs [--time SECONDS] [--seed N] [--shape single] [--only FAULT,..] [--clients N] [--rate N]
+//      run.mjs [--time SECONDS] [--seed N] [--shape single] [--only FAULT,..] [--clients N] [--rate N] [--answers N]
 //
 // Exit status 1 where an event was lost, duplicated, reordered or missing without a word, or something crashed.
 
@@ -20,6 +20,7 @@ const { values } = parseArgs({
         only: { type: 'string' },
         clients: { type: 'string', default: '24' },
         rate: { type: 'string', default: '8' }, // batches a second and channel
+        answers: { type: 'string', default: '4' }, // channels that end, written at once
     },
 });
 const seconds = Number(values.time);
@@ -36,7 +37,7 @@ let round;
 let ok = false;
 try {
     const only = values.only ? values.only.split(/,(?! )/) : undefined;
-    round = await chaos(scope, { seed, seconds, shape: values.shape, only, clients: Number(values.clients), rate: Number(values.rate), say: (line) => console.log(line) });
+    round = await chaos(scope, { seed, seconds, shape: values.shape, only, clients: Number(values.clients), rate: Number(values.rate), answers: Number(values.answers), say: (line) => console.log(line) });
 } catch (error) {
     console.error(error);
 } finally {

@@ -15,5 +15,7 @@ export async function shortRound(t, { shape, seed, seconds, only, effective, fau
     assert.ok(passed(round), `\n${text(round)}`);
     assert.ok(round.journal.faults.length >= faults, `${round.journal.faults.length} faults\n${text(round)}`);
     assert.ok(round.result.delivered > 500, `${round.result.delivered} deliveries`);
+    const ended = round.tier.answers.readers.filter(({ finished }) => finished).length;
+    assert.ok(ended >= 5, `${ended} readers were answered 204`);
     assert.deepEqual(round.journal.without.filter((kind) => effective.includes(kind)), [], `\n${text(round)}`);
 }

@@ -2,6 +2,7 @@
 
 import { Gateway } from '../lib/gateway.mjs';
 import { Nginx } from '../lib/nginx.mjs';
+import { Answers } from './answers.mjs';
 import { Client } from './client.mjs';
 import { readKept } from './kept.mjs';
 import { Publisher } from './publisher.mjs';
@@ -25,7 +26,7 @@ export class Tier {
     #lives = 0;
 
     /** `cable`: the namespace that the last gateway runs in, if any. `observe`: { history, onEvent }. Resolves when gateways and NGINX are up; publishers and clients are started later. */
-    static async start(scope, { shape, cable, seed, gateways, clients, rate, long = 4, short = 2 }, observe) {
+    static async start(scope, { shape, cable, seed, gateways, clients, rate, answers = 4, long = 4, short = 2 }, observe) {
         const tier = new Tier();
         Object.assign(tier, { scope, shape, cable, seed, rate, ...observe });
         tier.longChannels = Array.from({ length: long }, (_, i) => `chaos:long:${i + 1}`);
@@ -37,6 +38,7 @@ export class Tier {
         }
         tier.nginx = await Nginx.start(scope, { gateways: tier.gateways });
         tier.clientCount = clients;
+        tier.answers = new Answers(tier, { count: answers });
         return tier;
     }
 
@@ -45,6 +47,7 @@ export class Tier {
         for (const [channels, kept] of [[this.longChannels, LONG], [this.shortChannels, SHORT], [[this.heavyChannel], HEAVY]]) {
             for (const channel of channels) this.#startPublisher(channel, kept);
         }
+        this.answers.start();
     }
 
     #startPublisher(channel, kept) {
@@ -85,13 +88,18 @@ export class Tier {
         return this.gateways.find(({ id }) => id === client.stream.gateway);
     }
 
+    /** All that ever had a stream. */
+    get audience() {
+        return [...this.clients, ...this.answers.readers];
+    }
+
     get present() {
         return this.clients.filter((client) => !client.gone);
     }
 
     /** Remembers what Redis has now: it may be made to forget. */
     async takeSnapshot() {
-        this.snapshots.push(await readKept(this.shape, this.publishers.keys()));
+        this.snapshots.push(await readKept(this.shape, this.history.channels.keys()));
     }
 
     publisher(channel) {

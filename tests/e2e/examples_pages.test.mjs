@@ -1,26 +1,21 @@
-// docs/examples/pages: three pages with the browser's own EventSource, through NGINX.
+// docs/examples/pages: two pages with the browser's own EventSource, through NGINX.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { openPage, startChromium } from '../lib/chromium.mjs';
-import { FORMS, connect, history } from '../lib/durable.mjs';
-import { prepare } from '../lib/examples.mjs';
-import { startFirefox } from '../lib/firefox.mjs';
+import { FORMS, connect } from '../lib/durable.mjs';
 import { Gateway } from '../lib/gateway.mjs';
 import { ROOT } from '../lib/paths.mjs';
 import { scopeOf, sharedScope } from '../lib/scope.mjs';
 import { startTier } from '../lib/tier.mjs';
-import { until, within } from '../lib/wait.mjs';
+import { until } from '../lib/wait.mjs';
 
-const ARGS = ['--retry', '300ms', '--refusal', 'status', '--durable', 'user:*', '--durable', 'answer:*', '--max-message', '4KiB'];
-const PAGES = ['notifications.html', 'table.html', 'answer.html'];
+const ARGS = ['--retry', '300ms', '--refusal', 'status', '--durable', 'user:*', '--max-message', '4KiB'];
+const PAGES = ['notifications.html', 'table.html'];
 const files = Object.fromEntries(PAGES.map((name) => [name, fs.readFileSync(path.join(ROOT, 'docs/examples/pages', name), 'utf8')]));
-const TOKENS = Array.from({ length: 400 }, (_, i) => ['The ', 'na\u00efve ', 'answer,\n', '<b>', '\u{1f600}\n\n', ` ${i} `][i % 6]);
 
-const answerPublisher = prepare('pages', 'python', 'answer.py');
 const shared = sharedScope();
 const chromium = await startChromium(shared);
 
@@ -102,76 +97,4 @@ test('a live table is read anew when its stream opens and at each gap, and no ch
     await Promise.all(gateways.map((old) => old.process.exit()));
     await Promise.all(gateways.map((old, i) => Gateway.start(scope, { redis, port: old.port, id: `back-${i}`, args: ARGS })));
     await becomes('Pear 5');
-});
-
-/** answer.py with a pipe for tokens; `ended` resolves to its status. */
-function startAnswer(scope, redis, { program, args, env }, channel) {
-    const log = fs.openSync(path.join(scope.folder, 'answer.log'), 'w');
-    const child = spawn(program, [...args, channel], { env: { ...process.env, ...env, REDIS_URL: redis.url }, stdio: ['pipe', log, log] });
-    fs.closeSync(log);
-    scope.defer(() => child.kill('SIGKILL'));
-    const ended = new Promise((resolve) => child.once('exit', resolve));
-    child.stdin.on('error', () => {}); // its status says why it ended
-    const write = (line) => new Promise((resolve) => child.stdin.write(`${line}\n`, resolve));
-    return { ended, write, say: (token) => write(JSON.stringify(token)), end: () => child.stdin.end() };
-}
-
-const BROWSERS = {
-    Chromium: async (scope) => (url) => openPage(scope, chromium, url),
-    Firefox: async (scope) => (await startFirefox(scope)).open,
-};
-
-for (const [name, startBrowser] of Object.entries(BROWSERS)) {
-    test(`${name}: an answer is whole after a reload and a killed gateway in its middle, and its last event closes the stream`, async (t) => {
-        const publisher = await answerPublisher(t);
-        if (!publisher) return;
-        const scope = scopeOf(t);
-        const { redis, gateways, nginx } = await start(scope);
-        const url = `${nginx.url}/answer.html?channel=answer:17`;
-        const open = await startBrowser(scope);
-        const page = await open(url);
-        const reads = (text) => shows(page, 'the answer so far', (wanted) => document.getElementById('answer').textContent === wanted, text);
-        const ends = () => shows(page, 'the end', () => document.getElementById('answer').ariaBusy === 'false' && source.readyState === EventSource.CLOSED);
-        const answer = startAnswer(scope, redis, publisher, 'answer:17');
-        const client = connect(scope, redis);
-        const kept = () => history(client, 'answer:17');
-        for (let i = 0; i < 200; i += 20) {
-            const { length } = await kept();
-            for (const token of TOKENS.slice(i, i + 20)) await answer.say(token);
-            await until('these tokens to be published', async () => (await kept()).length > length, { every: 1 });
-        }
-        await reads(TOKENS.slice(0, 200).join(''));
-        await page.goto(url);
-        await reads(TOKENS.slice(0, 200).join(''));
-        const [old] = (await Promise.all(gateways.map(async (g) => [g, await g.metric('connections')]))).find(([, streams]) => streams > 0);
-        old.process.signal('SIGKILL');
-        await old.process.exit();
-        for (const token of TOKENS.slice(200)) await answer.say(token);
-        answer.end();
-        assert.equal(await within(30000, 'the end of answer.py', answer.ended), 0);
-        await ends();
-        await reads(TOKENS.join(''));
-        const events = await kept();
-        assert.deepEqual(events.map((e) => e.event).filter((event) => event !== 'text'), ['done']);
-        assert.equal(events.at(-1).event, 'done');
-        const pauses = events.slice(1, -2).map((e, i) => e.ms - events[i].ms); // what the model's end brings comes at once
-        assert.ok(pauses.length >= 5 && Math.min(...pauses) >= 38, `ms between events: ${pauses.join(' ')}`);
-        await page.goto(url); // and when all is over
-        await ends();
-        await reads(TOKENS.join(''));
-    });
-}
-
-test('an answer whose model fails says so and closes the stream', async (t) => {
-    const publisher = await answerPublisher(t);
-    if (!publisher) return;
-    const scope = scopeOf(t);
-    const { redis, nginx } = await start(scope);
-    const page = await openPage(scope, chromium, `${nginx.url}/answer.html?channel=answer:18`);
-    const answer = startAnswer(scope, redis, publisher, 'answer:18');
-    await answer.say('It is ');
-    await shows(page, 'the beginning', () => document.getElementById('answer').textContent === 'It is ');
-    await answer.write('no JSON');
-    await shows(page, 'what happened', () => document.getElementById('note').textContent.includes('went wrong') && source.readyState === EventSource.CLOSED);
-    assert.equal(await answer.ended, 1);
 });

@@ -28,6 +28,7 @@ test('the helper is under 3 KB minified and compressed, and says how much', asyn
 const PAGE = `import { connect, type ChannelEvent, type Gap } from './sse-client.js';
 declare function currentToken(): Promise<string>;
 declare function load(channel?: string): void;
+declare function done(channel: string): void;
 declare function show(text: string): void;
 declare const user: { id: number };
 `;

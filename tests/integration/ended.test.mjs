@@ -281,6 +281,31 @@ test('an end that came while the gateway was cut off from Redis ends its streams
     }
 });
 
+test('a failover that has lost the end opens the channel again', async (t) => {
+    const { scope, gateway, client, publish } = await startEnding(t, { args: ['--durable', '*'] });
+    await publish('a', 'a 1');
+    await publish('open', 'open 1');
+    const [alone, mixed] = await openStreams(scope, [['a'], ['a', 'open']].map((channels) => ({ port: gateway.port, path: query(channels) })));
+    const before = await client.dumpBuffer(keyOf('a'));
+    await publish('a', 'a 2 lost', 'end', '600');
+    assert.equal(await alone.ended(), 'clean');
+    await mixed.count(2);
+    // As a replica that never had it.
+    await client.restore(keyOf('a'), 0, before, 'REPLACE');
+    await client.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    await publish('a', 'a 2 again');
+    await mixed.count(4);
+    assert.deepEqual(words(mixed), ['a 2 lost', 'end a', 'gap a', 'a 2 again']);
+    const old = await openStream(scope, gateway.port, query(['a'], alone.lastEventId));
+    await old.count(2);
+    assert.deepEqual(words(old), ['gap a', 'a 2 again']);
+    await publish('a', 'a 3', 'end', '600');
+    assert.equal(await old.ended(), 'clean');
+    await mixed.count(6);
+    assert.deepEqual(words(mixed).slice(4), ['a 3', 'end a']);
+    await answers204(gateway.port, query(['a'], old.lastEventId));
+});
+
 test('a slow client gets all bytes that wait for it before its stream ends', async (t) => {
     const { scope, gateway, publish } = await startEnding(t, { args: ['--queue-limit', '64MiB'] });
     const slow = await openStream(scope, gateway.port, query(['a']));

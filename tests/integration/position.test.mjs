@@ -6,14 +6,15 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { Cluster } from 'ioredis';
 import { connect, FORMS, keyOf, load } from '../lib/durable.mjs';
+import { command } from '../lib/command.mjs';
 import { Gateway } from '../lib/gateway.mjs';
-import { ROOT } from '../lib/paths.mjs';
+import { PUBLISH, ROOT } from '../lib/paths.mjs';
 import { Redis } from '../lib/redis.mjs';
 import { RedisCluster } from '../lib/redis_cluster.mjs';
 import { scopeOf } from '../lib/scope.mjs';
 import { openStream } from '../lib/streams.mjs';
 import { startTier } from '../lib/tier.mjs';
-import { sleep, until } from '../lib/wait.mjs';
+import { until } from '../lib/wait.mjs';
 
 async function startDurable(t, options) {
     const scope = scopeOf(t);
@@ -36,6 +37,9 @@ function rights() {
     const text = fs.readFileSync(path.join(ROOT, 'docs/protocol.md'), 'utf8');
     return /^ {4}ACL SETUSER page on >PASSWORD (.+)$/m.exec(text)[1].split(' ');
 }
+/** The gateway has asked for histories that end before what it knows as often as it does (SHORT_PAGES_MAX), and decided. */
+const isGivenUp = (gateway, channels) =>
+    until('the last page', async () => (await gateway.metric('history_reads_total')) >= 13 * channels, { ms: 20000 });
 const range = (channel, from, to) => Array.from({ length: to - from + 1 }, (_, i) => `${channel} ${from + i}`);
 
 test('what is published between the position and the stream comes with the stream, at any gateway, and nothing else', async (t) => {
@@ -95,10 +99,29 @@ test('a channel whose history has expired while streams are in it has no gap aft
     await client.del(keyOf('a'));
     const at = await position(client, 'a');
     const stream = await openStream(scope, gateway.port, query(['a'], at));
-    await sleep(4500); // for a history that ends early a gateway asks for 3 s
+    await isGivenUp(gateway, 1);
     await publishAll('a', 1, 2);
     await stream.count(2);
     assert.deepEqual(datas(stream), range('a', 1, 2));
+});
+
+test('the position of channels that have ended is answered 204, and after their histories have expired they begin anew', async (t) => {
+    const { scope, gateway, client, publish, publishAll } = await startDurable(t, { workers: 1 });
+    const open = await openStream(scope, gateway.port, query(['a', 'b', 'open'])); // the gateway keeps what it knows of a and b
+    for (const channel of ['a', 'b']) {
+        await publishAll(channel, 1, 2);
+        await publish(channel, `${channel} 3`, 'end', '1');
+    }
+    await open.count(8);
+    const ids = [await position(client, 'a'), await position(client, 'b')];
+    assert.equal((await fetch(`http://127.0.0.1:${gateway.port}${query(['a', 'b'], ...ids)}`)).status, 204);
+    await until('both histories to be gone', async () => (await client.exists(keyOf('a'), keyOf('b'))) === 0);
+    const stream = await openStream(scope, gateway.port, query(['a', 'b'], await position(client, 'a', 'b')));
+    await isGivenUp(gateway, 2);
+    await publishAll('a', 1, 2);
+    await publishAll('b', 1, 1);
+    await stream.count(3);
+    assert.deepEqual(datas(stream), [...range('a', 1, 2), ...range('b', 1, 1)]);
 });
 
 test('several cursors: each speaks for its channels, the later one of two, and a broken one for none', async (t) => {
@@ -188,4 +211,41 @@ test('on a cluster a call for each channel: the stream brings all of their curso
         stream.close();
         again.close();
     }
+});
+
+test('sse-publish --position prints it, and loads the function where it is missing', async (t) => {
+    const redis = await Redis.start(scopeOf(t));
+    const run = (...args) => command(PUBLISH, ['--redis', redis.url, ...args]);
+    const said = async (...args) => {
+        const { code, out, err } = await run(...args);
+        assert.deepEqual([code, err], [0, '']);
+        return out;
+    };
+    await said('--durable', 'news', 'x');
+    await redis.cli(['FUNCTION', 'FLUSH']);
+    const printed = await said('--position', 'news');
+    assert.equal(printed, `${await redis.cli(['FCALL_RO', 'sse_position', '1', 'news'])}\n`);
+    assert.equal(await said('--position', '--json', 'news'), `{"position":"${printed.trim()}"}\n`);
+    assert.match(await said('--position', ...Array.from({ length: 100 }, (_, i) => `c:${i}`), 'news'), /^[\w-]+\n$/);
+    await redis.cli(['LPUSH', keyOf('list'), 'x']);
+    const wrong = await run('--position', 'news', 'list');
+    assert.deepEqual([wrong.code, wrong.out], [1, '']);
+    assert.match(wrong.err, /^sse-publish: [^\n]*WRONGTYPE[^\n]*\n$/);
+});
+
+test('sse-publish --position asks each owner of a cluster, and a stream begins there', async (t) => {
+    const scope = scopeOf(t);
+    const cluster = await RedisCluster.start(scope);
+    for (const node of cluster.masters) await load(connect(scope, node));
+    const gateway = await Gateway.start(scope, { redisUrl: cluster.url });
+    const channels = Array.from({ length: 8 }, (_, i) => `c:${i}`);
+    const run = (...args) => command(PUBLISH, ['--redis', cluster.url, ...args]);
+    await run('--durable', channels[0], 'before');
+    const { code, out } = await run('--position', ...channels);
+    assert.equal(code, 0);
+    assert.equal(out.split(',').length, channels.length);
+    for (const channel of channels) await run('--durable', channel, `${channel} after`);
+    const stream = await openStream(scope, gateway.port, query(channels, out.trim()));
+    await stream.count(channels.length);
+    assert.deepEqual(datas(stream).sort(), channels.map((channel) => `${channel} after`));
 });

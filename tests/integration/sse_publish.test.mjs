@@ -297,6 +297,11 @@ const USAGE = {
     'a length of history to install': [['--install', '--keep', '5'], '--install'],
     'a channel to install': [['--install', 'news'], '--install'],
     'an event to install': [['--install', '--durable'], '--install'],
+    'a position of no channel': [['--position'], 'CHANNEL'],
+    'a position and how to publish': [['--position', '--event', 'x', 'news'], '--position'],
+    'a position of a channel that cannot be': [['--position', 'news', 'a b'], 'CHANNEL'],
+    'a position and the library': [['--position', '--install', 'news'], 'channels alone'],
+    'positions of too many channels': [['--position', ...Array.from({ length: 513 }, (_, i) => `c:${i}`)], '512'],
     'a certificate without its key': [['--redis', 'rediss://h', '--redis-cert', 'x.crt', 'news', 'x'], '--redis-key'],
     'a URL without a host': [['--redis', 'redis://me:secret', 'news', 'x'], '--redis'],
 };

@@ -7,6 +7,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { isUsageError, Running } from '../lib/cli.mjs';
 import { command } from '../lib/command.mjs';
+import { connect, load } from '../lib/durable.mjs';
 import { FullPipe } from '../lib/full_pipe.mjs';
 import { Gateway } from '../lib/gateway.mjs';
 import { PUBLISH } from '../lib/paths.mjs';
@@ -62,6 +63,26 @@ test('events of all channels are printed, each on a line, as text and as JSON', 
     const [first, second] = eventsOf(json);
     assert.deepEqual([first.event, first.data, second.event, second.data], ['message', 'hello\nworld\x1b[31m', 'order', '{"total":3}']);
     assert.ok(second.id);
+});
+
+test('where all channels have ended, it has printed everything and exits 0, at once where nothing is left to read', async (t) => {
+    const scope = scopeOf(t);
+    const redis = await Redis.start(scope);
+    const gateway = await Gateway.start(scope, { redis, args: ['--retry', '100ms', '--durable', '*'] });
+    const client = connect(scope, redis);
+    await load(client);
+    const text = subscribe(scope, urlOf(gateway), 'a', 'b');
+    const json = subscribe(scope, urlOf(gateway), '--json', 'a', 'b');
+    await gateway.metricIs('connections', 2);
+    for (const channel of ['a', 'b']) await client.call('FCALL', 'sse_publish', '1', channel, `${channel} 1`, '', '', 'end', '60');
+    for (const running of [text, json]) assert.equal(await running.ended, 0);
+    assert.deepEqual(text.lines, ['message  a 1', 'message  b 1']);
+    assert.deepEqual(eventsOf(json).map((e) => e.event), ['message', 'gateway:end', 'message', 'gateway:end']);
+    assert.match(text.err, /a channel has ended: \{"channel":"a"\}\n[^]*the gateway ends the stream: \{"reason":"ended"\}\n[^]*the channels have ended \(204\)\n/);
+    const late = await command(PUBLISH, ['subscribe', '--url', urlOf(gateway), 'a']);
+    assert.deepEqual([late.code, late.out], [0, '']);
+    const kept = await command(PUBLISH, ['subscribe', '--url', urlOf(gateway), '--last-event-id', 'earliest', 'a']);
+    assert.deepEqual([kept.code, kept.out], [0, 'message  a 1\n']);
 });
 
 test('after a gateway that was stopped and one that was killed, each durable event is printed once and in order', async (t) => {

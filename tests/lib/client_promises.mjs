@@ -227,6 +227,46 @@ export function clientPromises(browser, opener) {
         assert.deepEqual((await tab.log()).gaps, []);
     });
 
+    test(`${browser}: each tab is told once of the end of a channel, behind its last event; when all have ended no stream is asked for`, async (t) => {
+        const world = await startTabs(t, opener, { silence: 3000 });
+        const [one, both] = [await world.open(['a']), await world.open(['a', 'b'])];
+        await world.durable('a', '1');
+        await world.durable('a', '2', '', 'end', '600');
+        for (const tab of [one, both]) {
+            await until('the end', async () => (await tab.log()).ends.length > 0);
+            await tab.has('a', ['1', '2']);
+        }
+        const late = await world.open(['a']);
+        await until('the end of a channel that had ended before', async () => (await late.log()).ends.length > 0);
+        assert.deepEqual((await late.log()).events, []);
+        const replayed = await world.open(['a'], { lastEventId: 'earliest' });
+        await until('the end behind what is kept', async () => (await replayed.log()).ends.length > 0);
+        await replayed.has('a', ['1', '2']);
+        await world.durable('b', '1', '', 'end', '600');
+        const tabs = [one, both, late, replayed];
+        for (const tab of tabs) await tab.is('ended 204');
+        await until('no stream', async () => (await world.streams()) === 0);
+        const ends = async () => (await Promise.all(world.gateways.map((g) => g.metric('closes_total', { reason: 'ended' })))).reduce((a, b) => a + b);
+        const clock = await world.open(['clock'], { name: 'clock' });
+        const ticks = numbers(world.durable, ['clock']);
+        await until('what was under way', () => ticks.all.length > 30, { ms: 30000 });
+        const before = await ends();
+        await until('the time of several ticks', () => ticks.all.length > 150, { ms: 30000 });
+        await clock.has('clock', await ticks.stop());
+        assert.equal(await ends(), before, 'no further request');
+        for (const tab of tabs) {
+            const { ends, gaps, events, states } = await tab.log();
+            assert.deepEqual([ends, gaps], [tab === both ? ['a', 'b'] : ['a'], []]);
+            assert.equal(states.at(-1), 'ended 204', states.join());
+            assert.equal(events.filter((e) => e.channel === 'a').length, tab === late ? 0 : 2);
+        }
+        // The channel begins anew for who comes then.
+        await world.durable('a', 'anew');
+        const newest = await world.open(['a', 'c']);
+        await world.durable('a', 'more');
+        for (const tab of [newest, one]) await until('the new life', async () => (await tab.datas('a')).at(-1) === 'more', { ms: 30000 });
+    });
+
     test(`${browser}: 204 and what is wrong with the request are final, anything else is tried again, not before it may be`, async (t) => {
         const server = await scripted(t);
         const openTab = await opener(server.scope, `${server.url}/client.html`);
@@ -235,7 +275,7 @@ export function clientPromises(browser, opener) {
         for (const status of [...final, ...passing]) tabs.set(status, await ClientTab.open(openTab, ['a'], { url: `/stream/${status}` }, { state: null }));
         await until('all to be tried again that may pass', () => passing.every((status) => server.times[status]?.length >= 2), { ms: 60000 });
         for (const status of final) {
-            assert.deepEqual((await tabs.get(status).log()).states, [`refused ${status}`]);
+            assert.deepEqual((await tabs.get(status).log()).states, [`${status === 204 ? 'ended' : 'refused'} ${status}`]);
             assert.equal(server.times[status].length, 1, status);
         }
         for (const status of passing) {

@@ -56,6 +56,7 @@ const LANGUAGES = {
         return { program: process.execPath, args: [path.join(out, file)] };
     },
     async go(folder, out) {
+        fs.mkdirSync(path.dirname(out), { recursive: true });
         await step(folder, 'go', ['build', '-mod=readonly', '-o', out, '.']);
         return { program: out, args: [] };
     },
@@ -85,7 +86,7 @@ const LANGUAGES = {
  * { program, args, env }, or to undefined where it has skipped the test.
  */
 export function prepare(folder, language, file) {
-    const made = LANGUAGES[language](path.join(EXAMPLES, folder), path.join(OUT, folder), file);
+    const made = LANGUAGES[language](path.join(EXAMPLES, folder), path.join(OUT, `${folder}-${language}`), file);
     made.catch(() => {}); // the test that asks for it hears of it
     return async (t) => {
         try {

@@ -19,9 +19,10 @@ export class Gateway {
     /**
      * Starts a gateway on free ports, with --anonymous '*' unless `anonymous` says otherwise, and waits until it is ready
      * (`ready: 'live'`: until it is live; `ready: false`: not at all). `id: null`: the options say it, or the default holds; `netns`: the namespace that it runs in, if not this one;
-     * `names`: the host names that it knows, if not this machine's; `tls`: { cert, key, ca }: clients connect by TLS.
+     * `names`: the host names that it knows, if not this machine's; `tls`: { cert, key, ca }: clients connect by TLS;
+     * `program`: another one than that of the build under test.
      */
-    static async start(scope, { redis, redisUrl, id, args = [], anonymous = ['*'], ready = true, env = {}, port, adminPort, netns, names, tls, workers = Number(process.env.SSE_WORKERS ?? 2), stderr } = {}) {
+    static async start(scope, { redis, redisUrl, id, args = [], anonymous = ['*'], ready = true, env = {}, port, adminPort, netns, names, tls, workers = Number(process.env.SSE_WORKERS ?? 2), stderr, program: binary = GATEWAY } = {}) {
         const gateway = new Gateway();
         gateway.ca = tls && fs.readFileSync(tls.ca);
         // Streams that end over a time would make each test wait for it; those of the drain say how long it takes.
@@ -33,7 +34,7 @@ export class Gateway {
         gateway.id = id ?? `gw-${gateway.port}`;
         const all = [...(id === null ? [] : ['--id', gateway.id]), '--listen', `${gateway.host}:${gateway.port}`, '--admin-listen', `${gateway.host}:${gateway.adminPort}`,
             '--redis', redisUrl ?? redis.url, '--workers', String(workers), ...anonymous.flatMap((a) => ['--anonymous', a]), ...args];
-        const [program, ...before] = [...(netns?.via ?? []), ...(names?.via ?? []), GATEWAY];
+        const [program, ...before] = [...(netns?.via ?? []), ...(names?.via ?? []), binary];
         gateway.process = new Process(scope, gateway.id, program, [...before, ...all], { env: { ...SANITIZERS, ...env }, stderr });
         if (ready === 'live') await gateway.process.ready('is live', () => gateway.live(), { ms: 30000 });
         else if (ready) await gateway.process.ready('is ready', () => gateway.ready(), { ms: 30000 });

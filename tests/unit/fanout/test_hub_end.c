@@ -82,6 +82,24 @@ TEST(a_stream_that_does_not_know_how_far_it_got_is_told_of_the_gap_before_the_en
     ck_assert(is_over(0));
 }
 
+TEST(a_position_behind_an_end_whose_history_has_expired_is_the_beginning_of_what_comes)
+{
+    world.end = 5;
+    join(0, FROM_NOW, 0);
+    confirm(5);
+    ck_assert(is_over(0));
+    join_at(1, FROM_EVENT_ID, (struct event_id){.ms = place(5).ms + 1});
+    for (int n = 0; n < 30; n++) {
+        page(0, 0, 0, true);
+        later(300);
+    }
+    ck_assert_str_eq(heard(1), "");
+    ck_assert(!is_over(1) && !is_at_end(1));
+    world.life = 9000;
+    live(1);
+    ck_assert_str_eq(heard(1), "1");
+}
+
 TEST(a_hole_before_the_end_is_read_first)
 {
     world.end = 5;

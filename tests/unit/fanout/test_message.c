@@ -286,6 +286,9 @@ static const struct {
      "10-1<0-0 event: x|data: a b|| 10-2<10-1 event: z|data: || 10-3<10-2 event: y|retry: 5|data: ||"},
     {"first: 0-0\nearlier: a%20b%25 50%25%0D%0Ac%0A\ndurable: 10-2 10-1 10\n\n%0A",
      "10-1<0-0 event: a b%|data: 50%|data: c|data: || 10-2<10-1 data: %0A||"},
+    // Only the last one ends the channel.
+    {"end: 1\nfirst: 0-0\nearlier:  a\nearlier:  b\ndurable: 10-3 10-2 10\n\nc",
+     "10-1<0-0 data: a|| 10-2<10-1 data: b|| 10-3<10-2 last data: c||"},
     {"first: 0-0\nearlier:  \xc3\xa9\nearlier:  a\xff\nearlier: \xff a\ndurable: 10-4 10-3 10\n\n\xc3\xa9",
      "10-1<0-0 data: \xc3\xa9|| not_text not_text 10-4<10-3 data: \xc3\xa9||"},
     {"first: 0-0\nearlier:  a\ndurable: 10-2 10-1 10\n\n\xff", "10-1<0-0 data: a|| not_text"},
@@ -312,6 +315,14 @@ static const struct {
     {"first: 0-0\nearlier:  a\nearlier:  b\ndurable: 10-2 10-1 10\n\nb", "envelope"},
 };
 
+// What message_events finds on its stack is 0xff.
+static void spoil_stack(void)
+{
+    volatile char bytes[65536];
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (char)0xff;
+}
+
 static void say(char *out, size_t size, const struct message_event *e)
 {
     static const char *const reasons[COUNTER_COUNT] = {[COUNTER_DROPPED_ENVELOPE] = "envelope",
@@ -323,8 +334,9 @@ static void say(char *out, size_t size, const struct message_event *e)
         return;
     }
     ck_assert(f->durable && f->epoch > 0 && e->dropped == COUNTER_COUNT);
-    int n = snprintf(out, size, "%lu-%lu<%lu-%lu %.*s", f->at.ms, f->at.offset, f->prev.ms, f->prev.offset,
-                     (int)(f->body_len - f->id_line_len), f->wire + f->body_at + f->id_line_len);
+    int n = snprintf(out, size, "%lu-%lu<%lu-%lu %s%.*s", f->at.ms, f->at.offset, f->prev.ms, f->prev.offset,
+                     f->ends ? "last " : "", (int)(f->body_len - f->id_line_len),
+                     f->wire + f->body_at + f->id_line_len);
     for (char *at = out; at < out + n; at++)
         *at = *at == '\n' ? '|' : *at;
 }
@@ -337,6 +349,7 @@ TEST_EACH(each_event_of_a_message_gets_its_place_or_is_dropped_for_its_reason, s
     size_t len = (size_t)snprintf(text, sizeof text, MAGIC "%s", several[_i].payload);
     char *payload = malloc(len);
     memcpy(payload, text, len);
+    spoil_stack();
     size_t count = message_events(&policy, channel_ref("c", 1), payload, len, 15, events);
     free(payload);
     for (size_t i = 0; i < count; i++) {

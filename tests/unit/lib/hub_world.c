@@ -40,7 +40,12 @@ static void on_frame(void *ctx, struct subscriber *s, struct frame *f)
     if (stream->room > 0 && --stream->room == 0)
         stream->readiness = SUBSCRIBER_BLOCKED;
     char word[32];
-    snprintf(word, sizeof word, f->is_gap ? "gap" : f->is_end ? "end" : "%u", (unsigned)f->at.offset);
+    snprintf(word, sizeof word,
+             f->is_gap        ? "gap"
+             : f->is_end      ? "end"
+             : f->is_snapshot ? "%u*"
+                              : "%u",
+             (unsigned)f->at.offset);
     size_t len = strlen(stream->heard);
     snprintf(stream->heard + len, sizeof stream->heard - len, "%s%s", len ? " " : "", word);
 }
@@ -114,6 +119,7 @@ static struct frame *event_behind(uint64_t offset, uint64_t prev)
     const struct event_place at = {.at = place(offset),
                                    .prev = place(prev),
                                    .epoch = world.life + 1,
+                                   .is_snapshot = offset == world.snapshot,
                                    .ends = world.end != 0 && offset == world.end};
     struct sse_event event = {.data = memset(data, 'x', world.event_size), .data_len = world.event_size};
     struct frame *f = message_durable_frame(world.channel, &at, &event);
@@ -163,6 +169,7 @@ void confirm(uint64_t last)
                 &(struct history_tail){.has_history = true,
                                        .last = place(last),
                                        .epoch = world.life + 1,
+                                       .has_snapshot = world.snapshot > 0 && world.snapshot <= last,
                                        .ended = world.end != 0 && last == world.end,
                                        .subscribe_seq = world.last_seq});
     feed();

@@ -17,7 +17,7 @@ struct hub_stream {
     enum subscriber_readiness readiness;
     unsigned room; // frames until its socket is full; 0: it never is
     unsigned opened;
-    char heard[512]; // "5 6 gap 9"
+    char heard[512]; // "5 6 gap 9*", where event 9 is a snapshot
 };
 
 // There is one, which is made anew for each test.
@@ -37,7 +37,8 @@ extern struct hub_world {
     // What is published from now on.
     uint64_t life; // the millisecond before the first event of the history
     size_t event_size;
-    uint64_t end; // the offset of the event that ends the channel; 0: none does
+    uint64_t snapshot; // the event that is one; 0: none is
+    uint64_t end;      // the offset of the event that ends the channel; 0: none does
 
     struct hub_stream streams[STREAMS];
 } world;
