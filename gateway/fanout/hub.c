@@ -414,6 +414,8 @@ static struct cursor_entry cursor_entry_of(const struct subscriber *s, uint32_t 
     return e;
 }
 
+static_assert(HUB_CHANNELS_MAX <= CURSOR_ENTRIES_MAX, "a cursor is made of all channels of a stream");
+
 size_t hub_cursor(const struct subscriber *s, char *out)
 {
     struct cursor_entry entries[HUB_CHANNELS_MAX];
