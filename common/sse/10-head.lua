@@ -40,6 +40,13 @@ local TRIM_EVERY = 8
 local TRIM_QUIET_MS = 1000
 local TRIM_SMALL = 128
 
+-- Option maxbytes drops what there is no room for at the same events; besides, at each one that has more than a TRIM_PART of
+-- all bytes: so there are never more than 1 and (TRIM_EVERY - 1) / TRIM_PART times as many. A channel that keeps fewer than
+-- TRIM_SMALL_BYTES is trimmed at each event.
+local TRIM_PART = 128
+local TRIM_SMALL_BYTES = 65536
+local SIZES_KEPT = 16384 -- the events of one channel whose sizes are remembered, at most
+
 -- The key expires later than the history has to last, by this part of it at most: so most events need no PEXPIRE.
 local EXPIRE_SLACK = 256
 local EXPIRE_WINDOW = MAXAGE / EXPIRE_SLACK

@@ -63,7 +63,7 @@ local OPTIONS = {
     maxage = function(value) return check_number('maxage', value, KEEP_MAX) * 1000 end,
     maxbytes = function(value) return check_number('maxbytes', value, KEEP_MAX * 1000) end,
     key = check_key,
-    after = function(value) return check_number('after', value, KEEP_MAX * 1000) end,
+    after = function(value) return check_number('after', value, 9007199254740991) end,
     ['end'] = function(value) return decimal(check_number('end', value, KEEP_MAX)) end,
     snapshot = function(value)
         return value == '1' or refuse('option snapshot is 1, not ' .. shown(value))
@@ -77,19 +77,44 @@ local OPTIONS = {
     end,
 }
 
-local NONE = {}
+-- The options that append_one knows.
+local PLAIN = {maxlen = true, maxbytes = true, key = true, pubsub = true}
 
--- The options in `args` from `first` on, by name; of one that is there twice the last counts.
+local NONE = {is_plain = true}
+
+-- Publishers mostly give one option, of the same value each time: what that is as a table, by name and value.
+local ALONE_MAX = 256
+local alone, alone_count = {}, 0
+
+local function keep_alone(name, value, o)
+    if alone_count == ALONE_MAX then
+        alone, alone_count = {}, 0
+    end
+    alone[name] = alone[name] or {}
+    alone[name][value], alone_count = o, alone_count + 1
+end
+
+-- The options in `args` from `first` on, by name; of one that is there twice the last counts. Not to be changed.
 local function options(args, first)
-    if first > #args then
+    local count = #args
+    if first > count then
         return NONE
     end
-    local o = {}
-    for i = first, #args, 2 do
-        local name = lower(args[i])
+    local name, value = args[first], args[first + 1]
+    local o = first + 1 == count and alone[name] and alone[name][value]
+    if o then
+        return o
+    end
+    o = {is_plain = true}
+    for i = first, count, 2 do
+        name = lower(args[i])
         local check = OPTIONS[name] or refuse('there is no option ' .. shown(args[i]) ..
             ', only maxlen, maxage, maxbytes, end, key, after, snapshot, pubsub, traceparent and trace-to')
         o[name] = check(args[i + 1])
+        o.is_plain = o.is_plain and PLAIN[name]
+    end
+    if first + 1 == count and o.is_plain and not o.key then
+        keep_alone(args[first], value, o)
     end
     return o
 end

@@ -68,8 +68,8 @@ local function check_entry(key, fields)
     end
 end
 
--- The newest entry of the history: its id, the ms and the offset in that, its epoch, and the fields that only some entries
--- have. Nil where there is none.
+-- The newest entry of the history: its id, the ms and the offset in that, its epoch, and its fields where it has more than
+-- every entry has. Nil where there is none.
 local function newest(key)
     local entry = call('XREVRANGE', key, '+', '-', 'COUNT', '1')[1]
     if not entry then
@@ -77,14 +77,32 @@ local function newest(key)
     end
     local id, fields = entry[1], entry[2]
     check_entry(key, fields)
-    local dash, extra = find(id, '-', 1, true), nil
-    if #fields > 10 then
-        extra = {}
+    local dash = find(id, '-', 1, true)
+    return id, sub(id, 1, dash - 1), sub(id, dash + 1), fields[2], #fields > 10 and fields or nil
+end
+
+-- One of the fields that only some entries have.
+local function field_of(fields, name)
+    if fields then
         for i = 11, #fields, 2 do
-            extra[fields[i]] = fields[i + 1]
+            if fields[i] == name then
+                return fields[i + 1]
+            end
         end
     end
-    return id, sub(id, 1, dash - 1), sub(id, dash + 1), fields[2], extra
+    return nil
+end
+
+-- Whether an entry has no such field but what append_one knows.
+local function is_plain_entry(fields)
+    if fields then
+        for i = 11, #fields, 2 do
+            if fields[i] ~= 'key' and fields[i] ~= 'bytes' then
+                return false
+            end
+        end
+    end
+    return true
 end
 
 -- The millisecond after the highest id that the stream ever had.

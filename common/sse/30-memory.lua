@@ -15,6 +15,7 @@ local function remember(memory, key, m, things)
     memory.young[key] = m
 end
 
+-- What is remembered of a channel whose newest entry has the id `last`, or nil.
 local function recall(memory, key, last)
     local m = memory.young[key]
     if m == nil then
@@ -25,5 +26,9 @@ local function recall(memory, key, last)
         memory.old[key] = nil
         remember(memory, key, m, m.things)
     end
-    return last and m.last == last.id and m or nil
+    return m.last == last and m or nil
+end
+
+local function forget(memory, key)
+    memory.young[key], memory.old[key] = nil, nil
 end

@@ -1,60 +1,61 @@
--- Of the channels that are published to with option key: the offset for each key of the newest events, and the key for each
--- offset, modulo KEYS_KEPT.
+-- Of the channels that are published to with option key: the id of the event for each key of the newest events, and
+-- the key and the id for each offset, modulo KEYS_KEPT.
 local KEYED = new_memory()
 
-local function put_key(m, key, offset)
+local function offset_of(id)
+    return to_number(match(id, '%d+$'))
+end
+
+local function put_key(m, key, id, offset)
     local slot = offset % KEYS_KEPT
     local old = m.keys[slot]
-    if old and m.offsets[old] <= offset - KEYS_KEPT then
-        m.offsets[old] = nil
+    if old and m.ids[old] == m.slots[slot] then
+        m.ids[old] = nil
     end
-    m.keys[slot] = key
-    m.offsets[key] = offset
+    m.keys[slot], m.slots[slot], m.ids[key] = key, id, id
 end
 
 local function new_keys()
-    return {offsets = {}, keys = {}, things = KEYS_KEPT}
+    return {ids = {}, keys = {}, slots = {}, things = KEYS_KEPT}
 end
 
 local function read_keys(key, last)
     local m = new_keys()
-    local entries = call('XREVRANGE', key, '+', '-', 'COUNT', decimal(KEYS_KEPT))
+    local entries = call('XREVRANGE', key, '+', '-', 'COUNT', KEYS_KEPT)
     for i = #entries, 1, -1 do
         local id, fields = entries[i][1], entries[i][2]
-        for f = 11, #fields, 2 do
-            if fields[f] == 'key' then
-                put_key(m, fields[f + 1], to_number(match(id, '%d+$')))
-            end
+        local published_with = field_of(fields, 'key')
+        if published_with then
+            put_key(m, published_with, id, offset_of(id))
         end
     end
-    m.last = last.id
+    m.last = last
     remember(KEYED, key, m, m.things)
     return m
 end
 
 -- The offset of the event that was published with this key, if it is among the newest and still kept.
-local function find_key(key, last, wanted)
+local function find_key(key, last, offset, wanted)
     local m = recall(KEYED, key, last) or read_keys(key, last)
-    local offset = m.offsets[wanted]
-    if offset == nil or last.offset - offset >= KEYS_KEPT then
+    local id = m.ids[wanted]
+    local found = id and offset_of(id)
+    if found == nil or offset - found >= KEYS_KEPT or #call('XREVRANGE', key, id, id, 'COUNT', 1) == 0 then
         return nil
     end
-    local oldest = call('XRANGE', key, '-', '+', 'COUNT', '1')[1]
-    return to_number(match(oldest[1], '%d+$')) <= offset and offset or nil
+    return found
 end
 
-local function remember_key(key, last, place, wanted)
+-- The event `id` was appended behind `last`, with this key or none.
+local function remember_key(key, last, id, offset, begins, published_with)
     local m = recall(KEYED, key, last)
-    if place.begins then
-        m = wanted and new_keys() or nil
-        if m then
-            remember(KEYED, key, m, m.things)
-        end
+    if begins and published_with then
+        m = new_keys()
+        remember(KEYED, key, m, m.things)
     end
     if m then
-        if wanted then
-            put_key(m, wanted, place.offset)
+        if published_with then
+            put_key(m, published_with, id, offset)
         end
-        m.last = place.prev
+        m.last = id
     end
 end

@@ -1,55 +1,98 @@
--- Where the next event goes: behind `last`, or at the beginning of a new life of the history where there is none, or where
--- its last event has ended it. Never before the newest one, though the clock may have been set back.
-local function next_place(last, ms)
-    if last == nil then
-        return {ms = ms, offset = 0, prev = '0-0', epoch = ms, begins = true}
+-- Where the next event goes: behind the newest one, of which all is given that `newest` says, or at the beginning of a new
+-- life of the history where there is none, or where the newest one has ended it. Never before the newest one, though the
+-- clock may have been set back.
+local function place_behind(last, last_ms, offset, epoch, fields)
+    local ended = field_of(fields, 'end') ~= nil
+    if last == nil or ended then
+        return {last = last, last_ms = last_ms, last_offset = offset, last_epoch = epoch, fields = fields, begins = true,
+            offset = 0, prev = '0-0'}
     end
-    if ms ~= last.ms and ms + 0 < last.ms + 0 then
-        ms = last.ms
-    end
-    if last['end'] then
-        ms = ms == last.ms and decimal(ms + 1) or ms
-        return {ms = ms, offset = 0, prev = '0-0', epoch = ms, begins = true}
-    end
-    return {ms = ms, offset = last.offset + 0, prev = last.id, epoch = last.epoch, begins = false}
+    return {last = last, last_ms = last_ms, last_offset = offset, last_epoch = epoch, fields = fields, begins = false,
+        offset = offset + 0, prev = last, epoch = epoch}
 end
 
-local function is_trim_due(last, place, count, maxlen)
-    local offset = place.offset
-    return maxlen < TRIM_SMALL or last == nil or place.ms - last.ms >= TRIM_QUIET_MS or
-        floor(offset / TRIM_EVERY) ~= floor((offset + count) / TRIM_EVERY)
+local function set_time(place, ms)
+    if place.last and ms ~= place.last_ms and ms + 0 < place.last_ms + 0 then
+        ms, place.is_held = place.last_ms, true
+    end
+    if place.begins then
+        ms = ms == place.last_ms and decimal(ms + 1) or ms
+        place.epoch = ms
+    end
+    place.ms = ms
 end
 
--- The one that is later, of an id or nil and a number of milliseconds.
-local function later(id, ms)
-    return (id == nil or match(id, '^%d+') < ms + 0) and decimal(ms) or id
+local function is_trim_due(place, count, maxlen)
+    return maxlen < TRIM_SMALL or place.last == nil or place.offset % TRIM_EVERY + count >= TRIM_EVERY or
+        place.ms - place.last_ms >= TRIM_QUIET_MS
 end
 
-local NO_TRIM = '9223372036854775807'
+local function id_at(place, i)
+    return place.ms .. '-' .. decimal(place.offset + i)
+end
 
--- What is to be kept of the history with the `count` events that come now, the first of which is `first_id`: no more than
--- `trim` events, and of those before only `oldest` and what follows it. Besides, what the new entries are to say of bytes and
--- of the newest snapshot.
-local function bounds_of(key, o, last, place, size, count, first_id)
-    local old = not place.begins and not o.snapshot and last or nil
-    local maxlen, maxage, maxbytes = o.maxlen or MAXLEN, o.maxage or MAXAGE, o.maxbytes
-    local b = {base = o.snapshot and first_id or old and old.base, oldest = last and not old and first_id or nil}
-    local due = b.oldest or is_trim_due(last, place, count, maxlen)
-    if maxbytes then
-        local through, first, before = bytes_of(key, old, maxbytes)
-        local excess = through + size - before - maxbytes
-        first = first or first_id
-        if excess > 0 and (due or excess > maxbytes / 16) then
-            first, before = oldest_within(key, recall(SIZES, key, old) or NO_SIZES, first, before, through + size, maxbytes,
-                first_id)
-            b.oldest = first
+-- Bounds the bytes: what is not kept for want of room is before b.minid. Says in b.bytes what the newest entry is to say.
+local function bound_bytes(b, key, place, old, events, datas, maxbytes)
+    local sizes, size, count = {}, 0, #datas
+    for i = 1, count do
+        sizes[i] = size_of(events[i], datas[i])
+        size = size + sizes[i]
+    end
+    local m = old and recall(SIZED, key, old)
+    if not b.due and not are_bytes_due(maxbytes, size) then
+        b.m, b.sizes = m, sizes
+        return
+    end
+    if allows and not allows('XRANGE', key, '-', '+') then
+        forbid('XRANGE', key)
+    end
+    local first_id = id_at(place, 1)
+    if old then
+        m = m or read_sizes(key, maxbytes, b.limit)
+    else
+        m = new_sizes(first_id, 0, b.limit)
+        remember(SIZED, key, m, 0)
+    end
+    local through = m.total + size
+    b.minid = make_room(key, m, through, maxbytes, first_id)
+    for i = 1, count - 1 do
+        if m.window == id_at(place, i) and through - m.before > maxbytes then
+            m.before, m.window = m.before + sizes[i], id_at(place, i + 1)
+            b.minid = m.window
         end
-        b.through, b.first, b.before = through, first, decimal(before)
     end
+    b.m, b.sizes, b.due, b.bytes = m, sizes, true, bytes_text(m, through)
+end
+
+-- The id that is later; either may be nil.
+local function later(a, b)
+    if a == nil or b == nil then
+        return a or b
+    end
+    local ms_a, ms_b = match(a, '^%d+') + 0, match(b, '^%d+') + 0
+    return (ms_a > ms_b or (ms_a == ms_b and offset_of(a) > offset_of(b))) and a or b
+end
+
+-- What is to be kept of the history with the events that come now: no more than `maxlen` events, if it is `due`, and of all
+-- only those that are not before `minid`. `base` is the newest snapshot.
+local function bounds_of(key, o, place, events, datas)
+    local old = not place.begins and not o.snapshot and place.last or nil
+    local maxlen, maxage, count = o.maxlen or MAXLEN, o.maxage or MAXAGE, #datas
+    local b = {maxlen = maxlen, due = is_trim_due(place, count, maxlen)}
+    if o.snapshot then
+        b.base = id_at(place, 1)
+    elseif old then
+        b.base = field_of(place.fields, 'base')
+    end
+    if o.maxbytes then
+        b.limit = maxlen + BATCH_MAX < SIZES_KEPT and maxlen + BATCH_MAX or SIZES_KEPT
+        bound_bytes(b, key, place, old, events, datas, o.maxbytes)
+    end
+    if place.last and not old then
+        b.minid = later(b.minid, id_at(place, 1))
     -- No entry is older than its epoch. An XTRIM in vain is not for nothing: it steps over all that was deleted before.
-    if due and place.ms - place.epoch > maxage then
-        b.oldest = later(b.oldest, place.ms - maxage)
+    elseif b.due and place.ms - place.epoch > maxage then
+        b.minid = later(b.minid, decimal(place.ms - maxage) .. '-0')
     end
-    b.trim = due and decimal(maxlen) or NO_TRIM
     return b
 end

@@ -17,19 +17,29 @@ end
 local function publish(command, channel, events, datas, retry, ids, prev, epoch, o)
     local count, receivers, first = #datas, 0, 1
     while first <= count do
-        local i, bytes, parts, n = first, #datas[first], {MAGIC}, 1
-        while i < count and bytes + #datas[i + 1] < MESSAGE_BYTES do
-            parts[n + 1], parts[n + 2], parts[n + 3], parts[n + 4] = 'earlier: ', escape(events[i], true), ' ', escape(datas[i], false)
-            parts[n + 5], n = '\n', n + 5
-            i, bytes = i + 1, bytes + #datas[i + 1]
+        local i, bytes, lines, n = first, count > 1 and #events[first] + #datas[first], {MAGIC}, 1
+        while i < count and bytes + #events[i + 1] + #datas[i + 1] < MESSAGE_BYTES do
+            lines[n + 1], lines[n + 2], lines[n + 3], lines[n + 4] = 'earlier: ', escape(events[i], true), ' ',
+                escape(datas[i], false)
+            lines[n + 5], n = '\n', n + 5
+            i = i + 1
+            bytes = bytes + #events[i] + #datas[i]
         end
-        local id, before = ids[i], ids[i - 1] or prev
-        parts[n + 1] = (i > first and 'first: ' .. (ids[first - 1] or prev) .. '\n' or '') ..
-            (events[i] ~= '' and 'event: ' .. events[i] .. '\n' or '') .. (retry ~= '' and 'retry: ' .. retry .. '\n' or '') ..
-            (o.traceparent or '') .. (o['trace-to'] or '') .. (first == 1 and o.snapshot and 'snapshot: 1\n' or '') .. (i == count and o['end'] and 'end: 1\n' or '') ..
-            'durable: ' .. id .. ' ' .. before .. ' ' .. epoch .. '\n\n'
-        parts[n + 2] = datas[i]
-        receivers = call(command, channel, concat(parts))
+        local head = i > first and 'first: ' .. (ids[first - 1] or prev) .. '\n' or ''
+        if events[i] ~= '' then
+            head = head .. 'event: ' .. events[i] .. '\n'
+        end
+        if retry ~= '' then
+            head = head .. 'retry: ' .. retry .. '\n'
+        end
+        if o ~= NONE then
+            head = head .. (o.traceparent or '') .. (o['trace-to'] or '') ..
+                (first == 1 and o.snapshot and 'snapshot: 1\n' or '') .. (i == count and o['end'] and 'end: 1\n' or '')
+        end
+        lines[n + 1] = head
+        lines[n + 2] = 'durable: ' .. ids[i] .. ' ' .. (ids[i - 1] or prev) .. ' ' .. epoch .. '\n\n'
+        lines[n + 3] = datas[i]
+        receivers = call(command, channel, concat(lines))
         first = i + 1
     end
     return receivers

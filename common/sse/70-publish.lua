@@ -26,16 +26,11 @@ local function publish_one(keys, args)
         retry = check_retry(retry)
     end
     check_data(data)
-    if argc <= 3 then
-        local id, ms, offset, epoch, extra = newest(channel.key)
-        if id and extra == nil then
-            local reply = append_plain(channel, event, data, retry, id, ms, offset, epoch)
-            if reply then
-                return reply
-            end
-        end
-    end
-    return append(channel, {event}, {data}, retry, options(args, 4))
+    local o = options(args, 4)
+    local last, ms, offset, epoch, fields = newest(channel.key)
+    return last and o.is_plain and is_plain_entry(fields) and
+        append_one(channel, event, data, retry, o, last, ms, offset, epoch) or
+        append(channel, {event}, {data}, retry, o, last, ms, offset, epoch, fields)
 end
 
 local function sse_publish(keys, args)

@@ -16,7 +16,7 @@ local function publish_many(keys, args)
         end
         check_data(datas[i])
     end
-    return append(channel, events, datas, '', options(args, 2 + 2 * count))
+    return append(channel, events, datas, '', options(args, 2 + 2 * count), newest(channel.key))
 end
 
 redis.register_function('sse_append', function(keys, args)

@@ -98,11 +98,43 @@ for (const [form, publish] of Object.entries(FORMS)) {
         assert.deepEqual((await history(client, 'n')).map((e) => e.offset), [31]);
     });
 
-    both('1000 events are kept unless something else is said, for a day', async ({ client }) => {
-        await Promise.all(Array.from({ length: 1010 }, (_, i) => publish(client, 'n', `${i}`)));
-        assert.equal(await client.xlen(keyOf('n')), 1000);
+    both('1000 events are kept unless something else is said, and 7 more between two trims, for a day and a 256th more', async ({ client }) => {
+        const lengths = await Promise.all(Array.from({ length: 1100 }, async (_, i) => {
+            const [, length] = await Promise.all([publish(client, 'n', `${i}`), client.xlen(keyOf('n'))]);
+            return length;
+        }));
+        assert.deepEqual(lengths, lengths.map((_, i) => (i < 1000 ? i + 1 : 1000 + ((i + 1) % 8))));
         const left = await client.pttl(keyOf('n'));
-        assert.ok(left > 86390000 && left <= 86400000, `${left}`);
+        assert.ok(left > 86390000 && left <= 86400000 * 257 / 256, `${left}`);
+    });
+
+    both('128 events and more are trimmed at each eighth, fewer at each one', async ({ client }) => {
+        for (const [maxlen, most] of [[127, 127], [128, 135]]) {
+            const lengths = await Promise.all(Array.from({ length: 300 }, async (_, i) => {
+                const [, length] = await Promise.all([publish(client, `n${maxlen}`, `${i}`, '', '', 'maxlen', `${maxlen}`), client.xlen(keyOf(`n${maxlen}`))]);
+                return length;
+            }));
+            assert.equal(Math.max(...lengths), most);
+        }
+    });
+
+    both('after a quiet second an event trims, whatever its offset', async ({ client }) => {
+        for (let i = 1; i <= 202; i++) await publish(client, 'n', `${i}`, '', '', 'maxlen', '200');
+        assert.equal(await client.xlen(keyOf('n')), 202);
+        await later(client, (await history(client, 'n')).at(-1).ms + 1000);
+        await publish(client, 'n', '203', '', '', 'maxlen', '200');
+        assert.equal(await client.xlen(keyOf('n')), 200);
+    });
+
+    both('the history expires when the time since its newest event is over, and no more than a 256th later', async ({ client }) => {
+        const maxage = 3;
+        for (let i = 0; i < 100; i++) {
+            await publish(client, 'n', 'x', '', '', 'maxage', `${maxage}`);
+            const left = await client.pttl(keyOf('n'));
+            const { ms } = (await history(client, 'n')).at(-1);
+            const now = await clock(client);
+            assert.ok(left <= maxage * 1000 * 257 / 256 + 1 && now + left >= ms + maxage * 1000, `${left} ms left, ${now - ms} ms after the event`);
+        }
     });
 
     both('history is trimmed by age; the event just added stays', async ({ client }) => {
@@ -118,7 +150,7 @@ for (const [form, publish] of Object.entries(FORMS)) {
     both('history is trimmed by age to the millisecond, however old its beginning is', async ({ client }) => {
         const at = await clock(client);
         const ages = [200000, 100001, 50000, 1];
-        const ids = ages.map((age, i) => `${at - age}-${i + 1}`);
+        const ids = ages.map((age, i) => `${at - age}-${i + 4}`); // the next one is an eighth: it trims
         const begin = async () => {
             await client.del(keyOf('n'));
             for (const [i, id] of ids.entries()) {
@@ -149,18 +181,22 @@ for (const [form, publish] of Object.entries(FORMS)) {
     });
 
     // What it costs is docs/performance.md. XTRIM looks at each deleted entry of the oldest node, so nobody calls it in vain.
-    both('an event is five commands, and one more where something may be too old', async ({ client }) => {
+    both('an event is four commands, and one more where the key has to live longer', async ({ client }) => {
         const commands = ['time', 'xrevrange', 'xadd', 'pexpire', 'publish', 'xtrim'];
         const calls = async () => {
             const stats = await client.info('commandstats');
             return commands.map((name) => Number(stats.match(`cmdstat_${name}:calls=(\\d+)`)?.[1] ?? 0));
         };
         for (let i = 0; i < 20; i++) await publish(client, 'n', 'x', '', '', 'maxlen', '5');
-        assert.deepEqual(await calls(), [20, 20, 20, 20, 20, 0]);
+        assert.deepEqual((await calls()).map((n) => n % 20), [0, 0, 0, 1, 0, 0]);
         const { ms } = (await history(client, 'n')).at(-1);
         await later(client, ms + 1001);
         await client.config('RESETSTAT');
         await publish(client, 'n', 'x', '', '', 'maxage', '1');
+        assert.deepEqual((await calls()).slice(1), [1, 1, 1, 1, 0]);
+        await later(client, (await history(client, 'n')).at(-1).ms + 4); // a 256th of the second
+        await client.config('RESETSTAT');
+        await publish(client, 'n', 'x', '', '', 'maxage', '1', 'maxlen', '1');
         assert.deepEqual((await calls()).slice(1), [1, 1, 1, 1, 1]);
     });
 
@@ -224,8 +260,7 @@ for (const [form, publish] of Object.entries(FORMS)) {
         await assert.rejects(publish(client, 'n', 'x'), { message: 'WRONGTYPE Operation against a key holding the wrong kind of value' });
         assert.deepEqual(await client.lrange(keyOf('n'), 0, -1), ['a']);
         const foreign = [['x', '1'], ['epoch', 'soon', 'prev', '0-0', 'event', '', 'retry', '', 'data', ''],
-            ['data', '', 'retry', '', 'event', '', 'prev', '0-0', 'epoch', '1'],
-            ['epoch', '1', 'prev', '0-0', 'event', '', 'retry', '', 'data', '', 'more', '']];
+            ['data', '', 'retry', '', 'event', '', 'prev', '0-0', 'epoch', '1']];
         for (const fields of foreign) {
             await client.del(keyOf('n'));
             await client.xadd(keyOf('n'), '*', ...fields);
@@ -233,6 +268,12 @@ for (const [form, publish] of Object.entries(FORMS)) {
             assert.equal(await client.xlen(keyOf('n')), 1);
         }
         assert.equal(heard.length, 0);
+    });
+
+    both('fields of a later version behind the five are let be', async ({ client }) => {
+        await client.xadd(keyOf('n'), `${await clock(client)}-1`, 'epoch', '1', 'prev', '0-0', 'event', '', 'retry', '', 'data', '', 'more', 'x');
+        await publish(client, 'n', 'x');
+        assert.deepEqual((await history(client, 'n')).map((e) => [e.offset, e.epoch, e.more]), [[1, '1', 'x'], [2, '1', undefined]]);
     });
 
     const BAD = {
@@ -306,13 +347,33 @@ for (const [form, publish] of Object.entries(FORMS)) {
             if (missing === '+cluster|keyslot') continue;
             await set(...least.filter((_, other) => other !== i));
             const without = connect(scope, redis, { username: 'api', password: 'secret', enableReadyCheck: false });
-            const error = await publish(without, 'user:42', 'y').then(() => assert.fail(`without ${missing}: no error`), (e) => e);
+            const error = await publish(without, 'user:43', 'y').then(() => assert.fail(`without ${missing}: no error`), (e) => e);
             assert.match(error.message, /^NOPERM /, `without ${missing}`);
             const command = missing.startsWith('+') ? missing.slice(1) : '';
             assert.ok(error.message.toLowerCase().includes(command), `without ${missing}: ${error.message}`);
             without.disconnect();
         }
-        assert.deepEqual((await history(client, 'user:42')).map((e) => e.data), ['x']);
+        assert.deepEqual([await client.exists(keyOf('user:43')), (await history(client, 'user:42')).length], [0, 1]);
+    });
+
+    // Not every event trims, nor sets when the key expires: a right that was taken away shows when it is needed.
+    both('an event is kept and published, or neither, whichever right is taken away', async ({ scope, redis, client }) => {
+        const heard = await listen(scope, redis, 'user:42');
+        const set = (...rules) => client.call('ACL', 'SETUSER', 'api', 'reset', 'on', '>secret', ...rules);
+        const least = [HOW[form], ...RIGHTS, '~user:*', '~sse:{user:*', '&user:*'];
+        let published = 0;
+        for (const [i, missing] of least.entries()) {
+            await set(...least.filter((_, other) => other !== i));
+            const without = connect(scope, redis, { username: 'api', password: 'secret', enableReadyCheck: false });
+            for (let n = 0; n < 20; n++) {
+                if (n % 10 === 0) await publish(client, 'user:42', 'x', '', '', 'maxage', `${100 + n}`).then(() => published++);
+                await publish(without, 'user:42', 'y').then(() => published++, (error) => assert.match(error.message, /^NOPERM /));
+            }
+            without.disconnect();
+        }
+        await heard.count(published);
+        const entries = await history(client, 'user:42');
+        assert.deepEqual([entries.length, brokenAt(entries)], [published, '']);
     });
 }
 
