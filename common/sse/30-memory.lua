@@ -2,6 +2,7 @@
 -- remembered of a channel is of use as long as its newest entry is `last`, the one that the function itself has written.
 -- Channels that are not used while MEMORY_MAX things come are forgotten.
 local MEMORY_MAX = 131072
+local CHANNEL_THINGS = 4 -- that a channel counts before anything is remembered of it
 
 local function new_memory()
     return {young = {}, old = {}, count = 0}
