@@ -86,7 +86,7 @@ async function finish(tier, journal, settings, say) {
     problems.push(...tier.answers.faults);
     for (const client of tier.audience) problems.push(...client.faults.map(({ at, what }) => `${client.name} at ${journal.seconds(at)} s: ${what}`));
     const clients = tier.audience.map((client) => (client.gone ? upToNewest(client) : client));
-    return { settings, journal, tier, problems, result: check({ history: tier.history, snapshots: tier.snapshots, clients }) };
+    return { settings, journal, tier, problems, result: check({ history: tier.history, snapshots: tier.snapshots, clients, failsOver: tier.shape.replicas > 0 }) };
 }
 
 /** An event of each channel that Redis acknowledges, and that every client gets: what was before it must have come, too. */

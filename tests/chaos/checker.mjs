@@ -14,7 +14,8 @@
 //   untold      Redis acknowledged it and lost it without a trace (no gateway can know): nothing in the ids of the events before
 //               and after the hole says that there was something between
 //   superseded  was there before a snapshot that was delivered: nobody needs it any more
-//   again       delivered a second time, behind a gateway:gap, since Redis lost it and its publisher sent it again
+//   again       delivered a second time, behind a gateway:gap, since Redis lost it and its publisher sent it again; or since a failover
+//               has taken the channel back to an earlier life, and a cursor does not say of which life it is
 
 import { ACKED, REFUSED } from './history.mjs';
 
@@ -24,11 +25,11 @@ const AROUND = 8; // items before and after a finding that are shown with it
 const LEGITIMATE = ['announced', 'untold', 'superseded', 'again'];
 
 /**
- * `history`: History. `kept`: channel -> Map of number -> id, what Redis has in the end. `clients`: [{ name, got }],
+ * `failsOver`: Redis may lose what it has acknowledged. `history`: History. `kept`: channel -> Map of number -> id, what Redis has in the end. `clients`: [{ name, got }],
  * and of readers of channels that end (reader.mjs) what they noted, too.
  * Returns { findings: [{ kind, client, channel, numbers, after, before, at }], delivered, gaps, emptyGaps: when each of them came, snapshotGaps: of these, those right before a snapshot }.
  */
-export function check({ history, snapshots, clients }) {
+export function check({ history, snapshots, clients, failsOver = false }) {
     const result = { findings: [], delivered: 0, gaps: 0, emptyGaps: [], snapshotGaps: 0 };
     for (const client of clients) {
         for (const [channel, items] of client.got) {
@@ -37,7 +38,7 @@ export function check({ history, snapshots, clients }) {
             if (finish && finish.known > finish.end) result.findings.push({ kind: 'early', client: client.name, channel, numbers: [finish.known], after: finish.end, at: client.finished.at });
             const kept = (snapshots.length > 0 ? snapshots : [NOTHING]).map((snapshot) => ({ at: snapshot.at, numbers: snapshot.kept.get(channel) ?? new Map() }));
             const last = client.startedAfter?.get(channel) ?? 0;
-            new Walk({ client: client.name, left: client.left, channel, items, events, kept, last, clean: client.clean, opened: client.diary?.map(({ at }) => at), upTo: finish?.end }, result).all();
+            new Walk({ client: client.name, left: client.left, channel, items, events, kept, failsOver, last, clean: client.clean, opened: client.diary?.map(({ at }) => at), upTo: finish?.end }, result).all();
         }
         result.findings.push(...notEnded(client));
     }
@@ -100,7 +101,7 @@ class Walk {
         this.#behindEnd(item);
         this.result.delivered++;
         if (event.state === REFUSED) return this.#find('refused', [number], { at });
-        if (number <= this.#last && event.sent > 1 && this.#gaps.length > 0) this.#again(number, at);
+        if (number <= this.#last && this.#gaps.length > 0 && this.#mayComeAgain(event)) this.#again(number, at);
         if (this.#seen.has(number)) return this.#find('duplicated', [number], { at });
         this.#seen.add(number);
         if (number < this.#last) return this.#find('reordered', [number], { at });
@@ -112,7 +113,11 @@ class Walk {
         if (event.end) this.#unsaid = item;
     }
 
-    /** Redis has lost a batch from `number` on that was delivered, and its publisher has sent it anew. */
+    #mayComeAgain(event) {
+        return event.sent > 1 || (this.failsOver && event.life < this.events[this.#last].life);
+    }
+
+    /** Redis has lost events that were delivered, and goes on with `number`. */
     #again(number, at) {
         this.#find('again', [number], { at });
         for (let n = number; n <= this.#last; n++) this.#seen.delete(n);

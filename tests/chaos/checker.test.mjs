@@ -154,7 +154,7 @@ test('the text of an event names it, and no other text does', () => {
 });
 
 /** The same ten events, in two lives of the channel: 1 to 5, and 6 to 10, each with an end; `what` as items of a reader. */
-function readers(what, { change = () => {}, ...client } = {}) {
+function readers(what, { change = () => {}, failsOver = false, ...client } = {}) {
     const { history, snapshots } = published(({ events, kept }) => {
         for (let n = 1; n <= 10; n++) Object.assign(events[n], { life: n <= 5 ? 1 : 2, end: n === 5 || n === 10, id: n <= 5 ? `5.${n}` : `9.${n - 5}`, acked: n });
         for (let n = 1; n <= 5; n++) kept.delete(n);
@@ -167,7 +167,7 @@ function readers(what, { change = () => {}, ...client } = {}) {
         if (word === 'again') stream++;
         else items.push({ at, stream, ...(word === 'gap' ? { gap: {} } : word === 'end' ? { ended: true } : { number: word }) });
     }
-    const result = check({ history, snapshots, clients: [{ name: 'client', got: new Map([['c', items]]), ...client }] });
+    const result = check({ history, snapshots, failsOver, clients: [{ name: 'client', got: new Map([['c', items]]), ...client }] });
     return { ...result, sums: sums(result.findings) };
 }
 
@@ -249,4 +249,12 @@ test('a batch that Redis lost and its publisher sent again may come again, behin
     assert.deepEqual(found([1, 2, 3, 4, 5, 4, 5, 6, 7, 8, 9, 10], sentAgain).sums, { ...CLEAN, duplicated: 2 });
     assert.deepEqual(found([1, 2, 3, 4, 5, 'gap', 4, 5, 6, 7, 8, 9, 10]).sums, { ...CLEAN, duplicated: 2 });
     assert.deepEqual(found([1, 2, 3, 4, 5, 'gap', 4, 5, 5, 6, 7, 8, 9, 10], sentAgain).sums, { ...CLEAN, again: 1, duplicated: 1 });
+});
+
+test('a failover that takes a channel back to an earlier life may bring that again, behind a gap; nothing else may', () => {
+    const back = [1, 2, 3, 4, 5, 'end', 6, 7, 'gap', 3, 4, 5, 'end', 6, 7, 8, 9, 10, 'end'];
+    assert.deepEqual(readers(back, { failsOver: true }).sums, { ...CLEAN, again: 1 });
+    assert.ok(readers(back).sums.duplicated > 0);
+    assert.ok(readers(back.filter((word) => word !== 'gap'), { failsOver: true }).sums.duplicated > 0);
+    assert.equal(readers([1, 2, 3, 4, 'gap', 4, 5, 'end', 6, 7, 8, 9, 10, 'end'], { failsOver: true }).sums.duplicated, 1);
 });

@@ -79,14 +79,18 @@ export class Writer {
         return `${newest.epoch}.${newest.offset}`;
     }
 
-    /** Has a replica, where there are any, what was written so far? A write of this connection makes WAIT wait for the one of another. */
+    /**
+     * Has every replica what was written so far? Any one of them may be the next master, and while one is made that, the old
+     * master goes on with the others. A write of this connection makes WAIT wait for those of another.
+     */
     async #isSafe(connection) {
-        if (this.shape.replicas === 0) return true;
+        const { replicas } = this.shape;
+        if (replicas === 0) return true;
         const [, count] = await Promise.all([
             connection.callWithin(ANSWER_MS, 'SET', `written:{${this.channel}}`, this.#offset),
-            connection.callWithin(ANSWER_MS, 'WAIT', 1, 1000),
+            connection.callWithin(ANSWER_MS, 'WAIT', replicas, 1000),
         ]);
-        return count > 0;
+        return count >= replicas;
     }
 
     #done(events, id) {
