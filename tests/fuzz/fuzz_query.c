@@ -86,9 +86,14 @@ static bool name_legal(const char *name, size_t len)
            strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.:@/-") == len;
 }
 
-static void check_stream(const char *query, size_t len, const char *id, size_t id_len, size_t max_channels)
+// `type`: NULL: `text` is the query; else it is the body of that type.
+static void check_stream(const char *type, const char *text, size_t len, const char *id, size_t id_len,
+                         size_t max_channels)
 {
-    struct http_request req = {.query = {query, len}, .last_event_id = {id, id_len}};
+    struct http_request req = {.last_event_id = {id, id_len}};
+    if (type)
+        req.content_type = (struct http_text){type, strlen(type)};
+    *(type ? &req.body : &req.query) = (struct http_text){text, len};
     struct stream_request s;
     char detail[32] = "";
     CHECK(stream_request_init(&s, max_channels));
@@ -119,7 +124,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len)
     memcpy(query, input + 3 + id_len, query_len);
     check_pairs(query, query_len, input[0]);
     check_pairs(query, query_len, query_len);
-    check_stream(query, query_len, id, id_len, input[2] % 16);
+    check_stream(NULL, query, query_len, id, id_len, input[2] % 16);
+    check_stream("application/x-www-form-urlencoded", query, query_len, id, id_len, input[2] % 16);
+    check_stream("application/json", query, query_len, id, id_len, input[2] % 16);
     free(query);
     free(id);
     return 0;
