@@ -9,14 +9,16 @@ end
 local function put_key(m, key, id, offset)
     local slot = offset % KEYS_KEPT
     local old = m.keys[slot]
-    if old and m.ids[old] == m.slots[slot] then
+    if old == nil then
+        m.things, KEYED.count = m.things + 1, KEYED.count + 1
+    elseif m.ids[old] == m.slots[slot] then
         m.ids[old] = nil
     end
     m.keys[slot], m.slots[slot], m.ids[key] = key, id, id
 end
 
 local function new_keys()
-    return {ids = {}, keys = {}, slots = {}, things = KEYS_KEPT}
+    return {ids = {}, keys = {}, slots = {}, things = CHANNEL_THINGS}
 end
 
 local function read_keys(key, last)
@@ -30,7 +32,7 @@ local function read_keys(key, last)
         end
     end
     m.last = last
-    remember(KEYED, key, m, m.things)
+    remember(KEYED, key, m, CHANNEL_THINGS)
     return m
 end
 
@@ -50,7 +52,7 @@ local function remember_key(key, last, id, offset, begins, published_with)
     local m = recall(KEYED, key, last)
     if begins and published_with then
         m = new_keys()
-        remember(KEYED, key, m, m.things)
+        remember(KEYED, key, m, CHANNEL_THINGS)
     end
     if m then
         if published_with then

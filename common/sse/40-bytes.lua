@@ -32,7 +32,8 @@ local function push_size(m, id, through)
 end
 
 local function new_sizes(window, before, limit)
-    return {window = window, before = before, total = 0, ids = {}, through = {}, first = 1, newest = 0, limit = limit, things = 0}
+    return {window = window, before = before, total = 0, ids = {}, through = {}, first = 1, newest = 0, limit = limit,
+        things = CHANNEL_THINGS}
 end
 
 -- The newest entries, the newest first: back to one that says its bytes, which is returned, too, or as far as there is room
@@ -74,7 +75,7 @@ local function read_sizes(key, maxbytes, limit)
         through = through + sizes[i]
         push_size(m, ids[i], through)
     end
-    remember(SIZED, key, m, m.things)
+    remember(SIZED, key, m, CHANNEL_THINGS)
     return m
 end
 

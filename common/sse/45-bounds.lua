@@ -51,7 +51,7 @@ local function bound_bytes(b, key, place, old, events, datas, maxbytes)
         m = m or read_sizes(key, maxbytes, b.limit)
     else
         m = new_sizes(first_id, 0, b.limit)
-        remember(SIZED, key, m, 0)
+        remember(SIZED, key, m, CHANNEL_THINGS)
     end
     local through = m.total + size
     b.minid = make_room(key, m, through, maxbytes, first_id)

@@ -114,6 +114,7 @@ export function connect(url, { ticket, credentials = 'same-origin', lastEventId 
     // ---- The leader
 
     let isLeader, tabs, union, refused, overlap;
+    let tried; // where streams of `union` could not begin, and never will
     // AbortControllers, with `channels`. `next` replaces `stream` a second after it was opened: what is on its way by the
     // old one comes first, and events of the new one are `held` meanwhile.
     let stream, next;
@@ -129,6 +130,7 @@ export function connect(url, { ticket, credentials = 'same-origin', lastEventId 
         tabs = new Map();
         union = [];
         refused = [];
+        tried = [];
         from = begun = '';
         term = Math.max(term + 1, Date.now());
         sayServed();
@@ -154,7 +156,7 @@ export function connect(url, { ticket, credentials = 'same-origin', lastEventId 
             m.missed = 0;
             tabs.set(m.tab, m);
             last ||= m.last;
-            if (m.wanted[0] && m.need && m.need !== begun) {
+            if (m.wanted[0] && m.need && ![begun, next?.from, ...tried].includes(m.need)) {
                 from = m.need;
                 schedule(50);
             }
@@ -169,6 +171,7 @@ export function connect(url, { ticket, credentials = 'same-origin', lastEventId 
         union = unique([...tabs.values()].flatMap((m) => m.wanted)).sort();
         refused = refused.filter((channel) => union.includes(channel));
         if (union.join() === before) return false;
+        tried = [];
         // A page that goes is often followed by one with the same channels.
         schedule(union.every((channel) => serving().includes(channel)) ? 2000 : 50);
         return true;
@@ -219,6 +222,7 @@ export function connect(url, { ticket, credentials = 'same-origin', lastEventId 
         if (status === 204 || (/^4(?!08|25|29)/.test(status) && !(ticket && status === 401))) {
             const without = mine.channels.filter((channel) => !stream?.channels.includes(channel));
             if (stream) refused.push(...without);
+            tried.push(mine.from);
             if (status === 204) for (const channel of without) over.add(channel);
             return say({ refused: without, status, over, begun: status === 204 ? mine.from : undefined });
         }

@@ -49,6 +49,7 @@ static struct parked *park(const struct admission *a)
     p->want = *a->want;
     p->want.channels = p->channels;
     p->want.channel_cap = p->want.channel_count;
+    p->want.index = NULL;
     memcpy(p->channels, a->want->channels, channels);
     p->admission.want = &p->want;
     return p;

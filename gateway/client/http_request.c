@@ -20,7 +20,8 @@ struct head_reader {
     struct http_request *out;
     struct http_text authority; // of a target in absolute-form
     struct http_accept accept;
-    struct http_text transfer_encoding, expect;
+    struct http_text transfer_encoding;
+    bool transfer_encoded_twice, expects_more; // expects_more: anything but 100-continue
     bool content_length, body, connection_close, connection_keep_alive;
 };
 
@@ -246,6 +247,22 @@ static bool on_content_length(struct head_reader *r, struct http_text value)
             return false;
     }
     r->body = length > 0;
+    r->out->content_length = length;
+    return true;
+}
+
+static bool on_expect(struct head_reader *r, struct http_text value)
+{
+    bool is_continue = http_text_is(value, "100-continue");
+    r->out->expects_continue |= is_continue;
+    r->expects_more |= !is_continue;
+    return true;
+}
+
+static bool on_transfer_encoding(struct head_reader *r, struct http_text value)
+{
+    r->transfer_encoded_twice = r->transfer_encoding.at != NULL;
+    r->transfer_encoding = value;
     return true;
 }
 
@@ -261,6 +278,8 @@ static bool on_field(void *ctx, struct http_text name, struct http_text value)
         {"accept", on_accept},
         {"connection", on_connection},
         {"content-length", on_content_length},
+        {"expect", on_expect},
+        {"transfer-encoding", on_transfer_encoding},
     };
     const struct {
         const char *name;
@@ -270,11 +289,10 @@ static bool on_field(void *ctx, struct http_text name, struct http_text value)
         {"host", &out->host, false},
         {"origin", &out->origin, false},
         {"cookie", &out->cookie, false},
-        {"expect", &r->expect, true},
         {"last-event-id", &out->last_event_id, false},
         {"sec-fetch-site", &out->fetch_site, true},
         {"authorization", &out->authorization, false},
-        {"transfer-encoding", &r->transfer_encoding, true},
+        {"content-type", &out->content_type, false},
         {"access-control-request-method", &out->request_method, false},
     };
     for (size_t i = 0; i < sizeof(readers) / sizeof(readers[0]); i++)
@@ -292,9 +310,10 @@ static bool on_field(void *ctx, struct http_text name, struct http_text value)
 }
 
 // Checks what all fields together say.
-static int policy_status(const struct head_reader *r)
+static int policy_status(struct head_reader *r)
 {
-    const struct http_request *out = r->out;
+    struct http_request *out = r->out;
+    bool may_continue = out->expects_continue && out->method == HTTP_POST && !out->http_1_0;
     if (out->host.at == NULL && !out->http_1_0)
         return 400;
     if (out->host.at != NULL && !http_authority_valid(out->host))
@@ -302,9 +321,12 @@ static int policy_status(const struct head_reader *r)
     // RFC 9112 section 3.2.2 lets the target win over Host; no honest client sends two different hosts.
     if (r->authority.at != NULL && out->host.at != NULL && !http_text_same(r->authority, out->host))
         return 400;
-    if (r->transfer_encoding.at != NULL)
+    if (r->transfer_encoding.at != NULL) {
+        out->chunked = out->method == HTTP_POST && !out->http_1_0 && !r->transfer_encoded_twice &&
+                       http_text_is(r->transfer_encoding, "chunked");
         return r->content_length ? 400 : 501;
-    if (r->expect.at != NULL)
+    }
+    if (r->expects_more || (out->expects_continue && !may_continue))
         return 417;
     if (r->body && (out->method == HTTP_GET || out->method == HTTP_HEAD || out->method == HTTP_OPTIONS))
         return 413;
@@ -315,6 +337,7 @@ static int policy_status(const struct head_reader *r)
 static int read_head(const char *head, size_t len, struct http_request *out)
 {
     struct head_reader r = {.out = out};
+    out->content_length = -1;
     const char *line_end = memchr(head, '\r', len);
     int status = request_line(&r, head, (size_t)(line_end - head));
     if (status != 0)
@@ -327,7 +350,7 @@ static int read_head(const char *head, size_t len, struct http_request *out)
         return 400;
     if (fields == HTTP_FIELDS_ENCODING)
         r.transfer_encoding = (struct http_text){"", 0}; // refused below like any other
-    // Bodies are not read: their bytes must not be taken for a request.
+    // The bytes of a body that is not read must not be taken for a request.
     out->keep_alive = !r.connection_close && !r.body && (!out->http_1_0 || r.connection_keep_alive);
     out->accepts_event_stream = http_accept_event_stream(&r.accept);
     out->accepts_openmetrics = http_accept_openmetrics(&r.accept);

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "gateway/client/http_text.h"
 
@@ -30,10 +31,16 @@ struct http_request {
     // lines of Accept count in accepts_* (`accept` is the first).
     struct http_text host, accept, last_event_id, origin, authorization, cookie, request_method;
     struct http_text fetch_site; // Sec-Fetch-Site; the last line of several
-    struct http_text fields;     // all lines with a field, and the empty one, for http_lookup
-    bool accepts_event_stream;   // Accept absent, or some range of it includes text/event-stream with q > 0
-                                 // (RFC 9110 12.5.1)
-    bool accepts_openmetrics;    // Accept names it, and prefers no text/plain
+    // A body may follow where a path takes one. Absent: no Content-Length.
+    struct http_text content_type;
+    int64_t content_length;    // -1 where absent; the value is of any size up to 2^63
+    bool expects_continue;     // of POST on HTTP/1.1: Expect: 100-continue, and nothing else
+    bool chunked;              // of POST: the head was refused with 501 since its body is chunked
+    struct http_text body;     // filled in by the caller, where it has read one; absent before
+    struct http_text fields;   // all lines with a field, and the empty one, for http_lookup
+    bool accepts_event_stream; // Accept absent, or some range of it includes text/event-stream with q > 0
+                               // (RFC 9110 12.5.1)
+    bool accepts_openmetrics;  // Accept names it, and prefers no text/plain
 };
 
 enum http_parse { HTTP_PARSE_DONE, HTTP_PARSE_MORE, HTTP_PARSE_ERROR };
@@ -47,6 +54,7 @@ struct http_scan {
     size_t id_skipped; // bytes of it that were cut out
     bool id_seen;      // there is such a line
     bool in_id;        // the next byte belongs to it
+    size_t awaited; // bytes of head and body together, once the head was DONE and the caller wants its body
 };
 
 // Looks for a whole head in the first `*len` bytes of `head`. May change them: an odd Last-Event-ID is made
@@ -68,7 +76,7 @@ struct http_scan {
 // else 400. - Transfer-Encoding: 501, with Content-Length 400. A repeated Content-Length, or one of 2^63 or more: 400.
 // A body on GET, HEAD or
 //   OPTIONS: 413; on other methods it is not read, and keep_alive is false then.
-// - Expect: 417. Upgrade is ignored.
+// - Expect: 417, but for 100-continue with POST. Upgrade is ignored.
 // Garbage is refused as soon as it is seen, not only when the head is whole. Never reads past `*len`. What comes of a
 // head depends on its bytes alone, not on how many of them each call was given.
 enum http_parse http_request_parse(char *head, size_t *len, struct http_scan *scan, struct http_request *out,

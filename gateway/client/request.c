@@ -6,8 +6,10 @@
 #include "gateway/client/admission.h"
 #include "gateway/client/answer.h"
 #include "gateway/client/cors.h"
+#include "gateway/client/stream_body.h"
 
 #define DETAIL_MAX 256
+#define HTTP_CONTINUE "HTTP/1.1 100 Continue\r\n\r\n" // RFC 9110 section 10.1.1
 
 void request_timeout(struct conn *c)
 {
@@ -16,7 +18,19 @@ void request_timeout(struct conn *c)
         return;
     }
     const struct http_request req = {.origin = http_request_origin(c->head->bytes.data, c->head->bytes.len)};
-    answer_problem(c, &req, 408, "The request head did not arrive in time.");
+    bool is_head = c->head->scan.awaited == 0;
+    answer_problem(c, &req, 408,
+                   is_head ? "The request head did not arrive in time." : "The body did not arrive in time.");
+}
+
+// True where the body of a POST is one that can be read, or is there; else the client was answered.
+static bool takes_body(struct conn *c, const struct http_request *req)
+{
+    char detail[DETAIL_MAX];
+    int status = stream_body_check(req, detail, sizeof detail);
+    if (status != 0)
+        answer_problem(c, req, status, detail);
+    return status == 0;
 }
 
 static void request_stream(struct conn *c, const struct http_request *req, const struct route *r)
@@ -29,8 +43,12 @@ static void request_stream(struct conn *c, const struct http_request *req, const
         answer_problem(c, req, 406, "This is text/event-stream, which the Accept header excludes.");
         return;
     }
+    if (req->method == HTTP_POST && (!takes_body(c, req) || req->body.at == NULL))
+        return;
     int status = stream_request_parse(want, req, detail, sizeof detail);
-    if (status != 0)
+    if (status == 503)
+        answer_later(c, req, status, detail);
+    else if (status != 0)
         answer_problem(c, req, status, detail);
     else
         admission_begin(c, req, want);
@@ -55,8 +73,10 @@ struct route request_stream_route(const struct client_settings *settings)
 {
     return (struct route){.path = settings->stream_path,
                           .or_slash = true,
-                          .methods = ROUTE_PAGE_METHODS | ROUTE_METHOD(HTTP_OPTIONS),
+                          .methods =
+                              ROUTE_PAGE_METHODS | ROUTE_METHOD(HTTP_OPTIONS) | ROUTE_METHOD(HTTP_POST),
                           .roles = LISTENER_PUBLIC,
+                          .takes_body = true,
                           .handle = request_stream};
 }
 
@@ -94,14 +114,20 @@ static void refuse_origin(struct conn *c, const struct http_request *req, const 
     answer_problem(c, req, 403, detail);
 }
 
-static void request_route(struct conn *c, const struct http_request *req)
+static const struct route *find_route(const struct conn *c, const struct http_request *req)
 {
     const struct client_context *cx = conn_context(c);
     enum listener_role role = c->is_admin ? LISTENER_ADMIN : LISTENER_PUBLIC;
     const struct route *r = route_find(cx->routes, req->path, role);
-    if (!r)
-        r = route_find(cx->hooks.pages, req->path, role);
-    if (!r)
+    return r ? r : route_find(cx->hooks.pages, req->path, role);
+}
+
+static void request_route(struct conn *c, const struct http_request *req, const struct route *r)
+{
+    const struct client_context *cx = conn_context(c);
+    if (req->expects_continue && !(r && r->takes_body))
+        answer_problem(c, req, 417, "No body is read here.");
+    else if (!r)
         answer_problem(c, req, 404, "There is nothing at this path.");
     else if (!route_allows(r, req->method))
         answer_not_allowed(c, req, r);
@@ -120,21 +146,55 @@ static void request_route(struct conn *c, const struct http_request *req)
         request_page(c, req, r);
 }
 
+static void refuse_head(struct conn *c, const struct http_request *req, int status)
+{
+    const struct route *r = req->chunked ? find_route(c, req) : NULL;
+    if (r && r->takes_body)
+        answer_problem(c, req, 411, "A chunked body is not read; send it with Content-Length.");
+    else
+        answer_problem(c, req, status, NULL);
+}
+
+// The head is whole and its body is not: what the head is refused for is answered before the body is read. False where
+// it was.
+static bool await_body(struct conn *c, const struct http_request *req, const struct route *r)
+{
+    request_route(c, req, r);
+    if (c->state != CONN_HEAD)
+        return false;
+    if (req->expects_continue)
+        conn_send(c, frame_from_bytes(HTTP_CONTINUE, sizeof HTTP_CONTINUE - 1, false));
+    return c->state == CONN_HEAD;
+}
+
 size_t request_read(struct conn *c, char *bytes, size_t *len, struct http_scan *scan)
 {
     struct http_request req;
+    struct http_scan again = {0}; // of a head that was read before, and is still the same
     size_t used = 0;
     int status = 0;
-    switch (http_request_parse(bytes, len, scan, &req, &used, &status)) {
+    if (*len < scan->awaited)
+        return 0;
+    switch (http_request_parse(bytes, len, scan->awaited > 0 ? &again : scan, &req, &used, &status)) {
     case HTTP_PARSE_MORE:
         return 0;
     case HTTP_PARSE_ERROR:
-        answer_problem(c, &req, status, NULL);
+        refuse_head(c, &req, status);
         return *len;
     case HTTP_PARSE_DONE:
         break;
     }
+    const struct route *r = find_route(c, &req);
     conn_touch(c);
-    request_route(c, &req);
+    if (req.method == HTTP_POST && r && r->takes_body) {
+        size_t body = stream_body_len(&req);
+        if (*len - used < body) {
+            scan->awaited = used + body;
+            return await_body(c, &req, r) ? 0 : *len;
+        }
+        req.body = (struct http_text){bytes + used, body};
+        used += body;
+    }
+    request_route(c, &req, r);
     return used;
 }

@@ -19,7 +19,9 @@ struct route {
     bool or_slash;    // a trailing slash is the same path
     unsigned methods; // ROUTE_METHOD bits
     unsigned roles;   // enum listener_role bits
-    bool local_host;  // the Host must be one by cors_is_local_host
+    bool
+        takes_body; // of POST: `handle` is called twice, with the head alone, and with the body, if it leaves HEAD alone
+    bool local_host; // the Host must be one by cors_is_local_host
     // One of the two: makes a page, or acts on the connection itself.
     struct page (*page)(void *ctx);
     struct page (*openmetrics)(void *ctx); // the page for a client that asks for OpenMetrics; NULL: as others

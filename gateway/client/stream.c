@@ -31,6 +31,8 @@
 // unless it has heard `gateway:close` and given up.
 #define REPLACED_RETRIES 30u
 
+static_assert(STREAM_CHANNELS_MAX <= HUB_CHANNELS_MAX, "the hub takes what a request may name");
+
 static bool join_hub(struct conn *c, const struct stream_request *want)
 {
     struct hub_name *names = calloc(want->channel_count, sizeof *names);

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gateway/client/http_target.h"
+#include "common/map.h"
+#include "gateway/client/stream_body.h"
 
-#define CHANNEL_PARAMETER_MIN (sizeof("channel=x&") - 1)
 #define SHOWN_NAME_MAX 64 // bytes of a wrong name that an error repeats
 
 struct refusal {
@@ -27,16 +27,24 @@ __attribute__((format(printf, 2, 3))) static int refuse(struct refusal why, cons
 
 bool stream_request_init(struct stream_request *s, size_t max_channels)
 {
-    // No target can name more, whatever the limit is.
-    size_t room = HTTP_TARGET_MAX / CHANNEL_PARAMETER_MIN + 1;
-    *s = (struct stream_request){.channel_cap = max_channels < room ? max_channels : room};
-    s->channels = calloc(s->channel_cap > 0 ? s->channel_cap : 1, sizeof(*s->channels));
-    return s->channels != NULL;
+    static_assert(STREAM_CHANNELS_MAX < UINT16_MAX, "the index has room for each");
+    if (max_channels > STREAM_CHANNELS_MAX)
+        max_channels = STREAM_CHANNELS_MAX;
+    *s = (struct stream_request){.channel_cap = max_channels, .index_size = 2};
+    while (s->index_size < 2 * max_channels)
+        s->index_size *= 2;
+    s->channels = calloc(max_channels > 0 ? max_channels : 1, sizeof(*s->channels));
+    s->index = calloc(s->index_size, sizeof(*s->index));
+    if (s->channels != NULL && s->index != NULL)
+        return true;
+    stream_request_deinit(s);
+    return false;
 }
 
 void stream_request_deinit(struct stream_request *s)
 {
     free(s->channels);
+    free(s->index);
     *s = (struct stream_request){0};
 }
 
@@ -67,22 +75,30 @@ static int refuse_name(struct refusal why, struct http_text name, enum channel_n
     return 0;
 }
 
-static bool has_channel(const struct stream_request *s, struct http_text name)
+// Where the index has the channel of that name, or has room for it: of 4,096 channels none is compared with all others.
+static uint16_t *find_channel(const struct stream_request *s, struct http_text name)
 {
-    for (size_t i = 0; i < s->channel_count; i++)
-        if (s->channels[i].len == name.len && memcmp(s->channels[i].name, name.at, name.len) == 0)
-            return true;
-    return false;
+    size_t mask = s->index_size - 1, i = map_hash(name.at, name.len) & mask;
+    for (; s->index[i] != 0; i = (i + 1) & mask) {
+        const struct stream_channel *there = &s->channels[s->index[i] - 1];
+        if (there->len == name.len && memcmp(there->name, name.at, name.len) == 0)
+            break;
+    }
+    return &s->index[i];
 }
 
 static int add_channel(struct stream_request *s, struct http_text name, struct refusal why)
 {
     int status = refuse_name(why, name, channel_name_check(name.at, name.len));
-    if (status != 0 || has_channel(s, name))
+    if (status != 0)
         return status;
+    uint16_t *place = find_channel(s, name);
+    if (*place != 0)
+        return 0;
     if (s->channel_count == s->channel_cap)
         return refuse(why, "more than %zu channels; open another stream for the rest", s->channel_cap);
     struct stream_channel *channel = &s->channels[s->channel_count++];
+    *place = (uint16_t)s->channel_count;
     assert(name.len < sizeof(channel->name));
     memcpy(channel->name, name.at, name.len);
     channel->name[name.len] = '\0';
@@ -135,16 +151,17 @@ static bool add_ids(struct stream_request *s, struct http_text list)
 }
 
 // Where the last event id was found, the better the lower.
-enum id_source { ID_HEADER, ID_SNAKE_CASE, ID_CAMEL_CASE, ID_NONE };
+enum id_source { ID_HEADER, ID_BODY_SNAKE_CASE, ID_BODY_CAMEL_CASE, ID_SNAKE_CASE, ID_CAMEL_CASE, ID_NONE };
 
-struct query_reader {
+struct parameter_reader {
     struct stream_request *s;
     enum id_source id_source;
     bool ids_are_full;
+    bool in_body; // behind the query: of control, source, live and wait the last one counts
     struct refusal why;
 };
 
-static void offer_last_event_id(struct query_reader *r, enum id_source source, struct http_text id)
+static void offer_last_event_id(struct parameter_reader *r, enum id_source source, struct http_text id)
 {
     if (source > r->id_source || id.len == 0)
         return; // an empty one is as good as none
@@ -156,7 +173,7 @@ static void offer_last_event_id(struct query_reader *r, enum id_source source, s
     r->ids_are_full = r->ids_are_full || !add_ids(r->s, id);
 }
 
-static int read_live(struct query_reader *r, struct http_text value)
+static int read_live(struct parameter_reader *r, struct http_text value)
 {
     bool is_off = text_equals(value, "0");
     if (!is_off && !text_equals(value, "1"))
@@ -165,7 +182,7 @@ static int read_live(struct query_reader *r, struct http_text value)
     return 0;
 }
 
-static int read_wait(struct query_reader *r, struct http_text value)
+static int read_wait(struct parameter_reader *r, struct http_text value)
 {
     unsigned seconds = 0;
     for (size_t i = 0; i < value.len && seconds <= STREAM_WAIT_MAX_S; i++)
@@ -176,19 +193,15 @@ static int read_wait(struct query_reader *r, struct http_text value)
     return 0;
 }
 
-static bool is_id_parameter(struct http_text name)
+static int on_parameter(void *reader, struct http_text name, struct http_text value)
 {
-    return name.at != NULL && (text_equals(name, "last_event_id") || text_equals(name, "lastEventId"));
-}
-
-static int on_parameter(struct query_reader *r, struct http_text name, struct http_text value)
-{
+    struct parameter_reader *r = reader;
     if (text_equals(name, "channel"))
         return add_channel(r->s, value, r->why);
     if (text_equals(name, "last_event_id"))
-        offer_last_event_id(r, ID_SNAKE_CASE, value);
+        offer_last_event_id(r, r->in_body ? ID_BODY_SNAKE_CASE : ID_SNAKE_CASE, value);
     else if (text_equals(name, "lastEventId"))
-        offer_last_event_id(r, ID_CAMEL_CASE, value);
+        offer_last_event_id(r, r->in_body ? ID_BODY_CAMEL_CASE : ID_CAMEL_CASE, value);
     else if (text_equals(name, "control"))
         r->s->control = text_equals(value, "1");
     else if (text_equals(name, "source"))
@@ -203,8 +216,9 @@ static int on_parameter(struct query_reader *r, struct http_text name, struct ht
 int stream_request_parse(struct stream_request *s, const struct http_request *req, char *detail,
                          size_t detail_size)
 {
-    struct query_reader r = {.s = s, .id_source = ID_NONE, .why = {detail, detail_size}};
+    struct parameter_reader r = {.s = s, .id_source = ID_NONE, .why = {detail, detail_size}};
     s->channel_count = 0;
+    memset(s->index, 0, s->index_size * sizeof(*s->index));
     s->last_event_id[0] = '\0';
     s->control = false;
     s->source = false;
@@ -213,19 +227,13 @@ int stream_request_parse(struct stream_request *s, const struct http_request *re
     if (req->last_event_id.at != NULL)
         offer_last_event_id(&r, ID_HEADER, req->last_event_id);
 
-    char decoded[HTTP_TARGET_MAX]; // any parameter fits: decoding never makes it longer
-    struct http_text rest = req->query, name, value;
-    int more;
-    while ((more = http_query_next(&rest, decoded, sizeof(decoded), &name, &value)) != 0) {
-        if (more < 0) {
-            if (!is_id_parameter(name))
-                return refuse(r.why, "the query has a broken percent-encoding or an encoded NUL");
-            value = foreign_id;
-        }
-        int status = on_parameter(&r, name, value);
-        if (status != 0)
-            return status;
-    }
+    const struct parameter_sink sink = {on_parameter, &r, detail, detail_size};
+    int status = stream_form_read(req->query, &sink, "query");
+    r.in_body = true;
+    if (status == 0)
+        status = stream_body_read(req, &sink);
+    if (status != 0)
+        return status;
     if (s->channel_count == 0)
         return refuse(r.why, "no channel; write ?channel=NAME, several times for several channels");
     s->once = s->once || s->wait_s > 0;

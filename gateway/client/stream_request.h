@@ -9,9 +9,10 @@
 #include "common/pattern.h"
 #include "gateway/client/http_request.h"
 
-#define STREAM_WAIT_MAX_S 60    // of &wait=N: below it most proxies give an answer up
-#define LAST_EVENT_ID_MAX 1024  // bytes of an id that a gateway made; a longer one is foreign
-#define LAST_EVENT_IDS_MAX 4096 // bytes of all ids of a request; a cluster gives one for each channel
+#define STREAM_CHANNELS_MAX 4096u // of one request, whatever the limit is
+#define STREAM_WAIT_MAX_S 60      // of &wait=N: below it most proxies give an answer up
+#define LAST_EVENT_ID_MAX 1024    // bytes of an id that a gateway made; a longer one is foreign
+#define LAST_EVENT_IDS_MAX 4096   // bytes of all ids of a request; a cluster gives one for each channel
 
 struct stream_channel {
     char name[CHANNEL_NAME_MAX + 1]; // terminated
@@ -21,6 +22,8 @@ struct stream_channel {
 struct stream_request {
     struct stream_channel *channels; // distinct, in the order asked; owned; room for `channel_cap`
     size_t channel_count, channel_cap;
+    uint16_t *index; // owned: a table that finds a channel by its name; 0, or its place in `channels` and one
+    size_t index_size;
     // "" where absent; header, else last_event_id, else lastEventId; several ids with a comma between
     char last_event_id[LAST_EVENT_IDS_MAX + sizeof(",?")];
     bool control;   // &control=1

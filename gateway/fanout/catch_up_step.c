@@ -122,10 +122,13 @@ enum step catch_up_step(struct lagging *lag, struct frame **next)
     if (has_history && c->has_snapshot &&
         (lag->mode == LAGGING_FRESH || (lag->mode == LAGGING_LOST && event_id_is_zero(lag->at)))) {
         enum step step = step_to_snapshot(lag, next);
+        // The stream may get its first event a little later: by then the snapshot may be gone, which is a gap.
+        if (step == STEP_FRAME && lag->mode == LAGGING_FRESH)
+            lag->mode = LAGGING_AT;
         if (step != STEP_LIVE)
             return step;
     }
-    if (lag->mode == LAGGING_FRESH) { // it begins now, though its stream may be opened a little later
+    if (lag->mode == LAGGING_FRESH) { // likewise: it gets all that comes from now on
         lag->mode = LAGGING_AT;
         lag->at = c->last_id;
     }

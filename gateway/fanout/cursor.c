@@ -1,5 +1,6 @@
 #include "gateway/fanout/cursor.h"
 
+#include <assert.h>
 #include <stdint.h>
 #include <string.h>
 #include <xxhash.h>
@@ -68,34 +69,48 @@ static uint64_t get_big_endian(const uint8_t *in, unsigned bytes)
     return value;
 }
 
-// Which entries share their short hash with another one. A bit per bucket of hashes spares most entries the
-// comparison with all the others.
-#define BUCKETS 2048u
-struct shared_filter {
+// Which entries share their short hash with another one. The table holds the first entry of each short hash, as its index
+// and one; 0 is no entry.
+#define TABLE_MAX (2u * CURSOR_ENTRIES_MAX)
+struct shared_hashes {
     const struct cursor_entry *entries;
     size_t count;
-    uint64_t once[BUCKETS / 64], twice[BUCKETS / 64];
+    uint64_t shared[CURSOR_ENTRIES_MAX / 64]; // a bit for each entry
+    uint16_t table[TABLE_MAX];
 };
 
-static void filter_fill(struct shared_filter *f, const struct cursor_entry *entries, size_t count)
+static void share_bit(struct shared_hashes *f, size_t entry)
 {
-    *f = (struct shared_filter){.entries = entries, .count = count};
-    for (size_t i = 0; i < count; i++) {
-        size_t word = entries[i].hash % BUCKETS / 64;
-        uint64_t bit = UINT64_C(1) << entries[i].hash % 64;
-        f->twice[word] |= f->once[word] & bit;
-        f->once[word] |= bit;
-    }
+    f->shared[entry / 64] |= UINT64_C(1) << entry % 64;
 }
 
-static bool is_shared(const struct shared_filter *f, const struct cursor_entry *e)
+static bool is_shared(const struct shared_hashes *f, size_t entry)
 {
-    if (!(f->twice[e->hash % BUCKETS / 64] >> e->hash % 64 & 1))
-        return false;
-    size_t same = 0;
-    for (size_t i = 0; i < f->count; i++)
-        same += short_hash(f->entries[i].hash) == short_hash(e->hash);
-    return same > 1;
+    return f->shared[entry / 64] >> entry % 64 & 1;
+}
+
+static void find_shared(struct shared_hashes *f, const struct cursor_entry *entries, size_t count)
+{
+    size_t size = 64;
+    assert(count <= CURSOR_ENTRIES_MAX);
+    while (size < 2 * count)
+        size *= 2;
+    f->entries = entries;
+    f->count = count;
+    memset(f->shared, 0, (count + 63) / 64 * sizeof *f->shared);
+    memset(f->table, 0, size * sizeof *f->table);
+    for (size_t i = 0; i < count; i++) {
+        uint32_t hash = short_hash(entries[i].hash);
+        size_t at = hash & (size - 1);
+        while (f->table[at] != 0 && short_hash(entries[f->table[at] - 1u].hash) != hash)
+            at = (at + 1) & (size - 1);
+        if (f->table[at] == 0) {
+            f->table[at] = (uint16_t)(i + 1);
+            continue;
+        }
+        share_bit(f, i);
+        share_bit(f, f->table[at] - 1u);
+    }
 }
 
 struct writer {
@@ -121,12 +136,12 @@ static bool put_entry(struct writer *w, const struct cursor_entry *e, unsigned h
 }
 
 // Behind their count, which a byte can hold: more than BYTES_MAX / LONG_HASH do not fit.
-static void put_long_entries(struct writer *w, const struct shared_filter *f)
+static void put_long_entries(struct writer *w, const struct shared_hashes *f)
 {
     size_t count_at = w->len;
     for (size_t i = 0; i < f->count; i++) {
         const struct cursor_entry *e = &f->entries[i];
-        if (e->result != CURSOR_KNOWN || !is_shared(f, e))
+        if (e->result != CURSOR_KNOWN || !is_shared(f, i))
             continue;
         if (!(w->bytes[CHECK_SIZE] & FLAG_LONG))
             w->bytes[w->len++] = 0;
@@ -138,28 +153,30 @@ static void put_long_entries(struct writer *w, const struct shared_filter *f)
     }
 }
 
-static void put_short_entries(struct writer *w, const struct shared_filter *f)
+static void put_short_entries(struct writer *w, const struct shared_hashes *f)
 {
     for (size_t i = 0; i < f->count; i++) {
+        if (w->bytes[CHECK_SIZE] & FLAG_CUT && w->len + SHORT_HASH >= sizeof w->bytes)
+            break; // of thousands of channels a hundred or so fit
         const struct cursor_entry *e = &f->entries[i];
         if (e->result == CURSOR_UNKNOWN ||
-            (e->result == CURSOR_KNOWN && !is_shared(f, e) && !put_entry(w, e, SHORT_HASH)))
+            (e->result == CURSOR_KNOWN && !is_shared(f, i) && !put_entry(w, e, SHORT_HASH)))
             w->bytes[CHECK_SIZE] |= FLAG_CUT;
     }
 }
 
 size_t cursor_encode(const struct cursor_entry *entries, size_t count, char *out)
 {
-    struct shared_filter filter;
+    struct shared_hashes shared;
     struct writer w = {.newest = 0};
-    filter_fill(&filter, entries, count);
+    find_shared(&shared, entries, count);
     for (size_t i = 0; i < count; i++)
         if (entries[i].result == CURSOR_KNOWN && entries[i].at.ms > w.newest)
             w.newest = entries[i].at.ms;
     w.bytes[CHECK_SIZE] = FLAGS_VERSION;
     w.len = HEAD_SIZE + put_varint(w.bytes + HEAD_SIZE, w.newest);
-    put_long_entries(&w, &filter);
-    put_short_entries(&w, &filter);
+    put_long_entries(&w, &shared);
+    put_short_entries(&w, &shared);
     put_big_endian(w.bytes, check_of(w.bytes + CHECK_SIZE, w.len - CHECK_SIZE), CHECK_SIZE);
     char text[BASE64URL_TEXT(BYTES_MAX)]; // has an end mark, for which `out` has no room
     size_t len = base64url_encode(w.bytes, w.len, text);

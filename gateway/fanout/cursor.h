@@ -26,6 +26,7 @@
 #include "gateway/fanout/event_id.h"
 
 #define CURSOR_MAX 1024
+#define CURSOR_ENTRIES_MAX 4096u // of one call of cursor_encode; about a hundred fit
 
 enum cursor_result {
     CURSOR_KNOWN,   // the client goes on after the event id

@@ -214,8 +214,9 @@ static bool channel_advance(struct hub *h, struct hub_channel *c, const struct f
     bool is_old = is_known && f->epoch == c->epoch && !event_id_before(c->last_id, f->at);
     if (is_old && c->state == HUB_CHANNEL_JOINING && !follows)
         return false;
-    // Events between last_id and this one were lost, or the history is another one than before.
-    if (is_known && !follows && !begins)
+    // Events between last_id and this one were lost, or the history is another one than before. Before the first
+    // confirmation no stream has been opened that could miss them.
+    if (is_known && !follows && !begins && c->history != HISTORY_UNASKED)
         catch_up_all(h, c);
     // Event ids of the old life need not be lower than those of the new one, so the replay of the old life is
     // of no use.
@@ -412,6 +413,8 @@ static struct cursor_entry cursor_entry_of(const struct subscriber *s, uint32_t 
         e.result = CURSOR_UNKNOWN;
     return e;
 }
+
+static_assert(HUB_CHANNELS_MAX <= CURSOR_ENTRIES_MAX, "a cursor is made of all channels of a stream");
 
 size_t hub_cursor(const struct subscriber *s, char *out)
 {

@@ -13,7 +13,7 @@
 
 #include "gateway/fanout/subscriber.h"
 
-#define HUB_CHANNELS_MAX 1024u // of one subscriber
+#define HUB_CHANNELS_MAX 4096u // of one subscriber
 
 struct hub;
 

@@ -355,7 +355,7 @@ static const struct option_spec specs[] = {
      AT(max_channels),
      .default_text = "64",
      .min = 1,
-     .max = 1024,
+     .max = 4096,
      .help = "Channels per stream"},
     {.name = "queue-limit",
      .type = OPTION_SIZE,

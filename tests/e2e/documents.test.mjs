@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { command } from '../lib/command.mjs';
-import { connect } from '../lib/durable.mjs';
+import { connect, history } from '../lib/durable.mjs';
 import { snippet } from '../lib/docs.mjs';
 import { BUILD, PUBLISH, ROOT } from '../lib/paths.mjs';
 import { freePort } from '../lib/ports.mjs';
@@ -73,6 +73,20 @@ test('the commands of docs/publishing.md publish an event each', async (t) => {
     await shell(tier, snippet('docs/publishing.md', '# bash'));
     await shell(tier, snippet('docs/publishing.md', '--install'));
     await hears(tier.stream, `hello {"total":3} hello${' order:{"total":3}'.repeat(4)}`);
+});
+
+test('the code of docs/tokens.md: lines become an answer with an end; an append goes behind its `after`; the stop is the last event, once', async (t) => {
+    const tier = await start(t, 'answer:17');
+    await shell(tier, `answer() { printf '%s\\n' The best answer.; }; ${snippet('docs/tokens.md', '--coalesce')}`);
+    await hears(tier.stream, 'The best answer.');
+    await tier.stream.ended(15000);
+    const stop = snippet('docs/tokens.md', '"stopped"');
+    const lines = ['import redis', `r = redis.Redis(port=${tier.redis.port}, decode_responses=True)`, 'key = "sse:{answer:17}"',
+        'r.fcall("sse_append", 1, key, 41, *["text", "."] * 41)', snippet('docs/tokens.md', '"sse_append"'), stop, stop];
+    const said = await command('/usr/bin/python3', ['-c', lines.join('\n')]);
+    assert.equal(said.code, 0, said.err);
+    const events = await history(connect(tier.scope, tier.redis), 'answer:17');
+    assert.deepEqual(events.slice(-3).map((e) => [e.offset, e.event, e.data, e.end]), [[42, 'text', 'All the ', undefined], [43, 'text', 'best', undefined], [44, 'stopped', '', '3600']]);
 });
 
 test('the JavaScript of docs/publishing.md publishes an event each', async (t) => {

@@ -51,6 +51,8 @@ test('an answer goes on when its workers are killed, is the same in a second tab
     await second.click('#stop');
     for (const one of [page, second]) await one.waitForFunction(() => document.getElementById('verdict').textContent === 'Stopped, for every tab.');
     assert.equal(await textOf(page), await textOf(second));
+    for (const one of [page, second]) await one.waitForSelector('[data-state=closed]'); // answered 204
+    await page.screenshot({ path: `${scope.folder}/stopped.png`, fullPage: true });
     assert.match(await textOf(page), /^You asked: What happens when the worker is killed\?\n\nThis answer is written by one program/);
     await page.click('text=Streams');
     await page.waitForSelector('#channels');

@@ -94,7 +94,10 @@ static void check_unambiguous(const struct http_request *req, const char *head, 
     int hosts = count_fields(head, len, "host"), lengths = count_fields(head, len, "content-length");
     CHECK(hosts == 1 || (hosts == 0 && req->http_1_0));
     CHECK(count_fields(head, len, "transfer-encoding") == 0);
-    CHECK(count_fields(head, len, "expect") == 0);
+    CHECK(count_fields(head, len, "expect") == 0 ||
+          (req->expects_continue && req->method == HTTP_POST && !req->http_1_0));
+    CHECK(req->content_length >= -1 && (req->content_length < 0) == (lengths == 0));
+    CHECK(count_fields(head, len, "content-type") <= 1 && !req->chunked && req->body.at == NULL);
     CHECK(lengths <= 1);
     CHECK(req->target.len <= HTTP_TARGET_MAX && len <= HTTP_HEAD_MAX + HTTP_ID_MAX);
     CHECK(count_fields(head, len, "last-event-id") <= 1 && req->last_event_id.len <= HTTP_ID_MAX);

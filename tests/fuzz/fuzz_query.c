@@ -86,9 +86,14 @@ static bool name_legal(const char *name, size_t len)
            strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.:@/-") == len;
 }
 
-static void check_stream(const char *query, size_t len, const char *id, size_t id_len, size_t max_channels)
+// `type`: NULL: `text` is the query; else it is the body of that type.
+static void check_stream(const char *type, const char *text, size_t len, const char *id, size_t id_len,
+                         size_t max_channels)
 {
-    struct http_request req = {.query = {query, len}, .last_event_id = {id, id_len}};
+    struct http_request req = {.last_event_id = {id, id_len}};
+    if (type)
+        req.content_type = (struct http_text){type, strlen(type)};
+    *(type ? &req.body : &req.query) = (struct http_text){text, len};
     struct stream_request s;
     char detail[32] = "";
     CHECK(stream_request_init(&s, max_channels));
@@ -102,9 +107,13 @@ static void check_stream(const char *query, size_t len, const char *id, size_t i
     }
     size_t kept = strnlen(s.last_event_id, sizeof(s.last_event_id));
     CHECK(kept < sizeof(s.last_event_id));
-    CHECK(strcmp(s.last_event_id, "?") == 0 ||
-          strspn(s.last_event_id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~") ==
-              kept);
+    for (const char *one = s.last_event_id;; one += strcspn(one, ",") + 1) {
+        size_t one_len = strcspn(one, ",");
+        CHECK((one_len == 1 && one[0] == '?') ||
+              strspn(one, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~") == one_len);
+        if (one[one_len] == '\0')
+            break;
+    }
     stream_request_deinit(&s);
 }
 
@@ -119,7 +128,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len)
     memcpy(query, input + 3 + id_len, query_len);
     check_pairs(query, query_len, input[0]);
     check_pairs(query, query_len, query_len);
-    check_stream(query, query_len, id, id_len, input[2] % 16);
+    check_stream(NULL, query, query_len, id, id_len, input[2] % 16);
+    check_stream("application/x-www-form-urlencoded", query, query_len, id, id_len, input[2] % 16);
+    check_stream("application/json", query, query_len, id, id_len, input[2] % 16);
     free(query);
     free(id);
     return 0;

@@ -40,7 +40,7 @@ for (const [name, [status, line, ...fields]] of Object.entries(ANSWERS)) {
 
 test('a preflight says the methods of its path, and what fetch clients send, for a while', async () => {
     const { headers } = await exchange(gateway.port, ask('OPTIONS /stream', 'Origin: https://a.example.com', 'Access-Control-Request-Method: GET'));
-    assert.equal(headers['access-control-allow-methods'], 'GET, HEAD, OPTIONS');
+    assert.equal(headers['access-control-allow-methods'], 'GET, HEAD, OPTIONS, POST');
     for (const name of ['Authorization', 'Last-Event-ID', 'Cache-Control', 'Content-Type']) assert.match(headers['access-control-allow-headers'], new RegExp(`\\b${name}\\b`));
     assert.ok(Number(headers['access-control-max-age']) >= 600);
 });

@@ -160,3 +160,38 @@ test('streams that come and go while snapshots do: each begins with one and miss
         assert.deepEqual(got.map((d) => Number(d.slice(2))), Array.from({ length: 62 - first }, (_, i) => first + i));
     }
 });
+
+test('a failover that loses a snapshot is told to who had it; one that keeps it, to who is ahead of it', async (t) => {
+    const { scope, redis, gateway, client, publish, snapshot, open } = await start(t, { args: ['--durable', 'a'] });
+    const forget = (before) => client.restore(keyOf('a'), 0, before, 'REPLACE').then(() => client.call('CLIENT', 'KILL', 'TYPE', 'pubsub'));
+    for (const data of ['1', '2']) await publish('a', data);
+    const without = await client.dumpBuffer(keyOf('a'));
+    const had = await open(query(['a'], 'earliest'));
+    await snapshot('a', 'so far: 12');
+    await has(had, 3);
+    await forget(without);
+    await redis.subscribed('a', 1);
+    const fresh = await open(query(['a']));
+    await publish('a', '3');
+    await has(had, 5);
+    await has(fresh, 1);
+    assert.deepEqual(said(had).map((d) => d.split(' {')[0]), ['1', '2', 'so far: 12', 'gateway:gap', '3']);
+    assert.deepEqual(said(fresh), ['3'], 'there is no snapshot any more');
+
+    await snapshot('a', 'so far: 123');
+    const with_it = await client.dumpBuffer(keyOf('a'));
+    for (const data of ['never 1', 'never 2']) await publish('a', data);
+    await has(had, 8);
+    const ahead = had.events.at(-1).lastEventId;
+    const behind = had.events[1].lastEventId;
+    for (const stream of [had, fresh]) stream.close();
+    await idle(gateway);
+    await forget(with_it);
+    await until('the gateway to be ready', () => gateway.ready());
+    assert.deepEqual(said(await read(open, query(['a']), 1)), ['so far: 123']);
+    assert.deepEqual(said(await read(open, query(['a'], behind), 1)), ['so far: 123']);
+    const told = await openStream(scope, gateway.port, query(['a'], ahead));
+    await publish('a', '4');
+    await has(told, 2);
+    assert.deepEqual(said(told).map((d) => d.split(' {')[0]), ['gateway:gap', '4']);
+});

@@ -25,7 +25,7 @@ async function startDurable(t, { gateway: options = {}, ...rest } = {}) {
     client.on('error', () => {}); // every call says so, too
     scope.defer(() => client.disconnect());
     const publish = (channel, data, ...more) => client.call('FCALL', 'sse_publish', '1', keyOf(channel), String(data), '', '', ...more);
-    return { scope, cluster, gateway, publish };
+    return { scope, cluster, gateway, client, publish };
 }
 
 const numbers = (stream, channel) => stream.events.filter((e) => e.type !== 'message' || e.data.startsWith(`${channel} `))
@@ -40,6 +40,29 @@ async function channelsAt(cluster, node, count) {
     }
     return channels;
 }
+
+test('several events in one message and snapshots are on a cluster what they are elsewhere', async (t) => {
+    const { scope, cluster, gateway, client, publish } = await startDurable(t, { spare: 1 });
+    const append = (channel, ...datas) =>
+        client.call('FCALL', 'sse_append', '1', keyOf(channel), String(datas.length), ...datas.flatMap((data) => ['', data]));
+    const [channel] = await channelsAt(cluster, cluster.masters[0], 1);
+    const path = `/stream?channel=${channel}`;
+    const live = await openStream(scope, gateway.port, path);
+    await append(channel, '1', '2', '3');
+    await publish(channel, 'so far: 123', 'snapshot', '1');
+    await live.count(4);
+    await cluster.moveSlot(slotOf(channel), cluster.spare[0]);
+    await append(channel, '4', '5');
+    await live.count(6);
+    const said = (stream) => stream.events.map((e) => (e.type === 'message' ? e.data : `${e.type} ${e.data}`));
+    assert.deepEqual(said(live), ['1', '2', '3', 'so far: 123', '4', '5']);
+    for (const id of ['', '&last_event_id=garbage', `&last_event_id=${live.events[0].lastEventId}`, '&last_event_id=earliest']) {
+        const stream = await openStream(scope, gateway.port, path + id);
+        await stream.count(3);
+        assert.deepEqual(said(stream), ['so far: 123', '4', '5'], id);
+        stream.close();
+    }
+});
 
 test('slots that move to and fro under publishing: every durable event once, in order, and no gap', async (t) => {
     const { scope, cluster, gateway, publish } = await startDurable(t, { spare: 1 });

@@ -3,8 +3,10 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
+import { openPage, startChromium } from './chromium.mjs';
 import { command } from './command.mjs';
 import { connect, history, load } from './durable.mjs';
+import { startFirefox } from './firefox.mjs';
 import { Gateway } from './gateway.mjs';
 import { Nginx } from './nginx.mjs';
 import { ROOT } from './paths.mjs';
@@ -15,6 +17,21 @@ import { until } from './wait.mjs';
 
 const PAGE = fs.readFileSync(path.join(ROOT, 'docs/examples/tokens/answer.html'), 'utf8');
 const ARGS = ['--retry', '300ms', '--heartbeat', '1s', '--refusal', 'status', '--durable', 'answer:*'];
+
+/** (scope) -> a browser of its own: what opens a tab at a URL, and what sends a signal to all of it that has to do with the network. */
+export const BROWSERS = {
+    async Chromium(scope) {
+        const browser = await startChromium(scope);
+        const session = await browser.newBrowserCDPSession();
+        const { processInfo } = await session.send('SystemInfo.getProcessInfo');
+        const alive = () => processInfo.map(({ id }) => id).filter((pid) => fs.existsSync(`/proc/${pid}`));
+        return { open: (url) => openPage(scope, browser, url), signal: (name) => alive().forEach((pid) => process.kill(pid, name)) };
+    },
+    async Firefox(scope) {
+        const firefox = await startFirefox(scope);
+        return { open: firefox.open, signal: (name) => firefox.process.signal(name) };
+    },
+};
 
 /** Kills the one of `gateways` that has streams, and starts another in its place. */
 export async function killGateway(scope, redis, gateways, args) {

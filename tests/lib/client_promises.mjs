@@ -272,7 +272,8 @@ export function clientPromises(browser, opener) {
         const openTab = await opener(server.scope, `${server.url}/client.html`);
         const final = [204, 400, 401, 403, 404, 406], passing = [200, 408, 425, 429, 500, 502, 503];
         const tabs = new Map();
-        for (const status of [...final, ...passing]) tabs.set(status, await ClientTab.open(openTab, ['a'], { url: `/stream/${status}` }, { state: null }));
+        const beginsEarlier = { lastEventId: 'earliest', silence: 3000 }; // such a tab asks for a stream until one has begun
+        for (const status of [...final, ...passing]) tabs.set(status, await ClientTab.open(openTab, ['a'], { url: `/stream/${status}`, ...(final.includes(status) && beginsEarlier) }, { state: null }));
         await until('all to be tried again that may pass', () => passing.every((status) => server.times[status]?.length >= 2), { ms: 60000 });
         for (const status of final) {
             assert.deepEqual((await tabs.get(status).log()).states, [`${status === 204 ? 'ended' : 'refused'} ${status}`]);

@@ -24,23 +24,30 @@ async function step(folder, program, args, env) {
     throw new Error(`${program} ${args.join(' ')} in ${path.relative(ROOT, folder)}:\n${said}`);
 }
 
-/** Runs `install` unless it has already been done from this lock file. */
+/** Runs `install(folder)` unless `out` has been made from this lock file already, perhaps meanwhile, by another test. */
 async function once(lock, out, install) {
-    const stamp = path.join(out, '.installed-from');
     const wanted = fs.readFileSync(lock, 'utf8');
-    if (fs.existsSync(stamp) && fs.readFileSync(stamp, 'utf8') === wanted) return;
-    fs.rmSync(out, { recursive: true, force: true });
-    await install();
-    fs.mkdirSync(out, { recursive: true });
-    fs.writeFileSync(stamp, wanted);
+    const isMade = () => fs.existsSync(path.join(out, '.installed-from')) && fs.readFileSync(path.join(out, '.installed-from'), 'utf8') === wanted;
+    if (isMade()) return;
+    const made = `${out}.${process.pid}`;
+    try {
+        await install(made);
+        fs.mkdirSync(made, { recursive: true });
+        fs.writeFileSync(path.join(made, '.installed-from'), wanted);
+        if (isMade()) return;
+        fs.rmSync(out, { recursive: true, force: true });
+        fs.renameSync(made, out);
+    } finally {
+        fs.rmSync(made, { recursive: true, force: true });
+    }
 }
 
 /** Each: (folder of the example, folder of its own below build/examples) -> { program, args, env, folder } of what runs `file`. */
 const LANGUAGES = {
     async python(folder, out, file) {
         const lock = path.join(folder, 'requirements.txt');
-        const pip = ['-m', 'pip', 'install', '--quiet', '--retries', '1', '--disable-pip-version-check', '--no-compile', '--target', out, '-r', lock];
-        await once(lock, out, () => step(folder, 'python3', pip));
+        const pip = ['-m', 'pip', 'install', '--quiet', '--retries', '1', '--disable-pip-version-check', '--no-compile', '-r', lock, '--target'];
+        await once(lock, out, (made) => step(folder, 'python3', [...pip, made]));
         return { program: 'python3', args: [path.join(folder, file)], folder, env: { PYTHONPATH: out, PYTHONPYCACHEPREFIX: path.join(out, 'pycache') } };
     },
     /** Runs a copy, beside which Node.js finds the packages of the tests. */
@@ -61,8 +68,8 @@ const LANGUAGES = {
         return { program: out, args: [] };
     },
     async java(folder, out, file) {
-        const mvn = ['-q', '-B', 'dependency:copy-dependencies', `-DoutputDirectory=${out}`];
-        await once(path.join(folder, 'pom.xml'), out, () => step(folder, 'mvn', mvn));
+        const mvn = ['-q', '-B', 'dependency:copy-dependencies'];
+        await once(path.join(folder, 'pom.xml'), out, (made) => step(folder, 'mvn', [...mvn, `-DoutputDirectory=${made}`]));
         await step(folder, 'javac', ['-encoding', 'UTF-8', '-Xlint:all', '-Werror', '-cp', path.join(out, '*'), '-d', out, file]);
         return { program: 'java', args: ['-cp', `${out}:${out}/*`, file.replace('.java', '')] };
     },

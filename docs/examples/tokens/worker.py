@@ -1,9 +1,6 @@
 """Answers questions, each in a channel of its own: REDIS_URL=redis://127.0.0.1:6379 python3 worker.py NAME
-
-Any number may run. When one dies, another goes on from what the channel has. The gateways: --durable 'answer:*'
-"""
+Any number may run. When one dies, another goes on from what the channel has. The gateways: --durable 'answer:*'"""
 import asyncio
-import itertools
 import os
 import sys
 
@@ -15,19 +12,19 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 
 WINDOW, AT_ONCE = 0.04, 20  # s that one event gathers; answers at one time
-SNAPSHOT = int(os.environ.get("SNAPSHOT_EVENTS", "500"))  # windows from one event with the whole text to the next
+SNAPSHOT = int(os.environ.get("SNAPSHOT_EVENTS", "500"))  # events from one with the whole text to the next
 UNHEARD = float(os.environ.get("UNHEARD_SECONDS", "60"))  # s that an answer goes on that reaches no gateway
 
 
 async def write(channel, thinking, waiting):
-    for count in itertools.count(1):
+    while True:
         await asyncio.wait([thinking], timeout=WINDOW)
         events = [("text", "".join(waiting))] if waiting else []
         waiting.clear()
         if thinking.done() or channel.seconds_unheard() > UNHEARD:
             verdict = "stopped" if not thinking.done() else "failed" if thinking.exception() else "done"
             return await channel.append([*events, (verdict, "")], "end", KEPT)
-        if count % SNAPSHOT == 0:  # who comes now needs to read no more than this and what follows
+        if channel.last % SNAPSHOT == 0:  # who comes now needs to read no more than this and what follows
             await channel.append([("snapshot", channel.text)], "snapshot", 1)
         if events:
             await channel.append(events)
@@ -46,7 +43,10 @@ async def serve(client, name):
                 await questions.done(client, question_id)
             except Taken:
                 pass  # the worker that has it says when it is done; a stopped one is found to be over
-            thinking.cancel(), renewing.cancel()
+            if thinking.done() and thinking.exception():
+                print(job["channel"], repr(thinking.exception()), file=sys.stderr)
+            thinking.cancel()
+            renewing.cancel()
 
 
 async def main(name):

@@ -173,13 +173,46 @@ TEST(the_end_of_a_connection_is_logged_with_its_id_and_reason)
 TEST_LOOP(a_method_that_a_path_does_not_take_is_405_with_those_that_it_takes, 0, 2)
 {
     static const char *const requests[] = {"POST /page HTTP/1.1\r\nHost: x\r\n\r\n",
-                                           "POST /stream HTTP/1.1\r\nHost: x\r\n\r\n"};
-    static const char *const allows[] = {"\r\nAllow: GET, HEAD\r\n", "\r\nAllow: GET, HEAD, OPTIONS\r\n"};
+                                           "PUT /stream HTTP/1.1\r\nHost: x\r\n\r\n"};
+    static const char *const allows[] = {"\r\nAllow: GET, HEAD\r\n",
+                                         "\r\nAllow: GET, HEAD, OPTIONS, POST\r\n"};
     client_world_start(&world);
     client_connect(&world, &client);
     client_send(&client, requests[_i], strlen(requests[_i]));
     client_wait_for(&world, &client, "HTTP/1.1 405");
     client_wait_for(&world, &client, allows[_i]);
+    client_close(&client);
+}
+
+TEST_LOOP(a_body_in_pieces_of_any_size_is_read_whole, 1, 40)
+{
+    static const char request[] = "POST /stream HTTP/1.1\r\nHost: x\r\nContent-Length: 29\r\n"
+                                  "Content-Type: application/x-www-form-urlencoded\r\n\r\n"
+                                  "channel=open1&channel=open2&x";
+    size_t len = sizeof request - 1, step = (size_t)_i;
+    client_world_start(&world);
+    client_connect(&world, &client);
+    for (size_t at = 0; at < len; at += step) {
+        client_send(&client, request + at, len - at < step ? len - at : step);
+        turn();
+    }
+    ck_assert_uint_eq(client_world_conn(&world)->state, CONN_WAITING);
+    client_world_confirm(&world, "open1");
+    client_world_confirm(&world, "open2");
+    client_wait_for(&world, &client, "retry: 2000\n");
+    client_close(&client);
+    client_world_wait_empty(&world);
+}
+
+TEST(the_exit_frees_a_body_that_is_not_whole)
+{
+    static const char request[] = "POST /stream HTTP/1.1\r\nHost: x\r\nContent-Length: 65536\r\n"
+                                  "Content-Type: application/json\r\n\r\n{\"channel\":";
+    client_world_start(&world);
+    client_connect(&world, &client);
+    client_send(&client, request, sizeof request - 1);
+    turn();
+    ck_assert_uint_eq(client_world_conn(&world)->state, CONN_HEAD);
     client_close(&client);
 }
 

@@ -237,7 +237,16 @@ static const struct {
     {400, TEXT("POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n")},
     {400, TEXT("POST / HTTP/1.1\r\n" H "Transfer-Encoding: x\r\nContent-Length: 0\r\n\r\n")},
     {400, TEXT("POST / HTTP/1.1\r\n" H "Transfer-Encoding : chunked\r\n\r\n")},
-    {417, TEXT("POST / HTTP/1.1\r\n" H "Expect: 100-continue\r\nContent-Length: 5\r\n\r\n")},
+    {200, TEXT("POST / HTTP/1.1\r\n" H "Expect: 100-Continue\r\nContent-Length: 5\r\n\r\n")},
+    {200, TEXT("POST / HTTP/1.1\r\n" H "Expect: 100-continue\r\nExpect: 100-continue\r\n\r\n")},
+    {417, TEXT("POST / HTTP/1.0\r\n" H "Expect: 100-continue\r\nContent-Length: 5\r\n\r\n")},
+    {417, TEXT("PUT / HTTP/1.1\r\n" H "Expect: 100-continue\r\nContent-Length: 5\r\n\r\n")},
+    {417, TEXT("GET / HTTP/1.1\r\n" H "Expect: 100-continue\r\n\r\n")},
+    {417, TEXT("POST / HTTP/1.1\r\n" H "Expect: x\r\nExpect: 100-continue\r\n\r\n")},
+    {417, TEXT("POST / HTTP/1.1\r\n" H "Expect: 100-continue\r\nExpect: x\r\n\r\n")},
+    {417, TEXT("POST / HTTP/1.1\r\n" H "Expect: 100-continue, x\r\n\r\n")},
+    {417, TEXT("POST / HTTP/1.1\r\n" H "Expect:\r\n\r\n")},
+    {400, TEXT("POST / HTTP/1.1\r\n" H "Content-Type: a/b\r\nContent-Type: a/b\r\n\r\n")},
     {417, TEXT("GET / HTTP/1.1\r\n" H "expect: x\r\n\r\n")},
     // upgrades are never taken up
     {200, TEXT("GET / HTTP/1.1\r\n" H

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway/client/http_target.h"
+#include "gateway/client/stream_body.h"
 #include "gateway/client/stream_request.h"
 #include "tests/unit/lib/unit_main.h"
 
@@ -32,6 +34,17 @@ static int parse(const char *query, const char *last_event_id_header)
     if (last_event_id_header != NULL)
         req.last_event_id = (struct http_text){last_event_id_header, strlen(last_event_id_header)};
     return stream_request_parse(&asked, &req, detail, sizeof(detail));
+}
+
+static int parse_body(const char *type, const char *query, const char *body)
+{
+    struct http_request req = {.method = HTTP_POST,
+                               .content_type = {type, strlen(type)},
+                               .content_length = (int64_t)strlen(body),
+                               .query = {query, strlen(query)}};
+    int status = stream_body_check(&req, detail, sizeof detail);
+    req.body = (struct http_text){body, strlen(body)};
+    return status ? status : stream_request_parse(&asked, &req, detail, sizeof(detail));
 }
 
 static void check_channels(const char *want) // separated by commas
@@ -246,6 +259,79 @@ TEST(control_is_one_or_off)
         ck_assert_int_eq(asked.control, cases[i].want);
         ck_assert(!asked.source);
     }
+}
+
+#define FORM "application/x-www-form-urlencoded"
+#define JSON "application/json"
+
+TEST(a_body_adds_channels_to_those_of_the_query)
+{
+    static const char *const forms[] = {"channel=c&channel=a&channel=b", "channel=%63&&x=y&channel=b"};
+    static const char *const objects[] = {"{\"channel\":[\"c\",\"a\",\"b\"]}",
+                                          " {\"x\":{\"y\":1},\"channel\":[\"c\",\"b\"],\"wait\":null}\n"};
+    for (size_t i = 0; i < 2; i++) {
+        ck_assert_int_eq(parse_body(FORM, "channel=a", forms[i]), 0);
+        check_channels("a,c,b");
+        ck_assert_int_eq(parse_body(JSON "; charset=utf-8", "channel=a", objects[i]), 0);
+        check_channels("a,c,b");
+    }
+    ck_assert_int_eq(parse_body("", "channel=a", ""), 0);
+    check_channels("a");
+    ck_assert_int_eq(parse_body(FORM, "channel=a", "channel=b&channel=c&channel=d"), 400);
+    ck_assert_ptr_nonnull(strstr(detail, "more than 3"));
+}
+
+TEST(of_single_values_that_of_the_body_counts)
+{
+    ck_assert_int_eq(parse_body(FORM, "channel=a&control=1&source=0&live=1&wait=9&last_event_id=q",
+                                "control=0&source=1&live=0&wait=8&lastEventId=b"),
+                     0);
+    ck_assert(!asked.control && asked.source && asked.once);
+    ck_assert_uint_eq(asked.wait_s, 8);
+    ck_assert_str_eq(asked.last_event_id, "b");
+    ck_assert_int_eq(parse_body(JSON, "channel=a",
+                                "{\"control\":true,\"source\":\"1\",\"live\":0,\"wait\":60,"
+                                "\"lastEventId\":\"c\",\"last_event_id\":[\"i1\",\"i2\"]}"),
+                     0);
+    ck_assert(asked.control && asked.source && asked.once);
+    ck_assert_uint_eq(asked.wait_s, 60);
+    ck_assert_str_eq(asked.last_event_id, "i1,i2");
+}
+
+TEST(a_body_that_cannot_be_read_is_refused_with_its_reason)
+{
+    static const struct {
+        const char *type, *body;
+        int status;
+        const char *word;
+    } cases[] = {
+        {"text/plain", "channel=b", 415, "application/json"},
+        {"", "channel=b", 415, "application/json"},
+        {"application/jso", "{}", 415, "application/json"},
+        {FORM, "channel=%", 400, "the body has a broken"},
+        {FORM, "channel=*", 400, "byte other"},
+        {JSON, "channel=b", 400, "not one JSON object"},
+        {JSON, "[\"b\"]", 400, "not one JSON object"},
+        {JSON, "{\"channel\":\"b\"} x", 400, "not one JSON object"},
+        {JSON, "{\"channel\":\"b\",\"channel\":\"c\"}", 400, "not one JSON object"},
+        {JSON, "{\"channel\":\"b\\u0000\"}", 400, "not one JSON object"},
+        {JSON, "{\"x\":[[[1]]]}", 400, "not one JSON object"},
+        {JSON, "{\"channel\":{\"b\":1}}", 400, "\"channel\" is a text"},
+        {JSON, "{\"channel\":[\"b\",null]}", 400, "\"channel\" is a text"},
+        {JSON, "{\"wait\":2.5}", 400, "\"wait\" is a text"},
+        {JSON, "{\"wait\":-1}", 400, "seconds from 1 to 60"},
+        {JSON, "{\"channel\":7,\"live\":7}", 400, "live is 0"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ck_assert_msg(parse_body(cases[i].type, "channel=a", cases[i].body) == cases[i].status, "%s",
+                      cases[i].body);
+        ck_assert_msg(strstr(detail, cases[i].word) != NULL, "%s: %s", cases[i].body, detail);
+    }
+    struct http_request req = {.method = HTTP_POST, .content_length = -1};
+    ck_assert_int_eq(stream_body_check(&req, detail, sizeof detail), 411);
+    req.content_length = STREAM_BODY_MAX + 1;
+    ck_assert_int_eq(stream_body_check(&req, detail, sizeof detail), 413);
+    ck_assert_uint_eq(stream_body_len(&req), 0);
 }
 
 TEST(what_was_read_before_is_forgotten)

@@ -1,6 +1,7 @@
 // The hub between a Redis and clients that are made up at random: messages are lost on the way, connections
 // fail, answers come late and cut, clients come back with their cursors, read slowly, or begin at the
-// beginning. Each must see every event once and in order, or a gap that stands for what it does not see.
+// beginning. Each must see every event once and in order, or a gap or a snapshot that stands for what it does not see; and
+// who begins where there is a snapshot sees one.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,11 +13,14 @@
 #include "gateway/fanout/message.h"
 #include "tests/unit/lib/unit_main.h"
 
+#define NONE SIZE_MAX
+
 enum { CLIENTS = 24, CHANNELS = 4, EVENTS = 4000, QUEUE = 8192, SEEDS = 60, STEPS = 6000 };
 
 static uint64_t random_state;
 static bool lossless; // nothing that is in the history ever goes
 static bool is_settling;
+static bool has_snapshots; // now and then an event stands for all before it, which go
 static uint64_t seed;
 
 #define REQUIRE(condition, ...)                                                                              \
@@ -39,6 +43,9 @@ struct history {
     struct event_place events[EVENTS];
     size_t first, end; // kept
     size_t life_from;  // where this life of the key begins
+    size_t base;       // the newest snapshot of this life; NONE
+    // Of each snapshot: what was kept before it, and the snapshot before it. A failover may bring them back.
+    size_t first_before[EVENTS], base_before[EVENTS];
     unsigned lives, branches;
     struct event_id ended[EVENTS]; // the last event of each life
     bool wanted, asked, subscribed, was_active, gap_told;
@@ -127,6 +134,12 @@ static void publish(size_t c)
     uint64_t ms = clock_ms > prev.ms ? clock_ms : prev.ms;
     uint64_t epoch = h->end > h->life_from ? h->events[h->end - 1].epoch : ms;
     struct event_place e = {.at = {.ms = ms, .offset = prev.offset + 1}, .prev = prev, .epoch = epoch};
+    e.is_snapshot = has_snapshots && below(30) == 0;
+    if (e.is_snapshot) {
+        h->first_before[h->end] = h->first;
+        h->base_before[h->end] = h->base;
+        h->first = h->base = h->end;
+    }
     h->events[h->end++] = e;
     if (!redis_up || !h->subscribed || !h->wanted)
         return;
@@ -212,6 +225,7 @@ static void answer_last(void)
     struct history *h = &histories[i.channel];
     i.tail = (struct history_tail){.has_history = true, .last = last_of(h)};
     i.tail.epoch = h->end > h->life_from ? h->events[h->end - 1].epoch : 0;
+    i.tail.has_snapshot = h->base != NONE;
     if (!lossless && !is_settling && below(40) == 0) // Redis does not let it be read, for now
         i.tail = (struct history_tail){0};
     push(&lasts_answered, i);
@@ -264,12 +278,17 @@ static void lose_history(void)
     } else if (dice < 8) {
         h->ended[h->lives++] = last_of(h);
         h->life_from = h->first = h->end;
+        h->base = NONE;
         h->branches++;
         wall_ms = wall_ms + 10 - below(20); // the clock may be set back
     } else if (dice >= 8 && h->end > h->life_from) {
         redis_goes();
         size_t lost = 1 + below(3);
         h->end = h->end - h->life_from > lost ? h->end - lost : h->life_from;
+        while (h->base != NONE && h->base >= h->end) {
+            h->first = h->first_before[h->base];
+            h->base = h->base_before[h->base];
+        }
         h->first = h->first < h->end ? h->first : h->end;
         h->branches++;
         // That of the new master may be behind what was lost, but not behind what it knows.
@@ -291,6 +310,7 @@ static struct client {
     bool joined, open, in[CHANNELS], earliest, full;
     struct told now, before;         // `before`: what it had when the last bytes were lost on their way
     struct event_id floor[CHANNELS]; // what had been published when it was opened
+    bool needs_snapshot[CHANNELS];   // there was one when it began, and it has had none yet
 } clients[CLIENTS];
 
 static struct hub *hub;
@@ -328,6 +348,8 @@ static void take_id(struct client *k, const struct frame *f)
 
 static void check_first(const struct client *k, size_t c, const struct frame *f)
 {
+    if (f->is_snapshot)
+        return;
     if (k->earliest)
         REQUIRE(!lossless || event_id_is_zero(f->prev), "earliest begins with %u\n", (unsigned)f->at.offset);
     else
@@ -350,7 +372,8 @@ static void check_event(const struct client *k, size_t c, const struct frame *f)
     if (!t->knows[c])
         check_first(k, c, f);
     else
-        REQUIRE(event_id_equal(f->prev, t->seen[c]) || begins,
+        REQUIRE(event_id_equal(f->prev, t->seen[c]) || begins ||
+                    (f->is_snapshot && event_id_before(t->seen[c], f->at)),
                 "client %u: %u-%u does not follow %u-%u (prev %u-%u)\n", (unsigned)(k - clients),
                 (unsigned)f->at.ms, (unsigned)f->at.offset, (unsigned)t->seen[c].ms,
                 (unsigned)t->seen[c].offset, (unsigned)f->prev.ms, (unsigned)f->prev.offset);
@@ -367,6 +390,7 @@ static void on_frame(void *ctx, struct subscriber *s, struct frame *f)
         REQUIRE(!lossless || !k->now.knows[c], "a gap where nothing was lost\n");
     else
         check_event(k, c, f);
+    k->needs_snapshot[c] = k->needs_snapshot[c] && !f->is_snapshot;
     k->now.knows[c] = true;
     k->now.seen[c] = f->at;
     take_id(k, f);
@@ -480,8 +504,12 @@ static void join(struct client *k)
     if (k->now.cursor_len == 0) // it has not been told anything: it begins anew
         memset(k->now.knows, 0, sizeof k->now.knows);
     for (size_t c = 0; c < CHANNELS; c++)
-        if (k->in[c])
-            names[n++] = begin(k, c);
+        if (k->in[c]) {
+            names[n] = begin(k, c);
+            bool begins = names[n].from != FROM_EVENT_ID || names[n].at.offset == 0;
+            k->needs_snapshot[c] = begins && histories[c].base != NONE;
+            n++;
+        }
     k->before = k->now;
     k->joined = true;
     k->full = false;
@@ -624,6 +652,8 @@ static void check_settled(void)
             struct event_id last = last_of(&histories[c]);
             bool level =
                 k->now.knows[c] ? event_id_equal(k->now.seen[c], last) : !event_id_before(k->floor[c], last);
+            REQUIRE(!lossless || !k->in[c] || !k->needs_snapshot[c],
+                    "client %u has no snapshot of channel %u\n", (unsigned)i, (unsigned)c);
             if (k->in[c] && !event_id_is_zero(last))
                 REQUIRE(level, "client %u is at %u-%u (known %d) of channel %u, which is at %u-%u\n",
                         (unsigned)i, (unsigned)k->now.seen[c].ms, (unsigned)k->now.seen[c].offset,
@@ -645,12 +675,14 @@ static void setup(void)
     wall_ms = 100000;
     now_ms = 1000000;
     redis_up = true;
+    has_snapshots = seed % 2;
     memset(histories, 0, sizeof histories);
     memset(clients, 0, sizeof clients);
     to_worker.head = to_worker.end = to_bus.head = to_bus.end = 0;
     lasts.head = lasts.end = pages.head = pages.end = lasts_answered.head = lasts_answered.end = 0;
     queries = last_seq = 0;
     for (size_t c = 0; c < CHANNELS; c++) {
+        histories[c].base = NONE;
         snprintf(histories[c].name, sizeof histories[c].name, "channel:%zu", c);
     }
     for (size_t i = 0; i < CLIENTS; i++)

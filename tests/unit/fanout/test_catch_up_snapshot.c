@@ -229,6 +229,34 @@ TEST(an_event_that_came_before_the_confirmation_does_not_hide_the_snapshot)
     ck_assert_str_eq(heard(0), "5* 6 7 8");
 }
 
+TEST(a_hole_before_the_confirmation_does_not_hide_the_snapshot)
+{
+    join(0, FROM_NOW, 0);
+    world.snapshot = 3;
+    live(5);
+    live(8);
+    confirm(7);
+    page(0, 3, 8, true);
+    ck_assert_str_eq(heard(0), "3* 4 5 6 7 8");
+}
+
+// It was opened as one that has begun, so what it does not get must be told.
+TEST(a_snapshot_that_goes_before_the_stream_has_it_is_a_gap)
+{
+    world.snapshot = 5;
+    world.streams[0].readiness = SUBSCRIBER_BLOCKED;
+    join(0, FROM_NOW, 0);
+    confirm(7);
+    page(0, 5, 7, true);
+    ck_assert_uint_eq(world.streams[0].opened, 1);
+    live(9); // there is a hole before it: what was read is forgotten
+    world.streams[0].readiness = SUBSCRIBER_READY;
+    hub_wake(world.hub, &world.streams[0].subscriber);
+    feed();
+    page(0, 6, 9, true);
+    ck_assert_str_eq(heard(0), "gap 6 7 8 9");
+}
+
 TEST(the_cursor_of_a_stream_that_waits_for_the_snapshot_leads_to_it)
 {
     char id[CURSOR_MAX];

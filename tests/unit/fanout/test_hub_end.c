@@ -297,3 +297,25 @@ TEST(an_opened_stream_is_told_of_each_channel_that_has_ended)
     ck_assert_str_eq(heard(0), "5 end");
     ck_assert(is_over(0));
 }
+
+TEST(a_stream_is_over_with_the_end_of_the_last_channel_that_it_is_told_of)
+{
+    world.end = 5;
+    join(1, FROM_EVENT_ID, 3);
+    confirm(5);
+    page(3, 3, 5, true);
+    ck_assert_str_eq(heard(1), "4 5 end");
+    in_channel("b");
+    join(2, FROM_NOW, 0);
+    confirm(5);
+    // What `a` lacks is there already, and `b` lacks nothing.
+    const struct hub_name names[] = {
+        {.channel = world.channel, .from = FROM_EVENT_ID, .at = place(5)},
+        {.channel = channel_ref("a", 1), .from = FROM_EVENT_ID, .at = place(3)},
+    };
+    struct subscriber *s = &world.streams[0].subscriber;
+    ck_assert(hub_join(world.hub, s, names, 2));
+    feed();
+    ck_assert_str_eq(heard(0), "4 5 end end");
+    ck_assert_uint_eq(world.streams[0].overs, 1);
+}

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/map.h"
+#include "gateway/fanout/hub_end.h"
 #include "gateway/fanout/message.h"
 
 struct hub_world world;
@@ -37,6 +38,7 @@ static void on_frame(void *ctx, struct subscriber *s, struct frame *f)
     struct hub_stream *stream = (struct hub_stream *)s;
     if (!stream->open)
         return;
+    stream->overs += hub_end_is_told(s);
     if (stream->room > 0 && --stream->room == 0)
         stream->readiness = SUBSCRIBER_BLOCKED;
     char word[32];

@@ -17,6 +17,7 @@ struct hub_stream {
     enum subscriber_readiness readiness;
     unsigned room; // frames until its socket is full; 0: it never is
     unsigned opened;
+    unsigned overs;  // frames with which all its channels had ended
     char heard[512]; // "5 6 gap 9*", where event 9 is a snapshot
 };
 

@@ -121,7 +121,7 @@ static const struct {
     {"proxy-protocol", "v1", "v2", "any"},
     {"channels-header", "X-A", "X-B", "x_c"},
     {"subject-header", "X-A", "X-B", "x_c"},
-    {"max-channels", "1", "2", "1024"},
+    {"max-channels", "1", "2", "4096"},
     {"queue-limit", "1", "1023", "1GiB"},
     {"slow-client", "drop-oldest", "close", "drop-oldest"},
     {"refusal", "status", "retry", "status"},

@@ -123,7 +123,7 @@ static const struct {
      "for "
      "example https://*.example.com"},
     {"max-connections", "0", "\"0\" is too small; the least is 1"},
-    {"max-channels", "1025", "\"1025\" is too large; the most is 1024"},
+    {"max-channels", "4097", "\"4097\" is too large; the most is 4096"},
     {"queue-limit", "0", "\"0\" is too small; the least is 1"},
     {"slow-client", "drop", "\"drop\" is none of close, drop-oldest"},
     {"refusal", "503", "\"503\" is none of retry, status"},

@@ -87,6 +87,25 @@ TEST(an_entry_says_whether_it_is_the_last_one_of_its_channel)
     frame_release(f);
 }
 
+TEST(an_entry_is_a_snapshot_where_it_names_itself_and_has_one_where_it_names_any)
+{
+    static const struct {
+        const char *base;
+        bool is, has;
+    } bases[] = {{"101-5", true, true},    {"99-3", false, true}, {"101-6", false, true},
+                 {"101-5 ", false, false}, {"", false, false},    {"x", false, false}};
+    for (size_t i = 0; i < sizeof bases / sizeof *bases; i++) {
+        enum counter dropped;
+        struct frame *f = frame_of(
+            "101-5", FIELDS("epoch", "90", "prev", "100-4", "data", "x", "base", bases[i].base), &dropped);
+        static const char body[] = "snapshot: 1\ndata: x\n\n";
+        const char *said = f->wire + f->body_at + f->id_line_len;
+        ck_assert_int_eq(f->is_snapshot, bases[i].is);
+        ck_assert_int_eq(strncmp(said, body, strlen(body)) == 0, bases[i].is);
+        frame_release(f);
+    }
+}
+
 TEST(empty_fields_are_absent_and_their_order_is_free)
 {
     enum counter dropped;
