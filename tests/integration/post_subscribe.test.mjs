@@ -8,6 +8,7 @@ import { connect, FORMS, load } from '../lib/durable.mjs';
 import { exchange, RawConnection } from '../lib/raw_http.mjs';
 import { scopeOf } from '../lib/scope.mjs';
 import { Stream } from '../lib/stream.mjs';
+import { openStream } from '../lib/streams.mjs';
 import { startTier } from '../lib/tier.mjs';
 import { until, within } from '../lib/wait.mjs';
 
@@ -228,4 +229,16 @@ test('through NGINX, and from fetch of Node.js', async (t) => {
     const text = answer.text();
     await redis.publish('a-longer-name:1999', 'hello');
     assert.match(await text, /\ndata: hello\n\n/);
+});
+
+test('behind NGINX, a POST that a gateway refuses for now gets its stream of the next one', async (t) => {
+    const scope = scopeOf(t);
+    const { nginx, gateways } = await startTier(scope, { nginx: true, gateways: 2, args: ['--refusal', 'status', '--max-connections', '1'] });
+    await openStream(scope, gateways[0].port, '/stream?channel=a');
+    for (let i = 0; i < 6; i++) {
+        const stream = await subscribe(scope, nginx.port, '/stream', { channel: 'a', live: 0 });
+        await stream.ended();
+        assert.equal(stream.gateway, gateways[1].id);
+        await gateways[1].metricIs('connections', 0);
+    }
 });
