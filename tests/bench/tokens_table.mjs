@@ -11,19 +11,21 @@ export function isWhole({ options: { answers }, readers }) {
   return readers.broken.length === 0 && readers.whole === wanted && readers.noContent === wanted && readers.after200 === 0 && readers.gaps === 0;
 }
 
-/** An answer of N tokens at R a second lasts N / R seconds; so many of these a second of CPU has room for. */
+/** How many there is room for follows from the cost of one append or event, and from how many a second there are where the machine keeps up. */
 export function markdown(run) {
   const { options, readers, cpu } = run;
   const gateways = cpu.gateways.reduce((sum, one) => sum + one, 0);
+  const appends = Math.min(options.rate, 1000 / options.windowMs); // a second and answer
+  const events = options.singly ? options.rate : appends;
   const share = (used) => `${Math.round(100 * used / run.seconds)} %`;
   const rows = [
     ['', ''],
     ['---', '---:'],
     ['CPU of Redis, of a core', share(cpu.redis)],
     ['CPU of each gateway, of a core', cpu.gateways.map(share).join(', ')],
-    ['answers at once for one core of Redis', thousands(run.tokens / options.rate / cpu.redis)],
-    ['readers at once for one core of a gateway', thousands(readers.tokens / options.rate / gateways)],
-    ['readers at once for one core of NGINX', thousands(readers.tokens / options.rate / cpu.nginx)],
+    ['answers at once for one core of Redis', thousands(run.appends / cpu.redis / appends)],
+    ['readers at once for one core of a gateway', thousands(readers.events / gateways / events)],
+    ['readers at once for one core of NGINX', thousands(readers.events / cpu.nginx / events)],
     ['CPU of Redis for an event, appended and published', `${micros(cpu.redis / run.events)} us`],
     ['CPU of a gateway for an event to a reader', `${micros(gateways / readers.events)} us`],
     ['memory of Redis at the peak', `${mib(run.redisPeak)}, ${thousands(run.redisPeak / run.events)} bytes an event`],

@@ -223,7 +223,7 @@ test('a key is found when the function remembers nothing: after it was loaded an
     const [id] = await publish('n', 'k');
     await client.call('FUNCTION', 'LOAD', 'REPLACE', LIBRARY);
     assert.deepEqual(await publish('n', 'k'), [id, 0]);
-    const little = LIBRARY.replace('MEMORY_MAX = 131072', 'MEMORY_MAX = 1000');
+    const little = LIBRARY.replace('MEMORY_MAX = 262144', 'MEMORY_MAX = 1000');
     assert.notEqual(little, LIBRARY);
     await client.call('FUNCTION', 'LOAD', 'REPLACE', little);
     const others = Array.from({ length: 600 }, (_, i) => `other:${i}`);
