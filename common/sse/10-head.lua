@@ -11,8 +11,8 @@
 --
 -- The library is all files of this folder one after the other, in the order of their names. Each of them sees what those
 -- before it declared. Without its first line that is also a script for EVAL and EVALSHA with the keys and arguments of
--- sse_publish, for where functions are not to be had: it ends with 70-publish.lua, and what comes behind that is for the
--- function library alone. So nothing up to there may need more than Redis 6.2 gives a script.
+-- sse_publish, for where functions are not to be had: it ends with 27-plain.lua or 70-publish.lua, and what comes behind
+-- that is for the function library alone. So nothing up to there may need more than Redis 6.2 gives a script.
 --
 -- A reader finds a hole by two things alone: the offsets of a channel are dense, and each entry names the one before.
 -- Whatever is changed here must keep both.

@@ -25,6 +25,10 @@ local function is_cluster(channel)
     return on_cluster
 end
 
+local function publish_command(name, pubsub)
+    return (pubsub == 'sharded' or (pubsub == nil and is_cluster(name))) and 'SPUBLISH' or 'PUBLISH'
+end
+
 -- What never changes of a channel, by the name it was called by: so a function checks that name once.
 local CHANNELS_KNOWN = 4096
 local known, known_count = {}, 0
@@ -79,38 +83,4 @@ local function newest(key)
     check_entry(key, fields)
     local dash = find(id, '-', 1, true)
     return id, sub(id, 1, dash - 1), sub(id, dash + 1), fields[2], #fields > 10 and fields or nil
-end
-
--- One of the fields that only some entries have.
-local function field_of(fields, name)
-    if fields then
-        for i = 11, #fields, 2 do
-            if fields[i] == name then
-                return fields[i + 1]
-            end
-        end
-    end
-    return nil
-end
-
--- Whether an entry has no such field but what append_one knows.
-local function is_plain_entry(fields)
-    if fields then
-        for i = 11, #fields, 2 do
-            if fields[i] ~= 'key' and fields[i] ~= 'bytes' then
-                return false
-            end
-        end
-    end
-    return true
-end
-
--- The millisecond after the highest id that the stream ever had.
-local function after_all(key)
-    local info = call('XINFO', 'STREAM', key)
-    for i = 1, #info, 2 do
-        if info[i] == 'last-generated-id' then
-            return decimal(match(info[i + 1], '^%d+') + 1)
-        end
-    end
 end

@@ -5,10 +5,6 @@ local function check_after(offset, after)
     end
 end
 
-local function publish_command(name, pubsub)
-    return (pubsub == 'sharded' or (pubsub == nil and is_cluster(name))) and 'SPUBLISH' or 'PUBLISH'
-end
-
 -- Any number of events with any options, behind the newest entry, of which all is given that `newest` says.
 local function append(channel, events, datas, retry, o, ...)
     local key, name, count = channel.key, channel.name, #datas

@@ -220,7 +220,7 @@ static enum cursor_result find_entry(const uint8_t *p, const uint8_t *end, uint8
     }
     if (found == 1) {
         if (at->offset == 0)
-            at->ms = has_newest ? 0 : newest;
+            at->ms = has_newest || flags & FLAG_CUT ? 0 : newest;
         return CURSOR_KNOWN;
     }
     return found > 1 || flags & FLAG_CUT ? CURSOR_UNKNOWN : CURSOR_NEW;

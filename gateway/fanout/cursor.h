@@ -8,8 +8,8 @@
 //
 // `check` is a hash of what follows it: by this a gateway recognises cursors, and rejects all other texts.
 // `age` is the newest ms less the event id's own; a channel at its very beginning has offset 0 and no age. Where
-// no entry has age 0, the newest ms is the time by Redis' clock at which sse_position (common/sse/) made the cursor:
-// channels with offset 0 had no history then.
+// no entry has age 0, and none was left out, the newest ms is the time by Redis' clock at which sse_position
+// (common/sse/) made the cursor: channels with offset 0 had no history then.
 //
 // An entry names its channel by 24 bits of a hash of the name. Where two channels of the stream share those
 // bits, as in one of 8,000 streams with 64 channels, both get long entries, and a flag says that there are

@@ -52,3 +52,24 @@ test('an EventSource with credentials works from an allowed origin, exact or by 
     await redis.publish('a', 'x');
     for (const name of ['exact', 'star']) await until(`the message on ${name}`, async () => (await look(app, name)).datas[0] === 'x');
 });
+
+test('fetch subscribes with a body from an allowed origin, by a preflight; a form of a foreign page, which needs none, is refused with its cookie', async (t) => {
+    const scope = scopeOf(t);
+    const { redis, nginx } = await startTier(scope, { nginx: true, files: pageFiles(), args: ARGS });
+    const site = (host) => `http://${host}.site.localhost:${nginx.port}`;
+    const gateway = await Gateway.start(scope, { redis, args: [...ARGS, '--cors-origin', site('app')] });
+    const url = `http://gw.site.localhost:${gateway.port}/stream`;
+    const post = async (host, type, body) => {
+        const page = await openPage(scope, browser, `${site(host)}/page.html`);
+        await page.evaluate(() => (document.cookie = 'session=1; domain=site.localhost'));
+        return page.evaluate(([url, type, body]) => fetch(url, { method: 'POST', credentials: 'include', headers: { 'content-type': type }, body })
+            .then((answer) => answer.text(), (error) => `failed: ${error.message}`), [url, type, body]);
+    };
+    const text = post('app', 'application/json', JSON.stringify({ channel: Array.from({ length: 60 }, (_, i) => `a-longer-name:${i}`), wait: 50 }));
+    await gateway.metricIs('connections', 1);
+    await redis.publish('a-longer-name:59', 'hello');
+    assert.match(await text, /\ndata: hello\n\n/);
+    const denied = await gateway.metric('denials_total', { reason: 'origin' });
+    assert.match(await post('evil', 'application/x-www-form-urlencoded', 'channel=a&live=0'), /^failed: /);
+    assert.equal(await gateway.metric('denials_total', { reason: 'origin' }), denied + 1);
+});

@@ -1,10 +1,11 @@
 // Any text as a last event id: what it says of a channel is what a cursor of that place says again. And any
-// places: what goes into a cursor comes out of it.
+// places: what goes into a cursor comes out of it. A list of several begins a stream as each of them alone says.
 #include "gateway/fanout/cursor.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway/fanout/resume.h"
 #include "tests/fuzz/fuzz.h"
 
 #define ENTRIES 80
@@ -36,6 +37,56 @@ static const char *name_of(size_t i, size_t *len)
     return i < SHARED ? shared[i] : &single[i];
 }
 
+// Where a channel begins, by looking for it in each part of the list.
+static enum hub_from begins(const char *ids, struct channel_ref channel, struct event_id *at)
+{
+    enum hub_from from = FROM_NOW;
+    for (const char *id = ids; *id; id += *id == ',') {
+        size_t len = strcspn(id, ",");
+        struct event_id one;
+        enum cursor_result result = cursor_find(id, len, channel.name, channel.len, &one);
+        bool is_earliest = len == 8 && memcmp(id, "earliest", 8) == 0;
+        if (result == CURSOR_KNOWN) {
+            from = FROM_EVENT_ID;
+            *at = one;
+        } else if (is_earliest) {
+            from = from == FROM_NOW ? FROM_EARLIEST : from;
+        } else if (result == CURSOR_UNKNOWN && from != FROM_EVENT_ID) {
+            from = FROM_UNKNOWN;
+        }
+        id += len;
+    }
+    return from;
+}
+
+// The text before, between and behind two cursors of `entries`.
+static void any_list(const char *text, size_t len, const struct cursor_entry *entries, size_t count)
+{
+    static const char *const channels[] = {"room:1655", "room:5650", "room:6139", "news"};
+    struct hub_name names[sizeof channels / sizeof *channels];
+    char *ids = must_alloc(3 * len + 2 * CURSOR_MAX + 8);
+    size_t n = 0;
+    for (size_t i = 0; i < 3; i++) {
+        memcpy(ids + n, text, len);
+        n += strnlen(ids + n, len);
+        if (i == 2)
+            break;
+        ids[n++] = ',';
+        n += cursor_encode(entries + i * count / 2, count / 2, ids + n);
+        ids[n++] = ',';
+    }
+    ids[n] = '\0';
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        names[i] = (struct hub_name){.channel = channel_ref(channels[i], strlen(channels[i]))};
+    resume_from(ids, names, sizeof names / sizeof *names);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct event_id at = {0};
+        CHECK(names[i].from == begins(ids, names[i].channel, &at));
+        CHECK(event_id_equal(names[i].at, at));
+    }
+    free(ids);
+}
+
 // Each name once; two numbers of up to eight bytes each.
 static void any_places(const uint8_t *data, size_t size)
 {
@@ -53,7 +104,7 @@ static void any_places(const uint8_t *data, size_t size)
         entries[count].result = data[16] >= 250   ? CURSOR_UNKNOWN
                                 : data[16] >= 240 ? CURSOR_NEW
                                                   : CURSOR_KNOWN;
-        if (entries[count].at.offset == 0) // as all places without events
+        if (entries[count].at.offset == 0) // as places without events have it in a gateway
             entries[count].at.ms = 0;
     }
     size_t n = cursor_encode(entries, count, out);
@@ -67,6 +118,7 @@ static void any_places(const uint8_t *data, size_t size)
         CHECK(r != CURSOR_KNOWN || event_id_equal(at, entries[i].at));
     }
     any_text(out, n);
+    any_list((const char *)data, size < 64 ? size : 64, entries, count);
     free(out);
 }
 

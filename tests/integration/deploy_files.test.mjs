@@ -23,6 +23,7 @@ const HELD = [
     [/^dashboard\//, ['integration/dashboard']],
     [/^demo\/index\.html$/, ['e2e/front_nginx']],
     [/^demo\/login\.py$/, ['e2e/make_run_auth']],
+    [/^demo\/tokens\.html$/, ['e2e/make_run_tokens']],
     [/^docker\//, ['integration/containers']],
     [/^grafana\//, [THIS, 'integration/monitoring']],
     [/^haproxy\//, [THIS, 'e2e/front_haproxy', 'e2e/front_tcp']],

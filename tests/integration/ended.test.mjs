@@ -110,6 +110,20 @@ test('who comes without a cursor to channels that have all ended gets 204, and w
     assert.deepEqual(words(lost), ['gap a', 'end a']);
 });
 
+test('who comes without a cursor to a channel that has ended with a snapshot gets that, and the end', async (t) => {
+    const { scope, gateway, publish } = await startEnding(t);
+    await publish('a', 'a 1');
+    await publish('a', 'a 1 to 2', 'snapshot', '1');
+    await publish('a', 'a 3', 'end', '600');
+    await publish('b', 'all', 'snapshot', '1', 'end', '600');
+    const rest = await readToEnd(scope, gateway.port, query(['a']));
+    assert.deepEqual(words(rest), ['a 1 to 2', 'a 3', 'end a']);
+    const all = await readToEnd(scope, gateway.port, query(['b']));
+    assert.deepEqual(words(all), ['all', 'end b']);
+    await answers204(gateway.port, query(['b'], all.lastEventId));
+    await answers204(gateway.port, query(['a', 'b'], (await readToEnd(scope, gateway.port, query(['a', 'b']))).lastEventId));
+});
+
 test('a stream with one open channel stays open, and is told at each opening what has ended', async (t) => {
     const { scope, gateway, publish, publishUpTo } = await startEnding(t);
     await publish('open', 'open 1');

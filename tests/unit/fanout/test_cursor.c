@@ -86,6 +86,19 @@ TEST(a_channel_without_history_has_the_time_of_a_cursor_that_is_newer_than_all_i
     ck_assert(event_id_is_zero(at));
 }
 
+TEST(a_cursor_that_was_cut_says_no_time_for_channels_without_history)
+{
+    struct event_id at;
+    fill(200);
+    entries[0].at = (struct event_id){0};
+    for (size_t i = 1; i < 200; i++)
+        entries[i].at = (struct event_id){.ms = NOW + i, .offset = 1u << 20};
+    encode(200);
+    ck_assert_int_eq(find(names[199], &at), CURSOR_UNKNOWN); // the newest
+    ck_assert_int_eq(find(names[0], &at), CURSOR_KNOWN);
+    ck_assert(event_id_is_zero(at));
+}
+
 // Sixteen bits of a hash are shared by two names in every thirtieth stream of 64 channels; these two do.
 TEST(names_are_told_from_each_other)
 {
