@@ -12,6 +12,11 @@ static bool has_prefix(const char *text, size_t len, const char *prefix)
     return len >= strlen(prefix) && memcmp(text, prefix, strlen(prefix)) == 0;
 }
 
+static bool is_named(const char *text, size_t len, const char *name)
+{
+    return len == strlen(name) && memcmp(text, name, len) == 0;
+}
+
 static bool value_valid(const char *value, size_t len)
 {
     return memchr(value, '\r', len) == NULL && memchr(value, '\n', len) == NULL &&
@@ -97,6 +102,31 @@ static bool decode_earlier(const char *line, const char *value, size_t len, stru
     return true;
 }
 
+// The fields that cannot be wrong here: what they say is looked at by those who use it.
+static void keep_field(const char *name, size_t name_len, const char *value, size_t len, struct envelope *out)
+{
+    const struct {
+        const char *name, **value;
+        size_t *len;
+    } texts[] = {{"id", &out->id, &out->id_len},
+                 {"durable", &out->durable, &out->durable_len},
+                 {"first", &out->first, &out->first_len},
+                 {"traceparent", &out->traceparent, &out->traceparent_len},
+                 {"trace-to", &out->trace_to, &out->trace_to_len}};
+
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        if (is_named(name, name_len, texts[i].name)) {
+            *texts[i].value = value;
+            *texts[i].len = len;
+            return;
+        }
+    }
+    if (is_named(name, name_len, "snapshot"))
+        out->is_snapshot = len == 1 && *value == '1';
+    else if (is_named(name, name_len, "end"))
+        out->ends = len == 1 && *value == '1';
+}
+
 static bool decode_field(const char *line, size_t len, struct envelope *out)
 {
     const char *colon = memchr(line, ':', len);
@@ -111,42 +141,18 @@ static bool decode_field(const char *line, size_t len, struct envelope *out)
     // Not only in a value: a publisher that ends lines with CRLF must not have its body taken for fields.
     if (!value_valid(line, len))
         return false;
-    if (name_len == 5 && memcmp(line, "event", 5) == 0) {
+    if (is_named(line, name_len, "event")) {
         out->event = value;
         out->event_len = value_len;
         return envelope_event_valid(value, value_len);
     }
-    if (name_len == 2 && memcmp(line, "id", 2) == 0) {
-        out->id = value;
-        out->id_len = value_len;
-        return true;
-    }
-    if (name_len == 5 && memcmp(line, "retry", 5) == 0) {
+    if (is_named(line, name_len, "earlier"))
+        return decode_earlier(line, value, value_len, out);
+    if (is_named(line, name_len, "retry")) {
         out->has_retry = true;
         return parse_retry(value, value_len, &out->retry_ms);
     }
-    if (name_len == 7 && memcmp(line, "durable", 7) == 0) {
-        out->durable = value;
-        out->durable_len = value_len;
-    }
-    if (name_len == 5 && memcmp(line, "first", 5) == 0) {
-        out->first = value;
-        out->first_len = value_len;
-    }
-    if (name_len == 7 && memcmp(line, "earlier", 7) == 0)
-        return decode_earlier(line, value, value_len, out);
-    if (name_len == 8 && memcmp(line, "snapshot", 8) == 0)
-        out->is_snapshot = value_len == 1 && *value == '1';
-    if (name_len == 3 && memcmp(line, "end", 3) == 0)
-        out->ends = value_len == 1 && *value == '1';
-    if (name_len == 11 && memcmp(line, "traceparent", 11) == 0) {
-        out->traceparent = value;
-        out->traceparent_len = value_len;
-    }
-    if (name_len == 8 && memcmp(line, "trace-to", 8) == 0) {
-        out->trace_to = value;
-        out->trace_to_len = value_len;
-    }
+    keep_field(line, name_len, value, value_len, out);
     return true;
 }
 

@@ -40,6 +40,7 @@ export class Answer {
 
     /** Publishes one life of the channel: `batches` of them, the last with the end. `onBatch(left)` is called before each. */
     async write(batches, onBatch = () => {}) {
+        await this.#isForgotten(); // before this life hides it
         this.#ended = undefined;
         this.life++;
         let writer = await this.#newWriter();
@@ -100,11 +101,15 @@ export class Answer {
 
     /** Redis may have been made to forget that the channel has ended: then it ends once more, as whoever began the work would see to. */
     async sweep() {
-        if (this.#ended === undefined || this.isStopped()) return;
-        if (await this.#hasEnd()) return;
+        if (await this.#isForgotten()) await this.write(1);
+    }
+
+    async #isForgotten() {
+        if (this.#ended === undefined || this.isStopped() || (await this.#hasEnd())) return false;
         this.forgotten.push({ from: this.#ended, to: performance.now() });
         this.counts.forgotten++;
-        await this.write(1);
+        this.#ended = undefined;
+        return true;
     }
 
     async #hasEnd() {

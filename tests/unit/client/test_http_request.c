@@ -38,7 +38,8 @@ static struct parsed parse_slowly(const char *text, size_t len)
     for (size_t i = 0; i < len && p.result == HTTP_PARSE_MORE; i++) {
         p.bytes[n++] = text[i];
         p.result = http_request_parse(p.bytes, &n, &scan, &p.req, &p.head_len, &p.status);
-        ck_assert_uint_le(scan.scanned, n);
+        if (scan.scanned > n) // ck_assert notes each call somewhere, and this is called millions of times
+            ck_abort_msg("%zu of %zu bytes were scanned", scan.scanned, n);
     }
     return p;
 }
