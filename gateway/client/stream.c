@@ -15,6 +15,7 @@
 #include "gateway/client/conn_account.h"
 #include "gateway/client/slow_client.h"
 #include "gateway/fanout/cursor.h"
+#include "gateway/fanout/hub_cursor.h"
 #include "gateway/fanout/hub_end.h"
 #include "gateway/fanout/resume.h"
 

@@ -7,8 +7,8 @@
 #include "common/memory.h"
 #include "gateway/fanout/catch_up.h"
 #include "gateway/fanout/catch_up_pages.h"
-#include "gateway/fanout/cursor.h"
 #include "gateway/fanout/hub_end.h"
+#include "gateway/fanout/hub_tail.h"
 
 // NULL where no stream of this hub wants it.
 static struct hub_channel *find(const struct hub *h, struct channel_ref channel)
@@ -93,42 +93,6 @@ static bool ask_bus(struct hub *h, struct hub_channel *c)
     return true;
 }
 
-// One question at a time, however many streams come: the bus answers the newest alone.
-static bool ask_tail(struct hub *h, struct hub_channel *c)
-{
-    struct catch_up *cu = c->catch_up;
-    if (cu->tail_asked > cu->tail_seq)
-        return true; // the next one is asked when the answer comes
-    if (!h->events.on_interest(h->events.ctx, channel_ref_of(&c->entry), ++h->subscribe_seq))
-        return false;
-    cu->tail_asked = h->subscribe_seq;
-    cu->is_tail_wanted = false;
-    for (uint32_t i = 0; i < cu->count; i++)
-        if (cu->lagging[i]->tail_seq == TAIL_NEXT)
-            cu->lagging[i]->tail_seq = cu->tail_asked;
-    return true;
-}
-
-static bool want_tail(struct hub *h, const struct subscription *s)
-{
-    struct lagging *lag = lagging_of(s);
-    if (!lag)
-        return true;
-    lag->tail_seq = TAIL_NEXT;
-    s->channel->catch_up->is_tail_wanted = true;
-    return ask_tail(h, s->channel);
-}
-
-// Where the question cannot be posted the streams are refused, as those are whose channels are not confirmed.
-static void take_tail(struct hub *h, struct hub_channel *c, uint64_t subscribe_seq)
-{
-    if (!c->catch_up)
-        return;
-    c->catch_up->tail_seq = subscribe_seq;
-    if (c->catch_up->is_tail_wanted)
-        (void)ask_tail(h, c); // asked again with the next confirmation, or the next stream
-}
-
 static bool hub_join_one(struct hub *h, struct subscriber *s, const struct hub_name *name)
 {
     struct hub_channel *there = find(h, name->channel);
@@ -143,7 +107,7 @@ static bool hub_join_one(struct hub *h, struct subscriber *s, const struct hub_n
     if (!there)
         is_asked = ask_bus(h, c);
     else if (name->to_the_tail)
-        is_asked = want_tail(h, &s->subscriptions[s->count]);
+        is_asked = hub_tail_want(h, &s->subscriptions[s->count]);
     if (!is_asked) {
         leave_channel(h, &s->subscriptions[s->count], there != NULL);
         return false;
@@ -317,7 +281,7 @@ void hub_confirm(struct hub *h, struct channel_ref channel, const struct history
     else
         confirm_without_history(c);
     assert(channel_is_confirmed(c));
-    take_tail(h, c, tail->subscribe_seq);
+    hub_tail_take(h, c, tail->subscribe_seq);
     catch_up_wake(h, c);
     if (!had_ended)
         hub_end_tell(h, c);
@@ -396,64 +360,6 @@ void hub_end_streams(struct hub *h, struct channel_ref channel)
     struct subscriber *s;
     for (uint32_t i = 0; c && (s = subscriber_at(c, i)); i++)
         h->events.on_no_memory(h->events.ctx, s);
-}
-
-// How far the client of `s` has got in its i-th channel, as far as that is known.
-static struct cursor_entry cursor_entry_of(const struct subscriber *s, uint32_t i)
-{
-    const struct hub_channel *c = s->subscriptions[i].channel;
-    const struct lagging *lag = lagging_of(&s->subscriptions[i]);
-    struct cursor_entry e = {.hash = c->cursor_hash, .at = c->last_id, .result = CURSOR_KNOWN};
-    if (lag)
-        e.at = lag->mode == LAGGING_FORKED ? lag->forked : lag->at;
-    if (!channel_has_history(c) && event_id_is_zero(c->last_id))
-        e.result = CURSOR_NEW;
-    // A channel that has events and no history to look them up in: no gateway can say later what was missed.
-    else if (!channel_has_history(c) || (lag && lag->mode == LAGGING_LOST))
-        e.result = CURSOR_UNKNOWN;
-    return e;
-}
-
-static_assert(HUB_CHANNELS_MAX <= CURSOR_ENTRIES_MAX, "a cursor is made of all channels of a stream");
-
-size_t hub_cursor(const struct subscriber *s, char *out)
-{
-    struct cursor_entry entries[HUB_CHANNELS_MAX];
-    bool says_something = false;
-    assert(s->count <= HUB_CHANNELS_MAX);
-    for (uint32_t i = 0; i < s->count; i++) {
-        entries[i] = cursor_entry_of(s, i);
-        says_something |= entries[i].result != CURSOR_NEW;
-    }
-    return says_something ? cursor_encode(entries, s->count, out) : 0;
-}
-
-bool hub_is_durable(const struct subscriber *s)
-{
-    for (uint32_t i = 0; i < s->count; i++)
-        if (channel_has_history(s->subscriptions[i].channel) &&
-            !event_id_is_zero(s->subscriptions[i].channel->last_id))
-            return true;
-    return false;
-}
-
-enum hub_standing hub_standing(const struct subscriber *s, size_t i)
-{
-    const struct lagging *lag = lagging_of(&s->subscriptions[i]);
-    if (!lag || lag->start == START_FELL_BEHIND || lag->start == START_FRESH)
-        return HUB_FRESH;
-    return lag->start == START_GAP ? HUB_GAP : HUB_RESUMED;
-}
-
-bool hub_is_new_to_history(const struct subscriber *s, bool even_empty)
-{
-    for (uint32_t i = 0; i < s->count; i++) {
-        const struct hub_channel *c = s->subscriptions[i].channel;
-        if (hub_standing(s, i) == HUB_FRESH && channel_has_history(c) &&
-            (even_empty || !event_id_is_zero(c->last_id)))
-            return true;
-    }
-    return false;
 }
 
 size_t hub_channel_count(const struct hub *h)

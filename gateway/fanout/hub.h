@@ -80,19 +80,6 @@ bool hub_feed(struct hub *h, size_t budget);
 // Several times a second: times out, retries, drops what is not needed any more. `now_ms`: monotonic.
 void hub_tick(struct hub *h, uint64_t now_ms);
 
-// Writes the cursor that the client is to keep as its last event id to `out`, which has room for CURSOR_MAX
-// bytes; returns the length. 0 where no channel of `s` can have a history.
-size_t hub_cursor(const struct subscriber *s, char *out);
-// True where a channel of `s` has had a durable event.
-bool hub_is_durable(const struct subscriber *s);
-
-// How a stream begins in a channel: what gateway:open says.
-enum hub_standing { HUB_FRESH, HUB_RESUMED, HUB_GAP };
-enum hub_standing hub_standing(const struct subscriber *s, size_t i);
-// True where `s` begins now in a channel that has history: its client has to be given an id. `even_empty`: a
-// history without an event counts, too.
-bool hub_is_new_to_history(const struct subscriber *s, bool even_empty);
-
 size_t hub_channel_count(const struct hub *h);
 // Memory that channels, their slots and the subscriptions outside of subscribers take.
 size_t hub_bytes(const struct hub *h);

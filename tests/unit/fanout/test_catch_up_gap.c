@@ -3,6 +3,7 @@
 
 #include "gateway/fanout/cursor.h"
 #include "gateway/fanout/gap.h"
+#include "gateway/fanout/hub_cursor.h"
 #include "gateway/fanout/message.h"
 #include "tests/unit/lib/hub_world.h"
 #include "tests/unit/lib/unit_main.h"

@@ -10,6 +10,7 @@
 #include "common/map.h"
 #include "gateway/fanout/cursor.h"
 #include "gateway/fanout/hub.h"
+#include "gateway/fanout/hub_cursor.h"
 #include "gateway/fanout/message.h"
 #include "tests/unit/lib/unit_main.h"
 
