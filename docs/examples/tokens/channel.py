@@ -14,7 +14,8 @@ class Taken(Exception):
 class Channel:
     def __init__(self, client, name, writer):
         self.client, self.key, self.writer = client, f"sse:{{{name}}}", writer
-        self.text, self.last, self.is_over, self.unheard = "", 0, False, None
+        self.text, self.last, self.is_over = "", 0, False
+        self.unheard, self.seconds_unheard = None, 0
 
     async def read(self):
         """Takes the text so far, the offset of the last event, and whether that has ended the channel from the history."""
@@ -34,7 +35,4 @@ class Channel:
             raise (Taken if str(error).startswith("FENCED") else type(error))(str(error)) from error
         self.last += len(events)
         self.unheard = None if gateways else self.unheard or monotonic()
-
-    def seconds_unheard(self):
-        """How long every append has gone to no gateway. A single one says little: a gateway may be about to come back."""
-        return monotonic() - self.unheard if self.unheard else 0
+        self.seconds_unheard = monotonic() - self.unheard if self.unheard else 0  # as of this append, not of now

@@ -21,10 +21,10 @@ async def write(channel, thinking, waiting):
         await asyncio.wait([thinking], timeout=WINDOW)
         events = [("text", "".join(waiting))] if waiting else []
         waiting.clear()
-        if thinking.done() or channel.seconds_unheard() > UNHEARD:
+        if thinking.done() or channel.seconds_unheard > UNHEARD:
             verdict = "stopped" if not thinking.done() else "failed" if thinking.exception() else "done"
             return await channel.append([*events, (verdict, "")], "end", KEPT)
-        if channel.last % SNAPSHOT == 0:  # who comes now needs to read no more than this and what follows
+        if channel.last % SNAPSHOT == 0:  # a tab that opens now reads this and what follows
             await channel.append([("snapshot", channel.text)], "snapshot", 1)
         if events:
             await channel.append(events)
