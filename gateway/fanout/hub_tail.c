@@ -1,7 +1,5 @@
 #include "gateway/fanout/hub_tail.h"
 
-#include "gateway/fanout/hub.h"
-
 // One question at a time, however many streams come: the bus answers the newest alone.
 static bool ask_tail(struct hub *h, struct hub_channel *c)
 {
