@@ -98,6 +98,10 @@ end
 -- Moves the window over entries of which nothing is remembered, as far as one page of them reaches.
 local function shrink_by_reading(key, m, excess_from, id)
     local page = call('XRANGE', key, m.window, '+', 'COUNT', PAGE)
+    if #page == 0 then -- all of them were deleted
+        m.window, m.before = id, m.total
+        return
+    end
     if page[1][1] ~= m.window then -- the entries before it were trimmed for another reason
         m.window, m.before = page[1][1], max(m.before, bytes_before(key, m, page))
     end
@@ -139,6 +143,7 @@ end
 -- entry to be kept, or nil where none is to be dropped.
 local function make_room(key, m, through, maxbytes, id)
     local window = m.window
+    m.last = nil -- what is reckoned here is of use only if the events are added: push_size says that they were
     shrink(key, m, through - maxbytes, id)
     if m.window == window and not m.is_ahead then
         return nil

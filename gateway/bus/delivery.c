@@ -308,7 +308,7 @@ void delivery_message(struct delivery *d, struct bus_channel *c, const char *pay
             counter_add(d->counters, reason, 1);
         if (events[i].frame)
             deliver_event(d, c, events[i].frame, read_at_ns, i < last);
-        else if (reason == COUNTER_DROPPED_MEMORY || reason == COUNTER_DROPPED_TOO_LARGE)
+        else if (reason == COUNTER_DROPPED_MEMORY || reason == COUNTER_DROPPED_TOO_LARGE || events[i].is_lost)
             delivery_lost(d, reason, c, len);
         else // the publisher broke a rule: it was no event, so no event is lost
             delivery_drop(d, reason, channel, len);

@@ -297,7 +297,7 @@ void stream_deliver(struct conn *c, struct frame *f)
     counter_add(cx->counters, COUNTER_DELIVERIES, 1);
     if (f->is_gap && f->durable)
         counter_add(cx->counters, COUNTER_GAPS, 1);
-    if (c->once)
+    if (c->once && !f->is_end) // an end is told at each opening: it is nothing new
         c->has_event = true;
     struct frame *shared = wants_source(c, f) && !needs_own_id(c, f) ? with_source(cx, f) : f;
     if (needs_own_id(c, f))

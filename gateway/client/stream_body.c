@@ -65,7 +65,7 @@ static bool is_id_parameter(struct http_text name)
 
 int stream_form_read(struct http_text form, const struct parameter_sink *sink, const char *what)
 {
-    char decoded[HTTP_TARGET_MAX]; // decoding never makes a text longer: any parameter of a query fits
+    char decoded[STREAM_BODY_MAX]; // decoding never makes a text longer: any parameter fits
     struct http_text name, value;
     int more;
     while ((more = http_query_next(&form, decoded, sizeof decoded, &name, &value)) != 0) {

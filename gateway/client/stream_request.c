@@ -125,9 +125,11 @@ static bool is_id(struct http_text text)
 // no more ids have room.
 static bool add_id(struct stream_request *s, struct http_text id)
 {
+    if (!is_id(id))
+        id = foreign_id;
     size_t len = strlen(s->last_event_id), comma = len > 0;
     bool has_room = len + comma + id.len <= LAST_EVENT_IDS_MAX;
-    if (!is_id(id) || !has_room)
+    if (!has_room)
         id = foreign_id;
     assert(len + comma + id.len < sizeof(s->last_event_id));
     s->last_event_id[len] = ',';

@@ -257,7 +257,8 @@ static bool feed_step(struct hub *h, struct lagging *lag)
     if (step != STEP_READ)
         decide_start(h, lag, is_fresh ? START_FRESH : step == STEP_GAP ? START_GAP : START_COMPLETE);
     enum subscriber_readiness readiness = h->events.readiness(h->events.ctx, lag->subscriber);
-    if (readiness == SUBSCRIBER_BLOCKED && step != STEP_LIVE)
+    // With STEP_LIVE nothing is sent, but for gateway:end.
+    if (readiness == SUBSCRIBER_BLOCKED && (step != STEP_LIVE || channel_has_ended(lag->channel)))
         return false;
     if (step == STEP_READ)
         pages_want(lag->channel->catch_up, lag->at);

@@ -166,6 +166,7 @@ static struct message_event one_of_several(struct channel_ref channel, const str
         made.dropped = COUNTER_DROPPED_NOT_TEXT;
     else if (!(made.frame = message_durable_frame(channel, place, event)))
         made.dropped = COUNTER_DROPPED_MEMORY;
+    made.is_lost = !made.frame && place->ends;
     return made;
 }
 
@@ -206,8 +207,14 @@ size_t message_events(const struct payload_policy *policy, struct channel_ref ch
     struct message_event *last = events;
     *last = (struct message_event){.dropped = COUNTER_COUNT};
     if (!read_payload(payload_mode_of(policy, channel.name, channel.len), payload, len, &e, &event,
-                      &last->dropped))
+                      &last->dropped)) {
+        last->is_lost = last->dropped == COUNTER_DROPPED_NOT_TEXT && e.durable && e.ends;
         return 1;
+    }
+    if (e.earlier_count == 0 && len > max_data) {
+        last->dropped = COUNTER_DROPPED_TOO_LARGE;
+        return 1;
+    }
     if ((e.durable && !parse_place(e.durable, e.durable_len, &place)) ||
         (e.earlier_count > 0 && (!e.durable || !place_of_first(&e, &place, &first)))) {
         last->dropped = COUNTER_DROPPED_ENVELOPE;

@@ -38,6 +38,7 @@ struct message_event {
     // The counter of the reason. With a frame COUNTER_COUNT, or COUNTER_IDS_DROPPED: the publisher's id could not come
     // back, and is not in the frame.
     enum counter dropped;
+    bool is_lost; // no later event will show that this one was dropped: it is the last one of its channel
 };
 
 // The events of a message, in their order: one, or where it is dropped as a whole, one without a frame. The array ends with

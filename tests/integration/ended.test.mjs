@@ -410,3 +410,51 @@ test('an end that nobody read in time leaves what a channel without any event le
     assert.deepEqual(words(fresh), ['a 1 anew']);
     await old.count(1);
 });
+
+test('an end that no stream can carry ends them all the same, behind a gap', async (t) => {
+    const { scope, gateway, client, publish } = await startEnding(t, { args: ['--durable', '*'] });
+    const streams = await openStreams(scope, Array(3).fill({ port: gateway.port, path: query(['a']) }));
+    await publish('a', 'a 1');
+    await client.call('FCALL', 'sse_publish', '1', 'a', Buffer.from([0xe2, 0x82]), '', '', 'end', '600');
+    for (const stream of streams) {
+        assert.equal(await stream.ended(), 'clean');
+        assert.deepEqual(words(stream), ['a 1', 'gap a', 'end a']);
+    }
+    await answers204(gateway.port, query(['a'], streams[0].lastEventId));
+    // The same in a batch.
+    await client.call('FCALL', 'sse_append', '1', 'b', '1', '', 'b 1');
+    const mixed = await openStream(scope, gateway.port, query(['b']));
+    await client.call('FCALL', 'sse_append', '1', 'b', '2', '', 'b 2', '', Buffer.from([0xff]), 'end', '600');
+    assert.equal(await mixed.ended(), 'clean');
+    assert.deepEqual(words(mixed), ['b 2', 'gap b', 'end b']);
+});
+
+test('a stream with an open channel is told of an end once, however often Redis goes and comes back', async (t) => {
+    const { scope, gateway, client, publish, publishUpTo } = await startEnding(t, { args: ['--durable', '*'] });
+    await publish('b', 'b 1');
+    const stream = await openStream(scope, gateway.port, query(['a', 'b']));
+    await publishUpTo('a', 1, 1);
+    await until('the end', () => words(stream).includes('end a'));
+    for (let i = 0; i < 2; i++) {
+        await client.client('KILL', 'TYPE', 'pubsub');
+        await until('both channels to be subscribed anew', async () => (await client.pubsub('NUMSUB', 'a', 'b')).join() === 'a,1,b,1');
+    }
+    await publish('b', 'b 2');
+    await until('what is published then', () => words(stream).includes('b 2'));
+    assert.deepEqual(words(stream), ['a 1', 'end a', 'b 2']);
+    // The end of the last channel ends it.
+    await publishUpTo('b', 3, 3);
+    assert.equal(await stream.ended(), 'clean');
+    assert.deepEqual(words(stream), ['a 1', 'end a', 'b 2', 'b 3', 'end b']);
+});
+
+test('a channel ends while the gateway is cut off from Redis, and the other one of its stream had ended before', async (t) => {
+    const { scope, gateway, client, publish, publishUpTo } = await startEnding(t, { args: ['--durable', '*'] });
+    await publish('b', 'b 0');
+    const stream = await openStream(scope, gateway.port, query(['a', 'b']));
+    await publishUpTo('a', 1, 1);
+    await until('the end', () => words(stream).includes('end a'));
+    await client.multi().client('KILL', 'TYPE', 'pubsub').call('FCALL', 'sse_publish', '1', 'b', 'b 1', '', '', 'end', '600').exec();
+    assert.equal(await stream.ended(), 'clean');
+    assert.deepEqual(words(stream).filter((word) => word !== 'end a'), ['a 1', 'b 1', 'end b']);
+});

@@ -186,3 +186,17 @@ test('through NGINX, a read and a poll end, and the connection to NGINX stays', 
     await publish('a', 'new');
     assert.deepEqual(datas(await poll), ['new']);
 });
+
+test('a poll waits for the channel that is open, whatever other ones have ended', async (t) => {
+    const { scope, gateway, publish } = await start(t);
+    const open = (path) => openStream(scope, gateway.port, path);
+    await publish('a', 'a 1', '', '', 'end', '600');
+    await publish('b', 'b 1');
+    const first = await open('/stream?channel=a&channel=b&wait=20&last_event_id=earliest');
+    assert.equal(await first.ended(), 'clean');
+    const poll = await open(`/stream?channel=a&channel=b&wait=20&last_event_id=${first.lastEventId}`);
+    await until('the end that is told again', () => poll.events.some((e) => e.type === 'gateway:end'));
+    await publish('b', 'b 2');
+    assert.equal(await poll.ended(), 'clean');
+    assert.deepEqual(poll.events.filter((e) => e.type === 'message').map((e) => e.data), ['b 2']);
+});

@@ -178,3 +178,19 @@ test('a stream gets the events of a call one by one, whether it was open or come
     await late.count(sent.length);
     for (const stream of [open, late]) assert.deepEqual(stream.events.map((e) => [e.type === 'message' ? '' : e.type, e.data]), sent);
 });
+
+test('an append with maxbytes that the ACL refuses leaves the channel as it was for those who may', async (t) => {
+    const { scope, redis, client } = await start(t);
+    const publish = (by, bytes) => by.call('FCALL', 'sse_append', '1', 'n', '1', '', 'x'.repeat(bytes), 'maxbytes', '1000');
+    for (let i = 0; i < 3; i++) await publish(client, 200);
+    await client.call('ACL', 'SETUSER', 'mute', 'reset', 'on', '>secret', '~*', '&other', '+@all');
+    const mute = connect(scope, redis, { username: 'mute', password: 'secret' });
+    for (const bytes of [2000, 300]) {
+        await assert.rejects(publish(mute, bytes), /^ReplyError: NOPERM /);
+        await publish(client, 2000);
+        assert.deepEqual((await history(client, 'n')).map((e) => e.data.length), [2000]);
+        await publish(client, 200);
+        await publish(client, 200);
+        assert.deepEqual((await history(client, 'n')).map((e) => e.data.length), [200, 200]);
+    }
+});
