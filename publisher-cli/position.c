@@ -57,8 +57,10 @@ static bool take(struct positions *positions, const struct redisReply *reply, st
                                   reply->type == REDIS_REPLY_ERROR ? reply->str : "its answer makes no sense",
                                   remedy_of(reply), failure);
     if (positions->text.len + reply->len >= POSITION_TEXT_MAX)
-        return failure_set(failure, "the position of so many channels has more than %u bytes, which no gateway takes; "
-                                    "ask for fewer, and open a stream for each part", POSITION_TEXT_MAX);
+        return failure_set(failure,
+                           "the position of so many channels has more than %u bytes, which no gateway takes; "
+                           "ask for fewer, and open a stream for each part",
+                           POSITION_TEXT_MAX);
     return ((positions->text.len == 0 || buf_append(&positions->text, ",", 1)) &&
             buf_append(&positions->text, reply->str, reply->len)) ||
            failure_out_of_memory(failure);

@@ -106,7 +106,8 @@ static bool hub_join_one(struct hub *h, struct subscriber *s, const struct hub_n
     bool is_asked = true;
     if (!there)
         is_asked = ask_bus(h, c);
-    else if (name->to_the_tail || channel_has_ended(there)) // a new life may have begun whose first event is on its way
+    else if (name->to_the_tail ||
+             channel_has_ended(there)) // a new life may have begun whose first event is on its way
         is_asked = hub_tail_want(h, &s->subscriptions[s->count]);
     if (!is_asked) {
         leave_channel(h, &s->subscriptions[s->count], there != NULL);
@@ -275,7 +276,7 @@ void hub_confirm(struct hub *h, struct channel_ref channel, const struct history
     struct hub_channel *c = find(h, channel);
     if (!c || tail->subscribe_seq < c->subscribe_seq)
         return;
-    bool was_confirmed = channel_is_confirmed(c), had_ended = c->ends;
+    bool was_confirmed = channel_is_confirmed(c), had_ended = channel_has_ended(c), ended_before = c->ends;
     const struct event_id last_id = c->last_id;
     if (tail->has_history)
         confirm_with_history(h, c, tail);
@@ -284,9 +285,9 @@ void hub_confirm(struct hub *h, struct channel_ref channel, const struct history
     assert(channel_is_confirmed(c));
     hub_tail_take(h, c, tail->subscribe_seq);
     catch_up_wake(h, c);
-    if (!had_ended || !event_id_equal(last_id, c->last_id))
+    if (!ended_before || !event_id_equal(last_id, c->last_id))
         hub_end_tell(h, c);
-    else
+    else if (!had_ended)
         hub_end_tell_last(h, c); // their other channels may have ended while this one was not confirmed
     // What a lagging stream has missed may still have to be found out.
     struct subscriber *s;

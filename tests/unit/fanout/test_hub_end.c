@@ -89,6 +89,7 @@ TEST(a_position_behind_an_end_whose_history_has_expired_is_the_beginning_of_what
     confirm(5);
     ck_assert(is_over(0));
     join_at(1, FROM_EVENT_ID, (struct event_id){.ms = place(5).ms + 1});
+    confirm(0); // the answer to what a stream that comes to an ended channel asks
     for (int n = 0; n < 30; n++) {
         page(0, 0, 0, true);
         later(300);
@@ -182,6 +183,36 @@ TEST(the_end_is_told_once_however_often_the_channel_is_confirmed)
     confirm(3);
     confirm(3);
     ck_assert_str_eq(heard(0), "3 end");
+}
+
+// The first event of a new life may be on its way to the hub: who comes is not told that nothing will come.
+TEST(a_stream_that_comes_to_a_channel_that_had_ended_asks_whether_that_is_still_so)
+{
+    static const enum hub_from from[] = {FROM_NOW, FROM_EVENT_ID, FROM_EARLIEST};
+    world.end = 3;
+    join(0, FROM_NOW, 0);
+    confirm(3);
+    for (size_t i = 0; i < 3; i++) {
+        unsigned asked = world.interests;
+        join(1, from[i], from[i] == FROM_EVENT_ID ? 3 : 0);
+        ck_assert_uint_eq(world.interests, asked + 1);
+        feed();
+        ck_assert_uint_eq(world.streams[1].opened, 0);
+        ck_assert(!is_at_end(1) || from[i] != FROM_NOW);
+        leave(1);
+        confirm(3);
+    }
+    join(1, FROM_NOW, 0);
+    confirm(3);
+    ck_assert(is_at_end(1) && world.streams[1].opened == 1);
+    // It has begun anew.
+    join(2, FROM_EVENT_ID, 3);
+    world.life = 9000;
+    world.end = 0;
+    confirm(1);
+    ck_assert(!is_at_end(2));
+    answer(world.query, 1, 1, true);
+    ck_assert_str_eq(heard(2), "gap 1");
 }
 
 TEST(a_channel_without_history_never_ends)
@@ -315,6 +346,9 @@ TEST(a_stream_is_over_with_the_end_of_the_last_channel_that_it_is_told_of)
     };
     struct subscriber *s = &world.streams[0].subscriber;
     ck_assert(hub_join(world.hub, s, names, 2));
+    confirm(5);
+    in_channel("a");
+    confirm(5);
     feed();
     ck_assert_str_eq(heard(0), "4 5 end end");
     ck_assert_uint_eq(world.streams[0].overs, 1);
