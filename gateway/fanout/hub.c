@@ -276,8 +276,7 @@ void hub_confirm(struct hub *h, struct channel_ref channel, const struct history
     struct hub_channel *c = find(h, channel);
     if (!c || tail->subscribe_seq < c->subscribe_seq)
         return;
-    bool was_confirmed = channel_is_confirmed(c), had_ended = channel_has_ended(c), ended_before = c->ends;
-    const struct event_id last_id = c->last_id;
+    bool was_confirmed = channel_is_confirmed(c), had_ended = channel_has_ended(c);
     if (tail->has_history)
         confirm_with_history(h, c, tail);
     else
@@ -285,10 +284,9 @@ void hub_confirm(struct hub *h, struct channel_ref channel, const struct history
     assert(channel_is_confirmed(c));
     hub_tail_take(h, c, tail->subscribe_seq);
     catch_up_wake(h, c);
-    if (!ended_before || !event_id_equal(last_id, c->last_id))
+    // Told again after a loss: a stream that got the last event meanwhile has not been told yet.
+    if (!had_ended)
         hub_end_tell(h, c);
-    else if (!had_ended)
-        hub_end_tell_last(h, c); // their other channels may have ended while this one was not confirmed
     // What a lagging stream has missed may still have to be found out.
     struct subscriber *s;
     for (uint32_t i = 0; !was_confirmed && (s = subscriber_at(c, i)); i++)

@@ -40,13 +40,6 @@ void hub_end_tell(struct hub *h, struct hub_channel *c)
     frame_release(f);
 }
 
-void hub_end_tell_last(struct hub *h, struct hub_channel *c)
-{
-    for (uint32_t i = 0; i < c->count; i++)
-        if (hub_end_is_told(c->slots[i].subscriber))
-            hub_end_tell_one(h, c, c->slots[i].subscriber);
-}
-
 void hub_end_tell_one(struct hub *h, struct hub_channel *c, struct subscriber *s)
 {
     if (!channel_has_ended(c))

@@ -16,6 +16,4 @@ void hub_end_tell_opened(struct hub *h, struct subscriber *s);
 // For hub.c and catch_up.c: tell the streams with a slot in the channel, or one of them. No effect where the channel has
 // not ended.
 void hub_end_tell(struct hub *h, struct hub_channel *c);
-// The same for those streams all channels of which have ended.
-void hub_end_tell_last(struct hub *h, struct hub_channel *c);
 void hub_end_tell_one(struct hub *h, struct hub_channel *c, struct subscriber *s);
