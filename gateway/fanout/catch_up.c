@@ -216,6 +216,9 @@ static bool give(struct hub *h, struct lagging *lag, bool gap, struct frame *nex
     if (!next->is_foreign || !lag->told_gap)
         h->events.on_frame(h->events.ctx, lag->subscriber, next);
     lag->told_gap = next->is_gap;
+    // A new life of the channel has begun meanwhile. Of the last event of this one go_live tells.
+    if (next->ends && !event_id_equal(next->at, lag->channel->last_id))
+        hub_end_tell_past(h, lag->channel, next, lag->subscriber);
     return true;
 }
 

@@ -8,10 +8,10 @@
 
 // {"channel":"news"}: a checked name (common/pattern.h) has nothing that needs escaping. The id of a stream of this channel
 // alone is that of the last event: a client that comes back with it has read everything.
-static struct frame *end_frame(const struct hub_channel *c)
+static struct frame *end_frame(const struct hub_channel *c, struct event_id at, uint64_t epoch)
 {
     struct channel_ref channel = channel_ref_of(&c->entry);
-    const struct event_place place = {.at = c->last_id, .epoch = c->epoch};
+    const struct event_place place = {.at = at, .epoch = epoch};
     char data[CHANNEL_NAME_MAX + 32];
     int len = snprintf(data, sizeof data, "{\"channel\":\"%.*s\"}", (int)channel.len, channel.name);
     struct sse_event event = {.event = "gateway:end", .event_len = 11, .data = data, .data_len = (size_t)len};
@@ -34,7 +34,7 @@ void hub_end_tell(struct hub *h, struct hub_channel *c)
 {
     if (!channel_has_ended(c) || c->count == 0)
         return;
-    struct frame *f = end_frame(c);
+    struct frame *f = end_frame(c, c->last_id, c->epoch);
     for (uint32_t i = 0; i < c->count; i++)
         tell(h, c->slots[i].subscriber, f);
     frame_release(f);
@@ -44,7 +44,15 @@ void hub_end_tell_one(struct hub *h, struct hub_channel *c, struct subscriber *s
 {
     if (!channel_has_ended(c))
         return;
-    struct frame *f = end_frame(c);
+    struct frame *f = end_frame(c, c->last_id, c->epoch);
+    tell(h, s, f);
+    frame_release(f);
+}
+
+void hub_end_tell_past(struct hub *h, const struct hub_channel *c, const struct frame *last,
+                       struct subscriber *s)
+{
+    struct frame *f = end_frame(c, last->at, last->epoch);
     tell(h, s, f);
     frame_release(f);
 }

@@ -17,3 +17,6 @@ void hub_end_tell_opened(struct hub *h, struct subscriber *s);
 // not ended.
 void hub_end_tell(struct hub *h, struct hub_channel *c);
 void hub_end_tell_one(struct hub *h, struct hub_channel *c, struct subscriber *s);
+// For catch_up.c: `s` lags, and was given `last`, with which an earlier life of the channel has ended.
+void hub_end_tell_past(struct hub *h, const struct hub_channel *c, const struct frame *last,
+                       struct subscriber *s);

@@ -139,5 +139,10 @@ struct frame *history_entry_frame(const redisReply *entry, struct channel_ref ch
     }
     if (read_event(entry, max_message, &event, dropped))
         return message_durable_frame(channel, &place, &event);
-    return gap_frame_durable(channel, place.at.offset, place.at.offset, place.prev, place.at);
+    struct frame *gap = gap_frame_durable(channel, place.at.offset, place.at.offset, place.prev, place.at);
+    if (gap) {
+        gap->epoch = place.epoch;
+        gap->ends = place.ends;
+    }
+    return gap;
 }

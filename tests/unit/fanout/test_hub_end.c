@@ -245,6 +245,27 @@ TEST(an_event_behind_the_end_opens_the_channel_again)
     ck_assert(is_over(0));
 }
 
+TEST(a_stream_that_lags_is_told_of_the_end_behind_which_a_new_life_has_begun)
+{
+    world.end = 3;
+    join(0, FROM_EVENT_ID, 1);
+    confirm(3);
+    const struct history_query asked = world.query;
+    const uint64_t old_life = world.life;
+    world.life = 9000;
+    world.end = 0;
+    live(1);
+    world.life = old_life;
+    world.end = 3;
+    answer(asked, 1, 3, true); // it was read before the new life began
+    ck_assert_str_eq(heard(0), "2 3 end");
+    ck_assert(!is_over(0) && !is_at_end(0));
+    world.life = 9000;
+    world.end = 0;
+    answer(world.query, 1, 1, true);
+    ck_assert_str_eq(heard(0), "gap 1");
+}
+
 TEST(a_client_of_the_old_life_is_told_that_another_one_began)
 {
     world.end = 2;
