@@ -76,16 +76,16 @@ test('the commands of docs/publishing.md publish an event each', async (t) => {
 });
 
 test('the code of docs/tokens.md: lines become an answer with an end; an append goes behind its `after`; the stop is the last event, once', async (t) => {
-    const tier = await start(t, 'answer:17');
+    const tier = await start(t, 'answer:ann:17');
     await shell(tier, `answer() { printf '%s\\n' The best answer.; }; ${snippet('docs/tokens.md', '--coalesce')}`);
     await hears(tier.stream, 'The best answer.');
     await tier.stream.ended(15000);
     const stop = snippet('docs/tokens.md', '"stopped"');
-    const lines = ['import redis', `r = redis.Redis(port=${tier.redis.port}, decode_responses=True)`, 'key = "sse:{answer:17}"',
+    const lines = ['import redis', `r = redis.Redis(port=${tier.redis.port}, decode_responses=True)`, 'key = "sse:{answer:ann:17}"',
         'r.fcall("sse_append", 1, key, 41, *["text", "."] * 41)', snippet('docs/tokens.md', '"sse_append"'), stop, stop];
     const said = await command('/usr/bin/python3', ['-c', lines.join('\n')]);
     assert.equal(said.code, 0, said.err);
-    const events = await history(connect(tier.scope, tier.redis), 'answer:17');
+    const events = await history(connect(tier.scope, tier.redis), 'answer:ann:17');
     assert.deepEqual(events.slice(-3).map((e) => [e.offset, e.event, e.data, e.end]), [[42, 'text', 'All the ', undefined], [43, 'text', 'best', undefined], [44, 'stopped', '', '3600']]);
 });
 
