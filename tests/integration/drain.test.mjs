@@ -30,6 +30,7 @@ test('SIGTERM ends 500 streams with whole events, a jittered retry and a clean l
     const { redis, gateway } = await startTier(scope);
     const streams = await openStreams(scope, Array.from({ length: 500 }, (_, i) => ({ port: gateway.port, path: `/stream?channel=a&channel=c:${i}`, keep: true })));
     await redis.publish('a', 'before');
+    await Promise.all(streams.map((s) => s.count(1)));
     gateway.terminate();
     await Promise.all(streams.map((s) => s.ended()));
     assert.deepEqual(await gateway.process.exit(), { code: 0, signal: null });

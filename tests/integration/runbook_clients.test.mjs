@@ -288,7 +288,7 @@ symptom('Events are delivered late', async (page, scope) => {
 
 symptom('A thread of a gateway is too busy', async (page, scope) => {
     const starved = await starve(page, scope, { still: 750 }); // a scrape needs the rest
-    await page.seen({ ms: 30000 });
+    await page.seen({ ms: 90000 }); // a scrape has to fall between two standstills, twice
     starved.end();
     await until('it to run', () => page.gateway.live());
     const [, lag] = await page.type();
