@@ -1,10 +1,11 @@
--- Of the channels whose bytes are bounded: the oldest event that there is room for (`window`) and the bytes of all events
--- before that (`before`); the bytes of all (`total`); and of the newest events, from index `first` to `newest`, the oldest
--- first, their ids and the bytes of all events up to each. No more than `limit` are remembered.
+-- Of the channels whose bytes are bounded: the offset and the id of the oldest event that there is room for (`window`,
+-- `window_id`) and the bytes of all events before that (`before`); the bytes of all (`total`); and of the newest events, from
+-- offset `first` to `newest`, their ids and the bytes of all events up to each, at the offset modulo `limit`: no more than
+-- that many are remembered.
 --
 -- An event that was trimmed by bytes carries the field `bytes`, "THROUGH WINDOW BEFORE": the bytes of all events up to this
--- one, and of the same reckoning the two above. So a script, or a function that remembers nothing of a channel, reads back to
--- the newest of these, which is TRIM_EVERY entries away at most.
+-- one, and of the same reckoning the window's id and the bytes before it. So a script, or a function that remembers nothing of
+-- a channel, reads back to the newest of these, which is TRIM_EVERY entries away at most.
 local SIZED = new_memory()
 local PAGE = 16
 
@@ -21,19 +22,18 @@ local function entry_through(entry)
     return to_number(match(field_of(entry[2], 'bytes') or '', '^%d+'))
 end
 
-local function push_size(m, id, through)
-    m.newest = m.newest + 1
-    m.ids[m.newest], m.through[m.newest], m.last, m.total = id, through, id, through
-    if m.newest - m.first >= m.limit then
-        m.ids[m.first], m.through[m.first], m.first = nil, nil, m.first + 1
-    else
+local function push_size(m, offset, id, through)
+    local slot = offset % m.limit
+    if m.ids[slot] == nil then
         m.things, SIZED.count = m.things + 1, SIZED.count + 1
     end
+    m.ids[slot], m.through[slot] = id, through
+    m.newest, m.last, m.total = offset, id, through
 end
 
-local function new_sizes(window, before, limit)
-    return {window = window, before = before, total = 0, ids = {}, through = {}, first = 1, newest = 0, limit = limit,
-        things = CHANNEL_THINGS}
+local function new_sizes(first, window_id, before, limit)
+    return {first = first, newest = first - 1, window = offset_of(window_id), window_id = window_id, before = before, total = 0,
+        ids = {}, through = {}, limit = limit, things = CHANNEL_THINGS}
 end
 
 -- The newest entries, the newest first: back to one that says its bytes, which is returned, too, or as far as there is room
@@ -62,18 +62,22 @@ local function read_sizes(key, maxbytes, limit)
     local ids, sizes, is_more, said = newest_sizes(key, maxbytes)
     local through, m = 0, nil
     if said then
-        local window, before
-        through, window, before = match(field_of(said[2], 'bytes'), '^(%d+) (%d+%-%d+) (%d+)$')
-        m = new_sizes(window, to_number(before), limit)
+        local window_id, before
+        through, window_id, before = match(field_of(said[2], 'bytes'), '^(%d+) (%d+%-%d+) (%d+)$')
         through = to_number(through)
-        push_size(m, said[1], through)
+        m = new_sizes(offset_of(said[1]), window_id, to_number(before), limit)
+        push_size(m, m.first, said[1], through)
     else
-        m = new_sizes(ids[#ids], 0, limit)
+        m = new_sizes(offset_of(ids[#ids]), ids[#ids], 0, limit)
         m.is_ahead = is_more
     end
     for i = #ids, 1, -1 do
+        local offset = offset_of(ids[i])
+        for deleted = m.newest + 1, offset - 1 do -- as if it had no bytes
+            push_size(m, deleted, ids[i], through)
+        end
         through = through + sizes[i]
-        push_size(m, ids[i], through)
+        push_size(m, offset, ids[i], through)
     end
     remember(SIZED, key, m, CHANNEL_THINGS)
     return m
@@ -95,43 +99,48 @@ local function bytes_before(key, m, page)
     return m.total - total
 end
 
--- Moves the window over entries of which nothing is remembered, as far as one page of them reaches.
-local function shrink_by_reading(key, m, excess_from, id)
-    local page = call('XRANGE', key, m.window, '+', 'COUNT', PAGE)
+-- Moves the window over entries of which nothing is remembered, as far as one page of them reaches. `offset` and `id` are those
+-- of the first new event.
+local function shrink_by_reading(key, m, excess_from, offset, id)
+    local page = call('XRANGE', key, m.window_id, '+', 'COUNT', PAGE)
     if #page == 0 then -- all of them were deleted
-        m.window, m.before = id, m.total
+        m.window, m.window_id, m.before = offset, id, m.total
         return
     end
-    if page[1][1] ~= m.window then -- the entries before it were trimmed for another reason
-        m.window, m.before = page[1][1], max(m.before, bytes_before(key, m, page))
+    local window_id, before = page[1][1], m.before
+    if window_id ~= m.window_id then -- the entries before it were trimmed for another reason
+        before = max(before, bytes_before(key, m, page))
     end
     for i, entry in ipairs(page) do
-        if m.before >= excess_from then
+        if before >= excess_from then
             break
         end
-        m.before = entry_through(entry) or m.before + entry_size(entry)
+        before = entry_through(entry) or before + entry_size(entry)
         local after = page[i + 1] or call('XRANGE', key, '(' .. entry[1], '+', 'COUNT', 1)[1]
-        m.window = after and after[1] or id
+        window_id = after and after[1] or id
         if after and entry_through(after) then
-            m.before = max(m.before, entry_through(after) - entry_size(after))
+            before = max(before, entry_through(after) - entry_size(after))
         end
     end
-    local window = offset_of(m.window)
-    while m.first <= m.newest and offset_of(m.ids[m.first]) < window do
-        m.ids[m.first], m.through[m.first], m.first, m.things = nil, nil, m.first + 1, m.things - 1
-    end
+    m.window, m.window_id, m.before = offset_of(window_id), window_id, before
 end
 
--- Moves the window until at least `excess_from` bytes are before it, or it begins with `id`, the first new event.
-local function shrink(key, m, excess_from, id)
-    while m.window ~= id and m.before < excess_from do
-        local at = m.first
-        if m.ids[at] == m.window then
-            m.window, m.before = m.ids[at + 1] or id, m.through[at]
-            m.ids[at], m.through[at], m.first, m.things = nil, nil, at + 1, m.things - 1
+-- Moves the window until at least `excess_from` bytes are before it, or it begins with the first new event, which has the
+-- offset `offset` and the id `id`.
+local function shrink(key, m, excess_from, offset, id)
+    local through, limit, known_from = m.through, m.limit, max(m.first, m.newest - m.limit + 1)
+    local window, before = m.window, m.before
+    while before < excess_from and window < offset do
+        if window >= known_from then
+            before = through[window % limit]
+            window = window + 1
         else
-            shrink_by_reading(key, m, excess_from, id)
+            shrink_by_reading(key, m, excess_from, offset, id)
+            window, before = m.window, m.before
         end
+    end
+    if window > m.window then
+        m.window, m.window_id, m.before = window, window < offset and m.ids[window % limit] or id, before
     end
 end
 
@@ -139,19 +148,19 @@ local function are_bytes_due(maxbytes, size)
     return maxbytes < TRIM_SMALL_BYTES or size > maxbytes / TRIM_PART
 end
 
--- Makes room for new events, the first of which is `id`, with which there are `through` bytes in all. Returns the oldest
--- entry to be kept, or nil where none is to be dropped.
-local function make_room(key, m, through, maxbytes, id)
-    local window = m.window
+-- Makes room for new events, the first of which has the offset `offset` and the id `id`, and with which there are `through`
+-- bytes in all. Returns the oldest entry to be kept, or nil where none is to be dropped.
+local function make_room(key, m, through, maxbytes, offset, id)
+    local window_id = m.window_id
     m.last = nil -- what is reckoned here is of use only if the events are added: push_size says that they were
-    shrink(key, m, through - maxbytes, id)
-    if m.window == window and not m.is_ahead then
+    shrink(key, m, through - maxbytes, offset, id)
+    if m.window_id == window_id and not m.is_ahead then
         return nil
     end
     m.is_ahead = nil
-    return m.window
+    return m.window_id
 end
 
 local function bytes_text(m, through)
-    return decimal(through) .. ' ' .. m.window .. ' ' .. decimal(m.before)
+    return decimal(through) .. ' ' .. m.window_id .. ' ' .. decimal(m.before)
 end

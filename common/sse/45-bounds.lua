@@ -50,15 +50,15 @@ local function bound_bytes(b, key, place, old, events, datas, maxbytes)
     if old then
         m = m or read_sizes(key, maxbytes, b.limit)
     else
-        m = new_sizes(first_id, 0, b.limit)
+        m = new_sizes(place.offset + 1, first_id, 0, b.limit)
         remember(SIZED, key, m, CHANNEL_THINGS)
     end
     local through = m.total + size
-    b.minid = make_room(key, m, through, maxbytes, first_id)
+    b.minid = make_room(key, m, through, maxbytes, place.offset + 1, first_id)
     for i = 1, count - 1 do
-        if m.window == id_at(place, i) and through - m.before > maxbytes then
-            m.before, m.window = m.before + sizes[i], id_at(place, i + 1)
-            b.minid = m.window
+        if m.window == place.offset + i and through - m.before > maxbytes then
+            m.before, m.window, m.window_id = m.before + sizes[i], m.window + 1, id_at(place, i + 1)
+            b.minid = m.window_id
         end
     end
     b.m, b.sizes, b.due, b.bytes = m, sizes, true, bytes_text(m, through)

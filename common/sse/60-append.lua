@@ -36,7 +36,7 @@ local function append(channel, events, datas, retry, o, ...)
     end
     if b.m then
         for i, id in ipairs(ids) do
-            push_size(b.m, id, b.m.total + b.sizes[i])
+            push_size(b.m, place.offset - count + i, id, b.m.total + b.sizes[i])
         end
     end
     local receivers = publish(command, name, events, datas, retry, ids, prev, place.epoch, o)

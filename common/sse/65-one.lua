@@ -8,20 +8,17 @@ local function append_one(channel, event, data, retry, o, last, ms, offset, epoc
     end
     local number = offset + 1
     local time, is_due, expires = time_behind(ms, number % TRIM_EVERY == 0 or maxlen < TRIM_SMALL)
-    local command = publish_command(name, o.pubsub)
-    check_rights(key, command, name, is_due or expires or o.maxbytes)
+    local command, size = publish_command(name, o.pubsub), o.maxbytes and size_of(event, data)
+    is_due = is_due or (size and are_bytes_due(o.maxbytes, size))
+    check_rights(key, command, name, is_due or expires)
     local id = time .. '-' .. decimal(number)
-    local more, sizes, size, minid = NONE, nil, nil, nil
-    if o.maxbytes then
-        size = size_of(event, data)
-        sizes = recall(SIZED, key, last)
-        if is_due or are_bytes_due(o.maxbytes, size) then
-            if sizes == nil then
-                return nil
-            end
-            minid = make_room(key, sizes, sizes.total + size, o.maxbytes, id)
-            is_due, more = true, {'bytes', bytes_text(sizes, sizes.total + size)}
+    local more, sizes, minid = NONE, size and recall(SIZED, key, last), nil
+    if size and is_due then
+        if sizes == nil then
+            return nil
         end
+        minid = make_room(key, sizes, sizes.total + size, o.maxbytes, number, id)
+        more = {'bytes', bytes_text(sizes, sizes.total + size)}
     end
     if wanted then
         more = more == NONE and {} or more
@@ -38,7 +35,7 @@ local function append_one(channel, event, data, retry, o, last, ms, offset, epoc
         call('PEXPIRE', key, EXPIRE)
     end
     if sizes then
-        push_size(sizes, id, sizes.total + size)
+        push_size(sizes, number, id, sizes.total + size)
     end
     if wanted or KEYED.count > 0 then
         remember_key(key, last, id, number, false, wanted)
