@@ -86,6 +86,14 @@ static enum step step_to_snapshot(const struct lagging *lag, struct frame **next
     return STEP_LIVE;
 }
 
+// Whether `next` is a snapshot that stands for all that the stream has missed. Not where a failover or a restart has lost the
+// event that the stream had last: then one of the same life of the history comes with its offset or a lower one, and what the
+// client has had is not in the history.
+static bool is_healed(const struct lagging *lag, const struct frame *next)
+{
+    return next->is_snapshot && (next->at.offset > lag->at.offset || next->epoch > lag->at.ms);
+}
+
 // The step that follows from the result of replay_next.
 static enum step step_by_replay(struct lagging *lag, enum replay_result result, struct frame **next)
 {
@@ -99,7 +107,7 @@ static enum step step_by_replay(struct lagging *lag, enum replay_result result, 
     case REPLAY_MISSING:
         if (is_forked(lag, (*next)->prev))
             return enter_forked(lag);
-        return (*next)->is_snapshot || event_id_equal(lag->at, (*next)->prev) ? STEP_FRAME : STEP_GAP;
+        return is_healed(lag, *next) || event_id_equal(lag->at, (*next)->prev) ? STEP_FRAME : STEP_GAP;
     case REPLAY_END:
         return is_asked_since ? step_at_end(lag, next) : STEP_READ;
     case REPLAY_LOST:

@@ -17,7 +17,7 @@
 //      GAP                                                                         GAP, up to `next`
 //      MISSING, LOST      a failover lost `at` (is_forked)                         READ: it becomes LAGGING_FORKED
 //      MISSING            LAGGING_EARLIEST: the first that is kept                 FRAME
-//      MISSING            `next` is a snapshot                                     FRAME
+//      MISSING            `next` is a snapshot, and `at` is not lost (is_healed)   FRAME
 //      MISSING                                                                     GAP, up to `next`
 //      END, LOST          the page was asked for before the stream got to `at`     READ
 //      LOST                                                                        GAP, up to the channel's last_id

@@ -171,7 +171,7 @@ class Walk {
     /** What came around here, as words; | where another stream begins. */
     #words() {
         const from = Math.max(0, this.index - AROUND);
-        const word = (item) => item.number ?? (item.ended ? 'end' : 'gap');
+        const word = (item) => item.number ?? (item.ended ? 'end' : `gap${item.gap?.from ? `(offsets ${item.gap.from} to ${item.gap.to})` : ''}`);
         const isNew = (i) => i > 0 && this.items[i].stream !== this.items[i - 1].stream;
         return this.items.slice(from, this.index + AROUND).map((item, i) => `${isNew(from + i) ? '| ' : ''}${word(item)}`).join(' ');
     }

@@ -84,6 +84,13 @@ function range(numbers) {
     return `${numbers.length} events, ${numbers[0]} to ${numbers.at(-1)}`;
 }
 
+/** The ids of the events around a finding, by number. */
+function ids({ channel, numbers, after, before }, { history, snapshots }) {
+    const { events } = history.channels.get(channel) ?? { events: [] }; // a finding may be about several channels
+    const id = (n) => events[n]?.id ?? snapshots.at(-1)?.kept.get(channel)?.get(n) ?? null;
+    return Object.fromEntries([after - 1, after, ...numbers.slice(0, SHOWN), before].filter((n) => n > 0).map((n) => [n, id(n)]));
+}
+
 /** All of it, for machines. */
 export function json({ settings, journal, tier, problems, result }) {
     return {
@@ -98,7 +105,7 @@ export function json({ settings, journal, tier, problems, result }) {
         kinds: Object.fromEntries([...journal.kinds].map(([kind, stats]) => [kind, { ...stats, seen: journal.seen(kind) }])),
         withoutEffect: journal.without,
         journal: journal.faults.map(({ from, to, ...fault }) => ({ ...fault, from: journal.seconds(from), to: journal.seconds(to) })),
-        findings: result.findings.map(({ at, ...finding }) => ({ ...finding, at: at === undefined ? null : journal.seconds(at) })),
+        findings: result.findings.map(({ at, ...finding }) => ({ ...finding, ...(FAILURES.includes(finding.kind) && { ids: ids(finding, tier) }), at: at === undefined ? null : journal.seconds(at) })),
         answers: tier.answers.counts,
         clients: tier.audience.filter(worthShowing).map(({ name, channels, connects, diary, faults }) => ({ name, channels, connects, diary: diary.slice(-200), faults })),
     };

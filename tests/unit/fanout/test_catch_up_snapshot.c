@@ -133,6 +133,19 @@ TEST(a_cursor_ahead_of_the_history_is_told_of_its_loss_all_the_same)
     ck_assert_str_eq(heard(0), "8");
 }
 
+// A restart of Redis lost snapshot 5, and its publisher sent it again: what the client had with that offset or above is in no
+// history.
+TEST(a_snapshot_in_the_place_of_an_event_that_was_lost_comes_behind_a_gap)
+{
+    world.snapshot = 5;
+    join_at(0, FROM_EVENT_ID, (struct event_id){.ms = world.life + 4, .offset = 5});
+    join_at(1, FROM_EVENT_ID, (struct event_id){.ms = world.life + 4, .offset = 6});
+    confirm(6);
+    pages(5, 6);
+    ck_assert_str_eq(heard(0), "gap 5* 6");
+    ck_assert_str_eq(heard(1), "gap 5* 6");
+}
+
 TEST(a_stream_that_lags_skips_to_a_new_snapshot)
 {
     join(0, FROM_EVENT_ID, 1);
