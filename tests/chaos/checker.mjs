@@ -10,7 +10,8 @@
 //               everything of channels that had all ended, and was not answered 204 when it came back
 //   early       gateway:end, or 204, before the last event
 // What is legitimate is counted, too:
-//   announced   a gateway:gap, with how many events were missing there
+//   announced   a gateway:gap, with how many events were missing there. Redis may have them: where a failover has lost the
+//               newest events that a client had, others with offsets below the newest of those are taken for such as it had
 //   untold      Redis acknowledged it and lost it without a trace (no gateway can know): nothing in the ids of the events before
 //               and after the hole says that there was something between
 //   superseded  was there before a snapshot that was delivered: nobody needs it any more
@@ -62,6 +63,7 @@ class Walk {
     #lastStream; // where it came from
     #seen = new Set();
     #gaps = []; // when a gateway:gap came since then
+    #gapFrom = 0; // the highest offset from which on one of them says that events are missing
     #unsaid; // the item with an end that gateway:end has not followed yet
 
     constructor(given, result) {
@@ -96,6 +98,7 @@ class Walk {
     #gap(item) {
         this.#behindEnd(item);
         this.#gaps.push(item.at);
+        this.#gapFrom = Math.max(this.#gapFrom, item.gap.from ?? 0);
         this.result.gaps++;
     }
 
@@ -114,6 +117,7 @@ class Walk {
         this.#last = number;
         this.#lastStream = item.stream;
         this.#gaps = [];
+        this.#gapFrom = 0;
         if (event.end) this.#unsaid = item;
     }
 
@@ -146,12 +150,14 @@ class Walk {
             this.result.emptyGaps.push(...this.#gaps);
             if (!ended && this.events[next].snapshot) this.result.snapshotGaps += this.#gaps.length;
         } else if (this.#gaps.length > 0) {
-            if (there.length > 0) this.#find('lost', there, { at, next, announced: true });
-            if (gone.length > 0) this.#find('announced', gone, { at, next });
+            const hidden = there.filter((n) => this.#takenForHad(n, numbers));
+            const lost = there.filter((n) => !hidden.includes(n));
+            if (lost.length > 0) this.#find('lost', lost, { at, next, announced: true });
+            if (gone.length + hidden.length > 0) this.#find('announced', [...gone, ...hidden], { at, next });
         } else if (this.#last === 0) {
             // It asked for all that is kept: what was gone before it came is not its loss.
             if (there.length > 0) this.#find('lost', there, { at, next });
-        } else if (!ended && there.length === 0 && this.#untellable(next)) {
+        } else if (!ended && there.length === 0 && this.#untellable(gone, next)) {
             this.#find('untold', gone, { at, next });
         } else {
             this.#find(ended ? 'lost' : 'unannounced', missing, { at, next });
@@ -180,11 +186,21 @@ class Walk {
         return this.events[number].state === ACKED || this.kept.some(({ numbers }) => numbers.has(number));
     }
 
-    /** Both ids known, of one life of the stream, and neighbours: a failover has rewritten what was between. */
-    #untellable(next) {
-        const before = this.#id(this.#last);
-        const after = this.#id(next);
-        return Boolean(before && after) && before.epoch === after.epoch && after.offset === before.offset + 1;
+    /** A failover has lost the newest event that the client had, and what is kept as `number` has a lower offset than that. */
+    #takenForHad(number, numbers) {
+        return this.failsOver && !numbers.has(this.#last) && parseId(numbers.get(number)).offset < this.#gapFrom - 1;
+    }
+
+    /**
+     * The events before and after the hole are neighbours of one life of the stream: a failover has rewritten what was between.
+     * Where nobody was told the id of the one before, those of the missing events must show that `next` stands in their place.
+     */
+    #untellable(missing, next) {
+        const [before, after] = [this.#id(this.#last), this.#id(next)];
+        if (!after) return false;
+        if (before) return before.epoch === after.epoch && after.offset === before.offset + 1;
+        const ids = missing.map((n) => this.#id(n));
+        return ids.every((id) => id && id.epoch === after.epoch && id.offset >= after.offset);
     }
 
     #id(number) {

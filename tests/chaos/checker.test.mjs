@@ -114,6 +114,35 @@ test('what a failover lost without a trace is told apart from what the ids give 
     assert.deepEqual(found([1, 2, 3, 4, 'gap', 6, 7, 8, 9, 10], rewritten).sums, { ...CLEAN, announced: 1 });
 });
 
+test('where nobody knows the id before the hole, the ids of what is missing show that they were lost', () => {
+    const rewritten = (id) => ({ events, kept }) => {
+        gone(1, 2)({ kept });
+        events[1].state = MAYBE;
+        events[1].id = undefined;
+        events[2].id = id;
+        for (let n = 3; n <= 10; n++) kept.set(n, (events[n].id = `5.${n - 1}`));
+    };
+    assert.deepEqual(found([1, 3, 4, 5, 6, 7, 8, 9, 10], rewritten('5.2')).sums, { ...CLEAN, untold: 1 });
+    for (const id of ['5.1', '4.2', undefined]) assert.deepEqual(found([1, 3, 4, 5, 6, 7, 8, 9, 10], rewritten(id)).sums, { ...CLEAN, unannounced: 1 });
+});
+
+test('behind a branch that a failover has cut off, a gap stands for what has lower offsets than its end', () => {
+    // 3 and 4 were delivered as 5.3 and 5.4, and vanished; 5 became 5.3.
+    const cut = ({ events, kept }) => {
+        gone(3, 4)({ kept });
+        for (const n of [3, 4]) Object.assign(events[n], { state: MAYBE, id: undefined });
+        for (let n = 5; n <= 10; n++) kept.set(n, (events[n].id = `5.${n - 2}`));
+    };
+    const after = (from, { failsOver = true, change = cut } = {}) => {
+        const items = [1, 2, 3, 4, 'gap', 6, 7, 8, 9, 10].map((item, at) => (item === 'gap' ? { gap: { from }, at } : { number: item, at }));
+        return sums(check({ ...published(change), failsOver, clients: [{ name: 'client', got: new Map([['c', items]]) }] }).findings);
+    };
+    assert.deepEqual(after(5), { ...CLEAN, announced: 1 });
+    for (const from of [null, 3, 4]) assert.deepEqual(after(from), { ...CLEAN, lost: 1 }); // it is not before the end of the branch
+    assert.deepEqual(after(5, { failsOver: false }), { ...CLEAN, lost: 1 });
+    assert.deepEqual(after(5, { change: () => {} }), { ...CLEAN, lost: 1 });
+});
+
 test('what Redis forgot later was still there when a gap was announced before that', () => {
     const forgets = (when) => {
         const { history, snapshots } = published();
