@@ -94,10 +94,12 @@ struct lagging {
     enum lagging_start start;
     struct event_id at;     // the last event that it has had, or that it has skipped
     struct event_id forked; // LAGGING_FORKED: the last event that it has had
-    uint64_t empty_at;      // milliseconds of Redis' clock at which the channel had no history; 0: unknown
-    uint8_t forks;          // times that it was forked
-    bool told_gap;          // it was given nothing but gaps since the last one
-    bool is_ready;          // stands in hub->ready
+    uint64_t
+        end_epoch; // of `at`, where that has ended its life of the channel and the stream may not know; else 0
+    uint64_t empty_at; // milliseconds of Redis' clock at which the channel had no history; 0: unknown
+    uint8_t forks;     // times that it was forked
+    bool told_gap;     // it was given nothing but gaps since the last one
+    bool is_ready;     // stands in hub->ready
 };
 
 #define TAIL_NEXT UINT64_MAX // of lagging.tail_seq: the next question for the tail is to be asked

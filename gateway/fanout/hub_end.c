@@ -49,10 +49,10 @@ void hub_end_tell_one(struct hub *h, struct hub_channel *c, struct subscriber *s
     frame_release(f);
 }
 
-void hub_end_tell_past(struct hub *h, const struct hub_channel *c, const struct frame *last,
+void hub_end_tell_past(struct hub *h, const struct hub_channel *c, struct event_id at, uint64_t epoch,
                        struct subscriber *s)
 {
-    struct frame *f = end_frame(c, last->at, last->epoch);
+    struct frame *f = end_frame(c, at, epoch);
     tell(h, s, f);
     frame_release(f);
 }
