@@ -134,7 +134,7 @@ static void move_all(struct hub *h, struct hub_channel *c, enum lagging_mode mod
                      enum lagging_start start)
 {
     // Of an end that came while the channel was not confirmed, no stream has been told.
-    uint64_t end_epoch = mode == LAGGING_AT && c->ends && !channel_has_ended(c) ? c->epoch : 0;
+    uint64_t end_epoch = mode == LAGGING_AT && c->ends && !c->end_told ? c->epoch : 0;
     while (c->count > 0) {
         const struct slot *last = &c->slots[c->count - 1];
         if (!catch_up_add(h, c, last->subscriber, last->subscription, mode, at))

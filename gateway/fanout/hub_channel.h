@@ -53,6 +53,7 @@ struct hub_channel {
     bool has_plain;            // messages that are not durable came, too
     bool has_snapshot;         // the history may begin with a snapshot, with which new streams begin, too
     bool ends;                 // `last_id` is the last event of the channel: see channel_has_ended
+    bool end_told;             // the streams with a slot have been told so
     struct event_id last_id;   // the newest event that came, or the history's last one as of the confirmation
     uint64_t epoch;            // of `last_id`: which life of the history it belongs to
     uint64_t subscribe_seq;    // the one sent to the bus last: a confirmation with a lower one is too old
@@ -184,6 +185,14 @@ static inline bool channel_has_ended(const struct hub_channel *c)
 {
     return c->ends && channel_has_history(c) &&
            (c->state == HUB_CHANNEL_LIVE || c->state == HUB_CHANNEL_JOINING);
+}
+
+static inline void channel_set_last(struct hub_channel *c, struct event_id id, uint64_t epoch, bool ends)
+{
+    c->end_told = c->end_told && ends && event_id_equal(c->last_id, id);
+    c->last_id = id;
+    c->epoch = epoch;
+    c->ends = ends;
 }
 
 // NULL when out of memory. Its catch_up is the caller's to destroy before it.

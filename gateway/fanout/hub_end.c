@@ -32,7 +32,10 @@ static void tell(struct hub *h, struct subscriber *s, struct frame *f)
 
 void hub_end_tell(struct hub *h, struct hub_channel *c)
 {
-    if (!channel_has_ended(c) || c->count == 0)
+    if (!channel_has_ended(c))
+        return;
+    c->end_told = true;
+    if (c->count == 0)
         return;
     struct frame *f = end_frame(c, c->last_id, c->epoch);
     for (uint32_t i = 0; i < c->count; i++)

@@ -302,6 +302,21 @@ TEST(an_end_that_came_while_the_channel_was_not_confirmed_is_told_before_a_new_l
     ck_assert_str_eq(heard(0), "end gap 1");
 }
 
+TEST(a_stream_that_was_told_of_the_end_is_not_told_again_when_it_is_gone)
+{
+    world.end = 3;
+    join(0, FROM_NOW, 0);
+    confirm(2);
+    live(3);
+    ck_assert_str_eq(heard(0), "3 end");
+    hub_unconfirm(world.hub, world.channel);
+    world.life = 9000;
+    world.end = 0;
+    confirm(1);
+    answer(world.query, 1, 1, true);
+    ck_assert_str_eq(heard(0), "gap 1");
+}
+
 TEST(a_client_of_the_old_life_is_told_that_another_one_began)
 {
     world.end = 2;
