@@ -132,6 +132,46 @@ TEST_EACH(a_request_that_is_cut_anywhere_gets_the_same_answer, requests)
     }
 }
 
+// ---- 100 Continue
+
+static bool has_opened(void *ctx)
+{
+    client_read(ctx);
+    return strstr(((struct client *)ctx)->answer, "retry: ") != NULL;
+}
+
+// Sends a request behind another one, in three pieces.
+static void check_continue(const char *both, size_t first, size_t second)
+{
+    static const char said[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    client_connect(&world, &client);
+    client_send(&client, both, first);
+    turn();
+    client_send(&client, both + first, second - first);
+    turn();
+    client_send(&client, both + second, strlen(both) - second);
+    turn();
+    client_world_confirm(&world, "open1");
+    ck_assert_msg(loop_run_until(world.loop, has_opened, &client), "cut at %zu and %zu:\n%s", first, second,
+                  client.answer);
+    const char *begin = strstr(client.answer, said);
+    ck_assert_msg(begin && !strstr(begin + 1, said), "cut at %zu and %zu:\n%s", first, second, client.answer);
+    leave();
+}
+
+TEST(continue_is_said_once_however_the_request_and_the_one_before_it_are_cut)
+{
+    static const char page[] = "GET /page HTTP/1.1\r\n" H "\r\n";
+    static const char post[] = "POST /stream HTTP/1.1\r\n" H "Expect: 100-continue\r\nContent-Length: 13\r\n"
+                               "Content-Type: application/x-www-form-urlencoded\r\n\r\n";
+    char both[1024];
+    snprintf(both, sizeof both, "%s%schannel=open1", page, post);
+    size_t head = strlen(page) + strlen(post);
+    for (size_t first = 1; first < head; first++)
+        for (size_t second = head; second < strlen(both); second += 6)
+            check_continue(both, first, second);
+}
+
 TEST(options_of_the_server_itself_says_its_methods)
 {
     client_connect(&world, &client);
