@@ -1,7 +1,6 @@
 #include "gateway/client/conn_read.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 
 #include "common/log.h"
@@ -40,11 +39,9 @@ static size_t take_requests(struct conn *c, char *bytes, size_t *len, struct htt
 // Keeps what has come of a head for the next read. False when out of memory.
 static bool head_keep(struct conn *c, const char *bytes, size_t len, const struct http_scan *scan)
 {
-    struct conn_head *head = calloc(1, sizeof *head);
-    if (!head || !buf_append(&head->bytes, bytes, len)) {
-        free(head);
+    struct conn_head *head = NULL;
+    if (!conn_head_append(conn_context(c), &head, bytes, len))
         return false;
-    }
     head->scan = *scan;
     c->head = head;
     return true;
@@ -103,7 +100,7 @@ static void begin_head(struct conn *c, char *bytes, size_t len)
 static void go_on_with_head(struct conn *c, char *bytes, size_t len)
 {
     struct conn_head *head = c->head;
-    if (!buf_append(&head->bytes, bytes, len)) {
+    if (!conn_head_append(conn_context(c), &head, bytes, len)) {
         conn_close(c, CLOSE_OUT_OF_MEMORY);
         return;
     }
@@ -114,7 +111,7 @@ static void go_on_with_head(struct conn *c, char *bytes, size_t len)
         return;
     }
     keep_rest(c, head->bytes.data, head->bytes.len, used, &head->scan);
-    conn_head_free(head);
+    conn_head_free(conn_context(c), head);
 }
 
 // Plain bytes.

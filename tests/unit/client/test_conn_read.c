@@ -238,6 +238,44 @@ TEST(more_than_four_kib_before_the_stream_is_open_end_the_connection)
     leave();
 }
 
+// ---- memory
+
+static bool counts_more_than_nothing(void *ctx)
+{
+    (void)ctx;
+    return counter_read(&world.counters, COUNTER_CONNECTION_BYTES) > 0;
+}
+
+static bool counts_more(void *ctx)
+{
+    return counter_read(&world.counters, COUNTER_CONNECTION_BYTES) > *(uint64_t *)ctx + 65536;
+}
+
+TEST_LOOP(a_body_that_is_not_whole_counts_as_memory_of_its_connection, 0, 2)
+{
+    static const char head[] = "POST /stream HTTP/1.1\r\n" H "Content-Length: 65536\r\n"
+                               "Content-Type: application/x-www-form-urlencoded\r\n\r\nchannel=open1&";
+    static char body[65536 - 14];
+    uint64_t idle = 0;
+    memset(body, 'x', sizeof body);
+    client_connect(&world, &client);
+    loop_wait(world.loop, counts_more_than_nothing, NULL);
+    idle = counter_read(&world.counters, COUNTER_CONNECTION_BYTES);
+    client_send(&client, head, sizeof head - 1);
+    turn();
+    client_send(&client, body, sizeof body - 1);
+    loop_wait(world.loop, counts_more, &idle);
+    if (_i == 0) {
+        client_send(&client, body, 1);
+        turn();
+        client_world_confirm(&world, "open1");
+        client_wait_for(&world, &client, "retry: 2000\n");
+        ck_assert_uint_eq(world.clients.context.head_bytes, 0);
+    }
+    leave();
+    ck_assert_uint_eq(world.clients.context.head_bytes, 0);
+}
+
 // ---- the deadline of a head
 
 struct drip {
