@@ -251,7 +251,9 @@ static bool counts_more(void *ctx)
     return counter_read(&world.counters, COUNTER_CONNECTION_BYTES) > *(uint64_t *)ctx + 65536;
 }
 
-TEST_LOOP(a_body_that_is_not_whole_counts_as_memory_of_its_connection, 0, 2)
+static const bool comes_whole[] = {true, false};
+
+TEST_EACH(a_body_that_is_not_whole_counts_as_memory_of_its_connection, comes_whole)
 {
     static const char head[] = "POST /stream HTTP/1.1\r\n" H "Content-Length: 65536\r\n"
                                "Content-Type: application/x-www-form-urlencoded\r\n\r\nchannel=open1&";
@@ -265,7 +267,7 @@ TEST_LOOP(a_body_that_is_not_whole_counts_as_memory_of_its_connection, 0, 2)
     turn();
     client_send(&client, body, sizeof body - 1);
     loop_wait(world.loop, counts_more, &idle);
-    if (_i == 0) {
+    if (comes_whole[_i]) {
         client_send(&client, body, 1);
         turn();
         client_world_confirm(&world, "open1");
@@ -274,6 +276,25 @@ TEST_LOOP(a_body_that_is_not_whole_counts_as_memory_of_its_connection, 0, 2)
     }
     leave();
     ck_assert_uint_eq(world.clients.context.head_bytes, 0);
+}
+
+TEST(a_gateway_that_lets_nobody_in_refuses_a_post_before_its_body_comes)
+{
+    static const char head[] = "POST /stream HTTP/1.1\r\n" H "Content-Length: 65536\r\n"
+                               "Content-Type: application/x-www-form-urlencoded\r\n\r\n";
+    world.refusal = "Not ready.";
+    client_connect(&world, &client);
+    client_send(&client, head, sizeof head - 1);
+    client_wait_for(&world, &client, "Not ready.");
+    leave();
+    world.refusal = NULL;
+    world.limits.max_streams = 0;
+    client_connect(&world, &client);
+    client_send(&client, head, sizeof head - 1);
+    client_wait_for(&world, &client, "This gateway is full");
+    leave();
+    ck_assert_uint_eq(counter_read(&world.counters, COUNTER_REFUSED_NOT_READY), 1);
+    ck_assert_uint_eq(counter_read(&world.counters, COUNTER_REFUSED_FULL), 1);
 }
 
 // ---- the deadline of a head
