@@ -158,15 +158,24 @@ enum admission_verdict admission_readiness(struct admission *a)
     return admission_deny(a, 0, why);
 }
 
+static enum admission_verdict deny_full(struct admission *a)
+{
+    counter_add(conn_context(a->conn)->counters, COUNTER_REFUSED_FULL, 1);
+    return admission_deny(a, 0, "This gateway is full; another one will serve you.");
+}
+
 enum admission_verdict admission_limits(struct admission *a)
 {
-    struct client_context *cx = conn_context(a->conn);
-    if (!limits_enter(cx->limits)) {
-        counter_add(cx->counters, COUNTER_REFUSED_FULL, 1);
-        return admission_deny(a, 0, "This gateway is full; another one will serve you.");
-    }
+    if (!limits_enter(conn_context(a->conn)->limits))
+        return deny_full(a);
     a->conn->has_place = true;
     return ADMISSION_GRANTED;
+}
+
+// Takes no place: a body that comes slowly would keep a stream out.
+static enum admission_verdict look_at_limits(struct admission *a)
+{
+    return limits_full(conn_context(a->conn)->limits) ? deny_full(a) : ADMISSION_GRANTED;
 }
 
 // What a stream enters the users table under.
@@ -248,7 +257,7 @@ enum admission_verdict admission_join(struct admission *a)
 
 const struct admission_step admission_steps[] = {
     {.check = admission_address, .of_head = true},
-    {.check = admission_rate},
+    {.check = admission_rate, .not_post = true},
     {.check = admission_ticket, .of_head = true},
     {.check = admission_auth, .of_head = true},
     {.check = admission_readiness},
@@ -279,9 +288,9 @@ static enum admission_verdict run(struct admission *a)
 {
     struct client_context *cx = conn_context(a->conn);
     const struct admission_step *steps = cx->settings->admission ? cx->settings->admission : admission_steps;
-    bool is_head = a->req->method == HTTP_HEAD;
+    bool is_head = a->req->method == HTTP_HEAD, is_post = a->req->method == HTTP_POST;
     for (; steps[a->step].check; a->step++) {
-        if (is_head && !steps[a->step].of_head)
+        if ((is_head && !steps[a->step].of_head) || (is_post && steps[a->step].not_post))
             continue;
         enum admission_verdict verdict = steps[a->step].check(a);
         if (verdict == ADMISSION_DENIED)
@@ -293,6 +302,20 @@ static enum admission_verdict run(struct admission *a)
         answer_scratch(a->conn, http_stream_head(&cx->policy, a->req, cx->scratch, SCRATCH_SIZE),
                        CLOSE_ANSWERED);
     return ADMISSION_GRANTED;
+}
+
+bool admission_before_body(struct conn *c, const struct http_request *req)
+{
+    static enum admission_verdict (*const checks[])(struct admission * a) = {
+        admission_address, admission_rate, admission_readiness, look_at_limits};
+    struct admission a = {.conn = c, .req = req};
+    for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) {
+        if (checks[i](&a) == ADMISSION_DENIED) {
+            answer_denial(&a);
+            return false;
+        }
+    }
+    return true;
 }
 
 void admission_begin(struct conn *c, const struct http_request *req, const struct stream_request *want)

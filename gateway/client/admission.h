@@ -29,7 +29,8 @@ struct admission {
 
 struct admission_step {
     enum admission_verdict (*check)(struct admission *a);
-    bool of_head; // asked for HEAD, too, which gets the head that GET would get
+    bool of_head;  // asked for HEAD, too, which gets the head that GET would get
+    bool not_post; // not asked for POST: admission_before_body has
 };
 
 // The gateway's: where the client comes from, and how often; tokens, readiness, limits, the caps of the user and the
@@ -63,6 +64,10 @@ enum admission_verdict admission_join(struct admission *a);
 // Finds where the client of `req` comes from, and takes one of the streams that may come from there (--connect-rate).
 // False where there is none left, which is counted.
 bool admission_take_rate(struct conn *c, const struct http_request *req);
+
+// The head of a POST has come, its body may have: asks the steps that need no body, of which the rate takes, so that what
+// a gateway refuses anyway takes no memory. False where the client was answered.
+bool admission_before_body(struct conn *c, const struct http_request *req);
 
 // For a step that denies: DENIED, with `detail` (cut where it is longer).
 enum admission_verdict admission_deny(struct admission *a, int status, const char *detail);

@@ -2,7 +2,7 @@
 // of the turn works off. One thread. client_loop.h owns it and drives it; the order of the modules between
 // the two is
 //
-//      client_context < lease < conn, conn_account, conn_tls, handshake_queue < answer, slow_client, conn_proxy, walk,
+//      client_context < lease, conn_head < conn, conn_account, conn_tls, handshake_queue < answer, slow_client, conn_proxy, walk,
 //          feed < stream
 //          < end_some, admission, admission_asks, revocation, lease_renewal < ticket_request, request < conn_read,
 //          client_drain < conn_deadline < client_loop
@@ -107,6 +107,7 @@ struct client_context {
     struct handshake_queue handshakes;
     struct tls_crypt *crypt;       // made with the first encrypted connection
     size_t tls_bytes;              // memory of encrypted connections
+    size_t head_bytes;             // of requests that have not come whole (conn_head.h)
     unsigned writes;               // since read_redis was called
     void (*read_redis)(void *ctx); // NULL: another thread reads. Posts mails and calls nothing of this loop's
     void *read_redis_ctx;

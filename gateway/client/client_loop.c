@@ -52,7 +52,7 @@ static void on_deadline(struct wheel_entry *e, void *ctx)
 static size_t client_bytes(const struct client_context *cx)
 {
     return cx->conns.count * (memory_block(conn_block_size(cx->settings, false)) + EV_BYTES_PER_FD) +
-           cx->tls_bytes + id_table_bytes(&cx->conns) +
+           cx->tls_bytes + cx->head_bytes + id_table_bytes(&cx->conns) +
            (cx->outqs.lent + cx->outqs.free_count) * memory_block(sizeof(struct outq)) +
            (cx->hub ? hub_bytes(cx->hub) : 0);
 }

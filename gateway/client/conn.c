@@ -103,13 +103,6 @@ static void conn_queue_drop(struct conn *c)
     c->queue = NULL;
 }
 
-void conn_head_free(struct conn_head *head)
-{
-    if (head)
-        buf_free(&head->bytes);
-    free(head);
-}
-
 static void streamless_remove(struct conn *c)
 {
     struct client_context *cx = conn_context(c);
@@ -196,7 +189,7 @@ void conn_set_state(struct conn *c, enum conn_state next)
         leave_tier(c);
     }
     if (c->state == CONN_PROXY || c->state == CONN_HEAD)
-        conn_head_free(c->head);
+        conn_head_free(cx, c->head);
     else if (c->state == CONN_HANDSHAKE)
         handshake_queue_leave(c);
     else if (c->state == CONN_ADMITTING)

@@ -18,8 +18,8 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
-#include "common/buf.h"
 #include "gateway/client/client_context.h"
+#include "gateway/client/conn_head.h"
 #include "gateway/client/peer_address.h"
 
 enum conn_state {
@@ -41,12 +41,6 @@ struct admission;
 struct conn_peer {
     struct peer_address socket; // the other end of the socket, or what its PROXY header says
     struct peer_address client; // of the request that is being admitted: behind trusted proxies
-};
-
-// The bytes so far of a request head that comes in pieces.
-struct conn_head {
-    struct buf bytes;
-    struct http_scan scan; // of them, by http_request_parse
 };
 
 // The budget of an idle stream is in docs/performance.md: think before you add a field.
@@ -124,8 +118,6 @@ static inline enum conn_state conn_after_proxy(const struct conn *c)
 {
     return c->is_tls ? CONN_HANDSHAKE : CONN_HEAD;
 }
-// Frees a head, which may be NULL.
-void conn_head_free(struct conn_head *head);
 // A new connection: the last one of those without a stream to be evicted.
 void conn_enter_streamless(struct conn *c);
 // The connection has sent a whole request: it becomes the last one to be evicted, too.

@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -30,14 +29,6 @@ void conn_proxy_begin(struct conn *c)
 void conn_proxy_timeout(struct conn *c)
 {
     refuse(c, "was closed: its PROXY header did not come in time (--proxy-protocol)");
-}
-
-// Keeps a part of a header. False when out of memory.
-static bool keep(struct conn *c, const char *bytes, size_t len)
-{
-    if (!c->head)
-        c->head = calloc(1, sizeof *c->head);
-    return c->head && buf_append(&c->head->bytes, bytes, len);
 }
 
 // Takes the `len` bytes that were looked at off the socket. Returns how many of them it gave.
@@ -71,7 +62,7 @@ void conn_proxy_read(struct conn *c)
     size_t wanted = result == PROXY_DONE ? header_len - kept : (size_t)n;
     size_t taken = take(c, bytes + kept, wanted);
     if (result == PROXY_MORE || taken < wanted) {
-        if (!keep(c, bytes + kept, taken))
+        if (!conn_head_append(conn_context(c), &c->head, bytes + kept, taken))
             conn_close(c, CLOSE_OUT_OF_MEMORY);
         return;
     }

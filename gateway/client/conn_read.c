@@ -1,7 +1,6 @@
 #include "gateway/client/conn_read.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 
 #include "common/log.h"
@@ -40,11 +39,9 @@ static size_t take_requests(struct conn *c, char *bytes, size_t *len, struct htt
 // Keeps what has come of a head for the next read. False when out of memory.
 static bool head_keep(struct conn *c, const char *bytes, size_t len, const struct http_scan *scan)
 {
-    struct conn_head *head = calloc(1, sizeof *head);
-    if (!head || !buf_append(&head->bytes, bytes, len)) {
-        free(head);
+    struct conn_head *head = NULL;
+    if (!conn_head_append(conn_context(c), &head, bytes, len))
         return false;
-    }
     head->scan = *scan;
     c->head = head;
     return true;
@@ -72,6 +69,21 @@ static void log_plain_port(const struct conn *c)
              id);
 }
 
+// What has come behind `used` bytes of requests: of the next head, which has a time of its own where it comes behind a
+// request. `scan` is of it: the client may have been told to go on with its body.
+static void keep_rest(struct conn *c, const char *bytes, size_t len, size_t used,
+                      const struct http_scan *scan)
+{
+    if (c->state != CONN_HEAD)
+        ignore_bytes(c, len - used);
+    if (c->state != CONN_HEAD || used == len)
+        return;
+    if (used > 0)
+        start_head_deadline(c);
+    if (!head_keep(c, bytes + used, len - used, scan))
+        conn_close(c, CLOSE_OUT_OF_MEMORY);
+}
+
 // The first bytes of a head.
 static void begin_head(struct conn *c, char *bytes, size_t len)
 {
@@ -81,21 +93,14 @@ static void begin_head(struct conn *c, char *bytes, size_t len)
     // From here on runs the deadline for the whole head: further bytes do not extend it.
     start_head_deadline(c);
     size_t used = take_requests(c, bytes, &len, &scan);
-    if (c->state != CONN_HEAD)
-        ignore_bytes(c, len - used);
-    if (c->state != CONN_HEAD || used == len)
-        return;
-    if (used > 0)
-        start_head_deadline(c);
-    if (!head_keep(c, bytes + used, len - used, &scan))
-        conn_close(c, CLOSE_OUT_OF_MEMORY);
+    keep_rest(c, bytes, len, used, &scan);
 }
 
 // More of a head: a byte is copied once, however small the pieces are.
 static void go_on_with_head(struct conn *c, char *bytes, size_t len)
 {
     struct conn_head *head = c->head;
-    if (!buf_append(&head->bytes, bytes, len)) {
+    if (!conn_head_append(conn_context(c), &head, bytes, len)) {
         conn_close(c, CLOSE_OUT_OF_MEMORY);
         return;
     }
@@ -105,11 +110,8 @@ static void go_on_with_head(struct conn *c, char *bytes, size_t len)
         c->head = head;
         return;
     }
-    if (c->state != CONN_HEAD)
-        ignore_bytes(c, head->bytes.len - used);
-    else if (used < head->bytes.len) // the rest is less than one read
-        begin_head(c, head->bytes.data + used, head->bytes.len - used);
-    conn_head_free(head);
+    keep_rest(c, head->bytes.data, head->bytes.len, used, &head->scan);
+    conn_head_free(conn_context(c), head);
 }
 
 // Plain bytes.

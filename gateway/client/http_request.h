@@ -37,6 +37,7 @@ struct http_request {
     bool expects_continue;     // of POST on HTTP/1.1: Expect: 100-continue, and nothing else
     bool chunked;              // of POST: the head was refused with 501 since its body is chunked
     struct http_text body;     // filled in by the caller, where it has read one; absent before
+    bool was_awaited;          // likewise: the body came later than the head, which was looked at without it
     struct http_text fields;   // all lines with a field, and the empty one, for http_lookup
     bool accepts_event_stream; // Accept absent, or some range of it includes text/event-stream with q > 0
                                // (RFC 9110 12.5.1)

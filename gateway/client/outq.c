@@ -145,20 +145,33 @@ uint32_t outq_drop_unstarted(struct outq *q)
     return dropped;
 }
 
+static bool may_drop(const struct frame *f)
+{
+    return f->channel_len > 0 && !f->is_gap && !f->is_end;
+}
+
 struct frame *outq_take_oldest(struct outq *q)
 {
     uint32_t i = outq_started(q);
-    while (i < q->count && ((*outq_at(q, i))->is_gap || (*outq_at(q, i))->channel_len == 0))
+    while (i < q->count && !may_drop(*outq_at(q, i)))
         i++;
     if (i >= q->count)
         return NULL;
     struct frame *f = *outq_at(q, i);
-    // The few before it move up by one.
-    for (; i > 0; i--)
-        *outq_at(q, i) = *outq_at(q, i - 1);
-    q->head = (q->head + 1) & (q->capacity - 1);
-    q->count--;
     q->bytes -= frame_size(f, q->body_only);
+    // The few before it move up, but for the ends that it makes untrue.
+    uint32_t to = i;
+    while (i-- > 0) {
+        struct frame *before = *outq_at(q, i);
+        if (i >= outq_started(q) && before->is_end && before->channel_hash == f->channel_hash) {
+            q->bytes -= frame_size(before, q->body_only);
+            frame_release(before);
+        } else {
+            *outq_at(q, to--) = before;
+        }
+    }
+    q->head = (q->head + to + 1) & (q->capacity - 1);
+    q->count -= to + 1;
     return f;
 }
 

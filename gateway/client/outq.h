@@ -51,8 +51,10 @@ void outq_consume(struct outq *q, size_t n);
 // many were dropped.
 uint32_t outq_drop_unstarted(struct outq *q);
 
-// Takes the oldest event that may be dropped out of the queue: not started, of a channel, and no gap. NULL
-// where there is none. The reference is the caller's.
+// Takes the oldest event that may be dropped out of the queue: not started, of a channel, no gap and no gateway:end. NULL
+// where there is none. The reference is the caller's. A gateway:end of its channel that stands before it goes too: the
+// channel has begun anew, and the gap that stands for the event would come before that end. So of a channel one end is
+// kept, and another each time that it is told again because Redis was away.
 struct frame *outq_take_oldest(struct outq *q);
 // Puts `f` before all that has not been started; takes the reference. False when out of memory: the reference
 // is still the caller's.

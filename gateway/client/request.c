@@ -43,8 +43,11 @@ static void request_stream(struct conn *c, const struct http_request *req, const
         answer_problem(c, req, 406, "This is text/event-stream, which the Accept header excludes.");
         return;
     }
-    if (req->method == HTTP_POST && (!takes_body(c, req) || req->body.at == NULL))
+    if (req->method == HTTP_POST && !req->was_awaited &&
+        !(takes_body(c, req) && admission_before_body(c, req)))
         return;
+    if (req->method == HTTP_POST && req->body.at == NULL)
+        return; // it is waited for
     int status = stream_request_parse(want, req, detail, sizeof detail);
     if (status == 503)
         answer_later(c, req, status, detail);
@@ -193,6 +196,7 @@ size_t request_read(struct conn *c, char *bytes, size_t *len, struct http_scan *
             return await_body(c, &req, r) ? 0 : *len;
         }
         req.body = (struct http_text){bytes + used, body};
+        req.was_awaited = scan->awaited > 0;
         used += body;
     }
     request_route(c, &req, r);

@@ -459,3 +459,25 @@ test('a channel ends while the gateway is cut off from Redis, and the other one 
     assert.equal(await stream.ended(), 'clean');
     assert.deepEqual(words(stream).filter((word) => word !== 'end a'), ['a 1', 'b 1', 'end b']);
 });
+
+test('drop-oldest: a client that did not read learns that a channel has ended, and that its last event is gone', async (t) => {
+    const { scope, redis, gateway, publishUpTo } = await startEnding(t, { args: ['--slow-client', 'drop-oldest', '--queue-limit', '65536'] });
+    const slow = await openStream(scope, gateway.port, query(['a', 'plain']));
+    const dropped = () => gateway.metric('events_dropped_total', { reason: 'slow_client' });
+    const flood = async (more) => {
+        const goal = (await dropped()) + more;
+        await until('events to be dropped', async () => {
+            await redis.publishAll(Array(10).fill(['plain', 'x'.repeat(20000)]));
+            return (await dropped()) >= goal;
+        }, { every: 0, ms: 60000 });
+    };
+    slow.socket.pause();
+    await flood(1);
+    await publishUpTo('a', 1, 2);
+    await flood(20); // more than --queue-limit holds
+    slow.socket.resume();
+    await redis.publishAll([['plain', 'newest']]);
+    await until('the newest event', () => slow.events.at(-1)?.data === 'newest', { ms: 30000 });
+    assert.deepEqual(words(slow).filter((word) => word.endsWith(' a') || word.startsWith('a ')), ['gap a', 'end a']);
+    assert.ok(slow.open);
+});

@@ -138,6 +138,36 @@ TEST(new_streams_come_as_fast_as_the_rate_of_their_address)
     close_all(4);
 }
 
+#define POST_HEAD                                                                                            \
+    "POST /stream?control=1 HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"      \
+    "Content-Length: 12\r\n\r\n"
+
+static void send_text(struct client *c, const char *text)
+{
+    client_send(c, text, strlen(text));
+    ev_run(world.loop, EVRUN_NOWAIT);
+}
+
+TEST(the_rate_of_an_address_counts_a_post_once_and_refuses_it_before_its_body_comes)
+{
+    world.settings.connect_rate = connect_rate_create(1, 2);
+    ck_assert(peer_address_parse(&peer, "1.1.1.1", 7));
+    client_connect(&world, &clients[0]);
+    send_text(&clients[0], POST_HEAD "channel=open");
+    client_connect(&world, &clients[1]);
+    send_text(&clients[1], POST_HEAD);
+    send_text(&clients[1], "channel");
+    send_text(&clients[1], "=open");
+    client_world_confirm(&world, "open");
+    for (size_t i = 0; i < 2; i++)
+        client_wait_for(&world, &clients[i], "gateway:open");
+    client_connect(&world, &clients[2]);
+    send_text(&clients[2], POST_HEAD);
+    client_wait_for(&world, &clients[2], "HTTP/1.1 429");
+    ck_assert_uint_eq(counter_read(&world.counters, COUNTER_REFUSED_RATE), 1);
+    close_all(3);
+}
+
 TEST(what_a_trusted_proxy_vouches_for_opens_channels)
 {
     is_let_in(&clients[0], "10.0.0.1", "secret:7", "X-Channels: news, secret:*\r\nX-Subject: ann\r\n");

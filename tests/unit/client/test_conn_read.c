@@ -132,6 +132,46 @@ TEST_EACH(a_request_that_is_cut_anywhere_gets_the_same_answer, requests)
     }
 }
 
+// ---- 100 Continue
+
+static bool has_opened(void *ctx)
+{
+    client_read(ctx);
+    return strstr(((struct client *)ctx)->answer, "retry: ") != NULL;
+}
+
+// Sends a request behind another one, in three pieces.
+static void check_continue(const char *both, size_t first, size_t second)
+{
+    static const char said[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    client_connect(&world, &client);
+    client_send(&client, both, first);
+    turn();
+    client_send(&client, both + first, second - first);
+    turn();
+    client_send(&client, both + second, strlen(both) - second);
+    turn();
+    client_world_confirm(&world, "open1");
+    ck_assert_msg(loop_run_until(world.loop, has_opened, &client), "cut at %zu and %zu:\n%s", first, second,
+                  client.answer);
+    const char *begin = strstr(client.answer, said);
+    ck_assert_msg(begin && !strstr(begin + 1, said), "cut at %zu and %zu:\n%s", first, second, client.answer);
+    leave();
+}
+
+TEST(continue_is_said_once_however_the_request_and_the_one_before_it_are_cut)
+{
+    static const char page[] = "GET /page HTTP/1.1\r\n" H "\r\n";
+    static const char post[] = "POST /stream HTTP/1.1\r\n" H "Expect: 100-continue\r\nContent-Length: 13\r\n"
+                               "Content-Type: application/x-www-form-urlencoded\r\n\r\n";
+    char both[1024];
+    snprintf(both, sizeof both, "%s%schannel=open1", page, post);
+    size_t head = strlen(page) + strlen(post);
+    for (size_t first = 1; first < head; first++)
+        for (size_t second = head; second < strlen(both); second += 6)
+            check_continue(both, first, second);
+}
+
 TEST(options_of_the_server_itself_says_its_methods)
 {
     client_connect(&world, &client);
@@ -196,6 +236,65 @@ TEST(more_than_four_kib_before_the_stream_is_open_end_the_connection)
     make_noise(NOISE_MAX + 1, NOISE_MAX + 1);
     loop_wait(world.loop, is_noisy, &world.clients);
     leave();
+}
+
+// ---- memory
+
+static bool counts_more_than_nothing(void *ctx)
+{
+    (void)ctx;
+    return counter_read(&world.counters, COUNTER_CONNECTION_BYTES) > 0;
+}
+
+static bool counts_more(void *ctx)
+{
+    return counter_read(&world.counters, COUNTER_CONNECTION_BYTES) > *(uint64_t *)ctx + 65536;
+}
+
+static const bool comes_whole[] = {true, false};
+
+TEST_EACH(a_body_that_is_not_whole_counts_as_memory_of_its_connection, comes_whole)
+{
+    static const char head[] = "POST /stream HTTP/1.1\r\n" H "Content-Length: 65536\r\n"
+                               "Content-Type: application/x-www-form-urlencoded\r\n\r\nchannel=open1&";
+    static char body[65536 - 14];
+    uint64_t idle = 0;
+    memset(body, 'x', sizeof body);
+    client_connect(&world, &client);
+    loop_wait(world.loop, counts_more_than_nothing, NULL);
+    idle = counter_read(&world.counters, COUNTER_CONNECTION_BYTES);
+    client_send(&client, head, sizeof head - 1);
+    turn();
+    client_send(&client, body, sizeof body - 1);
+    loop_wait(world.loop, counts_more, &idle);
+    if (comes_whole[_i]) {
+        client_send(&client, body, 1);
+        turn();
+        client_world_confirm(&world, "open1");
+        client_wait_for(&world, &client, "retry: 2000\n");
+        ck_assert_uint_eq(world.clients.context.head_bytes, 0);
+    }
+    leave();
+    ck_assert_uint_eq(world.clients.context.head_bytes, 0);
+}
+
+TEST(a_gateway_that_lets_nobody_in_refuses_a_post_before_its_body_comes)
+{
+    static const char head[] = "POST /stream HTTP/1.1\r\n" H "Content-Length: 65536\r\n"
+                               "Content-Type: application/x-www-form-urlencoded\r\n\r\n";
+    world.refusal = "Not ready.";
+    client_connect(&world, &client);
+    client_send(&client, head, sizeof head - 1);
+    client_wait_for(&world, &client, "Not ready.");
+    leave();
+    world.refusal = NULL;
+    world.limits.max_streams = 0;
+    client_connect(&world, &client);
+    client_send(&client, head, sizeof head - 1);
+    client_wait_for(&world, &client, "This gateway is full");
+    leave();
+    ck_assert_uint_eq(counter_read(&world.counters, COUNTER_REFUSED_NOT_READY), 1);
+    ck_assert_uint_eq(counter_read(&world.counters, COUNTER_REFUSED_FULL), 1);
 }
 
 // ---- the deadline of a head

@@ -194,6 +194,52 @@ TEST(the_oldest_event_that_may_go_is_not_on_its_way_and_no_gap)
     frame_release(c);
 }
 
+static struct frame *end_of(uint64_t channel)
+{
+    struct frame *f = event(channel, "e");
+    f->is_end = true;
+    return f;
+}
+
+static void take_oldest(const char *chunk)
+{
+    struct frame *f = outq_take_oldest(q);
+    ck_assert_ptr_nonnull(f);
+    ck_assert_mem_eq(f->wire, chunk, f->wire_len);
+    frame_release(f);
+}
+
+TEST(the_end_of_a_channel_stays_when_events_go)
+{
+    q = outq_borrow(&pool, false);
+    push("a");
+    ck_assert(outq_push(q, end_of(1)));
+    ck_assert(outq_push(q, event(2, "b")));
+    take_oldest(CHUNK("a"));
+    take_oldest(CHUNK("b"));
+    ck_assert_ptr_null(outq_take_oldest(q));
+    ck_assert_str_eq(content(), CHUNK("e"));
+}
+
+TEST(the_end_of_a_channel_goes_with_an_event_behind_it)
+{
+    struct frame *end = end_of(1);
+    q = outq_borrow(&pool, false);
+    ck_assert(outq_push(q, frame_retain(end)));
+    ck_assert(outq_push(q, frame_retain(end)));
+    ck_assert(outq_push(q, frame_retain(end)));
+    ck_assert(outq_push(q, end_of(2)));
+    push("a"), push("b");
+    outq_consume(q, 1); // one that is on its way stays
+    take_oldest(CHUNK("a"));
+    ck_assert_uint_eq(atomic_load(&end->refs), 2);
+    ck_assert_str_eq(content(), "\r\ndata: e\n\n\r\n" CHUNK("e") CHUNK("b"));
+    ck_assert(outq_push(q, end_of(1)));
+    take_oldest(CHUNK("b"));
+    ck_assert_str_eq(content(), "\r\ndata: e\n\n\r\n" CHUNK("e") CHUNK("e"));
+    frame_release(end);
+}
+
 TEST(what_is_put_first_comes_right_behind_the_event_on_its_way)
 {
     q = outq_borrow(&pool, false);
@@ -343,6 +389,7 @@ static void random_push(void)
     data[len] = '\0';
     struct frame *f =
         random_below(10) == 0 ? frame_from_bytes(":\n", 2, true) : event(random_below(CHANNELS), data);
+    f->is_end = f->channel_len > 0 && random_below(10) == 0;
     if (f->channel_len > 0 && random_below(3) == 0) {
         struct frame *own = frame_with_id(f, "cursor", 6);
         frame_release(f);
@@ -366,8 +413,8 @@ static void random_consume(void)
 
 static void random_take_oldest(void)
 {
-    size_t i = model_sent > 0 ? 1 : 0;
-    while (i < model_count && (model[i]->is_gap || model[i]->channel_len == 0))
+    size_t begin = model_sent > 0 ? 1 : 0, i = begin;
+    while (i < model_count && (model[i]->is_gap || model[i]->is_end || model[i]->channel_len == 0))
         i++;
     struct frame *f = outq_take_oldest(q);
     if (f != (i < model_count ? model[i] : NULL))
@@ -378,6 +425,9 @@ static void random_take_oldest(void)
     for (size_t g = 0; g < model_count && (model[g]->is_gap || (g == 0 && model_sent > 0)); g++)
         known |= model[g]->is_gap && model[g]->channel_hash == f->channel_hash;
     model_remove(i);
+    while (i-- > begin)
+        if (model[i]->is_end && model[i]->channel_hash == f->channel_hash)
+            model_remove(i);
     if (outq_has_gap(q, f) != known)
         ck_abort_msg("a gap that is %sthere", known ? "" : "not ");
     if (!known) {
