@@ -93,6 +93,22 @@ test('a second make run beside the first works with other ports; the same ports 
     assert.deepEqual(stream.events.map((e) => e.data), ['to the first']);
 });
 
+test('a gateway that is killed is started anew, and meanwhile its streams come back at the others; one that ends again at once ends all', async (t) => {
+    const scope = scopeOf(t);
+    const ports = await somePorts();
+    const run = await startRun(scope, ports);
+    const pid = () => Number(fs.readFileSync(path.join(ROOT, 'run', String(ports.port), 'tmp/gw-2.pid'), 'utf8'));
+    const killed = pid();
+    process.kill(killed, 'SIGKILL');
+    await until('another process', () => pid() !== killed, { ms: 10000 });
+    assert.match(run.log(), /gw-2 has ended, and is started anew; meanwhile its streams come back at the others/);
+    const [stream] = await openStreams(scope, [{ port: ports.port, path: '/stream?channel=a' }]);
+    assert.equal(stream.status, 200);
+    process.kill(pid(), 'SIGKILL');
+    assert.equal((await run.exit(60000)).code, 1);
+    assert.match(run.log(), /gw-2 was ended by signal 9/);
+});
+
 test('when one of its programs dies, make run says which, and stops the others', async (t) => {
     const scope = scopeOf(t);
     const ports = await somePorts();
