@@ -88,8 +88,14 @@ class Walk {
 
     /** gateway:end: right behind the last event of a life of the channel. */
     #end({ at }) {
-        if (!this.events[this.#last]?.end) this.#find('early', [this.#last], { at });
+        if (!this.events[this.#last]?.end && !this.#gapHidesEnd()) this.#find('early', [this.#last], { at });
         this.#unsaid = undefined;
+    }
+
+    /** A failover has lost the newest events that the client had, and the gap stands for those in their place, the last one of this life among them. */
+    #gapHidesEnd() {
+        const life = this.events[this.#last]?.life;
+        return this.failsOver && this.#gapFrom > 0 && this.events.some((event, n) => n > this.#last && event.end && event.life === life && event.state !== REFUSED);
     }
 
     /** Something else came: on the same stream, there should have been a gateway:end. */

@@ -211,7 +211,7 @@ function readers(what, { change = () => {}, failsOver = false, ...client } = {})
     for (const word of what) {
         at = typeof word === 'number' ? word : at;
         if (word === 'again') stream++;
-        else items.push({ at, stream, ...(word === 'gap' ? { gap: {} } : word === 'end' ? { ended: true } : { number: word }) });
+        else items.push({ at, stream, ...(word === 'gap' ? { gap: {} } : word.gap ? word : word === 'end' ? { ended: true } : { number: word }) });
     }
     const result = check({ history, snapshots, failsOver, clients: [{ name: 'client', got: new Map([['c', items]]), ...client }] });
     return { ...result, sums: sums(result.findings) };
@@ -237,6 +237,12 @@ test('gateway:end before the last event is early, and so is a 204', () => {
     assert.deepEqual(readers([1, 2, 3, 'end', 4, 5, 'end', 6, 7, 8, 9, 10, 'end']).sums, { ...CLEAN, early: 1 });
     assert.deepEqual(readers([1, 2, 3, 4, 5, 'end', 6, 7], finished(5, 7)).sums, { ...CLEAN, early: 1 });
     assert.deepEqual(readers(['end']).sums.early, 1);
+    // 4 and 5 have taken the places of what a failover lost: the gap stands for them.
+    const behindGap = [1, 2, 3, { gap: { from: 6 } }, 'end', 6, 7, 8, 9, 10, 'end'];
+    const lost = ({ events }) => [4, 5].forEach((n) => (events[n].state = MAYBE));
+    assert.deepEqual(readers(behindGap, { failsOver: true, change: lost }).sums, CLEAN);
+    assert.deepEqual(readers(behindGap, { change: lost }).sums, { ...CLEAN, early: 1 });
+    assert.deepEqual(readers(behindGap.with(3, 'gap'), { failsOver: true, change: lost }).sums, { ...CLEAN, early: 1 });
 });
 
 test('a 204 for a reader that has not got everything is a loss', () => {
