@@ -9,16 +9,28 @@ local function new_memory()
     return {young = {}, old = {}, count = 0}
 end
 
-local function remember(memory, key, m, things)
-    memory.count = memory.count + things
-    if memory.count > MEMORY_MAX then
-        memory.young, memory.old, memory.count = {}, memory.young, things
+local function make_old(memory)
+    memory.young, memory.old, memory.count = {}, memory.young, 0
+end
+
+local function remember(memory, key, m)
+    if memory.count + m.things > MEMORY_MAX then
+        make_old(memory)
     end
-    memory.young[key] = m
+    memory.young[key], memory.count = m, memory.count + m.things
+end
+
+-- One thing more is remembered of a channel. That may be one too many: `recall` sees to it, so that what is remembered of
+-- the channels that are used all the time has a bound, too.
+local function count_thing(memory, m)
+    m.things, memory.count = m.things + 1, memory.count + 1
 end
 
 -- What is remembered of a channel whose newest entry has the id `last`, or nil.
 local function recall(memory, key, last)
+    if memory.count > MEMORY_MAX then
+        make_old(memory)
+    end
     local m = memory.young[key]
     if m == nil then
         m = memory.old[key]
@@ -26,7 +38,7 @@ local function recall(memory, key, last)
             return nil
         end
         memory.old[key] = nil
-        remember(memory, key, m, m.things)
+        remember(memory, key, m)
     end
     return m.last == last and m or nil
 end

@@ -10,20 +10,21 @@ local function put_key(m, key, id, offset)
     local slot = offset % KEYS_KEPT
     local old = m.keys[slot]
     if old == nil then
-        m.things, KEYED.count = m.things + 1, KEYED.count + 1
+        count_thing(KEYED, m)
     elseif m.ids[old] == m.slots[slot] then
         m.ids[old] = nil
     end
     m.keys[slot], m.slots[slot], m.ids[key] = key, id, id
 end
 
-local function new_keys()
-    return {ids = {}, keys = {}, slots = {}, things = CHANNEL_THINGS}
+local function new_keys(key)
+    local m = {ids = {}, keys = {}, slots = {}, things = CHANNEL_THINGS}
+    remember(KEYED, key, m)
+    return m
 end
 
 local function read_keys(key, last)
-    local m = new_keys()
-    local entries = call('XREVRANGE', key, '+', '-', 'COUNT', KEYS_KEPT)
+    local m, entries = new_keys(key), call('XREVRANGE', key, '+', '-', 'COUNT', KEYS_KEPT)
     for i = #entries, 1, -1 do
         local id, fields = entries[i][1], entries[i][2]
         local published_with = field_of(fields, 'key')
@@ -32,7 +33,6 @@ local function read_keys(key, last)
         end
     end
     m.last = last
-    remember(KEYED, key, m, CHANNEL_THINGS)
     return m
 end
 
@@ -51,8 +51,7 @@ end
 local function remember_key(key, last, id, offset, begins, published_with)
     local m = recall(KEYED, key, last)
     if begins and published_with then
-        m = new_keys()
-        remember(KEYED, key, m, CHANNEL_THINGS)
+        m = new_keys(key)
     end
     if m then
         if published_with then

@@ -25,15 +25,17 @@ end
 local function push_size(m, offset, id, through)
     local slot = offset % m.limit
     if m.ids[slot] == nil then
-        m.things, SIZED.count = m.things + 1, SIZED.count + 1
+        count_thing(SIZED, m)
     end
     m.ids[slot], m.through[slot] = id, through
     m.newest, m.last, m.total = offset, id, through
 end
 
-local function new_sizes(first, window_id, before, limit)
-    return {first = first, newest = first - 1, window = offset_of(window_id), window_id = window_id, before = before, total = 0,
-        ids = {}, through = {}, limit = limit, things = CHANNEL_THINGS}
+local function new_sizes(key, first, window_id, before, limit)
+    local m = {first = first, newest = first - 1, window = offset_of(window_id), window_id = window_id, before = before,
+        total = 0, ids = {}, through = {}, limit = limit, things = CHANNEL_THINGS}
+    remember(SIZED, key, m)
+    return m
 end
 
 -- The newest entries, the newest first: back to one that says its bytes, which is returned, too, or as far as there is room
@@ -65,10 +67,10 @@ local function read_sizes(key, maxbytes, limit)
         local window_id, before
         through, window_id, before = match(field_of(said[2], 'bytes'), '^(%d+) (%d+%-%d+) (%d+)$')
         through = to_number(through)
-        m = new_sizes(offset_of(said[1]), window_id, to_number(before), limit)
+        m = new_sizes(key, offset_of(said[1]), window_id, to_number(before), limit)
         push_size(m, m.first, said[1], through)
     else
-        m = new_sizes(offset_of(ids[#ids]), ids[#ids], 0, limit)
+        m = new_sizes(key, offset_of(ids[#ids]), ids[#ids], 0, limit)
         m.is_ahead = is_more
     end
     for i = #ids, 1, -1 do
@@ -79,7 +81,6 @@ local function read_sizes(key, maxbytes, limit)
         through = through + sizes[i]
         push_size(m, offset, ids[i], through)
     end
-    remember(SIZED, key, m, CHANNEL_THINGS)
     return m
 end
 

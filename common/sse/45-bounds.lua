@@ -50,8 +50,7 @@ local function bound_bytes(b, key, place, old, events, datas, maxbytes)
     if old then
         m = m or read_sizes(key, maxbytes, b.limit)
     else
-        m = new_sizes(place.offset + 1, first_id, 0, b.limit)
-        remember(SIZED, key, m, CHANNEL_THINGS)
+        m = new_sizes(key, place.offset + 1, first_id, 0, b.limit)
     end
     local through = m.total + size
     b.minid = make_room(key, m, through, maxbytes, place.offset + 1, first_id)

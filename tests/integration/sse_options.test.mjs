@@ -234,6 +234,37 @@ test('a key is found when the function remembers nothing: after it was loaded an
     assert.deepEqual(await Promise.all(others.map((channel) => client.xlen(keyOf(channel)))), others.map(() => 3));
 });
 
+test('what the function remembers is bounded also where the same channels are used all the time', async (t) => {
+    const { client } = await start(t);
+    const counted = `redis.register_function('things', function()
+        local things = {}
+        for i, memory in ipairs({KEYED, SIZED}) do
+            things[i] = 0
+            for _, channels in ipairs({memory.young, memory.old}) do
+                for _, m in pairs(channels) do things[i] = things[i] + m.things end
+            end
+        end
+        return things
+    end)\n`;
+    await client.call('FUNCTION', 'LOAD', 'REPLACE', LIBRARY.replace('MEMORY_MAX = 262144', 'MEMORY_MAX = 500') + counted);
+    const [channels, most] = [Array.from({ length: 8 }, (_, i) => `n:${i}`), [0, 0]];
+    for (let i = 0; i < 300; i++) {
+        const data = 'x'.repeat((i * 7919) % 200);
+        const options = [['key', `k${i}`], ['maxbytes', '5000']];
+        for (const o of options) await Promise.all(channels.map((channel) => FORMS.function(client, `${channel}:${o[0]}`, data, '', '', ...o)));
+        (await client.call('FCALL', 'things', '0')).forEach((things, m) => { most[m] = Math.max(most[m], things); });
+    }
+    for (const things of most) assert.ok(things > 500 && things <= 2 * (500 + 304), `${most} things`);
+    for (const channel of channels) {
+        assert.equal((await FORMS.function(client, `${channel}:key`, 'x', '', '', 'key', 'k280'))[1], 0);
+        const [all, kept] = [await history(client, `${channel}:key`), await history(client, `${channel}:maxbytes`)];
+        assert.equal(brokenAt(kept), '');
+        assert.equal(kept.at(-1).offset, 300);
+        assert.ok(sum(kept) <= 5000 && sum(kept) + sizeOf(all[299 - kept.length]) > 5000, `${kept.length} events have ${sum(kept)} bytes`);
+        assert.equal(all.length, 300);
+    }
+});
+
 test('a key is found by the master after a failover, and by the one of before when it is master again', async (t) => {
     const { scope, redis, client } = await start(t, { config: ['--repl-diskless-sync-delay', '0'] });
     const replica = await Redis.start(scope, { config: ['--replicaof', '127.0.0.1', String(redis.port), '--repl-diskless-sync-delay', '0'] });
