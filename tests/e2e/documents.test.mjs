@@ -14,6 +14,7 @@ import { Redis } from '../lib/redis.mjs';
 import { scopeOf } from '../lib/scope.mjs';
 import { openStream } from '../lib/streams.mjs';
 import { startTier } from '../lib/tier.mjs';
+import { tempFolder } from '../lib/temp.mjs';
 import { until } from '../lib/wait.mjs';
 
 async function start(t, channel) {
@@ -44,7 +45,7 @@ async function hears(stream, expected) {
 
 test('the commands of the README publish an event each', async (t) => {
     const tier = await start(t, 'user:42');
-    await shell(tier, snippet('README.md', 'redis-cli PUBLISH'));
+    await shell(tier, snippet('README.md', 'PUBLISH user:42 hello').replaceAll('-p 6399 ', ''));
     await hears(tier.stream, 'hello order:{"total":3} order:{"total":3}');
 });
 
@@ -78,7 +79,7 @@ test('the commands of docs/publishing.md publish an event each', async (t) => {
 test('the code of docs/tokens.md: lines become an answer with an end; an append goes behind its `after`; the stop is the last event, once', async (t) => {
     const tier = await start(t, 'answer:ann:17');
     await shell(tier, `answer() { printf '%s\\n' The best answer.; }; ${snippet('docs/tokens.md', '--coalesce')}`);
-    await hears(tier.stream, 'The best answer.');
+    await hears(tier.stream, 'text:The text:best text:answer.');
     await tier.stream.ended(15000);
     const stop = snippet('docs/tokens.md', '"stopped"');
     const lines = ['import redis', `r = redis.Redis(port=${tier.redis.port}, decode_responses=True)`, 'key = "sse:{answer:ann:17}"',
@@ -87,6 +88,14 @@ test('the code of docs/tokens.md: lines become an answer with an end; an append 
     assert.equal(said.code, 0, said.err);
     const events = await history(connect(tier.scope, tier.redis), 'answer:ann:17');
     assert.deepEqual(events.slice(-3).map((e) => [e.offset, e.event, e.data, e.end]), [[42, 'text', 'All the ', undefined], [43, 'text', 'best', undefined], [44, 'stopped', '', '3600']]);
+});
+
+test('the lines that docs/tokens.md adds to the tier of the tutorial are options that a gateway takes', async (t) => {
+    const cwd = tempFolder(scopeOf(t), 'tokens');
+    const [config] = snippet('docs/tutorial.md', 'cat >tier/gateway.conf').split('sse-gateway --config');
+    const lines = `mkdir tier; ${config}\n${snippet('docs/tokens.md', '>>tier/gateway.conf')}\n${BUILD}/sse-gateway --config tier/gateway.conf --check-config`;
+    const { code, err } = await command('bash', ['-ec', lines], { cwd });
+    assert.equal(code, 0, err);
 });
 
 test('the JavaScript of docs/publishing.md publishes an event each', async (t) => {
