@@ -134,14 +134,14 @@ static void move_all(struct hub *h, struct hub_channel *c, enum lagging_mode mod
                      enum lagging_start start)
 {
     // Of an end that came while the channel was not confirmed, no stream has been told.
-    uint64_t end_epoch = mode == LAGGING_AT && c->ends && !c->end_told ? c->epoch : 0;
+    bool is_untold = mode == LAGGING_AT && c->ends && channel_has_history(c) && !c->end_told;
     while (c->count > 0) {
         const struct slot *last = &c->slots[c->count - 1];
         if (!catch_up_add(h, c, last->subscriber, last->subscription, mode, at))
             break;
         struct lagging *lag = c->catch_up->lagging[c->catch_up->count - 1];
         lag->start = start;
-        lag->end_epoch = end_epoch;
+        lag->end_epoch = is_untold ? c->epoch : 0;
         c->count--;
     }
     // Out of memory: the clients come back, and resume by their event ids.
@@ -229,7 +229,7 @@ static bool give(struct hub *h, struct lagging *lag, bool gap, struct frame *nex
     if (!next->is_foreign || !lag->told_gap)
         h->events.on_frame(h->events.ctx, lag->subscriber, next);
     lag->told_gap = next->is_gap;
-    lag->end_epoch = next->ends ? next->epoch : 0;
+    lag->end_epoch = next->ends && channel_has_history(lag->channel) ? next->epoch : 0;
     tell_past_end(h, lag);
     return true;
 }
@@ -286,7 +286,12 @@ static bool feed_step(struct hub *h, struct lagging *lag)
     case STEP_GAP:
         return give(h, lag, true, next);
     case STEP_LIVE:
-        go_live(h, lag);
+        // After a loss the tail says whether the channel's end is still its newest one: with a slot the stream could not be
+        // told of an end behind which a new life has begun.
+        if (lag->end_epoch && !channel_has_ended(lag->channel))
+            lag->channel->catch_up->awaits_live = true;
+        else
+            go_live(h, lag);
         return false;
     case STEP_READ:
     case STEP_AWAIT:

@@ -72,8 +72,10 @@ static bool enter_channel(struct hub *h, struct hub_channel *c, struct subscribe
         [FROM_EARLIEST] = LAGGING_EARLIEST,
         [FROM_UNKNOWN] = LAGGING_LOST,
     };
-    if (name->from == FROM_NOW && !(c->has_snapshot && channel_has_history(c)) && !channel_has_ended(c))
+    if (name->from == FROM_NOW && !(c->has_snapshot && channel_has_history(c)) && !channel_has_ended(c)) {
+        c->end_told = false; // where it is still the end after a loss, this stream has not been told
         return channel_add_slot(h, c, s, s->count);
+    }
     bool is_empty = name->at.offset == 0;
     const struct event_id at = name->from == FROM_EVENT_ID && !is_empty ? name->at : (struct event_id){0};
     if (!catch_up_add(h, c, s, s->count, modes[name->from], at))
@@ -280,7 +282,7 @@ void hub_confirm(struct hub *h, struct channel_ref channel, const struct history
     assert(channel_is_confirmed(c));
     hub_tail_take(h, c, tail->subscribe_seq);
     catch_up_wake(h, c);
-    // Told again after a loss: a stream that got the last event meanwhile has not been told yet.
+    // After a loss a stream may have had the end of its other channels meanwhile: it ends with what it is told now.
     if (!had_ended)
         hub_end_tell(h, c);
     // What a lagging stream has missed may still have to be found out.

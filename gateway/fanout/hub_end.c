@@ -34,22 +34,21 @@ void hub_end_tell(struct hub *h, struct hub_channel *c)
 {
     if (!channel_has_ended(c))
         return;
+    bool is_told = c->end_told;
     c->end_told = true;
     if (c->count == 0)
         return;
     struct frame *f = end_frame(c, c->last_id, c->epoch);
     for (uint32_t i = 0; i < c->count; i++)
-        tell(h, c->slots[i].subscriber, f);
+        if (!is_told || hub_end_is_told(c->slots[i].subscriber))
+            tell(h, c->slots[i].subscriber, f);
     frame_release(f);
 }
 
 void hub_end_tell_one(struct hub *h, struct hub_channel *c, struct subscriber *s)
 {
-    if (!channel_has_ended(c))
-        return;
-    struct frame *f = end_frame(c, c->last_id, c->epoch);
-    tell(h, s, f);
-    frame_release(f);
+    if (channel_has_ended(c))
+        hub_end_tell_past(h, c, c->last_id, c->epoch, s);
 }
 
 void hub_end_tell_past(struct hub *h, const struct hub_channel *c, struct event_id at, uint64_t epoch,

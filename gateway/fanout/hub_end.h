@@ -14,7 +14,7 @@ bool hub_end_is_told(const struct subscriber *s);
 void hub_end_tell_opened(struct hub *h, struct subscriber *s);
 
 // For hub.c and catch_up.c: tell the streams with a slot in the channel, or one of them. No effect where the channel has
-// not ended.
+// not ended. Where they were told before a loss, only those are told again whose channels have all ended by now.
 void hub_end_tell(struct hub *h, struct hub_channel *c);
 void hub_end_tell_one(struct hub *h, struct hub_channel *c, struct subscriber *s);
 // For catch_up.c: `s` lags, and was given the event `at`, with which an earlier life of the channel, `epoch`, has ended.

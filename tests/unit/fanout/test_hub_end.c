@@ -226,6 +226,22 @@ TEST(a_channel_without_history_never_ends)
     ck_assert(!is_over(0) && !is_at_end(0));
 }
 
+TEST(in_a_channel_without_history_no_life_ends_before_the_next_one)
+{
+    world.end = 2;
+    join(0, FROM_NOW, 0);
+    confirm_without_history();
+    live(1);
+    live(2);
+    ck_assert_str_eq(heard(0), "1 2");
+    world.life = 9000;
+    live(2); // the first event of this life was lost
+    ck_assert_ptr_null(strstr(heard(0), "end"));
+    world.end = 0;
+    answer(world.query, 1, 2, true);
+    ck_assert_ptr_null(strstr(heard(0), "end"));
+}
+
 TEST(an_event_behind_the_end_opens_the_channel_again)
 {
     world.end = 2;
@@ -330,6 +346,25 @@ TEST(a_client_of_the_old_life_is_told_that_another_one_began)
     ck_assert(!is_over(0));
 }
 
+// The stream takes the last event from a page while the tail is asked for after a loss, and the tail is of a new life.
+TEST(a_stream_that_catches_up_after_a_loss_is_told_of_the_end_before_a_new_life)
+{
+    world.end = 3;
+    join(0, FROM_NOW, 0);
+    confirm(2);
+    join(1, FROM_EVENT_ID, 1);
+    live(3);
+    ck_assert_str_eq(heard(0), "3 end");
+    hub_lost(world.hub, world.channel, false);
+    answer(world.query, 2, 3, true);
+    ck_assert_str_eq(heard(1), "2 3");
+    world.life = 9000;
+    world.end = 0;
+    confirm(1);
+    answer(world.query, 1, 1, true);
+    ck_assert_str_eq(heard(1), "end gap 1");
+}
+
 // Two channels.
 
 static void join_two(size_t i, struct event_id at)
@@ -379,6 +414,53 @@ TEST(a_stream_that_lags_in_one_channel_is_not_over_while_the_other_one_ends)
     live(5);
     ck_assert(is_over(0));
     ck_assert_ptr_nonnull(strstr(heard(0), "4 5 end"));
+}
+
+TEST(a_stream_of_several_channels_is_told_of_an_end_once_however_often_a_loss_comes)
+{
+    world.end = 3;
+    join_two(0, place(3));
+    confirm(3);
+    in_channel("b");
+    confirm(1);
+    world.streams[0].open = true;
+    feed();
+    hub_end_tell_opened(world.hub, &world.streams[0].subscriber);
+    heard(0);
+    in_channel("a");
+    for (int i = 0; i < 3; i++) {
+        hub_lost(world.hub, world.channel, false);
+        confirm(3);
+        ck_assert_str_eq(heard(0), "");
+    }
+    // A stream that comes between a loss and the answer is told.
+    hub_lost(world.hub, world.channel, false);
+    const struct hub_name names[] = {{.channel = channel_ref("a", 1)}, {.channel = channel_ref("b", 1)}};
+    ck_assert(hub_join(world.hub, &world.streams[1].subscriber, names, 2));
+    world.streams[1].open = true;
+    confirm(3);
+    ck_assert_str_eq(heard(1), "end");
+}
+
+TEST(a_stream_whose_other_channel_ended_between_a_loss_and_the_answer_is_over_with_the_answer)
+{
+    world.end = 3;
+    join_two(0, place(2));
+    confirm(2);
+    in_channel("b");
+    confirm(2);
+    in_channel("a");
+    live(3);
+    ck_assert_str_eq(heard(0), "3 end");
+    hub_lost(world.hub, world.channel, false);
+    in_channel("b");
+    live(3);
+    ck_assert_str_eq(heard(0), "3 end");
+    ck_assert_uint_eq(world.streams[0].overs, 0);
+    in_channel("a");
+    confirm(3);
+    ck_assert_str_eq(heard(0), "end");
+    ck_assert_uint_eq(world.streams[0].overs, 1);
 }
 
 TEST(an_opened_stream_is_told_of_each_channel_that_has_ended)
