@@ -214,6 +214,15 @@ bool hub_has_channel(const struct hub *h, struct channel_ref channel)
     return find(h, channel) != NULL;
 }
 
+static void take_confirmation(struct hub *h, struct hub_channel *c, const struct history_tail *tail);
+
+static void take_held(struct hub *h, struct hub_channel *c, bool at_once)
+{
+    struct history_tail tail;
+    if (hub_tail_release(h, c, at_once, &tail))
+        take_confirmation(h, c, &tail);
+}
+
 size_t hub_deliver(struct hub *h, struct frame *f)
 {
     struct hub_channel *c = find(h, frame_channel(f));
@@ -233,6 +242,7 @@ size_t hub_deliver(struct hub *h, struct frame *f)
         h->events.on_frame(h->events.ctx, lagging, f);
     if (f->ends)
         hub_end_tell(h, c);
+    take_held(h, c, false);
     return c->count;
 }
 
@@ -269,11 +279,8 @@ static void confirm_with_history(struct hub *h, struct hub_channel *c, const str
     hub_channel_set_state(c, HUB_CHANNEL_JOINING);
 }
 
-void hub_confirm(struct hub *h, struct channel_ref channel, const struct history_tail *tail)
+static void take_confirmation(struct hub *h, struct hub_channel *c, const struct history_tail *tail)
 {
-    struct hub_channel *c = find(h, channel);
-    if (!c || tail->subscribe_seq < c->subscribe_seq)
-        return;
     bool was_confirmed = channel_is_confirmed(c), had_ended = channel_has_ended(c);
     if (tail->has_history)
         confirm_with_history(h, c, tail);
@@ -292,8 +299,16 @@ void hub_confirm(struct hub *h, struct channel_ref channel, const struct history
             h->events.on_ready(h->events.ctx, s);
 }
 
-static void unconfirm(struct hub_channel *c)
+void hub_confirm(struct hub *h, struct channel_ref channel, const struct history_tail *tail)
 {
+    struct hub_channel *c = find(h, channel);
+    if (c && tail->subscribe_seq >= c->subscribe_seq && !hub_tail_hold(h, c, tail))
+        take_confirmation(h, c, tail);
+}
+
+static void unconfirm(struct hub *h, struct hub_channel *c)
+{
+    take_held(h, c, true);
     hub_channel_set_state(c, channel_knows_last_id(c) ? HUB_CHANNEL_CUT_OFF : HUB_CHANNEL_SUBSCRIBING);
 }
 
@@ -301,14 +316,14 @@ void hub_unconfirm(struct hub *h, struct channel_ref channel)
 {
     struct hub_channel *c = find(h, channel);
     if (c)
-        unconfirm(c);
+        unconfirm(h, c);
 }
 
 void hub_unconfirm_all(struct hub *h)
 {
     size_t cursor = 0;
     for (struct map_entry *e; (e = map_next(&h->channels, &cursor));)
-        unconfirm(container_of(e, struct hub_channel, entry));
+        unconfirm(h, container_of(e, struct hub_channel, entry));
 }
 
 bool hub_lost(struct hub *h, struct channel_ref channel, bool is_confirmed_soon)
@@ -316,6 +331,7 @@ bool hub_lost(struct hub *h, struct channel_ref channel, bool is_confirmed_soon)
     struct hub_channel *c = find(h, channel);
     if (!c)
         return false;
+    take_held(h, c, true);
     if (c->history == HISTORY_NONE || (channel_has_history(c) && event_id_is_zero(c->last_id)))
         return true;
     if (channel_knows_last_id(c))
@@ -350,7 +366,10 @@ bool hub_feed(struct hub *h, size_t budget)
 
 void hub_tick(struct hub *h, uint64_t now_ms)
 {
+    struct catch_up *cu;
     h->now_ms = now_ms;
+    TAILQ_FOREACH(cu, &h->catching_up, in_hub)
+    take_held(h, cu->channel, false);
     catch_up_tick(h);
 }
 

@@ -129,6 +129,8 @@ struct catch_up {
     bool awaits_redis;   // the history ends before the channel's last_id: it is asked again a little later
     bool is_tail_wanted; // a stream has TAIL_NEXT
     uint64_t tail_asked, tail_seq; // numbers of the last question for the tail, and of the last confirmation
+    struct history_tail held;      // a confirmation that is taken later (hub_tail.h)
+    uint64_t held_until;           // milliseconds; 0: none is held
     struct event_id wanted;        // the place that comes next, of those that streams wait for
     struct history_query query;    // the last one
     struct event_id asked_last_id; // the channel's last_id then

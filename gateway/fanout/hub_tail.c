@@ -1,5 +1,8 @@
 #include "gateway/fanout/hub_tail.h"
 
+// As long as a message may be on its way behind the answer to a question: two ticks, the first of which may come at once.
+#define HOLD_MS 500u
+
 // One question at a time, however many streams come: the bus answers the newest alone.
 static bool ask_tail(struct hub *h, struct hub_channel *c)
 {
@@ -33,4 +36,34 @@ void hub_tail_take(struct hub *h, struct hub_channel *c, uint64_t subscribe_seq)
     c->catch_up->tail_seq = subscribe_seq;
     if (c->catch_up->is_tail_wanted)
         (void)ask_tail(h, c); // asked again with the next confirmation, or the next stream
+}
+
+bool hub_tail_hold(const struct hub *h, struct hub_channel *c, const struct history_tail *tail)
+{
+    struct catch_up *cu = c->catch_up;
+    if (!cu)
+        return false;
+    uint64_t until = cu->held_until ? cu->held_until : h->now_ms + HOLD_MS;
+    cu->held_until = 0;
+    if (c->state != HUB_CHANNEL_LIVE || !channel_has_history(c) || !tail->has_history ||
+        tail->epoch != c->epoch || cu->tail_asked <= cu->tail_seq || !event_id_before(c->last_id, tail->last))
+        return false;
+    cu->held = *tail;
+    cu->held_until = until;
+    return true;
+}
+
+bool hub_tail_release(const struct hub *h, struct hub_channel *c, bool at_once, struct history_tail *tail)
+{
+    struct catch_up *cu = c->catch_up;
+    if (!cu || !cu->held_until)
+        return false;
+    bool is_over = c->epoch != cu->held.epoch; // of the next life of the history an event has come
+    if (!at_once && h->now_ms < cu->held_until && !is_over && event_id_before(c->last_id, cu->held.last))
+        return false;
+    *tail = cu->held;
+    if (is_over)
+        tail->last = c->last_id; // ids of two lives say nothing of their order
+    cu->held_until = 0;
+    return true;
 }

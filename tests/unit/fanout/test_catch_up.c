@@ -60,6 +60,110 @@ TEST(who_is_to_read_to_the_tail_waits_for_an_answer_that_is_newer_than_it)
     ck_assert(hub_has_caught_up(&world.streams[2].subscriber));
 }
 
+// Stream 0 is live with event 4. Stream 1 is to read to the tail, and Redis answers with event 5, whose message has not come.
+static void be_ahead_of_the_bus(void)
+{
+    join(0, FROM_NOW, 0);
+    confirm(3);
+    live(4);
+    ck_assert_str_eq(heard(0), "4");
+    join_to_the_tail(1, 3);
+    confirm(5);
+    ck_assert(!world.streams[1].open);
+}
+
+TEST(a_tail_whose_message_is_on_its_way_leaves_live_streams_where_they_are)
+{
+    be_ahead_of_the_bus();
+    ck_assert_uint_eq(world.asked, 0);
+    unsigned interests = world.interests;
+    live(5);
+    ck_assert_str_eq(heard(0), "5");
+    ck_assert_uint_eq(world.interests, interests);
+    page(3, 4, 5, true);
+    ck_assert_str_eq(heard(1), "4 5");
+    ck_assert(hub_has_caught_up(&world.streams[1].subscriber));
+    ck_assert_uint_eq(world.asked, 1);
+    later(1000);
+    ck_assert_uint_eq(world.asked, 1);
+    live(6);
+    ck_assert_str_eq(heard(0), "6");
+}
+
+TEST(a_tail_whose_message_does_not_come_is_believed_after_a_while)
+{
+    be_ahead_of_the_bus();
+    later(500);
+    page(3, 4, 5, true);
+    ck_assert_str_eq(heard(0), "5");
+    ck_assert_str_eq(heard(1), "4 5");
+    ck_assert(hub_has_caught_up(&world.streams[1].subscriber));
+    live(6);
+    ck_assert_str_eq(heard(0), "6");
+}
+
+TEST(a_loss_behind_a_tail_whose_message_has_not_come_is_read)
+{
+    be_ahead_of_the_bus();
+    (void)hub_lost(world.hub, world.channel, false);
+    confirm(6);
+    page(3, 4, 6, true);
+    ck_assert_str_eq(heard(0), "5 6");
+    ck_assert_str_eq(heard(1), "4 5 6");
+    live(7);
+    ck_assert_str_eq(heard(0), "7");
+}
+
+TEST(redis_goes_behind_a_tail_whose_message_has_not_come)
+{
+    be_ahead_of_the_bus();
+    hub_unconfirm_all(world.hub);
+    later(1000);
+    ck_assert(!world.streams[1].open);
+    confirm(6);
+    page(3, 4, 6, true);
+    ck_assert_str_eq(heard(0), "5 6");
+    ck_assert_str_eq(heard(1), "4 5 6");
+}
+
+TEST(a_newer_tail_takes_the_place_of_one_whose_message_has_not_come)
+{
+    be_ahead_of_the_bus();
+    later(250);
+    confirm(6);
+    live(5);
+    ck_assert(!world.streams[1].open);
+    live(6);
+    page(3, 4, 6, true);
+    ck_assert_str_eq(heard(0), "5 6");
+    ck_assert_str_eq(heard(1), "4 5 6");
+    ck_assert_uint_eq(world.asked, 1);
+}
+
+// Its ids may be lower, where the clock was set back.
+TEST(a_tail_of_a_life_that_is_over_says_nothing_of_the_next_one)
+{
+    be_ahead_of_the_bus();
+    world.life = 500;
+    live(1);
+    ck_assert_str_eq(heard(0), "1");
+    later(1000);
+    ck_assert(hub_has_caught_up(&world.streams[0].subscriber));
+    live(2);
+    ck_assert_str_eq(heard(0), "2");
+}
+
+TEST(a_stream_may_leave_while_the_message_of_its_tail_has_not_come)
+{
+    be_ahead_of_the_bus();
+    leave(1);
+    live(5);
+    live(6);
+    ck_assert_str_eq(heard(0), "5 6");
+    later(20000);
+    ck_assert_uint_eq(world.asked, 0);
+}
+
 TEST(earliest_is_all_that_is_kept)
 {
     join(0, FROM_EARLIEST, 0);

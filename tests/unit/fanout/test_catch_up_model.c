@@ -92,7 +92,9 @@ struct queue {
     size_t head, end;
 };
 
-static struct queue to_worker, to_bus, lasts, lasts_answered, pages;
+// Of each channel, those that the bus and the hub have heard of.
+static unsigned losses[CHANNELS];
+static struct queue to_worker, to_bus, messages, lasts, lasts_answered, pages;
 
 static void push(struct queue *q, struct item item)
 {
@@ -142,25 +144,38 @@ static void publish(size_t c)
         h->first = h->base = h->end;
     }
     h->events[h->end++] = e;
-    if (!redis_up || !h->subscribed || !h->wanted)
-        return;
-    if (below(20) == 0) {
-        if (!h->gap_told)
-            push(&to_worker, (struct item){.kind = TO_GAP, .channel = c});
-        h->gap_told = true;
-    } else {
-        h->gap_told = false;
-        push(&to_worker, (struct item){.kind = TO_FRAME, .channel = c, .event = e});
-    }
+    if (redis_up && h->subscribed)
+        push(&messages, (struct item){.kind = TO_FRAME, .channel = c, .event = e});
+}
+
+// A message reaches the bus, by another connection than answers do.
+static bool take_message(void)
+{
+    struct item i;
+    if (!pop(&messages, &i))
+        return false;
+    struct history *h = &histories[i.channel];
+    if (!h->wanted)
+        return true;
+    bool is_lost = below(20) == 0;
+    if (!is_lost)
+        push(&to_worker, i);
+    else if (!h->gap_told)
+        push(&to_worker, (struct item){.kind = TO_GAP, .channel = i.channel});
+    h->gap_told = is_lost;
+    losses[i.channel] += is_lost;
+    return true;
 }
 
 static void redis_goes(void)
 {
     redis_up = false;
+    messages.head = messages.end;
     for (size_t c = 0; c < CHANNELS; c++) {
         struct history *h = &histories[c];
         h->was_active |= h->subscribed;
         h->subscribed = h->asked = false;
+        losses[c]++;
     }
     push(&to_worker, (struct item){.kind = TO_UNCONFIRM});
 }
@@ -193,6 +208,8 @@ static void subscribe_one(void)
         h->asked = true;
         return;
     }
+    while (take_message()) // they come before the confirmation
+        ;
     h->subscribed = true;
     if (h->was_active)
         push(&to_worker, (struct item){.kind = TO_RESUBSCRIBED, .channel = c});
@@ -309,6 +326,10 @@ struct told {
 static struct client {
     struct subscriber subscriber;
     bool joined, open, in[CHANNELS], earliest, full;
+    bool to_the_tail;
+    struct event_id tail[CHANNELS];  // what had been published when it came
+    unsigned losses[CHANNELS];       // .. and had been lost
+    bool reads[CHANNELS];            // from a place that it knows up to there, at least
     struct told now, before;         // `before`: what it had when the last bytes were lost on their way
     struct event_id floor[CHANNELS]; // what had been published when it was opened
     bool needs_snapshot[CHANNELS];   // there was one when it began, and it has had none yet
@@ -496,6 +517,7 @@ static void join(struct client *k)
 {
     struct hub_name names[CHANNELS];
     size_t n = 0;
+    k->to_the_tail = below(4) == 0;
     if (below(4) == 0)
         start_anew(k);
     else if (below(2) == 0)
@@ -507,6 +529,11 @@ static void join(struct client *k)
     for (size_t c = 0; c < CHANNELS; c++)
         if (k->in[c]) {
             names[n] = begin(k, c);
+            names[n].to_the_tail =
+                k->to_the_tail && (names[n].from == FROM_EVENT_ID || names[n].from == FROM_EARLIEST);
+            k->tail[c] = last_of(&histories[c]);
+            k->losses[c] = losses[c];
+            k->reads[c] = names[n].to_the_tail && names[n].from == FROM_EVENT_ID && names[n].at.offset > 0;
             bool begins = names[n].from != FROM_EVENT_ID || names[n].at.offset == 0;
             k->needs_snapshot[c] = begins && histories[c].base != NONE;
             n++;
@@ -539,6 +566,18 @@ static void eat_or_not(struct client *k, bool full)
         hub_wake(hub, &k->subscriber);
 }
 
+// Who reads once ends with that. Not where something is lost meanwhile: what it has missed then it gets the next time.
+static void check_read(const struct client *k)
+{
+    if (!lossless || !k->open || !hub_has_caught_up(&k->subscriber))
+        return;
+    for (size_t c = 0; c < CHANNELS; c++)
+        REQUIRE(!k->in[c] || !k->reads[c] || k->losses[c] != losses[c] ||
+                    !event_id_before(k->now.seen[c], k->tail[c]),
+                "channel %u is read up to %u, and had %u\n", (unsigned)c, (unsigned)k->now.seen[c].offset,
+                (unsigned)k->tail[c].offset);
+}
+
 // --- The worker
 
 static struct frame *frame_of(size_t c, const struct event_place *e)
@@ -569,6 +608,9 @@ static void worker_works(void)
         return;
     const struct history *h = &histories[i.channel];
     struct frame *f;
+    losses[i.channel] += i.kind == TO_GAP || i.kind == TO_RESUBSCRIBED;
+    for (size_t c = 0; i.kind == TO_UNCONFIRM && c < CHANNELS; c++)
+        losses[c]++;
     switch (i.kind) {
     case TO_FRAME:
         f = frame_of(i.channel, &i.event);
@@ -601,7 +643,7 @@ static void some_step(void)
     else if (dice < 450)
         worker_works();
     else if (dice < 550)
-        bus_works();
+        below(2) ? (void)take_message() : bus_works();
     else if (dice < 620)
         below(2) ? answer_last() : take_last();
     else if (dice < 700)
@@ -636,7 +678,8 @@ static void settle(void)
     for (size_t i = 0; i < CLIENTS; i++)
         eat_or_not(&clients[i], false);
     for (int round = 0; round < 20000; round++) {
-        subscribe_one(), bus_works(), answer_last(), take_last(), answer_page(), worker_works();
+        (void)take_message(), subscribe_one(), bus_works(), answer_last(), take_last(), answer_page(),
+            worker_works();
         (void)hub_feed(hub, 64);
         if (round % 100 == 0)
             hub_tick(hub, now_ms += 300);
@@ -680,7 +723,8 @@ static void setup(void)
     memset(histories, 0, sizeof histories);
     memset(clients, 0, sizeof clients);
     to_worker.head = to_worker.end = to_bus.head = to_bus.end = 0;
-    lasts.head = lasts.end = pages.head = pages.end = lasts_answered.head = lasts_answered.end = 0;
+    messages.head = messages.end = lasts.head = lasts.end = pages.head = pages.end = lasts_answered.head =
+        lasts_answered.end = 0;
     queries = last_seq = 0;
     for (size_t c = 0; c < CHANNELS; c++) {
         histories[c].base = NONE;
@@ -712,8 +756,11 @@ static void play(uint64_t number, bool keeps_all)
     seed = number;
     lossless = keeps_all;
     setup();
-    for (int step = 0; step < STEPS; step++)
+    for (int step = 0; step < STEPS; step++) {
         some_step();
+        for (size_t i = 0; i < CLIENTS; i++)
+            check_read(&clients[i]);
+    }
     settle();
     check_settled();
     teardown();
