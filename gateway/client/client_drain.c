@@ -40,8 +40,8 @@ static void on_step(struct ev_loop *loop, ev_timer *w, int events)
     step(w->data);
 }
 
-// A poll that waits has nothing to lose, and would end soon anyway.
-static void end_poll(struct client_context *cx, struct conn *c)
+// A poll that waits has nothing to lose, and a read that has not ended by itself most likely waits for Redis.
+static void end_once(struct client_context *cx, struct conn *c)
 {
     counter_add(cx->counters, COUNTER_STREAMS_DRAINED, 1);
     stream_end(c, CLOSE_DRAIN);
@@ -56,8 +56,8 @@ void client_drain_begin(struct client_drain *d, struct client_context *cx, const
             admission_end(c, CLOSE_DRAIN, DRAINING);
         else if (c->state <= CONN_HEAD)
             conn_set_deadline(c, DRAIN_IDLE_MS);
-        else if (c->state == CONN_STREAM && c->wait_s > 0)
-            end_poll(cx, c);
+        else if (c->state == CONN_STREAM && c->once)
+            end_once(cx, c);
     }
     *d = (struct client_drain){.context = cx,
                                .pace = {.streams = cx->streams,

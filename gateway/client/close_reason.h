@@ -18,7 +18,8 @@
     X(ANSWERED, "answered", "An answer that ends its connection: pages, HEAD, OPTIONS")                      \
     X(BAD_REQUEST, "bad_request", "A request that is answered with a 4xx or 5xx")                            \
     X(REFUSED, "refused",                                                                                    \
-      "A refusal that may pass: full, draining, not ready, or a channel that Redis did not confirm in 5 s")  \
+      "A refusal that may pass: full, draining, not ready, or a channel that Redis did not confirm in 5 s; " \
+      "or a read (`live=0`) for which Redis did not answer in a heartbeat interval")                         \
     X(IDLE, "idle", "No further request came for 60 s on a connection that was kept alive; normal")          \
     X(EVICTED, "evicted", "Too many connections: the one without a stream that was idle longest was closed") \
     X(PROXY_HEADER, "proxy_header", "No good PROXY header, or not from a trusted proxy")                     \

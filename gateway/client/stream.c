@@ -320,11 +320,32 @@ void stream_end_once(struct conn *c)
         stream_end(c, CLOSE_READ);
 }
 
+// A stream that is read once and does not wait has something to send all the time, unless Redis does not answer.
+static bool is_read_without_wait(const struct conn *c)
+{
+    return c->once && c->wait_s == 0;
+}
+
+// Nothing was sent for so long as it may be. A heartbeat; a read ends, as one does whose channels are not confirmed: its
+// client comes back with the cursor.
+static void stream_silent(struct conn *c)
+{
+    struct client_context *cx = conn_context(c);
+    if (is_read_without_wait(c)) {
+        stream_end(c, CLOSE_REFUSED);
+        return;
+    }
+    counter_add(cx->counters, COUNTER_HEARTBEATS, 1);
+    conn_send_now(c, cx->heartbeat);
+}
+
 void stream_heartbeat(struct conn *c)
 {
     struct client_context *cx = conn_context(c);
     uint32_t idle = (uint32_t)cx->now_ms - c->deadline.owner;
     uint32_t every = cx->settings->heartbeat_ms;
+    if (is_read_without_wait(c) && every < CONFIRM_TIMEOUT_MS)
+        every = CONFIRM_TIMEOUT_MS;
     if (principal_lasts_ms(c->principal, cx->now_ms) == 0) {
         stream_end(c, CLOSE_EXPIRED);
         return;
@@ -342,8 +363,7 @@ void stream_heartbeat(struct conn *c)
         slow_client_check_progress(c);
         idle = 0;
     } else if (idle >= every) {
-        counter_add(cx->counters, COUNTER_HEARTBEATS, 1);
-        conn_send_now(c, cx->heartbeat);
+        stream_silent(c);
         idle = 0;
     }
     if (c->state == CONN_STREAM)

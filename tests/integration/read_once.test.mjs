@@ -152,6 +152,36 @@ test('a drain ends the polls that wait at once, however long its window is', asy
     assert.deepEqual(await gateway.process.exit(10000), { code: 0, signal: null });
 });
 
+/** A read that has had a part of what is kept, when Redis goes. */
+async function startCutRead(t, args) {
+    const { scope, gateway, redis, publish } = await start(t, { args: ['--queue-limit', '64MiB', '--heartbeat', '4s', ...args] });
+    const big = 'x'.repeat(200000);
+    for (let i = 0; i < 60; i++) await publish('a', big);
+    const stream = await openStream(scope, gateway.port, '/stream?channel=a&live=0&control=1&last_event_id=earliest');
+    stream.socket.pause();
+    await until('a full socket', async () => (await gateway.metric('writes_blocked_total')) > 0);
+    await redis.kill();
+    await gateway.metricIs('redis_connected', 0);
+    stream.socket.resume();
+    return { scope, gateway, stream, reason: () => JSON.parse(stream.events.at(-1).data).reason };
+}
+
+test('a read ends also where Redis has gone in the middle of it, and says that it is not whole', async (t) => {
+    const { gateway, stream, reason } = await startCutRead(t, []);
+    assert.equal(await stream.ended(20000), 'clean');
+    assert.equal(reason(), 'refused');
+    assert.ok(stream.events.length < 60);
+    assert.notEqual(stream.events.at(-2).lastEventId, '', 'from where the next read goes on');
+    await gateway.metricIs('closes_total', 1, { labels: { reason: 'refused' } });
+});
+
+test('a drain ends the reads at once, however long its window is', async (t) => {
+    const { gateway, stream, reason } = await startCutRead(t, ['--drain-window', '20s', '--heartbeat', '30s']);
+    gateway.terminate();
+    assert.equal(await stream.ended(3000), 'clean');
+    assert.equal(reason(), 'drain');
+});
+
 test('HTTP/1.0 and HEAD: a read is the body up to the end, and a head', async (t) => {
     const { gateway, publish } = await start(t);
     await publish('a', 'hello');
