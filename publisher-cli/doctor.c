@@ -107,8 +107,8 @@ static bool look_at_silence(struct doctor *doctor)
         stream.watch_ms += DOCTOR_EVENTS_MS; // silence begins after them
     }
     if (!doctor->settings->json)
-        fprintf(stderr, "sse-publish: looking at a quiet stream for %" PRIu64 " ms (--idle)\n",
-                doctor->idle_ms);
+        fprintf(stderr, "sse-publish: looking at a quiet stream for %g s (--idle)\n",
+                (double)doctor->idle_ms / 1000);
     bool ok = doctor_stream_watch(&stream, &request, &doctor->failure);
     if (ok) {
         doctor_check_buffering(&doctor->report, &stream, doctor->idle_ms);
@@ -135,6 +135,12 @@ static enum exit_status refusal(struct doctor *doctor, const struct doctor_strea
     }
     if (status != 204 && (status < 400 || status >= 500 || status == 429))
         return EXIT_DONE;
+    if (status == 204) {
+        (void)failure_set(
+            &doctor->failure,
+            "the gateway answers 204: the channel has ended; choose another one with --channel");
+        return EXIT_USAGE;
+    }
     (void)failure_set(&doctor->failure,
                       "the gateway answers %d: choose a channel that is open to you with --channel, show a "
                       "token with --token-file, and check the path",

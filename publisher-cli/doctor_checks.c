@@ -229,7 +229,8 @@ static bool check_events(struct doctor_report *report, const struct doctor_strea
     else if (slowest > EVENT_MAX_MS)
         FINDING(CHECK_BUFFERING, "events came up to %" PRIu64 " ms after they were published", slowest);
     else
-        OK(CHECK_BUFFERING, "%d events came within %" PRIu64 " ms each", events->sent, slowest);
+        OK(CHECK_BUFFERING, "%d event%s came within %" PRIu64 " ms each", events->sent,
+           events->sent == 1 ? "" : "s", slowest);
     return true;
 }
 

@@ -223,6 +223,9 @@ bool durable_fenced(const struct redisReply *reply)
 
 const char *durable_remedy(const struct redisReply *reply)
 {
+    if (is_error(reply, "NOPERM") && strstr(reply->str, "'eval"))
+        return "; it is asked for lack of FCALL or its functions: allow +fcall, and load them "
+               "(sse-publish --install)";
     if (is_error(reply, "NOPERM"))
         return "; sse-publish(1) has what its ACL must allow";
     if (is_outdated(reply))

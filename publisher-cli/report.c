@@ -245,7 +245,8 @@ void report_trace(const struct settings *settings, const char *channel, const st
     if (trace->gateways < receivers && !trace->is_cut)
         fprintf(stderr,
                 "sse-publish: warning: %" PRIu64 " of %" PRIu64
-                " did not report within --trace-timeout: older "
-                "gateways, no right to publish at &sse:trace:*, or subscribers that are no gateways\n",
+                " did not report within --trace-timeout: their last stream of the channel has just "
+                "ended, older gateways, no right to publish at &sse:trace:*, or subscribers that are no "
+                "gateways\n",
                 receivers - trace->gateways, receivers);
 }

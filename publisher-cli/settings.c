@@ -171,7 +171,8 @@ static const struct option_spec specs[] = {
      .properties = OPTION_COMMAND_LINE,
      AT(channel),
      .default_note = "doctor",
-     .help = "doctor: the channel to ask for, and with --redis to publish to"},
+     .help =
+         "doctor: the channel to ask for, and with --redis or SSE_PUBLISH_REDIS to publish five events to"},
     {.name = "origin",
      .argument = "ORIGIN",
      .type = OPTION_STRING,

@@ -53,6 +53,12 @@ static bool await(const struct check *c, short events)
     }
 }
 
+static const char *reason_of(int error)
+{
+    return error == ECONNREFUSED ? "Connection refused; is that the --admin-listen of the gateway?"
+                                 : strerror(error);
+}
+
 // NULL when connected; else one line.
 static const char *connect_in_time(const struct check *c, const struct sockaddr_storage *to, socklen_t len)
 {
@@ -61,12 +67,12 @@ static const char *connect_in_time(const struct check *c, const struct sockaddr_
     if (connect(c->fd, (const struct sockaddr *)to, len) == 0)
         return NULL;
     if (errno != EINPROGRESS)
-        return strerror(errno);
+        return reason_of(errno);
     if (!await(c, POLLOUT))
         return "it is not connected within 3 s";
     if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &failure, &size) != 0)
         failure = errno;
-    return failure ? strerror(failure) : NULL;
+    return failure ? reason_of(failure) : NULL;
 }
 
 // The whole answer, as far as there is room, terminated. NULL when it came; else one line.

@@ -71,7 +71,7 @@ test('a gateway without Redis is not ready, and ready again with it', async (t) 
 
 test('nobody there, another program there, and one that never answers or trickles: 1 within 3 s and a little', async (t) => {
     const scope = scopeOf(t);
-    says(await check(['--admin-listen', `127.0.0.1:${await freePort()}`]), 1, /Connection refused/);
+    says(await check(['--admin-listen', `127.0.0.1:${await freePort()}`]), 1, /Connection refused; is that the --admin-listen of the gateway\?$/m);
     says(await check(['--admin-listen', 'unix:/nonexistent/admin.sock']), 1, /No such file/);
     says(await check(['--admin-listen', await pretender(scope, (s) => s.end('220 mail.example ESMTP\r\n'))]), 1, /no gateway/);
     says(await check(['--admin-listen', await pretender(scope, (s) => s.end())]), 1, /without an answer|reset/);

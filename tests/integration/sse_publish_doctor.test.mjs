@@ -283,7 +283,7 @@ test('a certificate that ends soon, and one that nobody trusts', async (t) => {
 });
 
 test('nothing there is a finding; what a gateway refuses for what was asked is usage', async (t) => {
-    const { scope, gateway } = await world(t, { anonymous: ['public:*'] });
+    const { scope, redis, gateway } = await world(t, { anonymous: ['public:*'] });
     const nothing = `http://127.0.0.1:${await freePort()}/stream`;
     assert.deepEqual((await doctor(nothing)).found, ['reachable']);
     // What may be shown to others has no ticket.
@@ -294,6 +294,10 @@ test('nothing there is a finding; what a gateway refuses for what was asked is u
     const refused = await command(PUBLISH, ['doctor', url]);
     assert.deepEqual([refused.code, refused.out], [2, '']);
     assert.match(refused.err, /^sse-publish: the gateway answers 40[13]: choose a channel [^\n]*--channel[^\n]*\n$/);
+    const ended = ['--redis', redis.url, '--durable', '--end', '60s', 'public:over', 'x'];
+    assert.equal((await command(PUBLISH, ended)).code, 0);
+    const over = await command(PUBLISH, ['doctor', '--channel', 'public:over', url]);
+    assert.deepEqual([over.code, over.out, over.err], [2, '', 'sse-publish: the gateway answers 204: the channel has ended; choose another one with --channel\n']);
     const token = path.join(scope.folder, 'token');
     fs.writeFileSync(token, 'x.y.z\n');
     assert.equal((await command(PUBLISH, ['doctor', '--token-file', token, url])).code, 2);
@@ -305,7 +309,7 @@ test('for a person, each finding has what was seen, why it matters and what to c
     const url = await wrongNginx(scope, gateway, NGINX['strips Last-Event-ID'][0]);
     const { code, out, err } = await command(PUBLISH, ['doctor', '--idle', '1500ms', url]);
     assert.equal(code, 1);
-    assert.match(err, /^sse-publish: looking at a quiet stream for 1500 ms \(--idle\)\n$/);
+    assert.match(err, /^sse-publish: looking at a quiet stream for 1.5 s \(--idle\)\n$/);
     assert.match(out, /\nfinding +last-event-id: [^\n]*\n +why: [^\n]+\n +what to change:\n +NGINX: [^\n]*\n +HAProxy: [^\n]*\n +Caddy: [^\n]*\n +ALB: [^\n]*\n +Cloudflare: /);
     assert.match(out, /\n1 finding\n$/);
 });

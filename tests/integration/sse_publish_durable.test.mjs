@@ -219,7 +219,7 @@ test('a script does it where Redis has no functions', async (t) => {
 
 test('where neither is allowed it says so', async (t) => {
     const { api } = await startWithUser(t, []);
-    assertEnds(await durable(api, ['user:42', 'x']), 1, '', /^sse-publish: redis:\S+ refused: NOPERM [^\n]*'evalsha'[^\n]*; sse-publish\(1\) has what its ACL must allow\n$/);
+    assertEnds(await durable(api, ['user:42', 'x']), 1, '', /^sse-publish: redis:\S+ refused: NOPERM [^\n]*'evalsha'[^\n]*; it is asked for lack of FCALL or its functions: allow \+fcall, [^\n]*--install[^\n]*\n$/);
 });
 
 test('on a cluster the script publishes to the shard, as the function does', async (t) => {
