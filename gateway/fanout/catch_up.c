@@ -133,11 +133,15 @@ void catch_up_remove(struct hub *h, struct lagging *lag)
 static void move_all(struct hub *h, struct hub_channel *c, enum lagging_mode mode, struct event_id at,
                      enum lagging_start start)
 {
+    // Of an end that came while the channel was not confirmed, no stream has been told.
+    uint64_t end_epoch = mode == LAGGING_AT && c->ends && !c->end_told ? c->epoch : 0;
     while (c->count > 0) {
         const struct slot *last = &c->slots[c->count - 1];
         if (!catch_up_add(h, c, last->subscriber, last->subscription, mode, at))
             break;
-        c->catch_up->lagging[c->catch_up->count - 1]->start = start;
+        struct lagging *lag = c->catch_up->lagging[c->catch_up->count - 1];
+        lag->start = start;
+        lag->end_epoch = end_epoch;
         c->count--;
     }
     // Out of memory: the clients come back, and resume by their event ids.
@@ -194,6 +198,15 @@ static void give_gap(struct hub *h, struct lagging *lag, const struct frame *nex
     frame_release(gap);
 }
 
+// A new life of the channel has begun behind the end that the stream has got to. Of the end of the newest one go_live tells.
+static void tell_past_end(struct hub *h, struct lagging *lag)
+{
+    if (!lag->end_epoch || event_id_equal(lag->at, lag->channel->last_id))
+        return;
+    hub_end_tell_past(h, lag->channel, lag->at, lag->end_epoch, lag->subscriber);
+    lag->end_epoch = 0;
+}
+
 // With each step `at` grows, whatever the entries say of what was before them: `next` is given together with
 // the gap before it.
 static bool give(struct hub *h, struct lagging *lag, bool gap, struct frame *next)
@@ -216,9 +229,8 @@ static bool give(struct hub *h, struct lagging *lag, bool gap, struct frame *nex
     if (!next->is_foreign || !lag->told_gap)
         h->events.on_frame(h->events.ctx, lag->subscriber, next);
     lag->told_gap = next->is_gap;
-    // A new life of the channel has begun meanwhile. Of the last event of this one go_live tells.
-    if (next->ends && !event_id_equal(next->at, lag->channel->last_id))
-        hub_end_tell_past(h, lag->channel, next, lag->subscriber);
+    lag->end_epoch = next->ends ? next->epoch : 0;
+    tell_past_end(h, lag);
     return true;
 }
 
@@ -267,6 +279,7 @@ static bool feed_step(struct hub *h, struct lagging *lag)
         pages_want(lag->channel->catch_up, lag->at);
     if (readiness == SUBSCRIBER_NOT_OPEN)
         return false;
+    tell_past_end(h, lag);
     switch (step) {
     case STEP_FRAME:
         return give(h, lag, false, next);

@@ -194,9 +194,7 @@ static bool channel_advance(struct hub *h, struct hub_channel *c, const struct f
     // Among events that are missed there may be a snapshot.
     c->has_snapshot =
         f->is_snapshot || (!event_id_is_zero(f->prev) && (c->has_snapshot || (is_known && !follows)));
-    c->last_id = f->at;
-    c->epoch = f->epoch;
-    c->ends = f->ends;
+    channel_set_last(c, f->at, f->epoch, f->ends);
     return true;
 }
 
@@ -275,9 +273,7 @@ static void confirm_with_history(struct hub *h, struct hub_channel *c, const str
     }
     if (is_known && !event_id_equal(c->last_id, tail->last))
         catch_up_all(h, c);
-    c->last_id = tail->last;
-    c->epoch = tail->epoch;
-    c->ends = tail->ended;
+    channel_set_last(c, tail->last, tail->epoch, tail->ended);
     hub_channel_set_state(c, HUB_CHANNEL_JOINING);
 }
 

@@ -53,6 +53,7 @@ struct hub_channel {
     bool has_plain;            // messages that are not durable came, too
     bool has_snapshot;         // the history may begin with a snapshot, with which new streams begin, too
     bool ends;                 // `last_id` is the last event of the channel: see channel_has_ended
+    bool end_told;             // the streams with a slot have been told so
     struct event_id last_id;   // the newest event that came, or the history's last one as of the confirmation
     uint64_t epoch;            // of `last_id`: which life of the history it belongs to
     uint64_t subscribe_seq;    // the one sent to the bus last: a confirmation with a lower one is too old
@@ -94,10 +95,12 @@ struct lagging {
     enum lagging_start start;
     struct event_id at;     // the last event that it has had, or that it has skipped
     struct event_id forked; // LAGGING_FORKED: the last event that it has had
-    uint64_t empty_at;      // milliseconds of Redis' clock at which the channel had no history; 0: unknown
-    uint8_t forks;          // times that it was forked
-    bool told_gap;          // it was given nothing but gaps since the last one
-    bool is_ready;          // stands in hub->ready
+    uint64_t
+        end_epoch; // of `at`, where that has ended its life of the channel and the stream may not know; else 0
+    uint64_t empty_at; // milliseconds of Redis' clock at which the channel had no history; 0: unknown
+    uint8_t forks;     // times that it was forked
+    bool told_gap;     // it was given nothing but gaps since the last one
+    bool is_ready;     // stands in hub->ready
 };
 
 #define TAIL_NEXT UINT64_MAX // of lagging.tail_seq: the next question for the tail is to be asked
@@ -184,6 +187,14 @@ static inline bool channel_has_ended(const struct hub_channel *c)
 {
     return c->ends && channel_has_history(c) &&
            (c->state == HUB_CHANNEL_LIVE || c->state == HUB_CHANNEL_JOINING);
+}
+
+static inline void channel_set_last(struct hub_channel *c, struct event_id id, uint64_t epoch, bool ends)
+{
+    c->end_told = c->end_told && ends && event_id_equal(c->last_id, id);
+    c->last_id = id;
+    c->epoch = epoch;
+    c->ends = ends;
 }
 
 // NULL when out of memory. Its catch_up is the caller's to destroy before it.

@@ -32,7 +32,10 @@ static void tell(struct hub *h, struct subscriber *s, struct frame *f)
 
 void hub_end_tell(struct hub *h, struct hub_channel *c)
 {
-    if (!channel_has_ended(c) || c->count == 0)
+    if (!channel_has_ended(c))
+        return;
+    c->end_told = true;
+    if (c->count == 0)
         return;
     struct frame *f = end_frame(c, c->last_id, c->epoch);
     for (uint32_t i = 0; i < c->count; i++)
@@ -49,10 +52,10 @@ void hub_end_tell_one(struct hub *h, struct hub_channel *c, struct subscriber *s
     frame_release(f);
 }
 
-void hub_end_tell_past(struct hub *h, const struct hub_channel *c, const struct frame *last,
+void hub_end_tell_past(struct hub *h, const struct hub_channel *c, struct event_id at, uint64_t epoch,
                        struct subscriber *s)
 {
-    struct frame *f = end_frame(c, last->at, last->epoch);
+    struct frame *f = end_frame(c, at, epoch);
     tell(h, s, f);
     frame_release(f);
 }

@@ -17,6 +17,6 @@ void hub_end_tell_opened(struct hub *h, struct subscriber *s);
 // not ended.
 void hub_end_tell(struct hub *h, struct hub_channel *c);
 void hub_end_tell_one(struct hub *h, struct hub_channel *c, struct subscriber *s);
-// For catch_up.c: `s` lags, and was given `last`, with which an earlier life of the channel has ended.
-void hub_end_tell_past(struct hub *h, const struct hub_channel *c, const struct frame *last,
+// For catch_up.c: `s` lags, and was given the event `at`, with which an earlier life of the channel, `epoch`, has ended.
+void hub_end_tell_past(struct hub *h, const struct hub_channel *c, struct event_id at, uint64_t epoch,
                        struct subscriber *s);

@@ -14,16 +14,19 @@
 //               newest events that a client had, others with offsets below the newest of those are taken for such as it had
 //   untold      Redis acknowledged it and lost it without a trace (no gateway can know): nothing in the ids of the events before
 //               and after the hole says that there was something between
+//   collided    a failover has lost an event that was delivered, and the new master has another one of the same millisecond and
+//               offset: no id tells the two apart
 //   superseded  was there before a snapshot that was delivered: nobody needs it any more
 //   again       delivered a second time, behind a gateway:gap, since Redis lost it and its publisher sent it again; or since a failover
 //               has taken the channel back to an earlier life, and a cursor does not say of which life it is
 
 import { ACKED, REFUSED } from './history.mjs';
+import { placesIn } from './cursor.mjs';
 
 const NOTHING = { at: Infinity, kept: new Map() }; // where Redis could not be asked any more
 export const FAILURES = ['lost', 'unannounced', 'duplicated', 'reordered', 'refused', 'open', 'early'];
 const AROUND = 8; // items before and after a finding that are shown with it
-const LEGITIMATE = ['announced', 'untold', 'superseded', 'again'];
+const LEGITIMATE = ['announced', 'untold', 'collided', 'superseded', 'again'];
 
 /**
  * `failsOver`: Redis may lose what it has acknowledged. `history`: History. `kept`: channel -> Map of number -> id, what Redis has in the end. `clients`: [{ name, got }],
@@ -112,7 +115,7 @@ class Walk {
         if (this.#seen.has(number)) return this.#find('duplicated', [number], { at });
         this.#seen.add(number);
         if (number < this.#last) return this.#find('reordered', [number], { at });
-        this.#hole(number, at);
+        this.#hole(number, at, item.had);
         if (this.#isUntoldLife(item)) this.#find('unannounced', [number], { at });
         this.#last = number;
         this.#lastStream = item.stream;
@@ -140,7 +143,7 @@ class Walk {
     }
 
     /** What lies between the highest number so far and `next`. */
-    #hole(next, at) {
+    #hole(next, at, had) {
         const ended = at === undefined;
         const missing = this.#needed(this.#last + 1, next, ended, at);
         const { numbers } = this.kept.find((snapshot) => snapshot.at > at) ?? this.kept.at(-1);
@@ -159,6 +162,8 @@ class Walk {
             if (there.length > 0) this.#find('lost', there, { at, next });
         } else if (!ended && there.length === 0 && this.#untellable(gone, next)) {
             this.#find('untold', gone, { at, next });
+        } else if (had && this.#hasCollided(missing, numbers, had)) {
+            this.#find('collided', missing, { at, next });
         } else {
             this.#find(ended ? 'lost' : 'unannounced', missing, { at, next });
         }
@@ -203,6 +208,12 @@ class Walk {
         return ids.every((id) => id && id.epoch === after.epoch && id.offset >= after.offset);
     }
 
+    /** The client's last event is lost, and its last event id has the place of the one that is missing. */
+    #hasCollided(missing, numbers, had) {
+        const { offset, ms } = parseId(numbers.get(missing[0])) ?? {};
+        return this.failsOver && missing.length === 1 && !numbers.has(this.#last) && placesIn(had).some((place) => place.offset === offset && place.ms === ms);
+    }
+
     #id(number) {
         return parseId(this.events[number].id ?? this.kept.find(({ numbers }) => numbers.has(number))?.numbers.get(number));
     }
@@ -215,8 +226,8 @@ class Walk {
 
 function parseId(id) {
     if (!id) return null;
-    const [epoch, offset] = id.split('.');
-    return { epoch, offset: Number(offset) };
+    const [epoch, offset, ms] = id.split('.');
+    return { epoch, offset: Number(offset), ms: Number(ms) };
 }
 
 /** How many events each kind of finding is about. */

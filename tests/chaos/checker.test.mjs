@@ -143,6 +143,23 @@ test('behind a branch that a failover has cut off, a gap stands for what has low
     assert.deepEqual(after(5, { change: () => {} }), { ...CLEAN, lost: 1 });
 });
 
+test('an event with the very id of one that a failover lost is told apart by the last event id', () => {
+    // 4 was delivered as 5-4 of millisecond 1000, and vanished; 5 became that, in the same millisecond.
+    const collides = ({ events, kept }) => {
+        kept.delete(4);
+        Object.assign(events[4], { state: MAYBE, id: undefined });
+        for (let n = 5; n <= 10; n++) kept.set(n, `5.${n - 1}.${995 + n}`);
+    };
+    const cursor = (ms) => Buffer.from([0, 0, 0, 0x20, 0x80 | (ms & 127), ms >> 7, 1, 2, 3, 4, 0]).toString('base64url');
+    const after = (ms, failsOver = true) => {
+        const items = [1, 2, 3, 4, 6, 7, 8, 9, 10].map((number, at) => ({ number, at, ...(number === 6 && { had: cursor(ms) }) }));
+        return sums(check({ ...published(collides), failsOver, clients: [{ name: 'client', got: new Map([['c', items]]) }] }).findings);
+    };
+    assert.deepEqual(after(1000), { ...CLEAN, collided: 1 });
+    assert.deepEqual(after(1001), { ...CLEAN, unannounced: 1 });
+    assert.deepEqual(after(1000, false), { ...CLEAN, unannounced: 1 });
+});
+
 test('what Redis forgot later was still there when a gap was announced before that', () => {
     const forgets = (when) => {
         const { history, snapshots } = published();

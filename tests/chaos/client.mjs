@@ -7,7 +7,10 @@ import { numberIn } from './history.mjs';
 const FIRST_RETRY_MS = 500;
 
 export class Client {
-    /** channel -> { number, at } of each event, { gap, at } of each gateway:gap, { ended: true, at } of each gateway:end, as they came; with the number of the stream */
+    /**
+     * channel -> { number, at } of each event, { gap, at } of each gateway:gap, { ended: true, at } of each gateway:end, as they came; with the number of the stream.
+     * Where a number is missing before an event: had, the last event id before that.
+     */
     got = new Map();
     /** What it did, for whoever looks for a fault: connected, to which gateway, with which id, how it ended. */
     diary = [];
@@ -22,6 +25,7 @@ export class Client {
     #wanted = false;
     #wake = () => {};
     #retry = FIRST_RETRY_MS;
+    #newest = new Map(); // channel -> { number, id } of the last event
 
     /** `onEvent(client, channel, number, at)`: for each event, where it is given. */
     constructor({ name, port, channels, random, onEvent = () => {} }) {
@@ -91,7 +95,7 @@ export class Client {
         stream.close();
     }
 
-    #take({ type, data }) {
+    #take({ type, data, lastEventId }) {
         const at = performance.now();
         if (type === 'gateway:gap') return this.#takeGap(JSON.parse(data), at);
         if (type === 'gateway:end') return this.#takeEnd(JSON.parse(data), at);
@@ -99,7 +103,9 @@ export class Client {
         const channel = data.slice(0, data.indexOf(' '));
         const number = this.got.has(channel) ? numberIn(channel, data) : NaN;
         if (Number.isNaN(number)) return this.#fault(`an event that nobody published: ${JSON.stringify(data.slice(0, 100))}`);
-        this.got.get(channel).push({ number, at, stream: this.connects });
+        const before = this.#newest.get(channel);
+        this.got.get(channel).push({ number, at, stream: this.connects, ...(number !== before?.number + 1 && { had: before?.id }) });
+        this.#newest.set(channel, { number, id: lastEventId });
         this.onNumber();
         this.onEvent(this, channel, number, at);
     }

@@ -7,7 +7,7 @@ import { Connection, Lost, Refused } from './resp.mjs';
 const PAGE = 1000;
 const AT_ONCE = 8; // connections
 
-/** { at, kept: channel -> Map of number -> id, faults: what is wrong in the streams } */
+/** { at, kept: channel -> Map of number -> EPOCH.OFFSET.MS, faults: what is wrong in the streams } */
 export async function readKept(shape, channels) {
     const at = performance.now();
     const kept = new Map();
@@ -33,7 +33,8 @@ async function readStream(shape, channel, faults) {
                 if (last && entry.prev !== last) faults.push(`${channel}: entry ${id} names ${entry.prev} as the one before, which is ${last}`);
                 const number = numberIn(channel, entry.data);
                 if (numbers.has(number)) faults.push(`${channel}: number ${number} is in the stream twice`);
-                numbers.set(number, `${entry.epoch}.${id.split('-')[1]}`);
+                const [ms, offset] = id.split('-');
+                numbers.set(number, `${entry.epoch}.${offset}.${ms}`);
                 last = id;
             }
             if (page.length < PAGE) return numbers;

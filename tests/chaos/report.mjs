@@ -28,7 +28,7 @@ export function text(round) {
         answersLine(round.tier),
         `lost ${sum.lost}, duplicated ${sum.duplicated}, reordered ${sum.reordered}, unannounced ${sum.unannounced}, refused ${sum.refused}, open ${sum.open}, early ${sum.early};`
             + ` worst delay ${Math.round(Math.max(...[...journal.kinds.values()].map((k) => k.worst)))} ms, without a fault ${Math.round(none)} ms`,
-        `legitimate: ${result.gaps} x gateway:gap for ${sum.announced} events gone from Redis (${result.emptyGaps.length} where nothing was missing, of which ${result.snapshotGaps} before a snapshot); ${sum.untold} lost by Redis without a trace; ${sum.superseded} superseded; ${sum.again} published again`,
+        `legitimate: ${result.gaps} x gateway:gap for ${sum.announced} events gone from Redis (${result.emptyGaps.length} where nothing was missing, of which ${result.snapshotGaps} before a snapshot); ${sum.untold} lost by Redis without a trace; ${sum.collided} with the id of one that was lost; ${sum.superseded} superseded; ${sum.again} published again`,
         `${passed(round) ? 'PASSED' : 'FAILED'}: shape ${settings.shape}, ${settings.seconds} s, seed ${settings.seed}`,
     );
     if (!passed(round)) lines.push(`again: make chaos SHAPE=${settings.shape} TIME=${settings.seconds} SEED=${settings.seed}`);

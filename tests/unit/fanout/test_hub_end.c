@@ -266,6 +266,57 @@ TEST(a_stream_that_lags_is_told_of_the_end_behind_which_a_new_life_has_begun)
     ck_assert_str_eq(heard(0), "gap 1");
 }
 
+// The socket is full behind the last event, and the new life begins before the stream has caught up.
+TEST(a_stream_that_has_the_last_event_is_told_of_the_end_also_where_a_new_life_begins_first)
+{
+    world.end = 3;
+    world.streams[0].room = 2;
+    join(0, FROM_EVENT_ID, 1);
+    confirm(3);
+    answer(world.query, 1, 3, true);
+    ck_assert_str_eq(heard(0), "2 3");
+    world.life = 9000;
+    world.end = 0;
+    live(1);
+    world.streams[0].readiness = SUBSCRIBER_READY;
+    hub_wake(world.hub, &world.streams[0].subscriber);
+    feed();
+    answer(world.query, 1, 1, true);
+    ck_assert_str_eq(heard(0), "end gap 1");
+    live(2);
+    ck_assert_str_eq(heard(0), "2");
+}
+
+TEST(an_end_that_came_while_the_channel_was_not_confirmed_is_told_before_a_new_life)
+{
+    world.end = 3;
+    join(0, FROM_NOW, 0);
+    confirm(2);
+    hub_unconfirm(world.hub, world.channel);
+    live(3);
+    ck_assert_str_eq(heard(0), "3");
+    world.life = 9000;
+    world.end = 0;
+    confirm(1);
+    answer(world.query, 1, 1, true);
+    ck_assert_str_eq(heard(0), "end gap 1");
+}
+
+TEST(a_stream_that_was_told_of_the_end_is_not_told_again_when_it_is_gone)
+{
+    world.end = 3;
+    join(0, FROM_NOW, 0);
+    confirm(2);
+    live(3);
+    ck_assert_str_eq(heard(0), "3 end");
+    hub_unconfirm(world.hub, world.channel);
+    world.life = 9000;
+    world.end = 0;
+    confirm(1);
+    answer(world.query, 1, 1, true);
+    ck_assert_str_eq(heard(0), "gap 1");
+}
+
 TEST(a_client_of_the_old_life_is_told_that_another_one_began)
 {
     world.end = 2;
