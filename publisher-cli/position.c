@@ -56,7 +56,7 @@ static bool take(struct positions *positions, const struct redisReply *reply, st
         return connection_refused(positions->connection,
                                   reply->type == REDIS_REPLY_ERROR ? reply->str : "its answer makes no sense",
                                   remedy_of(reply), failure);
-    if (positions->text.len + reply->len >= POSITION_TEXT_MAX)
+    if (positions->text.len + (positions->text.len > 0) + reply->len > POSITION_TEXT_MAX)
         return failure_set(failure,
                            "the position of so many channels has more than %u bytes, which no gateway takes; "
                            "ask for fewer, and open a stream for each part",

@@ -302,15 +302,20 @@ void delivery_message(struct delivery *d, struct bus_channel *c, const char *pay
     size_t last = count - 1; // that has a frame
     while (last > 0 && !events[last].frame)
         last--;
+    bool has_loss = false;
     for (size_t i = 0; i < count; i++) {
         enum counter reason = events[i].dropped;
-        if (events[i].frame && reason == COUNTER_IDS_DROPPED)
-            counter_add(d->counters, reason, 1);
-        if (events[i].frame)
+        if (events[i].frame) {
+            if (reason == COUNTER_IDS_DROPPED)
+                counter_add(d->counters, reason, 1);
             deliver_event(d, c, events[i].frame, read_at_ns, i < last);
-        else if (reason == COUNTER_DROPPED_MEMORY || reason == COUNTER_DROPPED_TOO_LARGE || events[i].is_lost)
-            delivery_lost(d, reason, c, len);
-        else // the publisher broke a rule: it was no event, so no event is lost
-            delivery_drop(d, reason, channel, len);
+            continue;
+        }
+        delivery_drop(d, reason, channel, len);
+        // Else the publisher broke a rule: it was no event, so no event is lost.
+        has_loss |=
+            reason == COUNTER_DROPPED_MEMORY || reason == COUNTER_DROPPED_TOO_LARGE || events[i].is_lost;
     }
+    if (has_loss) // once: a worker asks for the tail with each
+        delivery_gap(d, c);
 }

@@ -43,7 +43,8 @@ struct delivery {
 // A message of a channel that is wanted. `read_at_ns`: monotonic, when it was read from Redis.
 void delivery_message(struct delivery *d, struct bus_channel *c, const char *payload, size_t len,
                       uint64_t read_at_ns);
-// Counts a message that is not delivered, and logs the first of its kind now and then.
+// Counts a message, or an event of one, that is not delivered, and logs the first of its kind now and then. `len`: bytes of
+// the whole message.
 void delivery_drop(struct delivery *d, enum counter reason, struct channel_ref channel, size_t len);
 // The same for a message that should have been delivered; each worker of the channel is told of the gap.
 void delivery_lost(struct delivery *d, enum counter reason, struct bus_channel *c, size_t len);

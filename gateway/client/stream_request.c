@@ -121,6 +121,12 @@ static bool is_id(struct http_text text)
     return ours;
 }
 
+static void forget_ids(struct stream_request *s)
+{
+    s->last_event_id[0] = '\0';
+    s->id_count = 0;
+}
+
 // An id that no gateway has made becomes "?": the client has an id, but not one that says where to resume. False where
 // no more ids have room.
 static bool add_id(struct stream_request *s, struct http_text id)
@@ -128,13 +134,14 @@ static bool add_id(struct stream_request *s, struct http_text id)
     if (!is_id(id))
         id = foreign_id;
     size_t len = strlen(s->last_event_id), comma = len > 0;
-    bool has_room = len + comma + id.len <= LAST_EVENT_IDS_MAX;
+    bool has_room = len + comma + id.len <= LAST_EVENT_IDS_MAX && s->id_count < LAST_EVENT_IDS_COUNT;
     if (!has_room)
         id = foreign_id;
     assert(len + comma + id.len < sizeof(s->last_event_id));
     s->last_event_id[len] = ',';
     memcpy(s->last_event_id + len + comma, id.at, id.len);
     s->last_event_id[len + comma + id.len] = '\0';
+    s->id_count++;
     return has_room;
 }
 
@@ -168,7 +175,7 @@ static void offer_last_event_id(struct parameter_reader *r, enum id_source sourc
     if (source > r->id_source || id.len == 0)
         return; // an empty one is as good as none
     if (source < r->id_source) {
-        r->s->last_event_id[0] = '\0';
+        forget_ids(r->s);
         r->ids_are_full = false;
     }
     r->id_source = source;
@@ -221,7 +228,7 @@ int stream_request_parse(struct stream_request *s, const struct http_request *re
     struct parameter_reader r = {.s = s, .id_source = ID_NONE, .why = {detail, detail_size}};
     s->channel_count = 0;
     memset(s->index, 0, s->index_size * sizeof(*s->index));
-    s->last_event_id[0] = '\0';
+    forget_ids(s);
     s->control = false;
     s->source = false;
     s->once = false;

@@ -13,6 +13,8 @@
 #define STREAM_WAIT_MAX_S 60      // of &wait=N: below it most proxies give an answer up
 #define LAST_EVENT_ID_MAX 1024    // bytes of an id that a gateway made; a longer one is foreign
 #define LAST_EVENT_IDS_MAX 4096   // bytes of all ids of a request; a cluster gives one for each channel
+#define LAST_EVENT_IDS_COUNT                                                                                 \
+    256u // ids of a request: each is looked at for each channel; of sse_position fewer have room
 
 struct stream_channel {
     char name[CHANNEL_NAME_MAX + 1]; // terminated
@@ -26,6 +28,7 @@ struct stream_request {
     size_t index_size;
     // "" where absent; header, else last_event_id, else lastEventId; several ids with a comma between
     char last_event_id[LAST_EVENT_IDS_MAX + sizeof(",?")];
+    size_t id_count;
     bool control;   // &control=1
     bool source;    // &source=1
     bool once;      // &live=0, or implied by &wait=N: the stream ends when it has had what there is

@@ -234,16 +234,7 @@ bool cursor_read(struct cursor *c, const char *text, size_t len)
            get_big_endian(bytes, CHECK_SIZE) == check_of(bytes + CHECK_SIZE, c->len - CHECK_SIZE);
 }
 
-enum cursor_result cursor_look_up(const struct cursor *c, const char *channel, size_t channel_len,
-                                  struct event_id *at)
+enum cursor_result cursor_look_up(const struct cursor *c, uint64_t hash, struct event_id *at)
 {
-    return find_entry(c->bytes + HEAD_SIZE, c->bytes + c->len, c->bytes[CHECK_SIZE],
-                      cursor_hash(channel, channel_len), at);
-}
-
-enum cursor_result cursor_find(const char *text, size_t len, const char *channel, size_t channel_len,
-                               struct event_id *at)
-{
-    struct cursor c;
-    return cursor_read(&c, text, len) ? cursor_look_up(&c, channel, channel_len, at) : CURSOR_UNKNOWN;
+    return find_entry(c->bytes + HEAD_SIZE, c->bytes + c->len, c->bytes[CHECK_SIZE], hash, at);
 }

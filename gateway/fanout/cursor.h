@@ -40,7 +40,7 @@ enum cursor_result {
 struct cursor_entry {
     uint64_t hash; // cursor_hash of its name
     struct event_id at;
-    enum cursor_result result; // what cursor_find is to answer
+    enum cursor_result result; // what cursor_look_up is to answer
 };
 
 // The same on all gateways: without the seed of common/map.h.
@@ -58,9 +58,5 @@ struct cursor {
 
 // False where no gateway, and no sse_position, has made the text.
 bool cursor_read(struct cursor *c, const char *text, size_t len);
-enum cursor_result cursor_look_up(const struct cursor *c, const char *channel, size_t channel_len,
-                                  struct event_id *at);
-// Finds one channel in a cursor. A text that no gateway has made is CURSOR_UNKNOWN for every channel. `at` as in a
-// cursor_entry.
-enum cursor_result cursor_find(const char *text, size_t len, const char *channel, size_t channel_len,
-                               struct event_id *at);
+// `hash`: cursor_hash of the channel's name. `at` as in a cursor_entry.
+enum cursor_result cursor_look_up(const struct cursor *c, uint64_t hash, struct event_id *at);

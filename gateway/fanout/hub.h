@@ -27,6 +27,7 @@ enum hub_from {
 
 struct hub_name {
     struct channel_ref channel;
+    uint64_t cursor_hash; // of the channel's name; for resume_from alone
     enum hub_from from;
     struct event_id at; // as in a cursor_entry
     // What is published before the join must be among what is read from the history: Redis is asked for the tail once

@@ -7,7 +7,7 @@
 static void resume_by_cursor(const struct cursor *cursor, struct hub_name *name)
 {
     struct event_id at;
-    switch (cursor_look_up(cursor, name->channel.name, name->channel.len, &at)) {
+    switch (cursor_look_up(cursor, name->cursor_hash, &at)) {
     case CURSOR_KNOWN:
         name->from = FROM_EVENT_ID;
         name->at = at;
@@ -39,6 +39,8 @@ static void resume_by_id(const char *id, size_t len, struct hub_name *names, siz
 
 void resume_from(const char *ids, struct hub_name *names, size_t count)
 {
+    for (size_t i = 0; *ids && i < count; i++)
+        names[i].cursor_hash = cursor_hash(names[i].channel.name, names[i].channel.len);
     while (*ids) {
         size_t len = strcspn(ids, ",");
         resume_by_id(ids, len, names, count);

@@ -7,6 +7,7 @@
 
 #include "gateway/fanout/resume.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/unit/lib/cursor_find.h"
 
 #define ENTRIES 80
 

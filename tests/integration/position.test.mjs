@@ -233,6 +233,16 @@ test('sse-publish --position prints it, and loads the function where it is missi
     assert.match(wrong.err, /^sse-publish: [^\n]*WRONGTYPE[^\n]*\n$/);
 });
 
+test('sse-publish --position prints all that a gateway takes, and no byte more', async (t) => {
+    const redis = await Redis.start(scopeOf(t));
+    for (const [bytes, code] of [[4096, 0], [4097, 1]]) {
+        await redis.cli(['FUNCTION', 'LOAD', 'REPLACE', `#!lua name=sse
+            redis.register_function{function_name = 'sse_position', callback = function() return string.rep('x', ${bytes}) end, flags = {'no-writes'}}`]);
+        const run = await command(PUBLISH, ['--redis', redis.url, '--position', 'news']);
+        assert.deepEqual([run.code, run.out], [code, code ? '' : `${'x'.repeat(bytes)}\n`]);
+    }
+});
+
 test('sse-publish --position asks each owner of a cluster, and a stream begins there', async (t) => {
     const scope = scopeOf(t);
     const cluster = await RedisCluster.start(scope);

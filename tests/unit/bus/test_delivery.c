@@ -195,7 +195,21 @@ TEST(an_event_that_is_too_large_is_told_and_the_others_of_its_message_are_not_lo
     delivery_flush(delivery);
     ck_assert_uint_eq(counter_read(&counters, COUNTER_DROPPED_TOO_LARGE), 1);
     ck_assert_uint_eq(counter_read(&counters, COUNTER_DROPPED_NOT_TEXT), 1);
-    ck_assert_str_eq(hear(), "aa+ gap:a az");
+    ck_assert_str_eq(hear(), "aa+ az gap:a");
+}
+
+TEST(what_is_too_large_in_one_message_is_one_loss)
+{
+    static const char payload[] =
+        "\x1eSSE/1\nfirst: 1-1\nearlier:  0123456789\nearlier:  a\nearlier:  0123456789\n"
+        "earlier:  b\nearlier:  0123456789\ndurable: 1-7 1-6 1\n\nz";
+    delivery->max_message = 9;
+    delivery_message(delivery, channel("a"), payload, sizeof payload - 1, 0);
+    delivery_flush(delivery);
+    ck_assert_uint_eq(counter_read(&counters, COUNTER_DROPPED_TOO_LARGE), 3);
+    ck_assert_str_eq(hear(), "aa+ ab+ az gap:a");
+    delivery_tell_due(delivery, channel("a"));
+    ck_assert_str_eq(hear(), "");
 }
 
 TEST(what_has_no_room_is_told_once_for_each_channel_behind_what_got_through)

@@ -239,6 +239,26 @@ TEST(ids_have_a_bound_together_and_behind_it_is_a_question_mark)
     ck_assert_uint_eq(strlen(asked.last_event_id), LAST_EVENT_IDS_MAX);
 }
 
+TEST(short_ids_have_a_bound_too_since_each_is_looked_at_for_each_channel)
+{
+    char ids[2 * (LAST_EVENT_IDS_COUNT + 9)] = "", want[sizeof(ids)] = "";
+    for (unsigned i = 0; i < LAST_EVENT_IDS_COUNT + 4; i++) {
+        strcat(ids, i > 0 ? ",i" : "i");
+        if (i < LAST_EVENT_IDS_COUNT)
+            strcpy(want, ids);
+        if (i + 1 == LAST_EVENT_IDS_COUNT) {
+            ck_assert_int_eq(parse("channel=a", ids), 0);
+            ck_assert_str_eq(asked.last_event_id, want);
+        }
+    }
+    strcat(want, ",?");
+    ck_assert_int_eq(parse("channel=a", ids), 0);
+    ck_assert_str_eq(asked.last_event_id, want);
+    // As several parameters, of which the later ones have no room either.
+    ck_assert_int_eq(parse("channel=a&last_event_id=1&last_event_id=2", NULL), 0);
+    ck_assert_str_eq(asked.last_event_id, "1,2");
+}
+
 TEST(control_is_one_or_off)
 {
     static const struct {

@@ -13,6 +13,7 @@
 #include "gateway/fanout/hub_cursor.h"
 #include "gateway/fanout/message.h"
 #include "tests/unit/lib/unit_main.h"
+#include "tests/unit/lib/cursor_find.h"
 
 #define NONE SIZE_MAX
 

@@ -4,6 +4,7 @@
 #include "gateway/fanout/cursor.h"
 #include "gateway/fanout/hub_cursor.h"
 #include "gateway/fanout/message.h"
+#include "tests/unit/lib/cursor_find.h"
 #include "tests/unit/lib/hub_world.h"
 #include "tests/unit/lib/unit_main.h"
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/jitter.h"
+#include "tests/unit/lib/cursor_find.h"
 #include "tests/unit/lib/unit_main.h"
 
 enum { MANY = 1024, NOW = 1700000000 };

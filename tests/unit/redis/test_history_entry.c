@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "gateway/fanout/cursor.h"
+#include "tests/unit/lib/cursor_find.h"
 #include "tests/unit/lib/unit_main.h"
 
 #define MAX_MESSAGE 1000

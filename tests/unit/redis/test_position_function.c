@@ -9,6 +9,7 @@
 #include "tests/unit/lib/redis_server.h"
 #include "tests/unit/lib/scratch.h"
 #include "tests/unit/lib/unit_main.h"
+#include "tests/unit/lib/cursor_find.h"
 
 enum { MANY = 200, NAME_MAX_LEN = 128 };
 
