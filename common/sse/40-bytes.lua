@@ -5,7 +5,7 @@
 --
 -- An event that was trimmed by bytes carries the field `bytes`, "THROUGH WINDOW BEFORE": the bytes of all events up to this
 -- one, and of the same reckoning the window's id and the bytes before it. So a script, or a function that remembers nothing of
--- a channel, reads back to the newest of these, which is TRIM_EVERY entries away at most.
+-- a channel, reads back to the newest of these: TRIM_EVERY entries away at most, where all that publish give maxbytes.
 local SIZED = new_memory()
 local PAGE = 16
 
@@ -13,13 +13,19 @@ local function size_of(event, data)
     return #event + #data + ENTRY_BYTES
 end
 
-local function entry_size(entry)
-    check_entry('', entry[2])
+local function entry_size(key, entry)
+    check_entry(key, entry[2])
     return size_of(entry[2][6], entry[2][10])
 end
 
+-- What the field `bytes` of an entry says; nil where it has none, or one that is no such field.
+local function said_bytes(entry)
+    return match(field_of(entry[2], 'bytes') or '', '^(%d+) (%d+%-%d+) (%d+)$')
+end
+
 local function entry_through(entry)
-    return to_number(match(field_of(entry[2], 'bytes') or '', '^%d+'))
+    local through = said_bytes(entry)
+    return through and to_number(through)
 end
 
 local function push_size(m, offset, id, through)
@@ -31,6 +37,11 @@ local function push_size(m, offset, id, through)
     m.newest, m.last, m.total = offset, id, through
 end
 
+-- How many events' sizes are remembered for a publisher that keeps `maxlen`.
+local function sizes_limit(maxlen)
+    return maxlen + BATCH_MAX < SIZES_KEPT and maxlen + BATCH_MAX or SIZES_KEPT
+end
+
 local function new_sizes(key, first, window_id, before, limit)
     local m = {first = first, newest = first - 1, window = offset_of(window_id), window_id = window_id, before = before,
         total = 0, ids = {}, through = {}, limit = limit, things = CHANNEL_THINGS}
@@ -39,16 +50,16 @@ local function new_sizes(key, first, window_id, before, limit)
 end
 
 -- The newest entries, the newest first: back to one that says its bytes, which is returned, too, or as far as there is room
--- for them. Whether there is more is the third value.
-local function newest_sizes(key, maxbytes)
+-- for them, `most` at most. Whether there is more is the third value.
+local function newest_sizes(key, maxbytes, most)
     local ids, sizes, total, from = {}, {}, 0, '+'
     while true do
         local page = call('XREVRANGE', key, from, '-', 'COUNT', PAGE)
         for _, entry in ipairs(page) do
-            local size, n = entry_size(entry), #ids
+            local size, n = entry_size(key, entry), #ids
             if entry_through(entry) then
                 return ids, sizes, false, entry
-            elseif n > 0 and total + size > maxbytes then
+            elseif n > 0 and (n == most or total + size > maxbytes) then
                 return ids, sizes, true, nil
             end
             ids[n + 1], sizes[n + 1], total = entry[1], size, total + size
@@ -60,12 +71,13 @@ local function newest_sizes(key, maxbytes)
     end
 end
 
-local function read_sizes(key, maxbytes, limit)
-    local ids, sizes, is_more, said = newest_sizes(key, maxbytes)
+-- What is older than the newest `maxlen` entries is not wanted: it is dropped for their number.
+local function read_sizes(key, maxbytes, maxlen, limit)
+    local ids, sizes, is_more, said = newest_sizes(key, maxbytes, maxlen)
     local through, m = 0, nil
     if said then
         local window_id, before
-        through, window_id, before = match(field_of(said[2], 'bytes'), '^(%d+) (%d+%-%d+) (%d+)$')
+        through, window_id, before = said_bytes(said)
         through = to_number(through)
         m = new_sizes(key, offset_of(said[1]), window_id, to_number(before), limit)
         push_size(m, m.first, said[1], through)
@@ -73,9 +85,10 @@ local function read_sizes(key, maxbytes, limit)
         m = new_sizes(key, offset_of(ids[#ids]), ids[#ids], 0, limit)
         m.is_ahead = is_more
     end
+    local remembered = #ids > 0 and offset_of(ids[1]) - limit + 1 -- of what is before that, nothing stays in the ring
     for i = #ids, 1, -1 do
         local offset = offset_of(ids[i])
-        for deleted = m.newest + 1, offset - 1 do -- as if it had no bytes
+        for deleted = max(m.newest + 1, remembered), offset - 1 do -- as if it had no bytes
             push_size(m, deleted, ids[i], through)
         end
         through = through + sizes[i]
@@ -90,7 +103,7 @@ local function bytes_before(key, m, page)
     while #page > 0 do
         for _, entry in ipairs(page) do
             local through = entry_through(entry)
-            total = total + entry_size(entry)
+            total = total + entry_size(key, entry)
             if through then
                 return through - total
             end
@@ -116,11 +129,11 @@ local function shrink_by_reading(key, m, excess_from, offset, id)
         if before >= excess_from then
             break
         end
-        before = entry_through(entry) or before + entry_size(entry)
+        before = entry_through(entry) or before + entry_size(key, entry)
         local after = page[i + 1] or call('XRANGE', key, '(' .. entry[1], '+', 'COUNT', 1)[1]
         window_id = after and after[1] or id
         if after and entry_through(after) then
-            before = max(before, entry_through(after) - entry_size(after))
+            before = max(before, entry_through(after) - entry_size(key, after))
         end
     end
     m.window, m.window_id, m.before = offset_of(window_id), window_id, before

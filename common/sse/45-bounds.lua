@@ -48,7 +48,7 @@ local function bound_bytes(b, key, place, old, events, datas, maxbytes)
     end
     local first_id = id_at(place, 1)
     if old then
-        m = m or read_sizes(key, maxbytes, b.limit)
+        m = m and m.limit >= b.limit and m or read_sizes(key, maxbytes, b.maxlen, b.limit)
     else
         m = new_sizes(key, place.offset + 1, first_id, 0, b.limit)
     end
@@ -84,7 +84,7 @@ local function bounds_of(key, o, place, events, datas)
         b.base = field_of(place.fields, 'base')
     end
     if o.maxbytes then
-        b.limit = maxlen + BATCH_MAX < SIZES_KEPT and maxlen + BATCH_MAX or SIZES_KEPT
+        b.limit = sizes_limit(maxlen)
         bound_bytes(b, key, place, old, events, datas, o.maxbytes)
     end
     if place.last and not old then

@@ -26,6 +26,7 @@ local function append(channel, events, datas, retry, o, ...)
         forget(SIZED, key)
         set_time(place, after_all(key))
         b = bounds_of(key, o, place, events, datas)
+        check_rights(key, command, name, b.due or b.minid or lifetime)
         ids = add_all(key, place, events, datas, retry, o, b) or refuse('the history has no place for the event')
     end
     if lifetime then

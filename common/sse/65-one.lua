@@ -14,7 +14,7 @@ local function append_one(channel, event, data, retry, o, last, ms, offset, epoc
     local id = time .. '-' .. decimal(number)
     local more, sizes, minid = NONE, size and recall(SIZED, key, last), nil
     if size and is_due then
-        if sizes == nil then
+        if sizes == nil or sizes.limit < sizes_limit(maxlen) then
             return nil
         end
         minid = make_room(key, sizes, sizes.total + size, o.maxbytes, number, id)
