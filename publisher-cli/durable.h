@@ -11,18 +11,18 @@
 
 // The settings that all events of one run share. Zeroes and NULL: absent.
 struct durable_settings {
-    const char *event;    // borrowed
-    bool has_retry;       //
-    uint32_t retry_ms;    //
+    const char *event; // borrowed
+    bool has_retry;    // whether `retry_ms` is given
+    uint32_t retry_ms;
     uint64_t keep;        // events; 0: the default of the function
     uint64_t keep_for_ms; // rounded up to seconds; 0: the same
     uint64_t keep_bytes;  // of names and data, and 64 for each event; 0: the same
     uint64_t end_ms;      // rounded up to seconds: how long the history lasts after the last event; 0: no end
     const char *key;      // borrowed; of the one event of the run; NULL: none
     bool is_fenced;       // the first event goes behind offset `after`, each other one behind the one before
-    uint64_t after;       //
-    bool is_snapshot;     // each event stands for all before it
-    const char *pubsub;   // borrowed, "classic" or "sharded"; NULL: as the server is
+    uint64_t after;
+    bool is_snapshot;                   // each event stands for all before it
+    const char *pubsub;                 // borrowed, "classic" or "sharded"; NULL: as the server is
     const char *traceparent, *trace_to; // borrowed; NULL: nobody follows the event
 };
 

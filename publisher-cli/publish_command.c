@@ -35,7 +35,7 @@ struct run {
     struct trace trace;                  // with --trace
     uint64_t lines;                      // with --lines: how many there were, up to the one that is sent
     struct buf held;                     // with --end: the newest line, which may be the last one
-    bool has_held;                       //
+    bool has_held;                       // an empty line is one, too
     uint64_t gather_until_ms;            // with --coalesce
     bool warned_of_text, warned_of_size; // once is enough
     enum exit_status refused;            // the exit status where sending fails

@@ -20,7 +20,8 @@ struct route {
     unsigned methods; // ROUTE_METHOD bits
     unsigned roles;   // enum listener_role bits
     bool
-        takes_body; // of POST: `handle` is called twice, with the head alone, and with the body, if it leaves HEAD alone
+        takes_body; // of POST: `handle` is called with the head alone, and, if the connection is in CONN_HEAD
+                    // then, once more with the body
     bool local_host; // the Host must be one by cors_is_local_host
     // One of the two: makes a page, or acts on the connection itself.
     struct page (*page)(void *ctx);

@@ -1,5 +1,5 @@
-// The channels and options of a GET /stream, read from its query and headers and checked (docs/protocol.md,
-// "Requests"). Pure.
+// The channels and options of a GET or POST /stream, read from its query, headers and body and checked
+// (docs/protocol.md, "Requests"). Pure.
 #pragma once
 
 #include <stdbool.h>
@@ -39,7 +39,7 @@ struct stream_request {
 bool stream_request_init(struct stream_request *s, size_t max_channels);
 void stream_request_deinit(struct stream_request *s);
 
-// Reads `req` into `s` (reusable: what it held is forgotten). Returns 0, or the status 400 with one line in
+// Reads `req` into `s` (reusable: what it held is forgotten). Returns 0, or the status 400 or 503 with one line in
 // `detail` that says what is wrong (which parameter, which rule). Duplicate channels count once. Unknown
 // parameters are ignored. A last event id that is too long, has a byte outside A-Z a-z 0-9 - _ . ~ or a
 // broken percent-encoding is kept as "?" (it is foreign: never an error, never passed on), as is the first one

@@ -1,5 +1,5 @@
 // A channel of a hub: its state, the slots of streams that have all of its events, and the streams that lag
-// in it. For hub.c, catch_up.c, catch_up_pages.c and catch_up_step.c alone. The hub's thread.
+// in it. For the files hub*.c and catch_up*.c alone. The hub's thread.
 //
 //          not confirmed                                     confirmed
 //

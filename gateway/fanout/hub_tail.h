@@ -1,5 +1,6 @@
 // Asks Redis once more how far a channel's history has got, for a stream that must have all that was published before it
-// came (live=0): a message may still be on its way to the hub. For hub.c alone. The hub's thread.
+// came (live=0), and for one that comes to a channel that has ended: a message may still be on its way to the hub. For hub.c
+// alone. The hub's thread.
 #pragma once
 
 #include "gateway/fanout/hub_channel.h"
