@@ -13,8 +13,8 @@ import { Stream } from '../lib/stream.mjs';
 import { until } from '../lib/wait.mjs';
 import { casesOf, inLanes, sample } from '../torture/lanes.mjs';
 
-const LANES = 4;
-const SAMPLE_MS = 15000;
+const LANES = 8; // a lane mostly waits
+const SAMPLE_MS = 8000;
 const ENOMEM = 12;
 const ENOSPC = 28;
 
