@@ -18,7 +18,8 @@
 //               offset: no id tells the two apart
 //   superseded  was there before a snapshot that was delivered: nobody needs it any more
 //   again       delivered a second time, behind a gateway:gap, since Redis lost it and its publisher sent it again; or since a failover
-//               has taken the channel back to an earlier life, and a cursor does not say of which life it is
+//               has taken the channel back to an earlier life, and a cursor does not say of which life it is; or by another gateway,
+//               that still reads from the old master what the new one, and so the gap, knows nothing of
 
 import { ACKED, REFUSED } from './history.mjs';
 import { placesIn } from './cursor.mjs';
@@ -66,6 +67,7 @@ class Walk {
     #lastStream; // where it came from
     #seen = new Set();
     #gaps = []; // when a gateway:gap came since then
+    #gapStream; // which stream the last of them came from
     #gapFrom = 0; // the highest offset from which on one of them says that events are missing
     #unsaid; // the item with an end that gateway:end has not followed yet
 
@@ -108,6 +110,7 @@ class Walk {
         this.#behindEnd(item);
         this.#gaps.push(item.at);
         this.#gapFrom = Math.max(this.#gapFrom, item.gap.from ?? 0);
+        this.#gapStream = item.stream;
         this.result.gaps++;
     }
 
@@ -117,7 +120,7 @@ class Walk {
         this.#behindEnd(item);
         this.result.delivered++;
         if (event.state === REFUSED) return this.#find('refused', [number], { at });
-        if (number <= this.#last && this.#gaps.length > 0 && this.#mayComeAgain(event)) this.#again(number, at);
+        if (number <= this.#last && this.#gaps.length > 0 && this.#mayComeAgain(event, item.stream)) this.#again(number, at);
         if (this.#seen.has(number)) return this.#find('duplicated', [number], { at });
         this.#seen.add(number);
         if (number < this.#last) return this.#find('reordered', [number], { at });
@@ -130,8 +133,9 @@ class Walk {
         if (event.end) this.#unsaid = item;
     }
 
-    #mayComeAgain(event) {
-        return event.sent > 1 || (this.failsOver && event.life < this.events[this.#last].life);
+    /** Behind a gap. `stream`: where it comes from: for a while after a failover gateways may read from two masters. */
+    #mayComeAgain(event, stream) {
+        return event.sent > 1 || (this.failsOver && (event.life < this.events[this.#last].life || (this.#gapFrom > 0 && stream !== this.#gapStream)));
     }
 
     /** Redis has lost events that were delivered, and goes on with `number`. */
@@ -197,9 +201,15 @@ class Walk {
         return this.events[number].state === ACKED || this.kept.some(({ numbers }) => numbers.has(number));
     }
 
-    /** A failover has lost the newest event that the client had, and what is kept as `number` has a lower offset than that. */
+    /**
+     * A failover has lost the newest events that the client had, and what is kept as `number` has a lower offset than the last of
+     * them: their offsets go on from that of the newest one that it had and that is kept.
+     */
     #takenForHad(number, numbers) {
-        return this.failsOver && !numbers.has(this.#last) && parseId(numbers.get(number)).offset < this.#gapFrom - 1;
+        if (!this.failsOver || numbers.has(this.#last)) return false;
+        let [kept, lost] = [this.#last, 0];
+        for (; kept > 0 && !numbers.has(kept); kept--) lost += Number(this.delivered.has(kept));
+        return kept > 0 && parseId(numbers.get(number)).offset < parseId(numbers.get(kept)).offset + lost;
     }
 
     /**

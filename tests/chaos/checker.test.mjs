@@ -137,10 +137,24 @@ test('behind a branch that a failover has cut off, a gap stands for what has low
         const items = [1, 2, 3, 4, 'gap', 6, 7, 8, 9, 10].map((item, at) => (item === 'gap' ? { gap: { from }, at } : { number: item, at }));
         return sums(check({ ...published(change), failsOver, clients: [{ name: 'client', got: new Map([['c', items]]) }] }).findings);
     };
-    assert.deepEqual(after(5), { ...CLEAN, announced: 1 });
-    for (const from of [null, 3, 4]) assert.deepEqual(after(from), { ...CLEAN, lost: 1 }); // it is not before the end of the branch
+    for (const from of [null, 5]) assert.deepEqual(after(from), { ...CLEAN, announced: 1 });
+    // It is not before the end of the branch.
+    const shorter = (given) => { cut(given); given.kept.set(5, given.events[5].id = '5.4'); };
+    assert.deepEqual(after(5, { change: shorter }), { ...CLEAN, lost: 1 });
     assert.deepEqual(after(5, { failsOver: false }), { ...CLEAN, lost: 1 });
     assert.deepEqual(after(5, { change: () => {} }), { ...CLEAN, lost: 1 });
+});
+
+test('behind the gap of a failover another gateway may give once more what its master still has', () => {
+    const got = (...streams) => {
+        const items = streams.flatMap((words, stream) => words.map((word) => (word === 'gap' ? { gap: { from: 6 }, at: 1, stream } : { number: word, at: 1, stream })));
+        return (failsOver) => sums(check({ ...published(), failsOver, clients: [{ name: 'client', got: new Map([['c', items]]) }] }).findings);
+    };
+    const elsewhere = got([1, 2, 3, 4, 5, 'gap'], [4, 5, 6, 7, 8, 9, 10]);
+    assert.deepEqual(elsewhere(true), { ...CLEAN, again: 1 });
+    assert.ok(elsewhere(false).duplicated > 0);
+    assert.ok(got([1, 2, 3, 4, 5, 'gap', 4, 5, 6, 7, 8, 9, 10])(true).duplicated > 0);
+    assert.ok(got([1, 2, 3, 4, 5], [4, 5, 6, 7, 8, 9, 10])(true).duplicated > 0);
 });
 
 test('an event with the very id of one that a failover lost is told apart by the last event id', () => {
