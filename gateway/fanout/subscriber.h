@@ -34,8 +34,8 @@ enum subscriber_readiness {
 
 struct hub_events {
     // The first subscriber of a channel came, or its tail is asked for once more (`subscribe_seq`, a number that
-    // grows), or its last one left (0): post that to the bus. False where it cannot be posted, which fails the join; a leave must not
-    // fail.
+    // grows), or its last one left (0): post that to the bus. False where it cannot be posted, which fails the
+    // join; a leave must not fail.
     bool (*on_interest)(void *ctx, struct channel_ref channel, uint64_t subscribe_seq);
     // A page of history is wanted; it comes by hub_page. False where the query cannot be posted: the hub asks
     // again later.
