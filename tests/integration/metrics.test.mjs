@@ -125,10 +125,11 @@ test('streams are counted by how they began, those that wait while they wait, an
     assert.deepEqual(await began(), { resumed: 0, gap: 0, fresh: 2 });
     await publish(2);
     const id = (await first.count(1))[0].lastEventId;
-    await openStream(scope, gateway.port, `/stream?channel=d&last_event_id=${id}`);
+    const second = await openStream(scope, gateway.port, `/stream?channel=d&last_event_id=${id}`);
     assert.deepEqual(await began(), { resumed: 1, gap: 0, fresh: 2 });
     await client.del('sse:{d}');
     await publish(3);
+    await Promise.all([first.count(2), second.count(1)]); // each worker that has the channel knows of the new history
     await openStream(scope, gateway.port, `/stream?channel=d&last_event_id=${id}`);
     assert.deepEqual(await began(), { resumed: 1, gap: 1, fresh: 2 });
     assert.equal(await gateway.metric('admissions_waiting'), 0);
