@@ -94,14 +94,14 @@ class Page {
     /** Waits for all that **Seen:** names, but for alerts where no Prometheus watches; `gateway`: whose metrics and log these are. */
     async seen({ gateway = this.gateway, ...options } = {}) {
         await this.#facts(part(this.text, 'Seen'), gateway, 0, options);
-        if (this.prometheus) await this.alerted();
+        if (this.prometheus) await this.alerted(options);
         this.#mark = gateway.process.log().length;
     }
 
     /** The alerts alone: of a gateway that is gone. */
-    async alerted() {
+    async alerted({ ms = 30000 } = {}) {
         for (const name of facts(part(this.text, 'Seen'), 'alert'))
-            await until(`${name} fires`, async () => (await this.prometheus.firing()).some((alert) => alert.split(' ')[0] === name), { ms: 30000 });
+            await until(`${name} fires`, async () => (await this.prometheus.firing()).some((alert) => alert.split(' ')[0] === name), { ms });
     }
 
     /** The log alone: of a gateway that has ended. */
@@ -112,7 +112,7 @@ class Page {
     /** Waits until none of the alerts fires any more. */
     async quiet() {
         for (const name of facts(part(this.text, 'Seen'), 'alert'))
-            await until(`${name} ends`, async () => !(await this.prometheus.firing()).some((alert) => alert.split(' ')[0] === name), { ms: 30000 });
+            await until(`${name} ends`, async () => !(await this.prometheus.firing()).some((alert) => alert.split(' ')[0] === name), { ms });
     }
 
     /** Waits for all that **Over:** names. */
