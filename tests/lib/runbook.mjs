@@ -112,7 +112,7 @@ class Page {
     /** Waits until none of the alerts fires any more. */
     async quiet() {
         for (const name of facts(part(this.text, 'Seen'), 'alert'))
-            await until(`${name} ends`, async () => !(await this.prometheus.firing()).some((alert) => alert.split(' ')[0] === name), { ms });
+            await until(`${name} ends`, async () => !(await this.prometheus.firing()).some((alert) => alert.split(' ')[0] === name), { ms: 30000 });
     }
 
     /** Waits for all that **Over:** names. */
