@@ -166,12 +166,12 @@ test('wide and on a phone, light and dark: axe finds nothing, nothing is wider t
         await until('two channels', async () => (await page.locator('#channels tr').count()) === 2);
         await page.evaluate(() => {
             window.shifts = [];
-            new PerformanceObserver((list) => window.shifts.push(...list.getEntries().map((entry) => entry.value))).observe({ type: 'layout-shift' });
+            new PerformanceObserver((list) => window.shifts.push(...list.getEntries().map(({ value, sources }) => ({ value, what: sources.map(({ node, previousRect, currentRect }) => `${node?.id || node?.parentElement?.id || node?.nodeName} ${previousRect.top}>${currentRect.top}`).join(', ') })))).observe({ type: 'layout-shift' });
         });
         const seen = await page.evaluate(() => samples.length);
         await page.waitForFunction((n) => samples.length >= n, seen + 4);
-        const shift = await page.evaluate(() => window.shifts.reduce((sum, value) => sum + value, 0));
-        assert.ok(shift < 0.01, `${name}: the layout shifted by ${shift}`);
+        const shifts = await page.evaluate(() => window.shifts);
+        assert.ok(shifts.reduce((sum, { value }) => sum + value, 0) < 0.01, `${name}: the layout shifted: ${JSON.stringify(shifts)}`);
         assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name}: as wide as the screen`);
         for (const button of await page.locator('[data-plot]:not([hidden]) .head button').all()) await button.click();
         assert.deepEqual(await axeFindings(page), [], name);
