@@ -157,6 +157,18 @@ const LOOKS = {
     'a phone, dark': { viewport: { width: 360, height: 740 }, colorScheme: 'dark', hasTouch: true, isMobile: true },
 };
 
+test('a connection that breaks and is there again in a moment moves nothing', async (t) => {
+    const scope = scopeOf(t);
+    const { gateways: [gateway] } = await startTier(scope);
+    const page = await dashboard(scope, gateway);
+    await state(page, 'live');
+    const shown = await page.evaluate(() => {
+        source.dispatchEvent(new Event('error'));
+        return [document.getElementById('state').dataset.state, 'shown' in document.getElementById('notice').dataset];
+    });
+    assert.deepEqual(shown, ['live', false]);
+});
+
 test('wide and on a phone, light and dark: axe finds nothing, nothing is wider than the screen, nothing jumps', async (t) => {
     const scope = scopeOf(t);
     const { gateways: [gateway] } = await busyTier(scope, { args: ['--show-channels'] });
