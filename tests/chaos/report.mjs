@@ -67,7 +67,8 @@ const effect = (seen) => Object.entries(seen).map(([what, count]) => `${count} $
 function explain({ kind, client: name, channel, numbers, after, before, at, announced, words }, { journal, tier }) {
     const client = tier.audience.find((c) => c.name === name);
     const faults = at === undefined ? [] : journal.blame(at, at).map((fault) => `${fault.kind} (#${fault.index})`);
-    const id = (n) => (n ? `${n} (${tier.history.event(channel, n)?.id ?? 'id unknown'})` : 'the start');
+    const sent = (event) => (event?.sent > 1 ? `, sent ${event.sent} times` : '');
+    const id = (n) => (n ? `${n} (${tier.history.event(channel, n)?.id ?? 'id unknown'}${sent(tier.history.event(channel, n))})` : 'the start');
     const lines = [`${kind.toUpperCase()} ${name} ${channel}: ${range(numbers)}, after ${id(after)}, ${before ? `before ${id(before)}` : 'and nothing more'}`
         + `${announced ? ', announced though Redis has it' : ''}; at ${at === undefined ? 'the end' : `${journal.seconds(at)} s`}${faults.length > 0 ? `, during or after ${faults.join(' and ')}` : ''}`];
     const near = client.diary.filter((note) => at === undefined || (note.at < at && (note.ended ?? Infinity) > at - 10000)).slice(-3);

@@ -1,6 +1,9 @@
 // Writes the batches of one answer, each exactly once, whatever happens to its connection: a batch whose outcome is unknown is
 // sent again, with the same key, or with the same `after`.
 //
+// `after 0` passes behind an end, too: where the whole life is one batch, a second try of it would begin another one. Such a
+// batch has a key as well.
+//
 // A refusal with FENCED after an attempt whose outcome is unknown does not say whose event is in the way: it may be the
 // writer's own, of that attempt. So it reads the newest entry: where that has the offset and the text of its own last event,
 // the batch went through, and else another one writes this channel now.
@@ -37,7 +40,8 @@ export class Writer {
     async append(numbers, sizes, options) {
         const events = numbers.map((number) => this.history.event(this.channel, number));
         const args = numbers.flatMap((number, i) => [number % 3 === 0 ? 'tick' : '', eventText(this.channel, number, sizes[i])]);
-        const guard = this.fenced ? ['after', this.#offset] : ['key', `${this.channel} ${numbers.at(-1)}`];
+        const key = ['key', `${this.channel} ${numbers.at(-1)}`];
+        const guard = this.fenced ? ['after', this.#offset, ...(this.#offset === 0 && options.includes('end') ? key : [])] : key;
         const command = ['FCALL', 'sse_append', 1, `sse:{${this.channel}}`, numbers.length, ...args, ...options, ...guard];
         for (let tries = 1, unknown = false; ; tries++) {
             const connection = await this.#link.get(this.isStopped);

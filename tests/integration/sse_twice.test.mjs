@@ -10,6 +10,7 @@ import { relayTo } from '../lib/relay.mjs';
 import { scopeOf } from '../lib/scope.mjs';
 import { openStream } from '../lib/streams.mjs';
 import { startTier } from '../lib/tier.mjs';
+import { until } from '../lib/wait.mjs';
 
 const EVENTS = 1000;
 const SEED = process.env.SEED ?? String(Date.now());
@@ -80,3 +81,21 @@ for (const [name, writer] of Object.entries(WRITERS)) {
         assert.ok(relay.cuts.before + relay.cuts.during + relay.cuts.after >= requests && Math.min(...Object.values(relay.cuts)) > 0, JSON.stringify(relay.cuts));
     });
 }
+
+test('what begins and ends a channel in one append is fenced off by no offset, and needs a key to be safe to send again', async (t) => {
+    const scope = scopeOf(t);
+    const { redis, gateway } = await startTier(scope);
+    const client = connect(scope, redis);
+    await load(client);
+    const stream = await openStream(scope, gateway.port, '/stream?channel=once&channel=twice&channel=open');
+    const whole = (channel, ...guard) => client.call('FCALL', 'sse_append', '1', channel, '1', '', `all of ${channel}`, 'end', '60', ...guard);
+    const [[first], [second]] = [await whole('once', 'after', '0', 'key', 'job 1'), await whole('once', 'after', '0', 'key', 'job 1')];
+    assert.equal(second, first);
+    const [[one], [two]] = [await whole('twice', 'after', '0'), await whole('twice', 'after', '0')];
+    assert.notEqual(two, one);
+    assert.match(two, /\.1$/, 'another life of the channel');
+    await redis.publish('open', 'last');
+    const texts = () => stream.events.map(({ data }) => data).filter((data) => !data.startsWith('{'));
+    await until('the last one is there', () => texts().includes('last'));
+    assert.deepEqual(texts(), ['all of once', 'all of twice', 'all of twice', 'last']);
+});
