@@ -7,6 +7,7 @@
 #include "common/memory.h"
 #include "gateway/fanout/catch_up.h"
 #include "gateway/fanout/catch_up_pages.h"
+#include "gateway/fanout/hub_confirm.h"
 #include "gateway/fanout/hub_end.h"
 #include "gateway/fanout/hub_tail.h"
 
@@ -200,27 +201,9 @@ static bool channel_advance(struct hub *h, struct hub_channel *c, const struct f
     return true;
 }
 
-// The i-th subscriber of the channel, those with a slot first; NULL behind the last one.
-static struct subscriber *subscriber_at(const struct hub_channel *c, uint32_t i)
-{
-    if (i < c->count)
-        return c->slots[i].subscriber;
-    i -= c->count;
-    return c->catch_up && i < c->catch_up->count ? c->catch_up->lagging[i]->subscriber : NULL;
-}
-
 bool hub_has_channel(const struct hub *h, struct channel_ref channel)
 {
     return find(h, channel) != NULL;
-}
-
-static void take_confirmation(struct hub *h, struct hub_channel *c, const struct history_tail *tail);
-
-static void take_held(struct hub *h, struct hub_channel *c, bool at_once)
-{
-    struct history_tail tail;
-    if (hub_tail_release(h, c, at_once, &tail))
-        take_confirmation(h, c, &tail);
 }
 
 size_t hub_deliver(struct hub *h, struct frame *f)
@@ -238,77 +221,24 @@ size_t hub_deliver(struct hub *h, struct frame *f)
     for (uint32_t i = 0; i < c->count; i++)
         h->events.on_frame(h->events.ctx, c->slots[i].subscriber, f);
     struct subscriber *lagging;
-    for (uint32_t i = c->count; !f->durable && (lagging = subscriber_at(c, i)); i++)
+    for (uint32_t i = c->count; !f->durable && (lagging = channel_subscriber_at(c, i)); i++)
         h->events.on_frame(h->events.ctx, lagging, f);
     if (f->ends)
         hub_end_tell(h, c);
-    take_held(h, c, false);
+    hub_confirm_take_held(h, c, false);
     return c->count;
-}
-
-static void confirm_without_history(struct hub_channel *c)
-{
-    c->history = HISTORY_NONE;
-    if (c->state == HUB_CHANNEL_SUBSCRIBING)
-        hub_channel_set_state(c, HUB_CHANNEL_SILENT);
-    else if (c->state == HUB_CHANNEL_HEARD)
-        hub_channel_set_state(c, HUB_CHANNEL_LIVE);
-    else if (c->state == HUB_CHANNEL_CUT_OFF)
-        hub_channel_set_state(c, HUB_CHANNEL_STALE);
-}
-
-static void confirm_with_history(struct hub *h, struct hub_channel *c, const struct history_tail *tail)
-{
-    bool is_first = c->history == HISTORY_UNASKED, is_known = channel_knows_last_id(c);
-    bool is_newer = !is_known || channel_is_stale(c) || event_id_before(c->last_id, tail->last);
-    c->history = HISTORY_READABLE;
-    // A live event says nothing of those before it.
-    if (is_newer || tail->epoch == c->epoch)
-        c->has_snapshot = tail->has_snapshot || (c->has_snapshot && !is_newer);
-    if (is_first && c->has_snapshot)
-        catch_up_begin_all(h, c);
-    // An event that came since the subscription tells as much as the tail, except for the events before it:
-    // they may be on their way, or were published before the bus knew that this worker wants the channel.
-    if (!is_newer) {
-        hub_channel_set_state(c, c->state == HUB_CHANNEL_HEARD ? HUB_CHANNEL_LIVE : c->state);
-        return;
-    }
-    if (is_known && !event_id_equal(c->last_id, tail->last))
-        catch_up_all(h, c);
-    channel_set_last(c, tail->last, tail->epoch, tail->ended);
-    hub_channel_set_state(c, HUB_CHANNEL_JOINING);
-}
-
-static void take_confirmation(struct hub *h, struct hub_channel *c, const struct history_tail *tail)
-{
-    bool was_confirmed = channel_is_confirmed(c), had_ended = channel_has_ended(c);
-    if (tail->has_history)
-        confirm_with_history(h, c, tail);
-    else
-        confirm_without_history(c);
-    assert(channel_is_confirmed(c));
-    hub_tail_take(h, c, tail->subscribe_seq);
-    catch_up_wake(h, c);
-    // After a loss a stream may have had the end of its other channels meanwhile: it ends with what it is told now.
-    if (!had_ended)
-        hub_end_tell(h, c);
-    // What a lagging stream has missed may still have to be found out.
-    struct subscriber *s;
-    for (uint32_t i = 0; !was_confirmed && (s = subscriber_at(c, i)); i++)
-        if (hub_is_ready(s))
-            h->events.on_ready(h->events.ctx, s);
 }
 
 void hub_confirm(struct hub *h, struct channel_ref channel, const struct history_tail *tail)
 {
     struct hub_channel *c = find(h, channel);
     if (c && tail->subscribe_seq >= c->subscribe_seq && !hub_tail_hold(h, c, tail))
-        take_confirmation(h, c, tail);
+        hub_confirm_take(h, c, tail);
 }
 
 static void unconfirm(struct hub *h, struct hub_channel *c)
 {
-    take_held(h, c, true);
+    hub_confirm_take_held(h, c, true);
     hub_channel_set_state(c, channel_knows_last_id(c) ? HUB_CHANNEL_CUT_OFF : HUB_CHANNEL_SUBSCRIBING);
 }
 
@@ -331,7 +261,7 @@ bool hub_lost(struct hub *h, struct channel_ref channel, bool is_confirmed_soon)
     struct hub_channel *c = find(h, channel);
     if (!c)
         return false;
-    take_held(h, c, true);
+    hub_confirm_take_held(h, c, true);
     if (c->history == HISTORY_NONE || (channel_has_history(c) && event_id_is_zero(c->last_id)))
         return true;
     if (channel_knows_last_id(c))
@@ -369,7 +299,7 @@ void hub_tick(struct hub *h, uint64_t now_ms)
     struct catch_up *cu;
     h->now_ms = now_ms;
     TAILQ_FOREACH(cu, &h->catching_up, in_hub)
-    take_held(h, cu->channel, false);
+    hub_confirm_take_held(h, cu->channel, false);
     catch_up_tick(h);
 }
 
@@ -377,7 +307,7 @@ void hub_end_streams(struct hub *h, struct channel_ref channel)
 {
     const struct hub_channel *c = find(h, channel);
     struct subscriber *s;
-    for (uint32_t i = 0; c && (s = subscriber_at(c, i)); i++)
+    for (uint32_t i = 0; c && (s = channel_subscriber_at(c, i)); i++)
         h->events.on_no_memory(h->events.ctx, s);
 }
 

@@ -88,6 +88,14 @@ void channel_drop_slot(struct hub *h, struct hub_channel *c, uint32_t slot)
         (void)resize_slots(h, c, c->capacity / 2);
 }
 
+struct subscriber *channel_subscriber_at(const struct hub_channel *c, uint32_t i)
+{
+    if (i < c->count)
+        return c->slots[i].subscriber;
+    i -= c->count;
+    return c->catch_up && i < c->catch_up->count ? c->catch_up->lagging[i]->subscriber : NULL;
+}
+
 bool subscriber_is_ready(const struct subscriber *s)
 {
     for (uint32_t i = 0; i < s->count; i++) {

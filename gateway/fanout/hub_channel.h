@@ -204,6 +204,9 @@ void channel_destroy(struct hub *h, struct hub_channel *c);
 bool channel_add_slot(struct hub *h, struct hub_channel *c, struct subscriber *s, uint32_t subscription);
 void channel_drop_slot(struct hub *h, struct hub_channel *c, uint32_t slot);
 
+// The i-th subscriber of the channel, those with a slot first; NULL behind the last one.
+struct subscriber *channel_subscriber_at(const struct hub_channel *c, uint32_t i);
+
 // NULL where the subscription has a slot.
 static inline struct lagging *lagging_of(const struct subscription *s)
 {
