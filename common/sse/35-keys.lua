@@ -3,7 +3,7 @@
 local KEYED = new_memory()
 
 local function offset_of(id)
-    return to_number(match(id, '%d+$'))
+    return to_number(sub(id, find(id, '-', 1, true) + 1))
 end
 
 local function put_key(m, key, id, offset)

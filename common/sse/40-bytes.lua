@@ -3,9 +3,9 @@
 -- offset `first` to `newest`, their ids and the bytes of all events up to each, at the offset modulo `limit`: no more than
 -- that many are remembered.
 --
--- An event that was trimmed by bytes carries the field `bytes`, "THROUGH WINDOW BEFORE": the bytes of all events up to this
--- one, and of the same reckoning the window's id and the bytes before it. So a script, or a function that remembers nothing of
--- a channel, reads back to the newest of these: TRIM_EVERY entries away at most, where all that publish give maxbytes.
+-- An event at which entries were dropped by bytes may carry the field `bytes`, "THROUGH WINDOW BEFORE": the bytes of all events
+-- up to this one, and of the same reckoning the window's id and the bytes before it. So a script, or a function that remembers
+-- nothing of a channel, reads back to the newest of these: SAY_EVERY entries away at most, where all that publish give maxbytes.
 local SIZED = new_memory()
 local PAGE = 16
 

@@ -18,7 +18,9 @@ local function append_one(channel, event, data, retry, o, last, ms, offset, epoc
             return nil
         end
         minid = make_room(key, sizes, sizes.total + size, o.maxbytes, number, id)
-        more = {'bytes', bytes_text(sizes, sizes.total + size)}
+        if number % SAY_EVERY == 0 or number % TRIM_EVERY ~= 0 then
+            more = {'bytes', bytes_text(sizes, sizes.total + size)}
+        end
     end
     if wanted then
         more = more == NONE and {} or more
