@@ -113,7 +113,8 @@ export function connect(url, { ticket, credentials = 'same-origin', lastEventId 
 
     // ---- The leader
 
-    let isLeader, tabs, union, refused, overlap;
+    let isLeader, tabs, union, refused;
+    let overlap, doubled = new Map(); // channel -> plain events that may come by `next`, and by `stream`, once more
     let tried; // where streams of `union` could not begin, and never will
     // AbortControllers, with `channels`. `next` replaces `stream` a second after it was opened: what is on its way by the
     // old one comes first, and events of the new one are `held` meanwhile.
@@ -284,17 +285,21 @@ export function connect(url, { ticket, credentials = 'same-origin', lastEventId 
         stream?.abort();
         stream = next;
         next = null;
+        doubled = overlap;
         overlapUntil = Date.now() + 1000;
         for (const fields of stream.held) pass(fields, stream);
     }
 
     // A plain event has no position. What came by the old stream since the new one was asked for may come by the new one,
-    // too, in the same order.
+    // too, in the same order; late, when the next one is asked for already.
     function isDoubled(channel, key) {
-        const keys = overlap.get(channel) ?? [];
-        if (next) overlap.set(channel, keys).get(channel).push(key);
-        const i = next || Date.now() > overlapUntil ? -1 : keys.indexOf(key);
-        if (!next) keys.splice(0, i < 0 ? keys.length : i + 1);
+        const keys = doubled.get(channel) ?? [];
+        const i = Date.now() > overlapUntil ? -1 : keys.indexOf(key);
+        keys.splice(0, i < 0 ? keys.length : i + 1);
+        if (next && i < 0) {
+            if (!overlap.has(channel)) overlap.set(channel, []);
+            overlap.get(channel).push(key);
+        }
         return i >= 0;
     }
 

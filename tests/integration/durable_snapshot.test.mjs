@@ -171,6 +171,7 @@ test('a failover that loses a snapshot is told to who had it; one that keeps it,
     await has(had, 3);
     await forget(without);
     await redis.subscribed('a', 1);
+    await until('the gateway to be ready', () => gateway.ready());
     const fresh = await open(query(['a']));
     await publish('a', '3');
     await has(had, 5);

@@ -310,6 +310,7 @@ test('a failover that has lost the end opens the channel again', async (t) => {
     await publish('a', 'a 2 again');
     await mixed.count(4);
     assert.deepEqual(words(mixed), ['a 2 lost', 'end a', 'gap a', 'a 2 again']);
+    await until('the gateway to be ready', () => gateway.ready());
     const old = await openStream(scope, gateway.port, query(['a'], alone.lastEventId));
     await old.count(2);
     assert.deepEqual(words(old), ['gap a', 'a 2 again']);

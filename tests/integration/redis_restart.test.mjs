@@ -152,6 +152,7 @@ test('a stream that came when a loss had been told is told of the next one, thou
     const early = await openStream(scope, gateway.port, '/stream?channel=quiet');
     await redis.cli(['CLIENT', 'KILL', 'TYPE', 'pubsub']);
     await until('the first loss to be told', () => gaps(early) === 1);
+    await until('delivery to be proven again', () => gateway.ready()); // until then streams are refused
     const late = await openStream(scope, gateway.port, '/stream?channel=quiet');
     await redis.cli(['CLIENT', 'KILL', 'TYPE', 'pubsub']);
     await until('the second loss to be told', () => gaps(late) === 1);

@@ -91,6 +91,24 @@ export function clientPromises(browser, opener) {
         await world.oneStream();
     });
 
+    test(`${browser}: what a new stream brings late is nothing twice, though by then the next one is asked for`, async (t) => {
+        const world = await startTabs(t, opener);
+        const [stays, changes] = [await world.open(['plain']), await world.open(['plain'])];
+        world.gateways.push(await world.takeHolder());
+        const [fresh] = world.gateways;
+        await changes.want(['one']);
+        await changes.is('open');
+        fresh.process.signal('SIGSTOP');
+        await world.redis.publish('plain', 'late');
+        await until('the old stream to bring it', async () => (await stays.datas('plain')).length > 0);
+        await changes.want(['two']);
+        await changes.is('open');
+        fresh.process.signal('SIGCONT');
+        await until('the second of the streams to be closed', async () => (await world.streams()) === 1);
+        await world.redis.publish('plain', 'later');
+        for (const tab of [stays, changes]) await tab.has('plain', ['late', 'later']);
+    });
+
     test(`${browser}: the gateway of the stream is killed, then another one hangs: the next one brings what is missing`, async (t) => {
         const world = await startTabs(t, opener, { gateways: 3, silence: 3000 });
         const tabs = [await world.open(['kept']), await world.open(['kept'])];
