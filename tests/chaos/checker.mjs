@@ -175,7 +175,7 @@ class Walk {
         } else if (had && this.#hasCollided(missing, numbers, had)) {
             this.#find('collided', missing, { at, next });
         } else {
-            this.#find(ended ? 'lost' : 'unannounced', missing, { at, next });
+            this.#find(ended ? 'lost' : 'unannounced', missing, { at, next, had });
         }
     }
 
@@ -234,9 +234,9 @@ class Walk {
         return parseId(this.events[number].id ?? this.kept.find(({ numbers }) => numbers.has(number))?.numbers.get(number));
     }
 
-    #find(kind, numbers, { at, next, announced }) {
+    #find(kind, numbers, { at, next, announced, had }) {
         const before = next < this.events.length ? next : undefined;
-        this.result.findings.push({ kind, client: this.client, channel: this.channel, numbers, after: this.#last, before, at, announced, words: this.#words() });
+        this.result.findings.push({ kind, client: this.client, channel: this.channel, numbers, after: this.#last, before, at, announced, ...(had && { places: placesIn(had) }), words: this.#words() });
     }
 }
 
