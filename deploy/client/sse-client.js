@@ -286,7 +286,7 @@ export function connect(url, { ticket, credentials = 'same-origin', lastEventId 
         stream = next;
         next = null;
         doubled = overlap;
-        overlapUntil = Date.now() + 1000;
+        overlapUntil = Date.now() + 5000;
         for (const fields of stream.held) pass(fields, stream);
     }
 

@@ -92,12 +92,13 @@ export function clientPromises(browser, opener) {
     });
 
     test(`${browser}: what a new stream brings late is nothing twice, though by then the next one is asked for`, async (t) => {
-        const world = await startTabs(t, opener);
+        const world = await startTabs(t, opener, { gateways: 3 }); // least_conn: each of three streams has one of its own
         const [stays, changes] = [await world.open(['plain']), await world.open(['plain'])];
-        world.gateways.push(await world.takeHolder());
-        const [fresh] = world.gateways;
+        const first = await world.takeHolder();
         await changes.want(['one']);
         await changes.is('open');
+        const fresh = await world.takeHolder();
+        world.gateways.push(first, fresh);
         fresh.process.signal('SIGSTOP');
         await world.redis.publish('plain', 'late');
         await until('the old stream to bring it', async () => (await stays.datas('plain')).length > 0);
