@@ -14,8 +14,8 @@
 //               newest events that a client had, others with offsets below the newest of those are taken for such as it had
 //   untold      Redis acknowledged it and lost it without a trace (no gateway can know): nothing in the ids of the events before
 //               and after the hole says that there was something between
-//   collided    a failover has lost an event that was delivered, and the new master has another one of the same millisecond and
-//               offset: no id tells the two apart
+//   collided    a failover has lost events that were delivered, and the new master has others, the newest of the same millisecond
+//               and offset: no id tells the two apart
 //   superseded  was there before a snapshot that was delivered: nobody needs it any more
 //   again       delivered a second time, behind a gateway:gap, since Redis lost it and its publisher sent it again; or since a failover
 //               has taken the channel back to an earlier life, and a cursor does not say of which life it is; or by another gateway,
@@ -224,10 +224,12 @@ class Walk {
         return ids.every((id) => id && id.epoch === after.epoch && id.offset >= after.offset);
     }
 
-    /** The client's last event is lost, and its last event id has the place of the one that is missing. */
+    /** The client's last event is lost, and its last event id has the place of the newest one that is missing, behind all others. */
     #hasCollided(missing, numbers, had) {
-        const { offset, ms } = parseId(numbers.get(missing[0])) ?? {};
-        return this.failsOver && missing.length === 1 && !numbers.has(this.#last) && placesIn(had).some((place) => place.offset === offset && place.ms === ms);
+        const ids = missing.map((n) => parseId(numbers.get(n)));
+        const { offset, ms } = ids.at(-1) ?? {};
+        return this.failsOver && !numbers.has(this.#last) && ids.every((id) => id && id.epoch === ids[0].epoch && id.offset <= offset) &&
+            placesIn(had).some((place) => place.offset === offset && place.ms === ms);
     }
 
     #id(number) {

@@ -174,6 +174,26 @@ test('an event with the very id of one that a failover lost is told apart by the
     assert.deepEqual(after(1000, false), { ...CLEAN, unannounced: 1 });
 });
 
+test('a batch that ends with the very id of one that a failover lost is told apart by the last event id', () => {
+    // 4 and 5 were delivered as 4-4 and 5-5 of millisecond 1000, and vanished; 6 and 7 have become that.
+    const collides = (last) => ({ events, kept }) => {
+        for (const n of [4, 5]) {
+            kept.delete(n);
+            Object.assign(events[n], { state: MAYBE, id: undefined });
+        }
+        kept.set(6, '5.4.1000');
+        for (let n = 7; n <= 10; n++) kept.set(n, `5.${n - 2}.${last + n - 7}`);
+    };
+    const cursor = Buffer.from([0, 0, 0, 0x20, 0x80 | (1000 & 127), 1000 >> 7, 1, 2, 3, 5, 0]).toString('base64url'); // offset 5 of 1000
+    const after = (last, failsOver = true) => {
+        const items = [1, 2, 3, 4, 5, 8, 9, 10].map((number, at) => ({ number, at, ...(number === 8 && { had: cursor }) }));
+        return sums(check({ ...published(collides(last)), failsOver, clients: [{ name: 'client', got: new Map([['c', items]]) }] }).findings);
+    };
+    assert.deepEqual(after(1000), { ...CLEAN, collided: 2 });
+    assert.deepEqual(after(1001), { ...CLEAN, unannounced: 2 });
+    assert.deepEqual(after(1000, false), { ...CLEAN, unannounced: 2 });
+});
+
 test('what Redis forgot later was still there when a gap was announced before that', () => {
     const forgets = (when) => {
         const { history, snapshots } = published();
