@@ -6,13 +6,14 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { toolOptions } from '../lib/tool_options.mjs';
 import { Conversation, cpuMicroseconds, freePort, sharedOutBytes, start, stop } from './process.mjs';
 import { machine } from './scenarios.mjs';
 import { gateway, root, startRedis } from './servers.mjs';
 import { fronts } from './fronts_started.mjs';
 
-const { values: options } = parseArgs({ options: { only: { type: 'string' }, streams: { type: 'string', default: '1000' }, seconds: { type: 'string', default: '4' } } });
+const options = toolOptions("make bench-fronts [ARGS='[--only \"NAME;..\"] [--streams N] [--seconds S]']",
+  { only: { type: 'string' }, streams: { type: 'string', default: '1000' }, seconds: { type: 'string', default: '4' } });
 const STREAMS = Number(options.streams);
 const SECONDS = Number(options.seconds);
 const SINGLE = { channels: STREAMS, rate: 2000 }; // a channel per stream: each message is one delivery

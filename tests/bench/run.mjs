@@ -6,16 +6,15 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { toolOptions } from '../lib/tool_options.mjs';
 import { freePort, stop } from './process.mjs';
 import { gateway, peers, startRedis, tlsPeers } from './servers.mjs';
 import * as scenarios from './scenarios.mjs';
 import { judge, table } from './targets.mjs';
 import { plot } from './plot.mjs';
 
-const { values: options } = parseArgs({
-  options: { quick: { type: 'boolean' }, only: { type: 'string' }, rounds: { type: 'string' }, check: { type: 'boolean' } },
-});
+const USAGE = "make bench [QUICK=1] [ARGS='[--only ROW,..] [--rounds N] [--check]']";
+const options = toolOptions(USAGE, { quick: { type: 'boolean' }, only: { type: 'string' }, rounds: { type: 'string' }, check: { type: 'boolean' } });
 const quick = options.quick ?? false;
 const rounds = Number(options.rounds ?? (quick ? 1 : 2));
 const slow = new Set(['Nchan', 'Node, plain http', 'Node, better-sse']);
@@ -27,7 +26,7 @@ const both = peers.filter((server) => !slow.has(server.name));
 const twoWorkers = gateway({ workers: 2 });
 const withTokens = gateway({ tokens: true });
 const only = options.only?.split(',');
-const plan = [
+const rows = [
   { name: 'one_channel', run: scenarios.oneChannel, who: [...peers, withTokens], often: quick ? 1 : 3,
     size: quick ? { streams: 2000, messages: 30, rate: 20 } : { streams: 10000, messages: 100, rate: 8 } },
   // Nchan takes part where it can keep up.
@@ -51,7 +50,13 @@ const plan = [
     size: { streams: 64, messages: quick ? 60 : 200, rate: 20 } },
   { name: 'latency_2048', run: scenarios.latency, who: quick ? both : peers, often: quick ? 1 : 3,
     size: { streams: 2048, messages: quick ? 60 : 200, rate: 20 } },
-].filter((one) => (only ? only.includes(one.name) : !(quick && one.full)));
+];
+const unknown = only?.find((name) => !rows.some((row) => row.name === name));
+if (unknown !== undefined || !(Number.isInteger(rounds) && rounds > 0)) {
+  console.error(unknown === undefined ? `--rounds is a whole number from 1, not ${options.rounds}` : `there is no row ${unknown}, only ${rows.map((row) => row.name).join(', ')}`);
+  process.exit(2);
+}
+const plan = rows.filter((row) => (only ? only.includes(row.name) : !(quick && row.full)));
 
 function say(text) {
   process.stdout.write(`${text}\n`);

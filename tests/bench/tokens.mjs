@@ -4,25 +4,24 @@
 //   tokens.mjs [--answers 1000] [--tokens 2000] [--rate 20] [--window 100] [--singly] [--reloads 2] [--late-of 2] [--gateways 3] [--json]
 
 import path from 'node:path';
-import { parseArgs } from 'node:util';
 import '../lib/plain_build.mjs';
 import { ROOT } from '../lib/paths.mjs';
 import { ownScope } from '../lib/scope.mjs';
+import { toolOptions } from '../lib/tool_options.mjs';
 import { isWhole, markdown } from './tokens_table.mjs';
 import { tokensRun } from './tokens_run.mjs';
 
-const { values } = parseArgs({
-  options: {
-    answers: { type: 'string', default: '1000' },
-    tokens: { type: 'string', default: '2000' },
-    rate: { type: 'string', default: '20' }, // tokens a second and answer
-    window: { type: 'string', default: '100' }, // ms: what gathers in it is one append
-    reloads: { type: 'string', default: '2' },
-    'late-of': { type: 'string', default: '2' },
-    gateways: { type: 'string', default: '3' },
-    singly: { type: 'boolean', default: false }, // each token an event of its own, instead of one event with the text of a window
-    json: { type: 'boolean', default: false },
-  },
+const USAGE = "make bench-tokens [ARGS='[--answers N] [--tokens N] [--rate N] [--window MS] [--singly] [--reloads N] [--late-of N] [--gateways N] [--json]']";
+const values = toolOptions(USAGE, {
+  answers: { type: 'string', default: '1000' },
+  tokens: { type: 'string', default: '2000' },
+  rate: { type: 'string', default: '20' }, // tokens a second and answer
+  window: { type: 'string', default: '100' }, // ms: what gathers in it is one append
+  reloads: { type: 'string', default: '2' },
+  'late-of': { type: 'string', default: '2' },
+  gateways: { type: 'string', default: '3' },
+  singly: { type: 'boolean', default: false }, // each token an event of its own, instead of one event with the text of a window
+  json: { type: 'boolean', default: false },
 });
 const number = (name) => Number(values[name]);
 const scope = ownScope(path.join(ROOT, 'build/bench/tokens-logs'));

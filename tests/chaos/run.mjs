@@ -6,27 +6,26 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
 import { ROOT } from '../lib/paths.mjs';
 import { ownScope } from '../lib/scope.mjs';
+import { toolOptions } from '../lib/tool_options.mjs';
 import { chaos, SHAPES } from './chaos.mjs';
 import { json, passed, text } from './report.mjs';
 
-const { values } = parseArgs({
-    options: {
-        time: { type: 'string', default: '60' },
-        seed: { type: 'string' },
-        shape: { type: 'string', default: 'single' },
-        only: { type: 'string' },
-        clients: { type: 'string', default: '24' },
-        rate: { type: 'string', default: '8' }, // batches a second and channel
-        answers: { type: 'string', default: '4' }, // channels that end, written at once
-    },
+const USAGE = `make chaos [TIME=seconds] [SEED=number] [SHAPE=${Object.keys(SHAPES).join('|')}] [ONLY=fault,fault]`;
+const values = toolOptions(USAGE, {
+    time: { type: 'string', default: '60' },
+    seed: { type: 'string' },
+    shape: { type: 'string', default: 'single' },
+    only: { type: 'string' },
+    clients: { type: 'string', default: '24' },
+    rate: { type: 'string', default: '8' }, // batches a second and channel
+    answers: { type: 'string', default: '4' }, // channels that end, written at once
 });
 const seconds = Number(values.time);
 const seed = Number(values.seed || Math.floor(Math.random() * 1e6));
 if (!(seconds > 0) || !Number.isInteger(seed) || !(values.shape in SHAPES)) {
-    console.error(`usage: make chaos [TIME=seconds] [SEED=number] [SHAPE=${Object.keys(SHAPES).join('|')}] [ONLY=fault,fault]`);
+    console.error(`usage: ${USAGE}`);
     process.exit(2);
 }
 const out = path.join(ROOT, 'build/chaos');

@@ -7,7 +7,7 @@
 //   make sim ARGS=--measure        what things cost Redis: the constants of costs.mjs
 import fs from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { toolOptions } from '../lib/tool_options.mjs';
 import { SECTIONS } from './sections.mjs';
 
 const RESULTS = fileURLToPath(new URL('results/', import.meta.url));
@@ -22,7 +22,8 @@ function markdown(section) {
     return [`## ${section.title}`, section.text, table(section), ...pictures].join('\n\n');
 }
 
-const { values } = parseArgs({ options: { only: { type: 'string' }, real: { type: 'boolean' }, measure: { type: 'boolean' }, seed: { type: 'string', default: '1' } } });
+const values = toolOptions("make sim [ARGS='[--only WORD] [--seed N] | --real | --measure']",
+    { only: { type: 'string' }, real: { type: 'boolean' }, measure: { type: 'boolean' }, seed: { type: 'string', default: '1' } });
 if (values.real || values.measure) {
     if (values.measure) await (await import('./measure.mjs')).measureRedis();
     if (values.real) await (await import('./real.mjs')).compareWithReality(RESULTS);

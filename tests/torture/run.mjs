@@ -9,27 +9,26 @@
 
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
 import { ROOT } from '../lib/paths.mjs';
 import { ownScope } from '../lib/scope.mjs';
+import { toolOptions } from '../lib/tool_options.mjs';
 import { CALLS } from './scenario.mjs';
 import { inLanes, casesOf } from './lanes.mjs';
 
-const { values } = parseArgs({
-    options: {
-        only: { type: 'string', default: Object.keys(CALLS).join(',') },
-        workers: { type: 'string', default: '1,2' },
-        lanes: { type: 'string', default: '6' },
-        from: { type: 'string' },
-        to: { type: 'string' },
-        times: { type: 'string', default: '1' },
-        logs: { type: 'string', default: 'logs' },
-        place: { type: 'string', default: '' },
-    },
+const USAGE = `make torture [ONLY=${Object.keys(CALLS).join(',')}]`;
+const values = toolOptions(USAGE, {
+    only: { type: 'string', default: Object.keys(CALLS).join(',') },
+    workers: { type: 'string', default: '1,2' },
+    lanes: { type: 'string', default: '6' },
+    from: { type: 'string' },
+    to: { type: 'string' },
+    times: { type: 'string', default: '1' },
+    logs: { type: 'string', default: 'logs' },
+    place: { type: 'string', default: '' },
 });
 const only = values.only.split(',');
 if (only.some((call) => !(call in CALLS))) {
-    console.error(`usage: make torture [ONLY=${Object.keys(CALLS).join(',')}]`);
+    console.error(`usage: ${USAGE}`);
     process.exit(2);
 }
 const scope = ownScope(path.join(ROOT, 'build/torture', values.logs));
