@@ -74,6 +74,9 @@ local function options(args, first)
         o[name] = check(args[i + 1])
         o.is_plain = o.is_plain and PLAIN[name]
     end
+    if o.maxbytes then -- events of more bytes than this are trimmed by, each of them
+        o.untrimmed_bytes = o.maxbytes < TRIM_SMALL_BYTES and 0 or o.maxbytes / TRIM_PART
+    end
     if first + 1 == count and o.is_plain and not o.key then
         keep_alone(args[first], value, o)
     end

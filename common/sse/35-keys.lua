@@ -6,6 +6,10 @@ local function offset_of(id)
     return to_number(sub(id, find(id, '-', 1, true) + 1))
 end
 
+local function ms_of(id)
+    return sub(id, 1, find(id, '-', 1, true) - 1)
+end
+
 local function put_key(m, key, id, offset)
     local slot = offset % KEYS_KEPT
     local old = m.keys[slot]

@@ -1,7 +1,8 @@
 -- Of the channels whose bytes are bounded: the offset and the id of the oldest event that there is room for (`window`,
 -- `window_id`) and the bytes of all events before that (`before`); the bytes of all (`total`); and of the newest events, from
--- offset `first` to `newest`, their ids and the bytes of all events up to each, at the offset modulo `limit`: no more than
--- that many are remembered.
+-- offset `first` to `newest`, their times (the first half of an id; the other is the offset) and the bytes of all events up to
+-- each, at the offset modulo `limit`: no more than that many are remembered. Times rather than ids, since many events have the
+-- same: Lua's garbage collector steps over all that is remembered again and again.
 --
 -- An event at which entries were dropped by bytes may carry the field `bytes`, "THROUGH WINDOW BEFORE": the bytes of all events
 -- up to this one, and of the same reckoning the window's id and the bytes before it. So a script, or a function that remembers
@@ -28,13 +29,13 @@ local function entry_through(entry)
     return through and to_number(through)
 end
 
-local function push_size(m, offset, id, through)
-    local slot = offset % m.limit
-    if m.ids[slot] == nil then
+local function push_size(m, offset, ms, through)
+    local slot, times = offset % m.limit, m.times
+    if times[slot] == nil then
         count_thing(SIZED, m)
     end
-    m.ids[slot], m.through[slot] = id, through
-    m.newest, m.last, m.total = offset, id, through
+    times[slot], m.through[slot] = ms, through
+    m.newest, m.total = offset, through
 end
 
 -- How many events' sizes are remembered for a publisher that keeps `maxlen`.
@@ -44,7 +45,7 @@ end
 
 local function new_sizes(key, first, window_id, before, limit)
     local m = {first = first, newest = first - 1, window = offset_of(window_id), window_id = window_id, before = before,
-        total = 0, ids = {}, through = {}, limit = limit, things = CHANNEL_THINGS}
+        total = 0, times = {}, through = {}, limit = limit, things = CHANNEL_THINGS}
     remember(SIZED, key, m)
     return m
 end
@@ -80,19 +81,19 @@ local function read_sizes(key, maxbytes, maxlen, limit)
         through, window_id, before = said_bytes(said)
         through = to_number(through)
         m = new_sizes(key, offset_of(said[1]), window_id, to_number(before), limit)
-        push_size(m, m.first, said[1], through)
+        push_size(m, m.first, ms_of(said[1]), through)
     else
         m = new_sizes(key, offset_of(ids[#ids]), ids[#ids], 0, limit)
         m.is_ahead = is_more
     end
     local remembered = #ids > 0 and offset_of(ids[1]) - limit + 1 -- of what is before that, nothing stays in the ring
     for i = #ids, 1, -1 do
-        local offset = offset_of(ids[i])
+        local offset, ms = offset_of(ids[i]), ms_of(ids[i])
         for deleted = max(m.newest + 1, remembered), offset - 1 do -- as if it had no bytes
-            push_size(m, deleted, ids[i], through)
+            push_size(m, deleted, ms, through)
         end
         through = through + sizes[i]
-        push_size(m, offset, ids[i], through)
+        push_size(m, offset, ms, through)
     end
     return m
 end
@@ -154,19 +155,16 @@ local function shrink(key, m, excess_from, offset, id)
         end
     end
     if window > m.window then
-        m.window, m.window_id, m.before = window, window < offset and m.ids[window % limit] or id, before
+        m.window, m.before = window, before
+        m.window_id = window < offset and m.times[window % limit] .. '-' .. decimal(window) or id
     end
-end
-
-local function are_bytes_due(maxbytes, size)
-    return maxbytes < TRIM_SMALL_BYTES or size > maxbytes / TRIM_PART
 end
 
 -- Makes room for new events, the first of which has the offset `offset` and the id `id`, and with which there are `through`
 -- bytes in all. Returns the oldest entry to be kept, or nil where none is to be dropped.
 local function make_room(key, m, through, maxbytes, offset, id)
     local window_id = m.window_id
-    m.last = nil -- what is reckoned here is of use only if the events are added: push_size says that they were
+    m.last = nil -- what is reckoned here is of use only if the events are added: who adds them sets it again
     shrink(key, m, through - maxbytes, offset, id)
     if m.window_id == window_id and not m.is_ahead then
         return nil

@@ -32,14 +32,14 @@ local function id_at(place, i)
 end
 
 -- Bounds the bytes: what is not kept for want of room is before b.minid. Says in b.bytes what the newest entry is to say.
-local function bound_bytes(b, key, place, old, events, datas, maxbytes)
-    local sizes, size, count = {}, 0, #datas
+local function bound_bytes(b, key, place, old, events, datas, o)
+    local sizes, size, count, maxbytes = {}, 0, #datas, o.maxbytes
     for i = 1, count do
         sizes[i] = size_of(events[i], datas[i])
         size = size + sizes[i]
     end
     local m = old and recall(SIZED, key, old)
-    if not b.due and not are_bytes_due(maxbytes, size) then
+    if not b.due and size <= o.untrimmed_bytes then
         b.m, b.sizes = m, sizes
         return
     end
@@ -68,7 +68,7 @@ local function later(a, b)
     if a == nil or b == nil then
         return a or b
     end
-    local ms_a, ms_b = match(a, '^%d+') + 0, match(b, '^%d+') + 0
+    local ms_a, ms_b = ms_of(a) + 0, ms_of(b) + 0
     return (ms_a > ms_b or (ms_a == ms_b and offset_of(a) > offset_of(b))) and a or b
 end
 
@@ -85,7 +85,7 @@ local function bounds_of(key, o, place, events, datas)
     end
     if o.maxbytes then
         b.limit = sizes_limit(maxlen)
-        bound_bytes(b, key, place, old, events, datas, o.maxbytes)
+        bound_bytes(b, key, place, old, events, datas, o)
     end
     if place.last and not old then
         b.minid = later(b.minid, id_at(place, 1))

@@ -36,9 +36,10 @@ local function append(channel, events, datas, retry, o, ...)
         remember_key(key, place.last, ids[count], place.offset, place.begins, o.key)
     end
     if b.m then
-        for i, id in ipairs(ids) do
-            push_size(b.m, place.offset - count + i, id, b.m.total + b.sizes[i])
+        for i = 1, count do
+            push_size(b.m, place.offset - count + i, place.ms, b.m.total + b.sizes[i])
         end
+        b.m.last = ids[count]
     end
     local receivers = publish(command, name, events, datas, retry, ids, prev, place.epoch, o)
     return {place.epoch .. '.' .. decimal(place.offset), receivers}

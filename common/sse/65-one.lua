@@ -9,7 +9,7 @@ local function append_one(channel, event, data, retry, o, last, ms, offset, epoc
     local number = offset + 1
     local time, is_due, expires = time_behind(ms, number % TRIM_EVERY == 0 or maxlen < TRIM_SMALL)
     local command, size = publish_command(name, o.pubsub), o.maxbytes and size_of(event, data)
-    is_due = is_due or (size and are_bytes_due(o.maxbytes, size))
+    is_due = is_due or (size and size > o.untrimmed_bytes)
     check_rights(key, command, name, is_due or expires)
     local id = time .. '-' .. decimal(number)
     local more, sizes, minid = NONE, size and recall(SIZED, key, last), nil
@@ -37,7 +37,8 @@ local function append_one(channel, event, data, retry, o, last, ms, offset, epoc
         call('PEXPIRE', key, EXPIRE)
     end
     if sizes then
-        push_size(sizes, number, id, sizes.total + size)
+        push_size(sizes, number, time, sizes.total + size)
+        sizes.last = id
     end
     if wanted or KEYED.count > 0 then
         remember_key(key, last, id, number, false, wanted)
