@@ -207,6 +207,24 @@ static bool bus_open_loop(struct bus *b)
     return b->inbox != NULL;
 }
 
+static void bus_start_watchers(struct bus *b)
+{
+    // Before the connection's own end of turn, which writes what is queued here.
+    ev_prepare_init(&b->end_of_turn, on_end_of_turn);
+    ev_set_priority(&b->end_of_turn, EV_MAXPRI);
+    b->end_of_turn.data = b;
+    ev_prepare_start(b->loop, &b->end_of_turn);
+    ev_timer_init(&b->tick, on_tick, TICK_S, TICK_S);
+    b->tick.data = b;
+    ev_timer_start(b->loop, &b->tick);
+    ev_timer_init(&b->lag, on_lag, LAG_TICK_MS / 1000.0, LAG_TICK_MS / 1000.0);
+    b->lag.data = b;
+    if (!b->settings.loop) {
+        ev_timer_start(b->loop, &b->lag);
+        note_lag(b);
+    }
+}
+
 struct bus *bus_create(const struct bus_settings *settings)
 {
     struct bus *b = calloc(1, sizeof *b);
@@ -236,20 +254,7 @@ struct bus *bus_create(const struct bus_settings *settings)
         return NULL;
     }
     note_fault(b);
-    // Before the connection's own end of turn, which writes what is queued here.
-    ev_prepare_init(&b->end_of_turn, on_end_of_turn);
-    ev_set_priority(&b->end_of_turn, EV_MAXPRI);
-    b->end_of_turn.data = b;
-    ev_prepare_start(b->loop, &b->end_of_turn);
-    ev_timer_init(&b->tick, on_tick, TICK_S, TICK_S);
-    b->tick.data = b;
-    ev_timer_start(b->loop, &b->tick);
-    ev_timer_init(&b->lag, on_lag, LAG_TICK_MS / 1000.0, LAG_TICK_MS / 1000.0);
-    b->lag.data = b;
-    if (!settings->loop) {
-        ev_timer_start(b->loop, &b->lag);
-        note_lag(b);
-    }
+    bus_start_watchers(b);
     atomic_store(&b->alive_at, clock_monotonic_ms());
     return b;
 }
