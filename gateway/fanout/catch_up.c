@@ -160,6 +160,19 @@ void catch_up_begin_all(struct hub *h, struct hub_channel *c)
     move_all(h, c, LAGGING_FRESH, (struct event_id){0}, START_PENDING);
 }
 
+void catch_up_lose_all(struct hub *h, struct hub_channel *c)
+{
+    uint32_t i = c->catch_up ? c->catch_up->count : 0;
+    move_all(h, c, LAGGING_LOST, (struct event_id){0}, START_FELL_BEHIND);
+    for (; c->catch_up && i < c->catch_up->count; i++) {
+        struct lagging *lag = c->catch_up->lagging[i];
+        if (h->events.readiness(h->events.ctx, lag->subscriber) == SUBSCRIBER_NOT_OPEN) {
+            lag->mode = LAGGING_FRESH;
+            lag->start = START_PENDING;
+        }
+    }
+}
+
 void catch_up_append(struct hub *h, struct hub_channel *c, struct frame *f)
 {
     struct catch_up *cu = c->catch_up;
@@ -185,11 +198,23 @@ static struct frame *gap_for(const struct lagging *lag, const struct frame *next
     return gap_frame_durable(channel_ref_of(&c->entry), from, to, lag->at, next ? next->prev : c->last_id);
 }
 
+// A gap behind which no place is known has no id: the client comes back with the one that it has.
+static struct frame *gap_without_place(const struct hub_channel *c)
+{
+    struct frame *gap = gap_frame(channel_ref_of(&c->entry));
+    if (gap)
+        gap->durable = true;
+    return gap;
+}
+
 static void give_gap(struct hub *h, struct lagging *lag, const struct frame *next)
 {
-    struct frame *gap = gap_for(lag, next);
+    struct hub_channel *c = lag->channel;
+    bool has_place = next || channel_knows_last_id(c);
+    struct frame *gap = has_place ? gap_for(lag, next) : gap_without_place(c);
+    c->is_place_lost = c->is_place_lost || !has_place;
     lag->mode = LAGGING_AT;
-    lag->at = next ? next->prev : lag->channel->last_id;
+    lag->at = next ? next->prev : c->last_id;
     lag->told_gap = true;
     if (gap)
         h->events.on_frame(h->events.ctx, lag->subscriber, gap);

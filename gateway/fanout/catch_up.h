@@ -18,6 +18,9 @@ void catch_up_destroy(struct hub *h, struct hub_channel *c);
 void catch_up_all(struct hub *h, struct hub_channel *c);
 // Moves all streams from their slots to the lagging ones, as LAGGING_FRESH: none has been opened yet.
 void catch_up_begin_all(struct hub *h, struct hub_channel *c);
+// Moves all streams from their slots to the lagging ones: the open ones as LAGGING_LOST, the others as
+// LAGGING_FRESH.
+void catch_up_lose_all(struct hub *h, struct hub_channel *c);
 // Drops the channel's replay.
 void catch_up_forget(struct hub *h, struct hub_channel *c);
 // Wakes the channel's lagging streams: there may be a next step for them.

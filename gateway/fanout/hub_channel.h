@@ -54,6 +54,7 @@ struct hub_channel {
     bool has_snapshot;         // the history may begin with a snapshot, with which new streams begin, too
     bool ends;                 // `last_id` is the last event of the channel: see channel_has_ended
     bool end_told;             // the streams with a slot have been told so
+    bool is_place_lost;        // a stream got a gap while `last_id` was unknown
     struct event_id last_id;   // the newest event that came, or the history's last one as of the confirmation
     uint64_t epoch;            // of `last_id`: which life of the history it belongs to
     uint64_t subscribe_seq;    // the one sent to the bus last: a confirmation with a lower one is too old

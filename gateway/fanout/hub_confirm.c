@@ -27,6 +27,10 @@ static void confirm_with_history(struct hub *h, struct hub_channel *c, const str
         c->has_snapshot = tail->has_snapshot || (c->has_snapshot && !is_newer);
     if (is_first && c->has_snapshot)
         catch_up_begin_all(h, c);
+    // The history could not be read until now: of its events up to the tail an open stream may have missed
+    // some, and those that are on their way are not new when they come.
+    if (!is_first && !is_known && !event_id_is_zero(tail->last))
+        catch_up_lose_all(h, c);
     // An event that came since the subscription tells as much as the tail, except for the events before it:
     // they may be on their way, or were published before the bus knew that this worker wants the channel.
     if (!is_newer) {

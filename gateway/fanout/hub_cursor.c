@@ -6,6 +6,12 @@
 #include "gateway/fanout/hub.h"
 #include "gateway/fanout/hub_channel.h"
 
+// A channel that may be a plain one has none.
+static bool has_place(const struct hub_channel *c)
+{
+    return channel_has_history(c) || !event_id_is_zero(c->last_id);
+}
+
 // How far the client of `s` has got in its i-th channel, as far as that is known.
 static struct cursor_entry cursor_entry_of(const struct subscriber *s, uint32_t i)
 {
@@ -14,10 +20,12 @@ static struct cursor_entry cursor_entry_of(const struct subscriber *s, uint32_t 
     struct cursor_entry e = {.hash = c->cursor_hash, .at = c->last_id, .result = CURSOR_KNOWN};
     if (lag)
         e.at = lag->mode == LAGGING_FORKED ? lag->forked : lag->at;
-    if (!channel_has_history(c) && event_id_is_zero(c->last_id))
+    bool is_lost = lag && lag->mode == LAGGING_LOST;
+    if (!has_place(c) && !is_lost && !c->is_place_lost)
         e.result = CURSOR_NEW;
-    // A channel that has events and no history to look them up in: no gateway can say later what was missed.
-    else if (!channel_has_history(c) || (lag && lag->mode == LAGGING_LOST))
+    // A channel that has events and no history to look them up in, or one that the client has had a place in,
+    // and was told to be lost: no gateway can say later what was missed.
+    else if (!channel_has_history(c) || is_lost)
         e.result = CURSOR_UNKNOWN;
     return e;
 }
@@ -31,7 +39,7 @@ size_t hub_cursor(const struct subscriber *s, char *out)
     assert(s->count <= HUB_CHANNELS_MAX);
     for (uint32_t i = 0; i < s->count; i++) {
         entries[i] = cursor_entry_of(s, i);
-        says_something |= entries[i].result != CURSOR_NEW;
+        says_something |= has_place(s->subscriptions[i].channel);
     }
     return says_something ? cursor_encode(entries, s->count, out) : 0;
 }

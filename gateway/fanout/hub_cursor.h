@@ -5,7 +5,8 @@
 #include "gateway/fanout/subscriber.h"
 
 // Writes the cursor that the client is to keep as its last event id to `out`, which has room for CURSOR_MAX
-// bytes; returns the length. 0 where no channel of `s` can have a history.
+// bytes; returns the length. 0 where no channel of `s` has had a place here: the client keeps the id that it
+// has, if any.
 size_t hub_cursor(const struct subscriber *s, char *out);
 // True where a channel of `s` has had a durable event.
 bool hub_is_durable(const struct subscriber *s);

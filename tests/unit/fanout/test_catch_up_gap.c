@@ -251,3 +251,87 @@ TEST(a_durable_channel_without_readable_history_is_unknown_in_the_cursor)
     ck_assert_int_eq(cursor_find(id, len, "a", 1, &at), CURSOR_UNKNOWN);
     ck_assert_int_eq(cursor_find(id, len, "b", 1, &at), CURSOR_KNOWN);
 }
+
+// An id of the channel's beginning would bring the client all that it has had once more.
+TEST(a_gap_behind_which_no_place_is_known_leaves_the_client_its_id)
+{
+    join(0, FROM_EVENT_ID, 2);
+    join(1, FROM_UNKNOWN, 0);
+    confirm_without_history();
+    for (size_t i = 0; i < 2; i++) {
+        ck_assert_str_eq(heard(i), "gap");
+        ck_assert(!world.streams[i].has_id);
+    }
+    live(7);
+    ck_assert(world.streams[0].has_id);
+}
+
+TEST(a_gap_in_a_history_that_is_empty_has_the_id_of_its_beginning)
+{
+    join(0, FROM_UNKNOWN, 0);
+    confirm(0);
+    ck_assert_str_eq(heard(0), "gap");
+    ck_assert(world.streams[0].has_id);
+}
+
+// Else the client would begin anew the next time, and not be told of what it has missed meanwhile.
+TEST(a_place_that_no_history_could_tell_stays_unknown_in_the_cursor)
+{
+    const struct channel_ref b = channel_ref("b", 1);
+    const struct hub_name names[] = {{.channel = world.channel, .from = FROM_EVENT_ID, .at = place(2)},
+                                     {.channel = b}};
+    char id[CURSOR_MAX];
+    struct event_id at;
+    ck_assert(hub_join(world.hub, &world.streams[0].subscriber, names, 2));
+    confirm_without_history();
+    ck_assert_uint_eq(hub_cursor(&world.streams[0].subscriber, id), 0); // it keeps the id that it came with
+    hub_confirm(
+        world.hub, b,
+        &(struct history_tail){.has_history = true, .last = place(3), .subscribe_seq = world.last_seq});
+    for (int gap = 0; gap < 2; gap++) {
+        size_t len = hub_cursor(&world.streams[0].subscriber, id);
+        ck_assert_int_eq(cursor_find(id, len, "a", 1, &at), CURSOR_UNKNOWN);
+        ck_assert_int_eq(cursor_find(id, len, "b", 1, &at), CURSOR_KNOWN);
+        feed();
+        ck_assert_str_eq(heard(0), gap ? "" : "gap");
+    }
+}
+
+// An event that is on its way then is not new when it comes.
+TEST(a_history_that_can_be_read_in_the_end_is_a_gap_for_those_who_were_there_before)
+{
+    join(0, FROM_NOW, 0);
+    confirm_without_history();
+    const struct hub_name once = {
+        .channel = world.channel, .from = FROM_EVENT_ID, .at = place(4), .to_the_tail = true};
+    ck_assert(hub_join(world.hub, &world.streams[1].subscriber, &once, 1));
+    ck_assert_uint_eq(world.interests, 2);
+    confirm(5);
+    live(5);
+    live(6);
+    ck_assert_str_eq(heard(0), "gap 6");
+}
+
+TEST(a_history_that_can_be_read_after_a_reconnect_is_a_gap_for_open_streams_alone)
+{
+    join(0, FROM_NOW, 0);
+    confirm_without_history();
+    hub_unconfirm_all(world.hub);
+    ck_assert(hub_lost(world.hub, world.channel, true));
+    join(1, FROM_NOW, 0);
+    confirm(5);
+    live(5);
+    live(6);
+    ck_assert_str_eq(heard(0), "gap 6");
+    ck_assert_str_eq(heard(1), "6");
+}
+
+TEST(a_history_that_can_be_read_in_the_end_and_is_empty_is_no_gap)
+{
+    join(0, FROM_NOW, 0);
+    confirm_without_history();
+    hub_unconfirm_all(world.hub);
+    confirm(0);
+    live(1);
+    ck_assert_str_eq(heard(0), "1");
+}

@@ -39,6 +39,7 @@ static void on_frame(void *ctx, struct subscriber *s, struct frame *f)
     if (!stream->open)
         return;
     stream->overs += hub_end_is_told(s);
+    stream->has_id = f->id_line_len > 0;
     if (stream->room > 0 && --stream->room == 0)
         stream->readiness = SUBSCRIBER_BLOCKED;
     char word[32];

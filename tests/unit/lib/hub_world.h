@@ -18,6 +18,7 @@ struct hub_stream {
     unsigned room; // frames until its socket is full; 0: it never is
     unsigned opened;
     unsigned overs;  // frames with which all its channels had ended
+    bool has_id;     // the frame before had an id line of its own
     char heard[512]; // "5 6 gap 9*", where event 9 is a snapshot
 };
 
