@@ -11,8 +11,11 @@ import { until } from '../lib/wait.mjs';
 
 const onAdmin = (gateway, path) => gateway.get(path, { port: gateway.adminPort });
 
-/** Opens a stream that reads nothing, and fills it until bytes wait in the gateway: it holds a drain up. */
-async function blockedStream(scope, { redis, gateway }) {
+/** A tier with a stream that reads nothing, filled until bytes wait in the gateway: it holds a drain up. `blocked`: its connection. */
+async function startBlocked(scope, args = []) {
+    // Several events may come to the gateway between two looks at it.
+    const tier = await startTier(scope, { args: ['--queue-limit', '64MiB', ...args] });
+    const { redis, gateway } = tier;
     const connection = new RawConnection(gateway.port);
     scope.defer(() => connection.close());
     connection.send('GET /stream?channel=blocked HTTP/1.1\r\nHost: a\r\n\r\n');
@@ -22,7 +25,7 @@ async function blockedStream(scope, { redis, gateway }) {
         await redis.publishAll([['blocked', 'x'.repeat(500_000)]]);
         return (await gateway.metric('queued_bytes')) > 0;
     }, { every: 1 });
-    return connection;
+    return { ...tier, blocked: connection };
 }
 
 test('SIGTERM ends 500 streams with whole events, a jittered retry and a clean last chunk, and exits 0', async (t) => {
@@ -145,9 +148,7 @@ test('through NGINX, streams end whole, and the next ones go to the gateways tha
 
 test('while it drains: ready is 404, live is 200, the listener is closed, connections that are open are refused for now', async (t) => {
     const scope = scopeOf(t);
-    const tier = await startTier(scope);
-    const { gateway } = tier;
-    const blocked = await blockedStream(scope, tier);
+    const { gateway, blocked } = await startBlocked(scope);
     const kept = new RawConnection(gateway.port);
     scope.defer(() => kept.close());
     kept.send('GET /health/ready HTTP/1.1\r\nHost: a\r\n\r\n');
@@ -182,13 +183,12 @@ function isRefused(port) {
 
 test('a second SIGTERM ends at once', async (t) => {
     const scope = scopeOf(t);
-    const tier = await startTier(scope);
-    await blockedStream(scope, tier);
-    tier.gateway.terminate();
-    await until('drain', async () => (await onAdmin(tier.gateway, '/health/ready')).status === 404, { every: 1 });
+    const { gateway } = await startBlocked(scope);
+    gateway.terminate();
+    await until('drain', async () => (await onAdmin(gateway, '/health/ready')).status === 404, { every: 1 });
     const asked = performance.now();
-    tier.gateway.terminate();
-    const end = await tier.gateway.process.exit(5000);
+    gateway.terminate();
+    const end = await gateway.process.exit(5000);
     assert.ok(performance.now() - asked < 2000);
     assert.equal(end.signal, null);
 });
@@ -233,11 +233,10 @@ test('a client that reads slowly gets the rest and a clean last chunk after SIGT
 
 test('--drain-timeout bounds the wait for a client that does not read', async (t) => {
     const scope = scopeOf(t);
-    const tier = await startTier(scope, { args: ['--drain-timeout', '1s'] });
-    await blockedStream(scope, tier);
+    const { gateway } = await startBlocked(scope, ['--drain-timeout', '1s']);
     const asked = performance.now();
-    tier.gateway.terminate();
-    assert.equal((await tier.gateway.process.exit(10000)).code, 0);
+    gateway.terminate();
+    assert.equal((await gateway.process.exit(10000)).code, 0);
     const took = performance.now() - asked;
     assert.ok(took > 900 && took < 4000, `${Math.round(took)} ms`);
 });

@@ -101,8 +101,12 @@ symptom('Clients do not keep up', async (page, scope) => {
     // Ten that read nothing; the one of the page's command is still there when the others are ended.
     const slow = await openStreams(scope, Array(10).fill({ port: page.gateway.port, path: '/stream?channel=a' }));
     slow.forEach(({ socket }) => socket.pause());
+    // One event after the other: of three that wait for a stream the last ends it.
+    let delivered = 0;
     await until('bytes that wait', async () => {
+        delivered += await page.gateway.metric('connections');
         await redis.publishAll([['a', 'x'.repeat(100_000)]]);
+        await until('its delivery', async () => (await page.gateway.metric('deliveries_total')) >= delivered);
         return (await page.gateway.metric('writes_blocked_total')) >= slow.length && (await page.gateway.metric('queued_bytes')) > 1_000_000;
     }, { every: 0, ms: 30000 });
     const [sockets, counters] = await page.type({ map });
