@@ -264,8 +264,8 @@ symptom('Clients speak TLS to a port without TLS', async (page, scope) => {
     assert.equal(status, '200\n');
 });
 
-/** Takes the core away from a gateway of one worker and 400 streams: of each second it stands still for `still` ms. */
-async function starve(page, scope, { watch = true, still }) {
+/** Takes the core away from a gateway of one worker and 400 streams: of each `every` ms it stands still for `still`. */
+async function starve(page, scope, { watch = true, still, every = 1000 }) {
     const redis = await start(page, scope, { workers: 1 });
     if (watch) await page.watch();
     await openStreams(scope, Array(400).fill({ port: page.gateway.port, path: '/stream?channel=a' }));
@@ -274,7 +274,7 @@ async function starve(page, scope, { watch = true, still }) {
         page.gateway.process.signal('SIGSTOP');
         setTimeout(() => page.gateway.process.signal('SIGCONT'), still);
         starved.times++;
-    }, 1000), setInterval(() => redis.publishAll(Array(5).fill(['a', 'x'])).catch(() => {}), 50)];
+    }, every), setInterval(() => redis.publishAll(Array(5).fill(['a', 'x'])).catch(() => {}), 50)];
     scope.defer(starved.end);
     return starved;
 }
@@ -291,8 +291,10 @@ symptom('Events are delivered late', async (page, scope) => {
 });
 
 symptom('A thread of a gateway is too busy', async (page, scope) => {
-    const starved = await starve(page, scope, { still: 750 }); // a scrape needs the rest
-    await page.seen({ ms: 90000 }); // a scrape has to fall between two standstills, twice
+    // Two scrapes have to fall between two standstills, one after the other. No multiple of the time between scrapes: else
+    // they might never do.
+    const starved = await starve(page, scope, { still: 750, every: 1330 });
+    await page.seen({ ms: 60000 });
     starved.end();
     await until('it to run', () => page.gateway.live());
     const [, lag] = await page.type();
