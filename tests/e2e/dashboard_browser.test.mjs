@@ -191,6 +191,18 @@ test('wide and on a phone, light and dark: axe finds nothing, nothing is wider t
     }
 });
 
+test('figures that grow longer move nothing on a phone', async (t) => {
+    const scope = scopeOf(t);
+    const { gateways: [gateway] } = await startTier(scope);
+    const page = await dashboard(scope, gateway, LOOKS['a phone, light']);
+    await state(page, 'live');
+    const heights = await page.evaluate(() => ['uptime', 'memory', 'cpu', 'lag'].map((id) => Array.from({ length: 9 }, (_, i) => {
+        document.getElementById(id).textContent = '8'.repeat(i + 1);
+        return document.querySelector('.facts').offsetHeight;
+    })));
+    assert.equal(new Set(heights.flat()).size, 1, `${heights}`);
+});
+
 test('by keyboard: the first key leads past the head, and each plot has a table', async (t) => {
     const scope = scopeOf(t);
     const { gateways: [gateway] } = await busyTier(scope);
