@@ -91,7 +91,7 @@ for (const [name, start] of [['HAProxy', Haproxy], ['Caddy', Caddy]]) {
 const NGINX = {
     'buffers': ['proxy_ignore_headers X-Accel-Buffering;', ['buffering'], 'buffering', /no answer within 2000 ms|did not come|nothing after it/, /proxy_buffering off/],
     'compresses': ['gzip on; gzip_types text/event-stream;', ['compression'], 'compression', /Content-Encoding: gzip$/, /gzip off/],
-    'cuts quiet streams': ['proxy_read_timeout 500ms;', ['idle'], 'idle', /^the stream was cut after \d\.\d s, 0\.\d s after its last byte, before the first heartbeat$/, /proxy_read_timeout 60s/],
+    'cuts quiet streams': ['proxy_read_timeout 800ms;', ['idle'], 'idle', /^the stream was cut after \d\.\d s, 0\.\d s after its last byte, before the first heartbeat$/, /proxy_read_timeout 60s/],
     'strips Last-Event-ID': ['proxy_set_header Last-Event-ID "";', ['last-event-id'], 'last-event-id', /an id in the query .* none in the header/, /proxy_set_header Last-Event-ID/],
     'replaces Cache-Control': ['expires 1h;', ['caching'], 'caching', /no-store, no-transform; what came is "max-age=3600"/, /expires/],
     'loses no-transform': ['proxy_hide_header Cache-Control; add_header Cache-Control no-store;', ['caching'], 'caching', /^no-transform is lost .*"no-store"/, /Cache-Control/],
@@ -149,8 +149,8 @@ async function slowRelay(scope, gateway, { first = 0, ms, every = false }) {
 const FIRST = 'c\r\nretry: 2000\n\r\n'.length;
 const SLOW = {
     'of all but the head': [{ ms: 60000 }, /^the head came, but in \d+ ms nothing after it/],
-    'of the first bytes, for a while': [{ ms: 1500 }, /^the first bytes came 1[45]\d\d ms after the head/],
-    'of events, for a while': [{ ms: 1500, first: FIRST }, /^events came up to 1[56]\d\d ms after they were published$/],
+    'of the first bytes, for a while': [{ ms: 1500 }, /^the first bytes came (1[4-9]|2\d)\d\d ms after the head/],
+    'of events, for a while': [{ ms: 1500, first: FIRST }, /^events came up to (1[5-9]|2\d)\d\d ms after they were published$/],
     'of events, for ever': [{ ms: 60000, first: FIRST }, /^of 5 events that 1 gateway got, 5 did not come$/],
     'of what comes within some seconds': [{ ms: 3500, every: true, first: FIRST }, /^heartbeats came several at once, \d times?$/],
 };
@@ -174,7 +174,7 @@ test('a stream that the gateway itself ends is no cut', async (t) => {
 
 const HAPROXY = {
     'buffers': [['http-response wait-for-body time 20s at-least 4000'], ['buffering'], 'buffering', /no answer within|did not come|nothing after it/, /wait-for-body/],
-    'cuts quiet streams': [['timeout server 500ms'], ['idle'], 'idle', /^the stream was cut after \d\.\d s, 0\.\d s after its last byte/, /timeout server 60s/],
+    'cuts quiet streams': [['timeout server 800ms'], ['idle'], 'idle', /^the stream was cut after \d\.\d s, 0\.\d s after its last byte/, /timeout server 60s/],
     'strips Last-Event-ID': [['http-request del-header Last-Event-ID'], ['last-event-id'], 'last-event-id', /none in the header/, /del-header Last-Event-ID/],
 };
 
